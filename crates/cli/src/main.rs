@@ -1,0 +1,2 @@
+//! The mnemon binary.
+fn main() {}

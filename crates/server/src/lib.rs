@@ -1,0 +1,1 @@
+//! HTTP, MCP and their JSON; nothing is served from here yet.
