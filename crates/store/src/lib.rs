@@ -1,1 +1,26 @@
-//! Placeholder while the room is furnished.
+//! Domain types of Mnemon and the stores that keep them.
+#![warn(missing_docs)]
+
+mod change;
+mod error;
+pub mod filter;
+mod history;
+mod id;
+mod memory;
+mod payload;
+mod query;
+mod scope;
+pub mod sqlite;
+mod store;
+
+pub use change::{Change, ChangeSet, ScopeVersion};
+pub use error::StoreError;
+pub use filter::{Filter, FilterError};
+pub use history::{EventKind, HistoryEvent, SessionMessage};
+pub use id::MemoryId;
+pub use memory::{Entity, Link, Memory, Mention, Provenance, Record, Sparse, TermCount, Terms};
+pub use payload::{Payload, RESERVED_KEYS, keys, parse_time};
+pub use query::*;
+pub use scope::{SCOPE_KEYS, Scope};
+pub use sqlite::SqliteStore;
+pub use store::{Result, Store};

@@ -1,0 +1,111 @@
+//! What can go wrong in a store.
+
+use std::path::PathBuf;
+
+use crate::MemoryId;
+use crate::filter::FilterError;
+
+/// Any failure of a store. Nothing was written when a write returns one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The file could not be opened, read or created.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is something else; it was not touched.
+    #[error("{} is not a Mnemon store: {reason}. The file was left as it is; name another path with --store sqlite:PATH", path.display())]
+    NotAStore {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        reason: String,
+    },
+    /// The file is damaged; it was not touched.
+    #[error("{} is damaged: {reason}. The file was left as it is; restore it from a backup or an export", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// A newer Mnemon wrote the file.
+    #[error("{} has schema {found}, this mnemon knows up to {known}: use a newer mnemon", path.display())]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// Its schema version.
+        found: u32,
+        /// The newest schema known here.
+        known: u32,
+    },
+    /// The store was filled by another embedder; its vectors can't be compared with this one's.
+    #[error("the store was written with embedder `{stored}` ({stored_dims} dims), this run uses `{given}` ({given_dims} dims): choose the store's embedder, or export and import into a new store")]
+    EmbedderMismatch {
+        /// Fingerprint in the store.
+        stored: String,
+        /// Dims in the store.
+        stored_dims: usize,
+        /// Fingerprint asked for.
+        given: String,
+        /// Dims asked for.
+        given_dims: usize,
+    },
+    /// No room left.
+    #[error("no space left for the store: nothing of this write was stored; free space and try again")]
+    Full,
+    /// Another process kept the store locked for too long.
+    #[error("the store is locked by another process; nothing was written, try again")]
+    Busy,
+    /// The scope changed between reading and writing; read again and retry.
+    #[error("the scope was changed by another writer at the same time")]
+    Conflict,
+    /// The id is taken.
+    #[error("a memory with id {0} exists already")]
+    Exists(MemoryId),
+    /// No memory has the id.
+    #[error("memory {0} was not found")]
+    NotFound(MemoryId),
+    /// The text is no id.
+    #[error("`{0}` is not a memory id: give a UUID or an unsigned integer")]
+    InvalidId(String),
+    /// The scope ids are not usable.
+    #[error("invalid scope: {0}")]
+    InvalidScope(String),
+    /// The filter is not usable.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// The cursor is not one of ours.
+    #[error("the cursor is not valid: pass on the one of the page before, or none for the first page")]
+    InvalidCursor,
+    /// A vector of the wrong length or with a value that is no number.
+    #[error("a vector of {found} finite dims was given, the store has {expected}")]
+    Dims {
+        /// Dims of the store.
+        expected: usize,
+        /// Finite values given.
+        found: usize,
+    },
+    /// Pages of the database contradict each other.
+    #[error("the store's file is corrupt ({0}): restore it from a backup or an export")]
+    Corrupt(String),
+    /// The database reported something else.
+    #[error("database: {0}")]
+    Database(#[source] rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error.to_string()),
+            _ => Self::Database(error),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Memory ids: UUIDs as mem0 writes them, or the unsigned integers other writers left in Qdrant.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::StoreError;
+
+/// The id of a memory, as a Qdrant point id has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MemoryId {
+    /// An unsigned integer, 0 ..= 2⁶⁴ − 1.
+    Number(u64),
+    /// A UUID; new memories get version 4.
+    Uuid(Uuid),
+}
+
+impl MemoryId {
+    /// A fresh random id.
+    pub fn random() -> Self {
+        Self::Uuid(Uuid::new_v4())
+    }
+
+    /// The id as JSON: a number, or the hyphenated UUID.
+    pub fn to_value(self) -> Value {
+        match self {
+            Self::Number(number) => Value::from(number),
+            Self::Uuid(uuid) => Value::from(uuid.to_string()),
+        }
+    }
+
+    /// Reads what [`MemoryId::to_value`] writes.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidId`] for anything but a UUID or an unsigned integer.
+    pub fn from_value(value: &Value) -> Result<Self, StoreError> {
+        match value {
+            Value::String(text) => text.parse(),
+            Value::Number(number) if number.is_u64() => {
+                Ok(Self::Number(number.as_u64().unwrap_or_default()))
+            }
+            other => Err(StoreError::InvalidId(other.to_string())),
+        }
+    }
+
+    /// 16 bytes of a UUID, or 8 big-endian bytes of a number: sorts numbers before each other correctly.
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Number(number) => number.to_be_bytes().to_vec(),
+            Self::Uuid(uuid) => uuid.as_bytes().to_vec(),
+        }
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        if let Ok(number) = <[u8; 8]>::try_from(bytes) {
+            return Some(Self::Number(u64::from_be_bytes(number)));
+        }
+        Uuid::from_slice(bytes).ok().map(Self::Uuid)
+    }
+}
+
+impl fmt::Display for MemoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Uuid(uuid) => write!(f, "{uuid}"),
+        }
+    }
+}
+
+impl FromStr for MemoryId {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        let invalid = || StoreError::InvalidId(text.chars().take(80).collect());
+        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && text.len() < 32 {
+            return text.parse().map(Self::Number).map_err(|_| invalid());
+        }
+        Uuid::parse_str(text).map(Self::Uuid).map_err(|_| invalid())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_survive_text_json_and_bytes() {
+        for text in ["0", "18446744073709551615", "00000000-0000-0000-0000-000000000001"] {
+            let id: MemoryId = text.parse().unwrap();
+            assert_eq!(id.to_string(), text);
+            assert_eq!(MemoryId::from_value(&id.to_value()).unwrap(), id);
+            assert_eq!(MemoryId::from_bytes(&id.to_bytes()), Some(id));
+        }
+    }
+
+    #[test]
+    fn what_is_no_id_is_refused() {
+        for text in ["", "-1", "18446744073709551616", "abc", "1.5", "*"] {
+            assert!(text.parse::<MemoryId>().is_err(), "{text}");
+        }
+    }
+}

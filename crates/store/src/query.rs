@@ -1,0 +1,239 @@
+//! What a store is asked to find, and what it answers.
+
+use std::collections::HashMap;
+
+use jiff::civil::Date;
+
+use crate::{Filter, HistoryEvent, Memory, MemoryId, SessionMessage, Sparse};
+
+/// Which memories a read may see.
+#[derive(Clone, Debug)]
+pub struct View<'a> {
+    /// Scope and further conditions.
+    pub filter: &'a Filter,
+    /// Memories that expired before this day are hidden; `None` shows all.
+    pub today: Option<Date>,
+}
+
+/// What is asked for candidates of the default ranking.
+#[derive(Clone, Debug)]
+pub struct CandidateQuery<'a> {
+    /// The embedded question; L2-normalised.
+    pub vector: &'a [f32],
+    /// Its distinct terms.
+    pub terms: &'a [u32],
+    /// BM25's parameters.
+    pub bm25: Bm25,
+    /// Best hits to take of each signal: dense, text, context.
+    pub per_signal: usize,
+    /// Best memories to return of each candidate's session.
+    pub per_session: usize,
+    /// A session's best are those with the largest cosine + `text_share` · BM25 of the text.
+    pub text_share: f32,
+}
+
+/// Parameters of BM25; see [`CandidateQuery::bm25`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bm25 {
+    /// Term frequency saturation.
+    pub k: f32,
+    /// Length normalisation, 0 ..= 1.
+    pub b: f32,
+    /// The assumed average number of terms.
+    pub avg_len: f32,
+    /// Σ idf·tf is divided by sqrt(`norm` · Σ idf of the question's terms).
+    pub norm: f32,
+}
+
+/// Candidates with all that ranking needs.
+#[derive(Clone, Debug, Default)]
+pub struct Candidates {
+    /// The union of the best by dense, text and context, oldest first.
+    pub hits: Vec<Candidate>,
+    /// Mean of (cosine + `text_share` · BM25 of the text) over the best memories of a candidate's session, by session number.
+    pub sessions: HashMap<u32, f32>,
+    /// Memories the filter let through.
+    pub seen: usize,
+    /// Those of them that belong to a session.
+    pub in_session: usize,
+}
+
+/// A candidate and its signals.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The memory.
+    pub id: MemoryId,
+    /// Cosine, −1 ..= 1.
+    pub dense: f32,
+    /// Σ idf·tf over the memory's text.
+    pub text_sum: f32,
+    /// The same divided by sqrt(norm · Σ idf).
+    pub text: f32,
+    /// The same over text and context.
+    pub context: f32,
+    /// Number of its session in this answer; 0 for none.
+    pub session: u32,
+    /// Index into [`ScopeStats::actors`]; `None` if nobody is named.
+    pub actor: Option<u32>,
+    /// Who wrote it.
+    pub role: Role,
+    /// The day it was said.
+    pub day: Option<Date>,
+    /// Whether the text speaks of a time.
+    pub holds_time_word: bool,
+}
+
+/// The author's role, as far as ranking cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A human.
+    User,
+    /// The assistant.
+    Assistant,
+    /// Unknown or another.
+    Other,
+}
+
+/// Statistics of a scope.
+#[derive(Clone, Debug, Default)]
+pub struct ScopeStats {
+    /// Memories in the scope.
+    pub memories: usize,
+    /// For each asked term: memories whose text or speaker's name holds it.
+    pub document_frequency: Vec<usize>,
+    /// Names of those who spoke, by the number candidates carry.
+    pub actors: Vec<String>,
+}
+
+/// Ids with scores, best first.
+pub type Scored = Vec<(MemoryId, f32)>;
+
+/// The sparse half of mem0's search.
+#[derive(Clone, Debug)]
+pub struct SparseQuery<'a> {
+    /// The encoded question.
+    pub vector: &'a Sparse,
+    /// Most hits to return.
+    pub limit: usize,
+}
+
+/// An entity near a question's entity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NearEntity {
+    /// Cosine.
+    pub score: f32,
+    /// The name.
+    pub text: String,
+    /// The memories that name it.
+    pub memories: Vec<MemoryId>,
+}
+
+/// Which memories of a session to read, in order of position.
+#[derive(Clone, Copy, Debug)]
+pub enum SessionWindow {
+    /// The last n.
+    Last(usize),
+    /// Those whose position is within `before` places before and `after` places after `position`, counted in memories that exist.
+    Around {
+        /// The middle, itself not returned.
+        position: u32,
+        /// Places before.
+        before: usize,
+        /// Places after.
+        after: usize,
+    },
+}
+
+/// Where a page starts and how long it is.
+#[derive(Clone, Debug, Default)]
+pub struct PageRequest {
+    /// The `next` of the page before.
+    pub cursor: Option<String>,
+    /// Most items to return.
+    pub limit: usize,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// Newest first.
+    pub items: Vec<T>,
+    /// Items in the whole list.
+    pub total: usize,
+    /// Where the next page starts; `None` on the last.
+    pub next: Option<String>,
+}
+
+/// A stretch of a full scan, oldest first, for export and checks.
+#[derive(Clone, Debug)]
+pub struct Stretch<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Pass on to read further; `None` at the end.
+    pub next: Option<i64>,
+}
+
+/// A memory with its vectors as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredMemory {
+    /// The memory.
+    pub memory: Memory,
+    /// Its dense vector, bit by bit.
+    pub vector: Vec<f32>,
+    /// Its `bm25` slot.
+    pub bm25: Sparse,
+}
+
+/// Rows of the history, oldest first.
+pub type HistoryStretch = Stretch<HistoryEvent>;
+/// Messages, oldest first.
+pub type MessageStretch = Stretch<SessionMessage>;
+
+/// What a store holds, over all scopes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreInfo {
+    /// Where it is.
+    pub location: String,
+    /// Schema version.
+    pub schema: u32,
+    /// The embedder's fingerprint.
+    pub embedder: String,
+    /// Dims of its vectors.
+    pub dims: usize,
+    /// Memories.
+    pub memories: usize,
+    /// Entities.
+    pub entities: usize,
+    /// Rows of the history.
+    pub history: usize,
+    /// Links between memories.
+    pub links: usize,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
+
+/// What a store holds of a scope.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScopeSummary {
+    /// Memories.
+    pub memories: usize,
+    /// Entities.
+    pub entities: usize,
+    /// Links that start at its memories.
+    pub links: usize,
+    /// First `created_at`, RFC 3339 as stored.
+    pub first: Option<String>,
+    /// Last `created_at`.
+    pub last: Option<String>,
+}
+
+/// Something wrong inside a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Stable name of the check.
+    pub check: &'static str,
+    /// How many rows are concerned.
+    pub count: usize,
+    /// What it means and what to do.
+    pub detail: String,
+}

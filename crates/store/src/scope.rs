@@ -1,0 +1,107 @@
+//! Whose a memory is: up to one user, one agent and one run.
+
+use crate::filter::{ScopeKey, check_id};
+use crate::{Filter, StoreError};
+
+/// The three keys that can own a memory, in the order used everywhere.
+pub const SCOPE_KEYS: [&str; 3] = ["user_id", "agent_id", "run_id"];
+
+/// The owner of a memory. mem0 demands at least one id on writes and on searches; a legacy point may have none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope {
+    /// The person.
+    pub user_id: Option<String>,
+    /// The agent.
+    pub agent_id: Option<String>,
+    /// The run or conversation.
+    pub run_id: Option<String>,
+}
+
+impl Scope {
+    /// A scope for writing or asking, validated as mem0 does: ids are trimmed; at least one must be there.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidScope`] when no id is given, or one is empty, holds inner white space, or is `*`.
+    pub fn new(
+        user_id: Option<&str>,
+        agent_id: Option<&str>,
+        run_id: Option<&str>,
+    ) -> Result<Self, StoreError> {
+        let scope = Self {
+            user_id: validated("user_id", user_id)?,
+            agent_id: validated("agent_id", agent_id)?,
+            run_id: validated("run_id", run_id)?,
+        };
+        if scope.is_empty() {
+            return Err(StoreError::InvalidScope(
+                "at least one of user_id, agent_id, run_id is required".into(),
+            ));
+        }
+        Ok(scope)
+    }
+
+    /// The scope of one user.
+    ///
+    /// # Errors
+    /// As [`Scope::new`].
+    pub fn user(user_id: &str) -> Result<Self, StoreError> {
+        Self::new(Some(user_id), None, None)
+    }
+
+    /// The ids that a filter pins, each to one value; see [`crate::filter::ScopeTerms`].
+    pub fn pinned_by(filter: &Filter) -> Self {
+        let terms = filter.scope();
+        let id = |key| terms.pinned(key).map(str::to_owned);
+        Self { user_id: id(ScopeKey::User), agent_id: id(ScopeKey::Agent), run_id: id(ScopeKey::Run) }
+    }
+
+    /// Whether no id is set.
+    pub fn is_empty(&self) -> bool {
+        self.ids().iter().all(Option::is_none)
+    }
+
+    /// The ids in the order of [`SCOPE_KEYS`].
+    pub fn ids(&self) -> [Option<&str>; 3] {
+        [self.user_id.as_deref(), self.agent_id.as_deref(), self.run_id.as_deref()]
+    }
+
+    /// mem0's `session_scope`: `agent_id=…&run_id=…&user_id=…`, present ids only, with `%`, `&` and `=` escaped.
+    pub fn session_scope(&self) -> String {
+        let mut parts = Vec::with_capacity(3);
+        for (key, id) in
+            [("agent_id", &self.agent_id), ("run_id", &self.run_id), ("user_id", &self.user_id)]
+        {
+            if let Some(id) = id {
+                let id = id.replace('%', "%25").replace('&', "%26").replace('=', "%3D");
+                parts.push(format!("{key}={id}"));
+            }
+        }
+        parts.join("&")
+    }
+}
+
+fn validated(key: &str, id: Option<&str>) -> Result<Option<String>, StoreError> {
+    let checked = id.map(check_id).transpose();
+    let checked = checked.map_err(|fault| StoreError::InvalidScope(format!("{key}: {fault}")))?;
+    Ok(checked.map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_trimmed_and_checked() {
+        assert_eq!(Scope::user("  ana ").unwrap().user_id.as_deref(), Some("ana"));
+        for bad in ["", "  ", "a b", "*", " * ", "a\tb"] {
+            assert!(Scope::user(bad).is_err(), "{bad:?}");
+        }
+        assert!(Scope::new(None, None, None).is_err());
+    }
+
+    #[test]
+    fn session_scope_sorts_and_escapes() {
+        let scope = Scope::new(Some("u&1"), Some("a"), None).unwrap();
+        assert_eq!(scope.session_scope(), "agent_id=a&user_id=u%261");
+    }
+}

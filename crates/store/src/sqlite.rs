@@ -1,0 +1,319 @@
+//! The embedded store: one SQLite file, one writer, exact search over scopes held in memory.
+
+mod cache;
+mod check;
+mod cursor;
+mod encode;
+mod entities;
+mod index;
+mod open;
+mod read;
+mod schema;
+mod search;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, OptionalExtension};
+
+use cache::{Cache, IndexRead};
+use index::ScopeIndex;
+pub use open::SqliteOptions;
+use search::Rows;
+
+use crate::{
+    CandidateQuery, Candidates, ChangeSet, Entity, Filter, Finding, HistoryEvent, HistoryStretch, Link, Memory,
+    MemoryId, MessageStretch, NearEntity, Page, PageRequest, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion,
+    Scored, SessionWindow, SparseQuery, Store, StoreError, StoreInfo, StoredMemory, Stretch, View,
+};
+
+/// A store in one SQLite file. Several processes may open the same file; each sees the others' commits.
+pub struct SqliteStore {
+    path: PathBuf,
+    embedder: String,
+    dims: usize,
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+    cache: Cache,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// Opens the file, or creates it.
+    ///
+    /// # Errors
+    /// [`StoreError::NotAStore`], [`StoreError::Damaged`], [`StoreError::NewerSchema`] for a file that is not ours or
+    /// not whole (it stays untouched); [`StoreError::EmbedderMismatch`] if another embedder filled it.
+    pub fn open(options: SqliteOptions) -> Result<Self> {
+        let writer = open::open_writer(&options)?;
+        Ok(Self {
+            path: options.path,
+            embedder: options.embedder,
+            dims: options.dims,
+            writer: Mutex::new(writer),
+            readers: Mutex::default(),
+            cache: Cache::new(options.cache_bytes),
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs a read in a snapshot of its own.
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let pooled = self.readers.lock().pop();
+        let mut connection = match pooled {
+            Some(connection) => connection,
+            None => open::open_reader(&self.path)?,
+        };
+        let snapshot = connection.transaction()?;
+        let result = work(&snapshot);
+        drop(snapshot);
+        self.readers.lock().push(connection);
+        result
+    }
+
+    /// The index of the scope id a filter pins, current, and its rows that the view shows; `None` where nothing can match.
+    fn index(&self, view: &View<'_>, with_bm25: bool) -> Result<Option<(IndexRead, Rows)>> {
+        let pinned = view.filter.scope();
+        if !pinned.any_pinned() {
+            return Err(StoreError::InvalidScope("the filter must name one user_id, agent_id or run_id".into()));
+        }
+        if pinned.is_contradiction() {
+            return Ok(None);
+        }
+        let scope = Scope::pinned_by(view.filter);
+        self.read(|connection| {
+            let mut ids = [None; 3];
+            for (kind, value) in scope.ids().into_iter().enumerate() {
+                if let Some(value) = value {
+                    let Some(found) = read::scope_id(connection, kind, value)? else { return Ok(None) };
+                    ids[kind] = Some(found.0);
+                }
+            }
+            let Some((kind, anchor)) = ids.iter().enumerate().find_map(|(kind, id)| Some((kind, (*id)?))) else {
+                return Ok(None);
+            };
+            let index = self.current(connection, kind, anchor, with_bm25)?;
+            let Some(rows) = index.as_ref().map(|index| rows(connection, index, &ids, view)).transpose()? else {
+                return Ok(None);
+            };
+            Ok(Some((index, rows)))
+        })
+    }
+
+    /// The index of a scope id at the version of the snapshot or a later one.
+    fn current(&self, connection: &Connection, kind: usize, anchor: i64, with_bm25: bool) -> Result<IndexRead> {
+        loop {
+            let held = self.cache.read(anchor);
+            // A fresh snapshot is not needed: the version a writer left in the index can only be newer.
+            let version: i64 = connection
+                .prepare_cached("SELECT version FROM scopes WHERE id = ?")?
+                .query_row([anchor], |row| row.get(0))?;
+            let fits = |index: &ScopeIndex| index.version >= version && (!with_bm25 || index.bm25.is_some());
+            if held.as_ref().is_some_and(fits) {
+                return Ok(held);
+            }
+            drop(held);
+            let mut guard = self.cache.write(anchor);
+            if guard.as_ref().is_some_and(fits) {
+                continue;
+            }
+            let mut index = match guard.take() {
+                Some(index) if index.version == version => index,
+                _ => ScopeIndex::load(connection, self.dims, kind, anchor, version)?,
+            };
+            if with_bm25 {
+                index.load_bm25(connection)?;
+            }
+            self.cache.settle(anchor, index.bytes());
+            *guard = Some(index);
+        }
+    }
+}
+
+/// Which rows of an index a view shows.
+fn rows(connection: &Connection, index: &ScopeIndex, ids: &[Option<i64>; 3], view: &View<'_>) -> Result<Rows> {
+    let today = view.today.map_or(i32::MIN, encode::day_number);
+    let wanted = ids.map(|id| id.map(|id| id as u32));
+    let inside = |row: &index::Row| {
+        row.alive && row.expires >= today && wanted.iter().zip(row.scopes).all(|(id, own)| id.is_none_or(|id| id == own))
+    };
+    let in_scope: Vec<bool> = index.rows.iter().map(inside).collect();
+    if view.filter.is_scope_only() {
+        return Ok(Rows { in_scope, allowed: None });
+    }
+    let mut statement = connection.prepare_cached("SELECT payload FROM memories WHERE slot = ?")?;
+    let mut allowed = vec![false; in_scope.len()];
+    for (at, row) in index.rows.iter().enumerate().filter(|(at, _)| in_scope[*at]) {
+        // A row the snapshot no longer has was deleted a moment ago.
+        let text: Option<String> = statement.query_row([row.slot], |found| found.get(0)).optional()?;
+        if let Some(text) = text {
+            allowed[at] = view.filter.matches(read::payload(&text)?.as_map());
+        }
+    }
+    Ok(Rows { in_scope, allowed: Some(allowed) })
+}
+
+impl Store for SqliteStore {
+    fn info(&self) -> Result<StoreInfo> {
+        self.read(|connection| {
+            let count = |table: &str| -> Result<usize> {
+                let count: i64 = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
+                Ok(usize::try_from(count).unwrap_or(0))
+            };
+            let size = |suffix: &str| {
+                let mut name = self.path.as_os_str().to_owned();
+                name.push(suffix);
+                std::fs::metadata(name).map_or(0, |data| data.len())
+            };
+            Ok(StoreInfo {
+                location: format!("sqlite:{}", self.path.display()),
+                schema: schema::NEWEST,
+                embedder: self.embedder.clone(),
+                dims: self.dims,
+                memories: count("memories")?,
+                entities: count("entities")?,
+                history: count("history")?,
+                links: count("links")?,
+                bytes: size("") + size("-wal"),
+            })
+        })
+    }
+
+    fn apply(&self, changes: &ChangeSet) -> Result<()> {
+        write::apply(self, changes)
+    }
+
+    fn remove_scope(&self, scope: &Scope, now: &str) -> Result<usize> {
+        write::remove_scope(self, scope, now)
+    }
+
+    fn scope_version(&self, scope: &Scope) -> Result<ScopeVersion> {
+        self.read(|connection| read::scope_version(connection, scope))
+    }
+
+    fn get(&self, ids: &[MemoryId]) -> Result<Vec<Option<Memory>>> {
+        self.read(|connection| read::get(connection, ids))
+    }
+
+    fn get_stored(&self, id: MemoryId) -> Result<Option<StoredMemory>> {
+        self.read(|connection| read::get_stored(connection, id))
+    }
+
+    fn list(&self, view: Option<&View<'_>>, page: &PageRequest) -> Result<Page<Memory>> {
+        self.read(|connection| read::list(connection, view, page))
+    }
+
+    fn find_by_hash(&self, scope: &Scope, hash: &str) -> Result<Option<MemoryId>> {
+        self.read(|connection| read::find_by_hash(connection, scope, hash))
+    }
+
+    fn session(&self, scope: &Scope, session: &str, window: SessionWindow) -> Result<Vec<Memory>> {
+        self.read(|connection| read::session(connection, scope, session, window))
+    }
+
+    fn last_in_scope(&self, scope: &Scope) -> Result<Option<Memory>> {
+        self.read(|connection| read::last_in_scope(connection, scope))
+    }
+
+    fn scope_stats(&self, view: &View<'_>, terms: &[u32]) -> Result<ScopeStats> {
+        let Some((index, rows)) = self.index(view, false)? else {
+            return Ok(ScopeStats { document_frequency: vec![0; terms.len()], ..ScopeStats::default() });
+        };
+        Ok(index.as_ref().map(|index| search::stats(index, &rows, terms)).unwrap_or_default())
+    }
+
+    fn candidates(&self, view: &View<'_>, query: &CandidateQuery<'_>) -> Result<Candidates> {
+        let Some((index, rows)) = self.index(view, false)? else { return Ok(Candidates::default()) };
+        Ok(index.as_ref().map(|index| search::candidates(index, &rows, query)).unwrap_or_default())
+    }
+
+    fn nearest(&self, view: &View<'_>, vector: &[f32], limit: usize) -> Result<Scored> {
+        let Some((index, rows)) = self.index(view, false)? else { return Ok(Vec::new()) };
+        Ok(index.as_ref().map(|index| search::nearest(index, &rows, vector, limit)).unwrap_or_default())
+    }
+
+    fn sparse(&self, view: &View<'_>, query: &SparseQuery<'_>) -> Result<Scored> {
+        let Some((index, rows)) = self.index(view, true)? else { return Ok(Vec::new()) };
+        let (documents, holding) = self.read(|connection| {
+            let documents: i64 = connection
+                .prepare_cached("SELECT value FROM counters WHERE name = 'bm25_documents'")?
+                .query_row([], |row| row.get(0))?;
+            let mut statement = connection.prepare_cached("SELECT documents FROM bm25_terms WHERE term = ?")?;
+            let mut holding = std::collections::HashMap::new();
+            for (term, _) in query.vector {
+                let count: Option<i64> = statement.query_row([term], |row| row.get(0)).optional()?;
+                holding.insert(*term, count.unwrap_or(0) as f32);
+            }
+            Ok((documents as f32, holding))
+        })?;
+        let idf = |term: u32| {
+            let n = holding.get(&term).copied().unwrap_or(0.0);
+            (1.0 + (documents - n + 0.5) / (n + 0.5)).ln()
+        };
+        Ok(index.as_ref().map(|index| search::sparse(index, &rows, query.vector, idf, query.limit)).unwrap_or_default())
+    }
+
+    fn near_entities(
+        &self,
+        filter: &Filter,
+        vectors: &[Vec<f32>],
+        limit: usize,
+        min_score: f32,
+    ) -> Result<Vec<Vec<NearEntity>>> {
+        self.read(|connection| entities::near(connection, filter, vectors, limit, min_score))
+    }
+
+    fn entities_of(&self, id: MemoryId) -> Result<Vec<Entity>> {
+        self.read(|connection| entities::of_memory(connection, id))
+    }
+
+    fn links_of(&self, id: MemoryId) -> Result<Vec<Link>> {
+        self.read(|connection| read::links_of(connection, Some(id)))
+    }
+
+    fn history(&self, memory_id: &str) -> Result<Vec<HistoryEvent>> {
+        self.read(|connection| read::history(connection, memory_id))
+    }
+
+    fn summary(&self, scope: &Scope) -> Result<ScopeSummary> {
+        self.read(|connection| read::summary(connection, scope))
+    }
+
+    fn users(&self) -> Result<Vec<(String, usize)>> {
+        self.read(read::users)
+    }
+
+    fn scan_memories(&self, after: Option<i64>, limit: usize) -> Result<Stretch<StoredMemory>> {
+        self.read(|connection| read::scan_memories(connection, after, limit))
+    }
+
+    fn scan_entities(&self, after: Option<i64>, limit: usize) -> Result<Stretch<Entity>> {
+        self.read(|connection| read::scan_entities(connection, after, limit))
+    }
+
+    fn all_links(&self) -> Result<Vec<Link>> {
+        self.read(|connection| read::links_of(connection, None))
+    }
+
+    fn scan_history(&self, after: Option<i64>, limit: usize) -> Result<HistoryStretch> {
+        self.read(|connection| read::scan_history(connection, after, limit))
+    }
+
+    fn scan_messages(&self, after: Option<i64>, limit: usize) -> Result<MessageStretch> {
+        self.read(|connection| read::scan_messages(connection, after, limit))
+    }
+
+    fn check(&self) -> Result<Vec<Finding>> {
+        self.read(check::check)
+    }
+}

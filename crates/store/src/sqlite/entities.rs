@@ -1,0 +1,82 @@
+//! Entities and the memories that name them.
+
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, params_from_iter};
+
+use super::encode::vector_from_blob;
+use super::index::inverse_norm;
+use super::search::dot;
+use crate::{Entity, Filter, MemoryId, NearEntity, Result, Scope, StoreError};
+
+/// Entities with their links, in the order of their slots.
+pub(super) fn read(connection: &Connection, tail: &str, values: &[Sql]) -> Result<Vec<(i64, Entity)>> {
+    let mut statement = connection.prepare_cached(&format!("SELECT slot, id, payload, vector FROM entities {tail}"))?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let slot: i64 = row.get(0)?;
+        let mut vector = Vec::new();
+        vector_from_blob(row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?, &mut vector);
+        let entity = Entity {
+            id: super::read::id_at(row, 1)?,
+            payload: super::read::payload(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?,
+            vector,
+            memories: memories_of(connection, slot)?,
+        };
+        found.push((slot, entity));
+    }
+    Ok(found)
+}
+
+fn memories_of(connection: &Connection, entity: i64) -> Result<Vec<MemoryId>> {
+    let mut statement = connection.prepare_cached("SELECT memory FROM entity_links WHERE entity = ? ORDER BY memory")?;
+    let rows = statement.query_map([entity], |row| super::read::id_at(row, 0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn of_memory(connection: &Connection, id: MemoryId) -> Result<Vec<Entity>> {
+    let tail = "WHERE slot IN (SELECT entity FROM entity_links WHERE memory = ?) ORDER BY slot";
+    Ok(read(connection, tail, &[Sql::Blob(id.to_bytes())])?.into_iter().map(|(_, entity)| entity).collect())
+}
+
+pub(super) fn near(
+    connection: &Connection,
+    filter: &Filter,
+    vectors: &[Vec<f32>],
+    limit: usize,
+    min_score: f32,
+) -> Result<Vec<Vec<NearEntity>>> {
+    let mut hits: Vec<Vec<(f32, i64, String)>> = vec![Vec::new(); vectors.len()];
+    let pinned = filter.scope();
+    if !pinned.any_pinned() {
+        return Err(StoreError::InvalidScope("entities are searched within a user_id, agent_id or run_id".into()));
+    }
+    if !pinned.is_contradiction()
+        && let Some((condition, values)) = super::read::scope_condition(connection, &Scope::pinned_by(filter))?
+    {
+        let scales: Vec<f32> = vectors.iter().map(|vector| inverse_norm(vector)).collect();
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT slot, vector, payload ->> '$.data' FROM entities WHERE {condition} ORDER BY slot"
+        ))?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        let mut vector = Vec::new();
+        while let Some(row) = rows.next()? {
+            vector.clear();
+            vector_from_blob(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?, &mut vector);
+            let inverse = inverse_norm(&vector);
+            for ((asked, scale), hits) in vectors.iter().zip(&scales).zip(&mut hits) {
+                let score = dot(&vector, asked) * inverse * scale;
+                if score >= min_score {
+                    hits.push((score, row.get(0)?, row.get::<_, Option<String>>(2)?.unwrap_or_default()));
+                }
+            }
+        }
+    }
+    let with_links = |mut hits: Vec<(f32, i64, String)>| {
+        hits.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        hits.truncate(limit);
+        let near = |(score, slot, text)| Ok(NearEntity { score, text, memories: memories_of(connection, slot)? });
+        hits.into_iter().map(near).collect::<Result<Vec<_>>>()
+    };
+    hits.into_iter().map(with_links).collect()
+}

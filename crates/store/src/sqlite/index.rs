@@ -1,0 +1,276 @@
+//! One scope in memory: vectors in one matrix, inverted lists of terms, and what ranking asks of each memory.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, params};
+use rustc_hash::FxHashMap;
+
+use super::encode::{sparse_from_blob, terms_from_blob, vector_from_blob};
+use crate::{MemoryId, Payload, Result, Role, Sparse, StoreError, Terms, keys};
+
+/// All memories that carry one scope id, at one version of that scope.
+pub(super) struct ScopeIndex {
+    pub(super) version: i64,
+    pub(super) dims: usize,
+    pub(super) rows: Vec<Row>,
+    /// Row-major, rows.len() × dims.
+    pub(super) vectors: Vec<f32>,
+    /// 1 / norm of each vector; 0 for a zero vector.
+    pub(super) inverse_norms: Vec<f32>,
+    pub(super) postings: FxHashMap<u32, Vec<Posting>>,
+    /// The stored `bm25` slots, inverted; filled when mem0's ranking is first asked for.
+    pub(super) bm25: Option<FxHashMap<u32, Vec<(u32, f32)>>>,
+    pub(super) actors: Vec<String>,
+    /// Terms of each actor's name; they count for the document frequency of a name.
+    actor_numbers: HashMap<String, u32>,
+    pub(super) sessions: FxHashMap<u32, Vec<u32>>,
+    dead: usize,
+}
+
+/// What ranking and filters ask of a memory.
+pub(super) struct Row {
+    pub(super) slot: i64,
+    pub(super) id: MemoryId,
+    pub(super) scopes: [u32; 3],
+    pub(super) session: u32,
+    pub(super) actor: Option<u32>,
+    pub(super) role: Role,
+    pub(super) day: Option<i32>,
+    /// Last day it is shown; `i32::MAX` for ever.
+    pub(super) expires: i32,
+    pub(super) holds_time_word: bool,
+    pub(super) alive: bool,
+    pub(super) text_len: u32,
+    pub(super) context_len: u32,
+}
+
+/// A memory in a term's list; lists are sorted by row.
+#[derive(Clone, Copy)]
+pub(super) struct Posting {
+    pub(super) row: u32,
+    pub(super) in_text: u16,
+    pub(super) in_context: u16,
+}
+
+/// A memory on its way into an index, from disk or from a write.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) slot: i64,
+    pub(super) id: MemoryId,
+    pub(super) scopes: [i64; 3],
+    pub(super) session: i64,
+    pub(super) actor: Option<String>,
+    pub(super) role: Role,
+    pub(super) day: Option<i32>,
+    pub(super) expires: Option<i32>,
+    pub(super) holds_time_word: bool,
+    pub(super) terms: Terms,
+}
+
+impl Entry {
+    pub(super) fn speaker(payload: &Payload) -> (Option<String>, Role) {
+        let role = match payload.role() {
+            Some("user") => Role::User,
+            Some("assistant") => Role::Assistant,
+            _ => Role::Other,
+        };
+        (payload.actor().map(str::to_owned), role)
+    }
+}
+
+impl ScopeIndex {
+    pub(super) fn empty(dims: usize, version: i64) -> Self {
+        Self {
+            version,
+            dims,
+            rows: Vec::new(),
+            vectors: Vec::new(),
+            inverse_norms: Vec::new(),
+            postings: FxHashMap::default(),
+            bm25: None,
+            actors: Vec::new(),
+            actor_numbers: HashMap::new(),
+            sessions: FxHashMap::default(),
+            dead: 0,
+        }
+    }
+
+    /// Reads a scope from disk, as of the connection's snapshot.
+    pub(super) fn load(connection: &Connection, dims: usize, kind: usize, scope: i64, version: i64) -> Result<Self> {
+        let mut index = Self::empty(dims, version);
+        let column = ["user_scope", "agent_scope", "run_scope"][kind];
+        let count: i64 = connection
+            .prepare_cached(&format!("SELECT count(*) FROM memories WHERE {column} = ?"))?
+            .query_row([scope], |row| row.get(0))?;
+        let count = usize::try_from(count).unwrap_or(0);
+        index.rows.reserve_exact(count);
+        index.vectors.reserve_exact(count * dims);
+        index.inverse_norms.reserve_exact(count);
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT m.slot, m.id, m.user_scope, m.agent_scope, m.run_scope, m.session, m.day, m.expires,
+                    m.holds_time_word, s.vector, s.terms, m.payload ->> '$.actor_id', m.payload ->> '$.role'
+             FROM memories m JOIN signals s ON s.slot = m.slot WHERE m.{column} = ? ORDER BY m.slot"
+        ))?;
+        let mut rows = statement.query([scope])?;
+        while let Some(row) = rows.next()? {
+            let id = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+            let id = MemoryId::from_bytes(id).ok_or_else(|| StoreError::Corrupt("a memory's id".into()))?;
+            let mut speaker = Payload::default();
+            for (column, key) in [(11, keys::ACTOR_ID), (12, keys::ROLE)] {
+                if let Ok(Some(name)) = row.get::<_, Option<String>>(column) {
+                    speaker.set(key, name);
+                }
+            }
+            let (actor, role) = Entry::speaker(&speaker);
+            let entry = Entry {
+                slot: row.get(0)?,
+                id,
+                scopes: [row.get(2)?, row.get(3)?, row.get(4)?],
+                session: row.get(5)?,
+                day: row.get(6)?,
+                expires: row.get(7)?,
+                holds_time_word: row.get(8)?,
+                actor,
+                role,
+                terms: terms_from_blob(row.get_ref(10)?.as_blob().map_err(rusqlite::Error::from)?)?,
+            };
+            let before = index.vectors.len();
+            vector_from_blob(row.get_ref(9)?.as_blob().map_err(rusqlite::Error::from)?, &mut index.vectors);
+            if index.vectors.len() - before != dims {
+                return Err(StoreError::Corrupt(format!("the vector of memory {id}")));
+            }
+            index.append(entry);
+        }
+        Ok(index)
+    }
+
+    /// Adds what was written; `vector` has the index's dims.
+    pub(super) fn insert(&mut self, entry: Entry, vector: &[f32], bm25: &Sparse) {
+        let row = self.rows.len() as u32;
+        self.vectors.extend_from_slice(vector);
+        self.append(entry);
+        if let Some(lists) = &mut self.bm25 {
+            for &(term, value) in bm25 {
+                lists.entry(term).or_default().push((row, value));
+            }
+        }
+    }
+
+    fn append(&mut self, entry: Entry) {
+        let row = self.rows.len() as u32;
+        let start = row as usize * self.dims;
+        self.inverse_norms.push(inverse_norm(&self.vectors[start..start + self.dims]));
+        for count in &entry.terms.counts {
+            let posting = Posting { row, in_text: count.in_text, in_context: count.in_context };
+            self.postings.entry(count.term).or_default().push(posting);
+        }
+        if entry.session != 0 {
+            self.sessions.entry(entry.session as u32).or_default().push(row);
+        }
+        let actor = entry.actor.map(|name| self.actor_number(name));
+        self.rows.push(Row {
+            slot: entry.slot,
+            id: entry.id,
+            scopes: entry.scopes.map(|scope| scope as u32),
+            session: entry.session as u32,
+            actor,
+            role: entry.role,
+            day: entry.day,
+            expires: entry.expires.unwrap_or(i32::MAX),
+            holds_time_word: entry.holds_time_word,
+            alive: true,
+            text_len: entry.terms.text_len,
+            context_len: entry.terms.context_len,
+        });
+    }
+
+    fn actor_number(&mut self, name: String) -> u32 {
+        let next = self.actors.len() as u32;
+        *self.actor_numbers.entry(name).or_insert_with_key(|name| {
+            self.actors.push(name.clone());
+            next
+        })
+    }
+
+    /// Takes a memory out. Its row stays behind, dead, until the index is next read from disk.
+    pub(super) fn remove(&mut self, id: MemoryId, terms: &Terms) {
+        let Some(at) = self.find(id) else { return };
+        let row = at as u32;
+        self.drop_postings(row, terms);
+        if let Some(lists) = &mut self.bm25 {
+            for list in lists.values_mut() {
+                if let Ok(at) = list.binary_search_by_key(&row, |posting| posting.0) {
+                    list.remove(at);
+                }
+            }
+        }
+        if let Some(members) = self.sessions.get_mut(&self.rows[at].session) {
+            members.retain(|&member| member != row);
+        }
+        self.rows[at].alive = false;
+        self.dead += 1;
+    }
+
+    /// Replaces the terms of a memory.
+    pub(super) fn set_terms(&mut self, id: MemoryId, old: &Terms, new: &Terms) {
+        let Some(at) = self.find(id) else { return };
+        let row = at as u32;
+        self.drop_postings(row, old);
+        for count in &new.counts {
+            let list = self.postings.entry(count.term).or_default();
+            let place = list.partition_point(|posting| posting.row < row);
+            list.insert(place, Posting { row, in_text: count.in_text, in_context: count.in_context });
+        }
+        self.rows[at].text_len = new.text_len;
+        self.rows[at].context_len = new.context_len;
+    }
+
+    fn drop_postings(&mut self, row: u32, terms: &Terms) {
+        for count in &terms.counts {
+            if let Some(list) = self.postings.get_mut(&count.term)
+                && let Ok(at) = list.binary_search_by_key(&row, |posting| posting.row)
+            {
+                list.remove(at);
+            }
+        }
+    }
+
+    fn find(&self, id: MemoryId) -> Option<usize> {
+        // Changes mostly concern what was written last.
+        self.rows.iter().rposition(|row| row.alive && row.id == id)
+    }
+
+    /// Whether so many rows are dead that reading the scope anew is cheaper than carrying them.
+    pub(super) fn worn(&self) -> bool {
+        self.dead > 64 + self.rows.len() / 4
+    }
+
+    /// Reads the stored `bm25` slots of the scope, as of the connection's snapshot.
+    pub(super) fn load_bm25(&mut self, connection: &Connection) -> Result<()> {
+        let mut lists: FxHashMap<u32, Vec<(u32, f32)>> = FxHashMap::default();
+        let mut statement = connection.prepare_cached("SELECT bm25 FROM signals WHERE slot = ?")?;
+        for (number, row) in self.rows.iter().enumerate().filter(|(_, row)| row.alive) {
+            let sparse = statement.query_row(params![row.slot], |found| {
+                Ok(sparse_from_blob(found.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?))
+            })?;
+            for (term, value) in sparse {
+                lists.entry(term).or_default().push((number as u32, value));
+            }
+        }
+        self.bm25 = Some(lists);
+        Ok(())
+    }
+
+    /// Bytes held, near enough.
+    pub(super) fn bytes(&self) -> usize {
+        let postings: usize = self.postings.values().map(|list| 48 + 8 * list.capacity()).sum();
+        let bm25: usize = self.bm25.iter().flat_map(FxHashMap::values).map(|list| 48 + 8 * list.capacity()).sum();
+        4 * self.vectors.capacity() + size_of::<Row>() * self.rows.capacity() + postings + bm25
+    }
+}
+
+/// 1 / ‖v‖, or 0 for the zero vector.
+pub(super) fn inverse_norm(vector: &[f32]) -> f32 {
+    let square: f32 = vector.iter().map(|value| value * value).sum();
+    if square > 0.0 { square.sqrt().recip() } else { 0.0 }
+}

@@ -1,0 +1,153 @@
+//! Opening a store's file: what is not ours or is damaged is refused before anything is written.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use super::schema;
+use crate::{Result, StoreError};
+
+/// How to open an embedded store.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// The file; created with its folder if it is not there.
+    pub path: PathBuf,
+    /// Fingerprint of the embedder whose vectors are stored.
+    pub embedder: String,
+    /// Dims of its vectors.
+    pub dims: usize,
+    /// Bytes that in-memory indexes of scopes may take together; one scope is always kept, however large.
+    pub cache_bytes: usize,
+    /// Refuse to grow beyond this many pages of 4096 bytes.
+    pub max_pages: Option<u32>,
+}
+
+impl SqliteOptions {
+    /// The defaults: 512 MiB for indexes, no limit of pages.
+    pub fn new(path: impl Into<PathBuf>, embedder: impl Into<String>, dims: usize) -> Self {
+        Self { path: path.into(), embedder: embedder.into(), dims, cache_bytes: 512 << 20, max_pages: None }
+    }
+}
+
+/// Opens or creates the file and returns the connection that writes.
+pub(super) fn open_writer(options: &SqliteOptions) -> Result<Connection> {
+    let path = &options.path;
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|source| StoreError::Io { path: folder.to_owned(), source })?;
+    }
+    refuse_foreign(path)?;
+    let mut connection = Connection::open(path)
+        .map_err(|error| StoreError::Io { path: path.clone(), source: std::io::Error::other(error) })?;
+    connection.busy_timeout(Duration::from_secs(30))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    if let Some(pages) = options.max_pages {
+        connection.pragma_update(None, "max_page_count", pages)?;
+    }
+    schema::migrate(&mut connection, path)?;
+    settle_embedder(&mut connection, options)?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    // FULL: an acknowledged write survives a power cut, not only a kill.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    tune(&connection)?;
+    Ok(connection)
+}
+
+/// Opens a further connection that only reads.
+pub(super) fn open_reader(path: &Path) -> Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(Duration::from_secs(30))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "query_only", true)?;
+    tune(&connection)?;
+    Ok(connection)
+}
+
+fn tune(connection: &Connection) -> Result<()> {
+    connection.pragma_update(None, "cache_size", -16_000)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(())
+}
+
+/// The header of an SQLite file tells whether it is ours and whole.
+fn refuse_foreign(path: &Path) -> Result<()> {
+    let io = |source| StoreError::Io { path: path.to_owned(), source };
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io(error)),
+    };
+    let size = file.metadata().map_err(io)?;
+    if size.is_dir() {
+        return Err(StoreError::NotAStore { path: path.to_owned(), reason: "it is a folder".into() });
+    }
+    let size = size.len();
+    if size == 0 {
+        return Ok(());
+    }
+    let not_a_store = |reason: &str| Err(StoreError::NotAStore { path: path.to_owned(), reason: reason.into() });
+    let mut header = [0u8; 100];
+    if let Err(error) = file.read_exact(&mut header) {
+        return match error.kind() {
+            ErrorKind::UnexpectedEof => not_a_store("it is too short for a database"),
+            _ => Err(io(error)),
+        };
+    }
+    if &header[..16] != b"SQLite format 3\0" {
+        return not_a_store("it is no SQLite database");
+    }
+    let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    if word(68) != schema::APPLICATION_ID as u32 {
+        return not_a_store("it is the SQLite database of another program (mem0's history.db is read by `mnemon import`)");
+    }
+    let page_size = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    let expected = u64::from(word(28)) * page_size;
+    // While a log lies beside the file, SQLite itself completes or undoes what was under way.
+    if size < expected && !has_log(path) {
+        let reason = format!("it should have {expected} bytes and has {size}");
+        return Err(StoreError::Damaged { path: path.to_owned(), reason });
+    }
+    Ok(())
+}
+
+fn has_log(path: &Path) -> bool {
+    ["-wal", "-journal"].iter().any(|suffix| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        std::fs::metadata(name).is_ok_and(|log| log.len() > 0)
+    })
+}
+
+/// A new store takes the embedder it is opened with; an old one insists on its own.
+fn settle_embedder(connection: &mut Connection, options: &SqliteOptions) -> Result<()> {
+    let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let read = |key: &str| -> Result<Option<String>> {
+        let mut statement = tx.prepare("SELECT value FROM meta WHERE key = ?")?;
+        Ok(statement.query_row([key], |row| row.get(0)).optional()?)
+    };
+    match (read("embedder")?, read("dims")?) {
+        (Some(stored), Some(dims)) => {
+            let stored_dims = dims.parse().map_err(|_| StoreError::Corrupt(format!("dims `{dims}`")))?;
+            if stored != options.embedder || stored_dims != options.dims {
+                return Err(StoreError::EmbedderMismatch {
+                    stored,
+                    stored_dims,
+                    given: options.embedder.clone(),
+                    given_dims: options.dims,
+                });
+            }
+        }
+        _ => {
+            let mut statement = tx.prepare("INSERT INTO meta VALUES(?, ?)")?;
+            statement.execute(params!["embedder", options.embedder])?;
+            statement.execute(params!["dims", options.dims.to_string()])?;
+        }
+    }
+    tx.commit()?;
+    Ok(())
+}

@@ -1,0 +1,360 @@
+//! Reads by id, list, session and stretch.
+
+use jiff::Timestamp;
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use super::encode::{day_number, sparse_from_blob, vector_from_blob};
+use crate::{
+    Entity, HistoryEvent, Link, Memory, MemoryId, Page, PageRequest, Payload, Provenance, Result, Scope, ScopeSummary,
+    ScopeVersion, SessionMessage, SessionWindow, StoreError, StoredMemory, Stretch, View,
+};
+
+/// Columns a [`Memory`] is made of, in the order [`memory_at`] reads them.
+const MEMORY: &str = "m.slot, m.id, m.payload, m.position, m.event_time, n.name";
+const FROM_MEMORIES: &str = "FROM memories m LEFT JOIN sessions n ON n.id = m.session";
+
+pub(super) fn payload(text: &str) -> Result<Payload> {
+    serde_json::from_str(text).map(Payload::new).map_err(|error| StoreError::Corrupt(format!("a payload: {error}")))
+}
+
+pub(super) fn payload_text(payload: &Payload) -> Result<String> {
+    serde_json::to_string(payload.as_map()).map_err(|error| StoreError::Corrupt(format!("a payload: {error}")))
+}
+
+pub(super) fn id_at(row: &Row<'_>, column: usize) -> rusqlite::Result<MemoryId> {
+    let blob = row.get_ref(column)?.as_blob()?;
+    MemoryId::from_bytes(blob).ok_or(rusqlite::Error::InvalidColumnType(
+        column,
+        "a memory's id".into(),
+        rusqlite::types::Type::Blob,
+    ))
+}
+
+fn memory_at(row: &Row<'_>) -> Result<Memory> {
+    let time: Option<i64> = row.get(4)?;
+    Ok(Memory {
+        id: id_at(row, 1)?,
+        payload: payload(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?,
+        provenance: Provenance {
+            session: row.get(5)?,
+            position: row.get(3)?,
+            event_time: time.and_then(|micros| Timestamp::from_microsecond(micros).ok()),
+        },
+    })
+}
+
+fn memories(connection: &Connection, tail: &str, values: &[Sql]) -> Result<Vec<Memory>> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {MEMORY} {FROM_MEMORIES} {tail}"))?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(memory_at(row)?);
+    }
+    Ok(found)
+}
+
+/// The id of a scope's key and its version; `None` where nothing was ever stored for it.
+pub(super) fn scope_id(connection: &Connection, kind: usize, value: &str) -> Result<Option<(i64, i64)>> {
+    let mut statement = connection.prepare_cached("SELECT id, version FROM scopes WHERE kind = ? AND value = ?")?;
+    Ok(statement.query_row(params![kind as i64, value], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
+pub(super) fn scope_version(connection: &Connection, scope: &Scope) -> Result<ScopeVersion> {
+    let mut version = ScopeVersion::default();
+    for (kind, value) in scope.ids().into_iter().enumerate() {
+        if let Some(value) = value {
+            version.0[kind] = scope_id(connection, kind, value)?.map_or(0, |(_, version)| version);
+        }
+    }
+    Ok(version)
+}
+
+/// SQL for "carries all ids of this scope"; `None` where no memory can.
+pub(super) fn scope_condition(connection: &Connection, scope: &Scope) -> Result<Option<(String, Vec<i64>)>> {
+    let mut conditions = Vec::new();
+    let mut values = Vec::new();
+    for (kind, value) in scope.ids().into_iter().enumerate() {
+        let Some(value) = value else { continue };
+        let Some((id, _)) = scope_id(connection, kind, value)? else { return Ok(None) };
+        conditions.push(["user_scope = ?", "agent_scope = ?", "run_scope = ?"][kind]);
+        values.push(id);
+    }
+    if conditions.is_empty() {
+        return Err(StoreError::InvalidScope("at least one of user_id, agent_id, run_id is required".into()));
+    }
+    Ok(Some((conditions.join(" AND "), values)))
+}
+
+/// SQL for "has exactly this scope".
+fn exact_scope(connection: &Connection, scope: &Scope) -> Result<Option<Vec<Sql>>> {
+    let mut values = vec![Sql::Integer(0); 3];
+    for (kind, value) in scope.ids().into_iter().enumerate() {
+        let Some(value) = value else { continue };
+        let Some((id, _)) = scope_id(connection, kind, value)? else { return Ok(None) };
+        values[kind] = Sql::Integer(id);
+    }
+    Ok(Some(values))
+}
+
+pub(super) fn get(connection: &Connection, ids: &[MemoryId]) -> Result<Vec<Option<Memory>>> {
+    let one = |id: &MemoryId| Ok(memories(connection, "WHERE m.id = ?", &[Sql::Blob(id.to_bytes())])?.pop());
+    ids.iter().map(one).collect()
+}
+
+pub(super) fn get_stored(connection: &Connection, id: MemoryId) -> Result<Option<StoredMemory>> {
+    let mut found = stored(connection, "WHERE m.id = ?", &[Sql::Blob(id.to_bytes())])?;
+    Ok(found.pop().map(|(_, memory)| memory))
+}
+
+fn stored(connection: &Connection, tail: &str, values: &[Sql]) -> Result<Vec<(i64, StoredMemory)>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {MEMORY}, s.vector, s.bm25 {FROM_MEMORIES} JOIN signals s ON s.slot = m.slot {tail}"
+    ))?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut vector = Vec::new();
+        vector_from_blob(row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?, &mut vector);
+        let bm25 = sparse_from_blob(row.get_ref(7)?.as_blob().map_err(rusqlite::Error::from)?);
+        found.push((row.get(0)?, StoredMemory { memory: memory_at(row)?, vector, bm25 }));
+    }
+    Ok(found)
+}
+
+/// Newest first. What SQL can't decide of a filter is decided on the payload, row by row.
+pub(super) fn list(connection: &Connection, view: Option<&View<'_>>, page: &PageRequest) -> Result<Page<Memory>> {
+    let nothing = Page { items: Vec::new(), total: 0, next: None };
+    let before = match &page.cursor {
+        Some(cursor) => super::cursor::decode(cursor)?,
+        None => i64::MAX,
+    };
+    let mut condition = "1 = 1".to_owned();
+    let mut values: Vec<Sql> = Vec::new();
+    let mut filter = None;
+    if let Some(view) = view {
+        let pinned = view.filter.scope();
+        if pinned.is_contradiction() {
+            return Ok(nothing);
+        }
+        if pinned.any_pinned() {
+            let Some((scope, ids)) = scope_condition(connection, &Scope::pinned_by(view.filter))? else { return Ok(nothing) };
+            condition = scope;
+            values.extend(ids.into_iter().map(Sql::Integer));
+        }
+        if let Some(today) = view.today {
+            condition.push_str(" AND (m.expires IS NULL OR m.expires >= ?)");
+            values.push(Sql::Integer(i64::from(day_number(today))));
+        }
+        if !view.filter.is_scope_only() {
+            filter = Some(view.filter);
+        }
+    }
+    let mut items: Vec<(i64, Memory)> = Vec::new();
+    let mut total = 0usize;
+    let mut statement;
+    let mut rows;
+    if filter.is_none() {
+        let count: i64 = connection
+            .prepare_cached(&format!("SELECT count(*) FROM memories m WHERE {condition}"))?
+            .query_row(params_from_iter(&values), |row| row.get(0))?;
+        total = usize::try_from(count).unwrap_or(0);
+        condition.push_str(" AND m.slot < ?");
+        values.push(Sql::Integer(before));
+        condition.push_str(&format!(" ORDER BY m.slot DESC LIMIT {}", page.limit.saturating_add(1).min(1 << 40)));
+    } else {
+        condition.push_str(" ORDER BY m.slot DESC");
+    }
+    statement = connection.prepare_cached(&format!("SELECT {MEMORY} {FROM_MEMORIES} WHERE {condition}"))?;
+    rows = statement.query(params_from_iter(&values))?;
+    while let Some(row) = rows.next()? {
+        let slot: i64 = row.get(0)?;
+        if let Some(filter) = filter {
+            let payload = payload(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?;
+            if !filter.matches(payload.as_map()) {
+                continue;
+            }
+            total += 1;
+        }
+        if slot < before && items.len() <= page.limit {
+            items.push((slot, memory_at(row)?));
+        }
+    }
+    let more = items.len() > page.limit;
+    items.truncate(page.limit);
+    let next = items.last().filter(|_| more).map(|(slot, _)| super::cursor::encode(*slot));
+    Ok(Page { items: items.into_iter().map(|(_, memory)| memory).collect(), total, next })
+}
+
+pub(super) fn find_by_hash(connection: &Connection, scope: &Scope, hash: &str) -> Result<Option<MemoryId>> {
+    let Some(mut values) = exact_scope(connection, scope)? else { return Ok(None) };
+    values.push(Sql::Text(hash.to_owned()));
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM memories WHERE user_scope = ? AND agent_scope = ? AND run_scope = ? AND hash = ?
+         ORDER BY slot LIMIT 1",
+    )?;
+    Ok(statement.query_row(params_from_iter(values), |row| id_at(row, 0)).optional()?)
+}
+
+pub(super) fn session(
+    connection: &Connection,
+    scope: &Scope,
+    session: &str,
+    window: SessionWindow,
+) -> Result<Vec<Memory>> {
+    let Some(mut key) = exact_scope(connection, scope)? else { return Ok(Vec::new()) };
+    key.push(Sql::Text(session.to_owned()));
+    let id: Option<i64> = connection
+        .prepare_cached(
+            "SELECT id FROM sessions WHERE user_scope = ? AND agent_scope = ? AND run_scope = ? AND name = ?",
+        )?
+        .query_row(params_from_iter(key), |row| row.get(0))
+        .optional()?;
+    let Some(id) = id else { return Ok(Vec::new()) };
+    let before = |position: i64, count: usize| -> Result<Vec<Memory>> {
+        let tail = format!(
+            "WHERE m.session = ? AND m.session <> 0 AND m.position < ? ORDER BY m.position DESC, m.slot DESC LIMIT {count}"
+        );
+        let mut found = memories(connection, &tail, &[Sql::Integer(id), Sql::Integer(position)])?;
+        found.reverse();
+        Ok(found)
+    };
+    match window {
+        SessionWindow::Last(count) => before(i64::MAX, count),
+        SessionWindow::Around { position, before: lower, after } => {
+            let mut found = before(i64::from(position), lower)?;
+            let tail = format!(
+                "WHERE m.session = ? AND m.session <> 0 AND m.position > ? ORDER BY m.position, m.slot LIMIT {after}"
+            );
+            found.extend(memories(connection, &tail, &[Sql::Integer(id), Sql::Integer(i64::from(position))])?);
+            Ok(found)
+        }
+    }
+}
+
+pub(super) fn last_in_scope(connection: &Connection, scope: &Scope) -> Result<Option<Memory>> {
+    let Some(values) = exact_scope(connection, scope)? else { return Ok(None) };
+    let tail = "WHERE m.user_scope = ? AND m.agent_scope = ? AND m.run_scope = ? AND m.session <> 0
+                ORDER BY m.slot DESC LIMIT 1";
+    Ok(memories(connection, tail, &values)?.pop())
+}
+
+pub(super) fn links_of(connection: &Connection, id: Option<MemoryId>) -> Result<Vec<Link>> {
+    let (condition, values) = match id {
+        Some(id) => ("WHERE source = ?1 OR target = ?1", vec![Sql::Blob(id.to_bytes())]),
+        None => ("", Vec::new()),
+    };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT source, target, kind, created_at FROM links {condition} ORDER BY source, target, kind"
+    ))?;
+    let rows = statement.query_map(params_from_iter(values), |row| {
+        Ok(Link { source: id_at(row, 0)?, target: id_at(row, 1)?, kind: row.get(2)?, created_at: row.get(3)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+const HISTORY: &str = "SELECT seq, id, memory_id, old_memory, new_memory, event, created_at, updated_at, is_deleted,
+                       actor_id, role FROM history";
+
+fn event_at(row: &Row<'_>) -> rusqlite::Result<(i64, HistoryEvent)> {
+    let event = HistoryEvent {
+        id: row.get(1)?,
+        memory_id: row.get(2)?,
+        old_memory: row.get(3)?,
+        new_memory: row.get(4)?,
+        event: row.get(5)?,
+        created_at: row.get(6)?,
+        updated_at: row.get(7)?,
+        is_deleted: row.get(8)?,
+        actor_id: row.get(9)?,
+        role: row.get(10)?,
+    };
+    Ok((row.get(0)?, event))
+}
+
+pub(super) fn history(connection: &Connection, memory_id: &str) -> Result<Vec<HistoryEvent>> {
+    let mut statement = connection.prepare_cached(&format!("{HISTORY} WHERE memory_id = ? ORDER BY seq"))?;
+    let rows = statement.query_map([memory_id], event_at)?;
+    rows.map(|row| Ok(row?.1)).collect()
+}
+
+pub(super) fn summary(connection: &Connection, scope: &Scope) -> Result<ScopeSummary> {
+    let Some((condition, values)) = scope_condition(connection, scope)? else { return Ok(ScopeSummary::default()) };
+    let values: Vec<Sql> = values.into_iter().map(Sql::Integer).collect();
+    let count = |sql: String| -> Result<usize> {
+        let count: i64 = connection.prepare_cached(&sql)?.query_row(params_from_iter(&values), |row| row.get(0))?;
+        Ok(usize::try_from(count).unwrap_or(0))
+    };
+    // By instant, not by text: legacy times carry offsets.
+    let edge = |order: &str| -> Result<Option<String>> {
+        let sql = format!(
+            "SELECT payload ->> '$.created_at' FROM memories WHERE {condition}
+             AND unixepoch(payload ->> '$.created_at') IS NOT NULL
+             ORDER BY unixepoch(payload ->> '$.created_at', 'subsec') {order} LIMIT 1"
+        );
+        Ok(connection.prepare_cached(&sql)?.query_row(params_from_iter(&values), |row| row.get(0)).optional()?)
+    };
+    Ok(ScopeSummary {
+        memories: count(format!("SELECT count(*) FROM memories WHERE {condition}"))?,
+        entities: count(format!("SELECT count(*) FROM entities WHERE {condition}"))?,
+        links: count(format!(
+            "SELECT count(*) FROM links l JOIN memories ON memories.id = l.source WHERE {condition}"
+        ))?,
+        first: edge("ASC")?,
+        last: edge("DESC")?,
+    })
+}
+
+pub(super) fn users(connection: &Connection) -> Result<Vec<(String, usize)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT s.value, count(*) FROM scopes s JOIN memories m ON m.user_scope = s.id
+         WHERE s.kind = 0 GROUP BY s.id ORDER BY s.value",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as usize)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Cuts a stretch and tells where the next begins.
+fn stretch<T>(found: Vec<(i64, T)>, limit: usize) -> Stretch<T> {
+    let next = found.last().filter(|_| found.len() == limit).map(|(at, _)| *at);
+    Stretch { items: found.into_iter().map(|(_, item)| item).collect(), next }
+}
+
+pub(super) fn scan_memories(connection: &Connection, after: Option<i64>, limit: usize) -> Result<Stretch<StoredMemory>> {
+    let tail = format!("WHERE m.slot > ? ORDER BY m.slot LIMIT {limit}");
+    Ok(stretch(stored(connection, &tail, &[Sql::Integer(after.unwrap_or(i64::MIN))])?, limit))
+}
+
+pub(super) fn scan_entities(connection: &Connection, after: Option<i64>, limit: usize) -> Result<Stretch<Entity>> {
+    let tail = format!("WHERE slot > ? ORDER BY slot LIMIT {limit}");
+    Ok(stretch(super::entities::read(connection, &tail, &[Sql::Integer(after.unwrap_or(i64::MIN))])?, limit))
+}
+
+pub(super) fn scan_history(connection: &Connection, after: Option<i64>, limit: usize) -> Result<Stretch<HistoryEvent>> {
+    let mut statement = connection.prepare_cached(&format!("{HISTORY} WHERE seq > ? ORDER BY seq LIMIT {limit}"))?;
+    let rows = statement.query_map([after.unwrap_or(i64::MIN)], event_at)?;
+    Ok(stretch(rows.collect::<Result<_, _>>()?, limit))
+}
+
+pub(super) fn scan_messages(
+    connection: &Connection,
+    after: Option<i64>,
+    limit: usize,
+) -> Result<Stretch<SessionMessage>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT seq, id, session_scope, role, content, name, created_at FROM messages
+         WHERE seq > ? ORDER BY seq LIMIT {limit}"
+    ))?;
+    let rows = statement.query_map([after.unwrap_or(i64::MIN)], |row| {
+        let message = SessionMessage {
+            id: row.get(1)?,
+            session_scope: row.get(2)?,
+            role: row.get(3)?,
+            content: row.get(4)?,
+            name: row.get(5)?,
+            created_at: row.get(6)?,
+        };
+        Ok((row.get(0)?, message))
+    })?;
+    Ok(stretch(rows.collect::<Result<_, _>>()?, limit))
+}

@@ -1,0 +1,88 @@
+//! The tables of a store's file, and how older files are brought up to date.
+
+use rusqlite::{Connection, Transaction};
+
+use crate::{Result, StoreError};
+
+/// Marks an SQLite file as ours: "MNEM".
+pub(super) const APPLICATION_ID: i32 = 0x4D4E_454D;
+
+/// One step a schema version, applied in order inside one transaction. Steps that were released never change.
+const STEPS: [&str; 1] = [r#"
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO counters VALUES('bm25_documents', 0);
+
+-- kind: 0 user, 1 agent, 2 run. version rises with every write that touches a memory of the scope.
+CREATE TABLE scopes(
+  id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, value TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 0,
+  UNIQUE(kind, value));
+-- *_scope: id of the scope, 0 for none.
+CREATE TABLE sessions(
+  id INTEGER PRIMARY KEY, user_scope INTEGER NOT NULL, agent_scope INTEGER NOT NULL, run_scope INTEGER NOT NULL,
+  name TEXT NOT NULL, UNIQUE(user_scope, agent_scope, run_scope, name));
+
+-- id: 16 bytes of a UUID or 8 big-endian bytes of a number. Times in microseconds, days since 1970-01-01.
+CREATE TABLE memories(
+  slot INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE,
+  user_scope INTEGER NOT NULL, agent_scope INTEGER NOT NULL, run_scope INTEGER NOT NULL,
+  session INTEGER NOT NULL, position INTEGER, event_time INTEGER, day INTEGER, expires INTEGER,
+  holds_time_word INTEGER NOT NULL, hash TEXT, payload TEXT NOT NULL);
+CREATE INDEX memories_user ON memories(user_scope) WHERE user_scope <> 0;
+CREATE INDEX memories_agent ON memories(agent_scope) WHERE agent_scope <> 0;
+CREATE INDEX memories_run ON memories(run_scope) WHERE run_scope <> 0;
+CREATE INDEX memories_session ON memories(session, position) WHERE session <> 0;
+CREATE INDEX memories_hash ON memories(hash);
+CREATE TABLE signals(slot INTEGER PRIMARY KEY, vector BLOB NOT NULL, bm25 BLOB NOT NULL, terms BLOB NOT NULL);
+CREATE TABLE bm25_terms(term INTEGER PRIMARY KEY, documents INTEGER NOT NULL);
+
+CREATE TABLE entities(
+  slot INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE,
+  user_scope INTEGER NOT NULL, agent_scope INTEGER NOT NULL, run_scope INTEGER NOT NULL,
+  name TEXT NOT NULL, payload TEXT NOT NULL, vector BLOB NOT NULL);
+CREATE INDEX entities_name ON entities(user_scope, agent_scope, run_scope, name);
+CREATE INDEX entities_agent ON entities(agent_scope) WHERE agent_scope <> 0;
+CREATE INDEX entities_run ON entities(run_scope) WHERE run_scope <> 0;
+CREATE TABLE entity_links(entity INTEGER NOT NULL, memory BLOB NOT NULL, PRIMARY KEY(entity, memory)) WITHOUT ROWID;
+CREATE INDEX entity_links_memory ON entity_links(memory);
+CREATE TABLE links(
+  source BLOB NOT NULL, target BLOB NOT NULL, kind TEXT NOT NULL, created_at TEXT NOT NULL,
+  PRIMARY KEY(source, target, kind)) WITHOUT ROWID;
+CREATE INDEX links_target ON links(target);
+
+-- mem0's two tables, with a sequence for the order rows came in.
+CREATE TABLE history(
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, memory_id TEXT NOT NULL, old_memory TEXT,
+  new_memory TEXT, event TEXT NOT NULL, created_at TEXT, updated_at TEXT, is_deleted INTEGER NOT NULL,
+  actor_id TEXT, role TEXT);
+CREATE INDEX history_memory ON history(memory_id);
+CREATE TABLE messages(
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, session_scope TEXT NOT NULL, role TEXT,
+  content TEXT, name TEXT, created_at TEXT);
+CREATE INDEX messages_session ON messages(session_scope);
+"#];
+
+/// The newest schema version.
+pub(super) const NEWEST: u32 = STEPS.len() as u32;
+
+/// Brings the schema to [`NEWEST`]; returns whether the store is new.
+pub(super) fn migrate(connection: &mut Connection, path: &std::path::Path) -> Result<bool> {
+    let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let found = version(&tx)?;
+    if found > NEWEST {
+        return Err(StoreError::NewerSchema { path: path.to_owned(), found, known: NEWEST });
+    }
+    for step in &STEPS[found as usize..] {
+        tx.execute_batch(step)?;
+    }
+    if found < NEWEST {
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.pragma_update(None, "user_version", NEWEST)?;
+    }
+    tx.commit()?;
+    Ok(found == 0)
+}
+
+fn version(tx: &Transaction<'_>) -> Result<u32> {
+    Ok(tx.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}

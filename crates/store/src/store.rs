@@ -1,0 +1,102 @@
+//! The one door to a store: what every backend must do, and the same way.
+
+use crate::{
+    CandidateQuery, Candidates, ChangeSet, Entity, Filter, Finding, HistoryEvent, HistoryStretch, Link, Memory,
+    MemoryId, MessageStretch, NearEntity, Page, PageRequest, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored,
+    SessionWindow, SparseQuery, StoreError, StoreInfo, StoredMemory, Stretch, View,
+};
+
+/// The result of a store's work.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// A store of memories. Blocking and shared between threads.
+///
+/// Reads that take a [`View`] see the memories its filter matches and nothing else. The filter must pin at least one
+/// scope id ([`crate::filter::ScopeTerms`]) wherever a method says so.
+pub trait Store: Send + Sync {
+    /// What the store is and holds.
+    fn info(&self) -> Result<StoreInfo>;
+
+    /// Commits a change set: all of it, durably, or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if an expected scope version has passed; [`StoreError::Exists`], [`StoreError::NotFound`],
+    /// [`StoreError::Dims`] for a change that can't be made; [`StoreError::Full`] without room.
+    fn apply(&self, changes: &ChangeSet) -> Result<()>;
+
+    /// Removes every memory of a scope, each with a `DELETE` row in the history at `now` (RFC 3339), in one commit that
+    /// is only made once none is left. Returns how many there were, expired ones included.
+    fn remove_scope(&self, scope: &Scope, now: &str) -> Result<usize>;
+
+    /// The version of a scope, for [`ChangeSet::expected`].
+    fn scope_version(&self, scope: &Scope) -> Result<ScopeVersion>;
+
+    /// Memories by id, in the order asked; `None` where there is none.
+    fn get(&self, ids: &[MemoryId]) -> Result<Vec<Option<Memory>>>;
+
+    /// A memory with its vectors.
+    fn get_stored(&self, id: MemoryId) -> Result<Option<StoredMemory>>;
+
+    /// Lists memories, newest first. Without a filter: all of the store.
+    fn list(&self, view: Option<&View<'_>>, page: &PageRequest) -> Result<Page<Memory>>;
+
+    /// The first of these hashes that a memory of exactly this scope has, and that memory.
+    fn find_by_hash(&self, scope: &Scope, hash: &str) -> Result<Option<MemoryId>>;
+
+    /// Memories of a session of exactly this scope.
+    fn session(&self, scope: &Scope, session: &str, window: SessionWindow) -> Result<Vec<Memory>>;
+
+    /// The newest memory of exactly this scope that belongs to a session.
+    fn last_in_scope(&self, scope: &Scope) -> Result<Option<Memory>>;
+
+    /// Statistics over the scope ids the filter pins.
+    fn scope_stats(&self, view: &View<'_>, terms: &[u32]) -> Result<ScopeStats>;
+
+    /// Candidates of the default ranking. The filter must pin a scope id.
+    fn candidates(&self, view: &View<'_>, query: &CandidateQuery<'_>) -> Result<Candidates>;
+
+    /// The nearest memories by cosine. The filter must pin a scope id.
+    fn nearest(&self, view: &View<'_>, vector: &[f32], limit: usize) -> Result<Scored>;
+
+    /// The best memories by the stored `bm25` slot: Σ query·document·idf, idf over all memories of the store that have
+    /// the slot, as Qdrant computes it. The filter must pin a scope id.
+    fn sparse(&self, view: &View<'_>, query: &SparseQuery<'_>) -> Result<Scored>;
+
+    /// For each vector the entities of the pinned scope with a cosine of at least `min_score`, best first.
+    fn near_entities(
+        &self,
+        filter: &Filter,
+        vectors: &[Vec<f32>],
+        limit: usize,
+        min_score: f32,
+    ) -> Result<Vec<Vec<NearEntity>>>;
+
+    /// Entities that name a memory.
+    fn entities_of(&self, id: MemoryId) -> Result<Vec<Entity>>;
+
+    /// Links that start or end at a memory.
+    fn links_of(&self, id: MemoryId) -> Result<Vec<Link>>;
+
+    /// What happened to a memory, oldest first.
+    fn history(&self, memory_id: &str) -> Result<Vec<HistoryEvent>>;
+
+    /// What the store holds of a scope.
+    fn summary(&self, scope: &Scope) -> Result<ScopeSummary>;
+
+    /// Users with their number of memories, in the order of their names.
+    fn users(&self) -> Result<Vec<(String, usize)>>;
+
+    /// All memories with vectors, in the order they were stored.
+    fn scan_memories(&self, after: Option<i64>, limit: usize) -> Result<Stretch<StoredMemory>>;
+    /// All entities, in the order they were stored.
+    fn scan_entities(&self, after: Option<i64>, limit: usize) -> Result<Stretch<Entity>>;
+    /// All links between memories, sorted.
+    fn all_links(&self) -> Result<Vec<Link>>;
+    /// The whole history.
+    fn scan_history(&self, after: Option<i64>, limit: usize) -> Result<HistoryStretch>;
+    /// All messages.
+    fn scan_messages(&self, after: Option<i64>, limit: usize) -> Result<MessageStretch>;
+
+    /// Checks the store's own consistency; empty when all is well.
+    fn check(&self) -> Result<Vec<Finding>>;
+}
