@@ -1,1 +1,27 @@
-//! Placeholder while the room is furnished.
+//! The engine of Mnemon: what REST, MCP and the command line call to remember and to find.
+#![warn(missing_docs)]
+
+mod add;
+mod analyse;
+mod delete;
+mod engine;
+mod error;
+mod read;
+mod search;
+mod session;
+mod transfer;
+mod update;
+
+pub use add::{AddRequest, Added, Message};
+pub use engine::{Engine, EngineConfig, MAX_TEXT_BYTES};
+pub use error::EngineError;
+pub use read::{ListRequest, MemoryDetail};
+pub use search::{
+    Explanation, FusionWeights, Profile, Ranking, SearchAnswer, SearchHit, SearchRequest, Signal, Weights,
+};
+pub use search::{Mem0Config, Mem0Query, Mem0Score};
+pub use transfer::{ImportFormat, ImportOptions, Imported, Refused, Transferred};
+pub use update::UpdateRequest;
+
+/// The result of the engine's work.
+pub type Result<T, E = EngineError> = std::result::Result<T, E>;

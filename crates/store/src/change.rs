@@ -27,7 +27,7 @@ pub enum Change {
     SetTerms(MemoryId, Terms),
     /// Removes a memory with its vectors, terms and links; entities nobody names any more go with it.
     Remove(MemoryId),
-    /// Stores an entity as it is, with its links.
+    /// Stores an entity as it is, with its links; if the id is there already, only the links are added.
     InsertEntity(Box<Entity>),
     /// Links two memories; an equal link is left as it is.
     Link(Link),

@@ -44,7 +44,9 @@ pub enum StoreError {
         known: u32,
     },
     /// The store was filled by another embedder; its vectors can't be compared with this one's.
-    #[error("the store was written with embedder `{stored}` ({stored_dims} dims), this run uses `{given}` ({given_dims} dims): choose the store's embedder, or export and import into a new store")]
+    #[error(
+        "the store was written with embedder `{stored}` ({stored_dims} dims), this run uses `{given}` ({given_dims} dims): choose the store's embedder, or export and import into a new store"
+    )]
     EmbedderMismatch {
         /// Fingerprint in the store.
         stored: String,

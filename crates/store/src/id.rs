@@ -38,9 +38,7 @@ impl MemoryId {
     pub fn from_value(value: &Value) -> Result<Self, StoreError> {
         match value {
             Value::String(text) => text.parse(),
-            Value::Number(number) if number.is_u64() => {
-                Ok(Self::Number(number.as_u64().unwrap_or_default()))
-            }
+            Value::Number(number) if number.is_u64() => Ok(Self::Number(number.as_u64().unwrap_or_default())),
             other => Err(StoreError::InvalidId(other.to_string())),
         }
     }

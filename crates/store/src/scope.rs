@@ -22,20 +22,14 @@ impl Scope {
     ///
     /// # Errors
     /// [`StoreError::InvalidScope`] when no id is given, or one is empty, holds inner white space, or is `*`.
-    pub fn new(
-        user_id: Option<&str>,
-        agent_id: Option<&str>,
-        run_id: Option<&str>,
-    ) -> Result<Self, StoreError> {
+    pub fn new(user_id: Option<&str>, agent_id: Option<&str>, run_id: Option<&str>) -> Result<Self, StoreError> {
         let scope = Self {
             user_id: validated("user_id", user_id)?,
             agent_id: validated("agent_id", agent_id)?,
             run_id: validated("run_id", run_id)?,
         };
         if scope.is_empty() {
-            return Err(StoreError::InvalidScope(
-                "at least one of user_id, agent_id, run_id is required".into(),
-            ));
+            return Err(StoreError::InvalidScope("at least one of user_id, agent_id, run_id is required".into()));
         }
         Ok(scope)
     }
@@ -68,9 +62,7 @@ impl Scope {
     /// mem0's `session_scope`: `agent_id=…&run_id=…&user_id=…`, present ids only, with `%`, `&` and `=` escaped.
     pub fn session_scope(&self) -> String {
         let mut parts = Vec::with_capacity(3);
-        for (key, id) in
-            [("agent_id", &self.agent_id), ("run_id", &self.run_id), ("user_id", &self.user_id)]
-        {
+        for (key, id) in [("agent_id", &self.agent_id), ("run_id", &self.run_id), ("user_id", &self.user_id)] {
             if let Some(id) = id {
                 let id = id.replace('%', "%25").replace('&', "%26").replace('=', "%3D");
                 parts.push(format!("{key}={id}"));

@@ -6,6 +6,7 @@ mod cursor;
 mod encode;
 mod entities;
 mod index;
+mod mem0_history;
 mod open;
 mod read;
 mod schema;
@@ -19,6 +20,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use cache::{Cache, IndexRead};
 use index::ScopeIndex;
+pub use mem0_history::read_mem0_history;
 pub use open::SqliteOptions;
 use search::Rows;
 
@@ -145,7 +147,9 @@ fn rows(connection: &Connection, index: &ScopeIndex, ids: &[Option<i64>; 3], vie
     let today = view.today.map_or(i32::MIN, encode::day_number);
     let wanted = ids.map(|id| id.map(|id| id as u32));
     let inside = |row: &index::Row| {
-        row.alive && row.expires >= today && wanted.iter().zip(row.scopes).all(|(id, own)| id.is_none_or(|id| id == own))
+        row.alive
+            && row.expires >= today
+            && wanted.iter().zip(row.scopes).all(|(id, own)| id.is_none_or(|id| id == own))
     };
     let in_scope: Vec<bool> = index.rows.iter().map(inside).collect();
     if view.filter.is_scope_only() {
@@ -167,7 +171,8 @@ impl Store for SqliteStore {
     fn info(&self) -> Result<StoreInfo> {
         self.read(|connection| {
             let count = |table: &str| -> Result<usize> {
-                let count: i64 = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
+                let count: i64 =
+                    connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
                 Ok(usize::try_from(count).unwrap_or(0))
             };
             let size = |suffix: &str| {

@@ -11,9 +11,9 @@ pub(super) fn encode(slot: i64) -> String {
 
 /// The slot in a cursor.
 pub(super) fn decode(cursor: &str) -> Result<i64> {
-    let parts = cursor.split_once('-').and_then(|(slot, sum)| {
-        Some((i64::from_str_radix(slot, 16).ok()?, u32::from_str_radix(sum, 16).ok()?))
-    });
+    let parts = cursor
+        .split_once('-')
+        .and_then(|(slot, sum)| Some((i64::from_str_radix(slot, 16).ok()?, u32::from_str_radix(sum, 16).ok()?)));
     match parts {
         Some((slot, sum)) if sum == check(slot) => Ok(slot),
         _ => Err(StoreError::InvalidCursor),

@@ -29,7 +29,8 @@ pub(super) fn read(connection: &Connection, tail: &str, values: &[Sql]) -> Resul
 }
 
 fn memories_of(connection: &Connection, entity: i64) -> Result<Vec<MemoryId>> {
-    let mut statement = connection.prepare_cached("SELECT memory FROM entity_links WHERE entity = ? ORDER BY memory")?;
+    let mut statement =
+        connection.prepare_cached("SELECT memory FROM entity_links WHERE entity = ? ORDER BY memory")?;
     let rows = statement.query_map([entity], |row| super::read::id_at(row, 0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

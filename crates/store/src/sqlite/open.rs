@@ -57,7 +57,8 @@ pub(super) fn open_writer(options: &SqliteOptions) -> Result<Connection> {
 
 /// Opens a further connection that only reads.
 pub(super) fn open_reader(path: &Path) -> Result<Connection> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(Duration::from_secs(30))?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "query_only", true)?;
@@ -100,7 +101,9 @@ fn refuse_foreign(path: &Path) -> Result<()> {
     }
     let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     if word(68) != schema::APPLICATION_ID as u32 {
-        return not_a_store("it is the SQLite database of another program (mem0's history.db is read by `mnemon import`)");
+        return not_a_store(
+            "it is the SQLite database of another program (mem0's history.db is read by `mnemon import`)",
+        );
     }
     let page_size = match u16::from_be_bytes([header[16], header[17]]) {
         1 => 65_536,

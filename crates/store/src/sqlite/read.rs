@@ -138,7 +138,9 @@ pub(super) fn list(connection: &Connection, view: Option<&View<'_>>, page: &Page
             return Ok(nothing);
         }
         if pinned.any_pinned() {
-            let Some((scope, ids)) = scope_condition(connection, &Scope::pinned_by(view.filter))? else { return Ok(nothing) };
+            let Some((scope, ids)) = scope_condition(connection, &Scope::pinned_by(view.filter))? else {
+                return Ok(nothing);
+            };
             condition = scope;
             values.extend(ids.into_iter().map(Sql::Integer));
         }
@@ -320,7 +322,11 @@ fn stretch<T>(found: Vec<(i64, T)>, limit: usize) -> Stretch<T> {
     Stretch { items: found.into_iter().map(|(_, item)| item).collect(), next }
 }
 
-pub(super) fn scan_memories(connection: &Connection, after: Option<i64>, limit: usize) -> Result<Stretch<StoredMemory>> {
+pub(super) fn scan_memories(
+    connection: &Connection,
+    after: Option<i64>,
+    limit: usize,
+) -> Result<Stretch<StoredMemory>> {
     let tail = format!("WHERE m.slot > ? ORDER BY m.slot LIMIT {limit}");
     Ok(stretch(stored(connection, &tail, &[Sql::Integer(after.unwrap_or(i64::MIN))])?, limit))
 }

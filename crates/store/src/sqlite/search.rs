@@ -257,7 +257,8 @@ mod tests {
     #[test]
     fn the_best_come_first_and_the_older_of_equals_wins() {
         let scores = [0.1, 0.9, 0.5, 0.9, -1.0];
-        let rows = |limit| best(&scores, &[true, true, true, true, false], limit).iter().map(|h| h.row).collect::<Vec<_>>();
+        let rows =
+            |limit| best(&scores, &[true, true, true, true, false], limit).iter().map(|h| h.row).collect::<Vec<_>>();
         assert_eq!(rows(3), [1, 3, 2]);
         assert_eq!(rows(0), Vec::<u32>::new());
         assert_eq!(rows(9), [1, 3, 2, 0]);

@@ -369,12 +369,18 @@ impl<'tx> Work<'tx> {
 
     fn insert_entity(&mut self, entity: &Entity) -> Result<()> {
         self.check_vector(&entity.vector)?;
-        let taken = self.tx.prepare_cached("SELECT 1 FROM entities WHERE id = ?")?.exists([entity.id.to_bytes()])?;
-        if taken {
-            return Err(StoreError::Exists(entity.id));
-        }
-        let scopes = self.scope_ids(&entity.payload.scope())?;
-        let slot = self.write_entity(entity.id, &entity.payload, &scopes, &entity.vector)?;
+        let found = self
+            .tx
+            .prepare_cached("SELECT slot FROM entities WHERE id = ?")?
+            .query_row([entity.id.to_bytes()], |row| row.get(0))
+            .optional()?;
+        let slot = match found {
+            Some(slot) => slot,
+            None => {
+                let scopes = self.scope_ids(&entity.payload.scope())?;
+                self.write_entity(entity.id, &entity.payload, &scopes, &entity.vector)?
+            }
+        };
         let mut statement = self.tx.prepare_cached("INSERT OR IGNORE INTO entity_links VALUES(?, ?)")?;
         for memory in &entity.memories {
             statement.execute(params![slot, memory.to_bytes()])?;

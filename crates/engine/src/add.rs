@@ -1,0 +1,287 @@
+//! Adding: one memory a message, verbatim, with everything needed to find it, in one commit.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use mnemon_store::{
+    Change, ChangeSet, EventKind, HistoryEvent, Link, Memory, MemoryId, Payload, Provenance, RESERVED_KEYS, Record,
+    SCOPE_KEYS, Scope, keys,
+};
+use rayon::prelude::*;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::analyse::{Analysis, analyse, spoken};
+use crate::engine::{MAX_TEXT_BYTES, now_text};
+use crate::session::{Sessions, speaker};
+use crate::{Engine, EngineError, Result};
+
+/// A message of a conversation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Message {
+    /// `user`, `assistant`, `system`, …; system messages are not remembered.
+    pub role: String,
+    /// What was said; at most [`MAX_TEXT_BYTES`].
+    pub content: String,
+    /// The speaker's name, kept as `actor_id`.
+    pub name: Option<String>,
+    /// When it was said, where that differs from the request's time.
+    pub timestamp: Option<Timestamp>,
+}
+
+/// What to remember, and whose it is.
+#[derive(Clone, Debug, Default)]
+pub struct AddRequest {
+    /// The owner.
+    pub scope: Scope,
+    /// What was said, in order.
+    pub messages: Vec<Message>,
+    /// The caller's own keys, stored with each memory. Keys that the product writes itself are refused.
+    pub metadata: Map<String, Value>,
+    /// When it was said; now if absent.
+    pub timestamp: Option<Timestamp>,
+    /// The conversation it belongs to. If absent: the one the scope had last, unless that is long past
+    /// ([`crate::EngineConfig::session_gap`]).
+    pub session: Option<String>,
+    /// Facts without order: no session, no context.
+    pub unordered: bool,
+    /// The last day the memories are shown.
+    pub expiration_date: Option<Date>,
+    /// Leaves out a message whose text this very scope already remembers.
+    pub skip_duplicates: bool,
+    /// Links from each new memory to existing ones: (target, kind).
+    pub links: Vec<(MemoryId, String)>,
+}
+
+/// A memory that was stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Added {
+    /// Its id.
+    pub id: MemoryId,
+    /// Its text.
+    pub memory: String,
+    /// The speaker's name.
+    pub actor_id: Option<String>,
+    /// The message's role.
+    pub role: String,
+}
+
+/// A message on its way to a record.
+struct Draft<'r> {
+    request: usize,
+    message: &'r Message,
+    payload: Payload,
+    analysis: Analysis,
+    time: Timestamp,
+}
+
+impl<'r> Draft<'r> {
+    fn new(number: usize, request: &AddRequest, message: &'r Message, now: &str) -> Self {
+        let analysis = analyse(&message.content);
+        let time = message.timestamp.or(request.timestamp).unwrap_or_else(Timestamp::now);
+        // The store keeps microseconds.
+        let time = Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time);
+        let payload = payload(request, message, &analysis, now);
+        Self { request: number, message, payload, analysis, time }
+    }
+}
+
+impl Engine {
+    /// Remembers messages. All of them are stored, durably, when this returns; none if it fails.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] for no messages, an empty or too long one, metadata under a reserved key, or a link to
+    /// nothing.
+    pub fn add(&self, request: AddRequest) -> Result<Vec<Added>> {
+        Ok(self.add_batch(std::slice::from_ref(&request))?.pop().unwrap_or_default())
+    }
+
+    /// Remembers several requests in one commit: all or none. The answers are in the order of the requests.
+    ///
+    /// # Errors
+    /// As [`Engine::add`].
+    pub fn add_batch(&self, requests: &[AddRequest]) -> Result<Vec<Vec<Added>>> {
+        let now = now_text();
+        requests.iter().try_for_each(|request| self.check_request(request))?;
+        let messages: Vec<(usize, &Message)> = requests
+            .iter()
+            .enumerate()
+            .flat_map(|(number, request)| request.messages.iter().map(move |message| (number, message)))
+            .filter(|(_, message)| message.role != "system")
+            .collect();
+        let drafts: Vec<Draft<'_>> = messages
+            .into_par_iter()
+            .with_min_len(16)
+            .map(|(number, message)| Draft::new(number, &requests[number], message, &now))
+            .collect();
+        let texts: Vec<String> = drafts.iter().map(|draft| spoken(&draft.payload)).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let vectors = self.embed(&texts)?;
+        let mentions = self.mentions(drafts.iter().map(|draft| draft.analysis.entities.as_slice()))?;
+
+        let scopes: Vec<&Scope> = {
+            let mut scopes: Vec<&Scope> = requests.iter().map(|request| &request.scope).collect();
+            scopes.sort();
+            scopes.dedup();
+            scopes
+        };
+        self.commit(&scopes, || {
+            let mut sessions = Sessions::new(self);
+            let mut changes = ChangeSet::default();
+            let mut answers = vec![Vec::new(); requests.len()];
+            let mut fresh = std::collections::HashSet::new();
+            for ((draft, vector), mentions) in drafts.iter().zip(&vectors).zip(&mentions) {
+                let request = &requests[draft.request];
+                if request.skip_duplicates {
+                    let hash = draft.payload.str(keys::HASH).unwrap_or_default();
+                    if !fresh.insert((&request.scope, hash)) || self.store.find_by_hash(&request.scope, hash)?.is_some()
+                    {
+                        continue;
+                    }
+                }
+                let mut memory = Memory {
+                    id: MemoryId::random(),
+                    payload: draft.payload.clone(),
+                    provenance: Provenance::default(),
+                };
+                memory.provenance.event_time = request.timestamp.or(draft.message.timestamp).map(|_| draft.time);
+                let own = &draft.analysis.terms;
+                let terms = if request.unordered {
+                    crate::analyse::count_terms(own, &[], speaker(&memory))
+                } else {
+                    let session = match &request.session {
+                        Some(session) => session.clone(),
+                        None => sessions.current(&request.scope, draft.time)?,
+                    };
+                    let (position, terms) =
+                        sessions.append(&request.scope, &session, draft.time, own, speaker(&memory))?;
+                    memory.provenance.session = Some(session);
+                    memory.provenance.position = Some(position);
+                    terms
+                };
+                changes.changes.push(Change::History(Box::new(added(&memory, &now))));
+                for (target, kind) in &request.links {
+                    let link = Link { source: memory.id, target: *target, kind: kind.clone(), created_at: now.clone() };
+                    changes.changes.push(Change::Link(link));
+                }
+                answers[draft.request].push(Added {
+                    id: memory.id,
+                    memory: memory.payload.text().to_owned(),
+                    actor_id: memory.payload.actor().map(str::to_owned),
+                    role: draft.message.role.clone(),
+                });
+                changes.changes.push(Change::Insert(Box::new(Record {
+                    memory,
+                    vector: vector.clone(),
+                    bm25: draft.analysis.bm25.clone(),
+                    terms,
+                    holds_time_word: draft.analysis.holds_time_word,
+                    mentions: mentions.clone(),
+                })));
+            }
+            Ok((changes, answers))
+        })
+    }
+
+    /// Whether a request can be served as it is.
+    pub(crate) fn check_request(&self, request: &AddRequest) -> Result<()> {
+        if request.scope.is_empty() {
+            return Err(EngineError::invalid("at least one of user_id, agent_id, run_id is required"));
+        }
+        if request.messages.is_empty() {
+            return Err(EngineError::invalid("there are no messages to remember"));
+        }
+        if request.session.as_deref().is_some_and(|session| session.trim().is_empty()) {
+            return Err(EngineError::invalid("the session's name is empty; leave it out or give one"));
+        }
+        check_metadata(&request.metadata)?;
+        for (target, _) in &request.links {
+            self.must_own(*target, &request.scope)?;
+        }
+        for (index, message) in request.messages.iter().enumerate() {
+            let at = index + 1;
+            check_text(&message.content).map_err(|fault| EngineError::invalid(format!("message {at} {fault}")))?;
+            if message.role.trim().is_empty() {
+                return Err(EngineError::invalid(format!("message {at} has no role; give `user` or `assistant`")));
+            }
+        }
+        Ok(())
+    }
+
+    /// A link must lead to a memory of the same owner.
+    fn must_own(&self, target: MemoryId, scope: &Scope) -> Result<()> {
+        let found = self.store.get(&[target])?.pop().flatten();
+        let owned = found.is_some_and(|memory| {
+            let own = memory.payload.scope();
+            own.ids().iter().zip(scope.ids()).all(|(own, asked)| asked.is_none() || *own == asked)
+        });
+        if owned { Ok(()) } else { Err(mnemon_store::StoreError::NotFound(target).into()) }
+    }
+}
+
+pub(crate) fn check_text(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("is empty; there is nothing to remember".into());
+    }
+    check_length(text)
+}
+
+pub(crate) fn check_length(text: &str) -> Result<(), String> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(format!("has {} bytes; split it into parts of at most {MAX_TEXT_BYTES}", text.len()));
+    }
+    Ok(())
+}
+
+/// Identity, times and text belong to the server: metadata can't set or move them.
+pub(crate) fn check_metadata(metadata: &Map<String, Value>) -> Result<()> {
+    match metadata.keys().find(|key| RESERVED_KEYS.contains(&key.as_str())) {
+        Some(key) => Err(EngineError::invalid(format!("metadata may not hold `{key}`: the store writes it itself"))),
+        None => Ok(()),
+    }
+}
+
+fn payload(request: &AddRequest, message: &Message, analysis: &Analysis, now: &str) -> Payload {
+    let mut payload = Payload::default();
+    payload.set(keys::DATA, message.content.as_str());
+    payload.set(keys::HASH, hash(&message.content));
+    payload.set(keys::CREATED_AT, now);
+    payload.set(keys::UPDATED_AT, now);
+    for (key, id) in SCOPE_KEYS.iter().zip(request.scope.ids()) {
+        if let Some(id) = id {
+            payload.set(key, id);
+        }
+    }
+    payload.set(keys::ROLE, message.role.as_str());
+    if let Some(name) = message.name.as_deref().map(str::trim).filter(|name| !name.is_empty()) {
+        payload.set(keys::ACTOR_ID, name);
+    }
+    payload.set(keys::TEXT_LEMMATIZED, analysis.lemmas.as_str());
+    if let Some(date) = request.expiration_date {
+        payload.set(keys::EXPIRATION_DATE, date.to_string());
+    }
+    for (key, value) in &request.metadata {
+        payload.set(key, value.clone());
+    }
+    payload
+}
+
+/// mem0's hash of a text: MD5 in hex. It recognises, it does not protect.
+pub(crate) fn hash(text: &str) -> String {
+    use md5::Digest;
+    md5::Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn added(memory: &Memory, now: &str) -> HistoryEvent {
+    HistoryEvent {
+        id: Uuid::new_v4().to_string(),
+        memory_id: memory.id.to_string(),
+        old_memory: None,
+        new_memory: Some(memory.payload.text().to_owned()),
+        event: EventKind::Add.as_str().to_owned(),
+        created_at: Some(now.to_owned()),
+        updated_at: None,
+        is_deleted: false,
+        actor_id: memory.payload.actor().map(str::to_owned),
+        role: memory.payload.role().map(str::to_owned),
+    }
+}

@@ -1,0 +1,50 @@
+//! What can go wrong in the engine.
+
+use mnemon_models::ModelError;
+use mnemon_store::StoreError;
+
+/// Any failure of the engine. A write that returns one stored nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The request can't be served as it is; the text says what to change.
+    #[error("{0}")]
+    Invalid(String),
+    /// The store failed or refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The embedder failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A file to import or export could not be read or written.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being read or written.
+        what: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+impl EngineError {
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::Invalid(message.into())
+    }
+
+    /// Whether the caller can mend it by changing the request.
+    pub fn is_callers_fault(&self) -> bool {
+        match self {
+            Self::Invalid(_) => true,
+            Self::Store(error) => matches!(
+                error,
+                StoreError::NotFound(_)
+                    | StoreError::InvalidId(_)
+                    | StoreError::InvalidScope(_)
+                    | StoreError::InvalidCursor
+                    | StoreError::Filter(_)
+                    | StoreError::Exists(_)
+            ),
+            Self::Model(_) | Self::Io { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Reading what is stored: by id, by list, its history and its statistics.
+
+use jiff::Zoned;
+use jiff::civil::Date;
+use mnemon_store::{
+    Entity, Filter, HistoryEvent, Link, Memory, MemoryId, Page, PageRequest, Scope, ScopeSummary, StoreError, View,
+};
+
+use crate::{Engine, EngineError, Result};
+
+/// The most memories one page holds.
+const MAX_PAGE: usize = 1000;
+
+/// What to list.
+#[derive(Clone, Debug, Default)]
+pub struct ListRequest {
+    /// Which memories; `None` lists the whole store.
+    pub filter: Option<Filter>,
+    /// The `next` of the page before.
+    pub cursor: Option<String>,
+    /// Memories a page, 1 ..= 1000.
+    pub limit: usize,
+    /// Shows expired memories too.
+    pub show_expired: bool,
+}
+
+/// A memory with what surrounds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryDetail {
+    /// The memory.
+    pub memory: Memory,
+    /// Entities it names.
+    pub entities: Vec<Entity>,
+    /// Links that start or end at it.
+    pub links: Vec<Link>,
+}
+
+/// Today in UTC: memories that expired before are hidden.
+pub(crate) fn today() -> Date {
+    Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date()
+}
+
+impl Engine {
+    /// A memory by id. Expired ones are as if they were not there.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn get(&self, id: MemoryId) -> Result<Memory> {
+        let memory = self.store.get(&[id])?.pop().flatten();
+        let shown = memory.filter(|memory| memory.payload.expiration_date().is_none_or(|last| last >= today()));
+        Ok(shown.ok_or(StoreError::NotFound(id))?)
+    }
+
+    /// Whose a memory is, expired or not: writers may mend or remove what readers no longer see.
+    pub(crate) fn owner(&self, id: MemoryId) -> Result<Scope> {
+        let memory = self.store.get(&[id])?.pop().flatten().ok_or(StoreError::NotFound(id))?;
+        Ok(memory.payload.scope())
+    }
+
+    /// A memory with its entities and links.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn detail(&self, id: MemoryId) -> Result<MemoryDetail> {
+        let memory = self.get(id)?;
+        Ok(MemoryDetail { memory, entities: self.store.entities_of(id)?, links: self.store.links_of(id)? })
+    }
+
+    /// A page of memories, newest first, with the total over all pages.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] for a limit outside 1 ..= 1000; [`StoreError::InvalidCursor`].
+    pub fn list(&self, request: &ListRequest) -> Result<Page<Memory>> {
+        if !(1..=MAX_PAGE).contains(&request.limit) {
+            return Err(EngineError::invalid(format!(
+                "limit is {}; a page holds 1 to {MAX_PAGE} memories, more come with the cursor",
+                request.limit
+            )));
+        }
+        let today = (!request.show_expired).then(today);
+        let page = PageRequest { cursor: request.cursor.clone(), limit: request.limit };
+        let view = request.filter.as_ref().map(|filter| View { filter, today });
+        Ok(self.store.list(view.as_ref(), &page)?)
+    }
+
+    /// What happened to a memory, oldest first; empty if nothing is known of the id.
+    ///
+    /// # Errors
+    /// Only if the store fails.
+    pub fn history(&self, id: MemoryId) -> Result<Vec<HistoryEvent>> {
+        Ok(self.store.history(&id.to_string())?)
+    }
+
+    /// How much is stored for a scope, expired memories included.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidScope`] for a scope without ids.
+    pub fn stats(&self, scope: &Scope) -> Result<ScopeSummary> {
+        Ok(self.store.summary(scope)?)
+    }
+}

@@ -1,0 +1,165 @@
+//! Search: a question in, the right memories out, and why.
+
+mod fusion;
+mod mem0;
+mod question;
+
+use mnemon_store::{Filter, Memory, MemoryId, View};
+
+pub use fusion::{FusionWeights, Weights};
+pub use mem0::{Mem0Config, Mem0Query, Mem0Score};
+
+use crate::read::today;
+use crate::{Engine, EngineError, Result};
+
+/// Results a search gives at most.
+const MAX_TOP_K: usize = 1000;
+
+/// Which ranking to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// Dense, lexical, context, actor, session and time together: the default.
+    #[default]
+    Fusion,
+    /// The formula of mem0 v2.0.2.
+    Mem0,
+}
+
+/// The ranking an answer was made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ranking {
+    /// All signals, for memories with order.
+    Fusion,
+    /// Without order: no context, no session.
+    Facts,
+    /// mem0 v2.0.2.
+    Mem0,
+}
+
+impl Ranking {
+    /// A stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fusion => "fusion",
+            Self::Facts => "facts",
+            Self::Mem0 => "mem0",
+        }
+    }
+}
+
+/// A question.
+#[derive(Clone, Debug)]
+pub struct SearchRequest {
+    /// What is asked.
+    pub query: String,
+    /// Whose memories, and which of them. Must pin one user_id, agent_id or run_id.
+    pub filter: Filter,
+    /// Most hits, 1 ..= 1000; mem0's default is 20.
+    pub top_k: usize,
+    /// 0 ..= 1; hits below are left out. Under `mem0` it applies to the cosine, as there. mem0's default is 0.1.
+    pub threshold: f32,
+    /// The ranking.
+    pub profile: Profile,
+    /// Tells each hit's signals.
+    pub explain: bool,
+    /// Shows expired memories too.
+    pub show_expired: bool,
+}
+
+impl SearchRequest {
+    /// A question with mem0's defaults.
+    pub fn new(query: impl Into<String>, filter: Filter) -> Self {
+        Self {
+            query: query.into(),
+            filter,
+            top_k: 20,
+            threshold: 0.1,
+            profile: Profile::default(),
+            explain: false,
+            show_expired: false,
+        }
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct SearchAnswer {
+    /// Best first.
+    pub hits: Vec<SearchHit>,
+    /// How it was ranked.
+    pub ranking: Ranking,
+}
+
+/// A memory that was found.
+#[derive(Clone, Debug)]
+pub struct SearchHit {
+    /// The memory.
+    pub memory: Memory,
+    /// 0 ..= 1; under `fusion` and `facts` s / (1 + s) of the weighted sum s of the signals, under `mem0` its formula.
+    pub score: f32,
+    /// Why, if asked.
+    pub explanation: Option<Explanation>,
+}
+
+/// Why a memory ranked where it did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// Sum of weight · value.
+    pub raw_score: f32,
+    /// All signals, in the order of ARCHITECTURE.md.
+    pub signals: Vec<Signal>,
+}
+
+/// One reason for a score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Signal {
+    /// Its name.
+    pub name: &'static str,
+    /// What was measured.
+    pub value: f32,
+    /// What it weighs.
+    pub weight: f32,
+}
+
+/// A ranked id, before its memory is read.
+struct Ranked {
+    id: MemoryId,
+    score: f32,
+    explanation: Option<Explanation>,
+}
+
+impl Engine {
+    /// Finds the memories that answer a question, best first.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] for a blank question, a filter that pins no scope id, `top_k` outside 1 ..= 1000, or a
+    /// threshold outside 0 ..= 1.
+    pub fn search(&self, request: &SearchRequest) -> Result<SearchAnswer> {
+        if request.query.trim().is_empty() {
+            return Err(EngineError::invalid("the query is blank; ask something"));
+        }
+        if !(1..=MAX_TOP_K).contains(&request.top_k) {
+            return Err(EngineError::invalid(format!("top_k is {}; give 1 to {MAX_TOP_K}", request.top_k)));
+        }
+        if !(0.0..=1.0).contains(&request.threshold) {
+            return Err(EngineError::invalid(format!("threshold is {}; give 0 to 1", request.threshold)));
+        }
+        if !request.filter.scope().any_pinned() {
+            return Err(EngineError::invalid(
+                "the filter must name one user_id, agent_id or run_id whose memories are searched",
+            ));
+        }
+        let view = View { filter: &request.filter, today: (!request.show_expired).then(today) };
+        let (ranked, ranking) = match request.profile {
+            Profile::Fusion => self.rank_by_fusion(request, &view)?,
+            Profile::Mem0 => (self.rank_as_mem0(request, &view)?, Ranking::Mem0),
+        };
+        let ids: Vec<MemoryId> = ranked.iter().map(|hit| hit.id).collect();
+        let memories = self.store.get(&ids)?;
+        // One that was deleted since is no longer an answer.
+        let hits = ranked.into_iter().zip(memories).filter_map(|(hit, memory)| {
+            Some(SearchHit { memory: memory?, score: hit.score, explanation: hit.explanation })
+        });
+        Ok(SearchAnswer { hits: hits.collect(), ranking })
+    }
+}

@@ -1,0 +1,104 @@
+//! Import: what a file is, and which reader takes it.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use mnemon_store::{Change, ChangeSet};
+use serde_json::Value;
+
+use super::{BATCH, ImportFormat, ImportOptions, Imported, io};
+use crate::{Engine, EngineError, Result};
+
+impl Engine {
+    /// Imports a file of any [`ImportFormat`]. Importing the same file again stores nothing twice, except for chat and
+    /// text, which carry no ids. `progress` is told the records read so far.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] for a file that is no import at all, or an export that is cut or damaged (nothing is
+    /// then imported). Single lines that can't be taken are listed in the answer instead.
+    pub fn import(&self, path: &Path, options: &ImportOptions, progress: &mut dyn FnMut(usize)) -> Result<Imported> {
+        match sniff(path)? {
+            ImportFormat::HistoryDb => self.import_history(path, progress),
+            ImportFormat::Export => self.restore(path, options, progress),
+            ImportFormat::Points => self.import_points(path, progress),
+            ImportFormat::Chat => self.import_chat(path, options, progress),
+            ImportFormat::Text => self.import_text(path, options, progress),
+        }
+    }
+
+    fn import_history(&self, path: &Path, progress: &mut dyn FnMut(usize)) -> Result<Imported> {
+        let (history, messages) = mnemon_store::sqlite::read_mem0_history(path)?;
+        let mut imported = Imported::new(ImportFormat::HistoryDb);
+        let before = self.store.info()?.history;
+        for events in history.chunks(BATCH) {
+            let changes = events.iter().map(|event| Change::History(Box::new(event.clone()))).collect();
+            self.store.apply(&ChangeSet { expected: Vec::new(), changes })?;
+            progress(events.len());
+        }
+        for messages in messages.chunks(BATCH) {
+            let changes = messages.iter().map(|message| Change::Message(Box::new(message.clone()))).collect();
+            self.store.apply(&ChangeSet { expected: Vec::new(), changes })?;
+        }
+        imported.stored.history = self.store.info()?.history - before;
+        imported.stored.messages = messages.len();
+        imported.unchanged = history.len() - imported.stored.history;
+        Ok(imported)
+    }
+}
+
+/// Tells the format by the file's first bytes and first line.
+fn sniff(path: &Path) -> Result<ImportFormat> {
+    let mut file = BufReader::new(File::open(path).map_err(io(path))?);
+    let start = file.fill_buf().map_err(io(path))?;
+    if start.starts_with(b"SQLite format 3\0") {
+        return Ok(ImportFormat::HistoryDb);
+    }
+    let mut line = String::new();
+    while line.trim().is_empty() {
+        line.clear();
+        // A file without line breaks need not be read whole to know what it is.
+        let read = file.by_ref().take(64 << 20).read_line(&mut line).map_err(|error| match error.kind() {
+            std::io::ErrorKind::InvalidData => {
+                EngineError::invalid(format!("{} is neither text in UTF-8 nor a mem0 history.db", path.display()))
+            }
+            _ => io(path)(error),
+        })?;
+        if read == 0 {
+            return Err(EngineError::invalid(format!("{} is empty: there is nothing to import", path.display())));
+        }
+    }
+    if line.trim_start().starts_with('[') {
+        return Ok(ImportFormat::Chat);
+    }
+    Ok(match serde_json::from_str::<Value>(&line) {
+        Ok(Value::Object(map)) if map.contains_key("mnemon_export") => ImportFormat::Export,
+        Ok(Value::Object(map)) if map.contains_key("payload") => ImportFormat::Points,
+        Ok(Value::Object(_)) => ImportFormat::Chat,
+        // An object over several lines.
+        Err(_) if line.trim_start().starts_with('{') => ImportFormat::Chat,
+        _ => ImportFormat::Text,
+    })
+}
+
+/// Calls `each` with the number and text of every line that is not blank; a line that is no UTF-8 comes as `Err`.
+pub(super) fn for_each_line(
+    path: &Path,
+    mut each: impl FnMut(usize, Result<&str, &'static str>) -> Result<()>,
+) -> Result<()> {
+    let mut file = BufReader::new(File::open(path).map_err(io(path))?);
+    let mut bytes = Vec::new();
+    let mut number = 0;
+    loop {
+        bytes.clear();
+        if file.read_until(b'\n', &mut bytes).map_err(io(path))? == 0 {
+            return Ok(());
+        }
+        number += 1;
+        match std::str::from_utf8(&bytes) {
+            Ok(line) if line.trim().is_empty() => {}
+            Ok(line) => each(number, Ok(line.trim_end_matches(['\r', '\n'])))?,
+            Err(_) => each(number, Err("no text in UTF-8"))?,
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The lines of an export: one JSON object each, one key that tells its kind.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use mnemon_store::{
+    Entity, HistoryEvent, Link, Memory, MemoryId, Payload, Provenance, SessionMessage, Sparse, StoredMemory,
+};
+use serde_json::{Map, Value, json};
+
+use super::Transferred;
+
+/// Version of the format.
+pub(super) const VERSION: u64 = 1;
+
+/// A line, read.
+pub(super) enum Line {
+    Header { embedder: String, dims: usize },
+    Memory(Box<StoredMemory>),
+    Entity(Box<Entity>),
+    Link(Link),
+    History(Box<HistoryEvent>),
+    Message(Box<SessionMessage>),
+    End(Transferred),
+}
+
+pub(super) fn header(embedder: &str, dims: usize) -> Value {
+    json!({"mnemon_export": VERSION, "embedder": embedder, "dims": dims})
+}
+
+pub(super) fn memory(stored: &StoredMemory) -> Value {
+    let memory = &stored.memory;
+    let (indices, values): (Vec<u32>, Vec<f32>) = stored.bm25.iter().copied().unzip();
+    json!({"memory": {
+        "id": memory.id.to_value(),
+        "session": memory.provenance.session,
+        "position": memory.provenance.position,
+        "event_time": memory.provenance.event_time.map(|time| time.to_string()),
+        "payload": memory.payload.as_map(),
+        "vector": vector_text(&stored.vector),
+        "bm25": {"indices": indices, "values": values},
+    }})
+}
+
+pub(super) fn entity(entity: &Entity) -> Value {
+    let memories: Vec<Value> = entity.memories.iter().map(|id| id.to_value()).collect();
+    json!({"entity": {
+        "id": entity.id.to_value(),
+        "payload": entity.payload.as_map(),
+        "vector": vector_text(&entity.vector),
+        "memories": memories,
+    }})
+}
+
+pub(super) fn link(link: &Link) -> Value {
+    json!({"link": {
+        "source": link.source.to_value(),
+        "target": link.target.to_value(),
+        "kind": link.kind,
+        "created_at": link.created_at,
+    }})
+}
+
+pub(super) fn history(event: &HistoryEvent) -> Value {
+    json!({"history": {
+        "id": event.id,
+        "memory_id": event.memory_id,
+        "old_memory": event.old_memory,
+        "new_memory": event.new_memory,
+        "event": event.event,
+        "created_at": event.created_at,
+        "updated_at": event.updated_at,
+        "is_deleted": event.is_deleted,
+        "actor_id": event.actor_id,
+        "role": event.role,
+    }})
+}
+
+pub(super) fn message(message: &SessionMessage) -> Value {
+    json!({"message": {
+        "id": message.id,
+        "session_scope": message.session_scope,
+        "role": message.role,
+        "content": message.content,
+        "name": message.name,
+        "created_at": message.created_at,
+    }})
+}
+
+pub(super) fn end(counts: &Transferred) -> Value {
+    json!({"end": {
+        "memories": counts.memories,
+        "entities": counts.entities,
+        "links": counts.links,
+        "history": counts.history,
+        "messages": counts.messages,
+    }})
+}
+
+/// Reads a line; the error says what is wrong with it.
+pub(super) fn parse(text: &str) -> Result<Line, String> {
+    let value: Value = serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?;
+    let Value::Object(mut map) = value else { return Err("not a JSON object".into()) };
+    if let Some(version) = map.get("mnemon_export") {
+        if version.as_u64() != Some(VERSION) {
+            return Err(format!("export format {version}; this mnemon reads {VERSION}"));
+        }
+        let fields = Fields(map);
+        return Ok(Line::Header { embedder: fields.text("embedder")?, dims: fields.number("dims")? });
+    }
+    let Some(kind) = map.keys().next().cloned() else { return Err("an empty object".into()) };
+    let Some(Value::Object(fields)) = map.remove(&kind) else { return Err(format!("`{kind}` is no object")) };
+    let mut fields = Fields(fields);
+    Ok(match kind.as_str() {
+        "memory" => Line::Memory(Box::new(StoredMemory {
+            memory: Memory {
+                id: fields.id("id")?,
+                provenance: Provenance {
+                    session: fields.optional("session")?,
+                    position: match fields.0.get("position") {
+                        None | Some(Value::Null) => None,
+                        Some(_) => Some(fields.number("position")? as u32),
+                    },
+                    event_time: match fields.optional("event_time")? {
+                        Some(time) => Some(time.parse().map_err(|_| format!("event_time `{time}` is no time"))?),
+                        None => None,
+                    },
+                },
+                payload: fields.payload()?,
+            },
+            vector: fields.vector()?,
+            bm25: fields.bm25()?,
+        })),
+        "entity" => Line::Entity(Box::new(Entity {
+            id: fields.id("id")?,
+            payload: fields.payload()?,
+            vector: fields.vector()?,
+            memories: fields.ids("memories")?,
+        })),
+        "link" => Line::Link(Link {
+            source: fields.id("source")?,
+            target: fields.id("target")?,
+            kind: fields.text("kind")?,
+            created_at: fields.text("created_at")?,
+        }),
+        "history" => Line::History(Box::new(HistoryEvent {
+            id: fields.text("id")?,
+            memory_id: fields.text("memory_id")?,
+            old_memory: fields.optional("old_memory")?,
+            new_memory: fields.optional("new_memory")?,
+            event: fields.text("event")?,
+            created_at: fields.optional("created_at")?,
+            updated_at: fields.optional("updated_at")?,
+            is_deleted: fields.0.get("is_deleted") == Some(&Value::Bool(true)),
+            actor_id: fields.optional("actor_id")?,
+            role: fields.optional("role")?,
+        })),
+        "message" => Line::Message(Box::new(SessionMessage {
+            id: fields.text("id")?,
+            session_scope: fields.text("session_scope")?,
+            role: fields.optional("role")?,
+            content: fields.optional("content")?,
+            name: fields.optional("name")?,
+            created_at: fields.optional("created_at")?,
+        })),
+        "end" => Line::End(Transferred {
+            memories: fields.number("memories")?,
+            entities: fields.number("entities")?,
+            links: fields.number("links")?,
+            history: fields.number("history")?,
+            messages: fields.number("messages")?,
+        }),
+        other => return Err(format!("`{other}` is no kind of record")),
+    })
+}
+
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn text(&self, key: &str) -> Result<String, String> {
+        self.0.get(key).and_then(Value::as_str).map(str::to_owned).ok_or(format!("`{key}` is missing or no text"))
+    }
+
+    fn optional(&self, key: &str) -> Result<Option<String>, String> {
+        match self.0.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(_) => self.text(key).map(Some),
+        }
+    }
+
+    fn number(&self, key: &str) -> Result<usize, String> {
+        let number = self.0.get(key).and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
+        number.map(|number| number as usize).ok_or(format!("`{key}` is missing or no count"))
+    }
+
+    fn id(&self, key: &str) -> Result<MemoryId, String> {
+        let value = self.0.get(key).ok_or(format!("`{key}` is missing"))?;
+        MemoryId::from_value(value).map_err(|error| format!("`{key}`: {error}"))
+    }
+
+    fn ids(&self, key: &str) -> Result<Vec<MemoryId>, String> {
+        let values = self.0.get(key).and_then(Value::as_array).ok_or(format!("`{key}` is no list"))?;
+        values.iter().map(|value| MemoryId::from_value(value).map_err(|error| format!("`{key}`: {error}"))).collect()
+    }
+
+    fn payload(&mut self) -> Result<Payload, String> {
+        match self.0.remove("payload") {
+            Some(Value::Object(map)) => Ok(Payload::new(map)),
+            _ => Err("`payload` is missing or no object".into()),
+        }
+    }
+
+    fn vector(&self) -> Result<Vec<f32>, String> {
+        let bytes = BASE64_STANDARD.decode(self.text("vector")?).map_err(|error| format!("`vector`: {error}"))?;
+        let (values, []) = bytes.as_chunks::<4>() else { return Err("`vector` is cut".into()) };
+        Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
+    }
+
+    fn bm25(&self) -> Result<Sparse, String> {
+        let list = |key: &str| self.0.get("bm25").and_then(|bm25| bm25.get(key)).and_then(Value::as_array);
+        let (Some(indices), Some(values)) = (list("indices"), list("values")) else {
+            return Err("`bm25` is missing".into());
+        };
+        if indices.len() != values.len() {
+            return Err("`bm25` has indices without values".into());
+        }
+        let pair = |(index, value): (&Value, &Value)| {
+            let index = index.as_u64().and_then(|index| u32::try_from(index).ok())?;
+            Some((index, value.as_f64()? as f32))
+        };
+        indices.iter().zip(values).map(pair).collect::<Option<_>>().ok_or("`bm25` holds no numbers".into())
+    }
+}
+
+fn vector_text(vector: &[f32]) -> String {
+    BASE64_STANDARD.encode(vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+}

@@ -1,0 +1,112 @@
+//! Points of a mem0 collection, as `{"id", "payload", "vector"?}` a line: ids and payloads stay, what search needs is added.
+
+use std::path::Path;
+
+use mnemon_store::{Change, ChangeSet, Memory, MemoryId, Payload, Provenance, Record, StoreError, keys};
+use serde_json::Value;
+
+use super::import::for_each_line;
+use super::{ImportFormat, Imported, Refused};
+use crate::add::check_length;
+use crate::analyse::{analyse, count_terms, spoken};
+use crate::session::speaker;
+use crate::{Engine, Result};
+
+/// Points in one commit.
+const POINTS: usize = 256;
+
+struct Point {
+    line: usize,
+    id: MemoryId,
+    payload: Payload,
+    vector: Option<Vec<f32>>,
+}
+
+impl Engine {
+    pub(super) fn import_points(&self, path: &Path, progress: &mut dyn FnMut(usize)) -> Result<Imported> {
+        let mut imported = Imported::new(ImportFormat::Points);
+        let dims = self.store.info()?.dims;
+        let mut points = Vec::with_capacity(POINTS);
+        for_each_line(path, |line, text| {
+            match text.map_err(str::to_owned).and_then(|text| point(line, text, dims)) {
+                Ok(point) => points.push(point),
+                Err(reason) => imported.refused.push(Refused { line, reason }),
+            }
+            if points.len() == POINTS {
+                self.store_points(std::mem::take(&mut points), &mut imported)?;
+            }
+            progress(line);
+            Ok(())
+        })?;
+        self.store_points(points, &mut imported)?;
+        Ok(imported)
+    }
+
+    fn store_points(&self, points: Vec<Point>, imported: &mut Imported) -> Result<()> {
+        use rayon::prelude::*;
+        let analyses: Vec<_> = points.par_iter().map(|point| analyse(point.payload.text())).collect();
+        let mentions = self.mentions(analyses.iter().map(|analysis| analysis.entities.as_slice()))?;
+        let mut changes = Vec::with_capacity(points.len());
+        let mut seen = std::collections::HashSet::new();
+        for ((mut point, analysis), mentions) in points.into_iter().zip(analyses).zip(mentions) {
+            let text = point.payload.text();
+            if !text.is_empty() && point.payload.str(keys::TEXT_LEMMATIZED).is_none() {
+                point.payload.set(keys::TEXT_LEMMATIZED, analysis.lemmas.as_str());
+            }
+            let existing = self.store.get(&[point.id])?.pop().flatten();
+            if existing.is_some() || !seen.insert(point.id) {
+                if existing.is_some_and(|existing| existing.payload == point.payload) {
+                    imported.unchanged += 1;
+                } else {
+                    let reason = format!("{}; it was left as it is", StoreError::Exists(point.id));
+                    imported.refused.push(Refused { line: point.line, reason });
+                }
+                continue;
+            }
+            let vector = match point.vector {
+                Some(vector) => vector,
+                // Nothing said, nothing found: the zero vector is near to nothing.
+                None if point.payload.text().is_empty() => vec![0.0; self.embedder.dims()],
+                None => self.embed(&[&spoken(&point.payload)])?.pop().unwrap_or_default(),
+            };
+            let memory = Memory { id: point.id, payload: point.payload, provenance: Provenance::default() };
+            imported.stored.memories += 1;
+            changes.push(Change::Insert(Box::new(Record {
+                terms: count_terms(&analysis.terms, &[], speaker(&memory)),
+                memory,
+                vector,
+                bm25: analysis.bm25,
+                holds_time_word: analysis.holds_time_word,
+                mentions,
+            })));
+        }
+        Ok(self.store.apply(&ChangeSet { expected: Vec::new(), changes })?)
+    }
+}
+
+fn point(line: usize, text: &str, dims: usize) -> Result<Point, String> {
+    let value: Value = serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?;
+    let Value::Object(mut map) = value else { return Err("no JSON object".into()) };
+    let id = map.get("id").ok_or("the point has no `id`")?;
+    let id = MemoryId::from_value(id).map_err(|error| error.to_string())?;
+    let Some(Value::Object(payload)) = map.remove("payload") else { return Err("`payload` is no object".into()) };
+    let payload = Payload::new(payload);
+    check_length(payload.text()).map_err(|fault| format!("the text {fault}"))?;
+    let vector = match map.get("vector") {
+        None | Some(Value::Null) => None,
+        Some(Value::Array(values)) => {
+            let vector: Option<Vec<f32>> =
+                values.iter().map(|value| value.as_f64().map(|value| value as f32)).collect();
+            let vector = vector.ok_or("`vector` holds something that is no number")?;
+            if vector.len() != dims {
+                return Err(format!(
+                    "a vector of {} dims, the store has {dims}: leave `vector` out to have it computed",
+                    vector.len()
+                ));
+            }
+            Some(vector)
+        }
+        Some(_) => return Err("`vector` is no list of numbers".into()),
+    };
+    Ok(Point { line, id, payload, vector })
+}

@@ -1,0 +1,198 @@
+//! Our own export, taken in without loss: ids, vectors, places in sessions, links, history.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use mnemon_store::{Change, ChangeSet, Entity, MemoryId, Record, Scope, StoredMemory};
+
+use super::import::for_each_line;
+use super::line::{self, Line};
+use super::{BATCH, ImportFormat, ImportOptions, Imported, Refused, Transferred};
+use crate::analyse::{CONTEXT_REACH, count_terms, spoken};
+use crate::session::speaker;
+use crate::{Engine, EngineError, Result};
+
+/// The end of each session, while an export is read in order.
+type Tails = HashMap<(Scope, String), Vec<(u32, Vec<u32>)>>;
+
+impl Engine {
+    pub(super) fn restore(
+        &self,
+        path: &Path,
+        options: &ImportOptions,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Imported> {
+        self.check_export(path, options)?;
+        let mut imported = Imported::new(ImportFormat::Export);
+        let mut tails = Tails::new();
+        let mut displaced = Vec::new();
+        let mut memories: Vec<(usize, StoredMemory)> = Vec::with_capacity(BATCH);
+        let mut rest: Vec<Change> = Vec::with_capacity(BATCH);
+        let mut read = 0;
+        for_each_line(path, |number, text| {
+            let text = text.map_err(EngineError::invalid)?;
+            let line = line::parse(text).map_err(|fault| EngineError::invalid(format!("line {number}: {fault}")))?;
+            if !matches!(line, Line::Memory(_)) && !memories.is_empty() {
+                self.restore_memories(&mut memories, options, &mut tails, &mut displaced, &mut imported)?;
+            }
+            match line {
+                Line::Header { .. } | Line::End(_) => {}
+                Line::Memory(stored) => memories.push((number, *stored)),
+                Line::Entity(entity) => {
+                    imported.stored.entities += 1;
+                    rest.push(Change::InsertEntity(Box::new(self.own_vector(*entity, options)?)));
+                }
+                Line::Link(link) => {
+                    imported.stored.links += 1;
+                    rest.push(Change::Link(link));
+                }
+                Line::History(event) => {
+                    imported.stored.history += 1;
+                    rest.push(Change::History(event));
+                }
+                Line::Message(message) => {
+                    imported.stored.messages += 1;
+                    rest.push(Change::Message(message));
+                }
+            }
+            if memories.len() == BATCH {
+                self.restore_memories(&mut memories, options, &mut tails, &mut displaced, &mut imported)?;
+            }
+            if rest.len() == BATCH {
+                self.store.apply(&ChangeSet { expected: Vec::new(), changes: std::mem::take(&mut rest) })?;
+            }
+            read += 1;
+            progress(read);
+            Ok(())
+        })?;
+        self.restore_memories(&mut memories, options, &mut tails, &mut displaced, &mut imported)?;
+        self.store.apply(&ChangeSet { expected: Vec::new(), changes: rest })?;
+        for id in displaced {
+            self.recount_in_place(id)?;
+        }
+        Ok(imported)
+    }
+
+    /// Reads the whole file once before anything is written: a cut or damaged export is refused whole.
+    fn check_export(&self, path: &Path, options: &ImportOptions) -> Result<()> {
+        let mut counts = Transferred::default();
+        let mut end = None;
+        let info = self.store.info()?;
+        for_each_line(path, |number, text| {
+            let damaged = |fault: &str| {
+                EngineError::invalid(format!(
+                    "line {number}: {fault}. Nothing was imported; export again or mend the line"
+                ))
+            };
+            if end.is_some() {
+                return Err(damaged("it comes after the end of the export"));
+            }
+            match line::parse(text.map_err(damaged)?).map_err(|fault| damaged(&fault))? {
+                Line::Header { embedder, dims } => {
+                    if !options.reembed && (embedder != info.embedder || dims != info.dims) {
+                        return Err(EngineError::invalid(format!(
+                            "the export holds vectors of embedder `{embedder}` ({dims} dims), the store is for `{}` ({} \
+                             dims): import with --reembed to compute them anew",
+                            info.embedder, info.dims
+                        )));
+                    }
+                }
+                Line::Memory(stored) => {
+                    counts.memories += 1;
+                    if !options.reembed && stored.vector.len() != info.dims {
+                        return Err(damaged(&format!("a vector of {} dims", stored.vector.len())));
+                    }
+                }
+                Line::Entity(_) => counts.entities += 1,
+                Line::Link(_) => counts.links += 1,
+                Line::History(_) => counts.history += 1,
+                Line::Message(_) => counts.messages += 1,
+                Line::End(promised) => end = Some(promised),
+            }
+            Ok(())
+        })?;
+        match end {
+            Some(promised) if promised == counts => Ok(()),
+            Some(_) => Err(EngineError::invalid(
+                "the export's last line counts other records than there are: lines were lost or added. Nothing was imported",
+            )),
+            None => Err(EngineError::invalid(
+                "the export ends before its last line: the file was cut. Nothing was imported; export again",
+            )),
+        }
+    }
+
+    fn restore_memories(
+        &self,
+        memories: &mut Vec<(usize, StoredMemory)>,
+        options: &ImportOptions,
+        tails: &mut Tails,
+        displaced: &mut Vec<MemoryId>,
+        imported: &mut Imported,
+    ) -> Result<()> {
+        let mut changes = Vec::with_capacity(memories.len());
+        for (line, mut stored) in memories.drain(..) {
+            if options.reembed {
+                stored.vector = self.embed(&[&spoken(&stored.memory.payload)])?.pop().unwrap_or_default();
+            }
+            let id = stored.memory.id;
+            if let Some(existing) = self.store.get_stored(id)? {
+                let same = existing.memory == stored.memory && (options.reembed || existing.vector == stored.vector);
+                if same {
+                    imported.unchanged += 1;
+                } else {
+                    let reason = format!("memory {id} is in the store with other content; it was left as it is");
+                    imported.refused.push(Refused { line, reason });
+                }
+                continue;
+            }
+            let own = mnemon_text::index_terms(stored.memory.payload.text());
+            let provenance = &stored.memory.provenance;
+            let terms = match (&provenance.session, provenance.position) {
+                (Some(session), Some(position)) => {
+                    let tail = tails.entry((stored.memory.payload.scope(), session.clone())).or_default();
+                    // Out of order, or into a session that has others: its place is looked up once all are in.
+                    if tail.first().is_some_and(|(last, _)| *last >= position) || (tail.is_empty() && position > 0) {
+                        displaced.push(id);
+                    }
+                    let before: Vec<&[u32]> = tail.iter().map(|(_, terms)| terms.as_slice()).collect();
+                    let terms = count_terms(&own, &before, speaker(&stored.memory));
+                    tail.insert(0, (position, own));
+                    tail.truncate(CONTEXT_REACH);
+                    terms
+                }
+                _ => count_terms(&own, &[], speaker(&stored.memory)),
+            };
+            imported.stored.memories += 1;
+            changes.push(Change::Insert(Box::new(Record {
+                holds_time_word: mnemon_text::dates::holds_time_word(stored.memory.payload.text()),
+                memory: stored.memory,
+                vector: stored.vector,
+                bm25: stored.bm25,
+                terms,
+                mentions: Vec::new(),
+            })));
+        }
+        Ok(self.store.apply(&ChangeSet { expected: Vec::new(), changes })?)
+    }
+
+    fn own_vector(&self, mut entity: Entity, options: &ImportOptions) -> Result<Entity> {
+        if options.reembed {
+            entity.vector = self.embed(&[entity.text()])?.pop().unwrap_or_default();
+        }
+        Ok(entity)
+    }
+
+    fn recount_in_place(&self, id: MemoryId) -> Result<()> {
+        let scope = self.owner(id)?;
+        self.commit(&[&scope], || {
+            let mut changes = Vec::new();
+            if let Some(memory) = self.store.get(&[id])?.pop().flatten() {
+                let (terms, later) = self.recount(&memory, Some(memory.payload.text()))?;
+                changes.push(Change::SetTerms(id, terms));
+                changes.extend(later);
+            }
+            Ok((ChangeSet { expected: Vec::new(), changes }, ()))
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! Lemmas of a text for keyword search, as mem0 stores them.
+
+mod inflection;
+mod stop_words;
+
+pub(crate) use inflection::lemma;
+pub(crate) use stop_words::is_stop_word;
+
+use crate::tag::{atoms, is_edge_punctuation, is_icon, tags, tokenize};
+
+/// The lower-case lemmas of `text`, joined by blanks: the input of the sparse encoder.
+///
+/// Follows what mem0 does with spaCy's small English model: punctuation, stop words and tokens
+/// with other characters than letters and digits ("3.14", "AT&T") are dropped; for a token in
+/// "-ing" that has another lemma, the token follows it ("plan planning"). Words of other
+/// languages come out in lower case, also those of scripts that write vowels as combining marks.
+/// Linear in the length of `text`.
+pub fn lemmatize(text: &str) -> String {
+    let text = text.to_lowercase();
+    let tokens = tokenize(&text);
+    let atoms = atoms(&text, &tokens);
+    let tags = tags(&atoms);
+    let mut lemmas = String::with_capacity(text.len());
+    for (token, tag) in tokens.iter().zip(tags) {
+        let word = token.of(&text);
+        if token.is_space || is_stop_word(word) {
+            continue;
+        }
+        let lemma = lemma(word, tag);
+        if is_word(&lemma) {
+            push(&mut lemmas, &lemma);
+        }
+        if word.ends_with("ing") && lemma != word && is_word(word) {
+            push(&mut lemmas, word);
+        }
+    }
+    lemmas
+}
+
+fn push(lemmas: &mut String, lemma: &str) {
+    if !lemmas.is_empty() {
+        lemmas.push(' ');
+    }
+    lemmas.push_str(lemma);
+}
+
+/// Letters and digits only; beyond ASCII, the marks that scripts put on letters count too.
+fn is_word(token: &str) -> bool {
+    if token.is_ascii() {
+        return token.bytes().all(|b| b.is_ascii_alphanumeric());
+    }
+    token.contains(char::is_alphanumeric)
+        && token.chars().all(|c| {
+            if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() || is_mark(c) }
+        })
+}
+
+/// A character beyond ASCII that is no letter, but stands inside words: a combining mark or joiner.
+fn is_mark(c: char) -> bool {
+    !is_edge_punctuation(c)
+        && !is_icon(c)
+        && matches!(c, '\u{300}'..='\u{36F}' | '\u{483}'..='\u{489}' | '\u{591}'..='\u{5C7}'
+            | '\u{610}'..='\u{61A}' | '\u{64B}'..='\u{65F}' | '\u{670}' | '\u{6D6}'..='\u{6ED}'
+            | '\u{711}'..='\u{74A}' | '\u{900}'..='\u{D83}' | '\u{E31}'..='\u{E4E}' | '\u{EB1}'..='\u{ECE}'
+            | '\u{F18}'..='\u{FBC}' | '\u{102B}'..='\u{109D}' | '\u{1712}'..='\u{17DD}' | '\u{1AB0}'..='\u{1AFF}'
+            | '\u{1DC0}'..='\u{1DFF}' | '\u{200C}' | '\u{200D}' | '\u{20D0}'..='\u{20F0}' | '\u{3099}' | '\u{309A}'
+            | '\u{FE20}'..='\u{FE2F}')
+}

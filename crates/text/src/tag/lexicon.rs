@@ -1,0 +1,82 @@
+//! WordNet's words: which parts of speech a form may have, and irregular inflections.
+//!
+//! `data/lexicon.bin` is an open-addressing table of little-endian `u16` slots, a power of two of
+//! them: four low bits say noun, verb, adjective, adverb; twelve high bits are a fingerprint of
+//! the word. Zero is an empty slot. One lookup in some thousands is wrong for a word that is not
+//! in WordNet, which is harmless here; in return nothing is built at start.
+//! `data/*.exc` hold WordNet's exception lists, `form lemma` a line, sorted.
+
+/// May be a noun.
+pub(crate) const NOUN: u8 = 1;
+/// May be a verb.
+pub(crate) const VERB: u8 = 2;
+/// May be an adjective.
+pub(crate) const ADJECTIVE: u8 = 4;
+/// May be an adverb.
+pub(crate) const ADVERB: u8 = 8;
+
+static LEXICON: &[u8] = include_bytes!("../../data/lexicon.bin");
+static NOUN_EXCEPTIONS: &str = include_str!("../../data/noun.exc");
+static VERB_EXCEPTIONS: &str = include_str!("../../data/verb.exc");
+static ADJECTIVE_EXCEPTIONS: &str = include_str!("../../data/adj.exc");
+static ADVERB_EXCEPTIONS: &str = include_str!("../../data/adv.exc");
+
+/// FNV-1a over the bytes, then murmur's finisher so that both ends of the word are well mixed.
+pub(crate) fn hash(bytes: &[u8]) -> u32 {
+    let mut hash = 0x811c_9dc5u32;
+    for byte in bytes {
+        hash = (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    }
+    hash ^= hash >> 16;
+    hash = hash.wrapping_mul(0x85eb_ca6b);
+    hash ^= hash >> 13;
+    hash = hash.wrapping_mul(0xc2b2_ae35);
+    hash ^ (hash >> 16)
+}
+
+/// The parts of speech a lower-case base form has, as bits; 0 for an unknown word.
+pub(crate) fn parts_of_speech(word: &str) -> u8 {
+    let slots = LEXICON.len() / 2;
+    let hash = hash(word.as_bytes());
+    let fingerprint = ((hash >> 20) as u16) << 4;
+    let mut at = hash as usize & (slots - 1);
+    loop {
+        let slot = u16::from_le_bytes([LEXICON[2 * at], LEXICON[2 * at + 1]]);
+        if slot == 0 {
+            return 0;
+        }
+        if slot & 0xfff0 == fingerprint {
+            return (slot & 0xf) as u8;
+        }
+        at = (at + 1) & (slots - 1);
+    }
+}
+
+/// The irregular lemma of `form` as the given part of speech.
+pub(crate) fn exception(form: &str, part: u8) -> Option<&'static str> {
+    let lines = match part {
+        NOUN => NOUN_EXCEPTIONS,
+        VERB => VERB_EXCEPTIONS,
+        ADJECTIVE => ADJECTIVE_EXCEPTIONS,
+        _ => ADVERB_EXCEPTIONS,
+    };
+    search(lines, form)
+}
+
+/// Binary search over sorted `form lemma` lines.
+fn search(lines: &'static str, form: &str) -> Option<&'static str> {
+    let bytes = lines.as_bytes();
+    let (mut low, mut high) = (0, bytes.len());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let start = bytes[low..middle].iter().rposition(|b| *b == b'\n').map_or(low, |at| low + at + 1);
+        let end = bytes[middle..high].iter().position(|b| *b == b'\n').map_or(high, |at| middle + at);
+        let (entry, lemma) = lines[start..end].split_once(' ')?;
+        match form.cmp(entry) {
+            std::cmp::Ordering::Equal => return Some(lemma),
+            std::cmp::Ordering::Less => high = start,
+            std::cmp::Ordering::Greater => low = end + 1,
+        }
+    }
+    None
+}

@@ -1,0 +1,224 @@
+//! Words, stems and term ids, cut as fastembed's `Qdrant/bm25` (0.9.1) cuts them.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::sync::LazyLock;
+
+use rust_stemmers::{Algorithm, Stemmer};
+
+use crate::spaceless;
+use crate::stopwords::is_stopword;
+use crate::unicode::{is_mark, is_word};
+
+/// fastembed drops tokens with more characters than this.
+const LONGEST_TOKEN: usize = 40;
+
+/// The words of a text in lower case, in order; stopwords and long words are still among them.
+///
+/// A word is a run of [word characters](crate::unicode::is_word). As in fastembed the text is cut before it is
+/// lowercased, and again after, since lowering `İ` yields a combining dot, which is no word character.
+pub fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for_each_word(text, |word| words.push(word.to_owned()));
+    words
+}
+
+/// The stems of a text's words, without stopwords, lone underscores and words longer than 40 characters.
+///
+/// Order and duplicates are kept: the length of the answer is the document length in BM25.
+pub fn terms(text: &str) -> Vec<String> {
+    let mut terms = Vec::new();
+    for_each_word(text, |word| {
+        if let Some(stem) = kept(word) {
+            terms.push(stem.into_owned());
+        }
+    });
+    terms
+}
+
+/// The [`term_id`]s of [`terms`], without a string for each.
+pub fn term_ids(text: &str) -> Vec<u32> {
+    let mut ids = Vec::with_capacity(text.len() / 8);
+    for_each_word(text, |word| ids.extend(kept(word).map(|stem| term_id(&stem))));
+    ids
+}
+
+/// [`term_ids`] for ranking: words can also be found in scripts written without spaces.
+///
+/// fastembed takes a whole run of Chinese for one token and cuts Hindi at each vowel sign. Here a run of Han, kana,
+/// Hangul, Thai, Lao, Khmer or Myanmar characters becomes its overlapping pairs (a lone character stands for itself),
+/// vowel signs stay in their words, and accents, points and tone marks written as marks of their own are left out.
+/// For text with none of those scripts and no combining marks the answer is that of [`term_ids`].
+pub fn index_terms(text: &str) -> Vec<u32> {
+    if text.is_ascii() {
+        return term_ids(text);
+    }
+    let mut ids = Vec::with_capacity(text.len() / 8);
+    for (_, run) in Runs::new(text, |c| is_word(c) || is_mark(c)) {
+        if run.is_ascii() {
+            lower_ascii(run, |word| ids.extend(kept(word).map(|stem| term_id(&stem))));
+            continue;
+        }
+        let mut run = run.to_lowercase();
+        run.retain(|c| !is_mark(c) || spaceless::belongs_to_word(c));
+        for part in run.split(|c| !is_word(c) && !is_mark(c)) {
+            spaceless::pieces(part, |piece, whole| {
+                if whole {
+                    ids.extend(kept(piece).map(|stem| term_id(&stem)));
+                } else {
+                    ids.push(term_id(piece));
+                }
+            });
+        }
+    }
+    ids
+}
+
+/// The Snowball English (Porter 2) stem of a word in lower case.
+pub fn stem(word: &str) -> String {
+    stemmed(word).into_owned()
+}
+
+/// The dimension of a stem in the sparse vector: |MurmurHash3_x86_32(stem, seed 0)|, taken as a signed number.
+pub fn term_id(stem: &str) -> u32 {
+    murmur3_x86_32(stem.as_bytes()).cast_signed().unsigned_abs()
+}
+
+fn stemmed(word: &str) -> Cow<'_, str> {
+    static ENGLISH: LazyLock<Stemmer> = LazyLock::new(|| Stemmer::create(Algorithm::English));
+    ENGLISH.stem(word)
+}
+
+/// The stem of a word that fastembed keeps.
+fn kept(word: &str) -> Option<Cow<'_, str>> {
+    // fastembed drops tokens that are one punctuation character; of those only "_" is a word character.
+    let dropped =
+        word == "_" || is_stopword(word) || (word.len() > LONGEST_TOKEN && word.chars().count() > LONGEST_TOKEN);
+    if dropped {
+        return None;
+    }
+    Some(stemmed(word)).filter(|stem| !stem.is_empty())
+}
+
+fn for_each_word(text: &str, mut each: impl FnMut(&str)) {
+    for (_, run) in Runs::new(text, is_word) {
+        if run.is_ascii() {
+            lower_ascii(run, &mut each);
+        } else {
+            run.to_lowercase().split(|c| !is_word(c)).filter(|word| !word.is_empty()).for_each(&mut each);
+        }
+    }
+}
+
+/// Hands over `run` in lower case, copied into a buffer of the thread only if it has to be.
+fn lower_ascii(run: &str, each: impl FnOnce(&str)) {
+    thread_local!(static BUFFER: RefCell<String> = const { RefCell::new(String::new()) });
+    if !run.bytes().any(|b| b.is_ascii_uppercase()) {
+        return each(run);
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.clear();
+        buffer.push_str(run);
+        buffer.make_ascii_lowercase();
+        each(buffer);
+    });
+}
+
+/// The longest runs of characters of one class, each with its offset in bytes.
+pub(crate) struct Runs<'a, F> {
+    text: &'a str,
+    at: usize,
+    class: F,
+}
+
+impl<'a, F: Fn(char) -> bool> Runs<'a, F> {
+    pub(crate) fn new(text: &'a str, class: F) -> Self {
+        Self { text, at: 0, class }
+    }
+}
+
+impl<'a, F: Fn(char) -> bool> Iterator for Runs<'a, F> {
+    type Item = (usize, &'a str);
+
+    fn next(&mut self) -> Option<(usize, &'a str)> {
+        let start = self.at + self.text[self.at..].find(&self.class)?;
+        let rest = &self.text[start..];
+        let run = &rest[..rest.find(|c| !(self.class)(c)).unwrap_or(rest.len())];
+        self.at = start + run.len();
+        Some((start, run))
+    }
+}
+
+/// Austin Appleby's MurmurHash3_x86_32 with seed 0 (public domain).
+fn murmur3_x86_32(bytes: &[u8]) -> u32 {
+    const C1: u32 = 0xcc9e_2d51;
+    const C2: u32 = 0x1b87_3593;
+    let scramble = |block: u32| block.wrapping_mul(C1).rotate_left(15).wrapping_mul(C2);
+    let (blocks, tail) = bytes.as_chunks::<4>();
+    let mut hash = 0u32;
+    for &block in blocks {
+        hash ^= scramble(u32::from_le_bytes(block));
+        hash = hash.rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64);
+    }
+    hash ^= scramble(tail.iter().rev().fold(0, |block, &byte| block << 8 | u32::from(byte)));
+    hash ^= bytes.len() as u32;
+    hash ^= hash >> 16;
+    hash = hash.wrapping_mul(0x85eb_ca6b);
+    hash ^= hash >> 13;
+    hash = hash.wrapping_mul(0xc2b2_ae35);
+    hash ^ hash >> 16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_cut_where_python_cuts_them() {
+        let check = |text: &str, expected: &[&str]| assert_eq!(words(text), expected, "{text:?}");
+        check("", &[]);
+        check("Maria's 3.5 kg", &["maria", "s", "3", "5", "kg"]);
+        check("snake_case __init__ _", &["snake_case", "__init__", "_"]);
+        check("Größe ΟΔΟΣ Москва", &["größe", "οδος", "москва"]);
+        check("İstanbul", &["i", "stanbul"]);
+        check("cafe\u{301}s", &["cafe", "s"]);
+        check("東京タワー", &["東京タワー"]);
+    }
+
+    #[test]
+    fn terms_drop_what_fastembed_drops() {
+        let check = |text: &str, expected: &[&str]| assert_eq!(terms(text), expected, "{text:?}");
+        check("The cats and the CATS are running", &["cat", "cat", "run"]);
+        check("a _ b __ c", &["b", "__", "c"]);
+        check(&format!("{} {}", "x".repeat(40), "y".repeat(41)), &[&"x".repeat(40)]);
+        check(&format!("{} {}", "é".repeat(40), "é".repeat(41)), &[&"é".repeat(40)]);
+    }
+
+    #[test]
+    fn term_ids_are_fastembeds() {
+        // mmh3.hash gives -156908512 and 613153351 for the first two.
+        assert_eq!(term_id("foo"), 156_908_512);
+        assert_eq!(term_id("hello"), 613_153_351);
+        assert_eq!(term_id(""), 0);
+    }
+
+    #[test]
+    fn index_terms_find_words_in_text_without_spaces() {
+        let check = |text: &str, expected: &[&str]| {
+            let expected: Vec<u32> = expected.iter().map(|term| term_id(term)).collect();
+            assert_eq!(index_terms(text), expected, "{text:?}");
+        };
+        check("東京タワー", &["東京", "京タ", "タワ", "ワー"]);
+        check("猫 が", &["猫", "が"]);
+        check("私はRustを使う", &["私は", "rust", "を使", "使う"]);
+        check("2023年5月", &["2023", "年", "5", "月"]);
+        check("서울에서", &["서울", "울에", "에서"]);
+        // Thai keeps its vowel signs and loses its tone marks.
+        check("ที่นี่", &["ที", "\u{e35}น", "นี"]);
+        // Hindi keeps its vowel signs, but not the virama; NFD loses its accents; Arabic its points.
+        check("हिन्दी", &["हिनदी"]);
+        check("re\u{301}sume\u{301}s 1\u{fe0f}\u{20e3}", &["resum", "1"]);
+        check("كِتَاب", &["كتاب"]);
+        check("Москва не сразу", &["москва", "не", "сразу"]);
+    }
+}

@@ -1,0 +1,117 @@
+//! Sparse vectors against those of fastembed 0.9.1, and the laws they obey.
+
+use std::io::Cursor;
+
+use mnemon_text::bm25::{Params, encode};
+use mnemon_text::{index_terms, stem, term_id, term_ids, terms, words};
+use proptest::prelude::*;
+use serde_json::Value;
+
+#[test]
+fn vectors_are_fastembeds() {
+    let golden = include_str!("../fixtures/bm25.jsonl");
+    let mut lines = 0;
+    for line in golden.lines() {
+        let line: Value = serde_json::from_str(line).expect("a golden line is JSON");
+        let text = line["text"].as_str().expect("text");
+        let indices: Vec<u64> = line["indices"].as_array().expect("indices").iter().filter_map(Value::as_u64).collect();
+        let values: Vec<f64> = line["values"].as_array().expect("values").iter().filter_map(Value::as_f64).collect();
+        let vector = encode(text);
+        assert_eq!(vector.indices.iter().map(|&i| u64::from(i)).collect::<Vec<_>>(), indices, "{text:?}");
+        for (value, expected) in vector.values.iter().zip(values) {
+            assert!((f64::from(*value) - expected).abs() < 1e-5, "{text:?}: {value} for {expected}");
+        }
+        lines += 1;
+    }
+    assert_eq!(lines, 554);
+}
+
+#[test]
+fn vectors_of_odd_texts() {
+    let check = |text: &str, expected: &[(&str, f32)]| {
+        let mut expected: Vec<(u32, f32)> = expected.iter().map(|&(term, value)| (term_id(term), value)).collect();
+        expected.sort_by_key(|&(id, _)| id);
+        let vector = encode(text);
+        assert_eq!(vector.indices, expected.iter().map(|e| e.0).collect::<Vec<_>>(), "{text:?}");
+        for (value, (_, expected)) in vector.values.iter().zip(expected) {
+            assert!((value - expected).abs() < 1e-5, "{text:?}: {value} for {expected}");
+        }
+    };
+    check("", &[]);
+    check("the of _ !?", &[]);
+    check("tea", &[("tea", 1.687_743)]);
+    check("Tea, TEA & teas", &[("tea", 1.993_628)]);
+    // One token, as fastembed has it, however long the run; dropped past forty characters.
+    check("東京タワー", &[("東京タワー", 1.687_743)]);
+    check(&"東".repeat(41), &[]);
+}
+
+/// What people write, and what they do not.
+fn any_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        "\\PC{0,60}",
+        "[a-zA-Z0-9_'’.,!? \n-]{0,120}",
+        "([a-z]{0,9}(s|es|ed|ing|ly|eed|ied|ness|ational|ization|'s|y|ies|é|ß|я)[ .,-]?){0,12}",
+        "[\u{e9}\u{130}\u{3a3}\u{301}\u{430}-\u{44f}\u{4e00}-\u{4e20}\u{3041}-\u{3050}\u{e01}-\u{e4e}\u{627}-\u{652}\u{915}-\u{94d}a-zA-Z ]{0,60}",
+    ]
+}
+
+/// Scripts with spaces, composed.
+fn spaced_text() -> impl Strategy<Value = String> {
+    "[a-zA-Z0-9_'’.,!?éßçñøåœΑ-Ωα-ωА-яא-תء-ي€😀 \n-]{0,120}"
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn vectors_are_well_formed(text in any_text()) {
+        let vector = encode(&text);
+        prop_assert!(vector.indices.is_sorted_by(|a, b| a < b));
+        prop_assert!(vector.indices.iter().all(|&i| i <= 1 << 31));
+        prop_assert_eq!(vector.indices.len(), vector.values.len());
+        let highest = Params::default().k as f32 + 1.0;
+        prop_assert!(vector.values.iter().all(|&v| v.is_finite() && v > 0.0 && v < highest));
+    }
+
+    #[test]
+    fn case_does_not_matter(text in "[a-zA-Zéàüñßа-яА-Я0-9 .,]{0,80}") {
+        prop_assert_eq!(encode(&text), encode(&text.to_lowercase()));
+        prop_assert_eq!(encode(&text), encode(&text.to_ascii_uppercase()));
+    }
+
+    #[test]
+    fn punctuation_adds_nothing(text in any_text(), punctuation in "[ .,;:!?()\"'“”…—\n\t]{1,10}") {
+        prop_assert_eq!(encode(&text), encode(&format!("{punctuation}{text}{punctuation}")));
+    }
+
+    #[test]
+    fn term_ids_are_the_ids_of_terms(text in any_text()) {
+        prop_assert_eq!(term_ids(&text), terms(&text).iter().map(|t| term_id(t)).collect::<Vec<_>>());
+        prop_assert!(terms(&text).len() <= words(&text).len());
+    }
+
+    #[test]
+    fn term_id_is_murmur3(stem in any::<String>()) {
+        let hash = murmur3::murmur3_32(&mut Cursor::new(&stem), 0).expect("memory can be read") as i32;
+        prop_assert_eq!(term_id(&stem), hash.unsigned_abs());
+    }
+
+    #[test]
+    fn index_terms_are_term_ids_where_words_have_spaces(text in spaced_text()) {
+        prop_assert_eq!(index_terms(&text), term_ids(&text));
+    }
+
+    #[test]
+    fn words_are_found_in_text_without_spaces(before in "[一-龥ぁ-んァ-ヶ가-힣]{0,9}", word in "[一-龥ぁ-んァ-ヶ가-힣]{2,6}", after in "[一-龥ぁ-ん]{0,9}") {
+        let found = index_terms(&format!("{before}{word}{after}"));
+        prop_assert!(index_terms(&word).iter().all(|id| found.contains(id)));
+    }
+
+    #[test]
+    fn nothing_panics(text in any_text()) {
+        index_terms(&text);
+        stem(&text);
+    }
+}
