@@ -1,2 +1,11 @@
-//! The mnemon binary.
-fn main() {}
+//! The mnemon binary: long-term memory for AI agents, from the command line.
+
+mod cli;
+mod commands;
+mod exit;
+mod output;
+mod settings;
+
+fn main() -> std::process::ExitCode {
+    cli::main().into()
+}

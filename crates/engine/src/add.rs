@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::analyse::{Analysis, analyse, spoken};
 use crate::engine::{MAX_TEXT_BYTES, now_text};
+use crate::read::today;
 use crate::session::{Sessions, speaker};
 use crate::{Engine, EngineError, Result};
 
@@ -131,12 +132,10 @@ impl Engine {
             let mut fresh = std::collections::HashSet::new();
             for ((draft, vector), mentions) in drafts.iter().zip(&vectors).zip(&mentions) {
                 let request = &requests[draft.request];
-                if request.skip_duplicates {
-                    let hash = draft.payload.str(keys::HASH).unwrap_or_default();
-                    if !fresh.insert((&request.scope, hash)) || self.store.find_by_hash(&request.scope, hash)?.is_some()
-                    {
-                        continue;
-                    }
+                let hash = draft.payload.str(keys::HASH).unwrap_or_default();
+                let repeated = !fresh.insert((&request.scope, hash));
+                if request.skip_duplicates && (repeated || self.remembers(&request.scope, hash)?) {
+                    continue;
                 }
                 let mut memory = Memory {
                     id: MemoryId::random(),
@@ -160,6 +159,8 @@ impl Engine {
                 };
                 changes.changes.push(Change::History(Box::new(added(&memory, &now))));
                 for (target, kind) in &request.links {
+                    // Again, now that the scope's version is known: it may have been deleted since.
+                    self.must_own(*target, &request.scope)?;
                     let link = Link { source: memory.id, target: *target, kind: kind.clone(), created_at: now.clone() };
                     changes.changes.push(Change::Link(link));
                 }
@@ -207,6 +208,13 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether a text is remembered and shown: one that has expired is not, and may be told anew.
+    fn remembers(&self, scope: &Scope, hash: &str) -> Result<bool> {
+        let Some(id) = self.store.find_by_hash(scope, hash)? else { return Ok(false) };
+        let memory = self.store.get(&[id])?.pop().flatten();
+        Ok(memory.is_some_and(|memory| memory.payload.expiration_date().is_none_or(|last| last >= today())))
+    }
+
     /// A link must lead to a memory of the same owner.
     fn must_own(&self, target: MemoryId, scope: &Scope) -> Result<()> {
         let found = self.store.get(&[target])?.pop().flatten();
@@ -232,8 +240,31 @@ pub(crate) fn check_length(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Levels that lists and objects of a payload may nest. JSON parsers, ours among them, stop at 128, and a payload must be
+/// readable inside a request or an export too.
+const MAX_DEPTH: usize = 100;
+
+pub(crate) fn check_depth(map: &Map<String, Value>) -> Result<(), String> {
+    let mut level: Vec<&Value> = map.values().collect();
+    for _ in 0..MAX_DEPTH {
+        level = level
+            .into_iter()
+            .flat_map(|value| match value {
+                Value::Array(items) => items.iter().collect::<Vec<_>>(),
+                Value::Object(fields) => fields.values().collect(),
+                _ => Vec::new(),
+            })
+            .collect();
+        if level.is_empty() {
+            return Ok(());
+        }
+    }
+    Err(format!("nests lists and objects more than {MAX_DEPTH} levels deep; flatten it"))
+}
+
 /// Identity, times and text belong to the server: metadata can't set or move them.
 pub(crate) fn check_metadata(metadata: &Map<String, Value>) -> Result<()> {
+    check_depth(metadata).map_err(|fault| EngineError::invalid(format!("metadata {fault}")))?;
     match metadata.keys().find(|key| RESERVED_KEYS.contains(&key.as_str())) {
         Some(key) => Err(EngineError::invalid(format!("metadata may not hold `{key}`: the store writes it itself"))),
         None => Ok(()),

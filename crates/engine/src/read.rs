@@ -3,7 +3,7 @@
 use jiff::Zoned;
 use jiff::civil::Date;
 use mnemon_store::{
-    Entity, Filter, HistoryEvent, Link, Memory, MemoryId, Page, PageRequest, Scope, ScopeSummary, StoreError, View,
+    Entity, Filter, HistoryEvent, Link, Memory, MemoryId, Page, PageRequest, Scope, ScopeSummary, StoreError,
 };
 
 use crate::{Engine, EngineError, Result};
@@ -79,8 +79,7 @@ impl Engine {
         }
         let today = (!request.show_expired).then(today);
         let page = PageRequest { cursor: request.cursor.clone(), limit: request.limit };
-        let view = request.filter.as_ref().map(|filter| View { filter, today });
-        Ok(self.store.list(view.as_ref(), &page)?)
+        Ok(self.store.list(request.filter.as_ref(), today, &page)?)
     }
 
     /// What happened to a memory, oldest first; empty if nothing is known of the id.

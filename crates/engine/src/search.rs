@@ -144,7 +144,8 @@ impl Engine {
         if !(0.0..=1.0).contains(&request.threshold) {
             return Err(EngineError::invalid(format!("threshold is {}; give 0 to 1", request.threshold)));
         }
-        if !request.filter.scope().any_pinned() {
+        let owner = request.filter.scope();
+        if !owner.any_pinned() && !owner.is_contradiction() {
             return Err(EngineError::invalid(
                 "the filter must name one user_id, agent_id or run_id whose memories are searched",
             ));

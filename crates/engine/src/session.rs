@@ -60,7 +60,8 @@ impl<'e> Sessions<'e> {
             std::collections::hash_map::Entry::Occupied(found) => found.into_mut(),
             std::collections::hash_map::Entry::Vacant(place) => {
                 let last = self.engine.store.session(scope, session, SessionWindow::Last(CONTEXT_REACH))?;
-                let next_position = last.last().and_then(|memory| memory.provenance.position).map_or(0, |p| p + 1);
+                let next_position =
+                    last.last().and_then(|memory| memory.provenance.position).map_or(0, |p| p.saturating_add(1));
                 let terms = last.iter().rev().map(|memory| mnemon_text::index_terms(memory.payload.text())).collect();
                 place.insert(Tail { next_position, terms })
             }
@@ -68,7 +69,7 @@ impl<'e> Sessions<'e> {
         let before: Vec<&[u32]> = tail.terms.iter().map(Vec::as_slice).collect();
         let terms = count_terms(own, &before, speaker);
         let position = tail.next_position;
-        tail.next_position += 1;
+        tail.next_position = tail.next_position.saturating_add(1);
         tail.terms.push_front(own.to_vec());
         tail.terms.truncate(CONTEXT_REACH);
         self.latest.insert(scope.clone(), Some((session.to_owned(), Some(time))));

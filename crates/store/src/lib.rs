@@ -2,6 +2,8 @@
 #![warn(missing_docs)]
 
 mod change;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 pub mod filter;
 mod history;

@@ -101,7 +101,7 @@ pub struct ScopeStats {
     pub memories: usize,
     /// For each asked term: memories whose text or speaker's name holds it.
     pub document_frequency: Vec<usize>,
-    /// Names of those who spoke, by the number candidates carry.
+    /// Names of those who spoke, by the number candidates carry; empty for a number nobody in the scope has.
     pub actors: Vec<String>,
 }
 
@@ -208,6 +208,8 @@ pub struct StoreInfo {
     pub history: usize,
     /// Links between memories.
     pub links: usize,
+    /// Messages of sessions.
+    pub messages: usize,
     /// Bytes on disk.
     pub bytes: u64,
 }

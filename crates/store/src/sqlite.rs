@@ -15,10 +15,11 @@ mod write;
 
 use std::path::{Path, PathBuf};
 
+use jiff::civil::Date;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension};
 
-use cache::{Cache, IndexRead};
+use cache::{Cache, IndexRead, IndexWrite};
 use index::ScopeIndex;
 pub use mem0_history::read_mem0_history;
 pub use open::SqliteOptions;
@@ -86,11 +87,11 @@ impl SqliteStore {
     /// The index of the scope id a filter pins, current, and its rows that the view shows; `None` where nothing can match.
     fn index(&self, view: &View<'_>, with_bm25: bool) -> Result<Option<(IndexRead, Rows)>> {
         let pinned = view.filter.scope();
-        if !pinned.any_pinned() {
-            return Err(StoreError::InvalidScope("the filter must name one user_id, agent_id or run_id".into()));
-        }
         if pinned.is_contradiction() {
             return Ok(None);
+        }
+        if !pinned.any_pinned() {
+            return Err(StoreError::InvalidScope("the filter must name one user_id, agent_id or run_id".into()));
         }
         let scope = Scope::pinned_by(view.filter);
         self.read(|connection| {
@@ -114,31 +115,30 @@ impl SqliteStore {
 
     /// The index of a scope id at the version of the snapshot or a later one.
     fn current(&self, connection: &Connection, kind: usize, anchor: i64, with_bm25: bool) -> Result<IndexRead> {
-        loop {
-            let held = self.cache.read(anchor);
-            // A fresh snapshot is not needed: the version a writer left in the index can only be newer.
-            let version: i64 = connection
-                .prepare_cached("SELECT version FROM scopes WHERE id = ?")?
-                .query_row([anchor], |row| row.get(0))?;
-            let fits = |index: &ScopeIndex| index.version >= version && (!with_bm25 || index.bm25.is_some());
-            if held.as_ref().is_some_and(fits) {
-                return Ok(held);
-            }
-            drop(held);
-            let mut guard = self.cache.write(anchor);
-            if guard.as_ref().is_some_and(fits) {
-                continue;
-            }
-            let mut index = match guard.take() {
-                Some(index) if index.version == version => index,
-                _ => ScopeIndex::load(connection, self.dims, kind, anchor, version)?,
-            };
-            if with_bm25 {
-                index.load_bm25(connection)?;
-            }
-            self.cache.settle(anchor, index.bytes());
-            *guard = Some(index);
+        let held = self.cache.read(anchor);
+        // A fresh snapshot is not needed: the version a writer left in the index can only be newer.
+        let version: i64 = connection
+            .prepare_cached("SELECT version FROM scopes WHERE id = ?")?
+            .query_row([anchor], |row| row.get(0))?;
+        let fits = |index: &ScopeIndex| index.version >= version && (!with_bm25 || index.bm25.is_some());
+        if held.as_ref().is_some_and(fits) {
+            return Ok(held);
         }
+        drop(held);
+        let mut guard = self.cache.write(anchor);
+        if guard.as_ref().is_some_and(fits) {
+            return Ok(IndexWrite::downgrade(guard));
+        }
+        let mut index = match guard.take() {
+            Some(index) if index.version == version => index,
+            _ => ScopeIndex::load(connection, self.dims, kind, anchor, version)?,
+        };
+        if with_bm25 {
+            index.load_bm25(connection)?;
+        }
+        self.cache.settle(anchor, index.bytes());
+        *guard = Some(index);
+        return Ok(IndexWrite::downgrade(guard));
     }
 }
 
@@ -151,9 +151,12 @@ fn rows(connection: &Connection, index: &ScopeIndex, ids: &[Option<i64>; 3], vie
             && row.expires >= today
             && wanted.iter().zip(row.scopes).all(|(id, own)| id.is_none_or(|id| id == own))
     };
-    let in_scope: Vec<bool> = index.rows.iter().map(inside).collect();
+    // The index holds one pinned id; only a second one narrows it.
+    let whole = index.all_shown(today) && ids.iter().flatten().count() == 1;
+    let in_scope: Vec<bool> =
+        if whole { vec![true; index.rows.len()] } else { index.rows.iter().map(inside).collect() };
     if view.filter.is_scope_only() {
-        return Ok(Rows { in_scope, allowed: None });
+        return Ok(Rows { in_scope, allowed: None, whole });
     }
     let mut statement = connection.prepare_cached("SELECT payload FROM memories WHERE slot = ?")?;
     let mut allowed = vec![false; in_scope.len()];
@@ -164,7 +167,7 @@ fn rows(connection: &Connection, index: &ScopeIndex, ids: &[Option<i64>; 3], vie
             allowed[at] = view.filter.matches(read::payload(&text)?.as_map());
         }
     }
-    Ok(Rows { in_scope, allowed: Some(allowed) })
+    Ok(Rows { in_scope, allowed: Some(allowed), whole })
 }
 
 impl Store for SqliteStore {
@@ -189,6 +192,7 @@ impl Store for SqliteStore {
                 entities: count("entities")?,
                 history: count("history")?,
                 links: count("links")?,
+                messages: count("messages")?,
                 bytes: size("") + size("-wal"),
             })
         })
@@ -214,8 +218,8 @@ impl Store for SqliteStore {
         self.read(|connection| read::get_stored(connection, id))
     }
 
-    fn list(&self, view: Option<&View<'_>>, page: &PageRequest) -> Result<Page<Memory>> {
-        self.read(|connection| read::list(connection, view, page))
+    fn list(&self, filter: Option<&Filter>, today: Option<Date>, page: &PageRequest) -> Result<Page<Memory>> {
+        self.read(|connection| read::list(connection, filter, today, page))
     }
 
     fn find_by_hash(&self, scope: &Scope, hash: &str) -> Result<Option<MemoryId>> {

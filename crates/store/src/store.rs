@@ -1,5 +1,7 @@
 //! The one door to a store: what every backend must do, and the same way.
 
+use jiff::civil::Date;
+
 use crate::{
     CandidateQuery, Candidates, ChangeSet, Entity, Filter, Finding, HistoryEvent, HistoryStretch, Link, Memory,
     MemoryId, MessageStretch, NearEntity, Page, PageRequest, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored,
@@ -37,8 +39,8 @@ pub trait Store: Send + Sync {
     /// A memory with its vectors.
     fn get_stored(&self, id: MemoryId) -> Result<Option<StoredMemory>>;
 
-    /// Lists memories, newest first. Without a filter: all of the store.
-    fn list(&self, view: Option<&View<'_>>, page: &PageRequest) -> Result<Page<Memory>>;
+    /// Lists memories, newest first. Without a filter: all of the store. Those that expired before `today` are hidden.
+    fn list(&self, filter: Option<&Filter>, today: Option<Date>, page: &PageRequest) -> Result<Page<Memory>>;
 
     /// The first of these hashes that a memory of exactly this scope has, and that memory.
     fn find_by_hash(&self, scope: &Scope, hash: &str) -> Result<Option<MemoryId>>;

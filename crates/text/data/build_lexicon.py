@@ -31,6 +31,8 @@ def main(source, target):
             form, *lemmas = line.split()
             if "_" not in form and lemmas[-1] != form:
                 entries[form] = lemmas[-1]
+                irregular = form + "|"
+                words[irregular] = words.get(irregular, 0) | 1 << bit
         (target / f"{part}.exc").write_text("".join(f"{f} {l}\n" for f, l in sorted(entries.items())))
 
     slots = 1 << 17

@@ -50,9 +50,11 @@ fn is_word(token: &str) -> bool {
         return token.bytes().all(|b| b.is_ascii_alphanumeric());
     }
     token.contains(char::is_alphanumeric)
-        && token.chars().all(|c| {
-            if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() || is_mark(c) }
-        })
+        && token.chars().all(
+            |c| {
+                if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() || is_mark(c) }
+            },
+        )
 }
 
 /// A character beyond ASCII that is no letter, but stands inside words: a combining mark or joiner.
@@ -65,4 +67,35 @@ fn is_mark(c: char) -> bool {
             | '\u{F18}'..='\u{FBC}' | '\u{102B}'..='\u{109D}' | '\u{1712}'..='\u{17DD}' | '\u{1AB0}'..='\u{1AFF}'
             | '\u{1DC0}'..='\u{1DFF}' | '\u{200C}' | '\u{200D}' | '\u{20D0}'..='\u{20F0}' | '\u{3099}' | '\u{309A}'
             | '\u{FE20}'..='\u{FE2F}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(lemmatize(text), expected);
+    }
+
+    #[test]
+    fn stop_words_and_punctuation_go() {
+        check("The cats are on the table.", "cat table");
+        check("It isn't 3.14, but 42!", "42");
+        check("...", "");
+    }
+
+    #[test]
+    fn a_token_in_ing_follows_its_lemma() {
+        check("They were planning a trip.", "plan planning trip");
+    }
+
+    #[test]
+    fn other_scripts_are_kept() {
+        check("我喜欢喝乌龙茶。", "我喜欢喝乌龙茶");
+        check("Мне нравится Москва.", "мне нравится москва");
+        check("أحب القهوة بدون سكر.", "أحب القهوة بدون سكر");
+        check("मुझे पहाड़ पसंद हैं।", "मुझे पहाड़ पसंद हैं");
+        check("私はカメラ、犬", "私はカメラ 犬");
+    }
 }

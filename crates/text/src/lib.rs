@@ -12,8 +12,11 @@ mod spaceless;
 // What is made of them.
 pub mod bm25;
 pub mod dates;
+
 mod tag;
+
 pub mod lemma;
+
 pub mod entity;
 
 pub use bm25::SparseVector;

@@ -5,6 +5,7 @@
 //! linear time.
 
 mod features;
+mod forms;
 mod lexicon;
 mod model;
 mod token;
@@ -90,6 +91,7 @@ impl Place {
     }
 }
 
+/// The tag that a classifier's label stands for.
 pub(crate) fn tag_from(label: u8) -> Tag {
     TAGS[usize::from(label)]
 }
@@ -120,7 +122,7 @@ pub(crate) fn tags(atoms: &[Atoms]) -> Vec<Tag> {
         tag_features(atoms, &tags, at, &mut features);
         tags.push(model::TAGS.best(&features));
     }
-    tags.into_iter().map(|tag| TAGS[usize::from(tag)]).collect()
+    tags.into_iter().map(tag_from).collect()
 }
 
 /// The place of each token in a noun phrase.

@@ -51,7 +51,7 @@ impl Default for FusionWeights {
     fn default() -> Self {
         Self {
             bm25: Bm25 { k: 1.2, b: 0.75, avg_len: 64.0, norm: 60.0 },
-            candidates: 100,
+            candidates: 300,
             session_best: 3,
             session_text: 0.5,
             ordered: Weights {

@@ -38,7 +38,7 @@ impl Question {
         let stripped = if kept.is_empty() { text.to_owned() } else { kept.join(" ") };
         let mut named = (0u32..)
             .zip(&stats.actors)
-            .filter(|(_, actor)| !ROLES.contains(&actor.as_str()) && holds_word(text, actor));
+            .filter(|(_, actor)| !actor.is_empty() && !ROLES.contains(&actor.as_str()) && holds_word(text, actor));
         let actor = match (named.next(), named.next()) {
             (Some((number, _)), None) => Some(number),
             _ => None,

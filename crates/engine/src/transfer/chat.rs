@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use mnemon_store::{Scope, parse_time};
 use serde_json::{Map, Value};
 
-use super::import::for_each_line;
+use super::import::{BOM, for_each_line};
 use super::{BATCH, ImportFormat, ImportOptions, Imported, Refused, io};
 use crate::{AddRequest, Engine, EngineError, Message, Result};
 
@@ -21,20 +21,22 @@ impl Engine {
     ) -> Result<Imported> {
         let mut imported = Imported::new(ImportFormat::Chat);
         let mut requests: Vec<(usize, AddRequest)> = Vec::new();
-        let whole: Option<Value> = serde_json::from_slice(&std::fs::read(path).map_err(io(path))?).ok();
+        let bytes = std::fs::read(path).map_err(io(path))?;
+        let whole: Option<Value> = serde_json::from_slice(bytes.strip_prefix(BOM).unwrap_or(&bytes)).ok();
+        drop(bytes);
         match whole {
             Some(Value::Array(items)) => {
                 for (index, item) in items.iter().enumerate() {
-                    take(index + 1, item, options, &mut requests, &mut imported);
+                    self.take(index + 1, item, options, &mut requests, &mut imported);
                 }
             }
-            Some(item) => take(1, &item, options, &mut requests, &mut imported),
+            Some(item) => self.take(1, &item, options, &mut requests, &mut imported),
             None => for_each_line(path, |line, text| {
                 match text
                     .map_err(str::to_owned)
                     .and_then(|text| serde_json::from_str::<Value>(text).map_err(|error| format!("no JSON: {error}")))
                 {
-                    Ok(item) => take(line, &item, options, &mut requests, &mut imported),
+                    Ok(item) => self.take(line, &item, options, &mut requests, &mut imported),
                     Err(reason) => imported.refused.push(Refused { line, reason }),
                 }
                 Ok(())
@@ -81,6 +83,30 @@ impl Engine {
         Ok(imported)
     }
 
+    /// Takes a message, or an object that holds several.
+    fn take(
+        &self,
+        line: usize,
+        item: &Value,
+        options: &ImportOptions,
+        requests: &mut Vec<(usize, AddRequest)>,
+        imported: &mut Imported,
+    ) {
+        // Checked by itself: one that is refused must not take its neighbours with it.
+        let checked = request(item, options)
+            .and_then(|request| self.check_request(&request).map(|()| request).map_err(|error| error.to_string()));
+        match checked {
+            // Messages side by side are one conversation.
+            Ok(request) => match requests.last_mut() {
+                Some((_, last)) if last.messages.len() < BATCH && together(last, &request) => {
+                    last.messages.extend(request.messages);
+                }
+                _ => requests.push((line, request)),
+            },
+            Err(reason) => imported.refused.push(Refused { line, reason }),
+        }
+    }
+
     /// Adds what can be added, batch by batch; what is refused is told by line.
     fn add_all(
         &self,
@@ -114,32 +140,11 @@ fn no_scope() -> EngineError {
     EngineError::invalid("the file does not say whose memories these are: give --user, --agent or --run")
 }
 
-/// Takes a message, or an object that holds several.
-fn take(
-    line: usize,
-    item: &Value,
-    options: &ImportOptions,
-    requests: &mut Vec<(usize, AddRequest)>,
-    imported: &mut Imported,
-) {
-    match request(item, options) {
-        // Messages side by side are one conversation.
-        Ok(request) => match requests.last_mut() {
-            Some((_, last)) if last.messages.len() < BATCH && together(last, &request) => {
-                last.messages.extend(request.messages);
-            }
-            _ => requests.push((line, request)),
-        },
-        Err(reason) => imported.refused.push(Refused { line, reason }),
-    }
-}
-
 fn together(one: &AddRequest, other: &AddRequest) -> bool {
     one.scope == other.scope
         && one.session == other.session
         && one.timestamp == other.timestamp
         && one.metadata == other.metadata
-        && !other.messages.iter().any(|message| message.content.trim().is_empty())
 }
 
 fn request(item: &Value, options: &ImportOptions) -> Result<AddRequest, String> {

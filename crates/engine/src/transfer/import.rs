@@ -30,7 +30,7 @@ impl Engine {
     fn import_history(&self, path: &Path, progress: &mut dyn FnMut(usize)) -> Result<Imported> {
         let (history, messages) = mnemon_store::sqlite::read_mem0_history(path)?;
         let mut imported = Imported::new(ImportFormat::HistoryDb);
-        let before = self.store.info()?.history;
+        let before = self.store.info()?;
         for events in history.chunks(BATCH) {
             let changes = events.iter().map(|event| Change::History(Box::new(event.clone()))).collect();
             self.store.apply(&ChangeSet { expected: Vec::new(), changes })?;
@@ -40,9 +40,10 @@ impl Engine {
             let changes = messages.iter().map(|message| Change::Message(Box::new(message.clone()))).collect();
             self.store.apply(&ChangeSet { expected: Vec::new(), changes })?;
         }
-        imported.stored.history = self.store.info()?.history - before;
-        imported.stored.messages = messages.len();
-        imported.unchanged = history.len() - imported.stored.history;
+        let after = self.store.info()?;
+        imported.stored.history = after.history.saturating_sub(before.history);
+        imported.stored.messages = after.messages.saturating_sub(before.messages);
+        imported.unchanged = history.len().saturating_sub(imported.stored.history);
         Ok(imported)
     }
 }
@@ -52,6 +53,13 @@ fn sniff(path: &Path) -> Result<ImportFormat> {
     let mut file = BufReader::new(File::open(path).map_err(io(path))?);
     let start = file.fill_buf().map_err(io(path))?;
     if start.starts_with(b"SQLite format 3\0") {
+        // The place of SQLite's application id.
+        if start.get(68..72) == Some(b"MNEM") {
+            return Err(EngineError::invalid(format!(
+                "{} is a store of Mnemon itself: export it, and import the export",
+                path.display()
+            )));
+        }
         return Ok(ImportFormat::HistoryDb);
     }
     let mut line = String::new();
@@ -68,18 +76,22 @@ fn sniff(path: &Path) -> Result<ImportFormat> {
             return Err(EngineError::invalid(format!("{} is empty: there is nothing to import", path.display())));
         }
     }
-    if line.trim_start().starts_with('[') {
+    let line = line.trim_start_matches('\u{feff}').trim_start();
+    if line.starts_with('[') {
         return Ok(ImportFormat::Chat);
     }
-    Ok(match serde_json::from_str::<Value>(&line) {
+    Ok(match serde_json::from_str::<Value>(line) {
         Ok(Value::Object(map)) if map.contains_key("mnemon_export") => ImportFormat::Export,
         Ok(Value::Object(map)) if map.contains_key("payload") => ImportFormat::Points,
         Ok(Value::Object(_)) => ImportFormat::Chat,
         // An object over several lines.
-        Err(_) if line.trim_start().starts_with('{') => ImportFormat::Chat,
+        Err(_) if line.starts_with('{') => ImportFormat::Chat,
         _ => ImportFormat::Text,
     })
 }
+
+/// What some programs put before text in UTF-8.
+pub(super) const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// Calls `each` with the number and text of every line that is not blank; a line that is no UTF-8 comes as `Err`.
 pub(super) fn for_each_line(
@@ -95,7 +107,8 @@ pub(super) fn for_each_line(
             return Ok(());
         }
         number += 1;
-        match std::str::from_utf8(&bytes) {
+        let bytes = if number == 1 { bytes.strip_prefix(BOM).unwrap_or(&bytes) } else { &bytes };
+        match std::str::from_utf8(bytes) {
             Ok(line) if line.trim().is_empty() => {}
             Ok(line) => each(number, Ok(line.trim_end_matches(['\r', '\n'])))?,
             Err(_) => each(number, Err("no text in UTF-8"))?,

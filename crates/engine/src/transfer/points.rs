@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::import::for_each_line;
 use super::{ImportFormat, Imported, Refused};
-use crate::add::check_length;
-use crate::analyse::{analyse, count_terms, spoken};
+use crate::add::{check_depth, check_length};
+use crate::analyse::{analyse, count_terms, sparse, spoken};
 use crate::session::speaker;
 use crate::{Engine, Result};
 
@@ -71,11 +71,17 @@ impl Engine {
             };
             let memory = Memory { id: point.id, payload: point.payload, provenance: Provenance::default() };
             imported.stored.memories += 1;
+            let lemmas = memory.payload.str(keys::TEXT_LEMMATIZED).unwrap_or_default();
+            let bm25 = match lemmas == analysis.lemmas {
+                true => analysis.bm25,
+                // The lemmas are another program's: its vector is made of them.
+                false => sparse(lemmas, memory.payload.text()),
+            };
             changes.push(Change::Insert(Box::new(Record {
                 terms: count_terms(&analysis.terms, &[], speaker(&memory)),
                 memory,
                 vector,
-                bm25: analysis.bm25,
+                bm25,
                 holds_time_word: analysis.holds_time_word,
                 mentions,
             })));
@@ -92,12 +98,16 @@ fn point(line: usize, text: &str, dims: usize) -> Result<Point, String> {
     let Some(Value::Object(payload)) = map.remove("payload") else { return Err("`payload` is no object".into()) };
     let payload = Payload::new(payload);
     check_length(payload.text()).map_err(|fault| format!("the text {fault}"))?;
+    check_depth(payload.as_map()).map_err(|fault| format!("the payload {fault}"))?;
     let vector = match map.get("vector") {
         None | Some(Value::Null) => None,
         Some(Value::Array(values)) => {
             let vector: Option<Vec<f32>> =
                 values.iter().map(|value| value.as_f64().map(|value| value as f32)).collect();
             let vector = vector.ok_or("`vector` holds something that is no number")?;
+            if !vector.iter().all(|value| value.is_finite()) {
+                return Err("`vector` holds a number too large for 32 bits".into());
+            }
             if vector.len() != dims {
                 return Err(format!(
                     "a vector of {} dims, the store has {dims}: leave `vector` out to have it computed",

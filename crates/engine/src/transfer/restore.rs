@@ -1,9 +1,10 @@
 //! Our own export, taken in without loss: ids, vectors, places in sessions, links, history.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use mnemon_store::{Change, ChangeSet, Entity, MemoryId, Record, Scope, StoredMemory};
+use mnemon_store::{Change, ChangeSet, Entity, MemoryId, Record, Scope, SessionWindow, StoredMemory};
 
 use super::import::for_each_line;
 use super::line::{self, Line};
@@ -12,8 +13,16 @@ use crate::analyse::{CONTEXT_REACH, count_terms, spoken};
 use crate::session::speaker;
 use crate::{Engine, EngineError, Result};
 
-/// The end of each session, while an export is read in order.
-type Tails = HashMap<(Scope, String), Vec<(u32, Vec<u32>)>>;
+/// Each session while an export is read in order.
+type Tails = HashMap<(Scope, String), Tail>;
+
+/// The end of a session.
+struct Tail {
+    /// The store holds memories of it that are not this export's, or were restored before.
+    shared: bool,
+    /// Place and terms of the last memories, the newest first.
+    last: Vec<(u32, Vec<u32>)>,
+}
 
 impl Engine {
     pub(super) fn restore(
@@ -24,6 +33,7 @@ impl Engine {
     ) -> Result<Imported> {
         self.check_export(path, options)?;
         let mut imported = Imported::new(ImportFormat::Export);
+        let held = self.store.info()?;
         let mut tails = Tails::new();
         let mut displaced = Vec::new();
         let mut memories: Vec<(usize, StoredMemory)> = Vec::with_capacity(BATCH);
@@ -39,19 +49,15 @@ impl Engine {
                 Line::Header { .. } | Line::End(_) => {}
                 Line::Memory(stored) => memories.push((number, *stored)),
                 Line::Entity(entity) => {
-                    imported.stored.entities += 1;
                     rest.push(Change::InsertEntity(Box::new(self.own_vector(*entity, options)?)));
                 }
                 Line::Link(link) => {
-                    imported.stored.links += 1;
                     rest.push(Change::Link(link));
                 }
                 Line::History(event) => {
-                    imported.stored.history += 1;
                     rest.push(Change::History(event));
                 }
                 Line::Message(message) => {
-                    imported.stored.messages += 1;
                     rest.push(Change::Message(message));
                 }
             }
@@ -70,6 +76,12 @@ impl Engine {
         for id in displaced {
             self.recount_in_place(id)?;
         }
+        // What was there already was left as it is.
+        let holds = self.store.info()?;
+        imported.stored.entities = holds.entities.saturating_sub(held.entities);
+        imported.stored.links = holds.links.saturating_sub(held.links);
+        imported.stored.history = holds.history.saturating_sub(held.history);
+        imported.stored.messages = holds.messages.saturating_sub(held.messages);
         Ok(imported)
     }
 
@@ -78,6 +90,12 @@ impl Engine {
         let mut counts = Transferred::default();
         let mut end = None;
         let info = self.store.info()?;
+        let mut seen = HashSet::new();
+        let check_vector = |vector: &[f32]| {
+            let finite = vector.iter().filter(|value| value.is_finite()).count();
+            let fits = options.reembed || (vector.len() == info.dims && finite == info.dims);
+            if fits { Ok(()) } else { Err(format!("a vector of {finite} finite dims, the store has {}", info.dims)) }
+        };
         for_each_line(path, |number, text| {
             let damaged = |fault: &str| {
                 EngineError::invalid(format!(
@@ -99,11 +117,15 @@ impl Engine {
                 }
                 Line::Memory(stored) => {
                     counts.memories += 1;
-                    if !options.reembed && stored.vector.len() != info.dims {
-                        return Err(damaged(&format!("a vector of {} dims", stored.vector.len())));
+                    if !seen.insert(stored.memory.id) {
+                        return Err(damaged(&format!("memory {} was there before", stored.memory.id)));
                     }
+                    check_vector(&stored.vector).map_err(|fault| damaged(&fault))?;
                 }
-                Line::Entity(_) => counts.entities += 1,
+                Line::Entity(entity) => {
+                    counts.entities += 1;
+                    check_vector(&entity.vector).map_err(|fault| damaged(&fault))?;
+                }
                 Line::Link(_) => counts.links += 1,
                 Line::History(_) => counts.history += 1,
                 Line::Message(_) => counts.messages += 1,
@@ -150,15 +172,22 @@ impl Engine {
             let provenance = &stored.memory.provenance;
             let terms = match (&provenance.session, provenance.position) {
                 (Some(session), Some(position)) => {
-                    let tail = tails.entry((stored.memory.payload.scope(), session.clone())).or_default();
-                    // Out of order, or into a session that has others: its place is looked up once all are in.
-                    if tail.first().is_some_and(|(last, _)| *last >= position) || (tail.is_empty() && position > 0) {
+                    let scope = stored.memory.payload.scope();
+                    let tail = match tails.entry((scope.clone(), session.clone())) {
+                        Entry::Occupied(found) => found.into_mut(),
+                        Entry::Vacant(place) => {
+                            let held = self.store.session(&scope, session, SessionWindow::Last(1))?;
+                            place.insert(Tail { shared: !held.is_empty(), last: Vec::new() })
+                        }
+                    };
+                    // Out of order, or among others: its place is looked up once all are in.
+                    if tail.shared || tail.last.first().is_some_and(|(last, _)| *last >= position) {
                         displaced.push(id);
                     }
-                    let before: Vec<&[u32]> = tail.iter().map(|(_, terms)| terms.as_slice()).collect();
+                    let before: Vec<&[u32]> = tail.last.iter().map(|(_, terms)| terms.as_slice()).collect();
                     let terms = count_terms(&own, &before, speaker(&stored.memory));
-                    tail.insert(0, (position, own));
-                    tail.truncate(CONTEXT_REACH);
+                    tail.last.insert(0, (position, own));
+                    tail.last.truncate(CONTEXT_REACH);
                     terms
                 }
                 _ => count_terms(&own, &[], speaker(&stored.memory)),

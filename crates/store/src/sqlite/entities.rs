@@ -49,7 +49,7 @@ pub(super) fn near(
 ) -> Result<Vec<Vec<NearEntity>>> {
     let mut hits: Vec<Vec<(f32, i64, String)>> = vec![Vec::new(); vectors.len()];
     let pinned = filter.scope();
-    if !pinned.any_pinned() {
+    if !pinned.any_pinned() && !pinned.is_contradiction() {
         return Err(StoreError::InvalidScope("entities are searched within a user_id, agent_id or run_id".into()));
     }
     if !pinned.is_contradiction()
@@ -57,7 +57,8 @@ pub(super) fn near(
     {
         let scales: Vec<f32> = vectors.iter().map(|vector| inverse_norm(vector)).collect();
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT slot, vector, payload ->> '$.data' FROM entities WHERE {condition} ORDER BY slot"
+            "SELECT slot, vector, CASE json_type(payload, '$.data') WHEN 'text' THEN payload ->> '$.data' END
+             FROM entities WHERE {condition} ORDER BY slot"
         ))?;
         let mut rows = statement.query(params_from_iter(values))?;
         let mut vector = Vec::new();

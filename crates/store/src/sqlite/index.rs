@@ -6,6 +6,7 @@ use rusqlite::{Connection, params};
 use rustc_hash::FxHashMap;
 
 use super::encode::{sparse_from_blob, terms_from_blob, vector_from_blob};
+use super::read::SCOPE_IS;
 use crate::{MemoryId, Payload, Result, Role, Sparse, StoreError, Terms, keys};
 
 /// All memories that carry one scope id, at one version of that scope.
@@ -13,6 +14,8 @@ pub(super) struct ScopeIndex {
     pub(super) version: i64,
     pub(super) dims: usize,
     pub(super) rows: Vec<Row>,
+    /// Number of terms of each row's text, and of its text with context.
+    pub(super) lengths: Vec<[u32; 2]>,
     /// Row-major, rows.len() × dims.
     pub(super) vectors: Vec<f32>,
     /// 1 / norm of each vector; 0 for a zero vector.
@@ -25,6 +28,8 @@ pub(super) struct ScopeIndex {
     actor_numbers: HashMap<String, u32>,
     pub(super) sessions: FxHashMap<u32, Vec<u32>>,
     dead: usize,
+    /// The first day on which a row may have expired.
+    first_expiry: i32,
 }
 
 /// What ranking and filters ask of a memory.
@@ -40,8 +45,6 @@ pub(super) struct Row {
     pub(super) expires: i32,
     pub(super) holds_time_word: bool,
     pub(super) alive: bool,
-    pub(super) text_len: u32,
-    pub(super) context_len: u32,
 }
 
 /// A memory in a term's list; lists are sorted by row.
@@ -84,6 +87,7 @@ impl ScopeIndex {
             version,
             dims,
             rows: Vec::new(),
+            lengths: Vec::new(),
             vectors: Vec::new(),
             inverse_norms: Vec::new(),
             postings: FxHashMap::default(),
@@ -92,24 +96,28 @@ impl ScopeIndex {
             actor_numbers: HashMap::new(),
             sessions: FxHashMap::default(),
             dead: 0,
+            first_expiry: i32::MAX,
         }
     }
 
     /// Reads a scope from disk, as of the connection's snapshot.
     pub(super) fn load(connection: &Connection, dims: usize, kind: usize, scope: i64, version: i64) -> Result<Self> {
         let mut index = Self::empty(dims, version);
-        let column = ["user_scope", "agent_scope", "run_scope"][kind];
+        let condition = SCOPE_IS[kind];
         let count: i64 = connection
-            .prepare_cached(&format!("SELECT count(*) FROM memories WHERE {column} = ?"))?
+            .prepare_cached(&format!("SELECT count(*) FROM memories WHERE {condition}"))?
             .query_row([scope], |row| row.get(0))?;
         let count = usize::try_from(count).unwrap_or(0);
         index.rows.reserve_exact(count);
+        index.lengths.reserve_exact(count);
         index.vectors.reserve_exact(count * dims);
         index.inverse_norms.reserve_exact(count);
         let mut statement = connection.prepare_cached(&format!(
             "SELECT m.slot, m.id, m.user_scope, m.agent_scope, m.run_scope, m.session, m.day, m.expires,
-                    m.holds_time_word, s.vector, s.terms, m.payload ->> '$.actor_id', m.payload ->> '$.role'
-             FROM memories m JOIN signals s ON s.slot = m.slot WHERE m.{column} = ? ORDER BY m.slot"
+                    m.holds_time_word, s.vector, s.terms, 
+                    CASE json_type(m.payload, '$.actor_id') WHEN 'text' THEN m.payload ->> '$.actor_id' END,
+                    CASE json_type(m.payload, '$.role') WHEN 'text' THEN m.payload ->> '$.role' END
+             FROM memories m JOIN signals s ON s.slot = m.slot WHERE {condition} ORDER BY m.slot"
         ))?;
         let mut rows = statement.query([scope])?;
         while let Some(row) = rows.next()? {
@@ -117,7 +125,7 @@ impl ScopeIndex {
             let id = MemoryId::from_bytes(id).ok_or_else(|| StoreError::Corrupt("a memory's id".into()))?;
             let mut speaker = Payload::default();
             for (column, key) in [(11, keys::ACTOR_ID), (12, keys::ROLE)] {
-                if let Ok(Some(name)) = row.get::<_, Option<String>>(column) {
+                if let Some(name) = row.get::<_, Option<String>>(column)? {
                     speaker.set(key, name);
                 }
             }
@@ -144,31 +152,69 @@ impl ScopeIndex {
         Ok(index)
     }
 
-    /// Adds what was written; `vector` has the index's dims.
-    pub(super) fn insert(&mut self, entry: Entry, vector: &[f32], bm25: &Sparse) {
-        let row = self.rows.len() as u32;
-        self.vectors.extend_from_slice(vector);
-        self.append(entry);
+    /// Adds what was written; `vector` has the index's dims. Rows stay in the order of their slots, so that an index
+    /// kept current answers as one freshly read: a memory that was replaced gets its old row back. `false` if the order
+    /// can't be kept, and the index must be read anew.
+    #[must_use]
+    pub(super) fn insert(&mut self, entry: Entry, vector: &[f32], bm25: &Sparse) -> bool {
+        let at = match self.rows.binary_search_by_key(&entry.slot, |row| row.slot) {
+            Ok(at) => {
+                let start = at * self.dims;
+                self.vectors[start..start + self.dims].copy_from_slice(vector);
+                self.inverse_norms[at] = inverse_norm(vector);
+                self.dead -= 1;
+                self.rows[at] = self.index_row(at, entry);
+                at
+            }
+            Err(end) if end == self.rows.len() => {
+                self.vectors.extend_from_slice(vector);
+                self.append(entry);
+                end
+            }
+            Err(_) => return false,
+        };
         if let Some(lists) = &mut self.bm25 {
             for &(term, value) in bm25 {
-                lists.entry(term).or_default().push((row, value));
+                let list = lists.entry(term).or_default();
+                let place = list.partition_point(|posting| posting.0 < at as u32);
+                list.insert(place, (at as u32, value));
             }
         }
+        true
     }
 
     fn append(&mut self, entry: Entry) {
-        let row = self.rows.len() as u32;
-        let start = row as usize * self.dims;
+        let at = self.rows.len();
+        let start = at * self.dims;
         self.inverse_norms.push(inverse_norm(&self.vectors[start..start + self.dims]));
+        self.lengths.push([0; 2]);
+        let row = self.index_row(at, entry);
+        self.rows.push(row);
+    }
+
+    /// Enters a memory in the inverted lists and makes its row.
+    fn index_row(&mut self, at: usize, entry: Entry) -> Row {
+        let row = at as u32;
         for count in &entry.terms.counts {
             let posting = Posting { row, in_text: count.in_text, in_context: count.in_context };
-            self.postings.entry(count.term).or_default().push(posting);
+            let list = self.postings.entry(count.term).or_default();
+            match list.last() {
+                Some(last) if last.row >= row => {
+                    list.insert(list.partition_point(|posting| posting.row < row), posting);
+                }
+                _ => list.push(posting),
+            }
         }
+        self.lengths[at] = [entry.terms.text_len, entry.terms.context_len];
+        let expires = entry.expires.unwrap_or(i32::MAX);
+        self.first_expiry = self.first_expiry.min(expires);
         if entry.session != 0 {
-            self.sessions.entry(entry.session as u32).or_default().push(row);
+            let members = self.sessions.entry(entry.session as u32).or_default();
+            let place = members.partition_point(|&member| member < row);
+            members.insert(place, row);
         }
         let actor = entry.actor.map(|name| self.actor_number(name));
-        self.rows.push(Row {
+        Row {
             slot: entry.slot,
             id: entry.id,
             scopes: entry.scopes.map(|scope| scope as u32),
@@ -176,12 +222,10 @@ impl ScopeIndex {
             actor,
             role: entry.role,
             day: entry.day,
-            expires: entry.expires.unwrap_or(i32::MAX),
+            expires,
             holds_time_word: entry.holds_time_word,
             alive: true,
-            text_len: entry.terms.text_len,
-            context_len: entry.terms.context_len,
-        });
+        }
     }
 
     fn actor_number(&mut self, name: String) -> u32 {
@@ -221,8 +265,7 @@ impl ScopeIndex {
             let place = list.partition_point(|posting| posting.row < row);
             list.insert(place, Posting { row, in_text: count.in_text, in_context: count.in_context });
         }
-        self.rows[at].text_len = new.text_len;
-        self.rows[at].context_len = new.context_len;
+        self.lengths[at] = [new.text_len, new.context_len];
     }
 
     fn drop_postings(&mut self, row: u32, terms: &Terms) {
@@ -238,6 +281,11 @@ impl ScopeIndex {
     fn find(&self, id: MemoryId) -> Option<usize> {
         // Changes mostly concern what was written last.
         self.rows.iter().rposition(|row| row.alive && row.id == id)
+    }
+
+    /// Whether every row is alive and none has expired before `today`.
+    pub(super) fn all_shown(&self, today: i32) -> bool {
+        self.dead == 0 && self.first_expiry >= today
     }
 
     /// Whether so many rows are dead that reading the scope anew is cheaper than carrying them.

@@ -31,7 +31,7 @@ pub fn read_mem0_history(path: &Path) -> Result<(Vec<HistoryEvent>, Vec<SessionM
     ];
     let history = rows(&connection, "history", &fields, |row| {
         Ok(HistoryEvent {
-            id: text(row, 0)?.unwrap_or_default(),
+            id: row_id(row)?,
             memory_id: text(row, 1)?.unwrap_or_default(),
             old_memory: text(row, 2)?,
             new_memory: text(row, 3)?,
@@ -48,7 +48,7 @@ pub fn read_mem0_history(path: &Path) -> Result<(Vec<HistoryEvent>, Vec<SessionM
         true => Vec::new(),
         false => rows(&connection, "messages", &fields, |row| {
             Ok(SessionMessage {
-                id: text(row, 0)?.unwrap_or_default(),
+                id: row_id(row)?,
                 session_scope: text(row, 1)?.unwrap_or_default(),
                 role: text(row, 2)?,
                 content: text(row, 3)?,
@@ -73,8 +73,17 @@ fn rows<T>(
 ) -> Result<Vec<T>> {
     let there = columns(connection, table)?;
     let list: Vec<&str> = fields.iter().map(|field| if there.contains(*field) { *field } else { "NULL" }).collect();
-    let mut statement = connection.prepare(&format!("SELECT {} FROM {table} ORDER BY rowid", list.join(", ")))?;
+    let list = list.join(", ");
+    let mut statement = connection.prepare(&format!("SELECT {list}, rowid AS row FROM {table} ORDER BY rowid"))?;
     Ok(statement.query_map([], |row| read(row))?.collect::<Result<_, _>>()?)
+}
+
+/// The row's id. SQLite lets a text key be null: such a row is named after its place, the same at every reading.
+fn row_id(row: &Row<'_>) -> rusqlite::Result<String> {
+    Ok(match text(row, 0)? {
+        Some(id) => id,
+        None => format!("row-{}", row.get::<_, i64>("row")?),
+    })
 }
 
 /// A text column; other types are read as the text they print as.

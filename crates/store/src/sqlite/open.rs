@@ -39,7 +39,9 @@ pub(super) fn open_writer(options: &SqliteOptions) -> Result<Connection> {
         std::fs::create_dir_all(folder).map_err(|source| StoreError::Io { path: folder.to_owned(), source })?;
     }
     refuse_foreign(path)?;
-    let mut connection = Connection::open(path)
+    // Without the flag for URIs, so that a path means a file whatever it looks like.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)
         .map_err(|error| StoreError::Io { path: path.clone(), source: std::io::Error::other(error) })?;
     connection.busy_timeout(Duration::from_secs(30))?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -75,6 +77,10 @@ fn tune(connection: &Connection) -> Result<()> {
 /// The header of an SQLite file tells whether it is ours and whole.
 fn refuse_foreign(path: &Path) -> Result<()> {
     let io = |source| StoreError::Io { path: path.to_owned(), source };
+    if path.as_os_str() == ":memory:" {
+        let reason = "several connections share a store, which takes a file".into();
+        return Err(StoreError::NotAStore { path: path.to_owned(), reason });
+    }
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -110,8 +116,9 @@ fn refuse_foreign(path: &Path) -> Result<()> {
         size => u64::from(size),
     };
     let expected = u64::from(word(28)) * page_size;
-    // While a log lies beside the file, SQLite itself completes or undoes what was under way.
-    if size < expected && !has_log(path) {
+    // While a log lies beside the file, SQLite itself completes or undoes what was under way. Measured again: the file
+    // may have been growing while it was read.
+    if size < expected && !has_log(path) && file.metadata().map_err(io)?.len() < expected {
         let reason = format!("it should have {expected} bytes and has {size}");
         return Err(StoreError::Damaged { path: path.to_owned(), reason });
     }

@@ -1,13 +1,14 @@
 //! Reads by id, list, session and stretch.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::encode::{day_number, sparse_from_blob, vector_from_blob};
 use crate::{
-    Entity, HistoryEvent, Link, Memory, MemoryId, Page, PageRequest, Payload, Provenance, Result, Scope, ScopeSummary,
-    ScopeVersion, SessionMessage, SessionWindow, StoreError, StoredMemory, Stretch, View,
+    Entity, Filter, HistoryEvent, Link, Memory, MemoryId, Page, PageRequest, Payload, Provenance, Result, Scope,
+    ScopeSummary, ScopeVersion, SessionMessage, SessionWindow, StoreError, StoredMemory, Stretch,
 };
 
 /// Columns a [`Memory`] is made of, in the order [`memory_at`] reads them.
@@ -70,6 +71,10 @@ pub(super) fn scope_version(connection: &Connection, scope: &Scope) -> Result<Sc
     Ok(version)
 }
 
+/// "Carries this scope id", by kind, in words that let SQLite use the index of that kind.
+pub(super) const SCOPE_IS: [&str; 3] =
+    ["user_scope = ?", "(agent_scope = ? AND agent_scope <> 0)", "(run_scope = ? AND run_scope <> 0)"];
+
 /// SQL for "carries all ids of this scope"; `None` where no memory can.
 pub(super) fn scope_condition(connection: &Connection, scope: &Scope) -> Result<Option<(String, Vec<i64>)>> {
     let mut conditions = Vec::new();
@@ -77,7 +82,7 @@ pub(super) fn scope_condition(connection: &Connection, scope: &Scope) -> Result<
     for (kind, value) in scope.ids().into_iter().enumerate() {
         let Some(value) = value else { continue };
         let Some((id, _)) = scope_id(connection, kind, value)? else { return Ok(None) };
-        conditions.push(["user_scope = ?", "agent_scope = ?", "run_scope = ?"][kind]);
+        conditions.push(SCOPE_IS[kind]);
         values.push(id);
     }
     if conditions.is_empty() {
@@ -123,7 +128,12 @@ fn stored(connection: &Connection, tail: &str, values: &[Sql]) -> Result<Vec<(i6
 }
 
 /// Newest first. What SQL can't decide of a filter is decided on the payload, row by row.
-pub(super) fn list(connection: &Connection, view: Option<&View<'_>>, page: &PageRequest) -> Result<Page<Memory>> {
+pub(super) fn list(
+    connection: &Connection,
+    filter: Option<&Filter>,
+    today: Option<Date>,
+    page: &PageRequest,
+) -> Result<Page<Memory>> {
     let nothing = Page { items: Vec::new(), total: 0, next: None };
     let before = match &page.cursor {
         Some(cursor) => super::cursor::decode(cursor)?,
@@ -131,27 +141,24 @@ pub(super) fn list(connection: &Connection, view: Option<&View<'_>>, page: &Page
     };
     let mut condition = "1 = 1".to_owned();
     let mut values: Vec<Sql> = Vec::new();
-    let mut filter = None;
-    if let Some(view) = view {
-        let pinned = view.filter.scope();
+    if let Some(filter) = filter {
+        let pinned = filter.scope();
         if pinned.is_contradiction() {
             return Ok(nothing);
         }
         if pinned.any_pinned() {
-            let Some((scope, ids)) = scope_condition(connection, &Scope::pinned_by(view.filter))? else {
+            let Some((scope, ids)) = scope_condition(connection, &Scope::pinned_by(filter))? else {
                 return Ok(nothing);
             };
             condition = scope;
             values.extend(ids.into_iter().map(Sql::Integer));
         }
-        if let Some(today) = view.today {
-            condition.push_str(" AND (m.expires IS NULL OR m.expires >= ?)");
-            values.push(Sql::Integer(i64::from(day_number(today))));
-        }
-        if !view.filter.is_scope_only() {
-            filter = Some(view.filter);
-        }
     }
+    if let Some(today) = today {
+        condition.push_str(" AND (m.expires IS NULL OR m.expires >= ?)");
+        values.push(Sql::Integer(i64::from(day_number(today))));
+    }
+    let filter = filter.filter(|filter| !filter.is_scope_only());
     let mut items: Vec<(i64, Memory)> = Vec::new();
     let mut total = 0usize;
     let mut statement;
@@ -192,7 +199,7 @@ pub(super) fn find_by_hash(connection: &Connection, scope: &Scope, hash: &str) -
     let Some(mut values) = exact_scope(connection, scope)? else { return Ok(None) };
     values.push(Sql::Text(hash.to_owned()));
     let mut statement = connection.prepare_cached(
-        "SELECT id FROM memories WHERE user_scope = ? AND agent_scope = ? AND run_scope = ? AND hash = ?
+        "SELECT id FROM memories WHERE +user_scope = ? AND +agent_scope = ? AND +run_scope = ? AND hash = ?
          ORDER BY slot LIMIT 1",
     )?;
     Ok(statement.query_row(params_from_iter(values), |row| id_at(row, 0)).optional()?)
@@ -208,7 +215,7 @@ pub(super) fn session(
     key.push(Sql::Text(session.to_owned()));
     let id: Option<i64> = connection
         .prepare_cached(
-            "SELECT id FROM sessions WHERE user_scope = ? AND agent_scope = ? AND run_scope = ? AND name = ?",
+            "SELECT id FROM sessions WHERE of_user = ? AND of_agent = ? AND of_run = ? AND name = ?",
         )?
         .query_row(params_from_iter(key), |row| row.get(0))
         .optional()?;
@@ -291,7 +298,7 @@ pub(super) fn summary(connection: &Connection, scope: &Scope) -> Result<ScopeSum
     let edge = |order: &str| -> Result<Option<String>> {
         let sql = format!(
             "SELECT payload ->> '$.created_at' FROM memories WHERE {condition}
-             AND unixepoch(payload ->> '$.created_at') IS NOT NULL
+             AND json_type(payload, '$.created_at') = 'text' AND unixepoch(payload ->> '$.created_at') IS NOT NULL
              ORDER BY unixepoch(payload ->> '$.created_at', 'subsec') {order} LIMIT 1"
         );
         Ok(connection.prepare_cached(&sql)?.query_row(params_from_iter(&values), |row| row.get(0)).optional()?)

@@ -17,10 +17,10 @@ INSERT INTO counters VALUES('bm25_documents', 0);
 CREATE TABLE scopes(
   id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, value TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 0,
   UNIQUE(kind, value));
--- *_scope: id of the scope, 0 for none.
+-- *_scope, of_*: id of the scope, 0 for none.
 CREATE TABLE sessions(
-  id INTEGER PRIMARY KEY, user_scope INTEGER NOT NULL, agent_scope INTEGER NOT NULL, run_scope INTEGER NOT NULL,
-  name TEXT NOT NULL, UNIQUE(user_scope, agent_scope, run_scope, name));
+  id INTEGER PRIMARY KEY, of_user INTEGER NOT NULL, of_agent INTEGER NOT NULL, of_run INTEGER NOT NULL,
+  name TEXT NOT NULL, UNIQUE(of_user, of_agent, of_run, name));
 
 -- id: 16 bytes of a UUID or 8 big-endian bytes of a number. Times in microseconds, days since 1970-01-01.
 CREATE TABLE memories(
@@ -28,7 +28,9 @@ CREATE TABLE memories(
   user_scope INTEGER NOT NULL, agent_scope INTEGER NOT NULL, run_scope INTEGER NOT NULL,
   session INTEGER NOT NULL, position INTEGER, event_time INTEGER, day INTEGER, expires INTEGER,
   holds_time_word INTEGER NOT NULL, hash TEXT, payload TEXT NOT NULL);
-CREATE INDEX memories_user ON memories(user_scope) WHERE user_scope <> 0;
+CREATE INDEX memories_user ON memories(user_scope);
+-- SQLite takes a partial index only for queries that repeat its condition.
+CREATE INDEX memories_scope ON memories(user_scope, agent_scope, run_scope) WHERE session <> 0;
 CREATE INDEX memories_agent ON memories(agent_scope) WHERE agent_scope <> 0;
 CREATE INDEX memories_run ON memories(run_scope) WHERE run_scope <> 0;
 CREATE INDEX memories_session ON memories(session, position) WHERE session <> 0;

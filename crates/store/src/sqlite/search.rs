@@ -15,6 +15,8 @@ pub(super) struct Rows {
     pub(super) in_scope: Vec<bool>,
     /// Those of them that the rest of the filter lets through; `None`: all.
     pub(super) allowed: Option<Vec<bool>>,
+    /// Whether `in_scope` is true throughout: the common case, spared a look at each row.
+    pub(super) whole: bool,
 }
 
 impl Rows {
@@ -23,6 +25,9 @@ impl Rows {
     }
 
     fn count(&self) -> usize {
+        if self.whole {
+            return self.in_scope.len();
+        }
         self.in_scope.iter().filter(|&&inside| inside).count()
     }
 }
@@ -36,10 +41,23 @@ pub(super) fn stats(index: &ScopeIndex, rows: &Rows, terms: &[u32]) -> ScopeStat
         };
         list.iter().filter(held).count()
     };
+    let mut heard = vec![rows.whole; index.actors.len()];
+    if !rows.whole {
+        for (row, _) in index.rows.iter().zip(&rows.in_scope).filter(|(_, inside)| **inside) {
+            if let Some(actor) = row.actor {
+                heard[actor as usize] = true;
+            }
+        }
+    }
     ScopeStats {
         memories: rows.count(),
         document_frequency: terms.iter().map(holding).collect(),
-        actors: index.actors.clone(),
+        actors: index
+            .actors
+            .iter()
+            .zip(heard)
+            .map(|(name, heard)| if heard { name.clone() } else { String::new() })
+            .collect(),
     }
 }
 
@@ -85,9 +103,13 @@ pub(super) fn candidates(index: &ScopeIndex, rows: &Rows, query: &CandidateQuery
         }
     });
     let hits = hits.collect();
-    let visible = || index.rows.iter().zip(allowed).filter(|(_, allowed)| **allowed);
-    let in_session = visible().filter(|(row, _)| row.session != 0).count();
-    Candidates { hits, sessions, seen: visible().count(), in_session }
+    let (seen, in_session) = if rows.whole && rows.allowed.is_none() {
+        (index.rows.len(), index.sessions.values().map(Vec::len).sum())
+    } else {
+        let visible = || index.rows.iter().zip(allowed).filter(|(_, allowed)| **allowed);
+        (visible().count(), visible().filter(|(row, _)| row.session != 0).count())
+    };
+    Candidates { hits, sessions, seen, in_session }
 }
 
 pub(super) fn nearest(index: &ScopeIndex, rows: &Rows, vector: &[f32], limit: usize) -> Scored {
@@ -181,12 +203,12 @@ impl Lexical {
                 if !rows.in_scope[at] {
                     continue;
                 }
-                let row = &index.rows[at];
+                let [text_len, context_len] = index.lengths[at];
                 if posting.in_text > 0 {
-                    text[at] += idf[0] * tf(posting.in_text, row.text_len);
+                    text[at] += idf[0] * tf(posting.in_text, text_len);
                 }
                 if posting.in_context > 0 {
-                    context[at] += idf[1] * tf(posting.in_context, row.context_len);
+                    context[at] += idf[1] * tf(posting.in_context, context_len);
                 }
             }
         }

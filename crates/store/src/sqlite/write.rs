@@ -76,7 +76,7 @@ pub(super) fn apply(store: &SqliteStore, changes: &ChangeSet) -> Result<()> {
         }
     }
     let (touched, deltas) = work.finish()?;
-    commit(store, tx, &touched, deltas)
+    commit(store, tx, &touched, Some(&deltas))
 }
 
 /// Removes all memories of a scope in one commit, and only if none is left.
@@ -107,16 +107,13 @@ pub(super) fn remove_scope(store: &SqliteStore, scope: &Scope, now: &str) -> Res
         return Err(StoreError::Corrupt(format!("{left} of {} memories of a scope could not be removed", ids.len())));
     }
     let (touched, _) = work.finish()?;
-    let scopes: Vec<i64> = touched.iter().copied().collect();
-    for (_, index) in &mut store.cache.write_present(scopes.into_iter()) {
-        **index = None;
-    }
-    commit(store, tx, &touched, Vec::new())?;
+    commit(store, tx, &touched, None)?;
     Ok(ids.len())
 }
 
 /// Commits with the indexes of the touched scopes locked, so that readers see a scope before or after, never between.
-fn commit(store: &SqliteStore, tx: Transaction<'_>, touched: &BTreeSet<i64>, deltas: Vec<Delta>) -> Result<()> {
+/// Without deltas the indexes are dropped, to be read anew.
+fn commit(store: &SqliteStore, tx: Transaction<'_>, touched: &BTreeSet<i64>, deltas: Option<&[Delta]>) -> Result<()> {
     let mut versions = HashMap::new();
     for &scope in touched {
         let version: i64 = tx
@@ -128,16 +125,22 @@ fn commit(store: &SqliteStore, tx: Transaction<'_>, touched: &BTreeSet<i64>, del
     tx.commit()?;
     for (scope, guard) in &mut indexes {
         let version = versions.get(scope).copied().unwrap_or_default();
-        let Some(index) = guard.as_mut().filter(|index| index.version + 1 == version && !index.worn()) else {
+        let current = guard.as_mut().filter(|index| index.version + 1 == version && !index.worn());
+        let (Some(index), Some(deltas)) = (current, deltas) else {
             **guard = None;
             continue;
         };
+        let mut in_order = true;
         for delta in deltas.iter().filter(|delta| delta.scopes().contains(scope)) {
             match delta {
-                Delta::Insert { entry, vector, bm25 } => index.insert(entry.clone(), vector, bm25),
+                Delta::Insert { entry, vector, bm25 } => in_order &= index.insert(entry.clone(), vector, bm25),
                 Delta::SetTerms { id, old, new, .. } => index.set_terms(*id, old, new),
                 Delta::Remove { id, terms, .. } => index.remove(*id, terms),
             }
+        }
+        if !in_order {
+            **guard = None;
+            continue;
         }
         index.version = version;
         store.cache.settle(*scope, index.bytes());
@@ -170,13 +173,18 @@ impl<'tx> Work<'tx> {
     fn replace(&mut self, record: &Record) -> Result<()> {
         let id = record.memory.id;
         let stored = self.stored(id)?;
-        self.forget(id, &stored)?;
-        self.write(record, Some(stored.slot))
+        let entities = self.unlink_entities(id)?;
+        self.forget(id, &stored);
+        self.write(record, Some(stored.slot))?;
+        // Only now: an entity that the new text names as well stays the same entity.
+        self.drop_unnamed(&entities)
     }
 
     fn remove(&mut self, id: MemoryId) -> Result<()> {
         let stored = self.stored(id)?;
-        self.forget(id, &stored)?;
+        let entities = self.unlink_entities(id)?;
+        self.drop_unnamed(&entities)?;
+        self.forget(id, &stored);
         let key = id.to_bytes();
         self.tx.prepare_cached("DELETE FROM memories WHERE slot = ?")?.execute([stored.slot])?;
         self.tx.prepare_cached("DELETE FROM signals WHERE slot = ?")?.execute([stored.slot])?;
@@ -209,13 +217,11 @@ impl<'tx> Work<'tx> {
         Ok(Stored { slot, scopes, terms: terms_from_blob(&terms)?, bm25: sparse_from_blob(&bm25) })
     }
 
-    /// Takes back what a stored memory adds to statistics, entities and indexes.
-    fn forget(&mut self, id: MemoryId, stored: &Stored) -> Result<()> {
+    /// Takes back what a stored memory adds to statistics and indexes.
+    fn forget(&mut self, id: MemoryId, stored: &Stored) {
         self.count_bm25(&stored.bm25, -1);
-        self.unlink_entities(id)?;
         self.touch(&stored.scopes);
         self.deltas.push(Delta::Remove { scopes: stored.scopes, id, terms: stored.terms.clone() });
-        Ok(())
     }
 
     /// Writes a record to a new slot or over an old one.
@@ -316,11 +322,11 @@ impl<'tx> Work<'tx> {
         let key = params![scopes[0], scopes[1], scopes[2], name];
         self.tx
             .prepare_cached(
-                "INSERT OR IGNORE INTO sessions(user_scope, agent_scope, run_scope, name) VALUES(?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO sessions(of_user, of_agent, of_run, name) VALUES(?, ?, ?, ?)",
             )?
             .execute(key)?;
         let mut statement = self.tx.prepare_cached(
-            "SELECT id FROM sessions WHERE user_scope = ? AND agent_scope = ? AND run_scope = ? AND name = ?",
+            "SELECT id FROM sessions WHERE of_user = ? AND of_agent = ? AND of_run = ? AND name = ?",
         )?;
         Ok(statement.query_row(key, |row| row.get(0))?)
     }
@@ -404,8 +410,8 @@ impl<'tx> Work<'tx> {
         ])?)
     }
 
-    /// Strips a memory from all entities; those nobody names any more are deleted.
-    fn unlink_entities(&self, id: MemoryId) -> Result<()> {
+    /// Strips a memory from all entities and returns them.
+    fn unlink_entities(&self, id: MemoryId) -> Result<Vec<i64>> {
         let key = id.to_bytes();
         let entities: Vec<i64> = self
             .tx
@@ -413,6 +419,11 @@ impl<'tx> Work<'tx> {
             .query_map([&key], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         self.tx.prepare_cached("DELETE FROM entity_links WHERE memory = ?")?.execute([&key])?;
+        Ok(entities)
+    }
+
+    /// Deletes those of the entities that no memory names any more.
+    fn drop_unnamed(&self, entities: &[i64]) -> Result<()> {
         let mut statement = self.tx.prepare_cached(
             "DELETE FROM entities WHERE slot = ?1 AND NOT EXISTS(SELECT 1 FROM entity_links WHERE entity = ?1)",
         )?;

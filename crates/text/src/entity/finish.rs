@@ -34,10 +34,8 @@ pub(super) fn finish(found: Vec<Entity>) -> Vec<Entity> {
 /// For each key, whether it stands inside another one.
 fn parts_of_others(kept: &[(String, Entity)]) -> Vec<bool> {
     // All endings of all keys, sorted: those that start with a key are neighbours, itself first.
-    let mut endings: Vec<&str> = kept
-        .iter()
-        .flat_map(|(key, _)| key.char_indices().map(|(at, _)| &key[at..]))
-        .collect();
+    let mut endings: Vec<&str> =
+        kept.iter().flat_map(|(key, _)| key.char_indices().map(|(at, _)| &key[at..])).collect();
     endings.sort_unstable();
     kept.iter()
         .map(|(key, _)| {
@@ -60,7 +58,9 @@ fn clean(text: &str) -> &str {
         text = rest.trim_end_matches(':').trim_end();
     }
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    if digits > 0 && let Some(rest) = text[digits..].trim_start().strip_prefix('.') {
+    if digits > 0
+        && let Some(rest) = text[digits..].trim_start().strip_prefix('.')
+    {
         text = rest.trim_start();
     }
     text

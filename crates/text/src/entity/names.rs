@@ -25,9 +25,8 @@ pub(super) fn find(text: &Tagged, found: &mut Vec<Entity>) {
         while last > at && is_link(text.word(last - 1)) {
             last -= 1;
         }
-        let inside = (at..last).any(|at| {
-            text.is_capitalised(at) && !is_link(text.word(at)) && !starts_sentence(text, at)
-        });
+        let inside =
+            (at..last).any(|at| text.is_capitalised(at) && !is_link(text.word(at)) && !starts_sentence(text, at));
         if inside {
             let name = &text.text[text.tokens[at].start..text.tokens[last - 1].end];
             found.push(Entity { kind: EntityKind::Proper, text: name.to_owned() });

@@ -28,12 +28,9 @@ pub(super) fn find(text: &Tagged, found: &mut Vec<Entity>) {
 
 /// Cuts a phrase at quotes and after owners; what an owner owns counts only if it is a name.
 fn parts(text: &Tagged, phrase: Range<usize>) -> Vec<Range<usize>> {
-    let owner = |at: usize| {
-        text.tags[at] == Tag::Possessive && matches!(text.word(at), "'s" | "’s" | "'")
-    };
-    let quote = |at: usize| {
-        text.tags[at] == Tag::Punctuation && matches!(text.word(at), "'" | "\"" | "‘" | "’" | "“" | "”")
-    };
+    let owner = |at: usize| text.tags[at] == Tag::Possessive && matches!(text.word(at), "'s" | "’s" | "'");
+    let quote =
+        |at: usize| text.tags[at] == Tag::Punctuation && matches!(text.word(at), "'" | "\"" | "‘" | "’" | "“" | "”");
     let mut parts = Vec::new();
     let mut from = phrase.start;
     let mut at = phrase.start;
@@ -49,9 +46,7 @@ fn parts(text: &Tagged, phrase: Range<usize>) -> Vec<Range<usize>> {
         from = cut + 1;
         if owner(cut) {
             let end = (from..phrase.end).find(|at| owner(*at) || quote(*at)).unwrap_or(phrase.end);
-            let first = (from..end).find(|at| {
-                !matches!(text.tags[*at], Tag::Punctuation | Tag::Possessive | Tag::To)
-            });
+            let first = (from..end).find(|at| !matches!(text.tags[*at], Tag::Punctuation | Tag::Possessive | Tag::To));
             if from < end && !first.is_some_and(|at| text.is_capitalised(at)) {
                 from = end;
                 at = end.max(at);
@@ -104,20 +99,16 @@ fn read(text: &Tagged, part: Range<usize>, found: &mut Vec<Entity>) {
     if is_one_of(&lemma_of(head), GENERIC_HEADS) && !compound && !specific {
         return;
     }
-    let mut kept: Vec<&Content> = content
-        .iter()
-        .filter(|w| !(is_vague(w) && if compound { is_adjective(w) } else { is_modifier(w) }))
-        .collect();
+    let mut kept: Vec<&Content> =
+        content.iter().filter(|w| !(is_vague(w) && if compound { is_adjective(w) } else { is_modifier(w) })).collect();
     if kept.len() > 2 && kept.last().is_some_and(|w| is_one_of(&w.lemma, GENERIC_ENDINGS)) {
         kept.pop();
     }
     if kept.len() < 2 {
         return;
     }
-    let words: Vec<&str> = kept
-        .iter()
-        .map(|w| if text.tags[w.at].is_common_noun() { &*w.lemma } else { text.word(w.at) })
-        .collect();
+    let words: Vec<&str> =
+        kept.iter().map(|w| if text.tags[w.at].is_common_noun() { &*w.lemma } else { text.word(w.at) }).collect();
     let phrase = words.join(" ");
     if phrase.chars().nth(3).is_some() {
         found.push(Entity { kind: EntityKind::Compound, text: phrase });

@@ -27,9 +27,10 @@ pub(super) fn find(text: &str, found: &mut Vec<Entity>) {
             continue;
         }
         let Some(close) = text[inner_start..].find('\'').map(|at| inner_start + at) else { break };
-        let closes = text[close + 1..].chars().next().is_none_or(|c| {
-            c.is_whitespace() || matches!(c, '.' | ',' | ';' | ':' | '!' | '?' | ')' | ']')
-        });
+        let closes = text[close + 1..]
+            .chars()
+            .next()
+            .is_none_or(|c| c.is_whitespace() || matches!(c, '.' | ',' | ';' | ':' | '!' | '?' | ')' | ']'));
         if closes && close > inner_start {
             push(&text[inner_start..close], found);
             from = close + 1;

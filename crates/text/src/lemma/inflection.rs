@@ -19,16 +19,8 @@ const NOUN_RULES: Rules = &[
     ("men", "man"),
     ("ies", "y"),
 ];
-const VERB_RULES: Rules = &[
-    ("s", ""),
-    ("ies", "y"),
-    ("es", "e"),
-    ("es", ""),
-    ("ed", "e"),
-    ("ed", ""),
-    ("ing", "e"),
-    ("ing", ""),
-];
+const VERB_RULES: Rules =
+    &[("s", ""), ("ies", "y"), ("es", "e"), ("es", ""), ("ed", "e"), ("ed", ""), ("ing", "e"), ("ing", "")];
 const ADJECTIVE_RULES: Rules = &[("er", ""), ("est", ""), ("er", "e"), ("est", "e")];
 
 /// Longer words have no inflection worth looking up.
@@ -57,11 +49,7 @@ pub(crate) fn lemma(word: &str, tag: Tag) -> Cow<'_, str> {
         if stem.is_empty() && replacement.is_empty() {
             continue;
         }
-        let form = if replacement.is_empty() {
-            Cow::Borrowed(stem)
-        } else {
-            Cow::Owned([stem, replacement].concat())
-        };
+        let form = if replacement.is_empty() { Cow::Borrowed(stem) } else { Cow::Owned([stem, replacement].concat()) };
         if parts_of_speech(&form) & part != 0 {
             known = Some(form);
         } else if unknown.is_none() {
@@ -80,5 +68,36 @@ fn clipped(word: &str, tag: Tag) -> &str {
         ("na" | "ta", Tag::To) => "to",
         ("gon", Tag::VerbIng) => "go",
         _ => word,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inflections_come_off() {
+        let cases = [
+            ("studies", Tag::VerbThird, "study"),
+            ("painting", Tag::VerbIng, "paint"),
+            ("using", Tag::VerbIng, "use"),
+            ("went", Tag::VerbPast, "go"),
+            ("children", Tag::Nouns, "child"),
+            ("classes", Tag::Nouns, "class"),
+            ("happier", Tag::Comparative, "happy"),
+            ("better", Tag::Adverb, "well"),
+            ("wo", Tag::Modal, "will"),
+            ("meeting", Tag::Noun, "meeting"),
+            ("robotics", Tag::Name, "robotics"),
+        ];
+        for (word, tag, expected) in cases {
+            assert_eq!(lemma(word, tag), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn unknown_words_follow_the_first_rule() {
+        assert_eq!(lemma("frobnicated", Tag::VerbPast), "frobnicate");
+        assert_eq!(lemma("s", Tag::Nouns), "s");
     }
 }

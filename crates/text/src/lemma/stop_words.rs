@@ -39,3 +39,15 @@ const STOP_WORDS: [&str; 326] = [
     "would", "yet", "you", "your", "yours", "yourself", "yourselves", "‘d", "‘ll", "‘m", "‘re", "‘s", "‘ve",
     "’d", "’ll", "’m", "’re", "’s", "’ve",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_sorted_and_complete() {
+        assert!(STOP_WORDS.is_sorted());
+        assert_eq!(STOP_WORDS.len(), 326);
+        assert!(is_stop_word("n't") && !is_stop_word("portland"));
+    }
+}

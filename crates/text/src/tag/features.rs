@@ -1,7 +1,7 @@
 //! What the classifiers look at: hashed views of a token and its neighbours.
 
 use super::Tag;
-use super::lexicon::{ADJECTIVE, NOUN, VERB, exception, hash, parts_of_speech};
+use super::lexicon::{ADJECTIVE, NOUN, VERB, hash, irregular, parts_of_speech};
 
 /// A token as the classifiers see it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -130,10 +130,11 @@ fn classes(lower: &str) -> u32 {
             stem_is(stem, "y", ADJECTIVE, DEGREE);
         }
     }
-    if exception(lower, VERB).is_some() {
+    let irregular = irregular(lower);
+    if irregular & VERB != 0 {
         classes |= if lower.ends_with("ing") { ING } else { PAST };
     }
-    if exception(lower, NOUN).is_some() {
+    if irregular & NOUN != 0 {
         classes |= PLURAL;
     }
     classes
@@ -153,10 +154,7 @@ fn mix(template: u32, parts: &[u32]) -> u32 {
 }
 
 fn neighbour(atoms: &[Atoms], at: usize, offset: isize) -> Atoms {
-    at.checked_add_signed(offset)
-        .and_then(|at| atoms.get(at))
-        .copied()
-        .unwrap_or_default()
+    at.checked_add_signed(offset).and_then(|at| atoms.get(at)).copied().unwrap_or_default()
 }
 
 /// The views of token `at`; `tags` holds the tags of the tokens before it.
@@ -198,17 +196,9 @@ pub(crate) fn tag_features(atoms: &[Atoms], tags: &[u8], at: usize, out: &mut [u
 pub(crate) const CHUNK_FEATURES: usize = 22;
 
 /// The views of token `at`; `places` holds the places of the tokens before it.
-pub(crate) fn chunk_features(
-    atoms: &[Atoms],
-    tags: &[Tag],
-    places: &[u8],
-    at: usize,
-    out: &mut [u32; CHUNK_FEATURES],
-) {
+pub(crate) fn chunk_features(atoms: &[Atoms], tags: &[Tag], places: &[u8], at: usize, out: &mut [u32; CHUNK_FEATURES]) {
     let word = |offset: isize| neighbour(atoms, at, offset).word;
-    let tag = |offset: isize| {
-        at.checked_add_signed(offset).and_then(|at| tags.get(at)).map_or(99, |tag| *tag as u32)
-    };
+    let tag = |offset: isize| at.checked_add_signed(offset).and_then(|at| tags.get(at)).map_or(99, |tag| *tag as u32);
     let place = |back: usize| at.checked_sub(back).map_or(9, |at| u32::from(places[at]));
     let (t, t1, t2, n1, n2) = (tag(0), tag(-1), tag(-2), tag(1), tag(2));
     let (p1, p2) = (place(1), place(2));

@@ -2,7 +2,8 @@
 //!
 //! `data/lexicon.bin` is an open-addressing table of little-endian `u16` slots, a power of two of
 //! them: four low bits say noun, verb, adjective, adverb; twelve high bits are a fingerprint of
-//! the word. Zero is an empty slot. One lookup in some thousands is wrong for a word that is not
+//! the word. Zero is an empty slot. A word with `|` appended stands for an irregular inflection of
+//! those parts of speech, to spare most words a search in the exception lists. One lookup in some thousands is wrong for a word that is not
 //! in WordNet, which is harmless here; in return nothing is built at start.
 //! `data/*.exc` hold WordNet's exception lists, `form lemma` a line, sorted.
 
@@ -23,10 +24,17 @@ static ADVERB_EXCEPTIONS: &str = include_str!("../../data/adv.exc");
 
 /// FNV-1a over the bytes, then murmur's finisher so that both ends of the word are well mixed.
 pub(crate) fn hash(bytes: &[u8]) -> u32 {
-    let mut hash = 0x811c_9dc5u32;
+    finish(feed(0x811c_9dc5, bytes))
+}
+
+fn feed(mut hash: u32, bytes: &[u8]) -> u32 {
     for byte in bytes {
         hash = (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
     }
+    hash
+}
+
+fn finish(mut hash: u32) -> u32 {
     hash ^= hash >> 16;
     hash = hash.wrapping_mul(0x85eb_ca6b);
     hash ^= hash >> 13;
@@ -36,8 +44,16 @@ pub(crate) fn hash(bytes: &[u8]) -> u32 {
 
 /// The parts of speech a lower-case base form has, as bits; 0 for an unknown word.
 pub(crate) fn parts_of_speech(word: &str) -> u8 {
+    look_up(hash(word.as_bytes()))
+}
+
+/// The parts of speech, as bits, of which `form` may be an irregular inflection.
+pub(crate) fn irregular(form: &str) -> u8 {
+    look_up(finish(feed(feed(0x811c_9dc5, form.as_bytes()), b"|")))
+}
+
+fn look_up(hash: u32) -> u8 {
     let slots = LEXICON.len() / 2;
-    let hash = hash(word.as_bytes());
     let fingerprint = ((hash >> 20) as u16) << 4;
     let mut at = hash as usize & (slots - 1);
     loop {
@@ -54,6 +70,9 @@ pub(crate) fn parts_of_speech(word: &str) -> u8 {
 
 /// The irregular lemma of `form` as the given part of speech.
 pub(crate) fn exception(form: &str, part: u8) -> Option<&'static str> {
+    if irregular(form) & part == 0 {
+        return None;
+    }
     let lines = match part {
         NOUN => NOUN_EXCEPTIONS,
         VERB => VERB_EXCEPTIONS,
@@ -79,4 +98,34 @@ fn search(lines: &'static str, form: &str) -> Option<&'static str> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_have_their_parts_of_speech() {
+        assert_eq!(parts_of_speech("lake"), NOUN);
+        assert_eq!(parts_of_speech("book"), NOUN | VERB);
+        assert_eq!(parts_of_speech("quickly"), ADVERB);
+        assert_eq!(parts_of_speech("pediatric"), ADJECTIVE);
+        assert_eq!(parts_of_speech("xqzzy"), 0);
+    }
+
+    #[test]
+    fn every_exception_is_found() {
+        for (list, part) in [
+            (NOUN_EXCEPTIONS, NOUN),
+            (VERB_EXCEPTIONS, VERB),
+            (ADJECTIVE_EXCEPTIONS, ADJECTIVE),
+            (ADVERB_EXCEPTIONS, ADVERB),
+        ] {
+            for line in list.lines() {
+                let (form, lemma) = line.split_once(' ').unwrap();
+                assert_eq!(exception(form, part), Some(lemma), "{form}");
+            }
+        }
+        assert_eq!(exception("table", NOUN), None);
+    }
 }

@@ -13,8 +13,11 @@ fn golden() -> Vec<(String, String)> {
     GOLDEN
         .lines()
         .map(|line| {
-            let line: serde_json::Value = serde_json::from_str(line).unwrap();
-            (line["text"].as_str().unwrap().to_owned(), line["lemmas"].as_str().unwrap().to_owned())
+            let line: serde_json::Value = serde_json::from_str(line).expect("a golden line");
+            (
+                line["text"].as_str().expect("a golden line").to_owned(),
+                line["lemmas"].as_str().expect("a golden line").to_owned(),
+            )
         })
         .collect()
 }
@@ -56,4 +59,35 @@ fn stems_agree_with_mem0() {
     let odd = f1(agreement(lines.iter().skip(1).step_by(2)));
     println!("stem F1: all {all:.4}, even {even:.4}, odd {odd:.4}");
     assert!(all >= 0.97, "{all}");
+}
+
+proptest! {
+    #[test]
+    fn any_text_gives_lower_case_words(text in "\\PC*|(?s:.){0,60}") {
+        let lemmas = lemmatize(&text);
+        prop_assert!(lemmas.split(' ').all(|lemma| !lemma.is_empty()) || lemmas.is_empty());
+    }
+
+    #[test]
+    fn letters_are_never_lost(text in "[а-яα-ω一-龥ぁ-んا-ي]{1,12}") {
+        prop_assert!(!lemmatize(&text).is_empty());
+    }
+}
+
+#[test]
+fn hostile_texts_take_linear_time() {
+    for text in hostile() {
+        lemmatize(&text);
+    }
+}
+
+fn hostile() -> Vec<String> {
+    vec![
+        " ".repeat(1_000_000),
+        "\u{1}\u{0}\u{7f}".repeat(20_000),
+        "'".repeat(60_000),
+        "a-".repeat(30_000),
+        "A.".repeat(30_000),
+        "ing".repeat(20_000),
+    ]
 }

@@ -1,0 +1,131 @@
+//! The command line: what can be typed, and what is common to every command.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches, Parser};
+use tracing_subscriber::EnvFilter;
+
+use crate::commands::{self, Command};
+use crate::exit::{Exit, Fault, Report, is_broken_pipe};
+use crate::output::Output;
+use crate::settings::Settings;
+
+/// Long-term memory for AI agents: remembers what was said, and finds it again.
+///
+/// Everything is kept in one local file. `mnemon tour` shows what it does in a minute.
+#[derive(Debug, Parser)]
+#[command(name = "mnemon", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArgs {
+    /// Where memories are kept: sqlite:PATH [env: MNEMON_STORE] [default: a file in your data directory]
+    #[arg(long, global = true, value_name = "STORE")]
+    pub(crate) store: Option<String>,
+    /// Settings file [env: MNEMON_CONFIG] [default: ./mnemon.toml, else the one in your config directory]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Answer in JSON on stdout; errors are JSON on stderr
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Log to stderr what is done; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// Whose memories.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Whose memories")]
+pub(crate) struct ScopeArgs {
+    /// The person [env: MNEMON_USER]
+    #[arg(short, long, value_name = "ID")]
+    pub(crate) user: Option<String>,
+    /// The agent [env: MNEMON_AGENT]
+    #[arg(long, value_name = "ID")]
+    pub(crate) agent: Option<String>,
+    /// The run or conversation [env: MNEMON_RUN]
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: Option<String>,
+}
+
+/// Runs the command that was typed.
+pub(crate) fn main() -> Exit {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let cli = match parse(&words) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error, words.iter().any(|word| word == "--json")),
+    };
+    log_to_stderr(cli.global.verbose);
+    let out = Output::new(cli.global.json);
+    let run = || {
+        let settings = Settings::resolve(&cli.global)?;
+        tracing::debug!(?settings, "settings");
+        commands::run(&cli.command, &settings, &out)
+    };
+    match run() {
+        Ok(exit) => exit,
+        // The reader has seen enough; a writer has not done all it was asked.
+        Err(error) if is_broken_pipe(&error) => {
+            if cli.command.only_reads() {
+                Exit::Ok
+            } else {
+                Exit::Failed
+            }
+        }
+        Err(error) => {
+            tracing::debug!(?error, "failed");
+            let report = Report::of(&error);
+            out.error(&report);
+            report.exit
+        }
+    }
+}
+
+fn parse(words: &[OsString]) -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&Cli::command().try_get_matches_from(words)?)
+}
+
+/// Help and version are no errors; a wrong call says what is right.
+fn refuse(error: &clap::Error, json: bool) -> Exit {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return match error.print() {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Failed,
+            _ => Exit::Ok,
+        };
+    }
+    if json {
+        let text = error.render().to_string();
+        let text = text.trim_start_matches("error: ");
+        let text = text.split("\n\nFor more information").next().unwrap_or(text);
+        Output::new(true).error(&Report::of(&Fault::usage(text).into()));
+    } else {
+        let _ = error.print();
+    }
+    Exit::Usage
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = ["warn", "info", "debug"].get(usize::from(verbose)).unwrap_or(&"trace");
+    let filter = EnvFilter::try_from_env("MNEMON_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_fit_together() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,78 @@
+//! One file a verb; each runs with its arguments, the settings and the output.
+
+mod add;
+mod bench;
+mod delete;
+mod doctor;
+mod export;
+mod get;
+mod history;
+mod import;
+mod input;
+mod list;
+mod progress;
+mod search;
+mod stats;
+mod tour;
+mod update;
+
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::settings::Settings;
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Remember what was said
+    Add(add::AddArgs),
+    /// Find the memories that answer a question
+    Search(search::SearchArgs),
+    /// List memories, newest first
+    List(list::ListArgs),
+    /// Show a memory with its entities and links
+    Get(get::GetArgs),
+    /// Change a memory's text, metadata or last day
+    Update(update::UpdateArgs),
+    /// Delete a memory, or all of somebody's
+    Delete(delete::DeleteArgs),
+    /// Show what happened to a memory, oldest first
+    History(history::HistoryArgs),
+    /// Count what is remembered
+    Stats(stats::StatsArgs),
+    /// Take in an export, points of a mem0 collection, mem0's history.db, chat or plain text
+    Import(import::ImportArgs),
+    /// Write everything as lines of JSON, which `import` takes in without loss
+    Export(export::ExportArgs),
+    /// Check the store
+    Doctor(doctor::DoctorArgs),
+    /// See what it does, on a small example
+    Tour(tour::TourArgs),
+    /// Measure how well it finds, and how fast
+    Bench(bench::BenchArgs),
+}
+
+impl Command {
+    /// Whether nothing is left undone when the reader of the answer goes away.
+    pub(crate) fn only_reads(&self) -> bool {
+        !matches!(self, Self::Add(_) | Self::Update(_) | Self::Delete(_) | Self::Import(_) | Self::Export(_))
+    }
+}
+
+/// Runs a command.
+pub(crate) fn run(command: &Command, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
+    match command {
+        Command::Add(args) => add::run(args, settings, out),
+        Command::Search(args) => search::run(args, settings, out),
+        Command::List(args) => list::run(args, settings, out),
+        Command::Get(args) => get::run(args, settings, out),
+        Command::Update(args) => update::run(args, settings, out),
+        Command::Delete(args) => delete::run(args, settings, out),
+        Command::History(args) => history::run(args, settings, out),
+        Command::Stats(args) => stats::run(args, settings, out),
+        Command::Import(args) => import::run(args, settings, out),
+        Command::Export(args) => export::run(args, settings, out),
+        Command::Doctor(args) => doctor::run(args, settings, out),
+        Command::Tour(args) => tour::run(args, settings, out),
+        Command::Bench(args) => bench::run(args, settings, out),
+    }
+}

@@ -1,0 +1,107 @@
+//! `mnemon add --stdin`: a line in, a durable memory, a line out.
+
+use std::io::{self, BufRead, Read};
+
+use mnemon_engine::{AddRequest, Engine, MAX_TEXT_BYTES, Message};
+use serde_json::{Value, json};
+
+use super::super::input;
+use crate::exit::{Exit, Fault, Report};
+use crate::output::Output;
+use crate::settings::Settings;
+
+/// No message is longer, however its JSON escapes it.
+const MAX_LINE: u64 = 8 * MAX_TEXT_BYTES as u64;
+
+/// Stores each line by itself and tells it as soon as it is safe. A line that can't be taken is told and left out; when
+/// the store fails, nothing more is read.
+pub(super) fn run(request: AddRequest, defaults: &Message, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
+    let engine = settings.open_engine()?;
+    let mut stdin = io::stdin().lock();
+    let mut bytes = Vec::new();
+    let mut exit = Exit::Ok;
+    for number in 1.. {
+        bytes.clear();
+        if stdin.by_ref().take(MAX_LINE).read_until(b'\n', &mut bytes)? == 0 {
+            break;
+        }
+        if bytes.len() as u64 == MAX_LINE && !bytes.ends_with(b"\n") {
+            return Err(Fault::usage(format!("line {number} is too long; it and what follows was not stored")).into());
+        }
+        match take(&bytes, number, &request, defaults, &engine) {
+            Ok(Some(stored)) => tell(&stored, out)?,
+            Ok(None) => {}
+            Err(error) => {
+                let report = Report::of(&error);
+                if report.exit != Exit::Usage {
+                    return Err(error.context(format!("line {number}")));
+                }
+                out.error(&Report { message: format!("line {number}: {}", report.message), ..report });
+                exit = Exit::Failed;
+            }
+        }
+    }
+    Ok(exit)
+}
+
+/// Stores what a line says; `None` for a blank one.
+fn take(
+    bytes: &[u8],
+    number: usize,
+    request: &AddRequest,
+    defaults: &Message,
+    engine: &Engine,
+) -> anyhow::Result<Option<Value>> {
+    let line = std::str::from_utf8(bytes).map_err(|_| Fault::usage("no text in UTF-8"))?.trim();
+    if line.is_empty() {
+        return Ok(None);
+    }
+    let message = parse(line, defaults).map_err(Fault::usage)?;
+    let content = message.content.clone();
+    let added = engine.add(AddRequest { messages: vec![message], ..request.clone() })?;
+    let mut result = match added.first() {
+        Some(added) => super::result(added),
+        None => json!({"id": null, "memory": content, "event": "NONE"}),
+    };
+    result["line"] = number.into();
+    Ok(Some(result))
+}
+
+/// A line that begins with a brace is a message in JSON, any other is the text itself.
+fn parse(line: &str, defaults: &Message) -> Result<Message, String> {
+    if !line.starts_with('{') {
+        return Ok(Message { content: line.to_owned(), ..defaults.clone() });
+    }
+    let value: Value = serde_json::from_str(line).map_err(|error| {
+        format!(r#"it begins with a brace, but is no JSON ({error}); send such a text as {{"content": "…"}}"#)
+    })?;
+    input::message(&value, defaults)
+}
+
+fn tell(stored: &Value, out: &Output) -> anyhow::Result<()> {
+    if out.is_json() {
+        return out.write(&format!("{stored}\n"));
+    }
+    match stored["id"].as_str() {
+        Some(id) => out.write(&format!("{id}\n")),
+        None => {
+            out.note(&format!("line {}: left out, a system message or remembered already", stored["line"]));
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_text_or_a_message() {
+        let defaults = Message { role: "user".into(), ..Message::default() };
+        let read = |line| parse(line, &defaults);
+        assert_eq!(read("[ok] plain").unwrap().content, "[ok] plain");
+        let message = read(r#"{"role": "assistant", "content": "hi", "name": "Bot"}"#).unwrap();
+        assert_eq!((message.role.as_str(), message.name.as_deref()), ("assistant", Some("Bot")));
+        assert!(read("{name} is a placeholder").unwrap_err().contains("content"));
+    }
+}

@@ -1,0 +1,263 @@
+//! Recall of evidence: conversations are remembered, questions asked, and the turns that answer them looked for.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context;
+use mnemon_engine::{AddRequest, Engine, Message, Profile, SearchRequest};
+use mnemon_store::{Filter, MemoryId, Scope, parse_time};
+use serde_json::{Value, json};
+
+use super::{LocomoArgs, percentile, rounded};
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::settings::Settings;
+
+/// Hits looked at; what comes later counts as not found.
+const DEPTH: usize = 50;
+
+struct Conversation {
+    user: String,
+    /// By session, in order.
+    sessions: Vec<(String, Vec<Turn>)>,
+    questions: Vec<Question>,
+}
+
+struct Turn {
+    id: String,
+    message: Message,
+}
+
+struct Question {
+    text: String,
+    category: String,
+    evidence: HashSet<String>,
+}
+
+/// Sums over questions.
+#[derive(Clone, Default)]
+struct Tally {
+    questions: usize,
+    recall: [f64; 3],
+    hit: f64,
+    reciprocal_rank: f64,
+}
+
+/// Ranks at which recall is taken.
+const CUTS: [usize; 3] = [5, 10, 20];
+
+pub(super) fn run(args: &LocomoArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
+    let conversations = folders(&args.data)?.iter().map(|folder| read(folder, args)).collect::<Result<Vec<_>, _>>()?;
+    anyhow::ensure!(!conversations.is_empty(), "{} holds no folder with turns.jsonl", args.data.display());
+    let folder = tempfile::tempdir()?;
+    let engine = settings.open_engine_at(&folder.path().join("bench.db"))?;
+
+    let start = Instant::now();
+    let mut turns = HashMap::new();
+    for conversation in &conversations {
+        remember(&engine, conversation, args.unordered, &mut turns)?;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+
+    let profiles = match args.profile {
+        Some(profile) => vec![profile.into()],
+        None => vec![Profile::Fusion, Profile::Mem0],
+    };
+    let mut answer = json!({
+        "data": args.data.display().to_string(),
+        "user_only": args.user_only,
+        "conversations": conversations.len(),
+        "memories": turns.len(),
+        "ingest_seconds": rounded(seconds, 3),
+        "ingest_per_second": (turns.len() as f64 / seconds).round(),
+        "profiles": {},
+    });
+    for profile in profiles {
+        let name = if profile == Profile::Fusion { "fusion" } else { "mem0" };
+        answer["profiles"][name] = ask(&engine, &conversations, &turns, profile)?;
+    }
+    out.value(&answer, human)?;
+    Ok(Exit::Ok)
+}
+
+fn folders(data: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(data).with_context(|| format!("--data {}", data.display()))?;
+    let mut folders: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("turns.jsonl").is_file())
+        .collect();
+    folders.sort();
+    Ok(folders)
+}
+
+fn lines(path: &Path) -> anyhow::Result<Vec<Value>> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let line = |(number, line): (usize, &str)| {
+        serde_json::from_str(line).with_context(|| format!("{} line {}", path.display(), number + 1))
+    };
+    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(line).collect()
+}
+
+fn text(value: &Value, key: &str) -> String {
+    match &value[key] {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+fn read(folder: &Path, args: &LocomoArgs) -> anyhow::Result<Conversation> {
+    let mut sessions: Vec<(String, Vec<Turn>)> = Vec::new();
+    let mut kept = HashSet::new();
+    for turn in lines(&folder.join("turns.jsonl"))? {
+        let speaker = text(&turn, "speaker");
+        let (said, caption) = (text(&turn, "text"), text(&turn, "caption"));
+        if (args.user_only && speaker != "user") || (said.trim().is_empty() && caption.is_empty()) {
+            continue;
+        }
+        let (role, name) = match speaker.as_str() {
+            "user" | "assistant" => (speaker, None),
+            "" => ("user".to_owned(), None),
+            _ => ("user".to_owned(), Some(speaker)),
+        };
+        let content = if caption.is_empty() { said } else { format!("{said} [shares {caption}]") };
+        let message = Message { role, content, name, timestamp: parse_time(&text(&turn, "time")) };
+        let (session, id) = (text(&turn, "session"), text(&turn, "id"));
+        kept.insert(id.clone());
+        match sessions.last_mut() {
+            Some((last, turns)) if *last == session => turns.push(Turn { id, message }),
+            _ => sessions.push((session, vec![Turn { id, message }])),
+        }
+    }
+    let mut questions = Vec::new();
+    for question in lines(&folder.join("questions.jsonl"))? {
+        let evidence = question["evidence"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let evidence: HashSet<String> = evidence.filter(|id| kept.contains(*id)).map(str::to_owned).collect();
+        if !evidence.is_empty() {
+            questions.push(Question {
+                text: text(&question, "question"),
+                category: text(&question, "category"),
+                evidence,
+            });
+        }
+    }
+    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    Ok(Conversation { user: name, sessions, questions })
+}
+
+fn remember(
+    engine: &Engine,
+    conversation: &Conversation,
+    unordered: bool,
+    turns: &mut HashMap<MemoryId, String>,
+) -> anyhow::Result<()> {
+    for (session, said) in &conversation.sessions {
+        let added = engine.add(AddRequest {
+            scope: Scope::user(&conversation.user)?,
+            messages: said.iter().map(|turn| turn.message.clone()).collect(),
+            session: (!unordered).then(|| session.clone()),
+            unordered,
+            ..AddRequest::default()
+        })?;
+        turns.extend(added.iter().zip(said).map(|(added, turn)| (added.id, turn.id.clone())));
+    }
+    Ok(())
+}
+
+fn ask(
+    engine: &Engine,
+    conversations: &[Conversation],
+    turns: &HashMap<MemoryId, String>,
+    profile: Profile,
+) -> anyhow::Result<Value> {
+    let mut all = Tally::default();
+    let mut categories: BTreeMap<&str, Tally> = BTreeMap::new();
+    let mut latencies = Vec::new();
+    for conversation in conversations {
+        for question in &conversation.questions {
+            let mut request = SearchRequest::new(&question.text, Filter::eq("user_id", conversation.user.as_str())?);
+            request.top_k = DEPTH;
+            request.profile = profile;
+            let start = Instant::now();
+            let answer = engine.search(&request)?;
+            latencies.push(start.elapsed().as_secs_f64() * 1e3);
+            let found: Vec<usize> = answer
+                .hits
+                .iter()
+                .enumerate()
+                .filter(|(_, hit)| turns.get(&hit.memory.id).is_some_and(|turn| question.evidence.contains(turn)))
+                .map(|(rank, _)| rank)
+                .collect();
+            all.count(question, &found);
+            categories.entry(&question.category).or_default().count(question, &found);
+        }
+    }
+    latencies.sort_by(f64::total_cmp);
+    let mut answer = all.report();
+    answer["latency_ms"] =
+        json!({"p50": rounded(percentile(&latencies, 0.5), 3), "p95": rounded(percentile(&latencies, 0.95), 3)});
+    answer["by_category"] = categories
+        .iter()
+        .map(|(name, tally)| ((*name).to_owned(), tally.report()))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    Ok(answer)
+}
+
+impl Tally {
+    fn count(&mut self, question: &Question, found: &[usize]) {
+        self.questions += 1;
+        for (sum, cut) in self.recall.iter_mut().zip(CUTS) {
+            *sum += found.iter().filter(|&&rank| rank < cut).count() as f64 / question.evidence.len() as f64;
+        }
+        self.hit += f64::from(u8::from(found.iter().any(|&rank| rank < 10)));
+        self.reciprocal_rank += found.first().map_or(0.0, |&rank| 1.0 / (1.0 + rank as f64));
+    }
+
+    fn report(&self) -> Value {
+        let mean = |sum: f64| rounded(sum / self.questions.max(1) as f64, 4);
+        json!({
+            "questions": self.questions,
+            "recall@5": mean(self.recall[0]),
+            "recall@10": mean(self.recall[1]),
+            "recall@20": mean(self.recall[2]),
+            "hit@10": mean(self.hit),
+            "mrr": mean(self.reciprocal_rank),
+        })
+    }
+}
+
+fn human(answer: &Value) -> String {
+    let mut text = format!(
+        "{}: {} memories of {} conversations, remembered at {}/s\n",
+        answer["data"].as_str().unwrap_or_default(),
+        answer["memories"],
+        answer["conversations"],
+        answer["ingest_per_second"]
+    );
+    text.push_str(&format!(
+        "\n{:<34}{:>10}{:>10}{:>10}{:>10}{:>8}{:>8}\n",
+        "", "recall@5", "recall@10", "recall@20", "hit@10", "mrr", "n"
+    ));
+    let row = |name: &str, report: &Value| {
+        let figure = |key: &str| report[key].as_f64().unwrap_or_default();
+        format!(
+            "{name:<34}{:>10.4}{:>10.4}{:>10.4}{:>10.4}{:>8.4}{:>8}\n",
+            figure("recall@5"),
+            figure("recall@10"),
+            figure("recall@20"),
+            figure("hit@10"),
+            figure("mrr"),
+            report["questions"]
+        )
+    };
+    for (profile, report) in answer["profiles"].as_object().into_iter().flatten() {
+        let latency = &report["latency_ms"];
+        text.push_str(&row(&format!("{profile} (p50 {} ms, p95 {} ms)", latency["p50"], latency["p95"]), report));
+        for (category, report) in report["by_category"].as_object().into_iter().flatten() {
+            text.push_str(&row(&format!("  {category}"), report));
+        }
+    }
+    text
+}

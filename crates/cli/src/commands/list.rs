@@ -1,0 +1,105 @@
+//! `mnemon list`: memories page by page, or all of them.
+
+use mnemon_engine::{Engine, ListRequest};
+use mnemon_store::Memory;
+use serde_json::{Value, json};
+
+use super::input;
+use crate::cli::ScopeArgs;
+use crate::exit::Exit;
+use crate::output::{Output, counted, item, one_line, shortened, when, who};
+use crate::settings::Settings;
+
+/// Memories read at a time with `--all`.
+const STRETCH: usize = 500;
+
+/// What to list.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Without --user, --agent or --run (and no default for them) it lists everybody's memories.")]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// Only memories that this filter of mem0 matches, within the scope
+    #[arg(long, value_name = "JSON")]
+    filter: Option<String>,
+    /// Memories a page, 1 to 1000
+    #[arg(short, long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+    /// The `next` of the page before
+    #[arg(long)]
+    cursor: Option<String>,
+    /// All pages, one after the other
+    #[arg(long, conflicts_with_all = ["limit", "cursor"])]
+    all: bool,
+    /// Show expired memories too
+    #[arg(long)]
+    show_expired: bool,
+}
+
+pub(crate) fn run(args: &ListArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
+    let scope = settings.scope(&args.scope)?;
+    let request = ListRequest {
+        filter: input::filter(scope.as_ref(), args.filter.as_deref())?,
+        cursor: args.cursor.clone(),
+        limit: if args.all { STRETCH } else { args.limit },
+        show_expired: args.show_expired,
+    };
+    let engine = settings.open_engine()?;
+    if args.all { list_all(request, &engine, out) } else { list_page(&request, &engine, out) }
+}
+
+fn list_page(request: &ListRequest, engine: &Engine, out: &Output) -> anyhow::Result<Exit> {
+    let page = engine.list(request)?;
+    let results: Vec<Value> = page.items.iter().map(|memory| item(memory, None)).collect();
+    let answer = json!({"results": results, "total": page.total, "next": page.next});
+    out.value(&answer, |_| page.items.iter().map(|memory| for_people(memory, out)).collect())?;
+    match &page.next {
+        Some(next) => {
+            let total = counted(page.total, "memory", "memories");
+            out.note(&format!("{} of {total}; more with --cursor {next}, all with --all", page.items.len()));
+        }
+        None if page.total == 0 => out.note("no memories"),
+        None => {}
+    }
+    Ok(Exit::Ok)
+}
+
+/// Page by page, so that a large store need not fit into memory; together one JSON document all the same.
+fn list_all(mut request: ListRequest, engine: &Engine, out: &Output) -> anyhow::Result<Exit> {
+    let mut count = 0usize;
+    loop {
+        let page = engine.list(&request)?;
+        let mut text = String::new();
+        if out.is_json() && count == 0 {
+            text.push_str("{\"results\":[");
+        }
+        for memory in &page.items {
+            if out.is_json() {
+                text.push_str(if count > 0 { "," } else { "" });
+                text.push_str(&item(memory, None).to_string());
+            } else {
+                text.push_str(&for_people(memory, out));
+            }
+            count += 1;
+        }
+        if out.is_json() && page.next.is_none() {
+            text.push_str(&format!("],\"total\":{count},\"next\":null}}\n"));
+        }
+        out.write(&text)?;
+        request.cursor = page.next;
+        if request.cursor.is_none() {
+            break;
+        }
+    }
+    if count == 0 {
+        out.note("no memories");
+    }
+    Ok(Exit::Ok)
+}
+
+/// A memory in two lines: what, and who, when and which.
+pub(super) fn for_people(memory: &Memory, out: &Output) -> String {
+    let about = [who(memory).map(one_line), when(memory), Some(memory.id.to_string())];
+    let about = about.into_iter().flatten().collect::<Vec<_>>().join(" · ");
+    format!("{}\n  {}\n", shortened(memory.payload.text(), out.width()), out.dim(&about))
+}

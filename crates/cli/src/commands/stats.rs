@@ -1,0 +1,82 @@
+//! `mnemon stats`: how much is remembered, of somebody or of all.
+
+use mnemon_store::{ScopeSummary, StoreInfo};
+use serde_json::{Map, Value, json};
+
+use crate::cli::ScopeArgs;
+use crate::exit::Exit;
+use crate::output::{Output, counted, one_line};
+use crate::settings::Settings;
+
+/// Of whom.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Without --user, --agent or --run (and no default for them) it tells of the whole store.")]
+pub(crate) struct StatsArgs {
+    #[command(flatten)]
+    scope: ScopeArgs,
+}
+
+pub(crate) fn run(args: &StatsArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
+    match settings.scope(&args.scope)? {
+        Some(scope) => {
+            let summary = settings.open_engine()?.stats(&scope)?;
+            let mut answer = Map::new();
+            for (key, id) in mnemon_store::SCOPE_KEYS.into_iter().zip(scope.ids()) {
+                answer.extend(id.map(|id| (key.to_owned(), Value::from(id))));
+            }
+            answer.extend(of_scope(&summary));
+            out.value(&answer.into(), lines)?;
+        }
+        None => {
+            let engine = settings.open_engine()?;
+            let info = engine.store().info()?;
+            let users = engine.store().users()?;
+            let answer = json!({
+                "store": of_store(&info),
+                "users": users.iter().map(|(user, count)| json!({"user_id": user, "memory_count": count})).collect::<Vec<_>>(),
+            });
+            out.value(&answer, |answer| {
+                let mut text = lines(&answer["store"]);
+                text.push_str(&format!("\n{}\n", counted(users.len(), "user", "users")));
+                for (user, count) in &users {
+                    text.push_str(&format!("  {count:>9}  {}\n", one_line(user)));
+                }
+                text
+            })?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn of_scope(summary: &ScopeSummary) -> Vec<(String, Value)> {
+    vec![
+        ("memory_count".to_owned(), summary.memories.into()),
+        ("entities".to_owned(), summary.entities.into()),
+        ("links".to_owned(), summary.links.into()),
+        ("first".to_owned(), summary.first.clone().into()),
+        ("last".to_owned(), summary.last.clone().into()),
+    ]
+}
+
+/// What a store is and holds.
+pub(super) fn of_store(info: &StoreInfo) -> Value {
+    json!({
+        "location": info.location,
+        "schema": info.schema,
+        "embedder": info.embedder,
+        "dims": info.dims,
+        "memories": info.memories,
+        "entities": info.entities,
+        "links": info.links,
+        "history": info.history,
+        "messages": info.messages,
+        "bytes": info.bytes,
+    })
+}
+
+/// A line a key.
+pub(super) fn lines(map: &Value) -> String {
+    let value = |value: &Value| value.as_str().map_or_else(|| value.to_string(), one_line);
+    let entries = map.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    entries.map(|(key, entry)| format!("{:<13} {}\n", key.replace('_', " "), value(entry))).collect()
+}

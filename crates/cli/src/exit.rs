@@ -1,0 +1,193 @@
+//! How a run ends: exit codes, and what is said about an error.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use mnemon_engine::EngineError;
+use mnemon_store::StoreError;
+use serde_json::{Value, json};
+
+/// The exit codes of every command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Ok = 0,
+    /// Failed, or done only in part.
+    Failed = 1,
+    /// The call is wrong; the message says what to change.
+    Usage = 2,
+    /// A verification found differences.
+    Differences = 3,
+    /// Refused, because it could destroy something.
+    Refused = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// An error of the command line itself.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    exit: Exit,
+    code: &'static str,
+    message: String,
+}
+
+impl Fault {
+    /// The call is wrong.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, code: "usage", message: message.into() }
+    }
+
+    /// It could destroy something.
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Refused, code: "refused", message: message.into() }
+    }
+
+    /// It did not work.
+    pub(crate) fn failed(code: &'static str, message: impl Into<String>) -> Self {
+        Self { exit: Exit::Failed, code, message: message.into() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// What is told of an error: how the run ends, a stable name, and one line.
+pub(crate) struct Report {
+    pub(crate) exit: Exit,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+}
+
+impl Report {
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        let (exit, code) = classify(error);
+        Self { exit, code, message: one_line(error) }
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        json!({"error": {"code": self.code, "message": self.message}})
+    }
+}
+
+/// Whether the reader of our output went away, which is no news to anybody.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        match cause.downcast_ref::<EngineError>() {
+            Some(EngineError::Io { source, .. }) => pipe(source),
+            _ => cause.downcast_ref::<io::Error>().is_some_and(pipe),
+        }
+    })
+}
+
+fn classify(error: &anyhow::Error) -> (Exit, &'static str) {
+    for cause in error.chain() {
+        if let Some(fault) = cause.downcast_ref::<Fault>() {
+            return (fault.exit, fault.code);
+        }
+        if let Some(error) = cause.downcast_ref::<EngineError>() {
+            let exit = if error.is_callers_fault() { Exit::Usage } else { Exit::Failed };
+            return (exit, engine_code(error));
+        }
+        // Met only where a store is opened: a request goes through the engine.
+        if let Some(error) = cause.downcast_ref::<StoreError>() {
+            return (Exit::Failed, store_code(error));
+        }
+        if cause.is::<io::Error>() {
+            return (Exit::Failed, "io");
+        }
+    }
+    (Exit::Failed, "failed")
+}
+
+fn engine_code(error: &EngineError) -> &'static str {
+    match error {
+        EngineError::Invalid(_) => "invalid_request",
+        EngineError::Store(error) => store_code(error),
+        EngineError::Model(_) => "model",
+        EngineError::Io { .. } => "io",
+        _ => "failed",
+    }
+}
+
+fn store_code(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Io { .. } => "io",
+        StoreError::NotAStore { .. } => "not_a_store",
+        StoreError::Damaged { .. } => "damaged",
+        StoreError::NewerSchema { .. } => "newer_schema",
+        StoreError::EmbedderMismatch { .. } => "embedder_mismatch",
+        StoreError::Full => "full",
+        StoreError::Busy => "busy",
+        StoreError::Conflict => "conflict",
+        StoreError::Exists(_) => "exists",
+        StoreError::NotFound(_) => "not_found",
+        StoreError::InvalidId(_) => "invalid_id",
+        StoreError::InvalidScope(_) => "invalid_scope",
+        StoreError::Filter(_) => "invalid_filter",
+        StoreError::InvalidCursor => "invalid_cursor",
+        StoreError::Dims { .. } => "dims",
+        StoreError::Corrupt(_) => "corrupt",
+        StoreError::Database(_) => "database",
+        _ => "failed",
+    }
+}
+
+/// The error and its causes in one line; causes that the text before already tells are left out.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if line.is_empty() {
+            line = text;
+        } else if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once_and_in_one_line() {
+        let inner = io::Error::other("disk\non fire");
+        let error = StoreError::Io { path: "a.db".into(), source: inner };
+        let report = Report::of(&anyhow::Error::from(EngineError::from(error)).context("doctor"));
+        assert_eq!(report.message, "doctor: a.db: disk on fire");
+        assert_eq!((report.exit, report.code), (Exit::Failed, "io"));
+    }
+
+    #[test]
+    fn who_is_to_blame_decides_the_code() {
+        let wrong: anyhow::Error = EngineError::from(StoreError::InvalidCursor).into();
+        assert_eq!(classify(&wrong), (Exit::Usage, "invalid_cursor"));
+        let full: anyhow::Error = EngineError::from(StoreError::Full).into();
+        assert_eq!(classify(&full), (Exit::Failed, "full"));
+        assert_eq!(classify(&Fault::refused("no").into()), (Exit::Refused, "refused"));
+    }
+
+    #[test]
+    fn a_reader_that_left_is_recognised_wherever_it_shows() {
+        let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(is_broken_pipe(&Err::<(), _>(gone()).context("writing").unwrap_err()));
+        assert!(is_broken_pipe(&EngineError::Io { what: "export".into(), source: gone() }.into()));
+        assert!(!is_broken_pipe(&anyhow::anyhow!("Broken pipe")));
+    }
+}

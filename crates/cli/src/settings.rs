@@ -1,0 +1,238 @@
+//! Settings, resolved once: defaults, then the settings file, then the environment, then flags.
+
+mod store_path;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use figment::Figment;
+use figment::providers::{Format, Serialized, Toml};
+use jiff::{SignedDuration, Span};
+use mnemon_engine::{Engine, EngineConfig, EngineError};
+use mnemon_models::{Embedder, StaticEmbedder};
+use mnemon_store::sqlite::SqliteOptions;
+use mnemon_store::{Scope, SqliteStore};
+use serde::{Deserialize, Serialize};
+
+use crate::cli::{GlobalArgs, ScopeArgs};
+use crate::exit::Fault;
+
+/// What a settings file may hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Values {
+    store: Option<String>,
+    user: Option<String>,
+    agent: Option<String>,
+    run: Option<String>,
+    cache_mb: usize,
+    session_gap: String,
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self { store: None, user: None, agent: None, run: None, cache_mb: 512, session_gap: "30m".into() }
+    }
+}
+
+/// Everything a command needs to know beside its own arguments.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    store: PathBuf,
+    cache_bytes: usize,
+    session_gap: Span,
+    scope: ScopeArgs,
+    file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Resolves flags, environment, file and defaults.
+    pub(crate) fn resolve(flags: &GlobalArgs) -> anyhow::Result<Self> {
+        let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let named = flags.config.clone().or_else(|| environment("MNEMON_CONFIG").map(PathBuf::from));
+        let file = match named {
+            Some(file) if !file.is_file() => {
+                return Err(Fault::usage(format!("{} is no settings file", file.display())).into());
+            }
+            Some(file) => Some(file),
+            None => default_files().into_iter().find(|file| file.is_file()),
+        };
+        let values = read(file.as_deref(), environment, flags)?;
+        let store = match &values.store {
+            Some(store) => store_path::parse(store)?,
+            None => default_store()?,
+        };
+        let cache_bytes = values.cache_mb.checked_mul(1 << 20).ok_or_else(|| {
+            Fault::usage(format!("cache_mb is {}; give a number of MiB that this machine can have", values.cache_mb))
+        })?;
+        let session_gap = session_gap(&values.session_gap)?;
+        let scope = ScopeArgs { user: values.user, agent: values.agent, run: values.run };
+        Ok(Self { store, cache_bytes, session_gap, scope, file })
+    }
+
+    /// The file memories are kept in.
+    pub(crate) fn store(&self) -> &Path {
+        &self.store
+    }
+
+    /// The settings file that was read.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Whose memories: the flags, and for each that is absent the setting. `None` if nobody is named.
+    pub(crate) fn scope(&self, flags: &ScopeArgs) -> anyhow::Result<Option<Scope>> {
+        let or = |flag: &Option<String>, setting: &Option<String>| flag.clone().or_else(|| setting.clone());
+        scope_of(&ScopeArgs {
+            user: or(&flags.user, &self.scope.user),
+            agent: or(&flags.agent, &self.scope.agent),
+            run: or(&flags.run, &self.scope.run),
+        })
+    }
+
+    /// The engine over the store.
+    pub(crate) fn open_engine(&self) -> anyhow::Result<Engine> {
+        self.open_engine_at(&self.store)
+    }
+
+    /// An engine over another file, which is created if it is not there.
+    pub(crate) fn open_engine_at(&self, path: &Path) -> anyhow::Result<Engine> {
+        if !path.exists() {
+            tracing::info!(path = %path.display(), "creating the store");
+        }
+        let embedder = StaticEmbedder::builtin().map_err(EngineError::from)?;
+        let mut options = SqliteOptions::new(path, embedder.fingerprint(), embedder.dims());
+        options.cache_bytes = self.cache_bytes;
+        let store = SqliteStore::open(options)?;
+        let config = EngineConfig { session_gap: self.session_gap, ..EngineConfig::default() };
+        Ok(Engine::new(Arc::new(store), Arc::new(embedder), config))
+    }
+}
+
+/// The scope these flags name, and nothing else; `None` if they name nobody.
+pub(crate) fn scope_of(flags: &ScopeArgs) -> anyhow::Result<Option<Scope>> {
+    let ids = [&flags.user, &flags.agent, &flags.run].map(Option::as_deref);
+    if ids.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    Ok(Some(Scope::new(ids[0], ids[1], ids[2]).map_err(EngineError::from)?))
+}
+
+fn read(
+    file: Option<&Path>,
+    environment: impl Fn(&str) -> Option<String>,
+    flags: &GlobalArgs,
+) -> anyhow::Result<Values> {
+    let mut figment = Figment::from(Serialized::defaults(Values::default()));
+    if let Some(file) = file {
+        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        figment = figment.merge(Toml::string(&text));
+    }
+    // As text: `MNEMON_USER=42` is the user 42, not a number.
+    let mut texts: BTreeMap<&str, String> = BTreeMap::new();
+    for key in ["store", "user", "agent", "run", "session_gap"] {
+        texts.extend(environment(&variable(key)).map(|value| (key, value)));
+    }
+    texts.extend(flags.store.clone().map(|store| ("store", store)));
+    figment = figment.merge(Serialized::defaults(texts));
+    if let Some(text) = environment(&variable("cache_mb")) {
+        let megabytes: usize = text
+            .trim()
+            .parse()
+            .map_err(|_| Fault::usage(format!("MNEMON_CACHE_MB is `{text}`; give a whole number of MiB")))?;
+        figment = figment.merge(Serialized::default("cache_mb", megabytes));
+    }
+    figment.extract().map_err(|error| {
+        let source = file.map_or_else(|| "settings".to_owned(), |file| file.display().to_string());
+        let text = error.to_string().replace("default.", "");
+        let text = text.trim_end_matches(" in TOML source string");
+        Fault::usage(format!("{source}: {text}")).into()
+    })
+}
+
+fn variable(key: &str) -> String {
+    format!("MNEMON_{}", key.to_uppercase())
+}
+
+fn session_gap(text: &str) -> anyhow::Result<Span> {
+    let gap: Option<SignedDuration> = text.parse().ok().filter(|gap: &SignedDuration| !gap.is_negative());
+    let span = gap.and_then(|gap| Span::try_from(gap).ok());
+    Ok(span.ok_or_else(|| {
+        Fault::usage(format!("session_gap is `{text}`; give hours, minutes or seconds, such as `30m` or `1h 30m`"))
+    })?)
+}
+
+/// Where a settings file is looked for, in this order.
+fn default_files() -> Vec<PathBuf> {
+    let mut files = vec![PathBuf::from("mnemon.toml")];
+    files.extend(dirs::config_dir().map(|folder| folder.join("mnemon").join("mnemon.toml")));
+    files
+}
+
+fn default_store() -> anyhow::Result<PathBuf> {
+    let folder = dirs::data_dir()
+        .ok_or_else(|| Fault::usage("your data directory is not known: name a file with --store sqlite:PATH"))?;
+    Ok(folder.join("mnemon").join("mnemon.db"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULT_FILE: &str = include_str!("../mnemon.default.toml");
+
+    fn parsed(text: &str) -> Values {
+        Figment::from(Serialized::defaults(Values::default())).merge(Toml::string(text)).extract().unwrap()
+    }
+
+    #[test]
+    fn the_shipped_file_holds_the_defaults() {
+        let alone: Values = Figment::from(Toml::string(DEFAULT_FILE)).extract().unwrap();
+        assert_eq!(alone, Values::default());
+    }
+
+    #[test]
+    fn what_the_shipped_file_proposes_can_be_set() {
+        let all: Vec<&str> = DEFAULT_FILE
+            .lines()
+            .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = \"")).unwrap_or(line))
+            .collect();
+        let values = parsed(&all.join("\n"));
+        assert_eq!(values.store.as_deref(), Some("sqlite:~/memories.db"));
+        assert_eq!(
+            [values.user.as_deref(), values.agent.as_deref(), values.run.as_deref()],
+            [Some("ana"), Some("planner"), Some("run-1")]
+        );
+    }
+
+    #[test]
+    fn flags_go_before_environment_before_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mnemon.toml");
+        std::fs::write(&file, "store = \"sqlite:file\"\nuser = \"file\"\nagent = \"file\"\ncache_mb = 1").unwrap();
+        let environment = |name: &str| match name {
+            "MNEMON_STORE" => Some("sqlite:environment".to_owned()),
+            "MNEMON_USER" => Some("42".to_owned()),
+            "MNEMON_CACHE_MB" => Some("2".to_owned()),
+            _ => None,
+        };
+        let flags = GlobalArgs { store: Some("sqlite:flag".into()), ..GlobalArgs::default() };
+        let values = read(Some(&file), environment, &flags).unwrap();
+        assert_eq!(values.store.as_deref(), Some("sqlite:flag"));
+        assert_eq!(values.user.as_deref(), Some("42"));
+        assert_eq!(values.agent.as_deref(), Some("file"));
+        assert_eq!((values.cache_mb, values.session_gap.as_str()), (2, "30m"));
+    }
+
+    #[test]
+    fn gaps_are_lengths_of_time() {
+        for good in ["30m", "1h 30m", "90 minutes", "0s", "PT2H"] {
+            assert!(session_gap(good).is_ok(), "{good}");
+        }
+        for bad in ["", "30", "-5m", "1 day", "soon"] {
+            assert!(session_gap(bad).is_err(), "{bad}");
+        }
+    }
+}

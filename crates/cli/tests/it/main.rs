@@ -1,0 +1,11 @@
+//! The binary as it is called: arguments and stdin in, stdout, stderr and an exit code out.
+
+mod add;
+mod change;
+mod help;
+mod list;
+mod place;
+mod search;
+mod settings;
+mod tour;
+mod transfer;

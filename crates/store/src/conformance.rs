@@ -1,0 +1,54 @@
+//! What every store must do, told as stories: same story, same answers.
+//!
+//! ```ignore
+//! mnemon_store::conformance::run(&|name| Box::new(open_my_store(name)));
+//! ```
+#![expect(clippy::unwrap_used, reason = "a story that can't go on has failed")]
+
+mod entities;
+mod reads;
+mod search;
+mod world;
+mod writes;
+
+use crate::Store;
+
+/// Dims of the vectors in all stories.
+pub const DIMS: usize = 8;
+
+/// Opens the store of a story: the first time an empty one, then the same again with all it holds.
+pub type Open<'a> = &'a dyn Fn() -> Box<dyn Store>;
+
+/// A story: panics where the store tells it otherwise.
+pub type Story = fn(Open<'_>);
+
+/// All stories by name.
+pub const STORIES: &[(&str, Story)] = &[
+    ("memories_come_back_bit_by_bit", reads::memories_come_back_bit_by_bit),
+    ("odd_ids", reads::odd_ids),
+    ("lists_are_paged_newest_first", reads::lists_are_paged_newest_first),
+    ("sessions_and_windows", reads::sessions_and_windows),
+    ("hashes_are_found_in_the_exact_scope", reads::hashes_are_found_in_the_exact_scope),
+    ("history_is_in_order", reads::history_is_in_order),
+    ("scans_are_complete", reads::scans_are_complete),
+    ("summaries_and_users", reads::summaries_and_users),
+    ("change_sets_are_all_or_nothing", writes::change_sets_are_all_or_nothing),
+    ("a_passed_version_is_a_conflict", writes::a_passed_version_is_a_conflict),
+    ("links_go_with_their_memories", writes::links_go_with_their_memories),
+    ("a_scope_is_removed_whole_and_alone", writes::a_scope_is_removed_whole_and_alone),
+    ("entities_are_joined_within_the_exact_scope", entities::joined_within_the_exact_scope),
+    ("entities_go_with_their_last_memory", entities::gone_with_their_last_memory),
+    ("entities_survive_a_replacement", entities::surviving_a_replacement),
+    ("near_entities_are_those_of_the_scope", entities::near_are_those_of_the_scope),
+    ("searches_equal_brute_force", search::equal_brute_force),
+    ("an_index_kept_current_equals_a_fresh_one", search::kept_current_equals_fresh),
+    ("nobody_sees_another", search::nobody_sees_another),
+    ("a_filter_that_pins_nothing_is_refused", search::pinning_nothing_is_refused),
+];
+
+/// Tells all stories; `open` gets the name of a story and opens its store.
+pub fn run(open: &dyn Fn(&str) -> Box<dyn Store>) {
+    for (name, story) in STORIES {
+        story(&|| open(name));
+    }
+}

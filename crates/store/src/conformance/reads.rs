@@ -1,0 +1,303 @@
+//! Reading what was written, by id, list, session and stretch.
+
+use serde_json::{Value, json};
+
+use super::world::{Dice, TODAY, apply, event, id, insert, mention, one, plain, scope, user, whole};
+use super::{DIMS, Open};
+use crate::{
+    Change, EventKind, Filter, Link, MemoryId, PageRequest, Payload, Record, SessionMessage, SessionWindow, Store,
+    StoreError, Stretch,
+};
+
+pub(super) fn memories_come_back_bit_by_bit(open: Open<'_>) {
+    let store = open();
+    let mut record = Dice(1).record(id(1), 1);
+    let Value::Object(map) = json!({
+        "data": "a \"text\" with \u{0} control, Zoë, 乌龙茶, 👩‍👩‍👧 and \u{202e}rtl",
+        "user_id": "u1", "zulu": 1, "alpha": {"b": [1, null, true, {}], "a": -0.0},
+        "big": 9_007_199_254_740_993_u64, "tiny": 5e-324, "third": 0.1, "max": u64::MAX, "min": i64::MIN,
+        "": "an empty key", "a.b": "a dotted key", "hash": 7, "created_at": 1_700_000_000, "role": null,
+    }) else {
+        unreachable!()
+    };
+    record.memory.payload = Payload::new(map);
+    record.vector = vec![0.1, -0.0, f32::MIN_POSITIVE, f32::MAX, 1e-45, -1.0, 0.333_333_34, 0.0];
+    record.bm25 = vec![(0, 1.0), (7, 0.1), (u32::MAX, 1e-45)];
+    insert(&*store, record.clone());
+    for store in [store, open()] {
+        let stored = store.get_stored(id(1)).unwrap().unwrap();
+        same(&stored.memory.payload, &record.memory.payload);
+        assert_eq!(stored.memory.provenance, record.memory.provenance);
+        assert_eq!(bits(&stored.vector), bits(&record.vector));
+        assert_eq!(stored.bm25, record.bm25);
+        assert_eq!(one(&*store, id(1)), Some(record.memory.clone()));
+    }
+    let store = open();
+    let mut replaced = Dice(2).record(id(1), 1);
+    replaced.memory.provenance.session = None;
+    replaced.memory.provenance.position = None;
+    apply(&*store, vec![Change::Replace(Box::new(replaced.clone()))]).unwrap();
+    let stored = store.get_stored(id(1)).unwrap().unwrap();
+    assert_eq!(stored.memory, replaced.memory);
+    assert_eq!(bits(&stored.vector), bits(&replaced.vector));
+    apply(&*store, vec![Change::Remove(id(1))]).unwrap();
+    assert!(store.get_stored(id(1)).unwrap().is_none());
+    assert_eq!(one(&*store, id(1)), None);
+    for change in [Change::Remove(id(1)), Change::Replace(Box::new(replaced))] {
+        let error = apply(&*store, vec![change]).unwrap_err();
+        assert!(matches!(error, StoreError::NotFound(gone) if gone == id(1)), "{error}");
+    }
+    whole(&*store);
+}
+
+pub(super) fn odd_ids(open: Open<'_>) {
+    let store = open();
+    let ids = [
+        MemoryId::Number(0),
+        MemoryId::Number(1),
+        MemoryId::Number(u64::MAX),
+        MemoryId::Uuid(uuid::Uuid::nil()),
+        MemoryId::Uuid(uuid::Uuid::max()),
+        "6a55d8a7-2c4a-4a16-98ad-906dfb325910".parse().unwrap(),
+    ];
+    for (number, &id) in (0..).zip(&ids) {
+        let mut record = plain(number, &user("u1"), &format!("text {number}"));
+        record.memory.id = id;
+        insert(&*store, record.clone());
+        let error = apply(&*store, vec![Change::Insert(Box::new(record))]).unwrap_err();
+        assert!(matches!(error, StoreError::Exists(taken) if taken == id), "{error}");
+    }
+    let mut asked = vec![MemoryId::Number(2)];
+    asked.extend(ids.iter().rev());
+    asked.push(ids[0]);
+    let found = store.get(&asked).unwrap();
+    assert_eq!(found[0], None);
+    let found: Vec<MemoryId> = found.into_iter().flatten().map(|memory| memory.id).collect();
+    assert_eq!(found, asked[1..], "in the order asked");
+}
+
+pub(super) fn lists_are_paged_newest_first(open: Open<'_>) {
+    let store = open();
+    let mut dice = Dice(3);
+    let records: Vec<Record> = (0..60).map(|number| dice.record(id(number), number)).collect();
+    for record in &records {
+        insert(&*store, record.clone());
+    }
+    // A memory that is changed keeps its place.
+    apply(&*store, vec![Change::Replace(Box::new(records[10].clone()))]).unwrap();
+    let filters = [
+        None,
+        Some(Filter::eq("user_id", "u1").unwrap()),
+        Some(Filter::eq("colour", "red").unwrap()),
+        Some(Filter::eq("agent_id", "a1").unwrap().and(Filter::eq("colour", "red").unwrap())),
+        Some(Filter::eq("user_id", "nobody").unwrap()),
+        Some(Filter::eq("user_id", "u1").unwrap().and(Filter::eq("user_id", "u2").unwrap())),
+    ];
+    for filter in &filters {
+        for today in [None, Some(TODAY)] {
+            let shown = |record: &&Record| {
+                let payload = &record.memory.payload;
+                filter.as_ref().is_none_or(|filter| filter.matches(payload.as_map()))
+                    && today.is_none_or(|today| payload.expiration_date().is_none_or(|last| last >= today))
+            };
+            let expected: Vec<MemoryId> = records.iter().rev().filter(shown).map(|record| record.memory.id).collect();
+            for limit in [1, 7, 100] {
+                let mut listed = Vec::new();
+                let mut page = PageRequest { cursor: None, limit };
+                loop {
+                    let found = store.list(filter.as_ref(), today, &page).unwrap();
+                    assert_eq!(found.total, expected.len());
+                    assert!(found.items.len() <= limit);
+                    listed.extend(found.items.into_iter().map(|memory| memory.id));
+                    page.cursor = found.next;
+                    if page.cursor.is_none() {
+                        break;
+                    }
+                }
+                assert_eq!(listed, expected, "{filter:?}, {today:?}, {limit} a page");
+            }
+        }
+    }
+    let page = PageRequest { cursor: Some("no cursor".into()), limit: 1 };
+    assert!(matches!(store.list(None, None, &page), Err(StoreError::InvalidCursor)));
+}
+
+pub(super) fn sessions_and_windows(open: Open<'_>) {
+    let store = open();
+    let (alone, with_agent) = (user("u1"), scope(Some("u1"), Some("a1"), None));
+    assert_eq!(store.last_in_scope(&alone).unwrap(), None);
+    // Positions 0, 2, 4, …, stored from the middle on; another scope has a session of the same name.
+    let order = [4u32, 6, 8, 0, 2];
+    for (number, &position) in (0..).zip(&order) {
+        for (offset, scope) in [(0, &alone), (100, &with_agent)] {
+            let mut record = plain(number + offset, scope, &format!("at {position} of {offset}"));
+            record.memory.provenance.session = Some("s".into());
+            record.memory.provenance.position = Some(position);
+            insert(&*store, record);
+        }
+    }
+    insert(&*store, plain(50, &alone, "outside of any session"));
+    let positions = |scope, window| -> Vec<u32> {
+        let found = store.session(scope, "s", window).unwrap();
+        assert!(found.iter().all(|memory| memory.payload.scope() == *scope));
+        found.iter().filter_map(|memory| memory.provenance.position).collect()
+    };
+    let around = |position, before, after| SessionWindow::Around { position, before, after };
+    for scope in [&alone, &with_agent] {
+        assert_eq!(positions(scope, SessionWindow::Last(2)), [6, 8]);
+        assert_eq!(positions(scope, SessionWindow::Last(99)), [0, 2, 4, 6, 8]);
+        assert_eq!(positions(scope, SessionWindow::Last(0)), [0u32; 0]);
+        assert_eq!(positions(scope, around(4, 1, 1)), [2, 6]);
+        assert_eq!(positions(scope, around(4, 9, 0)), [0, 2]);
+        assert_eq!(positions(scope, around(5, 1, 1)), [4, 6]);
+        assert_eq!(positions(scope, around(0, 2, 3)), [2, 4, 6]);
+        assert_eq!(positions(scope, around(u32::MAX, 1, 1)), [8]);
+        let last = store.last_in_scope(scope).unwrap().unwrap();
+        assert_eq!(last.provenance.position, Some(2), "the one stored last");
+        assert_eq!(last.payload.scope(), *scope);
+    }
+    assert_eq!(store.session(&alone, "other", SessionWindow::Last(9)).unwrap(), []);
+    assert_eq!(store.session(&user("u2"), "s", SessionWindow::Last(9)).unwrap(), []);
+    assert_eq!(store.last_in_scope(&scope(None, Some("a1"), None)).unwrap(), None);
+}
+
+pub(super) fn hashes_are_found_in_the_exact_scope(open: Open<'_>) {
+    let store = open();
+    let (alone, with_agent) = (user("u1"), scope(Some("u1"), Some("a1"), None));
+    insert(&*store, plain(1, &with_agent, "the same"));
+    assert_eq!(store.find_by_hash(&alone, "hash of the same").unwrap(), None);
+    insert(&*store, plain(2, &alone, "the same"));
+    insert(&*store, plain(3, &alone, "the same"));
+    assert_eq!(store.find_by_hash(&alone, "hash of the same").unwrap(), Some(id(2)), "the first");
+    assert_eq!(store.find_by_hash(&with_agent, "hash of the same").unwrap(), Some(id(1)));
+    assert_eq!(store.find_by_hash(&scope(None, Some("a1"), None), "hash of the same").unwrap(), None);
+    assert_eq!(store.find_by_hash(&user("u2"), "hash of the same").unwrap(), None);
+    apply(&*store, vec![Change::Replace(Box::new(plain(2, &alone, "another")))]).unwrap();
+    assert_eq!(store.find_by_hash(&alone, "hash of the same").unwrap(), Some(id(3)));
+    assert_eq!(store.find_by_hash(&alone, "hash of another").unwrap(), Some(id(2)));
+}
+
+pub(super) fn history_is_in_order(open: Open<'_>) {
+    let store = open();
+    let kinds = [EventKind::Add, EventKind::Update, EventKind::Update, EventKind::Delete];
+    for (at, kind) in kinds.into_iter().enumerate() {
+        for memory in [id(1), id(2)] {
+            // Ids that fall while time rises.
+            let event = event(&format!("{}-{memory}", 9 - at), memory, kind);
+            apply(&*store, vec![Change::History(Box::new(event))]).unwrap();
+        }
+    }
+    let history = store.history(&id(1).to_string()).unwrap();
+    assert_eq!(
+        history.iter().map(|event| event.event.as_str()).collect::<Vec<_>>(),
+        ["ADD", "UPDATE", "UPDATE", "DELETE"]
+    );
+    assert_eq!(history[0], event(&format!("9-{}", id(1)), id(1), EventKind::Add));
+    // The same row again is the same row.
+    apply(&*store, vec![Change::History(Box::new(history[0].clone()))]).unwrap();
+    assert_eq!(store.history(&id(1).to_string()).unwrap(), history);
+    assert_eq!(store.history("unknown").unwrap(), []);
+}
+
+pub(super) fn scans_are_complete(open: Open<'_>) {
+    let store = open();
+    let mut dice = Dice(4);
+    let mut records = Vec::new();
+    for number in 0..29 {
+        let mut record = dice.record(id(number), number);
+        record.mentions = vec![mention(&format!("Name {number}"), number as usize % DIMS)];
+        let message = SessionMessage {
+            id: format!("m{number}"),
+            session_scope: "user_id=u1".into(),
+            role: Some("user".into()),
+            content: None,
+            name: None,
+            created_at: None,
+        };
+        apply(
+            &*store,
+            vec![
+                Change::Insert(Box::new(record.clone())),
+                Change::History(Box::new(event(&format!("h{number}"), id(number), EventKind::Add))),
+                Change::Message(Box::new(message)),
+            ],
+        )
+        .unwrap();
+        records.push(record);
+    }
+    apply(&*store, vec![Change::Remove(id(5)), Change::Remove(id(28))]).unwrap();
+    records.retain(|record| record.memory.id != id(5) && record.memory.id != id(28));
+    for limit in [1, 7, 27, 1000] {
+        let memories = scan(|after| store.scan_memories(after, limit).unwrap(), limit);
+        assert_eq!(memories.len(), records.len());
+        for (found, record) in memories.iter().zip(&records) {
+            assert_eq!(found.memory, record.memory);
+            assert_eq!(bits(&found.vector), bits(&record.vector));
+            assert_eq!(found.bm25, record.bm25);
+        }
+        let entities = scan(|after| store.scan_entities(after, limit).unwrap(), limit);
+        let named: Vec<String> = records.iter().map(|record| record.mentions[0].text.clone()).collect();
+        assert_eq!(entities.iter().map(|entity| entity.text().to_owned()).collect::<Vec<_>>(), named);
+        let history = scan(|after| store.scan_history(after, limit).unwrap(), limit);
+        assert_eq!(history.iter().map(|event| event.id.clone()).collect::<Vec<_>>(), names("h", 29));
+        let messages = scan(|after| store.scan_messages(after, limit).unwrap(), limit);
+        assert_eq!(messages.iter().map(|message| message.id.clone()).collect::<Vec<_>>(), names("m", 29));
+    }
+    let info = store.info().unwrap();
+    assert_eq!((info.memories, info.entities, info.history, info.messages, info.links), (27, 27, 29, 29, 0));
+    assert_eq!(info.dims, DIMS);
+}
+
+pub(super) fn summaries_and_users(open: Open<'_>) {
+    let store = open();
+    let (alone, with_agent) = (user("u1"), scope(Some("u1"), Some("a1"), None));
+    // By instant the second is the first.
+    for (number, scope, created_at) in [
+        (1, &alone, json!("2024-05-01T00:30:00+00:00")),
+        (2, &with_agent, json!("2024-05-01T01:00:00+02:00")),
+        (3, &alone, json!("yesterday")),
+        (4, &alone, json!(1_700_000_000)),
+        (5, &user("u0"), json!("1999-01-01T00:00:00Z")),
+    ] {
+        let mut record = plain(number, scope, "text");
+        record.memory.payload.set("created_at", created_at);
+        record.mentions = vec![mention("Nori", 0)];
+        insert(&*store, record);
+    }
+    let link = Link { source: id(1), target: id(2), kind: "related".into(), created_at: "now".into() };
+    apply(&*store, vec![Change::Link(link)]).unwrap();
+    let summary = store.summary(&alone).unwrap();
+    assert_eq!((summary.memories, summary.entities, summary.links), (4, 2, 1));
+    assert_eq!(summary.first.as_deref(), Some("2024-05-01T01:00:00+02:00"));
+    assert_eq!(summary.last.as_deref(), Some("2024-05-01T00:30:00+00:00"));
+    assert_eq!(store.summary(&with_agent).unwrap().memories, 1);
+    assert_eq!(store.summary(&user("nobody")).unwrap(), crate::ScopeSummary::default());
+    assert_eq!(store.users().unwrap(), [("u0".to_owned(), 1), ("u1".to_owned(), 4)]);
+}
+
+fn scan<T>(read: impl Fn(Option<i64>) -> Stretch<T>, limit: usize) -> Vec<T> {
+    let mut all = Vec::new();
+    let mut after = None;
+    loop {
+        let stretch = read(after);
+        assert!(stretch.items.len() <= limit);
+        all.extend(stretch.items);
+        after = stretch.next;
+        if after.is_none() {
+            return all;
+        }
+    }
+}
+
+fn names(prefix: &str, count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{prefix}{number}")).collect()
+}
+
+fn bits(vector: &[f32]) -> Vec<u32> {
+    vector.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Equal in the order of keys and the bits of numbers too.
+fn same(found: &Payload, expected: &Payload) {
+    assert_eq!(Value::from(found.as_map().clone()).to_string(), Value::from(expected.as_map().clone()).to_string());
+}

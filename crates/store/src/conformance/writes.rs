@@ -1,0 +1,179 @@
+//! Change sets: all or nothing, one after another, and nobody else's.
+
+use super::world::{Dice, apply, event, id, insert, mention, one, plain, scope, user, whole};
+use super::{DIMS, Open};
+use crate::{Change, ChangeSet, EventKind, Filter, Link, MemoryId, Store, StoreError, Terms, View};
+
+pub(super) fn change_sets_are_all_or_nothing(open: Open<'_>) {
+    let store = open();
+    let owner = user("u1");
+    let mut first = plain(1, &owner, "the first");
+    first.mentions = vec![mention("Nori", 0)];
+    insert(&*store, first.clone());
+    let filter = Filter::eq("user_id", "u1").unwrap();
+    let view = View { filter: &filter, today: None };
+    let picture = |store: &dyn Store| {
+        let mut picture = format!("{:?}", store.scan_memories(None, 99).unwrap().items);
+        picture += &format!("{:?}", store.scan_entities(None, 99).unwrap().items);
+        picture += &format!("{:?}", store.scan_history(None, 99).unwrap().items);
+        picture += &format!("{:?}", store.all_links().unwrap());
+        picture += &format!("{:?}", store.nearest(&view, &first.vector, 9).unwrap());
+        picture += &format!("{:?}", store.scope_stats(&view, &[1, 2, 3]).unwrap());
+        picture + &format!("{:?}", store.scope_version(&owner).unwrap())
+    };
+    let before = picture(&*store);
+    let mut short = plain(9, &owner, "a vector too short");
+    short.vector.pop();
+    let mut not_a_number = plain(9, &owner, "a vector with NaN");
+    not_a_number.vector[0] = f32::NAN;
+    let mut bad_mention = plain(9, &owner, "an entity's vector too short");
+    bad_mention.mentions = vec![mention("Nobody", 0)];
+    bad_mention.mentions[0].vector = vec![1.0];
+    let missing = MemoryId::Number(404);
+    let last = [
+        Change::Insert(Box::new(first.clone())),
+        Change::Insert(Box::new(short)),
+        Change::Insert(Box::new(not_a_number)),
+        Change::Insert(Box::new(bad_mention)),
+        Change::Replace(Box::new(plain(404, &owner, "not there"))),
+        Change::Remove(missing),
+        Change::SetTerms(missing, Terms::default()),
+    ];
+    for last in last {
+        let told = format!("{last:?}");
+        let link = Link { source: id(1), target: id(2), kind: "related".into(), created_at: "now".into() };
+        let mut second = plain(2, &owner, "the second");
+        second.mentions = vec![mention("Nori", 0), mention("Rex", 1)];
+        let changes = vec![
+            Change::Insert(Box::new(second)),
+            Change::History(Box::new(event("h", id(2), EventKind::Add))),
+            Change::Link(link),
+            Change::SetTerms(id(1), Dice(1).terms()),
+            Change::Remove(id(1)),
+            last,
+        ];
+        assert!(apply(&*store, changes).is_err(), "{told}");
+        assert_eq!(picture(&*store), before, "{told}");
+        assert_eq!(picture(&*open()), before, "{told}, opened again");
+    }
+    whole(&*store);
+}
+
+pub(super) fn a_passed_version_is_a_conflict(open: Open<'_>) {
+    let store = open();
+    let (alone, with_agent, other) = (user("u1"), scope(Some("u1"), Some("a1"), None), user("u2"));
+    let write = |owner: &crate::Scope, expected, number| {
+        let changes = vec![Change::Insert(Box::new(plain(number, owner, "text")))];
+        store.apply(&ChangeSet { expected: vec![(owner.clone(), expected)], changes })
+    };
+    let fresh = store.scope_version(&alone).unwrap();
+    write(&alone, fresh, 1).unwrap();
+    let error = write(&alone, fresh, 2).unwrap_err();
+    assert!(matches!(error, StoreError::Conflict), "{error}");
+    assert_eq!(one(&*store, id(2)), None);
+    // A write to another user passes nothing; one to a narrower scope of the same user does.
+    let version = store.scope_version(&alone).unwrap();
+    write(&other, store.scope_version(&other).unwrap(), 3).unwrap();
+    assert_eq!(store.scope_version(&alone).unwrap(), version);
+    write(&with_agent, store.scope_version(&with_agent).unwrap(), 4).unwrap();
+    assert_ne!(store.scope_version(&alone).unwrap(), version);
+    // So do replacing, counting anew, and removing.
+    let last = [
+        Change::Replace(Box::new(plain(1, &alone, "new"))),
+        Change::SetTerms(id(1), Terms::default()),
+        Change::Remove(id(1)),
+    ];
+    for change in last {
+        let version = store.scope_version(&alone).unwrap();
+        apply(&*store, vec![change]).unwrap();
+        assert_ne!(store.scope_version(&alone).unwrap(), version);
+    }
+}
+
+pub(super) fn links_go_with_their_memories(open: Open<'_>) {
+    let store = open();
+    for number in 1..=4 {
+        insert(&*store, plain(number, &user("u1"), &format!("text {number}")));
+    }
+    let link = |source, target, kind: &str| Link {
+        source: id(source),
+        target: id(target),
+        kind: kind.into(),
+        created_at: "2024-01-01T00:00:00Z".into(),
+    };
+    let links = [
+        link(1, 2, "related"),
+        link(2, 1, "related"),
+        link(1, 2, "supersedes"),
+        link(3, 1, "related"),
+        link(3, 4, "x"),
+    ];
+    for link in &links {
+        apply(&*store, vec![Change::Link(link.clone())]).unwrap();
+    }
+    apply(&*store, vec![Change::Link(Link { created_at: "later".into(), ..links[0].clone() })]).unwrap();
+    let mut expected = links.to_vec();
+    let sorted = |mut links: Vec<Link>| {
+        links.sort_by_key(|link| format!("{link:?}"));
+        links
+    };
+    assert_eq!(sorted(store.all_links().unwrap()), sorted(expected.clone()), "an equal link is left as it is");
+    let of = |number: u32| -> Vec<Link> {
+        links.iter().filter(|link| link.source == id(number) || link.target == id(number)).cloned().collect()
+    };
+    for number in 1..=4 {
+        assert_eq!(sorted(store.links_of(id(number)).unwrap()), sorted(of(number)));
+    }
+    apply(&*store, vec![Change::Replace(Box::new(plain(1, &user("u1"), "new")))]).unwrap();
+    assert_eq!(store.links_of(id(1)).unwrap().len(), 4, "links outlive a change of the text");
+    apply(&*store, vec![Change::Remove(id(1))]).unwrap();
+    expected.retain(|link| link.source != id(1) && link.target != id(1));
+    assert_eq!(store.all_links().unwrap(), expected);
+    whole(&*store);
+}
+
+pub(super) fn a_scope_is_removed_whole_and_alone(open: Open<'_>) {
+    let store = open();
+    let mut dice = Dice(5);
+    let mut records = Vec::new();
+    for number in 0..80 {
+        let mut record = dice.record(id(number), number);
+        record.mentions = vec![mention("Nori", 0), mention(&format!("Name {}", number % 9), 1)];
+        let added = event(&format!("h{number}"), id(number), EventKind::Add);
+        apply(&*store, vec![Change::Insert(Box::new(record.clone())), Change::History(Box::new(added))]).unwrap();
+        records.push(record);
+    }
+    let by_user = Filter::eq("user_id", "u1").unwrap();
+    let view = View { filter: &by_user, today: None };
+    assert!(!store.nearest(&view, &[1.0; DIMS], 99).unwrap().is_empty());
+    for owner in [scope(Some("u1"), Some("a1"), None), user("u1"), scope(None, None, Some("r2"))] {
+        let inside = |record: &crate::Record| {
+            let own = record.memory.payload.scope();
+            owner.ids().iter().zip(own.ids()).all(|(asked, own)| asked.is_none() || *asked == own)
+        };
+        let gone: Vec<MemoryId> = records.iter().filter(|record| inside(record)).map(|r| r.memory.id).collect();
+        assert!(!gone.is_empty());
+        assert_eq!(store.remove_scope(&owner, "2025-06-01T00:00:00Z").unwrap(), gone.len());
+        records.retain(|record| !inside(record));
+        for id in gone {
+            let history = store.history(&id.to_string()).unwrap();
+            assert_eq!(history.len(), 2);
+            assert!(history[1].event == "DELETE" && history[1].is_deleted && history[1].new_memory.is_none());
+            assert_eq!(history[1].updated_at.as_deref(), Some("2025-06-01T00:00:00Z"));
+        }
+        let left = store.scan_memories(None, 999).unwrap().items;
+        let left: Vec<_> = left.into_iter().map(|stored| stored.memory).collect();
+        assert_eq!(left, records.iter().map(|record| record.memory.clone()).collect::<Vec<_>>());
+        let seen = store.nearest(&view, &[1.0; DIMS], 99).unwrap().len();
+        assert_eq!(seen, records.iter().filter(|r| by_user.matches(r.memory.payload.as_map())).count());
+        assert_eq!(store.summary(&owner).unwrap().memories, 0);
+        assert_eq!(store.summary(&owner).unwrap().entities, 0);
+        assert_eq!(store.remove_scope(&owner, "2025-06-01T00:00:00Z").unwrap(), 0);
+        whole(&*store);
+    }
+    assert!(!records.is_empty());
+    assert_eq!(store.remove_scope(&user("nobody"), "now").unwrap(), 0);
+    let everybody = store.remove_scope(&crate::Scope::default(), "now");
+    assert!(matches!(everybody, Err(StoreError::InvalidScope(_))), "{everybody:?}");
+    assert_eq!(store.info().unwrap().memories, records.len());
+}

@@ -1,0 +1,25 @@
+//! The embedded store against the stories of all stores.
+
+use mnemon_store::conformance::{DIMS, STORIES};
+use mnemon_store::{SqliteStore, Store, sqlite::SqliteOptions};
+
+fn tell(cache_bytes: usize) {
+    for (name, story) in STORIES {
+        let folder = tempfile::tempdir().unwrap();
+        story(&|| {
+            let mut options = SqliteOptions::new(folder.path().join(name), "test", DIMS);
+            options.cache_bytes = cache_bytes;
+            Box::new(SqliteStore::open(options).unwrap()) as Box<dyn Store>
+        });
+    }
+}
+
+#[test]
+fn sqlite_tells_all_stories() {
+    tell(512 << 20);
+}
+
+#[test]
+fn sqlite_tells_them_the_same_with_hardly_any_cache() {
+    tell(1);
+}

@@ -1,0 +1,131 @@
+//! What is opened and what is refused, and that a refused file stays as it was.
+
+use std::fs;
+use std::path::Path;
+
+use mnemon_store::{SqliteStore, Store, StoreError};
+use rusqlite::Connection;
+
+use crate::fixture::{add, open, options, record};
+
+/// Opens, expects an error, and checks that no byte and no file beside it came or went.
+fn refused(path: &Path) -> StoreError {
+    let picture = || {
+        let folder = path.parent().unwrap();
+        let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        files.sort();
+        (files, fs::read(path).unwrap())
+    };
+    let before = picture();
+    let error = SqliteStore::open(options(path)).unwrap_err();
+    assert!(picture() == before, "{error}: the file was touched");
+    error
+}
+
+#[test]
+fn foreign_files_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let texts: [&[u8]; 4] = [b"x", b"just a text\n", &[b'a'; 5000], b"SQLite format 3\0 and no more"];
+    for text in texts {
+        fs::write(&path, text).unwrap();
+        let error = refused(&path);
+        assert!(matches!(error, StoreError::NotAStore { .. }), "{error}");
+    }
+    fs::remove_file(&path).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("CREATE TABLE history(id TEXT); CREATE TABLE memories(id)").unwrap();
+    drop(other);
+    let error = refused(&path);
+    assert!(matches!(error, StoreError::NotAStore { .. }), "{error}");
+    assert!(error.to_string().contains("mnemon import"), "{error}");
+    let error = SqliteStore::open(options(folder.path())).unwrap_err();
+    assert!(matches!(error, StoreError::NotAStore { .. }), "{error}");
+    let error = SqliteStore::open(options(Path::new(":memory:"))).unwrap_err();
+    assert!(matches!(error, StoreError::NotAStore { .. }), "{error}");
+}
+
+#[test]
+fn a_truncated_store_is_refused_at_every_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    for number in 0..40 {
+        add(&store, record(number, "u1")).unwrap();
+    }
+    drop(store);
+    let whole = fs::read(&path).unwrap();
+    assert!(whole.len() > 20 * 4096);
+    let cut = folder.path().join("cut");
+    let lengths = (1..whole.len()).step_by(3331).chain([99, 100, 101, 4095, 4096, 4097, whole.len() - 1]);
+    for length in lengths {
+        fs::write(&cut, &whole[..length]).unwrap();
+        let error = refused(&cut);
+        match length {
+            0..100 => assert!(matches!(error, StoreError::NotAStore { .. }), "{length}: {error}"),
+            _ => assert!(matches!(error, StoreError::Damaged { .. }), "{length}: {error}"),
+        }
+    }
+    fs::write(&cut, &whole).unwrap();
+    assert_eq!(open(&cut).info().unwrap().memories, 40);
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    drop(open(&path));
+    let connection = Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    let error = refused(&path);
+    assert!(matches!(error, StoreError::NewerSchema { found: 99, .. }), "{error}");
+}
+
+#[test]
+fn another_embedder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    add(&open(&path), record(1, "u1")).unwrap();
+    for (embedder, dims) in [("another", crate::fixture::DIMS), ("test", 16)] {
+        let mut options = options(&path);
+        options.embedder = embedder.into();
+        options.dims = dims;
+        let before = fs::read(&path).unwrap();
+        let error = SqliteStore::open(options).unwrap_err();
+        assert!(matches!(error, StoreError::EmbedderMismatch { .. }), "{error}");
+        assert!(fs::read(&path).unwrap() == before);
+    }
+    assert_eq!(open(&path).info().unwrap().memories, 1);
+}
+
+#[test]
+fn damage_inside_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    for number in 0..200 {
+        add(&store, record(number, "u1")).unwrap();
+    }
+    drop(store);
+    let mut bytes = fs::read(&path).unwrap();
+    let half = bytes.len() / 2 / 4096 * 4096;
+    bytes[half..half + 4096].fill(0xA5);
+    fs::write(&path, &bytes).unwrap();
+    let found = match SqliteStore::open(options(&path)).and_then(|store| store.check()) {
+        Ok(findings) => !findings.is_empty(),
+        Err(error) => matches!(error, StoreError::Corrupt(_)),
+    };
+    assert!(found, "a page of rubbish went unnoticed");
+}
+
+#[test]
+fn names_are_names_of_files_whatever_they_look_like() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["file:a.db?mode=memory", "spaces and Zoë 乌龙茶.db", "new/folder/store.db"] {
+        let path = folder.path().join(name);
+        add(&open(&path), record(1, "u1")).unwrap();
+        assert!(path.exists());
+        assert_eq!(open(&path).info().unwrap().memories, 1);
+    }
+}

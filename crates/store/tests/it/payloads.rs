@@ -1,0 +1,70 @@
+//! Whatever JSON a payload holds comes back as it was.
+
+use std::sync::LazyLock;
+
+use mnemon_store::{Change, ChangeSet, MemoryId, Payload, Scope, SqliteStore, Store, View};
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+
+use crate::fixture::{DIMS, by_user, open, record};
+
+fn json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_filter("JSON has no NaN", |number| number.is_finite()).prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        "\\PC*".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 5, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((any::<String>(), inner), 0..5)
+                .prop_map(|pairs| Value::Object(Map::from_iter(pairs))),
+        ]
+    })
+}
+
+fn payload() -> impl Strategy<Value = Map<String, Value>> {
+    let known = prop::sample::select(&mnemon_store::RESERVED_KEYS[..]).prop_map(str::to_owned);
+    prop::collection::vec((prop_oneof![known, any::<String>()], json()), 0..10).prop_map(Map::from_iter)
+}
+
+static STORE: LazyLock<(tempfile::TempDir, SqliteStore)> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(&folder.path().join("store"));
+    (folder, store)
+});
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    #[test]
+    fn payloads_come_back_as_they_were(map in payload(), number in any::<u64>()) {
+        let store = &STORE.1;
+        let mut record = record(number, "u1");
+        record.memory.payload = Payload::new(map.clone());
+        record.memory.payload.set("run_id", "r1");
+        let payload = record.memory.payload.clone();
+        let id = MemoryId::Number(number);
+        let set = |change| ChangeSet { expected: Vec::new(), changes: vec![change] };
+        store.apply(&set(Change::Insert(Box::new(record.clone())))).unwrap();
+        let found = store.get(&[id]).unwrap().pop().flatten().unwrap();
+        prop_assert_eq!(
+            Value::from(found.payload.as_map().clone()).to_string(),
+            Value::from(payload.as_map().clone()).to_string()
+        );
+        // Whatever it holds, nothing that reads it fails.
+        let filter = mnemon_store::Filter::eq("run_id", "r1").unwrap();
+        let view = View { filter: &filter, today: Some(jiff::civil::date(2000, 1, 1)) };
+        store.nearest(&view, &[1.0; DIMS], 9).unwrap();
+        store.scope_stats(&view, &[1]).unwrap();
+        store.summary(&payload.scope()).unwrap();
+        store.summary(&Scope::new(None, None, Some("r1")).unwrap()).unwrap();
+        store.near_entities(&by_user("u1"), &[vec![1.0; DIMS]], 9, 0.0).unwrap();
+        store.users().unwrap();
+        store.apply(&set(Change::Remove(id))).unwrap();
+        prop_assert!(store.check().unwrap().is_empty());
+    }
+}
