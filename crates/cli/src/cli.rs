@@ -1,11 +1,11 @@
 //! The command line: what can be typed, and what is common to every command.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
+use clap::Parser;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches, Parser};
 use tracing_subscriber::EnvFilter;
 
 use crate::commands::{self, Command};
@@ -17,7 +17,7 @@ use crate::settings::Settings;
 ///
 /// Everything is kept in one local file. `mnemon tour` shows what it does in a minute.
 #[derive(Debug, Parser)]
-#[command(name = "mnemon", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "mnemon", version, arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: GlobalArgs,
@@ -25,43 +25,45 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// Headings in the help; without them options of a verb would fall under whatever stands before.
+const GLOBAL: &str = "Global options";
+const WHOSE: &str = "Whose memories";
+
 /// Options of every command.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
     /// Where memories are kept: sqlite:PATH [env: MNEMON_STORE] [default: a file in your data directory]
-    #[arg(long, global = true, value_name = "STORE")]
+    #[arg(help_heading = GLOBAL, long, global = true, value_name = "STORE")]
     pub(crate) store: Option<String>,
     /// Settings file [env: MNEMON_CONFIG] [default: ./mnemon.toml, else the one in your config directory]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(help_heading = GLOBAL, long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Answer in JSON on stdout; errors are JSON on stderr
-    #[arg(long, global = true)]
+    #[arg(help_heading = GLOBAL, long, global = true)]
     pub(crate) json: bool,
     /// Log to stderr what is done; twice for more
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(help_heading = GLOBAL, short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }
 
 /// Whose memories.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Whose memories")]
 pub(crate) struct ScopeArgs {
     /// The person [env: MNEMON_USER]
-    #[arg(short, long, value_name = "ID")]
+    #[arg(help_heading = WHOSE, short, long, value_name = "ID")]
     pub(crate) user: Option<String>,
     /// The agent [env: MNEMON_AGENT]
-    #[arg(long, value_name = "ID")]
+    #[arg(help_heading = WHOSE, long, value_name = "ID")]
     pub(crate) agent: Option<String>,
     /// The run or conversation [env: MNEMON_RUN]
-    #[arg(long, value_name = "ID")]
+    #[arg(help_heading = WHOSE, long, value_name = "ID")]
     pub(crate) run: Option<String>,
 }
 
 /// Runs the command that was typed.
 pub(crate) fn main() -> Exit {
     let words: Vec<OsString> = std::env::args_os().collect();
-    let cli = match parse(&words) {
+    let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, words.iter().any(|word| word == "--json")),
     };
@@ -91,10 +93,6 @@ pub(crate) fn main() -> Exit {
     }
 }
 
-fn parse(words: &[OsString]) -> Result<Cli, clap::Error> {
-    Cli::from_arg_matches(&Cli::command().try_get_matches_from(words)?)
-}
-
 /// Help and version are no errors; a wrong call says what is right.
 fn refuse(error: &clap::Error, json: bool) -> Exit {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
@@ -117,11 +115,14 @@ fn refuse(error: &clap::Error, json: bool) -> Exit {
 fn log_to_stderr(verbose: u8) {
     let level = ["warn", "info", "debug"].get(usize::from(verbose)).unwrap_or(&"trace");
     let filter = EnvFilter::try_from_env("MNEMON_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let ansi = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(io::stderr).init();
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]

@@ -65,7 +65,7 @@ pub struct Record {
     pub memory: Memory,
     /// Dense embedding; length = the store's dims, kept bit by bit.
     pub vector: Vec<f32>,
-    /// The `bm25` slot as mem0 v2 has it; empty where the memory has none.
+    /// The `bm25` slot as mem0 v2 has it; empty where the text has no words.
     pub bm25: Sparse,
     /// Terms for the default ranking.
     pub terms: Terms,

@@ -71,6 +71,10 @@ pub struct Candidate {
     pub text: f32,
     /// The same over text and context.
     pub context: f32,
+    /// `text` of the memory just before it in its session; 0 where there is none or the view hides it.
+    pub before: f32,
+    /// `text` of the memory just after it.
+    pub after: f32,
     /// Number of its session in this answer; 0 for none.
     pub session: u32,
     /// Index into [`ScopeStats::actors`]; `None` if nobody is named.

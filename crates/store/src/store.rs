@@ -60,8 +60,8 @@ pub trait Store: Send + Sync {
     /// The nearest memories by cosine. The filter must pin a scope id.
     fn nearest(&self, view: &View<'_>, vector: &[f32], limit: usize) -> Result<Scored>;
 
-    /// The best memories by the stored `bm25` slot: Σ query·document·idf, idf over all memories of the store that have
-    /// the slot, as Qdrant computes it. The filter must pin a scope id.
+    /// The best memories by the stored `bm25` slot: Σ query·document·idf, idf over all memories of the store, as
+    /// Qdrant computes it. The filter must pin a scope id.
     fn sparse(&self, view: &View<'_>, query: &SparseQuery<'_>) -> Result<Scored>;
 
     /// For each vector the entities of the pinned scope with a cosine of at least `min_score`, best first.

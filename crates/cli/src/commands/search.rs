@@ -33,7 +33,7 @@ pub(crate) struct SearchArgs {
     /// Leave out hits that score below, 0 to 1
     #[arg(long, value_name = "SCORE", default_value_t = 0.1)]
     threshold: f32,
-    /// The ranking
+    /// The ranking: all signals, or the formula of mem0 2.0.2
     #[arg(long, value_enum, default_value = "fusion")]
     profile: ProfileArg,
     /// Tell what made each hit rank where it does
@@ -46,9 +46,7 @@ pub(crate) struct SearchArgs {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum ProfileArg {
-    /// Meaning, words, context, speaker, session and time together
     Fusion,
-    /// The formula of mem0 2.0.2
     Mem0,
 }
 

@@ -19,7 +19,8 @@ fn a_text_is_remembered_as_mem0_answers() {
 #[test]
 fn everything_said_of_a_memory_is_kept() {
     let place = Place::new();
-    let first = place.add("ana", "The roof leaks");
+    let first = place.run(&["add", "The roof leaks", "--user", "ana", "--agent", "home", "--run", "r1"]);
+    let first = first.stdout.trim();
     let link = format!("{first}:because");
     let added = place.json(&[
         "add",

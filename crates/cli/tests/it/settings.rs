@@ -93,3 +93,13 @@ fn wrong_settings_say_what_is_right() {
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(place.json(&["list"])["total"], json!(0));
 }
+
+#[test]
+fn logs_go_to_stderr_when_asked_for() {
+    let place = Place::new();
+    let quiet = place.run(&["list", "--json"]);
+    assert_eq!(quiet.stderr, "");
+    let told = place.run(&["list", "--json", "-vv"]);
+    assert_eq!(told.stdout, quiet.stdout);
+    assert!(told.stderr.contains("DEBUG") && told.stderr.contains("store.db"), "{}", told.stderr);
+}

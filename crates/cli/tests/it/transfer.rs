@@ -119,6 +119,6 @@ fn what_is_no_store_is_left_as_it_is() {
     let place = Place::new();
     place
         .file("notes.txt", "not a database, but long enough to be taken for one at a glance, as files often are, alas");
-    check_refused(&place, &["list", "--store", "sqlite:notes.txt"], 1, "left as it was");
+    check_refused(&place, &["list", "--store", "sqlite:notes.txt"], 1, "was left as it is");
     check_refused(&place, &["list", "--store", "sqlite:."], 1, "folder");
 }

@@ -37,6 +37,10 @@ pub struct Weights {
     pub text_sum: f32,
     /// BM25 of text and context, normed.
     pub context: f32,
+    /// BM25 of the memory just before it in the session.
+    pub before: f32,
+    /// BM25 of the memory just after it.
+    pub after: f32,
     /// The author is who the question is about.
     pub actor: f32,
     /// How well the best of the session fit.
@@ -58,6 +62,8 @@ impl Default for FusionWeights {
                 dense: 1.0,
                 text: 0.25,
                 context: 1.0,
+                before: 0.1,
+                after: 0.2,
                 actor: 0.4,
                 session: 0.8,
                 date: 0.4,
@@ -123,7 +129,7 @@ fn squash(raw: f32) -> f32 {
     raw / (1.0 + raw)
 }
 
-fn signals(weights: &Weights, question: &Question, candidate: &Candidate, session: f32) -> [Signal; 8] {
+fn signals(weights: &Weights, question: &Question, candidate: &Candidate, session: f32) -> [Signal; 10] {
     let by_the_named = candidate.actor.is_some() && candidate.actor == question.actor;
     let by_the_user = question.of_the_user && candidate.role == Role::User;
     let date = candidate
@@ -135,6 +141,8 @@ fn signals(weights: &Weights, question: &Question, candidate: &Candidate, sessio
         Signal { name: "text", value: candidate.text, weight: weights.text },
         Signal { name: "text_sum", value: candidate.text_sum, weight: weights.text_sum },
         Signal { name: "context", value: candidate.context, weight: weights.context },
+        Signal { name: "before", value: candidate.before, weight: weights.before },
+        Signal { name: "after", value: candidate.after, weight: weights.after },
         Signal { name: "actor", value: flag(by_the_named || by_the_user), weight: weights.actor },
         Signal { name: "session", value: session, weight: weights.session },
         Signal { name: "date", value: f32::from(date), weight: weights.date },

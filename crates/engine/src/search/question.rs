@@ -5,6 +5,8 @@ use mnemon_text::dates::{self, DateParts};
 
 /// Names held by at least this share of a scope's memories tell nothing about which memory is meant.
 const NAME_SHARE: f64 = 0.35;
+/// … but no fewer than this many: where little is stored, two memories of Lisbon are no reason to forget the name.
+const NAME_LEAST: usize = 5;
 /// Speakers who are a role, not a person.
 const ROLES: [&str; 3] = ["user", "assistant", "system"];
 
@@ -32,7 +34,7 @@ impl Question {
     pub(super) fn new(text: &str, names: &[(&str, u32)], stats: &ScopeStats) -> Self {
         let common = |term: u32| {
             let held = names.iter().zip(&stats.document_frequency).find(|((_, other), _)| *other == term);
-            held.is_some_and(|(_, &count)| count as f64 >= NAME_SHARE * stats.memories as f64)
+            held.is_some_and(|(_, &count)| count >= NAME_LEAST && count as f64 >= NAME_SHARE * stats.memories as f64)
         };
         let kept: Vec<&str> = text.split_whitespace().filter(|word| !name_term(word).is_some_and(common)).collect();
         let stripped = if kept.is_empty() { text.to_owned() } else { kept.join(" ") };
@@ -112,7 +114,13 @@ mod tests {
     #[test]
     fn a_question_of_nothing_but_names_stays_whole() {
         let names = names("Maria?");
-        assert_eq!(Question::new("Maria?", &names, &stats(1, vec![1], &[])).stripped, "Maria?");
+        assert_eq!(Question::new("Maria?", &names, &stats(9, vec![9], &[])).stripped, "Maria?");
+    }
+
+    #[test]
+    fn where_little_is_stored_every_name_tells() {
+        let text = "Who lives in Lisbon?";
+        assert_eq!(Question::new(text, &names(text), &stats(4, vec![4], &[])).stripped, text);
     }
 
     #[test]

@@ -31,10 +31,12 @@ impl Engine {
         let (history, messages) = mnemon_store::sqlite::read_mem0_history(path)?;
         let mut imported = Imported::new(ImportFormat::HistoryDb);
         let before = self.store.info()?;
+        let mut done = 0;
         for events in history.chunks(BATCH) {
             let changes = events.iter().map(|event| Change::History(Box::new(event.clone()))).collect();
             self.store.apply(&ChangeSet { expected: Vec::new(), changes })?;
-            progress(events.len());
+            done += events.len();
+            progress(done);
         }
         for messages in messages.chunks(BATCH) {
             let changes = messages.iter().map(|message| Change::Message(Box::new(message.clone()))).collect();

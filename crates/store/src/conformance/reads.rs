@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::world::{Dice, TODAY, apply, event, id, insert, mention, one, plain, scope, user, whole};
 use super::{DIMS, Open};
 use crate::{
-    Change, EventKind, Filter, Link, MemoryId, PageRequest, Payload, Record, SessionMessage, SessionWindow, Store,
-    StoreError, Stretch,
+    Change, EventKind, Filter, Link, MemoryId, PageRequest, Payload, Record, SessionMessage, SessionWindow, StoreError,
+    Stretch,
 };
 
 pub(super) fn memories_come_back_bit_by_bit(open: Open<'_>) {

@@ -31,7 +31,7 @@ pub(super) fn change_sets_are_all_or_nothing(open: Open<'_>) {
     bad_mention.mentions[0].vector = vec![1.0];
     let missing = MemoryId::Number(404);
     let last = [
-        Change::Insert(Box::new(first.clone())),
+        Change::Insert(Box::new(plain(2, &owner, "the second again"))),
         Change::Insert(Box::new(short)),
         Change::Insert(Box::new(not_a_number)),
         Change::Insert(Box::new(bad_mention)),

@@ -26,6 +26,7 @@ pub(super) struct ScopeIndex {
     pub(super) actors: Vec<String>,
     /// Terms of each actor's name; they count for the document frequency of a name.
     actor_numbers: HashMap<String, u32>,
+    /// Rows of each session, by position.
     pub(super) sessions: FxHashMap<u32, Vec<u32>>,
     dead: usize,
     /// The first day on which a row may have expired.
@@ -38,6 +39,8 @@ pub(super) struct Row {
     pub(super) id: MemoryId,
     pub(super) scopes: [u32; 3],
     pub(super) session: u32,
+    /// Place in the session; those without one come last.
+    pub(super) position: u32,
     pub(super) actor: Option<u32>,
     pub(super) role: Role,
     pub(super) day: Option<i32>,
@@ -62,6 +65,7 @@ pub(super) struct Entry {
     pub(super) id: MemoryId,
     pub(super) scopes: [i64; 3],
     pub(super) session: i64,
+    pub(super) position: Option<u32>,
     pub(super) actor: Option<String>,
     pub(super) role: Role,
     pub(super) day: Option<i32>,
@@ -116,7 +120,8 @@ impl ScopeIndex {
             "SELECT m.slot, m.id, m.user_scope, m.agent_scope, m.run_scope, m.session, m.day, m.expires,
                     m.holds_time_word, s.vector, s.terms, 
                     CASE json_type(m.payload, '$.actor_id') WHEN 'text' THEN m.payload ->> '$.actor_id' END,
-                    CASE json_type(m.payload, '$.role') WHEN 'text' THEN m.payload ->> '$.role' END
+                    CASE json_type(m.payload, '$.role') WHEN 'text' THEN m.payload ->> '$.role' END,
+                    m.position
              FROM memories m JOIN signals s ON s.slot = m.slot WHERE {condition} ORDER BY m.slot"
         ))?;
         let mut rows = statement.query([scope])?;
@@ -135,6 +140,7 @@ impl ScopeIndex {
                 id,
                 scopes: [row.get(2)?, row.get(3)?, row.get(4)?],
                 session: row.get(5)?,
+                position: row.get(13)?,
                 day: row.get(6)?,
                 expires: row.get(7)?,
                 holds_time_word: row.get(8)?,
@@ -208,9 +214,16 @@ impl ScopeIndex {
         self.lengths[at] = [entry.terms.text_len, entry.terms.context_len];
         let expires = entry.expires.unwrap_or(i32::MAX);
         self.first_expiry = self.first_expiry.min(expires);
+        let position = entry.position.unwrap_or(u32::MAX);
         if entry.session != 0 {
+            let rows = &self.rows;
             let members = self.sessions.entry(entry.session as u32).or_default();
-            let place = members.partition_point(|&member| member < row);
+            let before = |&member: &u32| (rows[member as usize].position, member) < (position, row);
+            // Mostly the last: look there before searching.
+            let place = match members.last() {
+                Some(last) if !before(last) => members.partition_point(before),
+                _ => members.len(),
+            };
             members.insert(place, row);
         }
         let actor = entry.actor.map(|name| self.actor_number(name));
@@ -219,6 +232,7 @@ impl ScopeIndex {
             id: entry.id,
             scopes: entry.scopes.map(|scope| scope as u32),
             session: entry.session as u32,
+            position,
             actor,
             role: entry.role,
             day: entry.day,
@@ -281,6 +295,15 @@ impl ScopeIndex {
     fn find(&self, id: MemoryId) -> Option<usize> {
         // Changes mostly concern what was written last.
         self.rows.iter().rposition(|row| row.alive && row.id == id)
+    }
+
+    /// The rows just before and after a row in its session.
+    pub(super) fn neighbours(&self, row: u32) -> [Option<u32>; 2] {
+        let own = &self.rows[row as usize];
+        let Some(members) = self.sessions.get(&own.session) else { return [None; 2] };
+        let key = (own.position, row);
+        let at = members.partition_point(|&member| (self.rows[member as usize].position, member) < key);
+        [at.checked_sub(1).map(|at| members[at]), members.get(at + 1).copied()]
     }
 
     /// Whether every row is alive and none has expired before `today`.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
@@ -32,6 +32,9 @@ impl SqliteOptions {
     }
 }
 
+/// How long to wait for another process.
+const BUSY: Duration = Duration::from_secs(30);
+
 /// Opens or creates the file and returns the connection that writes.
 pub(super) fn open_writer(options: &SqliteOptions) -> Result<Connection> {
     let path = &options.path;
@@ -43,25 +46,37 @@ pub(super) fn open_writer(options: &SqliteOptions) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)
         .map_err(|error| StoreError::Io { path: path.clone(), source: std::io::Error::other(error) })?;
-    connection.busy_timeout(Duration::from_secs(30))?;
+    connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(64);
     if let Some(pages) = options.max_pages {
         connection.pragma_update(None, "max_page_count", pages)?;
     }
     schema::migrate(&mut connection, path)?;
     settle_embedder(&mut connection, options)?;
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    switch_to_wal(&connection)?;
     // FULL: an acknowledged write survives a power cut, not only a kill.
     connection.pragma_update(None, "synchronous", "FULL")?;
     tune(&connection)?;
     Ok(connection)
 }
 
+/// SQLite does not wait for others here, as it does elsewhere: whoever opens the same new file may be switching too.
+fn switch_to_wal(connection: &Connection) -> Result<()> {
+    let patience = Instant::now() + BUSY;
+    loop {
+        let switched = connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()));
+        match switched.map_err(StoreError::from) {
+            Err(StoreError::Busy) if Instant::now() < patience => std::thread::sleep(Duration::from_millis(5)),
+            done => return done,
+        }
+    }
+}
+
 /// Opens a further connection that only reads.
 pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(Duration::from_secs(30))?;
+    connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "query_only", true)?;
     tune(&connection)?;

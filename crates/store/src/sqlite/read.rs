@@ -12,8 +12,9 @@ use crate::{
 };
 
 /// Columns a [`Memory`] is made of, in the order [`memory_at`] reads them.
-const MEMORY: &str = "m.slot, m.id, m.payload, m.position, m.event_time, n.name";
-const FROM_MEMORIES: &str = "FROM memories m LEFT JOIN sessions n ON n.id = m.session";
+const MEMORY: &str =
+    "m.slot, m.id, m.payload, m.position, m.event_time, (SELECT name FROM sessions WHERE sessions.id = m.session)";
+const FROM_MEMORIES: &str = "FROM memories m";
 
 pub(super) fn payload(text: &str) -> Result<Payload> {
     serde_json::from_str(text).map(Payload::new).map_err(|error| StoreError::Corrupt(format!("a payload: {error}")))
@@ -214,9 +215,7 @@ pub(super) fn session(
     let Some(mut key) = exact_scope(connection, scope)? else { return Ok(Vec::new()) };
     key.push(Sql::Text(session.to_owned()));
     let id: Option<i64> = connection
-        .prepare_cached(
-            "SELECT id FROM sessions WHERE of_user = ? AND of_agent = ? AND of_run = ? AND name = ?",
-        )?
+        .prepare_cached("SELECT id FROM sessions WHERE of_user = ? AND of_agent = ? AND of_run = ? AND name = ?")?
         .query_row(params_from_iter(key), |row| row.get(0))
         .optional()?;
     let Some(id) = id else { return Ok(Vec::new()) };

@@ -88,6 +88,10 @@ pub(super) fn candidates(index: &ScopeIndex, rows: &Rows, query: &CandidateQuery
     }
     let hits = chosen.into_iter().map(|row| {
         let at = row as usize;
+        let [before, after] = index.neighbours(row).map(|neighbour| match neighbour {
+            Some(neighbour) if allowed[neighbour as usize] => lexical.text.normed(neighbour as usize),
+            _ => 0.0,
+        });
         let row = &index.rows[at];
         Candidate {
             id: row.id,
@@ -95,6 +99,8 @@ pub(super) fn candidates(index: &ScopeIndex, rows: &Rows, query: &CandidateQuery
             text_sum: lexical.text.sums[at],
             text: lexical.text.normed(at),
             context: lexical.context.normed(at),
+            before,
+            after,
             session: row.session,
             actor: row.actor,
             role: row.role,

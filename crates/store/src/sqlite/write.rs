@@ -272,6 +272,7 @@ impl<'tx> Work<'tx> {
             id: memory.id,
             scopes,
             session,
+            position: memory.provenance.position,
             actor,
             role,
             day,
@@ -321,20 +322,16 @@ impl<'tx> Work<'tx> {
     fn session_id(&self, scopes: &[i64; 3], name: &str) -> Result<i64> {
         let key = params![scopes[0], scopes[1], scopes[2], name];
         self.tx
-            .prepare_cached(
-                "INSERT OR IGNORE INTO sessions(of_user, of_agent, of_run, name) VALUES(?, ?, ?, ?)",
-            )?
+            .prepare_cached("INSERT OR IGNORE INTO sessions(of_user, of_agent, of_run, name) VALUES(?, ?, ?, ?)")?
             .execute(key)?;
-        let mut statement = self.tx.prepare_cached(
-            "SELECT id FROM sessions WHERE of_user = ? AND of_agent = ? AND of_run = ? AND name = ?",
-        )?;
+        let mut statement = self
+            .tx
+            .prepare_cached("SELECT id FROM sessions WHERE of_user = ? AND of_agent = ? AND of_run = ? AND name = ?")?;
         Ok(statement.query_row(key, |row| row.get(0))?)
     }
 
+    /// Every memory holds the slot; one whose vector is empty is a document too, as in Qdrant.
     fn count_bm25(&mut self, sparse: &Sparse, by: i64) {
-        if sparse.is_empty() {
-            return;
-        }
         self.bm25_documents += by;
         for (term, _) in sparse {
             *self.bm25_terms.entry(*term).or_default() += by;

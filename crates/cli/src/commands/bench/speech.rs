@@ -51,7 +51,7 @@ impl Speech {
             word.push_str(SYLLABLES[rank % SYLLABLES.len()]);
             rank /= SYLLABLES.len();
         }
-        if self.next() % 8 == 0 {
+        if self.next().is_multiple_of(8) {
             word[..1].make_ascii_uppercase();
         }
         word

@@ -9,6 +9,8 @@ pub(in crate::commands) fn meaning(signal: &str) -> &'static str {
         "text" | "bm25" => "the same words",
         "text_sum" => "the same rare words",
         "context" => "the same words, here or just before",
+        "before" => "what was said before it has the words",
+        "after" => "what was said after it has the words",
         "actor" => "said by the one asked about",
         "session" => "its conversation fits",
         "date" => "said on the day asked about",

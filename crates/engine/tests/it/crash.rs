@@ -1,0 +1,161 @@
+//! Killed while it writes: what was acknowledged is there, and of the rest no half.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use mnemon_engine::{Engine, UpdateRequest};
+use mnemon_store::MemoryId;
+
+use crate::fixture::{add, note, open, search, whole};
+
+const KILLS: u64 = 30;
+const STORE: &str = "MNEMON_TEST_STORE";
+const ROUND: &str = "MNEMON_TEST_ROUND";
+
+fn text(round: &str, number: usize) -> String {
+    format!("In Lisbon the dog Nori met Maria Silva, code kestrel{round}x{number}.")
+}
+
+/// The process that is killed; does nothing when run as a test.
+#[test]
+fn child_writer() {
+    let (Ok(path), Ok(round)) = (std::env::var(STORE), std::env::var(ROUND)) else { return };
+    let engine = open(Path::new(&path));
+    let mut out = std::io::stdout();
+    let mut acknowledge = |line: String| {
+        out.write_all(line.as_bytes()).unwrap();
+        out.flush().unwrap();
+    };
+    acknowledge("\nACK open\n".into());
+    for number in 0.. {
+        let id = add(&engine, note("ana", &text(&round, number)));
+        acknowledge(format!("\nACK add {id} {}\n", text(&round, number)));
+        if number % 5 == 3 {
+            let text = format!("{} Changed.", text(&round, number));
+            engine.update(id, &UpdateRequest { text: Some(text.clone()), ..UpdateRequest::default() }).unwrap();
+            acknowledge(format!("\nACK update {id} {text}\n"));
+        }
+        if number % 7 == 5 {
+            engine.delete(id).unwrap();
+            acknowledge(format!("\nACK delete {id} -\n"));
+        }
+    }
+}
+
+/// Runs a writer, kills it after some lines and a little longer, and returns what it acknowledged.
+fn killed_writer(path: &Path, round: u64, lines: u64, longer: Duration) -> Vec<String> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "crash::child_writer", "--nocapture"])
+        .env(STORE, path)
+        .env(ROUND, round.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut acknowledged = Vec::new();
+    let mut line = String::new();
+    let mut take = |out: &mut BufReader<_>| {
+        line.clear();
+        let more = out.read_line(&mut line).unwrap() > 0;
+        // A line without its end was not sent whole.
+        if let Some(told) = line.strip_suffix('\n').and_then(|line| line.strip_prefix("ACK ")) {
+            acknowledged.push(told.to_owned());
+        }
+        (more, acknowledged.len() as u64)
+    };
+    loop {
+        let (more, count) = take(&mut out);
+        assert!(more, "the writer ended by itself");
+        if count > lines {
+            break;
+        }
+    }
+    let until = Instant::now() + longer;
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    while take(&mut out).0 {}
+    acknowledged
+}
+
+/// What must be true of a memory whose text was acknowledged.
+fn check_present(engine: &Engine, id: MemoryId, text: &str) {
+    let memory = engine.get(id).unwrap_or_else(|error| panic!("{id} was acknowledged: {error}"));
+    assert_eq!(memory.payload.text(), text);
+    let detail = engine.detail(id).unwrap();
+    assert!(!detail.entities.is_empty(), "{id} lost its entities");
+    let code = text.split_whitespace().find(|word| word.starts_with("kestrel")).unwrap();
+    assert_eq!(search(engine, "ana", code)[0].memory.id, id, "{code} is not found");
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_nine() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut expected: BTreeMap<MemoryId, Option<String>> = BTreeMap::new();
+    let mut count = 0;
+    for round in 0..KILLS {
+        // Not random, but as scattered: neither lines nor time have a common measure with the writer's work.
+        let acknowledged = killed_writer(&path, round, round * 7 % 12, Duration::from_micros(round * 379 % 4000));
+        count += acknowledged.len() - 1;
+        let mut touched = Vec::new();
+        for line in &acknowledged[1..] {
+            let mut words = line.splitn(3, ' ');
+            let (what, id, text) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
+            let id: MemoryId = id.parse().unwrap();
+            expected.insert(id, (what != "delete").then(|| text.to_owned()));
+            touched.push(id);
+        }
+        let engine = open(&path);
+        whole(&engine);
+        // The last write may have gone through without its acknowledgement.
+        let last = touched.pop();
+        for id in touched {
+            match &expected[&id] {
+                Some(text) => check_present(&engine, id, text),
+                None => assert!(engine.get(id).is_err(), "{id} was deleted"),
+            }
+        }
+        if let Some(id) = last {
+            let history = engine.history(id).unwrap();
+            let now = match engine.get(id) {
+                Ok(memory) => Some(memory.payload.text().to_owned()),
+                Err(_) => None,
+            };
+            assert_eq!(history.last().unwrap().new_memory, now);
+            if let Some(text) = &now {
+                check_present(&engine, id, text);
+            }
+            let told = expected[&id].clone();
+            assert!(now == told || history.len() > 1, "{id}: {told:?} was acknowledged, {now:?} is there");
+            expected.insert(id, now);
+        }
+        // Whatever is there is there whole, acknowledged or not.
+        let stored = engine.store().scan_memories(None, 100_000).unwrap().items;
+        let known = expected.values().flatten().count();
+        assert!((known..=known + 1).contains(&stored.len()), "{} memories, {known} known", stored.len());
+        for stored in stored {
+            let memory = stored.memory;
+            let history = engine.history(memory.id).unwrap();
+            assert_eq!(history[0].event, "ADD");
+            assert_eq!(history.last().unwrap().new_memory.as_deref(), Some(memory.payload.text()));
+            assert!(!stored.bm25.is_empty());
+            expected.insert(memory.id, Some(memory.payload.text().to_owned()));
+        }
+    }
+    let engine = open(&path);
+    for (id, text) in &expected {
+        match text {
+            Some(text) => check_present(&engine, *id, text),
+            None => assert!(engine.get(*id).is_err()),
+        }
+    }
+    assert!(count > 100, "{count} acknowledged writes prove little");
+    eprintln!("{KILLS} kills, {count} acknowledged writes, {} memories", expected.values().flatten().count());
+}

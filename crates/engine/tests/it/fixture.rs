@@ -1,0 +1,92 @@
+//! Engines over stores in temporary folders, and short ways to talk to them.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use mnemon_engine::{AddRequest, Engine, EngineConfig, ImportOptions, Imported, Message, SearchHit, SearchRequest};
+use mnemon_models::{Embedder, StaticEmbedder};
+use mnemon_store::sqlite::SqliteOptions;
+use mnemon_store::{Filter, MemoryId, Scope, SqliteStore};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+static EMBEDDER: LazyLock<StaticEmbedder> = LazyLock::new(|| StaticEmbedder::builtin().expect("the built-in embedder"));
+
+/// An engine and the folder that its store lies in.
+pub(crate) struct World {
+    pub(crate) folder: TempDir,
+    pub(crate) engine: Engine,
+}
+
+impl std::ops::Deref for World {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+pub(crate) fn world() -> World {
+    let folder = tempfile::tempdir().expect("a folder");
+    let engine = open(&folder.path().join("store"));
+    World { folder, engine }
+}
+
+pub(crate) fn open(path: &Path) -> Engine {
+    let options = SqliteOptions::new(path, EMBEDDER.fingerprint(), EMBEDDER.dims());
+    let store = SqliteStore::open(options).expect("the store opens");
+    Engine::new(Arc::new(store), Arc::new(EMBEDDER.clone()), EngineConfig::default())
+}
+
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+pub(crate) fn fixture_lines(name: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(fixture(name)).expect("a fixture");
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+pub(crate) fn user(id: &str) -> Scope {
+    Scope::user(id).expect("a scope")
+}
+
+pub(crate) fn by_user(id: &str) -> Filter {
+    filter(json!({"user_id": id}))
+}
+
+pub(crate) fn filter(value: Value) -> Filter {
+    Filter::parse(&value).expect("a filter")
+}
+
+pub(crate) fn says(content: &str) -> Message {
+    Message { role: "user".into(), content: content.into(), ..Message::default() }
+}
+
+/// A request of a user with one message.
+pub(crate) fn note(id: &str, content: &str) -> AddRequest {
+    AddRequest { scope: user(id), messages: vec![says(content)], ..AddRequest::default() }
+}
+
+pub(crate) fn add(engine: &Engine, request: AddRequest) -> MemoryId {
+    engine.add(request).expect("it is added").remove(0).id
+}
+
+pub(crate) fn search(engine: &Engine, id: &str, query: &str) -> Vec<SearchHit> {
+    let request = SearchRequest { threshold: 0.0, ..SearchRequest::new(query, by_user(id)) };
+    engine.search(&request).expect("an answer").hits
+}
+
+pub(crate) fn import(engine: &Engine, path: &Path) -> mnemon_engine::Result<Imported> {
+    engine.import(path, &ImportOptions::default(), &mut |_| {})
+}
+
+pub(crate) fn export(engine: &Engine) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    engine.export(&mut bytes, &mut |_| {}).expect("an export");
+    bytes
+}
+
+pub(crate) fn whole(engine: &Engine) {
+    assert_eq!(engine.store().check().expect("a check"), [], "the store's own check");
+}

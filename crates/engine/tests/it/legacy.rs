@@ -1,0 +1,125 @@
+//! What mem0 0.1.118, 1.0.5 and 2.0.2 wrote, and every oddity we could think of, is taken in.
+
+use mnemon_engine::{ImportFormat, ListRequest, Profile, SearchRequest};
+use mnemon_store::MemoryId;
+use serde_json::Value;
+
+use crate::fixture::{by_user, export, fixture, fixture_lines, import, whole, world};
+
+fn check_points(name: &str) {
+    let world = world();
+    let lines = fixture_lines(name);
+    let imported = import(&world, &fixture(name)).unwrap();
+    assert_eq!(imported.format, ImportFormat::Points);
+    assert_eq!(imported.stored.memories + imported.refused.len(), lines.len(), "{:?}", imported.refused);
+    assert!(imported.refused.iter().all(|refused| !refused.reason.is_empty()));
+    assert_eq!(imported.refused, [], "none of these needs refusing");
+    for line in &lines {
+        let id = MemoryId::from_value(&line["id"]).unwrap();
+        let memory = world.get(id).unwrap();
+        let stored = memory.payload.as_map();
+        let given = line["payload"].as_object().unwrap();
+        for (key, value) in given {
+            assert_eq!(stored.get(key).map(Value::to_string), Some(value.to_string()), "{id}: {key}");
+        }
+        assert!(stored.keys().all(|key| given.contains_key(key) || key == "text_lemmatized"), "{id}: {stored:?}");
+        world.detail(id).unwrap();
+    }
+    let users = world.store().users().unwrap();
+    for (user, count) in &users {
+        let Ok(scope) = mnemon_store::Scope::user(user) else { continue };
+        world.stats(&scope).unwrap();
+        if scope.user_id.as_deref() != Some(user) {
+            continue;
+        }
+        for profile in [Profile::Fusion, Profile::Mem0] {
+            let request = SearchRequest { profile, ..SearchRequest::new("Where does Maria live?", by_user(user)) };
+            assert!(world.search(&request).unwrap().hits.len() <= *count);
+        }
+    }
+    let page = world.list(&ListRequest { limit: 1000, ..ListRequest::default() }).unwrap();
+    assert_eq!(page.total, lines.len());
+    let again = import(&world, &fixture(name)).unwrap();
+    assert_eq!((again.stored.memories, again.unchanged, again.refused), (0, lines.len(), vec![]));
+    whole(&world);
+    // And out and in again.
+    let bytes = export(&world);
+    let path = world.folder.path().join("export");
+    std::fs::write(&path, &bytes).unwrap();
+    let other = crate::fixture::world();
+    assert_eq!(import(&other, &path).unwrap().refused, []);
+    assert!(export(&other) == bytes);
+}
+
+#[test]
+fn points_of_0_1_118() {
+    check_points("legacy_v0.points.jsonl");
+}
+
+#[test]
+fn points_of_1_0_5() {
+    check_points("legacy_v1.points.jsonl");
+}
+
+#[test]
+fn points_of_2_0_2() {
+    check_points("v2_written.points.jsonl");
+}
+
+#[test]
+fn points_with_every_oddity() {
+    check_points("legacy_quirks.points.jsonl");
+}
+
+#[test]
+fn histories_are_taken_in_whole_and_once() {
+    for (name, events, messages) in
+        [("legacy_v0.history.db", 237, 0), ("legacy_v1.history.db", 222, 0), ("v2_written.history.db", 250, 40)]
+    {
+        let world = world();
+        let before = std::fs::read(fixture(name)).unwrap();
+        let imported = import(&world, &fixture(name)).unwrap();
+        assert_eq!(imported.format, ImportFormat::HistoryDb);
+        assert_eq!((imported.stored.history, imported.stored.messages), (events, messages), "{name}");
+        let stored = world.store().scan_history(None, 10_000).unwrap().items;
+        let (history, _) = mnemon_store::sqlite::read_mem0_history(&fixture(name)).unwrap();
+        assert_eq!(stored, history);
+        let again = import(&world, &fixture(name)).unwrap();
+        assert_eq!((again.stored.history, again.stored.messages, again.unchanged), (0, 0, events), "{name}");
+        assert_eq!(world.store().info().unwrap().history, events);
+        assert!(std::fs::read(fixture(name)).unwrap() == before, "{name} is only read");
+    }
+}
+
+#[test]
+fn lines_that_are_no_points_are_refused_one_by_one() {
+    let world = world();
+    let path = world.folder.path().join("points.jsonl");
+    let deep = "[".repeat(115) + &"]".repeat(115);
+    let long = "x".repeat((1 << 20) + 1);
+    let huge = format!("[{}1e39]", "0,".repeat(255));
+    let lines = [
+        r#"{"id": 1, "payload": {"data": "good", "user_id": "ana"}}"#.to_owned(),
+        "{".into(),
+        "[]".into(),
+        r#"{"payload": {}}"#.into(),
+        r#"{"id": -1, "payload": {}}"#.into(),
+        r#"{"id": "no id", "payload": {}}"#.into(),
+        r#"{"id": 2, "payload": null}"#.into(),
+        r#"{"id": 3, "payload": {}, "vector": [1, 2]}"#.into(),
+        format!(r#"{{"id": 4, "payload": {{}}, "vector": {huge}}}"#),
+        format!(r#"{{"id": 5, "payload": {{"deep": {deep}}}}}"#),
+        format!(r#"{{"id": 6, "payload": {{"data": "{long}"}}}}"#),
+        r#"{"id": 1, "payload": {"data": "the id again", "user_id": "ana"}}"#.into(),
+        r#"{"id": 7, "payload": {"data": "also good", "user_id": "ana"}}"#.into(),
+    ];
+    let mut bytes = lines.join("\r\n").into_bytes();
+    bytes.extend(b"\n\n{\"id\": 8, \"payload\": {\"data\": \"no UTF-8: \xff\"}}\n");
+    std::fs::write(&path, bytes).unwrap();
+    let imported = import(&world, &path).unwrap();
+    assert_eq!(imported.stored.memories, 2);
+    let mut refused: Vec<usize> = imported.refused.iter().map(|refused| refused.line).collect();
+    refused.sort_unstable();
+    assert_eq!(refused, [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15], "{:?}", imported.refused);
+    whole(&world);
+}

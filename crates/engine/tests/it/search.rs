@@ -1,0 +1,143 @@
+//! Searching: what is refused, what an answer promises, and whose memories it holds.
+
+use mnemon_engine::{AddRequest, EngineError, Profile, SearchRequest};
+use mnemon_store::Scope;
+use serde_json::json;
+
+use crate::fixture::{add, by_user, filter, note, search, world};
+
+#[test]
+fn questions_that_make_no_sense_are_refused() {
+    let world = world();
+    add(&world, note("ana", "Something."));
+    let good = || SearchRequest::new("something", by_user("ana"));
+    let cases = [
+        SearchRequest { query: String::new(), ..good() },
+        SearchRequest { query: " \n\u{a0}".into(), ..good() },
+        SearchRequest { top_k: 0, ..good() },
+        SearchRequest { top_k: 1001, ..good() },
+        SearchRequest { threshold: -0.1, ..good() },
+        SearchRequest { threshold: 1.1, ..good() },
+        SearchRequest { threshold: f32::NAN, ..good() },
+        SearchRequest { filter: filter(json!({"topic": "x"})), ..good() },
+        SearchRequest { filter: filter(json!({"user_id": ["ana", "ben"]})), ..good() },
+        SearchRequest { filter: filter(json!({"OR": [{"user_id": "ana"}, {"user_id": "ben"}]})), ..good() },
+        SearchRequest { filter: filter(json!({"OR": [{"user_id": "ana"}, {"topic": "x"}]})), ..good() },
+        SearchRequest { filter: filter(json!({"NOT": [{"user_id": "ben"}]})), ..good() },
+    ];
+    for request in cases {
+        let error = world.search(&request).unwrap_err();
+        assert!(matches!(error, EngineError::Invalid(_)), "{request:?}: {error}");
+    }
+    assert_eq!(world.search(&good()).unwrap().hits.len(), 1);
+}
+
+#[test]
+fn a_contradiction_finds_nothing() {
+    let world = world();
+    add(&world, note("ana", "Something."));
+    add(&world, note("ben", "Something."));
+    for value in [
+        json!({"AND": [{"user_id": "ana"}, {"user_id": "ben"}]}),
+        json!({"AND": [{"user_id": "ana"}, {"user_id": {"ne": "ana"}}]}),
+        json!({"user_id": "ana", "AND": [{"user_id": "ben"}, {"run_id": "r"}]}),
+    ] {
+        for profile in [Profile::Fusion, Profile::Mem0] {
+            let request =
+                SearchRequest { profile, threshold: 0.0, ..SearchRequest::new("something", filter(value.clone())) };
+            assert!(world.search(&request).unwrap().hits.is_empty(), "{value}");
+        }
+    }
+}
+
+#[test]
+fn answers_keep_their_promises() {
+    let world = world();
+    for number in 0..40 {
+        let text = format!(
+            "Note {number}: the {} in Lisbon is open on day {}.",
+            ["café", "museum", "zoo"][number % 3],
+            number % 7
+        );
+        add(&world, AddRequest { unordered: number % 2 == 0, ..note(["ana", "ben"][number % 2], &text) });
+    }
+    for user in ["ana", "ben"] {
+        for profile in [Profile::Fusion, Profile::Mem0] {
+            for query in ["Which museum in Lisbon?", "zoo", "What did I say about the café?", "xyzzy", "Note 7"] {
+                let request = |top_k, threshold| SearchRequest {
+                    top_k,
+                    threshold,
+                    profile,
+                    explain: true,
+                    ..SearchRequest::new(query, by_user(user))
+                };
+                let all = world.search(&request(1000, 0.0)).unwrap().hits;
+                assert!(all.iter().all(|hit| (0.0..=1.0).contains(&hit.score)));
+                assert!(all.is_sorted_by(|a, b| a.score >= b.score), "{query}");
+                assert!(all.iter().all(|hit| hit.memory.payload.str("user_id") == Some(user)));
+                let ids = |hits: &[mnemon_engine::SearchHit]| hits.iter().map(|hit| hit.memory.id).collect::<Vec<_>>();
+                for top_k in [1, 3] {
+                    let top = world.search(&request(top_k, 0.0)).unwrap().hits;
+                    assert_eq!(top.len(), top_k.min(all.len()));
+                    assert_eq!(ids(&top), ids(&world.search(&request(top_k, 0.0)).unwrap().hits), "the same twice");
+                    if profile == Profile::Fusion {
+                        assert_eq!(ids(&top), ids(&all)[..top_k], "{query}");
+                    }
+                }
+                let bar = 0.4;
+                let good = world.search(&request(1000, bar)).unwrap().hits;
+                if profile == Profile::Fusion {
+                    let above: Vec<_> = all.iter().filter(|hit| hit.score >= bar).cloned().collect();
+                    assert_eq!(ids(&good), ids(&above), "{query}");
+                }
+                for hit in &all {
+                    let explanation = hit.explanation.as_ref().unwrap();
+                    let sum: f32 = explanation.signals.iter().map(|signal| signal.weight * signal.value).sum();
+                    let expected = match profile {
+                        Profile::Fusion => sum.max(0.0) / (1.0 + sum.max(0.0)),
+                        Profile::Mem0 => sum.clamp(0.0, 1.0),
+                    };
+                    assert!((hit.score - expected).abs() < 1e-4, "{query}: {} explained as {expected}", hit.score);
+                }
+            }
+        }
+    }
+    assert!(search(&world, "nobody", "museum").is_empty());
+}
+
+#[test]
+fn filters_narrow_a_search() {
+    let world = world();
+    for (number, (agent, topic)) in [("a", "food"), ("a", "work"), ("b", "food")].into_iter().enumerate() {
+        add(
+            &world,
+            AddRequest {
+                scope: Scope::new(Some("ana"), Some(agent), None).unwrap(),
+                metadata: json!({"topic": topic, "n": number}).as_object().unwrap().clone(),
+                ..note("ana", "Something to eat.")
+            },
+        );
+    }
+    for (value, expected) in [
+        (json!({"user_id": "ana"}), vec![0, 1, 2]),
+        (json!({"user_id": "ana", "agent_id": "a"}), vec![0, 1]),
+        (json!({"agent_id": "b"}), vec![2]),
+        (json!({"user_id": "ana", "topic": "food"}), vec![0, 2]),
+        (json!({"user_id": "ana", "NOT": [{"topic": "food"}]}), vec![1]),
+        (json!({"user_id": "ana", "n": {"gte": 1}, "OR": [{"agent_id": "b"}, {"topic": "work"}]}), vec![1, 2]),
+        (json!({"user_id": "ana", "topic": "music"}), vec![]),
+    ] {
+        for profile in [Profile::Fusion, Profile::Mem0] {
+            let request = SearchRequest { threshold: 0.0, profile, ..SearchRequest::new("eat", filter(value.clone())) };
+            let mut found: Vec<u64> = world
+                .search(&request)
+                .unwrap()
+                .hits
+                .iter()
+                .map(|hit| hit.memory.payload.as_map()["n"].as_u64().unwrap())
+                .collect();
+            found.sort_unstable();
+            assert_eq!(found, expected, "{value}");
+        }
+    }
+}
