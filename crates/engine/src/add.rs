@@ -14,20 +14,7 @@ use crate::analyse::{Analysis, analyse, spoken};
 use crate::engine::{MAX_TEXT_BYTES, now_text};
 use crate::read::today;
 use crate::session::{Sessions, speaker};
-use crate::{Engine, EngineError, Result};
-
-/// A message of a conversation.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Message {
-    /// `user`, `assistant`, `system`, …; system messages are not remembered.
-    pub role: String,
-    /// What was said; at most [`MAX_TEXT_BYTES`].
-    pub content: String,
-    /// The speaker's name, kept as `actor_id`.
-    pub name: Option<String>,
-    /// When it was said, where that differs from the request's time.
-    pub timestamp: Option<Timestamp>,
-}
+use crate::{Engine, EngineError, Message, Result};
 
 /// What to remember, and whose it is.
 #[derive(Clone, Debug, Default)]

@@ -6,15 +6,17 @@ mod analyse;
 mod delete;
 mod engine;
 mod error;
+mod message;
 mod read;
 mod search;
 mod session;
 mod transfer;
 mod update;
 
-pub use add::{AddRequest, Added, Message};
+pub use add::{AddRequest, Added};
 pub use engine::{Engine, EngineConfig, MAX_TEXT_BYTES};
 pub use error::EngineError;
+pub use message::{Message, read_time};
 pub use read::{ListRequest, MemoryDetail};
 pub use search::{
     Explanation, FusionWeights, Profile, Ranking, SearchAnswer, SearchHit, SearchRequest, Signal, Weights,

@@ -1,6 +1,6 @@
 //! What every store must do, told as stories: same story, same answers.
 //!
-//! ```ignore
+//! ```text
 //! mnemon_store::conformance::run(&|name| Box::new(open_my_store(name)));
 //! ```
 #![expect(clippy::unwrap_used, reason = "a story that can't go on has failed")]

@@ -138,7 +138,7 @@ impl SqliteStore {
         }
         self.cache.settle(anchor, index.bytes());
         *guard = Some(index);
-        return Ok(IndexWrite::downgrade(guard));
+        Ok(IndexWrite::downgrade(guard))
     }
 }
 

@@ -156,7 +156,9 @@ fn parse_messages(text: &str, defaults: &Message) -> Result<Vec<Message>, String
         }
     };
     let numbered = items.iter().enumerate();
-    numbered.map(|(at, item)| input::message(item, defaults).map_err(|e| format!("message {}: {e}", at + 1))).collect()
+    numbered
+        .map(|(at, item)| Message::from_json(item, defaults).map_err(|e| format!("message {}: {e}", at + 1)))
+        .collect()
 }
 
 #[cfg(test)]

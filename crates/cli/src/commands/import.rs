@@ -53,9 +53,16 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, out: &Output) -> anyho
 fn import(file: &Path, options: &ImportOptions, settings: &Settings, out: &Output) -> anyhow::Result<Imported> {
     let engine = settings.open_engine()?;
     let bar = progress::counting("records", out.is_json());
-    let imported = engine.import(file, options, &mut |done| bar.set_position(done as u64));
+    let mut read = 0;
+    let imported = engine.import(file, options, &mut |done| {
+        read = done;
+        bar.set_position(done as u64);
+    });
     bar.finish_and_clear();
-    Ok(imported?)
+    imported.map_err(|error| match read {
+        0 => error.into(),
+        _ => anyhow::Error::from(error).context(format!("stopped after about {read} records; those are stored")),
+    })
 }
 
 fn to_json(imported: &Imported) -> Value {

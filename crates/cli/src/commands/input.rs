@@ -1,8 +1,8 @@
-//! What several verbs read from their arguments: ids, filters, metadata, times, messages.
+//! What several verbs read from their arguments: ids, filters, metadata, times.
 
 use jiff::Timestamp;
-use mnemon_engine::{EngineError, Message};
-use mnemon_store::{Filter, MemoryId, Scope, parse_time};
+use mnemon_engine::{EngineError, read_time};
+use mnemon_store::{Filter, MemoryId, Scope};
 use serde_json::{Map, Value};
 
 use crate::exit::Fault;
@@ -66,11 +66,7 @@ pub(crate) fn date(text: &str) -> Result<jiff::civil::Date, String> {
 
 /// Reads a time: RFC 3339, a bare date, or seconds since 1970.
 pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
-    let seconds = || {
-        let seconds = text.trim().parse::<f64>().ok().filter(|seconds| seconds.is_finite())?;
-        Timestamp::from_microsecond((seconds * 1e6) as i64).ok()
-    };
-    parse_time(text).or_else(seconds).ok_or_else(|| {
+    read_time(text).ok_or_else(|| {
         "give RFC 3339 such as 2024-05-01T12:00:00Z, a date such as 2024-05-01, or seconds since 1970".to_owned()
     })
 }
@@ -105,36 +101,6 @@ pub(crate) fn no_scope() -> anyhow::Error {
     Fault::usage("whose memories? Give --user, --agent or --run, or set MNEMON_USER").into()
 }
 
-/// Reads a message: an object with `content`, and `role`, `name`, `timestamp` where they differ from `defaults`.
-pub(crate) fn message(value: &Value, defaults: &Message) -> Result<Message, String> {
-    let Value::Object(map) = value else { return Err("a message is an object with `content`".into()) };
-    let text = |key: &str| match map.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(format!("`{key}` is no text")),
-    };
-    let content = match map.get("content") {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(parts)) => {
-            let texts: Option<Vec<&str>> = parts.iter().map(|part| part.get("text")?.as_str()).collect();
-            texts.ok_or("`content` has parts that are no text")?.join("\n")
-        }
-        _ => return Err("the message has no `content`".into()),
-    };
-    let timestamp = match map.get("timestamp") {
-        None | Some(Value::Null) => defaults.timestamp,
-        Some(Value::String(text)) => Some(time(text).map_err(|hint| format!("`timestamp` is `{text}`: {hint}"))?),
-        Some(Value::Number(number)) => Some(time(&number.to_string())?),
-        Some(_) => return Err("`timestamp` is neither text nor a number".into()),
-    };
-    Ok(Message {
-        role: text("role")?.unwrap_or_else(|| defaults.role.clone()),
-        content,
-        name: text("name")?.or_else(|| defaults.name.clone()),
-        timestamp,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -157,34 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn times_come_in_three_forms() {
-        let noon: Timestamp = "2024-05-01T12:00:00Z".parse().unwrap();
-        for text in ["2024-05-01T12:00:00Z", "2024-05-01 14:00:00+02:00", "1714564800"] {
-            assert_eq!(time(text), Ok(noon), "{text}");
-        }
-        assert!(time("2024-05-01").is_ok());
-        for bad in ["", "soon", "1e300", "NaN"] {
-            assert!(time(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
     fn a_last_day_is_a_plain_day() {
         assert!(date("2030-01-31").is_ok());
         for bad in ["2030-1-31", "2030-02-30", "20300131", "2030-01-31T00:00:00", "tomorrow", ""] {
             assert!(date(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn messages_keep_their_defaults() {
-        let defaults = Message { role: "user".into(), name: Some("Ana".into()), ..Message::default() };
-        let read = |value: Value| message(&value, &defaults);
-        assert_eq!(read(json!({"content": "hi"})).unwrap(), Message { content: "hi".into(), ..defaults.clone() });
-        let parts = read(json!({"role": "assistant", "content": [{"text": "a"}, {"text": "b"}]})).unwrap();
-        assert_eq!((parts.role.as_str(), parts.content.as_str()), ("assistant", "a\nb"));
-        for bad in [json!("hi"), json!({}), json!({"content": 1}), json!({"content": "x", "timestamp": "soon"})] {
-            assert!(read(bad.clone()).is_err(), "{bad}");
         }
     }
 }

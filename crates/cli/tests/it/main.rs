@@ -6,6 +6,7 @@ mod change;
 mod help;
 mod list;
 mod place;
+mod readme;
 mod search;
 mod settings;
 mod tour;

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
-use mnemon_store::{Scope, parse_time};
+use mnemon_store::Scope;
 use serde_json::{Map, Value};
 
 use super::import::{BOM, for_each_line};
 use super::{BATCH, ImportFormat, ImportOptions, Imported, Refused, io};
+use crate::message::{text_of, time_of};
 use crate::{AddRequest, Engine, EngineError, Message, Result};
 
 impl Engine {
@@ -67,6 +67,7 @@ impl Engine {
                         scope: scope.clone(),
                         messages: vec![message],
                         unordered: true,
+                        skip_duplicates: true,
                         ..AddRequest::default()
                     };
                     requests.push((line, request));
@@ -126,7 +127,10 @@ impl Engine {
         }
         let mut done = 0;
         for batch in good.chunks(BATCH) {
-            let added: usize = self.add_batch(batch)?.iter().map(Vec::len).sum();
+            let answers = self.add_batch(batch)?;
+            let added: usize = answers.iter().map(Vec::len).sum();
+            imported.unchanged +=
+                batch.iter().zip(&answers).filter(|(asked, got)| asked.skip_duplicates && got.is_empty()).count();
             imported.stored.memories += added;
             imported.stored.history += added;
             done += batch.len();
@@ -149,16 +153,14 @@ fn together(one: &AddRequest, other: &AddRequest) -> bool {
 
 fn request(item: &Value, options: &ImportOptions) -> Result<AddRequest, String> {
     let Value::Object(map) = item else { return Err("neither a message nor an object with `messages`".into()) };
+    let speaker = Message { role: "user".into(), ..Message::default() };
+    let message = |item: &Value| Message::from_json(item, &speaker);
     let (messages, own) = match map.get("messages") {
         Some(Value::Array(messages)) => (messages.iter().map(message).collect::<Result<Vec<_>, _>>()?, true),
         Some(_) => return Err("`messages` is no list".into()),
         None => (vec![message(item)?], false),
     };
-    let text = |key: &str| match map.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.as_str())),
-        Some(other) => Err(format!("`{key}` is {other}, not text")),
-    };
+    let text = |key: &str| text_of(map, key);
     let ids = [text("user_id")?, text("agent_id")?, text("run_id")?];
     let scope = match &options.scope {
         _ if ids.iter().any(Option::is_some) => {
@@ -175,44 +177,8 @@ fn request(item: &Value, options: &ImportOptions) -> Result<AddRequest, String> 
             Some(Value::Object(metadata)) => metadata.clone(),
             Some(_) => return Err("`metadata` is no object".into()),
         },
-        timestamp: if own { time(map)? } else { None },
+        timestamp: if own { time_of(map)? } else { None },
         session: text("session")?.map(str::to_owned).or_else(|| options.session.clone()),
         ..AddRequest::default()
     })
-}
-
-fn message(item: &Value) -> Result<Message, String> {
-    let Value::Object(map) = item else { return Err("a message is no object".into()) };
-    let content = match map.get("content") {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(parts)) => {
-            parts.iter().filter_map(|part| part.get("text")?.as_str()).collect::<Vec<_>>().join("\n")
-        }
-        _ => return Err("a message has no `content`".into()),
-    };
-    let text = |key: &str| map.get(key).and_then(Value::as_str).map(str::to_owned);
-    Ok(Message {
-        role: text("role").unwrap_or_else(|| "user".into()),
-        content,
-        name: text("name"),
-        timestamp: time(map)?,
-    })
-}
-
-/// `timestamp`: RFC 3339, or seconds since 1970.
-fn time(map: &Map<String, Value>) -> Result<Option<Timestamp>, String> {
-    let wrong = |value: &Value| format!("`timestamp` is {value}; give RFC 3339 or seconds since 1970");
-    match map.get("timestamp") {
-        None | Some(Value::Null) => Ok(None),
-        Some(value @ Value::String(text)) => parse_time(text).map(Some).ok_or_else(|| wrong(value)),
-        Some(value @ Value::Number(number)) => {
-            let seconds = number.as_f64().unwrap_or(f64::NAN);
-            Timestamp::from_microsecond((seconds * 1e6) as i64)
-                .ok()
-                .filter(|_| seconds.is_finite())
-                .map(Some)
-                .ok_or_else(|| wrong(value))
-        }
-        Some(value) => Err(wrong(value)),
-    }
 }

@@ -11,8 +11,8 @@ use super::{BATCH, ImportFormat, ImportOptions, Imported, io};
 use crate::{Engine, EngineError, Result};
 
 impl Engine {
-    /// Imports a file of any [`ImportFormat`]. Importing the same file again stores nothing twice, except for chat and
-    /// text, which carry no ids. `progress` is told the records read so far.
+    /// Imports a file of any [`ImportFormat`]. Importing the same file again stores nothing twice, except for
+    /// chat, where the same words may be said again. `progress` is told the records read so far.
     ///
     /// # Errors
     /// [`EngineError::Invalid`] for a file that is no import at all, or an export that is cut or damaged (nothing is

@@ -95,7 +95,7 @@ fn out_and_in_and_out_again_gives_the_same_bytes() {
     for world in [&world, &other] {
         let request = AddRequest { session: Some("s 1".into()), ..note("ana", "And then Nori slept.") };
         let id = add(world, request);
-        assert_eq!(world.get(id).unwrap().provenance.position, Some(6));
+        assert_eq!(world.get(id).unwrap().provenance.position, Some(7));
     }
 }
 

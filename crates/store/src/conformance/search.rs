@@ -52,9 +52,9 @@ impl Model {
         Visible { in_scope, allowed }
     }
 
-    /// Qdrant's idf: over everything that has the slot.
+    /// Qdrant's idf: over everything there is.
     fn sparse_idf(&self, term: u32) -> f64 {
-        let documents = self.records.iter().filter(|record| !record.bm25.is_empty()).count() as f64;
+        let documents = self.records.len() as f64;
         let holding =
             self.records.iter().filter(|record| record.bm25.iter().any(|(own, _)| *own == term)).count() as f64;
         (1.0 + (documents - holding + 0.5) / (holding + 0.5)).ln()
@@ -168,7 +168,7 @@ fn check_searches(store: &dyn Store, model: &Model, dice: &mut Dice) {
                     per_session,
                     text_share: 0.5,
                 };
-                check_candidates(store, &view, &visible, &query, &stats.actors, &told);
+                check_candidates(store, model, &view, &query, &stats.actors, &told);
             }
         }
     }
@@ -176,13 +176,14 @@ fn check_searches(store: &dyn Store, model: &Model, dice: &mut Dice) {
 
 fn check_candidates(
     store: &dyn Store,
+    model: &Model,
     view: &View<'_>,
-    visible: &Visible<'_>,
     query: &CandidateQuery<'_>,
     actors: &[String],
     told: &str,
 ) {
     let found = store.candidates(view, query).unwrap();
+    let visible = model.view(view.filter, view.today);
     let dense = visible.scores(|record| cosine(&record.vector, query.vector));
     let (text, text_idf) = visible.lexical(query.terms, 0);
     let (context, context_idf) = visible.lexical(query.terms, 1);
@@ -237,10 +238,25 @@ fn check_candidates(
         assert_eq!(hit.day, day, "{told}");
         assert_eq!(hit.holds_time_word, record.holds_time_word, "{told}");
         let Some(session) = &memory.provenance.session else {
-            assert_eq!(hit.session, 0, "{told}");
+            assert_eq!((hit.session, hit.before, hit.after), (0, 0.0, 0.0), "{told}");
             continue;
         };
         let key = (memory.payload.scope(), session.clone());
+        let mut line: Vec<(Option<u32>, MemoryId)> = model
+            .records
+            .iter()
+            .map(|other| &other.memory)
+            .filter(|other| other.provenance.session.as_ref() == Some(session) && other.payload.scope() == key.0)
+            .map(|other| (other.provenance.position, other.id))
+            .collect();
+        line.sort_unstable();
+        let at = line.iter().position(|(_, id)| *id == hit.id).unwrap();
+        let spoken = |at: Option<usize>| {
+            let neighbour = at.and_then(|at| line.get(at)).and_then(|(_, id)| text.get(id));
+            neighbour.map_or(0.0, |sum| normed(*sum, text_idf))
+        };
+        close(hit.before, spoken(at.checked_sub(1)), "before");
+        close(hit.after, spoken(Some(at + 1)), "after");
         assert_eq!(*sessions.entry(hit.session).or_insert_with(|| key.clone()), key, "{told}: a number a session");
         let mut best: Vec<f64> = visible
             .allowed

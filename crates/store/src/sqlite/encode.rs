@@ -39,7 +39,7 @@ pub(super) fn terms_to_blob(terms: &Terms) -> Vec<u8> {
 }
 
 pub(super) fn terms_from_blob(blob: &[u8]) -> Result<Terms> {
-    if blob.len() < 8 || blob.len() % 8 != 0 {
+    if blob.len() < 8 || !blob.len().is_multiple_of(8) {
         return Err(StoreError::Corrupt(format!("terms of {} bytes", blob.len())));
     }
     let u16_at = |bytes: &[u8], at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);

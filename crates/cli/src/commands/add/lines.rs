@@ -5,7 +5,6 @@ use std::io::{self, BufRead, Read};
 use mnemon_engine::{AddRequest, Engine, MAX_TEXT_BYTES, Message};
 use serde_json::{Value, json};
 
-use super::super::input;
 use crate::exit::{Exit, Fault, Report};
 use crate::output::Output;
 use crate::settings::Settings;
@@ -75,7 +74,7 @@ fn parse(line: &str, defaults: &Message) -> Result<Message, String> {
     let value: Value = serde_json::from_str(line).map_err(|error| {
         format!(r#"it begins with a brace, but is no JSON ({error}); send such a text as {{"content": "…"}}"#)
     })?;
-    input::message(&value, defaults)
+    Message::from_json(&value, defaults)
 }
 
 fn tell(stored: &Value, out: &Output) -> anyhow::Result<()> {

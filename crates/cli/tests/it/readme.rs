@@ -1,0 +1,58 @@
+//! The README's tour, command by command: what it prints is what the README says, ids and times aside.
+
+use std::process::Command;
+use std::sync::LazyLock;
+
+static README: LazyLock<String> =
+    LazyLock::new(|| std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap());
+
+/// The blocks of one kind between two headings.
+fn blocks<'r>(text: &'r str, kind: &str) -> Vec<&'r str> {
+    let open = format!("```{kind}\n");
+    text.split(&open).skip(1).filter_map(|rest| rest.split("\n```").next()).collect()
+}
+
+/// Ids and times of today are not the same twice.
+fn redacted(text: &str) -> String {
+    let mut line = String::new();
+    let mut digits = String::new();
+    // Runs of hexadecimal digits, dashes and colons of 19 or more characters are ids, or times with their day.
+    for char in text.chars().chain(['\0']) {
+        if char.is_ascii_hexdigit() || matches!(char, '-' | ':' | 'T' | '.') {
+            digits.push(char);
+            continue;
+        }
+        line.push_str(if digits.len() >= 19 { "…" } else { &digits });
+        digits.clear();
+        line.push(char);
+    }
+    line.trim_end_matches('\0').trim_end().to_owned()
+}
+
+#[test]
+fn the_tour_prints_what_the_readme_says() {
+    let tour = README.split("## A tour").nth(1).and_then(|rest| rest.split("## Settings").next()).unwrap();
+    let commands = blocks(tour, "sh");
+    let outputs = blocks(tour, "text");
+    // The first block sets the environment and prints nothing.
+    assert_eq!(commands.len(), outputs.len() + 1);
+    let folder = tempfile::tempdir().unwrap();
+    let binary = assert_cmd::cargo::cargo_bin!("mnemon");
+    let mut script = "exec 2>&1\nexport MNEMON_STORE=sqlite:try.db\n".to_owned();
+    for block in &commands[1..] {
+        script.push_str(&format!("{block}\necho '@@'\n"));
+    }
+    let path = format!("{}:/usr/bin:/bin", binary.parent().unwrap().display());
+    let run = Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", folder.path())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(run.stdout).unwrap();
+    for ((block, expected), got) in commands[1..].iter().zip(&outputs).zip(printed.split("@@\n")) {
+        assert_eq!(redacted(got), redacted(expected), "after:\n{block}");
+    }
+}
