@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::civil::Date;
 
-use crate::{Filter, HistoryEvent, Memory, MemoryId, SessionMessage, Sparse};
+use crate::{Entity, Filter, HistoryEvent, Link, Memory, MemoryId, SessionMessage, Sparse};
 
 /// Which memories a read may see.
 #[derive(Clone, Debug)]
@@ -77,8 +77,8 @@ pub struct Candidate {
     pub after: f32,
     /// Number of its session in this answer; 0 for none.
     pub session: u32,
-    /// Index into [`ScopeStats::actors`]; `None` if nobody is named.
-    pub actor: Option<u32>,
+    /// Who spoke, by name, if known.
+    pub actor: Option<String>,
     /// Who wrote it.
     pub role: Role,
     /// The day it was said.
@@ -105,7 +105,7 @@ pub struct ScopeStats {
     pub memories: usize,
     /// For each asked term: memories whose text or speaker's name holds it.
     pub document_frequency: Vec<usize>,
-    /// Names of those who spoke, by the number candidates carry; empty for a number nobody in the scope has.
+    /// Names of those who spoke.
     pub actors: Vec<String>,
 }
 
@@ -168,15 +168,6 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// A stretch of a full scan, oldest first, for export and checks.
-#[derive(Clone, Debug)]
-pub struct Stretch<T> {
-    /// The items.
-    pub items: Vec<T>,
-    /// Pass on to read further; `None` at the end.
-    pub next: Option<i64>,
-}
-
 /// A memory with its vectors as stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredMemory {
@@ -188,10 +179,20 @@ pub struct StoredMemory {
     pub bm25: Sparse,
 }
 
-/// Rows of the history, oldest first.
-pub type HistoryStretch = Stretch<HistoryEvent>;
-/// Messages, oldest first.
-pub type MessageStretch = Stretch<SessionMessage>;
+/// One of all the things a store holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Piece {
+    /// A memory with its vectors.
+    Memory(Box<StoredMemory>),
+    /// An entity with its links.
+    Entity(Box<Entity>),
+    /// A link between memories.
+    Link(Link),
+    /// A row of the history.
+    History(Box<HistoryEvent>),
+    /// A message of a session.
+    Message(Box<SessionMessage>),
+}
 
 /// What a store holds, over all scopes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

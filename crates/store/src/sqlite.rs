@@ -13,6 +13,7 @@ mod schema;
 mod search;
 mod write;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
@@ -26,9 +27,9 @@ pub use open::SqliteOptions;
 use search::Rows;
 
 use crate::{
-    CandidateQuery, Candidates, ChangeSet, Entity, Filter, Finding, HistoryEvent, HistoryStretch, Link, Memory,
-    MemoryId, MessageStretch, NearEntity, Page, PageRequest, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion,
-    Scored, SessionWindow, SparseQuery, Store, StoreError, StoreInfo, StoredMemory, Stretch, View,
+    CandidateQuery, Candidates, ChangeSet, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, NearEntity,
+    Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored, SessionWindow,
+    SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
 };
 
 /// A store in one SQLite file. Several processes may open the same file; each sees the others' commits.
@@ -287,7 +288,7 @@ impl Store for SqliteStore {
     }
 
     fn links_of(&self, id: MemoryId) -> Result<Vec<Link>> {
-        self.read(|connection| read::links_of(connection, Some(id)))
+        self.read(|connection| read::links_of(connection, id))
     }
 
     fn history(&self, memory_id: &str) -> Result<Vec<HistoryEvent>> {
@@ -302,24 +303,8 @@ impl Store for SqliteStore {
         self.read(read::users)
     }
 
-    fn scan_memories(&self, after: Option<i64>, limit: usize) -> Result<Stretch<StoredMemory>> {
-        self.read(|connection| read::scan_memories(connection, after, limit))
-    }
-
-    fn scan_entities(&self, after: Option<i64>, limit: usize) -> Result<Stretch<Entity>> {
-        self.read(|connection| read::scan_entities(connection, after, limit))
-    }
-
-    fn all_links(&self) -> Result<Vec<Link>> {
-        self.read(|connection| read::links_of(connection, None))
-    }
-
-    fn scan_history(&self, after: Option<i64>, limit: usize) -> Result<HistoryStretch> {
-        self.read(|connection| read::scan_history(connection, after, limit))
-    }
-
-    fn scan_messages(&self, after: Option<i64>, limit: usize) -> Result<MessageStretch> {
-        self.read(|connection| read::scan_messages(connection, after, limit))
+    fn visit(&self, visitor: &mut dyn FnMut(Piece) -> ControlFlow<()>) -> Result<()> {
+        self.read(|connection| read::visit(connection, visitor))
     }
 
     fn check(&self) -> Result<Vec<Finding>> {

@@ -1,11 +1,13 @@
 //! The one door to a store: what every backend must do, and the same way.
 
+use std::ops::ControlFlow;
+
 use jiff::civil::Date;
 
 use crate::{
-    CandidateQuery, Candidates, ChangeSet, Entity, Filter, Finding, HistoryEvent, HistoryStretch, Link, Memory,
-    MemoryId, MessageStretch, NearEntity, Page, PageRequest, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored,
-    SessionWindow, SparseQuery, StoreError, StoreInfo, StoredMemory, Stretch, View,
+    CandidateQuery, Candidates, ChangeSet, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, NearEntity,
+    Page, PageRequest, Piece, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored, SessionWindow, SparseQuery,
+    StoreError, StoreInfo, StoredMemory, View,
 };
 
 /// The result of a store's work.
@@ -88,16 +90,9 @@ pub trait Store: Send + Sync {
     /// Users with their number of memories, in the order of their names.
     fn users(&self) -> Result<Vec<(String, usize)>>;
 
-    /// All memories with vectors, in the order they were stored.
-    fn scan_memories(&self, after: Option<i64>, limit: usize) -> Result<Stretch<StoredMemory>>;
-    /// All entities, in the order they were stored.
-    fn scan_entities(&self, after: Option<i64>, limit: usize) -> Result<Stretch<Entity>>;
-    /// All links between memories, sorted.
-    fn all_links(&self) -> Result<Vec<Link>>;
-    /// The whole history.
-    fn scan_history(&self, after: Option<i64>, limit: usize) -> Result<HistoryStretch>;
-    /// All messages.
-    fn scan_messages(&self, after: Option<i64>, limit: usize) -> Result<MessageStretch>;
+    /// Everything the store holds, as of one moment: memories, then entities, in the order they were stored; links, sorted;
+    /// history; messages. The visitor may end it early.
+    fn visit(&self, visitor: &mut dyn FnMut(Piece) -> ControlFlow<()>) -> Result<()>;
 
     /// Checks the store's own consistency; empty when all is well.
     fn check(&self) -> Result<Vec<Finding>>;

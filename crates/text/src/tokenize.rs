@@ -48,7 +48,8 @@ pub fn term_ids(text: &str) -> Vec<u32> {
 /// fastembed takes a whole run of Chinese for one token and cuts Hindi at each vowel sign. Here a run of Han, kana,
 /// Hangul, Thai, Lao, Khmer or Myanmar characters becomes its overlapping pairs (a lone character stands for itself),
 /// vowel signs stay in their words, and accents, points and tone marks written as marks of their own are left out.
-/// For text with none of those scripts and no combining marks the answer is that of [`term_ids`].
+/// Each emoji is a term. For text with none of those scripts, no combining marks and no emoji the answer is that of
+/// [`term_ids`].
 pub fn index_terms(text: &str) -> Vec<u32> {
     if text.is_ascii() {
         return term_ids(text);
@@ -71,7 +72,14 @@ pub fn index_terms(text: &str) -> Vec<u32> {
             });
         }
     }
+    ids.extend(text.chars().filter(|&c| is_emoji(c)).map(|c| term_id(c.encode_utf8(&mut [0; 4]))));
     ids
+}
+
+/// Pictographs, symbols and the letters of flags; not the skin tones that only modify others.
+fn is_emoji(c: char) -> bool {
+    matches!(c, '\u{2600}'..='\u{27bf}' | '\u{1f1e6}'..='\u{1f1ff}' | '\u{1f300}'..='\u{1faff}')
+        && !matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
 }
 
 /// The Snowball English (Porter 2) stem of a word in lower case.

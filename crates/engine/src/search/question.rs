@@ -15,7 +15,7 @@ pub(super) struct Question {
     /// Without the names that the scope says all the time.
     pub(super) stripped: String,
     /// The one known actor it names.
-    pub(super) actor: Option<u32>,
+    pub(super) actor: Option<String>,
     /// Whether the asker speaks of themselves, and not of what the assistant said.
     pub(super) of_the_user: bool,
     /// The dates it names.
@@ -38,11 +38,9 @@ impl Question {
         };
         let kept: Vec<&str> = text.split_whitespace().filter(|word| !name_term(word).is_some_and(common)).collect();
         let stripped = if kept.is_empty() { text.to_owned() } else { kept.join(" ") };
-        let mut named = (0u32..)
-            .zip(&stats.actors)
-            .filter(|(_, actor)| !actor.is_empty() && !ROLES.contains(&actor.as_str()) && holds_word(text, actor));
+        let mut named = stats.actors.iter().filter(|actor| !ROLES.contains(&actor.as_str()) && holds_word(text, actor));
         let actor = match (named.next(), named.next()) {
-            (Some((number, _)), None) => Some(number),
+            (Some(actor), None) => Some(actor.clone()),
             _ => None,
         };
         Self {
@@ -108,7 +106,7 @@ mod tests {
         assert_eq!(names.iter().map(|(word, _)| *word).collect::<Vec<_>>(), ["Maria's", "Portland?"]);
         let question = Question::new(text, &names, &stats(100, vec![35, 3], &["Maria", "user"]));
         assert_eq!(question.stripped, "What did sister say about Portland?");
-        assert_eq!(question.actor, Some(0));
+        assert_eq!(question.actor.as_deref(), Some("Maria"));
     }
 
     #[test]
@@ -129,6 +127,7 @@ mod tests {
         let question = Question::new(text, &names(text), &stats(9, vec![0; 3], &["Ana", "Ben"]));
         assert_eq!(question.actor, None);
         let text = "Did Ana meet Benny?";
-        assert_eq!(Question::new(text, &names(text), &stats(9, vec![0; 3], &["Ana", "Ben"])).actor, Some(0));
+        let question = Question::new(text, &names(text), &stats(9, vec![0; 3], &["Ana", "Ben"]));
+        assert_eq!(question.actor.as_deref(), Some("Ana"));
     }
 }

@@ -1,14 +1,16 @@
 //! Everything a store holds, as lines that another store can take in without loss.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 
+use mnemon_store::Piece;
 use serde_json::Value;
 
-use super::{BATCH, Transferred, line};
+use super::{Transferred, line};
 use crate::{Engine, EngineError, Result};
 
 impl Engine {
-    /// Writes the whole store, in the order things were stored: the same store gives the same bytes. The last line
+    /// Writes the whole store as of one moment, in the order things were stored: the same store gives the same bytes. The last line
     /// counts the others, so that a cut file is noticed. `progress` is told the memories written so far.
     ///
     /// # Errors
@@ -20,47 +22,24 @@ impl Engine {
         };
         let info = self.store.info()?;
         put(line::header(&info.embedder, info.dims))?;
-        let mut after = None;
-        loop {
-            let stretch = self.store.scan_memories(after, BATCH)?;
-            counts.memories += stretch.items.len();
-            stretch.items.iter().map(line::memory).try_for_each(&mut put)?;
+        let mut fault = None;
+        self.store.visit(&mut |piece| {
+            let (value, count) = match &piece {
+                Piece::Memory(memory) => (line::memory(memory), &mut counts.memories),
+                Piece::Entity(entity) => (line::entity(entity), &mut counts.entities),
+                Piece::Link(link) => (line::link(link), &mut counts.links),
+                Piece::History(event) => (line::history(event), &mut counts.history),
+                Piece::Message(message) => (line::message(message), &mut counts.messages),
+            };
+            *count += 1;
+            if let Err(error) = put(value) {
+                fault = Some(error);
+                return ControlFlow::Break(());
+            }
             progress(counts.memories);
-            after = stretch.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        loop {
-            let stretch = self.store.scan_entities(after, BATCH)?;
-            counts.entities += stretch.items.len();
-            stretch.items.iter().map(line::entity).try_for_each(&mut put)?;
-            after = stretch.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        let links = self.store.all_links()?;
-        counts.links = links.len();
-        links.iter().map(line::link).try_for_each(&mut put)?;
-        loop {
-            let stretch = self.store.scan_history(after, BATCH)?;
-            counts.history += stretch.items.len();
-            stretch.items.iter().map(line::history).try_for_each(&mut put)?;
-            after = stretch.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        loop {
-            let stretch = self.store.scan_messages(after, BATCH)?;
-            counts.messages += stretch.items.len();
-            stretch.items.iter().map(line::message).try_for_each(&mut put)?;
-            after = stretch.next;
-            if after.is_none() {
-                break;
-            }
-        }
+            ControlFlow::Continue(())
+        })?;
+        fault.map_or(Ok(()), Err)?;
         put(line::end(&counts))?;
         out.flush().map_err(|source| EngineError::Io { what: "writing the export".into(), source })?;
         Ok(counts)

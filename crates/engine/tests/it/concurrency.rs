@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use mnemon_engine::AddRequest;
-use mnemon_store::{MemoryId, Scope, SessionWindow};
+use mnemon_store::{MemoryId, Piece, Scope, SessionWindow};
 
-use crate::fixture::{add, note, open, user, whole, world};
+use crate::fixture::{add, everything, note, open, user, whole, world};
 
 const THREADS: usize = 8;
 const EACH: usize = 8;
@@ -29,7 +29,11 @@ fn positions_are_unique_and_no_link_is_lost() {
     let read = world.store().session(&user("ana"), "s", SessionWindow::Last(1000)).unwrap();
     let positions: Vec<u32> = read.iter().filter_map(|memory| memory.provenance.position).collect();
     assert_eq!(positions, (0..(THREADS * EACH) as u32).collect::<Vec<_>>());
-    let entities = world.store().scan_entities(None, 1000).unwrap().items;
+    let entities = everything(&world).into_iter().filter_map(|piece| match piece {
+        Piece::Entity(entity) => Some(*entity),
+        _ => None,
+    });
+    let entities: Vec<_> = entities.collect();
     let haddock: Vec<_> = entities.iter().filter(|entity| entity.text().contains("Haddock")).collect();
     assert_eq!(haddock.len(), 1, "{:?}", haddock.iter().map(|entity| entity.text()).collect::<Vec<_>>());
     let named: BTreeSet<MemoryId> = haddock[0].memories.iter().copied().collect();

@@ -1,12 +1,13 @@
 //! Engines over stores in temporary folders, and short ways to talk to them.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use mnemon_engine::{AddRequest, Engine, EngineConfig, ImportOptions, Imported, Message, SearchHit, SearchRequest};
 use mnemon_models::{Embedder, StaticEmbedder};
 use mnemon_store::sqlite::SqliteOptions;
-use mnemon_store::{Filter, MemoryId, Scope, SqliteStore};
+use mnemon_store::{Filter, MemoryId, Piece, Scope, SqliteStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -89,4 +90,15 @@ pub(crate) fn export(engine: &Engine) -> Vec<u8> {
 
 pub(crate) fn whole(engine: &Engine) {
     assert_eq!(engine.store().check().expect("a check"), [], "the store's own check");
+}
+
+/// All that is stored.
+pub(crate) fn everything(engine: &Engine) -> Vec<Piece> {
+    let mut all = Vec::new();
+    let mut keep = |piece| {
+        all.push(piece);
+        ControlFlow::Continue(())
+    };
+    engine.store().visit(&mut keep).unwrap();
+    all
 }

@@ -1,10 +1,10 @@
 //! What mem0 0.1.118, 1.0.5 and 2.0.2 wrote, and every oddity we could think of, is taken in.
 
 use mnemon_engine::{ImportFormat, ListRequest, Profile, SearchRequest};
-use mnemon_store::MemoryId;
+use mnemon_store::{MemoryId, Piece};
 use serde_json::Value;
 
-use crate::fixture::{by_user, export, fixture, fixture_lines, import, whole, world};
+use crate::fixture::{by_user, everything, export, fixture, fixture_lines, import, whole, world};
 
 fn check_points(name: &str) {
     let world = world();
@@ -81,7 +81,11 @@ fn histories_are_taken_in_whole_and_once() {
         let imported = import(&world, &fixture(name)).unwrap();
         assert_eq!(imported.format, ImportFormat::HistoryDb);
         assert_eq!((imported.stored.history, imported.stored.messages), (events, messages), "{name}");
-        let stored = world.store().scan_history(None, 10_000).unwrap().items;
+        let stored = everything(&world).into_iter().filter_map(|piece| match piece {
+            Piece::History(event) => Some(*event),
+            _ => None,
+        });
+        let stored: Vec<_> = stored.collect();
         let (history, _) = mnemon_store::sqlite::read_mem0_history(&fixture(name)).unwrap();
         assert_eq!(stored, history);
         let again = import(&world, &fixture(name)).unwrap();

@@ -1,12 +1,13 @@
-//! Reading what was written, by id, list, session and stretch.
+//! Reading what was written, by id, list and session, and all at once.
+
+use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
 
-use super::world::{Dice, TODAY, apply, event, id, insert, mention, one, plain, scope, user, whole};
+use super::world::{Dice, TODAY, apply, event, everything, id, insert, mention, one, plain, scope, user, whole};
 use super::{DIMS, Open};
 use crate::{
     Change, EventKind, Filter, Link, MemoryId, PageRequest, Payload, Record, SessionMessage, SessionWindow, StoreError,
-    Stretch,
 };
 
 pub(super) fn memories_come_back_bit_by_bit(open: Open<'_>) {
@@ -227,22 +228,25 @@ pub(super) fn scans_are_complete(open: Open<'_>) {
     }
     apply(&*store, vec![Change::Remove(id(5)), Change::Remove(id(28))]).unwrap();
     records.retain(|record| record.memory.id != id(5) && record.memory.id != id(28));
-    for limit in [1, 7, 27, 1000] {
-        let memories = scan(|after| store.scan_memories(after, limit).unwrap(), limit);
-        assert_eq!(memories.len(), records.len());
-        for (found, record) in memories.iter().zip(&records) {
-            assert_eq!(found.memory, record.memory);
-            assert_eq!(bits(&found.vector), bits(&record.vector));
-            assert_eq!(found.bm25, record.bm25);
-        }
-        let entities = scan(|after| store.scan_entities(after, limit).unwrap(), limit);
-        let named: Vec<String> = records.iter().map(|record| record.mentions[0].text.clone()).collect();
-        assert_eq!(entities.iter().map(|entity| entity.text().to_owned()).collect::<Vec<_>>(), named);
-        let history = scan(|after| store.scan_history(after, limit).unwrap(), limit);
-        assert_eq!(history.iter().map(|event| event.id.clone()).collect::<Vec<_>>(), names("h", 29));
-        let messages = scan(|after| store.scan_messages(after, limit).unwrap(), limit);
-        assert_eq!(messages.iter().map(|message| message.id.clone()).collect::<Vec<_>>(), names("m", 29));
+    let all = everything(&*store);
+    assert_eq!(all.memories.len(), records.len());
+    for (found, record) in all.memories.iter().zip(&records) {
+        assert_eq!(found.memory, record.memory);
+        assert_eq!(bits(&found.vector), bits(&record.vector));
+        assert_eq!(found.bm25, record.bm25);
     }
+    let named: Vec<String> = records.iter().map(|record| record.mentions[0].text.clone()).collect();
+    assert_eq!(all.entities.iter().map(|entity| entity.text().to_owned()).collect::<Vec<_>>(), named);
+    assert_eq!(all.history.iter().map(|event| event.id.clone()).collect::<Vec<_>>(), names("h", 29));
+    assert_eq!(all.messages.iter().map(|message| message.id.clone()).collect::<Vec<_>>(), names("m", 29));
+    let mut seen = 0;
+    store
+        .visit(&mut |_| {
+            seen += 1;
+            if seen == 30 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .unwrap();
+    assert_eq!(seen, 30, "a visitor may end it early");
     let info = store.info().unwrap();
     assert_eq!((info.memories, info.entities, info.history, info.messages, info.links), (27, 27, 29, 29, 0));
     assert_eq!(info.dims, DIMS);
@@ -273,20 +277,6 @@ pub(super) fn summaries_and_users(open: Open<'_>) {
     assert_eq!(store.summary(&with_agent).unwrap().memories, 1);
     assert_eq!(store.summary(&user("nobody")).unwrap(), crate::ScopeSummary::default());
     assert_eq!(store.users().unwrap(), [("u0".to_owned(), 1), ("u1".to_owned(), 4)]);
-}
-
-fn scan<T>(read: impl Fn(Option<i64>) -> Stretch<T>, limit: usize) -> Vec<T> {
-    let mut all = Vec::new();
-    let mut after = None;
-    loop {
-        let stretch = read(after);
-        assert!(stretch.items.len() <= limit);
-        all.extend(stretch.items);
-        after = stretch.next;
-        if after.is_none() {
-            return all;
-        }
-    }
 }
 
 fn names(prefix: &str, count: usize) -> Vec<String> {

@@ -150,8 +150,7 @@ fn check_searches(store: &dyn Store, model: &Model, dice: &mut Dice) {
                 visible.in_scope.iter().filter(named).count()
             };
             assert_eq!(stats.document_frequency, terms.iter().map(held).collect::<Vec<_>>(), "{told}");
-            let mut actors: Vec<&str> =
-                stats.actors.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+            let mut actors: Vec<&str> = stats.actors.iter().map(String::as_str).collect();
             actors.sort_unstable();
             let mut heard: Vec<&str> =
                 visible.in_scope.iter().filter_map(|record| record.memory.payload.actor()).collect();
@@ -168,20 +167,13 @@ fn check_searches(store: &dyn Store, model: &Model, dice: &mut Dice) {
                     per_session,
                     text_share: 0.5,
                 };
-                check_candidates(store, model, &view, &query, &stats.actors, &told);
+                check_candidates(store, model, &view, &query, &told);
             }
         }
     }
 }
 
-fn check_candidates(
-    store: &dyn Store,
-    model: &Model,
-    view: &View<'_>,
-    query: &CandidateQuery<'_>,
-    actors: &[String],
-    told: &str,
-) {
+fn check_candidates(store: &dyn Store, model: &Model, view: &View<'_>, query: &CandidateQuery<'_>, told: &str) {
     let found = store.candidates(view, query).unwrap();
     let visible = model.view(view.filter, view.today);
     let dense = visible.scores(|record| cosine(&record.vector, query.vector));
@@ -227,7 +219,7 @@ fn check_candidates(
         close(hit.text_sum, text[&hit.id], "text_sum");
         close(hit.text, normed(text[&hit.id], text_idf), "text");
         close(hit.context, normed(context[&hit.id], context_idf), "context");
-        assert_eq!(hit.actor.map(|number| actors[number as usize].as_str()), memory.payload.actor(), "{told}");
+        assert_eq!(hit.actor.as_deref(), memory.payload.actor(), "{told}");
         let role = match memory.payload.role() {
             Some("user") => Role::User,
             Some("assistant") => Role::Assistant,

@@ -1,12 +1,14 @@
 //! Records to tell stories with, the same at every run.
 
+use std::ops::ControlFlow;
+
 use jiff::civil::{Date, date};
 use serde_json::json;
 
 use super::DIMS;
 use crate::{
-    Change, ChangeSet, EventKind, HistoryEvent, Memory, MemoryId, Mention, Payload, Provenance, Record, Result, Scope,
-    Store, TermCount, Terms, keys,
+    Change, ChangeSet, Entity, EventKind, HistoryEvent, Link, Memory, MemoryId, Mention, Payload, Piece, Provenance,
+    Record, Result, Scope, SessionMessage, Store, StoredMemory, TermCount, Terms, keys,
 };
 
 /// The day of all stories.
@@ -173,4 +175,31 @@ pub(super) fn one(store: &dyn Store, id: MemoryId) -> Option<Memory> {
 
 pub(super) fn whole(store: &dyn Store) {
     assert_eq!(store.check().unwrap(), [], "the store's own check");
+}
+
+/// All that a store holds, by kind.
+#[derive(Debug, Default)]
+pub(super) struct Everything {
+    pub(super) memories: Vec<StoredMemory>,
+    pub(super) entities: Vec<Entity>,
+    pub(super) links: Vec<Link>,
+    pub(super) history: Vec<HistoryEvent>,
+    pub(super) messages: Vec<SessionMessage>,
+}
+
+pub(super) fn everything(store: &dyn Store) -> Everything {
+    let mut all = Everything::default();
+    store
+        .visit(&mut |piece| {
+            match piece {
+                Piece::Memory(memory) => all.memories.push(*memory),
+                Piece::Entity(entity) => all.entities.push(*entity),
+                Piece::Link(link) => all.links.push(link),
+                Piece::History(event) => all.history.push(*event),
+                Piece::Message(message) => all.messages.push(*message),
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    all
 }

@@ -1,6 +1,6 @@
 //! Change sets: all or nothing, one after another, and nobody else's.
 
-use super::world::{Dice, apply, event, id, insert, mention, one, plain, scope, user, whole};
+use super::world::{Dice, apply, event, everything, id, insert, mention, one, plain, scope, user, whole};
 use super::{DIMS, Open};
 use crate::{Change, ChangeSet, EventKind, Filter, Link, MemoryId, Store, StoreError, Terms, View};
 
@@ -13,10 +13,7 @@ pub(super) fn change_sets_are_all_or_nothing(open: Open<'_>) {
     let filter = Filter::eq("user_id", "u1").unwrap();
     let view = View { filter: &filter, today: None };
     let picture = |store: &dyn Store| {
-        let mut picture = format!("{:?}", store.scan_memories(None, 99).unwrap().items);
-        picture += &format!("{:?}", store.scan_entities(None, 99).unwrap().items);
-        picture += &format!("{:?}", store.scan_history(None, 99).unwrap().items);
-        picture += &format!("{:?}", store.all_links().unwrap());
+        let mut picture = format!("{:?}", everything(store));
         picture += &format!("{:?}", store.nearest(&view, &first.vector, 9).unwrap());
         picture += &format!("{:?}", store.scope_stats(&view, &[1, 2, 3]).unwrap());
         picture + &format!("{:?}", store.scope_version(&owner).unwrap())
@@ -117,7 +114,7 @@ pub(super) fn links_go_with_their_memories(open: Open<'_>) {
         links.sort_by_key(|link| format!("{link:?}"));
         links
     };
-    assert_eq!(sorted(store.all_links().unwrap()), sorted(expected.clone()), "an equal link is left as it is");
+    assert_eq!(sorted(everything(&*store).links), sorted(expected.clone()), "an equal link is left as it is");
     let of = |number: u32| -> Vec<Link> {
         links.iter().filter(|link| link.source == id(number) || link.target == id(number)).cloned().collect()
     };
@@ -128,7 +125,7 @@ pub(super) fn links_go_with_their_memories(open: Open<'_>) {
     assert_eq!(store.links_of(id(1)).unwrap().len(), 4, "links outlive a change of the text");
     apply(&*store, vec![Change::Remove(id(1))]).unwrap();
     expected.retain(|link| link.source != id(1) && link.target != id(1));
-    assert_eq!(store.all_links().unwrap(), expected);
+    assert_eq!(everything(&*store).links, expected);
     whole(&*store);
 }
 
@@ -161,7 +158,7 @@ pub(super) fn a_scope_is_removed_whole_and_alone(open: Open<'_>) {
             assert!(history[1].event == "DELETE" && history[1].is_deleted && history[1].new_memory.is_none());
             assert_eq!(history[1].updated_at.as_deref(), Some("2025-06-01T00:00:00Z"));
         }
-        let left = store.scan_memories(None, 999).unwrap().items;
+        let left = everything(&*store).memories;
         let left: Vec<_> = left.into_iter().map(|stored| stored.memory).collect();
         assert_eq!(left, records.iter().map(|record| record.memory.clone()).collect::<Vec<_>>());
         let seen = store.nearest(&view, &[1.0; DIMS], 99).unwrap().len();

@@ -1,31 +1,25 @@
 //! Entities and the memories that name them.
 
-use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, Row, params_from_iter};
 
 use super::encode::vector_from_blob;
 use super::index::inverse_norm;
 use super::search::dot;
 use crate::{Entity, Filter, MemoryId, NearEntity, Result, Scope, StoreError};
 
-/// Entities with their links, in the order of their slots.
-pub(super) fn read(connection: &Connection, tail: &str, values: &[Sql]) -> Result<Vec<(i64, Entity)>> {
-    let mut statement = connection.prepare_cached(&format!("SELECT slot, id, payload, vector FROM entities {tail}"))?;
-    let mut rows = statement.query(params_from_iter(values))?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let slot: i64 = row.get(0)?;
-        let mut vector = Vec::new();
-        vector_from_blob(row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?, &mut vector);
-        let entity = Entity {
-            id: super::read::id_at(row, 1)?,
-            payload: super::read::payload(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?,
-            vector,
-            memories: memories_of(connection, slot)?,
-        };
-        found.push((slot, entity));
-    }
-    Ok(found)
+/// Columns [`entity_at`] reads.
+pub(super) const SELECT: &str = "SELECT slot, id, payload, vector FROM entities";
+
+/// An entity with its links.
+pub(super) fn entity_at(connection: &Connection, row: &Row<'_>) -> Result<Entity> {
+    let mut vector = Vec::new();
+    vector_from_blob(row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?, &mut vector);
+    Ok(Entity {
+        id: super::read::id_at(row, 1)?,
+        payload: super::read::payload(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?,
+        vector,
+        memories: memories_of(connection, row.get(0)?)?,
+    })
 }
 
 fn memories_of(connection: &Connection, entity: i64) -> Result<Vec<MemoryId>> {
@@ -36,8 +30,15 @@ fn memories_of(connection: &Connection, entity: i64) -> Result<Vec<MemoryId>> {
 }
 
 pub(super) fn of_memory(connection: &Connection, id: MemoryId) -> Result<Vec<Entity>> {
-    let tail = "WHERE slot IN (SELECT entity FROM entity_links WHERE memory = ?) ORDER BY slot";
-    Ok(read(connection, tail, &[Sql::Blob(id.to_bytes())])?.into_iter().map(|(_, entity)| entity).collect())
+    let mut statement = connection.prepare_cached(&format!(
+        "{SELECT} WHERE slot IN (SELECT entity FROM entity_links WHERE memory = ?) ORDER BY slot"
+    ))?;
+    let mut rows = statement.query([id.to_bytes()])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(entity_at(connection, row)?);
+    }
+    Ok(found)
 }
 
 pub(super) fn near(

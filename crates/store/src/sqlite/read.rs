@@ -1,4 +1,6 @@
-//! Reads by id, list, session and stretch.
+//! Reads by id, list and session, and everything at once.
+
+use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -7,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::encode::{day_number, sparse_from_blob, vector_from_blob};
 use crate::{
-    Entity, Filter, HistoryEvent, Link, Memory, MemoryId, Page, PageRequest, Payload, Provenance, Result, Scope,
-    ScopeSummary, ScopeVersion, SessionMessage, SessionWindow, StoreError, StoredMemory, Stretch,
+    Filter, HistoryEvent, Link, Memory, MemoryId, Page, PageRequest, Payload, Piece, Provenance, Result, Scope,
+    ScopeSummary, ScopeVersion, SessionMessage, SessionWindow, StoreError, StoredMemory,
 };
 
 /// Columns a [`Memory`] is made of, in the order [`memory_at`] reads them.
@@ -109,23 +111,18 @@ pub(super) fn get(connection: &Connection, ids: &[MemoryId]) -> Result<Vec<Optio
 }
 
 pub(super) fn get_stored(connection: &Connection, id: MemoryId) -> Result<Option<StoredMemory>> {
-    let mut found = stored(connection, "WHERE m.id = ?", &[Sql::Blob(id.to_bytes())])?;
-    Ok(found.pop().map(|(_, memory)| memory))
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {MEMORY}, s.vector, s.bm25 {FROM_MEMORIES} JOIN signals s ON s.slot = m.slot WHERE m.id = ?"
+    ))?;
+    let mut rows = statement.query([id.to_bytes()])?;
+    rows.next()?.map(stored_at).transpose()
 }
 
-fn stored(connection: &Connection, tail: &str, values: &[Sql]) -> Result<Vec<(i64, StoredMemory)>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {MEMORY}, s.vector, s.bm25 {FROM_MEMORIES} JOIN signals s ON s.slot = m.slot {tail}"
-    ))?;
-    let mut rows = statement.query(params_from_iter(values))?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let mut vector = Vec::new();
-        vector_from_blob(row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?, &mut vector);
-        let bm25 = sparse_from_blob(row.get_ref(7)?.as_blob().map_err(rusqlite::Error::from)?);
-        found.push((row.get(0)?, StoredMemory { memory: memory_at(row)?, vector, bm25 }));
-    }
-    Ok(found)
+fn stored_at(row: &Row<'_>) -> Result<StoredMemory> {
+    let mut vector = Vec::new();
+    vector_from_blob(row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?, &mut vector);
+    let bm25 = sparse_from_blob(row.get_ref(7)?.as_blob().map_err(rusqlite::Error::from)?);
+    Ok(StoredMemory { memory: memory_at(row)?, vector, bm25 })
 }
 
 /// Newest first. What SQL can't decide of a filter is decided on the payload, row by row.
@@ -247,43 +244,41 @@ pub(super) fn last_in_scope(connection: &Connection, scope: &Scope) -> Result<Op
     Ok(memories(connection, tail, &values)?.pop())
 }
 
-pub(super) fn links_of(connection: &Connection, id: Option<MemoryId>) -> Result<Vec<Link>> {
-    let (condition, values) = match id {
-        Some(id) => ("WHERE source = ?1 OR target = ?1", vec![Sql::Blob(id.to_bytes())]),
-        None => ("", Vec::new()),
-    };
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT source, target, kind, created_at FROM links {condition} ORDER BY source, target, kind"
-    ))?;
-    let rows = statement.query_map(params_from_iter(values), |row| {
-        Ok(Link { source: id_at(row, 0)?, target: id_at(row, 1)?, kind: row.get(2)?, created_at: row.get(3)? })
-    })?;
+pub(super) fn links_of(connection: &Connection, id: MemoryId) -> Result<Vec<Link>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT source, target, kind, created_at FROM links WHERE source = ?1 OR target = ?1
+         ORDER BY source, target, kind",
+    )?;
+    let rows = statement.query_map([id.to_bytes()], link_at)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-const HISTORY: &str = "SELECT seq, id, memory_id, old_memory, new_memory, event, created_at, updated_at, is_deleted,
+fn link_at(row: &Row<'_>) -> rusqlite::Result<Link> {
+    Ok(Link { source: id_at(row, 0)?, target: id_at(row, 1)?, kind: row.get(2)?, created_at: row.get(3)? })
+}
+
+const HISTORY: &str = "SELECT id, memory_id, old_memory, new_memory, event, created_at, updated_at, is_deleted,
                        actor_id, role FROM history";
 
-fn event_at(row: &Row<'_>) -> rusqlite::Result<(i64, HistoryEvent)> {
-    let event = HistoryEvent {
-        id: row.get(1)?,
-        memory_id: row.get(2)?,
-        old_memory: row.get(3)?,
-        new_memory: row.get(4)?,
-        event: row.get(5)?,
-        created_at: row.get(6)?,
-        updated_at: row.get(7)?,
-        is_deleted: row.get(8)?,
-        actor_id: row.get(9)?,
-        role: row.get(10)?,
-    };
-    Ok((row.get(0)?, event))
+fn event_at(row: &Row<'_>) -> rusqlite::Result<HistoryEvent> {
+    Ok(HistoryEvent {
+        id: row.get(0)?,
+        memory_id: row.get(1)?,
+        old_memory: row.get(2)?,
+        new_memory: row.get(3)?,
+        event: row.get(4)?,
+        created_at: row.get(5)?,
+        updated_at: row.get(6)?,
+        is_deleted: row.get(7)?,
+        actor_id: row.get(8)?,
+        role: row.get(9)?,
+    })
 }
 
 pub(super) fn history(connection: &Connection, memory_id: &str) -> Result<Vec<HistoryEvent>> {
     let mut statement = connection.prepare_cached(&format!("{HISTORY} WHERE memory_id = ? ORDER BY seq"))?;
     let rows = statement.query_map([memory_id], event_at)?;
-    rows.map(|row| Ok(row?.1)).collect()
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 pub(super) fn summary(connection: &Connection, scope: &Scope) -> Result<ScopeSummary> {
@@ -322,51 +317,49 @@ pub(super) fn users(connection: &Connection) -> Result<Vec<(String, usize)>> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Cuts a stretch and tells where the next begins.
-fn stretch<T>(found: Vec<(i64, T)>, limit: usize) -> Stretch<T> {
-    let next = found.last().filter(|_| found.len() == limit).map(|(at, _)| *at);
-    Stretch { items: found.into_iter().map(|(_, item)| item).collect(), next }
+fn message_at(row: &Row<'_>) -> rusqlite::Result<SessionMessage> {
+    Ok(SessionMessage {
+        id: row.get(0)?,
+        session_scope: row.get(1)?,
+        role: row.get(2)?,
+        content: row.get(3)?,
+        name: row.get(4)?,
+        created_at: row.get(5)?,
+    })
 }
 
-pub(super) fn scan_memories(
-    connection: &Connection,
-    after: Option<i64>,
-    limit: usize,
-) -> Result<Stretch<StoredMemory>> {
-    let tail = format!("WHERE m.slot > ? ORDER BY m.slot LIMIT {limit}");
-    Ok(stretch(stored(connection, &tail, &[Sql::Integer(after.unwrap_or(i64::MIN))])?, limit))
-}
+/// Makes a piece of a row.
+type ReadPiece<'r> = &'r dyn Fn(&Row<'_>) -> Result<Piece>;
 
-pub(super) fn scan_entities(connection: &Connection, after: Option<i64>, limit: usize) -> Result<Stretch<Entity>> {
-    let tail = format!("WHERE slot > ? ORDER BY slot LIMIT {limit}");
-    Ok(stretch(super::entities::read(connection, &tail, &[Sql::Integer(after.unwrap_or(i64::MIN))])?, limit))
-}
-
-pub(super) fn scan_history(connection: &Connection, after: Option<i64>, limit: usize) -> Result<Stretch<HistoryEvent>> {
-    let mut statement = connection.prepare_cached(&format!("{HISTORY} WHERE seq > ? ORDER BY seq LIMIT {limit}"))?;
-    let rows = statement.query_map([after.unwrap_or(i64::MIN)], event_at)?;
-    Ok(stretch(rows.collect::<Result<_, _>>()?, limit))
-}
-
-pub(super) fn scan_messages(
-    connection: &Connection,
-    after: Option<i64>,
-    limit: usize,
-) -> Result<Stretch<SessionMessage>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT seq, id, session_scope, role, content, name, created_at FROM messages
-         WHERE seq > ? ORDER BY seq LIMIT {limit}"
-    ))?;
-    let rows = statement.query_map([after.unwrap_or(i64::MIN)], |row| {
-        let message = SessionMessage {
-            id: row.get(1)?,
-            session_scope: row.get(2)?,
-            role: row.get(3)?,
-            content: row.get(4)?,
-            name: row.get(5)?,
-            created_at: row.get(6)?,
-        };
-        Ok((row.get(0)?, message))
-    })?;
-    Ok(stretch(rows.collect::<Result<_, _>>()?, limit))
+/// Everything, in the connection's snapshot.
+pub(super) fn visit(connection: &Connection, visitor: &mut dyn FnMut(Piece) -> ControlFlow<()>) -> Result<()> {
+    let sql =
+        format!("SELECT {MEMORY}, s.vector, s.bm25 {FROM_MEMORIES} JOIN signals s ON s.slot = m.slot ORDER BY m.slot");
+    let mut each = |sql: &str, piece: ReadPiece<'_>| -> Result<ControlFlow<()>> {
+        let mut statement = connection.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            if visitor(piece(row)?).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    };
+    let entities = format!("{} ORDER BY slot", super::entities::SELECT);
+    let links = "SELECT source, target, kind, created_at FROM links ORDER BY source, target, kind";
+    let history = format!("{HISTORY} ORDER BY seq");
+    let messages = "SELECT id, session_scope, role, content, name, created_at FROM messages ORDER BY seq";
+    let kinds: [(&str, ReadPiece<'_>); 5] = [
+        (&sql, &|row| Ok(Piece::Memory(Box::new(stored_at(row)?)))),
+        (&entities, &|row| Ok(Piece::Entity(Box::new(super::entities::entity_at(connection, row)?)))),
+        (links, &|row| Ok(Piece::Link(link_at(row)?))),
+        (&history, &|row| Ok(Piece::History(Box::new(event_at(row)?)))),
+        (messages, &|row| Ok(Piece::Message(Box::new(message_at(row)?)))),
+    ];
+    for (sql, piece) in kinds {
+        if each(sql, piece)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
 }

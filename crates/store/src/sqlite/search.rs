@@ -52,12 +52,7 @@ pub(super) fn stats(index: &ScopeIndex, rows: &Rows, terms: &[u32]) -> ScopeStat
     ScopeStats {
         memories: rows.count(),
         document_frequency: terms.iter().map(holding).collect(),
-        actors: index
-            .actors
-            .iter()
-            .zip(heard)
-            .map(|(name, heard)| if heard { name.clone() } else { String::new() })
-            .collect(),
+        actors: index.actors.iter().zip(heard).filter(|(_, heard)| *heard).map(|(name, _)| name.clone()).collect(),
     }
 }
 
@@ -102,7 +97,7 @@ pub(super) fn candidates(index: &ScopeIndex, rows: &Rows, query: &CandidateQuery
             before,
             after,
             session: row.session,
-            actor: row.actor,
+            actor: row.actor.map(|actor| index.actors[actor as usize].clone()),
             role: row.role,
             day: row.day.and_then(date_of_day),
             holds_time_word: row.holds_time_word,
