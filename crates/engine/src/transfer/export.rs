@@ -10,8 +10,8 @@ use super::{Transferred, line};
 use crate::{Engine, EngineError, Result};
 
 impl Engine {
-    /// Writes the whole store as of one moment, in the order things were stored: the same store gives the same bytes. The last line
-    /// counts the others, so that a cut file is noticed. `progress` is told the memories written so far.
+    /// Writes the whole store as of one moment, in the order things were stored: the same store gives the same bytes. The
+    /// last line counts the others, so that a cut file is noticed. `progress` is told the memories written so far.
     ///
     /// # Errors
     /// If the store or the writer fails; what was written so far is then no whole export.

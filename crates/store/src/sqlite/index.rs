@@ -29,6 +29,8 @@ pub(super) struct ScopeIndex {
     /// Rows of each session, by position.
     pub(super) sessions: FxHashMap<u32, Vec<u32>>,
     dead: usize,
+    /// Entries in all lists.
+    posted: usize,
     /// The first day on which a row may have expired.
     first_expiry: i32,
 }
@@ -100,6 +102,7 @@ impl ScopeIndex {
             actor_numbers: HashMap::new(),
             sessions: FxHashMap::default(),
             dead: 0,
+            posted: 0,
             first_expiry: i32::MAX,
         }
     }
@@ -180,6 +183,7 @@ impl ScopeIndex {
             Err(_) => return false,
         };
         if let Some(lists) = &mut self.bm25 {
+            self.posted += bm25.len();
             for &(term, value) in bm25 {
                 let list = lists.entry(term).or_default();
                 let place = list.partition_point(|posting| posting.0 < at as u32);
@@ -211,6 +215,7 @@ impl ScopeIndex {
                 _ => list.push(posting),
             }
         }
+        self.posted += entry.terms.counts.len();
         self.lengths[at] = [entry.terms.text_len, entry.terms.context_len];
         let expires = entry.expires.unwrap_or(i32::MAX);
         self.first_expiry = self.first_expiry.min(expires);
@@ -259,6 +264,7 @@ impl ScopeIndex {
             for list in lists.values_mut() {
                 if let Ok(at) = list.binary_search_by_key(&row, |posting| posting.0) {
                     list.remove(at);
+                    self.posted -= 1;
                 }
             }
         }
@@ -279,6 +285,7 @@ impl ScopeIndex {
             let place = list.partition_point(|posting| posting.row < row);
             list.insert(place, Posting { row, in_text: count.in_text, in_context: count.in_context });
         }
+        self.posted += new.counts.len();
         self.lengths[at] = [new.text_len, new.context_len];
     }
 
@@ -288,6 +295,7 @@ impl ScopeIndex {
                 && let Ok(at) = list.binary_search_by_key(&row, |posting| posting.row)
             {
                 list.remove(at);
+                self.posted -= 1;
             }
         }
     }
@@ -328,15 +336,16 @@ impl ScopeIndex {
                 lists.entry(term).or_default().push((number as u32, value));
             }
         }
+        self.posted += lists.values().map(Vec::len).sum::<usize>();
         self.bm25 = Some(lists);
         Ok(())
     }
 
     /// Bytes held, near enough.
     pub(super) fn bytes(&self) -> usize {
-        let postings: usize = self.postings.values().map(|list| 48 + 8 * list.capacity()).sum();
-        let bm25: usize = self.bm25.iter().flat_map(FxHashMap::values).map(|list| 48 + 8 * list.capacity()).sum();
-        4 * self.vectors.capacity() + size_of::<Row>() * self.rows.capacity() + postings + bm25
+        let lists = self.postings.len() + self.bm25.as_ref().map_or(0, FxHashMap::len);
+        // Lists grow by doubling: half as much again is allocated on average.
+        4 * self.vectors.capacity() + (size_of::<Row>() + 8) * self.rows.capacity() + 12 * self.posted + 48 * lists
     }
 }
 
