@@ -52,8 +52,8 @@ pub struct Candidates {
     pub hits: Vec<Candidate>,
     /// Mean of (cosine + `text_share` · BM25 of the text) over the best memories of a candidate's session, by session number.
     pub sessions: HashMap<u32, f32>,
-    /// Memories the filter let through.
-    pub seen: usize,
+    /// Memories of the pinned scope that have not expired, whatever else the filter says.
+    pub in_scope: usize,
     /// Those of them that belong to a session.
     pub in_session: usize,
 }

@@ -13,6 +13,7 @@ mod schema;
 mod search;
 mod write;
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -85,11 +86,17 @@ impl SqliteStore {
         result
     }
 
-    /// The index of the scope id a filter pins, current, and its rows that the view shows; `None` where nothing can match.
-    fn index(&self, view: &View<'_>, with_bm25: bool) -> Result<Option<(IndexRead, Rows)>> {
+    /// Searches the index of the scope a filter pins, in the rows that the view shows. `T::default()` where nothing can
+    /// match.
+    fn search<T: Default>(
+        &self,
+        view: &View<'_>,
+        with_bm25: bool,
+        work: impl FnOnce(&Connection, &ScopeIndex, &Rows<'_>) -> Result<T>,
+    ) -> Result<T> {
         let pinned = view.filter.scope();
         if pinned.is_contradiction() {
-            return Ok(None);
+            return Ok(T::default());
         }
         if !pinned.any_pinned() {
             return Err(StoreError::InvalidScope("the filter must name one user_id, agent_id or run_id".into()));
@@ -99,18 +106,16 @@ impl SqliteStore {
             let mut ids = [None; 3];
             for (kind, value) in scope.ids().into_iter().enumerate() {
                 if let Some(value) = value {
-                    let Some(found) = read::scope_id(connection, kind, value)? else { return Ok(None) };
+                    let Some(found) = read::scope_id(connection, kind, value)? else { return Ok(T::default()) };
                     ids[kind] = Some(found.0);
                 }
             }
             let Some((kind, anchor)) = ids.iter().enumerate().find_map(|(kind, id)| Some((kind, (*id)?))) else {
-                return Ok(None);
+                return Ok(T::default());
             };
             let index = self.current(connection, kind, anchor, with_bm25)?;
-            let Some(rows) = index.as_ref().map(|index| rows(connection, index, &ids, view)).transpose()? else {
-                return Ok(None);
-            };
-            Ok(Some((index, rows)))
+            let Some(index) = index.as_ref() else { return Ok(T::default()) };
+            work(connection, index, &Rows::of(index, &ids, view, connection))
         })
     }
 
@@ -141,34 +146,6 @@ impl SqliteStore {
         *guard = Some(index);
         Ok(IndexWrite::downgrade(guard))
     }
-}
-
-/// Which rows of an index a view shows.
-fn rows(connection: &Connection, index: &ScopeIndex, ids: &[Option<i64>; 3], view: &View<'_>) -> Result<Rows> {
-    let today = view.today.map_or(i32::MIN, encode::day_number);
-    let wanted = ids.map(|id| id.map(|id| id as u32));
-    let inside = |row: &index::Row| {
-        row.alive
-            && row.expires >= today
-            && wanted.iter().zip(row.scopes).all(|(id, own)| id.is_none_or(|id| id == own))
-    };
-    // The index holds one pinned id; only a second one narrows it.
-    let whole = index.all_shown(today) && ids.iter().flatten().count() == 1;
-    let in_scope: Vec<bool> =
-        if whole { vec![true; index.rows.len()] } else { index.rows.iter().map(inside).collect() };
-    if view.filter.is_scope_only() {
-        return Ok(Rows { in_scope, allowed: None, whole });
-    }
-    let mut statement = connection.prepare_cached("SELECT payload FROM memories WHERE slot = ?")?;
-    let mut allowed = vec![false; in_scope.len()];
-    for (at, row) in index.rows.iter().enumerate().filter(|(at, _)| in_scope[*at]) {
-        // A row the snapshot no longer has was deleted a moment ago.
-        let text: Option<String> = statement.query_row([row.slot], |found| found.get(0)).optional()?;
-        if let Some(text) = text {
-            allowed[at] = view.filter.matches(read::payload(&text)?.as_map());
-        }
-    }
-    Ok(Rows { in_scope, allowed: Some(allowed), whole })
 }
 
 impl Store for SqliteStore {
@@ -236,41 +213,36 @@ impl Store for SqliteStore {
     }
 
     fn scope_stats(&self, view: &View<'_>, terms: &[u32]) -> Result<ScopeStats> {
-        let Some((index, rows)) = self.index(view, false)? else {
-            return Ok(ScopeStats { document_frequency: vec![0; terms.len()], ..ScopeStats::default() });
-        };
-        Ok(index.as_ref().map(|index| search::stats(index, &rows, terms)).unwrap_or_default())
+        let mut stats = self.search(view, false, |_, index, rows| Ok(search::stats(index, rows, terms)))?;
+        stats.document_frequency.resize(terms.len(), 0);
+        Ok(stats)
     }
 
     fn candidates(&self, view: &View<'_>, query: &CandidateQuery<'_>) -> Result<Candidates> {
-        let Some((index, rows)) = self.index(view, false)? else { return Ok(Candidates::default()) };
-        Ok(index.as_ref().map(|index| search::candidates(index, &rows, query)).unwrap_or_default())
+        self.search(view, false, |_, index, rows| search::candidates(index, rows, query))
     }
 
     fn nearest(&self, view: &View<'_>, vector: &[f32], limit: usize) -> Result<Scored> {
-        let Some((index, rows)) = self.index(view, false)? else { return Ok(Vec::new()) };
-        Ok(index.as_ref().map(|index| search::nearest(index, &rows, vector, limit)).unwrap_or_default())
+        self.search(view, false, |_, index, rows| search::nearest(index, rows, vector, limit))
     }
 
     fn sparse(&self, view: &View<'_>, query: &SparseQuery<'_>) -> Result<Scored> {
-        let Some((index, rows)) = self.index(view, true)? else { return Ok(Vec::new()) };
-        let (documents, holding) = self.read(|connection| {
+        self.search(view, true, |connection, index, rows| {
             let documents: i64 = connection
                 .prepare_cached("SELECT value FROM counters WHERE name = 'bm25_documents'")?
                 .query_row([], |row| row.get(0))?;
             let mut statement = connection.prepare_cached("SELECT documents FROM bm25_terms WHERE term = ?")?;
-            let mut holding = std::collections::HashMap::new();
+            let mut holding = HashMap::new();
             for (term, _) in query.vector {
                 let count: Option<i64> = statement.query_row([term], |row| row.get(0)).optional()?;
                 holding.insert(*term, count.unwrap_or(0) as f32);
             }
-            Ok((documents as f32, holding))
-        })?;
-        let idf = |term: u32| {
-            let n = holding.get(&term).copied().unwrap_or(0.0);
-            (1.0 + (documents - n + 0.5) / (n + 0.5)).ln()
-        };
-        Ok(index.as_ref().map(|index| search::sparse(index, &rows, query.vector, idf, query.limit)).unwrap_or_default())
+            let idf = |term: u32| {
+                let n = holding.get(&term).copied().unwrap_or(0.0);
+                (1.0 + (documents as f32 - n + 0.5) / (n + 0.5)).ln()
+            };
+            search::sparse(index, rows, query.vector, idf, query.limit)
+        })
     }
 
     fn near_entities(

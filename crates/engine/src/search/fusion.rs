@@ -97,7 +97,7 @@ impl Engine {
                 text_share: config.session_text,
             },
         )?;
-        let (weights, ranking) = if 2 * found.in_session >= found.seen {
+        let (weights, ranking) = if 2 * found.in_session >= found.in_scope {
             (&config.ordered, Ranking::Fusion)
         } else {
             (&config.facts, Ranking::Facts)

@@ -180,8 +180,8 @@ fn check_candidates(store: &dyn Store, model: &Model, view: &View<'_>, query: &C
     let (text, text_idf) = visible.lexical(query.terms, 0);
     let (context, context_idf) = visible.lexical(query.terms, 1);
     let normed = |sum: f64, idf: f64| sum / (f64::from(BM25.norm) * idf).max(1e-9).sqrt();
-    assert_eq!(found.seen, visible.allowed.len(), "{told}");
-    let in_session = visible.allowed.iter().filter(|record| record.memory.provenance.session.is_some()).count();
+    assert_eq!(found.in_scope, visible.in_scope.len(), "{told}");
+    let in_session = visible.in_scope.iter().filter(|record| record.memory.provenance.session.is_some()).count();
     assert_eq!(found.in_session, in_session, "{told}");
 
     // The least score that is among the best of each signal.

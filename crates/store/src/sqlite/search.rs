@@ -1,27 +1,54 @@
 //! Exact search over one scope in memory: cosines of all vectors, BM25 over inverted lists.
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 
+use rayon::prelude::*;
+use rusqlite::{Connection, OptionalExtension};
 use simsimd::SpatialSimilarity;
 
-use super::encode::date_of_day;
-use super::index::{Posting, ScopeIndex, inverse_norm};
-use crate::{Bm25, Candidate, CandidateQuery, Candidates, ScopeStats, Scored, Sparse};
+use super::encode::{date_of_day, day_number};
+use super::index::{Posting, Row, ScopeIndex, inverse_norm};
+use crate::{Bm25, Candidate, CandidateQuery, Candidates, Filter, Result, ScopeStats, Scored, Sparse, View};
 
-/// Which rows of an index a read concerns.
-pub(super) struct Rows {
+/// Which rows of an index a read shows.
+pub(super) struct Rows<'v> {
     /// In the pinned scope and not expired: what statistics count.
-    pub(super) in_scope: Vec<bool>,
-    /// Those of them that the rest of the filter lets through; `None`: all.
-    pub(super) allowed: Option<Vec<bool>>,
+    in_scope: Vec<bool>,
     /// Whether `in_scope` is true throughout: the common case, spared a look at each row.
-    pub(super) whole: bool,
+    whole: bool,
+    /// What the filter says beyond the scope.
+    further: Option<Further<'v>>,
 }
 
-impl Rows {
-    fn allowed(&self) -> &[bool] {
-        self.allowed.as_deref().unwrap_or(&self.in_scope)
+/// Conditions on payloads, which lie on disk: decided for a row when it is first asked for.
+struct Further<'v> {
+    connection: &'v Connection,
+    filter: &'v Filter,
+    decided: RefCell<Vec<Option<bool>>>,
+}
+
+impl<'v> Rows<'v> {
+    /// `ids`: the scopes the filter pins, by kind; the index is that of one of them.
+    pub(super) fn of(index: &ScopeIndex, ids: &[Option<i64>; 3], view: &View<'v>, connection: &'v Connection) -> Self {
+        let today = view.today.map_or(i32::MIN, day_number);
+        let wanted = ids.map(|id| id.map(|id| id as u32));
+        let inside = |row: &Row| {
+            row.alive
+                && row.expires >= today
+                && wanted.iter().zip(row.scopes).all(|(id, own)| id.is_none_or(|id| id == own))
+        };
+        // Only a second pinned id narrows the index further.
+        let whole = index.all_shown(today) && ids.iter().flatten().count() == 1;
+        let in_scope =
+            if whole { vec![true; index.rows.len()] } else { index.rows.iter().map(inside).collect::<Vec<_>>() };
+        let further = (!view.filter.is_scope_only()).then(|| Further {
+            connection,
+            filter: view.filter,
+            decided: RefCell::new(vec![None; in_scope.len()]),
+        });
+        Self { in_scope, whole, further }
     }
 
     fn count(&self) -> usize {
@@ -30,9 +57,47 @@ impl Rows {
         }
         self.in_scope.iter().filter(|&&inside| inside).count()
     }
+
+    /// Whether the view shows a row.
+    fn shows(&self, index: &ScopeIndex, row: u32) -> Result<bool> {
+        let at = row as usize;
+        let Some(further) = self.further.as_ref().filter(|_| self.in_scope[at]) else { return Ok(self.in_scope[at]) };
+        if let Some(known) = further.decided.borrow()[at] {
+            return Ok(known);
+        }
+        let mut statement = further.connection.prepare_cached("SELECT payload FROM memories WHERE slot = ?")?;
+        // A row the snapshot does not have was deleted or added a moment ago.
+        let text: Option<String> = statement.query_row([index.rows[at].slot], |found| found.get(0)).optional()?;
+        let shown = match text {
+            Some(text) => further.filter.matches(super::read::payload(&text)?.as_map()),
+            None => false,
+        };
+        further.decided.borrow_mut()[at] = Some(shown);
+        Ok(shown)
+    }
+
+    /// The best rows that are shown and score more than `floor`, best first.
+    fn best(&self, index: &ScopeIndex, scores: &[f32], limit: usize, floor: f32) -> Result<Vec<Hit>> {
+        let mut reach = if self.further.is_some() { limit.saturating_mul(4) } else { limit };
+        loop {
+            let hits = best(scores, &self.in_scope, reach);
+            let all = hits.len() < reach;
+            let mut shown = Vec::with_capacity(limit.min(hits.len()));
+            for hit in hits.into_iter().take_while(|hit| hit.score > floor) {
+                if shown.len() < limit && self.shows(index, hit.row)? {
+                    shown.push(hit);
+                }
+            }
+            if all || self.further.is_none() || shown.len() >= limit {
+                return Ok(shown);
+            }
+            // The filter lets few through: look further down.
+            reach = reach.saturating_mul(8);
+        }
+    }
 }
 
-pub(super) fn stats(index: &ScopeIndex, rows: &Rows, terms: &[u32]) -> ScopeStats {
+pub(super) fn stats(index: &ScopeIndex, rows: &Rows<'_>, terms: &[u32]) -> ScopeStats {
     let holding = |term: &u32| {
         let list = index.postings.get(term).map_or(&[][..], Vec::as_slice);
         // Terms of the context alone do not count; a posting of neither names the speaker.
@@ -56,39 +121,48 @@ pub(super) fn stats(index: &ScopeIndex, rows: &Rows, terms: &[u32]) -> ScopeStat
     }
 }
 
-pub(super) fn candidates(index: &ScopeIndex, rows: &Rows, query: &CandidateQuery<'_>) -> Candidates {
-    let allowed = rows.allowed();
-    let dense = cosines(index, allowed, query.vector);
+pub(super) fn candidates(index: &ScopeIndex, rows: &Rows<'_>, query: &CandidateQuery<'_>) -> Result<Candidates> {
+    let dense = cosines(index, rows, query.vector);
     let lexical = Lexical::score(index, rows, query.terms, &query.bm25);
-    let mut chosen: Vec<u32> = best(&dense, allowed, query.per_signal).into_iter().map(|hit| hit.row).collect();
-    for field in [&lexical.text, &lexical.context] {
-        let hits = best(&field.sums, allowed, query.per_signal);
-        chosen.extend(hits.into_iter().filter(|hit| hit.score > 0.0).map(|hit| hit.row));
+    let mut chosen = BTreeSet::new();
+    for (scores, floor) in [(&dense, f32::NEG_INFINITY), (&lexical.text.sums, 0.0), (&lexical.context.sums, 0.0)] {
+        chosen.extend(rows.best(index, scores, query.per_signal, floor)?.into_iter().map(|hit| hit.row));
     }
-    chosen.sort_unstable();
-    chosen.dedup();
 
     let mut sessions = HashMap::new();
     for &row in &chosen {
         let session = index.rows[row as usize].session;
         if session != 0 && !sessions.contains_key(&session) {
             let members = index.sessions.get(&session).map_or(&[][..], Vec::as_slice);
-            let near = members
-                .iter()
-                .map(|&member| member as usize)
-                .filter(|&member| allowed[member])
-                .map(|member| dense[member] + query.text_share * lexical.text.normed(member));
-            sessions.insert(session, mean_of_best(near, query.per_session));
+            let near = |member: &u32| {
+                let at = *member as usize;
+                Hit { score: dense[at] + query.text_share * lexical.text.normed(at), row: *member }
+            };
+            let mut near: Vec<Hit> = members.iter().filter(|at| rows.in_scope[**at as usize]).map(near).collect();
+            near.sort_unstable();
+            let mut best = Vec::with_capacity(query.per_session);
+            for hit in near {
+                if best.len() < query.per_session && rows.shows(index, hit.row)? {
+                    best.push(hit.score);
+                }
+            }
+            sessions.insert(session, best.iter().sum::<f32>() / best.len().max(1) as f32);
         }
     }
-    let hits = chosen.into_iter().map(|row| {
-        let at = row as usize;
-        let [before, after] = index.neighbours(row).map(|neighbour| match neighbour {
-            Some(neighbour) if allowed[neighbour as usize] => lexical.text.normed(neighbour as usize),
-            _ => 0.0,
-        });
+    let mut hits = Vec::with_capacity(chosen.len());
+    for number in chosen {
+        let mut beside = [0.0; 2];
+        for (value, neighbour) in beside.iter_mut().zip(index.neighbours(number)) {
+            if let Some(neighbour) = neighbour
+                && rows.shows(index, neighbour)?
+            {
+                *value = lexical.text.normed(neighbour as usize);
+            }
+        }
+        let [before, after] = beside;
+        let at = number as usize;
         let row = &index.rows[at];
-        Candidate {
+        hits.push(Candidate {
             id: row.id,
             dense: dense[at],
             text_sum: lexical.text.sums[at],
@@ -101,33 +175,31 @@ pub(super) fn candidates(index: &ScopeIndex, rows: &Rows, query: &CandidateQuery
             role: row.role,
             day: row.day.and_then(date_of_day),
             holds_time_word: row.holds_time_word,
-        }
-    });
-    let hits = hits.collect();
-    let (seen, in_session) = if rows.whole && rows.allowed.is_none() {
+        });
+    }
+    let (in_scope, in_session) = if rows.whole {
         (index.rows.len(), index.sessions.values().map(Vec::len).sum())
     } else {
-        let visible = || index.rows.iter().zip(allowed).filter(|(_, allowed)| **allowed);
-        (visible().count(), visible().filter(|(row, _)| row.session != 0).count())
+        let inside = || index.rows.iter().zip(&rows.in_scope).filter(|(_, inside)| **inside);
+        (inside().count(), inside().filter(|(row, _)| row.session != 0).count())
     };
-    Candidates { hits, sessions, seen, in_session }
+    Ok(Candidates { hits, sessions, in_scope, in_session })
 }
 
-pub(super) fn nearest(index: &ScopeIndex, rows: &Rows, vector: &[f32], limit: usize) -> Scored {
-    let allowed = rows.allowed();
-    let scores = cosines(index, allowed, vector);
-    best(&scores, allowed, limit).into_iter().map(|hit| (index.rows[hit.row as usize].id, hit.score)).collect()
+pub(super) fn nearest(index: &ScopeIndex, rows: &Rows<'_>, vector: &[f32], limit: usize) -> Result<Scored> {
+    let scores = cosines(index, rows, vector);
+    let hits = rows.best(index, &scores, limit, f32::NEG_INFINITY)?;
+    Ok(hits.into_iter().map(|hit| (index.rows[hit.row as usize].id, hit.score)).collect())
 }
 
 /// Σ query·document·idf over the stored `bm25` slots.
 pub(super) fn sparse(
     index: &ScopeIndex,
-    rows: &Rows,
+    rows: &Rows<'_>,
     query: &Sparse,
     idf: impl Fn(u32) -> f32,
     limit: usize,
-) -> Scored {
-    let allowed = rows.allowed();
+) -> Result<Scored> {
     let mut scores = vec![0f32; index.rows.len()];
     for &(term, weight) in query {
         let list = index.bm25.as_ref().and_then(|lists| lists.get(&term));
@@ -136,22 +208,37 @@ pub(super) fn sparse(
             scores[row as usize] += weight * value;
         }
     }
-    best(&scores, allowed, limit)
-        .into_iter()
-        .filter(|hit| hit.score > 0.0)
-        .map(|hit| (index.rows[hit.row as usize].id, hit.score))
-        .collect()
+    let hits = rows.best(index, &scores, limit, 0.0)?;
+    Ok(hits.into_iter().map(|hit| (index.rows[hit.row as usize].id, hit.score)).collect())
 }
 
-/// Cosine of every allowed row; 0 elsewhere.
-fn cosines(index: &ScopeIndex, allowed: &[bool], vector: &[f32]) -> Vec<f32> {
+/// Rows a thread takes at a time.
+const ROWS_AT_A_TIME: usize = 8192;
+
+/// Cosine of every row in scope; 0 elsewhere.
+fn cosines(index: &ScopeIndex, rows: &Rows<'_>, vector: &[f32]) -> Vec<f32> {
     let scale = inverse_norm(vector);
-    let rows = index.vectors.chunks_exact(index.dims.max(1));
-    let cosine = |((row, inverse), allowed): ((&[f32], &f32), &bool)| match allowed {
-        true => dot(row, vector) * inverse * scale,
-        false => 0.0,
+    let dims = index.dims.max(1);
+    let in_scope = &rows.in_scope;
+    let mut cosines = vec![0f32; index.rows.len()];
+    let fill = |(part, cosines): (usize, &mut [f32])| {
+        let first = part * ROWS_AT_A_TIME;
+        let vectors = index.vectors[first * dims..].chunks_exact(dims);
+        for (((cosine, row), inverse), inside) in
+            cosines.iter_mut().zip(vectors).zip(&index.inverse_norms[first..]).zip(&in_scope[first..])
+        {
+            if *inside {
+                *cosine = dot(row, vector) * inverse * scale;
+            }
+        }
     };
-    rows.zip(&index.inverse_norms).zip(allowed).map(cosine).collect()
+    // A small scope is done before another thread has woken.
+    if cosines.len() <= ROWS_AT_A_TIME {
+        fill((0, &mut cosines));
+    } else {
+        cosines.par_chunks_mut(ROWS_AT_A_TIME).enumerate().for_each(fill);
+    }
+    cosines
 }
 
 /// The dot product of two vectors of the same length.
@@ -180,7 +267,7 @@ struct Lexical {
 impl Lexical {
     /// score = Σ idf·tf with tf = f·(k + 1) / (f + k·(1 − b + b·len / avg_len)) and
     /// idf = ln(1 + (N − n + ½) / (n + ½)), N and n over the scope, for text and for text with context.
-    fn score(index: &ScopeIndex, rows: &Rows, terms: &[u32], bm25: &Bm25) -> Self {
+    fn score(index: &ScopeIndex, rows: &Rows<'_>, terms: &[u32], bm25: &Bm25) -> Self {
         let memories = rows.count() as f32;
         let mut sums = [vec![0f32; index.rows.len()], vec![0f32; index.rows.len()]];
         let mut idf_sums = [0f32; 2];
@@ -261,18 +348,6 @@ fn best(scores: &[f32], allowed: &[bool], limit: usize) -> Vec<Hit> {
     heap.into_sorted_vec()
 }
 
-fn mean_of_best(values: impl Iterator<Item = f32>, count: usize) -> f32 {
-    let mut best: Vec<f32> = Vec::with_capacity(count + 1);
-    for value in values {
-        let place = best.partition_point(|&other| other >= value);
-        if place < count {
-            best.insert(place, value);
-            best.truncate(count);
-        }
-    }
-    if best.is_empty() { 0.0 } else { best.iter().sum::<f32>() / best.len() as f32 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,12 +360,5 @@ mod tests {
         assert_eq!(rows(3), [1, 3, 2]);
         assert_eq!(rows(0), Vec::<u32>::new());
         assert_eq!(rows(9), [1, 3, 2, 0]);
-    }
-
-    #[test]
-    fn means_take_what_is_there() {
-        assert_eq!(mean_of_best([1.0, 5.0, 3.0, 4.0].into_iter(), 3), 4.0);
-        assert_eq!(mean_of_best([2.0].into_iter(), 3), 2.0);
-        assert_eq!(mean_of_best([].into_iter(), 3), 0.0);
     }
 }
