@@ -48,7 +48,7 @@ pub(super) fn near(
     limit: usize,
     min_score: f32,
 ) -> Result<Vec<Vec<NearEntity>>> {
-    let mut hits: Vec<Vec<(f32, i64, String)>> = vec![Vec::new(); vectors.len()];
+    let mut hits: Vec<Vec<(f32, i64)>> = vec![Vec::new(); vectors.len()];
     let pinned = filter.scope();
     if !pinned.any_pinned() && !pinned.is_contradiction() {
         return Err(StoreError::InvalidScope("entities are searched within a user_id, agent_id or run_id".into()));
@@ -57,10 +57,8 @@ pub(super) fn near(
         && let Some((condition, values)) = super::read::scope_condition(connection, &Scope::pinned_by(filter))?
     {
         let scales: Vec<f32> = vectors.iter().map(|vector| inverse_norm(vector)).collect();
-        let mut statement = connection.prepare_cached(&format!(
-            "SELECT slot, vector, CASE json_type(payload, '$.data') WHEN 'text' THEN payload ->> '$.data' END
-             FROM entities WHERE {condition} ORDER BY slot"
-        ))?;
+        let sql = format!("SELECT slot, vector FROM entities WHERE {condition} ORDER BY slot");
+        let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
         let mut vector = Vec::new();
         while let Some(row) = rows.next()? {
@@ -70,15 +68,20 @@ pub(super) fn near(
             for ((asked, scale), hits) in vectors.iter().zip(&scales).zip(&mut hits) {
                 let score = dot(&vector, asked) * inverse * scale;
                 if score >= min_score {
-                    hits.push((score, row.get(0)?, row.get::<_, Option<String>>(2)?.unwrap_or_default()));
+                    hits.push((score, row.get(0)?));
                 }
             }
         }
     }
-    let with_links = |mut hits: Vec<(f32, i64, String)>| {
+    let with_links = |mut hits: Vec<(f32, i64)>| {
         hits.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         hits.truncate(limit);
-        let near = |(score, slot, text)| Ok(NearEntity { score, text, memories: memories_of(connection, slot)? });
+        let mut statement = connection.prepare_cached("SELECT payload FROM entities WHERE slot = ?")?;
+        let near = |(score, slot)| {
+            let payload: String = statement.query_row([slot], |row| row.get(0))?;
+            let text = super::read::payload(&payload)?.text().to_owned();
+            Ok(NearEntity { score, text, memories: memories_of(connection, slot)? })
+        };
         hits.into_iter().map(near).collect::<Result<Vec<_>>>()
     };
     hits.into_iter().map(with_links).collect()
