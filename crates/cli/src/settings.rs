@@ -37,6 +37,17 @@ impl Default for Values {
     }
 }
 
+/// What is read from the environment.
+const VARIABLES: [&str; 7] = [
+    "MNEMON_CONFIG",
+    "MNEMON_STORE",
+    "MNEMON_USER",
+    "MNEMON_AGENT",
+    "MNEMON_RUN",
+    "MNEMON_CACHE_MB",
+    "MNEMON_SESSION_GAP",
+];
+
 /// Everything a command needs to know beside its own arguments.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -50,7 +61,15 @@ pub(crate) struct Settings {
 impl Settings {
     /// Resolves flags, environment, file and defaults.
     pub(crate) fn resolve(flags: &GlobalArgs) -> anyhow::Result<Self> {
-        let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        for (name, value) in std::env::vars_os() {
+            let ours = name.to_str().is_some_and(|name| VARIABLES.contains(&name));
+            // Taken for absent, a blank MNEMON_USER would show everybody's memories.
+            if ours && value.to_str().is_none_or(|value| value.trim().is_empty()) {
+                let name = name.to_string_lossy();
+                return Err(Fault::usage(format!("{name} is blank or no UTF-8: unset it, or give it a value")).into());
+            }
+        }
+        let environment = |name: &str| std::env::var(name).ok();
         let named = flags.config.clone().or_else(|| environment("MNEMON_CONFIG").map(PathBuf::from));
         let file = match named {
             Some(file) if !file.is_file() => {
@@ -92,18 +111,48 @@ impl Settings {
         })
     }
 
-    /// The engine over the store.
+    /// The engine over the store, which must be there.
     pub(crate) fn open_engine(&self) -> anyhow::Result<Engine> {
+        self.must_exist()?;
         self.open_engine_at(&self.store)
+    }
+
+    /// The engine over the store, which is created if it is not there: for what remembers.
+    pub(crate) fn open_or_create_engine(&self) -> anyhow::Result<Engine> {
+        self.open_engine_at(&self.store)
+    }
+
+    /// The engine over the store, whichever embedder filled it: for what asks no questions.
+    pub(crate) fn open_engine_as_it_is(&self) -> anyhow::Result<Engine> {
+        self.must_exist()?;
+        let stored = SqliteStore::embedder_of(&self.store)?;
+        self.open(&self.store, stored)
+    }
+
+    fn must_exist(&self) -> Result<(), Fault> {
+        if self.store.exists() {
+            return Ok(());
+        }
+        let store = self.store.display();
+        Err(Fault::failed(
+            "no_store",
+            format!("there is no store at {store}: `mnemon add` makes one, --store names another"),
+        ))
     }
 
     /// An engine over another file, which is created if it is not there.
     pub(crate) fn open_engine_at(&self, path: &Path) -> anyhow::Result<Engine> {
+        self.open(path, None)
+    }
+
+    fn open(&self, path: &Path, embedder_of_store: Option<(String, usize)>) -> anyhow::Result<Engine> {
         if !path.exists() {
             tracing::info!(path = %path.display(), "creating the store");
         }
         let embedder = StaticEmbedder::builtin().map_err(EngineError::from)?;
-        let mut options = SqliteOptions::new(path, embedder.fingerprint(), embedder.dims());
+        let (fingerprint, dims) =
+            embedder_of_store.unwrap_or_else(|| (embedder.fingerprint().to_owned(), embedder.dims()));
+        let mut options = SqliteOptions::new(path, fingerprint, dims);
         options.cache_bytes = self.cache_bytes;
         let store = SqliteStore::open(options)?;
         let config = EngineConfig { session_gap: self.session_gap, ..EngineConfig::default() };

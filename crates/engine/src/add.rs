@@ -121,7 +121,9 @@ impl Engine {
                 let request = &requests[draft.request];
                 let hash = draft.payload.str(keys::HASH).unwrap_or_default();
                 let repeated = !fresh.insert((&request.scope, hash));
-                if request.skip_duplicates && (repeated || self.remembers(&request.scope, hash)?) {
+                if request.skip_duplicates
+                    && (repeated || self.store.find_by_hash(&request.scope, hash, Some(today()))?.is_some())
+                {
                     continue;
                 }
                 let mut memory = Memory {
@@ -195,13 +197,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether a text is remembered and shown: one that has expired is not, and may be told anew.
-    fn remembers(&self, scope: &Scope, hash: &str) -> Result<bool> {
-        let Some(id) = self.store.find_by_hash(scope, hash)? else { return Ok(false) };
-        let memory = self.store.get(&[id])?.pop().flatten();
-        Ok(memory.is_some_and(|memory| memory.payload.expiration_date().is_none_or(|last| last >= today())))
-    }
-
     /// A link must lead to a memory of the same owner.
     fn must_own(&self, target: MemoryId, scope: &Scope) -> Result<()> {
         let found = self.store.get(&[target])?.pop().flatten();
@@ -252,7 +247,7 @@ pub(crate) fn check_depth(map: &Map<String, Value>) -> Result<(), String> {
 /// Identity, times and text belong to the server: metadata can't set or move them.
 pub(crate) fn check_metadata(metadata: &Map<String, Value>) -> Result<()> {
     check_depth(metadata).map_err(|fault| EngineError::invalid(format!("metadata {fault}")))?;
-    match metadata.keys().find(|key| RESERVED_KEYS.contains(&key.as_str())) {
+    match metadata.keys().find(|key| *key == "id" || RESERVED_KEYS.contains(&key.as_str())) {
         Some(key) => Err(EngineError::invalid(format!("metadata may not hold `{key}`: the store writes it itself"))),
         None => Ok(()),
     }

@@ -12,6 +12,8 @@ pub use mem0::{Mem0Config, Mem0Query, Mem0Score};
 use crate::read::today;
 use crate::{Engine, EngineError, Result};
 
+/// mem0's default threshold, and ours.
+const THRESHOLD: f32 = 0.1;
 /// Results a search gives at most.
 const MAX_TOP_K: usize = 1000;
 
@@ -56,8 +58,9 @@ pub struct SearchRequest {
     pub filter: Filter,
     /// Most hits, 1 ..= 1000; mem0's default is 20.
     pub top_k: usize,
-    /// 0 ..= 1; hits below are left out. Under `mem0` it applies to the cosine, as there. mem0's default is 0.1.
-    pub threshold: f32,
+    /// 0 ..= 1; hits that score below are left out; under `mem0` those whose cosine is below, as there. If absent: 0.1,
+    /// but under `fusion` a memory that holds a word of the question stays, however it scores.
+    pub threshold: Option<f32>,
     /// The ranking.
     pub profile: Profile,
     /// Tells each hit's signals.
@@ -73,7 +76,7 @@ impl SearchRequest {
             query: query.into(),
             filter,
             top_k: 20,
-            threshold: 0.1,
+            threshold: None,
             profile: Profile::default(),
             explain: false,
             show_expired: false,
@@ -141,8 +144,8 @@ impl Engine {
         if !(1..=MAX_TOP_K).contains(&request.top_k) {
             return Err(EngineError::invalid(format!("top_k is {}; give 1 to {MAX_TOP_K}", request.top_k)));
         }
-        if !(0.0..=1.0).contains(&request.threshold) {
-            return Err(EngineError::invalid(format!("threshold is {}; give 0 to 1", request.threshold)));
+        if let Some(threshold) = request.threshold.filter(|threshold| !(0.0..=1.0).contains(threshold)) {
+            return Err(EngineError::invalid(format!("threshold is {threshold}; give 0 to 1")));
         }
         let owner = request.filter.scope();
         if !owner.any_pinned() && !owner.is_contradiction() {

@@ -45,7 +45,7 @@ pub enum StoreError {
     },
     /// The store was filled by another embedder; its vectors can't be compared with this one's.
     #[error(
-        "the store was written with embedder `{stored}` ({stored_dims} dims), this run uses `{given}` ({given_dims} dims): choose the store's embedder, or export and import into a new store"
+        "the store was written with embedder `{stored}` ({stored_dims} dims), this run uses `{given}` ({given_dims} dims): choose the store's embedder, or `mnemon export` it and `mnemon import --reembed` into a new store"
     )]
     EmbedderMismatch {
         /// Fingerprint in the store.
@@ -103,6 +103,11 @@ pub enum StoreError {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
+        // No room for the log's shared memory.
+        const IOERR_SHMSIZE: i32 = 4874;
+        if error.sqlite_error().is_some_and(|error| error.extended_code == IOERR_SHMSIZE) {
+            return Self::Full;
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,

@@ -15,7 +15,7 @@ mod write;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::civil::Date;
 use parking_lot::Mutex;
@@ -35,17 +35,17 @@ use crate::{
 
 /// A store in one SQLite file. Several processes may open the same file; each sees the others' commits.
 pub struct SqliteStore {
-    path: PathBuf,
-    embedder: String,
+    options: SqliteOptions,
     dims: usize,
-    writer: Mutex<Connection>,
+    /// Opened by the first write: who only reads never waits for those who write.
+    writer: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
     cache: Cache,
 }
 
 impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("SqliteStore").field("path", &self.options.path).finish_non_exhaustive()
     }
 }
 
@@ -56,20 +56,38 @@ impl SqliteStore {
     /// [`StoreError::NotAStore`], [`StoreError::Damaged`], [`StoreError::NewerSchema`] for a file that is not ours or
     /// not whole (it stays untouched); [`StoreError::EmbedderMismatch`] if another embedder filled it.
     pub fn open(options: SqliteOptions) -> Result<Self> {
-        let writer = open::open_writer(&options)?;
+        let reader = open::look(&options)?;
+        let writer = if reader.is_none() { Some(open::open_writer(&options)?) } else { None };
         Ok(Self {
-            path: options.path,
-            embedder: options.embedder,
             dims: options.dims,
-            writer: Mutex::new(writer),
-            readers: Mutex::default(),
             cache: Cache::new(options.cache_bytes),
+            writer: Mutex::new(writer),
+            readers: Mutex::new(reader.into_iter().collect()),
+            options,
         })
+    }
+
+    /// Fingerprint and dims of the embedder that filled the store at `path`.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`], if there is no store to look into.
+    pub fn embedder_of(path: &Path) -> Result<Option<(String, usize)>> {
+        open::stored_embedder(&open::open_reader(path)?)
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.options.path
+    }
+
+    /// Writes, one at a time.
+    fn write<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        let mut writer = self.writer.lock();
+        let connection = match writer.take() {
+            Some(connection) => connection,
+            None => open::open_writer(&self.options)?,
+        };
+        work(writer.insert(connection))
     }
 
     /// Runs a read in a snapshot of its own.
@@ -77,7 +95,7 @@ impl SqliteStore {
         let pooled = self.readers.lock().pop();
         let mut connection = match pooled {
             Some(connection) => connection,
-            None => open::open_reader(&self.path)?,
+            None => open::open_reader(&self.options.path)?,
         };
         let snapshot = connection.transaction()?;
         let result = work(&snapshot);
@@ -157,14 +175,14 @@ impl Store for SqliteStore {
                 Ok(usize::try_from(count).unwrap_or(0))
             };
             let size = |suffix: &str| {
-                let mut name = self.path.as_os_str().to_owned();
+                let mut name = self.options.path.as_os_str().to_owned();
                 name.push(suffix);
                 std::fs::metadata(name).map_or(0, |data| data.len())
             };
             Ok(StoreInfo {
-                location: format!("sqlite:{}", self.path.display()),
+                location: format!("sqlite:{}", self.options.path.display()),
                 schema: schema::NEWEST,
-                embedder: self.embedder.clone(),
+                embedder: self.options.embedder.clone(),
                 dims: self.dims,
                 memories: count("memories")?,
                 entities: count("entities")?,
@@ -177,11 +195,11 @@ impl Store for SqliteStore {
     }
 
     fn apply(&self, changes: &ChangeSet) -> Result<()> {
-        write::apply(self, changes)
+        self.write(|connection| write::apply(self, connection, changes))
     }
 
     fn remove_scope(&self, scope: &Scope, now: &str) -> Result<usize> {
-        write::remove_scope(self, scope, now)
+        self.write(|connection| write::remove_scope(self, connection, scope, now))
     }
 
     fn scope_version(&self, scope: &Scope) -> Result<ScopeVersion> {
@@ -200,8 +218,8 @@ impl Store for SqliteStore {
         self.read(|connection| read::list(connection, filter, today, page))
     }
 
-    fn find_by_hash(&self, scope: &Scope, hash: &str) -> Result<Option<MemoryId>> {
-        self.read(|connection| read::find_by_hash(connection, scope, hash))
+    fn find_by_hash(&self, scope: &Scope, hash: &str, today: Option<Date>) -> Result<Option<MemoryId>> {
+        self.read(|connection| read::find_by_hash(connection, scope, hash, today))
     }
 
     fn session(&self, scope: &Scope, session: &str, window: SessionWindow) -> Result<Vec<Memory>> {

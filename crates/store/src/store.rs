@@ -44,8 +44,8 @@ pub trait Store: Send + Sync {
     /// Lists memories, newest first. Without a filter: all of the store. Those that expired before `today` are hidden.
     fn list(&self, filter: Option<&Filter>, today: Option<Date>, page: &PageRequest) -> Result<Page<Memory>>;
 
-    /// The first of these hashes that a memory of exactly this scope has, and that memory.
-    fn find_by_hash(&self, scope: &Scope, hash: &str) -> Result<Option<MemoryId>>;
+    /// The oldest memory of exactly this scope whose text has this hash and that has not expired before `today`.
+    fn find_by_hash(&self, scope: &Scope, hash: &str, today: Option<Date>) -> Result<Option<MemoryId>>;
 
     /// Memories of a session of exactly this scope.
     fn session(&self, scope: &Scope, session: &str, window: SessionWindow) -> Result<Vec<Memory>>;

@@ -78,7 +78,7 @@ pub(crate) fn run(args: &AddArgs, settings: &Settings, out: &Output) -> anyhow::
         (None, Some(file)) => read_messages(file, &args.defaults())?,
         (None, None) => Vec::new(),
     };
-    let added = settings.open_engine()?.add(AddRequest { messages, ..request })?;
+    let added = settings.open_or_create_engine()?.add(AddRequest { messages, ..request })?;
     if added.is_empty() {
         out.note("nothing was stored: system messages and duplicates that are to be skipped are left out");
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::stats::{lines, of_store};
-use crate::exit::{Exit, Fault};
+use crate::exit::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
 
@@ -13,12 +13,7 @@ use crate::settings::Settings;
 pub(crate) struct DoctorArgs {}
 
 pub(crate) fn run(_: &DoctorArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
-    let path = settings.store();
-    if !path.exists() {
-        let hint = format!("there is no store at {}: `mnemon add` makes one, --store names another", path.display());
-        return Err(Fault::failed("no_store", hint).into());
-    }
-    let engine = settings.open_engine()?;
+    let engine = settings.open_engine_as_it_is()?;
     let info = engine.store().info()?;
     let findings = engine.store().check()?;
     let shown: Vec<Value> = findings

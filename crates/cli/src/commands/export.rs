@@ -1,6 +1,5 @@
 //! `mnemon export`: the whole store as lines of JSON.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -28,34 +27,33 @@ pub(crate) struct ExportArgs {
 pub(crate) fn run(args: &ExportArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let file = &args.file;
     if file == Path::new("-") {
-        let engine = settings.open_engine()?;
+        let engine = settings.open_engine_as_it_is()?;
         let mut stdout = BufWriter::new(io::stdout().lock());
         let counts = write(&engine, &mut stdout, out)?;
         out.note(&format!("exported {}", told_counts(&counts)));
         return Ok(Exit::Ok);
     }
     // Through a link, what it leads to is replaced, not the link.
-    let file = &file.canonicalize().unwrap_or_else(|_| file.clone());
-    let part = beside(file)?;
-    refuse_databases(file)?;
-    let engine = settings.open_engine()?;
-    let counts = into_file(&engine, &part, file, out).inspect_err(|_| {
-        let _ = std::fs::remove_file(&part);
-    })?;
+    let file = &if file.is_symlink() { file.canonicalize().unwrap_or_else(|_| file.clone()) } else { file.clone() };
+    refuse_other_than_files(file)?;
+    refuse_databases(file, settings.store())?;
+    let engine = settings.open_engine_as_it_is()?;
+    let counts = into_file(&engine, file, out)?;
     let answer = json!({"file": file.display().to_string(), "exported": of_counts(&counts)});
     out.value(&answer, |_| format!("exported {} to {}\n", told_counts(&counts), file.display()))?;
     Ok(Exit::Ok)
 }
 
-fn into_file(engine: &Engine, part: &Path, file: &Path, out: &Output) -> anyhow::Result<Transferred> {
-    let at = |path: &Path| path.display().to_string();
-    let mut writer = BufWriter::with_capacity(1 << 20, File::create(part).with_context(|| at(part))?);
-    let counts = write(engine, &mut writer, out)?;
-    let written = writer.into_inner().map_err(io::IntoInnerError::into_error).with_context(|| at(part))?;
-    written.sync_all().with_context(|| at(part))?;
-    std::fs::rename(part, file).with_context(|| at(file))?;
-    // The new name is safe only once its folder is; not every system lets a folder be opened.
+fn into_file(engine: &Engine, file: &Path, out: &Output) -> anyhow::Result<Transferred> {
+    let at = || file.display().to_string();
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A name of its own: another export to the same file must not write into this one. Gone if it is not kept.
+    let mut part = tempfile::Builder::new().prefix(".mnemon-export-").tempfile_in(folder).with_context(at)?;
+    let mut writer = BufWriter::with_capacity(1 << 20, part.as_file_mut());
+    let counts = write(engine, &mut writer, out)?;
+    writer.into_inner().map_err(io::IntoInnerError::into_error).with_context(at)?.sync_all().with_context(at)?;
+    part.persist(file).with_context(at)?;
+    // The new name is safe only once its folder is; not every system lets a folder be opened.
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
     }
@@ -69,22 +67,29 @@ fn write(engine: &Engine, writer: &mut dyn Write, out: &Output) -> anyhow::Resul
     Ok(counts?)
 }
 
-/// `FILE.part`. Folders and devices are no place for a file.
-fn beside(file: &Path) -> Result<PathBuf, Fault> {
-    let name = file.file_name().filter(|_| file.is_file() || !file.exists());
-    let hint = || Fault::usage(format!("{} is no file: name one, or - for stdout", file.display()));
-    let mut name: OsString = name.ok_or_else(hint)?.to_owned();
-    name.push(".part");
-    Ok(file.with_file_name(name))
+/// Folders and devices are no place for a file.
+fn refuse_other_than_files(file: &Path) -> Result<(), Fault> {
+    if file.file_name().is_some() && (file.is_file() || !file.exists()) {
+        return Ok(());
+    }
+    Err(Fault::usage(format!("{} is no file: name one, or - for stdout", file.display())))
 }
 
 /// An export must never take the place of a store, the one it comes from least of all.
-fn refuse_databases(file: &Path) -> Result<(), Fault> {
+fn refuse_databases(file: &Path, store: &Path) -> Result<(), Fault> {
+    let absolute = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or(path.to_owned());
+    let store = absolute(store);
+    let own = ["", "-wal", "-shm", "-journal"].iter().any(|suffix| {
+        let mut name = store.clone().into_os_string();
+        name.push(suffix);
+        absolute(file).as_os_str() == name
+    });
     let mut start = [0u8; 16];
     let is_database =
         File::open(file).and_then(|mut file| file.read_exact(&mut start)).is_ok() && &start == b"SQLite format 3\0";
-    if is_database {
-        let refusal = format!("{} is a database: the export would destroy it. Name another file", file.display());
+    if is_database || own {
+        let refusal =
+            format!("{} is a database or part of one: the export would destroy it. Name another file", file.display());
         return Err(Fault::refused(refusal));
     }
     Ok(())
@@ -95,20 +100,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_lies_beside_its_file() {
-        assert_eq!(beside(Path::new("a/b.jsonl")).unwrap(), Path::new("a/b.jsonl.part"));
-        assert!(beside(Path::new("/")).is_err() && beside(&std::env::temp_dir()).is_err());
-        assert!(!Path::new("/dev/null").exists() || beside(Path::new("/dev/null")).is_err());
+    fn folders_and_devices_are_no_place_for_an_export() {
+        assert!(refuse_other_than_files(Path::new("a/b.jsonl")).is_ok());
+        assert!(refuse_other_than_files(Path::new("/")).is_err());
+        assert!(refuse_other_than_files(&std::env::temp_dir()).is_err());
+        assert!(!Path::new("/dev/null").exists() || refuse_other_than_files(Path::new("/dev/null")).is_err());
     }
 
     #[test]
     fn databases_are_no_place_for_an_export() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        assert!(refuse_databases(&path).is_ok());
+        let store = folder.path().join("store.db");
+        assert!(refuse_databases(&path, &store).is_ok());
+        assert!(refuse_databases(&folder.path().join("store.db-wal"), &store).is_err());
         std::fs::write(&path, "SQLite format 3\0 and more").unwrap();
-        assert!(refuse_databases(&path).is_err());
+        assert!(refuse_databases(&path, &store).is_err());
         std::fs::write(&path, "{}").unwrap();
-        assert!(refuse_databases(&path).is_ok());
+        assert!(refuse_databases(&path, &store).is_ok());
     }
 }

@@ -21,6 +21,7 @@ const SHOWN: usize = 20;
 #[command(after_help = "The file's content tells what it is: an export of mnemon, points of a mem0 collection \
 ({\"id\", \"payload\", \"vector\"?} a line), mem0's history.db, chat messages as JSON, or plain text, a memory a line.
 
+Importing a file again stores nothing twice, except chat, where the same words may be said again.
 Exit code 1 if any line was refused; what could be taken is stored all the same.")]
 pub(crate) struct ImportArgs {
     /// The file, - for stdin
@@ -38,10 +39,17 @@ pub(crate) struct ImportArgs {
 pub(crate) fn run(args: &ImportArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let options =
         ImportOptions { scope: settings.scope(&args.scope)?, session: args.session.clone(), reembed: args.reembed };
-    let imported = if args.file == Path::new("-") {
-        // The engine reads a file more than once.
+    let at = || args.file.display().to_string();
+    let stdin = args.file == Path::new("-");
+    let imported = if stdin || !std::fs::metadata(&args.file).with_context(at)?.is_file() {
+        // The engine reads a file more than once; a pipe can be read once only.
         let mut copy = tempfile::NamedTempFile::new().context("a temporary file")?;
-        io::copy(&mut io::stdin().lock(), &mut copy).context("reading stdin")?;
+        if stdin {
+            io::copy(&mut io::stdin().lock(), &mut copy).context("reading stdin")?;
+        } else {
+            let mut pipe = std::fs::File::open(&args.file).with_context(at)?;
+            io::copy(&mut pipe, &mut copy).with_context(at)?;
+        }
         import(copy.path(), &options, settings, out)?
     } else {
         import(&args.file, &options, settings, out)?
@@ -51,7 +59,7 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, out: &Output) -> anyho
 }
 
 fn import(file: &Path, options: &ImportOptions, settings: &Settings, out: &Output) -> anyhow::Result<Imported> {
-    let engine = settings.open_engine()?;
+    let engine = settings.open_or_create_engine()?;
     let bar = progress::counting("records", out.is_json());
     let mut read = 0;
     let imported = engine.import(file, options, &mut |done| {

@@ -30,9 +30,10 @@ pub(crate) struct SearchArgs {
     /// Most hits, 1 to 1000
     #[arg(short = 'k', long, value_name = "N", default_value_t = 20)]
     top_k: usize,
-    /// Leave out hits that score below, 0 to 1
-    #[arg(long, value_name = "SCORE", default_value_t = 0.1)]
-    threshold: f32,
+    /// Leave out hits that score below (under mem0: whose cosine is below), 0 to 1 [default: 0.1, but a memory that holds
+    /// a word of the question stays]
+    #[arg(long, value_name = "SCORE")]
+    threshold: Option<f32>,
     /// The ranking: all signals, or the formula of mem0 2.0.2
     #[arg(long, value_enum, default_value = "fusion")]
     profile: ProfileArg,

@@ -91,12 +91,24 @@ fn wrong_settings_say_what_is_right() {
     }
     let output = place.command(&["list"]).env("MNEMON_CACHE_MB", "lots").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert_eq!(place.json(&["list"])["total"], json!(0));
+    assert!(!place.path("store.db").exists());
+}
+
+#[test]
+fn a_blank_variable_is_not_an_absent_one() {
+    let place = Place::new();
+    place.add("ana", "hers alone");
+    for (name, value) in [("MNEMON_USER", ""), ("MNEMON_USER", "  "), ("MNEMON_STORE", ""), ("MNEMON_RUN", "")] {
+        let output = place.command(&["list"]).env(name, value).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        assert!(output.stdout.is_empty(), "{name}");
+    }
 }
 
 #[test]
 fn logs_go_to_stderr_when_asked_for() {
     let place = Place::new();
+    place.add("ana", "something");
     let quiet = place.run(&["list", "--json"]);
     assert_eq!(quiet.stderr, "");
     let told = place.run(&["list", "--json", "-vv"]);

@@ -122,3 +122,55 @@ fn what_is_no_store_is_left_as_it_is() {
     check_refused(&place, &["list", "--store", "sqlite:notes.txt"], 1, "was left as it is");
     check_refused(&place, &["list", "--store", "sqlite:."], 1, "folder");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_read_whole() {
+    let place = Place::new();
+    let lines: String = (0..5000).map(|number| format!("fact number {number}\n")).collect();
+    let imported = place.run_with(&["import", "/dev/stdin", "--user", "ana", "--json"], &lines);
+    assert_eq!(imported.code, 0, "{}", imported.stderr);
+    assert_eq!(place.json(&["list", "--user", "ana"])["total"], json!(5000));
+    let again = place.run_with(&["import", "-", "--user", "ana", "--json"], &lines);
+    assert!(again.stdout.contains("\"unchanged\":5000"), "{}", again.stdout);
+}
+
+#[test]
+fn only_what_remembers_makes_a_store() {
+    let place = Place::new();
+    let backup = place.file("backup.jsonl", "precious\n");
+    for args in [
+        &["export", &backup][..],
+        &["list"],
+        &["stats"],
+        &["doctor"],
+        &["search", "x", "--user", "ana"],
+        &["get", "1"],
+        &["delete", "1"],
+    ] {
+        check_refused(&place, args, 1, "there is no store");
+    }
+    assert!(!place.path("store.db").exists());
+    assert_eq!(std::fs::read_to_string(&backup).unwrap(), "precious\n");
+    place.add("ana", "something");
+    check_refused(&place, &["export", "store.db-wal"], 4, "part of one");
+}
+
+#[test]
+fn a_file_does_not_choose_whose_its_memories_become() {
+    let place = Place::new();
+    let file = place.file("chat.json", r#"{"messages": [{"role": "user", "content": "hello"}], "user_id": "bob"}"#);
+    let ran = place.run(&["import", &file, "--user", "ana"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.contains("user_id=bob"), "{}", ran.stdout);
+    assert_eq!(place.json(&["list"])["total"], json!(0));
+    assert_eq!(place.json(&["import", &file, "--user", "bob"])["stored"]["memories"], json!(1));
+}
+
+#[test]
+fn a_log_is_no_list_of_messages() {
+    let place = Place::new();
+    let file = place.file("log.txt", "[10:32] Ana: hello there\n[10:33] Ben: {not json}\n");
+    let imported = place.json(&["import", &file, "--user", "ana"]);
+    assert_eq!((&imported["format"], &imported["stored"]["memories"]), (&json!("text"), &json!(2)));
+}

@@ -6,7 +6,7 @@ use mnemon_store::{Bm25, Candidate, CandidateQuery, Role, View};
 use mnemon_text::dates;
 
 use super::question::{Question, names};
-use super::{Explanation, Ranked, Ranking, SearchRequest, Signal};
+use super::{Explanation, Ranked, Ranking, SearchRequest, Signal, THRESHOLD};
 use crate::{Engine, Result};
 
 /// Weights and constants of the default ranking; ARCHITECTURE.md tells what each is for.
@@ -110,7 +110,11 @@ impl Engine {
             let signals = signals(weights, &question, candidate, session);
             let raw: f32 = signals.iter().map(|signal| signal.weight * signal.value).sum();
             let score = squash(raw);
-            if score < request.threshold {
+            let shown = match request.threshold {
+                Some(threshold) => score >= threshold,
+                None => score >= THRESHOLD || candidate.text_sum > 0.0,
+            };
+            if !shown {
                 continue;
             }
             let explanation = request.explain.then(|| Explanation { raw_score: raw, signals: signals.to_vec() });

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use mnemon_store::{MemoryId, Sparse, SparseQuery, View};
 
-use super::{Explanation, Ranked, SearchRequest, Signal};
+use super::{Explanation, Ranked, SearchRequest, Signal, THRESHOLD};
 use crate::analyse::sparse;
 use crate::{Engine, Result};
 
@@ -84,7 +84,7 @@ impl Engine {
             lemmas: lemmas.split_whitespace().count(),
             entities: vectors.collect(),
         };
-        let scored = self.mem0_scores(view, &query, request.top_k, request.threshold)?;
+        let scored = self.mem0_scores(view, &query, request.top_k, request.threshold.unwrap_or(THRESHOLD))?;
         let ranked = scored.into_iter().map(|hit| {
             let explanation = || {
                 let signals = vec![

@@ -164,7 +164,12 @@ fn request(item: &Value, options: &ImportOptions) -> Result<AddRequest, String> 
     let ids = [text("user_id")?, text("agent_id")?, text("run_id")?];
     let scope = match &options.scope {
         _ if ids.iter().any(Option::is_some) => {
-            Scope::new(ids[0], ids[1], ids[2]).map_err(|error| error.to_string())?
+            let named = Scope::new(ids[0], ids[1], ids[2]).map_err(|error| error.to_string())?;
+            // Whoever imports decides whose memories these become.
+            if options.scope.as_ref().is_some_and(|asked| *asked != named) {
+                return Err(format!("it is of {}, not of whom the import is for", named.session_scope()));
+            }
+            named
         }
         Some(scope) => scope.clone(),
         None => return Err(no_scope().to_string()),

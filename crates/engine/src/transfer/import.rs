@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use mnemon_store::{Change, ChangeSet};
+use mnemon_store::{Change, ChangeSet, StoreError};
 use serde_json::Value;
 
 use super::{BATCH, ImportFormat, ImportOptions, Imported, io};
@@ -24,6 +24,22 @@ impl Engine {
             ImportFormat::Points => self.import_points(path, progress),
             ImportFormat::Chat => self.import_chat(path, options, progress),
             ImportFormat::Text => self.import_text(path, options, progress),
+        }
+    }
+
+    /// Commits inserts whose ids were free a moment ago. Another import of the same file may have been faster: what it
+    /// has stored is left out. Returns how many those were.
+    pub(super) fn insert_new(&self, changes: Vec<Change>) -> Result<usize> {
+        let mut changes = ChangeSet { expected: Vec::new(), changes };
+        let mut there = 0;
+        loop {
+            match self.store.apply(&changes) {
+                Err(StoreError::Exists(taken)) => {
+                    changes.changes.retain(|change| !matches!(change, Change::Insert(new) if new.memory.id == taken));
+                    there += 1;
+                }
+                done => return Ok(done.map(|()| there)?),
+            }
         }
     }
 
@@ -79,7 +95,8 @@ fn sniff(path: &Path) -> Result<ImportFormat> {
         }
     }
     let line = line.trim_start_matches('\u{feff}').trim_start();
-    if line.starts_with('[') {
+    // A list of messages, not a log that begins with `[10:32]`.
+    if line.strip_prefix('[').is_some_and(|rest| rest.trim_start().is_empty() || rest.trim_start().starts_with('{')) {
         return Ok(ImportFormat::Chat);
     }
     Ok(match serde_json::from_str::<Value>(line) {
@@ -87,7 +104,13 @@ fn sniff(path: &Path) -> Result<ImportFormat> {
         Ok(Value::Object(map)) if map.contains_key("payload") => ImportFormat::Points,
         Ok(Value::Object(_)) => ImportFormat::Chat,
         // An object over several lines.
-        Err(_) if line.starts_with('{') => ImportFormat::Chat,
+        Err(_)
+            if line
+                .strip_prefix('{')
+                .is_some_and(|rest| rest.trim().is_empty() || rest.trim_start().starts_with('"')) =>
+        {
+            ImportFormat::Chat
+        }
         _ => ImportFormat::Text,
     })
 }

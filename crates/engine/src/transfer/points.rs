@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mnemon_store::{Change, ChangeSet, Memory, MemoryId, Payload, Provenance, Record, StoreError, keys};
+use mnemon_store::{Change, Memory, MemoryId, Payload, Provenance, Record, StoreError, keys};
 use serde_json::Value;
 
 use super::import::for_each_line;
@@ -86,7 +86,10 @@ impl Engine {
                 mentions,
             })));
         }
-        Ok(self.store.apply(&ChangeSet { expected: Vec::new(), changes })?)
+        let there = self.insert_new(changes)?;
+        imported.stored.memories -= there;
+        imported.unchanged += there;
+        Ok(())
     }
 }
 

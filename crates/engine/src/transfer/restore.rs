@@ -36,6 +36,7 @@ impl Engine {
         let held = self.store.info()?;
         let mut tails = Tails::new();
         let mut displaced = Vec::new();
+        let mut refused = HashSet::new();
         let mut memories: Vec<(usize, StoredMemory)> = Vec::with_capacity(BATCH);
         let mut rest: Vec<Change> = Vec::with_capacity(BATCH);
         let mut read = 0;
@@ -43,26 +44,35 @@ impl Engine {
             let text = text.map_err(EngineError::invalid)?;
             let line = line::parse(text).map_err(|fault| EngineError::invalid(format!("line {number}: {fault}")))?;
             if !matches!(line, Line::Memory(_)) && !memories.is_empty() {
-                self.restore_memories(&mut memories, options, &mut tails, &mut displaced, &mut imported)?;
+                self.restore_memories(&mut memories, options, &mut tails, &mut displaced, &mut refused, &mut imported)?;
             }
             match line {
                 Line::Header { .. } | Line::End(_) => {}
                 Line::Memory(stored) => memories.push((number, *stored)),
-                Line::Entity(entity) => {
-                    rest.push(Change::InsertEntity(Box::new(self.own_vector(*entity, options)?)));
+                // What belongs to a memory that was refused is left where it is.
+                Line::Entity(mut entity) => {
+                    let named = entity.memories.len();
+                    entity.memories.retain(|id| !refused.contains(id));
+                    if named == 0 || !entity.memories.is_empty() {
+                        rest.push(Change::InsertEntity(Box::new(self.own_vector(*entity, options)?)));
+                    }
                 }
                 Line::Link(link) => {
-                    rest.push(Change::Link(link));
+                    if !refused.contains(&link.source) && !refused.contains(&link.target) {
+                        rest.push(Change::Link(link));
+                    }
                 }
                 Line::History(event) => {
-                    rest.push(Change::History(event));
+                    if !event.memory_id.parse().is_ok_and(|id| refused.contains(&id)) {
+                        rest.push(Change::History(event));
+                    }
                 }
                 Line::Message(message) => {
                     rest.push(Change::Message(message));
                 }
             }
             if memories.len() == BATCH {
-                self.restore_memories(&mut memories, options, &mut tails, &mut displaced, &mut imported)?;
+                self.restore_memories(&mut memories, options, &mut tails, &mut displaced, &mut refused, &mut imported)?;
             }
             if rest.len() == BATCH {
                 self.store.apply(&ChangeSet { expected: Vec::new(), changes: std::mem::take(&mut rest) })?;
@@ -71,7 +81,7 @@ impl Engine {
             progress(read);
             Ok(())
         })?;
-        self.restore_memories(&mut memories, options, &mut tails, &mut displaced, &mut imported)?;
+        self.restore_memories(&mut memories, options, &mut tails, &mut displaced, &mut refused, &mut imported)?;
         self.store.apply(&ChangeSet { expected: Vec::new(), changes: rest })?;
         for id in displaced {
             self.recount_in_place(id)?;
@@ -121,6 +131,9 @@ impl Engine {
                         return Err(damaged(&format!("memory {} was there before", stored.memory.id)));
                     }
                     check_vector(&stored.vector).map_err(|fault| damaged(&fault))?;
+                    if !stored.bm25.iter().all(|(_, value)| value.is_finite()) {
+                        return Err(damaged("a `bm25` value too large for 32 bits"));
+                    }
                 }
                 Line::Entity(entity) => {
                     counts.entities += 1;
@@ -150,6 +163,7 @@ impl Engine {
         options: &ImportOptions,
         tails: &mut Tails,
         displaced: &mut Vec<MemoryId>,
+        refused: &mut HashSet<MemoryId>,
         imported: &mut Imported,
     ) -> Result<()> {
         let mut changes = Vec::with_capacity(memories.len());
@@ -165,6 +179,7 @@ impl Engine {
                 } else {
                     let reason = format!("memory {id} is in the store with other content; it was left as it is");
                     imported.refused.push(Refused { line, reason });
+                    refused.insert(id);
                 }
                 continue;
             }
@@ -202,7 +217,10 @@ impl Engine {
                 mentions: Vec::new(),
             })));
         }
-        Ok(self.store.apply(&ChangeSet { expected: Vec::new(), changes })?)
+        let there = self.insert_new(changes)?;
+        imported.stored.memories -= there;
+        imported.unchanged += there;
+        Ok(())
     }
 
     fn own_vector(&self, mut entity: Entity, options: &ImportOptions) -> Result<Entity> {

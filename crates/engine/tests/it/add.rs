@@ -133,7 +133,8 @@ fn duplicates_are_skipped_if_asked() {
     let past = Some("2001-01-01".parse().unwrap());
     add(&world, AddRequest { expiration_date: past, ..note("ana", "It rains.") });
     let anew = AddRequest { messages: vec![says("It rains.")], ..again() };
-    assert_eq!(world.add(anew).unwrap().len(), 1, "what is no longer shown is no duplicate");
+    assert_eq!(world.add(anew.clone()).unwrap().len(), 1, "what is no longer shown is no duplicate");
+    assert_eq!(world.add(anew).unwrap(), [], "the one that is shown is");
 }
 
 #[test]

@@ -36,7 +36,7 @@ proptest! {
         prop_assert_eq!(stored.payload.text(), content.as_str());
         for profile in [Profile::Fusion, Profile::Mem0] {
             for question in [&query, &content] {
-                match world.search(&SearchRequest { profile, threshold: 0.0, ..SearchRequest::new(question, by_user("ana")) }) {
+                match world.search(&SearchRequest { profile, threshold: Some(0.0), ..SearchRequest::new(question, by_user("ana")) }) {
                     Ok(answer) => prop_assert!(answer.hits.iter().all(|hit| (0.0..=1.0).contains(&hit.score))),
                     Err(EngineError::Invalid(_)) => prop_assert!(question.trim().is_empty()),
                     Err(error) => panic!("{error}"),

@@ -31,7 +31,7 @@ fn expired_memories_are_hidden_from_every_reader() {
             let request = SearchRequest {
                 profile,
                 show_expired,
-                threshold: 0.0,
+                threshold: Some(0.0),
                 ..SearchRequest::new("parcel from Riga", by_user("ana"))
             };
             let hits = world.search(&request).unwrap().hits;

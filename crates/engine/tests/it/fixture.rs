@@ -74,7 +74,7 @@ pub(crate) fn add(engine: &Engine, request: AddRequest) -> MemoryId {
 }
 
 pub(crate) fn search(engine: &Engine, id: &str, query: &str) -> Vec<SearchHit> {
-    let request = SearchRequest { threshold: 0.0, ..SearchRequest::new(query, by_user(id)) };
+    let request = SearchRequest { threshold: Some(0.0), ..SearchRequest::new(query, by_user(id)) };
     engine.search(&request).expect("an answer").hits
 }
 

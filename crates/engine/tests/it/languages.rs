@@ -1,6 +1,8 @@
 //! Texts in other scripts are found by their own words.
 
-use crate::fixture::{add, note, search, world};
+use mnemon_engine::{AddRequest, SearchRequest};
+
+use crate::fixture::{add, by_user, note, search, world};
 
 #[test]
 fn every_script_is_found_by_its_own_words() {
@@ -34,5 +36,15 @@ fn every_script_is_found_by_its_own_words() {
     assert_eq!(missed, [""; 0]);
     for ((text, _), id) in texts.iter().zip(ids) {
         assert_eq!(world.get(id).unwrap().payload.text(), *text);
+    }
+}
+
+#[test]
+fn a_lone_fact_is_found_by_its_own_words() {
+    for (text, query) in [("我喜欢喝绿茶", "绿茶"), ("party 🎉", "🎉"), ("zorgblat flimsy", "zorgblat")] {
+        let world = world();
+        let id = add(&world, AddRequest { unordered: true, ..note("ana", text) });
+        let hits = world.search(&SearchRequest::new(query, by_user("ana"))).unwrap().hits;
+        assert_eq!(hits.first().map(|hit| hit.memory.id), Some(id), "{query}");
     }
 }

@@ -16,9 +16,9 @@ fn questions_that_make_no_sense_are_refused() {
         SearchRequest { query: " \n\u{a0}".into(), ..good() },
         SearchRequest { top_k: 0, ..good() },
         SearchRequest { top_k: 1001, ..good() },
-        SearchRequest { threshold: -0.1, ..good() },
-        SearchRequest { threshold: 1.1, ..good() },
-        SearchRequest { threshold: f32::NAN, ..good() },
+        SearchRequest { threshold: Some(-0.1), ..good() },
+        SearchRequest { threshold: Some(1.1), ..good() },
+        SearchRequest { threshold: Some(f32::NAN), ..good() },
         SearchRequest { filter: filter(json!({"topic": "x"})), ..good() },
         SearchRequest { filter: filter(json!({"user_id": ["ana", "ben"]})), ..good() },
         SearchRequest { filter: filter(json!({"OR": [{"user_id": "ana"}, {"user_id": "ben"}]})), ..good() },
@@ -43,8 +43,11 @@ fn a_contradiction_finds_nothing() {
         json!({"user_id": "ana", "AND": [{"user_id": "ben"}, {"run_id": "r"}]}),
     ] {
         for profile in [Profile::Fusion, Profile::Mem0] {
-            let request =
-                SearchRequest { profile, threshold: 0.0, ..SearchRequest::new("something", filter(value.clone())) };
+            let request = SearchRequest {
+                profile,
+                threshold: Some(0.0),
+                ..SearchRequest::new("something", filter(value.clone()))
+            };
             assert!(world.search(&request).unwrap().hits.is_empty(), "{value}");
         }
     }
@@ -64,9 +67,9 @@ fn answers_keep_their_promises() {
     for user in ["ana", "ben"] {
         for profile in [Profile::Fusion, Profile::Mem0] {
             for query in ["Which museum in Lisbon?", "zoo", "What did I say about the café?", "xyzzy", "Note 7"] {
-                let request = |top_k, threshold| SearchRequest {
+                let request = |top_k, threshold: f32| SearchRequest {
                     top_k,
-                    threshold,
+                    threshold: Some(threshold),
                     profile,
                     explain: true,
                     ..SearchRequest::new(query, by_user(user))
@@ -128,7 +131,8 @@ fn filters_narrow_a_search() {
         (json!({"user_id": "ana", "topic": "music"}), vec![]),
     ] {
         for profile in [Profile::Fusion, Profile::Mem0] {
-            let request = SearchRequest { threshold: 0.0, profile, ..SearchRequest::new("eat", filter(value.clone())) };
+            let request =
+                SearchRequest { threshold: Some(0.0), profile, ..SearchRequest::new("eat", filter(value.clone())) };
             let mut found: Vec<u64> = world
                 .search(&request)
                 .unwrap()

@@ -216,3 +216,16 @@ fn what_is_there_with_other_content_is_left_and_told() {
     assert_eq!((imported.refused[0].line, imported.stored.memories), (2, 0));
     assert_eq!(world.get(id).unwrap().payload.text(), "The second text.");
 }
+
+#[test]
+fn what_is_left_gets_no_history_and_no_entities_of_the_other() {
+    let (one, other) = (world(), world());
+    let id = add(&one, note("ana", "We moved to Lisbon."));
+    take(&other, &export(&one)).unwrap();
+    let before = export(&other);
+    one.update(id, &UpdateRequest { text: Some("We moved to Madrid, near Maria Gomez.".into()), ..Default::default() })
+        .unwrap();
+    let imported = take(&other, &export(&one)).unwrap();
+    assert_eq!((imported.refused.len(), imported.stored), (1, Default::default()));
+    assert_eq!(export(&other), before);
+}

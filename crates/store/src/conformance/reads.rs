@@ -166,16 +166,16 @@ pub(super) fn hashes_are_found_in_the_exact_scope(open: Open<'_>) {
     let store = open();
     let (alone, with_agent) = (user("u1"), scope(Some("u1"), Some("a1"), None));
     insert(&*store, plain(1, &with_agent, "the same"));
-    assert_eq!(store.find_by_hash(&alone, "hash of the same").unwrap(), None);
+    assert_eq!(store.find_by_hash(&alone, "hash of the same", None).unwrap(), None);
     insert(&*store, plain(2, &alone, "the same"));
     insert(&*store, plain(3, &alone, "the same"));
-    assert_eq!(store.find_by_hash(&alone, "hash of the same").unwrap(), Some(id(2)), "the first");
-    assert_eq!(store.find_by_hash(&with_agent, "hash of the same").unwrap(), Some(id(1)));
-    assert_eq!(store.find_by_hash(&scope(None, Some("a1"), None), "hash of the same").unwrap(), None);
-    assert_eq!(store.find_by_hash(&user("u2"), "hash of the same").unwrap(), None);
+    assert_eq!(store.find_by_hash(&alone, "hash of the same", None).unwrap(), Some(id(2)), "the first");
+    assert_eq!(store.find_by_hash(&with_agent, "hash of the same", None).unwrap(), Some(id(1)));
+    assert_eq!(store.find_by_hash(&scope(None, Some("a1"), None), "hash of the same", None).unwrap(), None);
+    assert_eq!(store.find_by_hash(&user("u2"), "hash of the same", None).unwrap(), None);
     apply(&*store, vec![Change::Replace(Box::new(plain(2, &alone, "another")))]).unwrap();
-    assert_eq!(store.find_by_hash(&alone, "hash of the same").unwrap(), Some(id(3)));
-    assert_eq!(store.find_by_hash(&alone, "hash of another").unwrap(), Some(id(2)));
+    assert_eq!(store.find_by_hash(&alone, "hash of the same", None).unwrap(), Some(id(3)));
+    assert_eq!(store.find_by_hash(&alone, "hash of another", None).unwrap(), Some(id(2)));
 }
 
 pub(super) fn history_is_in_order(open: Open<'_>) {

@@ -35,6 +35,25 @@ impl SqliteOptions {
 /// How long to wait for another process.
 const BUSY: Duration = Duration::from_secs(30);
 
+/// Looks at a file before anything is written. Returns the connection to read with if the store is there and up to date;
+/// `None` if it must be created or brought up to date first.
+pub(super) fn look(options: &SqliteOptions) -> Result<Option<Connection>> {
+    let path = &options.path;
+    match refuse_foreign(path)? {
+        Some(found) if found > schema::NEWEST => {
+            Err(StoreError::NewerSchema { path: path.clone(), found, known: schema::NEWEST })
+        }
+        Some(schema::NEWEST) => {
+            let connection = open_reader(path)?;
+            match stored_embedder(&connection)? {
+                Some(stored) => check_embedder(stored, options).map(|()| Some(connection)),
+                None => Ok(None),
+            }
+        }
+        _ => Ok(None),
+    }
+}
+
 /// Opens or creates the file and returns the connection that writes.
 pub(super) fn open_writer(options: &SqliteOptions) -> Result<Connection> {
     let path = &options.path;
@@ -42,6 +61,7 @@ pub(super) fn open_writer(options: &SqliteOptions) -> Result<Connection> {
         std::fs::create_dir_all(folder).map_err(|source| StoreError::Io { path: folder.to_owned(), source })?;
     }
     refuse_foreign(path)?;
+    create_private(path)?;
     // Without the flag for URIs, so that a path means a file whatever it looks like.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)
@@ -72,11 +92,49 @@ fn switch_to_wal(connection: &Connection) -> Result<()> {
     }
 }
 
-/// Opens a further connection that only reads.
+/// Memories are nobody else's business: a new file is its owner's alone, and SQLite's logs take its mode.
+fn create_private(path: &Path) -> Result<()> {
+    let mut file = File::options();
+    file.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+    match file.open(path) {
+        Err(source) if source.kind() != ErrorKind::AlreadyExists => {
+            Err(StoreError::Io { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Opens a connection that only reads.
 pub(super) fn open_reader(path: &Path) -> Result<Connection> {
-    let connection =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    match reader(Connection::open_with_flags(path, flags)) {
+        // Where nothing can be written, not even SQLite's shared memory (a full disk, a read-only one), and no log waits
+        // to be taken over, the file is all there is, and nobody can change it.
+        Err(StoreError::Full | StoreError::Database(_)) if !has_log(path) => {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            let mut uri = "file:".to_owned();
+            for byte in absolute.to_string_lossy().bytes() {
+                match byte {
+                    b'/' | b'.' | b'-' | b'_' => uri.push(char::from(byte)),
+                    _ if byte.is_ascii_alphanumeric() => uri.push(char::from(byte)),
+                    _ => uri.push_str(&format!("%{byte:02X}")),
+                }
+            }
+            uri.push_str("?immutable=1");
+            reader(Connection::open_with_flags(uri, flags))
+        }
+        opened => opened,
+    }
+}
+
+fn reader(opened: rusqlite::Result<Connection>) -> Result<Connection> {
+    let connection = opened?;
     connection.busy_timeout(BUSY)?;
+    // Opens the log too: whatever is wrong shows now.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "query_only", true)?;
     tune(&connection)?;
@@ -89,16 +147,21 @@ fn tune(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// The header of an SQLite file tells whether it is ours and whole.
-fn refuse_foreign(path: &Path) -> Result<()> {
+/// The header of an SQLite file tells whether it is ours and whole. Returns its schema version; `None` if there is no
+/// file, or an empty one.
+fn refuse_foreign(path: &Path) -> Result<Option<u32>> {
     let io = |source| StoreError::Io { path: path.to_owned(), source };
     if path.as_os_str() == ":memory:" {
         let reason = "several connections share a store, which takes a file".into();
         return Err(StoreError::NotAStore { path: path.to_owned(), reason });
     }
+    // Asked by name: opening a pipe would wait for its writer.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        return Err(StoreError::NotAStore { path: path.to_owned(), reason: "it is no regular file".into() });
+    }
     let mut file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io(error)),
     };
     let size = file.metadata().map_err(io)?;
@@ -107,7 +170,7 @@ fn refuse_foreign(path: &Path) -> Result<()> {
     }
     let size = size.len();
     if size == 0 {
-        return Ok(());
+        return Ok(None);
     }
     let not_a_store = |reason: &str| Err(StoreError::NotAStore { path: path.to_owned(), reason: reason.into() });
     let mut header = [0u8; 100];
@@ -137,7 +200,7 @@ fn refuse_foreign(path: &Path) -> Result<()> {
         let reason = format!("it should have {expected} bytes and has {size}");
         return Err(StoreError::Damaged { path: path.to_owned(), reason });
     }
-    Ok(())
+    Ok(Some(word(60)))
 }
 
 fn has_log(path: &Path) -> bool {
@@ -151,28 +214,36 @@ fn has_log(path: &Path) -> bool {
 /// A new store takes the embedder it is opened with; an old one insists on its own.
 fn settle_embedder(connection: &mut Connection, options: &SqliteOptions) -> Result<()> {
     let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    if let Some(stored) = stored_embedder(&tx)? {
+        return check_embedder(stored, options);
+    }
+    let mut statement = tx.prepare("INSERT INTO meta VALUES(?, ?)")?;
+    statement.execute(params!["embedder", options.embedder])?;
+    statement.execute(params!["dims", options.dims.to_string()])?;
+    drop(statement);
+    tx.commit()?;
+    Ok(())
+}
+
+/// Fingerprint and dims of the embedder that filled the store.
+pub(super) fn stored_embedder(connection: &Connection) -> Result<Option<(String, usize)>> {
     let read = |key: &str| -> Result<Option<String>> {
-        let mut statement = tx.prepare("SELECT value FROM meta WHERE key = ?")?;
+        let mut statement = connection.prepare("SELECT value FROM meta WHERE key = ?")?;
         Ok(statement.query_row([key], |row| row.get(0)).optional()?)
     };
     match (read("embedder")?, read("dims")?) {
-        (Some(stored), Some(dims)) => {
-            let stored_dims = dims.parse().map_err(|_| StoreError::Corrupt(format!("dims `{dims}`")))?;
-            if stored != options.embedder || stored_dims != options.dims {
-                return Err(StoreError::EmbedderMismatch {
-                    stored,
-                    stored_dims,
-                    given: options.embedder.clone(),
-                    given_dims: options.dims,
-                });
-            }
+        (Some(embedder), Some(dims)) => {
+            let dims = dims.parse().map_err(|_| StoreError::Corrupt(format!("dims `{dims}`")))?;
+            Ok(Some((embedder, dims)))
         }
-        _ => {
-            let mut statement = tx.prepare("INSERT INTO meta VALUES(?, ?)")?;
-            statement.execute(params!["embedder", options.embedder])?;
-            statement.execute(params!["dims", options.dims.to_string()])?;
-        }
+        _ => Ok(None),
     }
-    tx.commit()?;
-    Ok(())
+}
+
+fn check_embedder((stored, stored_dims): (String, usize), options: &SqliteOptions) -> Result<()> {
+    if stored == options.embedder && stored_dims == options.dims {
+        return Ok(());
+    }
+    let (given, given_dims) = (options.embedder.clone(), options.dims);
+    Err(StoreError::EmbedderMismatch { stored, stored_dims, given, given_dims })
 }

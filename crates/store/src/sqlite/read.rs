@@ -193,12 +193,18 @@ pub(super) fn list(
     Ok(Page { items: items.into_iter().map(|(_, memory)| memory).collect(), total, next })
 }
 
-pub(super) fn find_by_hash(connection: &Connection, scope: &Scope, hash: &str) -> Result<Option<MemoryId>> {
+pub(super) fn find_by_hash(
+    connection: &Connection,
+    scope: &Scope,
+    hash: &str,
+    today: Option<Date>,
+) -> Result<Option<MemoryId>> {
     let Some(mut values) = exact_scope(connection, scope)? else { return Ok(None) };
     values.push(Sql::Text(hash.to_owned()));
+    values.push(Sql::Integer(today.map_or(i64::MIN, |day| i64::from(day_number(day)))));
     let mut statement = connection.prepare_cached(
         "SELECT id FROM memories WHERE +user_scope = ? AND +agent_scope = ? AND +run_scope = ? AND hash = ?
-         ORDER BY slot LIMIT 1",
+         AND (expires IS NULL OR expires >= ?) ORDER BY slot LIMIT 1",
     )?;
     Ok(statement.query_row(params_from_iter(values), |row| id_at(row, 0)).optional()?)
 }

@@ -47,8 +47,7 @@ struct Stored {
     bm25: Sparse,
 }
 
-pub(super) fn apply(store: &SqliteStore, changes: &ChangeSet) -> Result<()> {
-    let mut connection = store.writer.lock();
+pub(super) fn apply(store: &SqliteStore, connection: &mut Connection, changes: &ChangeSet) -> Result<()> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for (scope, expected) in &changes.expected {
         if super::read::scope_version(&tx, scope)? != *expected {
@@ -80,8 +79,12 @@ pub(super) fn apply(store: &SqliteStore, changes: &ChangeSet) -> Result<()> {
 }
 
 /// Removes all memories of a scope in one commit, and only if none is left.
-pub(super) fn remove_scope(store: &SqliteStore, scope: &Scope, now: &str) -> Result<usize> {
-    let mut connection = store.writer.lock();
+pub(super) fn remove_scope(
+    store: &SqliteStore,
+    connection: &mut Connection,
+    scope: &Scope,
+    now: &str,
+) -> Result<usize> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let Some((condition, values)) = super::read::scope_condition(&tx, scope)? else { return Ok(0) };
     let ids: Vec<MemoryId> = {

@@ -134,3 +134,18 @@ fn readers_never_see_half_a_change_set() {
         });
     }
 }
+
+#[test]
+fn readers_do_not_wait_for_who_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    add(&open(&path), record(1, "u1")).unwrap();
+    // Another program holds the write lock and does not let go.
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let store = open(&path);
+    assert_eq!(found(&store, "u1"), [MemoryId::Number(1)]);
+    other.execute_batch("ROLLBACK").unwrap();
+    add(&store, record(2, "u1")).unwrap();
+    assert_eq!(found(&store, "u1").len(), 2);
+}

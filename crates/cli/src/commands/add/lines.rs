@@ -15,7 +15,7 @@ const MAX_LINE: u64 = 8 * MAX_TEXT_BYTES as u64;
 /// Stores each line by itself and tells it as soon as it is safe. A line that can't be taken is told and left out; when
 /// the store fails, nothing more is read.
 pub(super) fn run(request: AddRequest, defaults: &Message, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
-    let engine = settings.open_engine()?;
+    let engine = settings.open_or_create_engine()?;
     let mut stdin = io::stdin().lock();
     let mut bytes = Vec::new();
     let mut exit = Exit::Ok;
@@ -74,6 +74,10 @@ fn parse(line: &str, defaults: &Message) -> Result<Message, String> {
     let value: Value = serde_json::from_str(line).map_err(|error| {
         format!(r#"it begins with a brace, but is no JSON ({error}); send such a text as {{"content": "…"}}"#)
     })?;
+    let foreign = ["user_id", "agent_id", "run_id", "session", "metadata"];
+    if let Some(key) = foreign.iter().find(|key| value.get(key).is_some()) {
+        return Err(format!("`{key}` is not read from a line: give it as a flag, or use `mnemon import`"));
+    }
     Message::from_json(&value, defaults)
 }
 
