@@ -3,12 +3,11 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use mnemon_store::{
-    Change, ChangeSet, EventKind, HistoryEvent, Link, Memory, MemoryId, Payload, Provenance, RESERVED_KEYS, Record,
-    SCOPE_KEYS, Scope, keys,
+    Change, ChangeSet, HistoryEvent, Link, Memory, MemoryId, Payload, Provenance, RESERVED_KEYS, Record, SCOPE_KEYS,
+    Scope, keys,
 };
 use rayon::prelude::*;
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 use crate::analyse::{Analysis, analyse, spoken};
 use crate::engine::{MAX_TEXT_BYTES, now_text};
@@ -146,7 +145,7 @@ impl Engine {
                     memory.provenance.position = Some(position);
                     terms
                 };
-                changes.changes.push(Change::History(Box::new(added(&memory, &now))));
+                changes.changes.push(Change::History(Box::new(HistoryEvent::added(&memory, &now))));
                 for (target, kind) in &request.links {
                     // Again, now that the scope's version is known: it may have been deleted since.
                     self.must_own(*target, &request.scope)?;
@@ -282,19 +281,4 @@ fn payload(request: &AddRequest, message: &Message, analysis: &Analysis, now: &s
 pub(crate) fn hash(text: &str) -> String {
     use md5::Digest;
     md5::Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn added(memory: &Memory, now: &str) -> HistoryEvent {
-    HistoryEvent {
-        id: Uuid::new_v4().to_string(),
-        memory_id: memory.id.to_string(),
-        old_memory: None,
-        new_memory: Some(memory.payload.text().to_owned()),
-        event: EventKind::Add.as_str().to_owned(),
-        created_at: Some(now.to_owned()),
-        updated_at: None,
-        is_deleted: false,
-        actor_id: memory.payload.actor().map(str::to_owned),
-        role: memory.payload.role().map(str::to_owned),
-    }
 }

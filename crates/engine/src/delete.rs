@@ -15,7 +15,7 @@ impl Engine {
         self.commit(&[&scope], || {
             let memory = self.store.get(&[id])?.pop().flatten().ok_or(StoreError::NotFound(id))?;
             let (_, later) = self.recount(&memory, None)?;
-            let event = HistoryEvent::deleted(id, &memory.payload, &now_text());
+            let event = HistoryEvent::deleted(&memory, &now_text());
             let mut changes = vec![Change::Remove(id), Change::History(Box::new(event))];
             changes.extend(later);
             Ok((ChangeSet { expected: Vec::new(), changes }, ()))

@@ -1,7 +1,7 @@
 //! What can go wrong in the engine.
 
 use mnemon_models::ModelError;
-use mnemon_store::StoreError;
+use mnemon_store::{FilterError, StoreError};
 
 /// Any failure of the engine. A write that returns one stored nothing.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,12 @@ pub enum EngineError {
         /// Why it failed.
         source: std::io::Error,
     },
+}
+
+impl From<FilterError> for EngineError {
+    fn from(error: FilterError) -> Self {
+        Self::Store(error.into())
+    }
 }
 
 impl EngineError {

@@ -2,10 +2,9 @@
 
 use jiff::civil::Date;
 use mnemon_store::{
-    Change, ChangeSet, EventKind, HistoryEvent, Memory, MemoryId, Mention, RESERVED_KEYS, Record, StoreError, keys,
+    Change, ChangeSet, HistoryEvent, Memory, MemoryId, Mention, RESERVED_KEYS, Record, StoreError, keys,
 };
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 use crate::add::{check_metadata, check_text, hash};
 use crate::analyse::{analyse, spoken};
@@ -91,18 +90,7 @@ impl Engine {
                 }
             };
             let memory = record.memory.clone();
-            changes.changes.push(Change::History(Box::new(HistoryEvent {
-                id: Uuid::new_v4().to_string(),
-                memory_id: id.to_string(),
-                old_memory: Some(old.payload.text().to_owned()),
-                new_memory: Some(memory.payload.text().to_owned()),
-                event: EventKind::Update.as_str().to_owned(),
-                created_at: old.payload.str(keys::CREATED_AT).map(str::to_owned),
-                updated_at: Some(now),
-                is_deleted: false,
-                actor_id: memory.payload.actor().map(str::to_owned),
-                role: memory.payload.role().map(str::to_owned),
-            })));
+            changes.changes.push(Change::History(Box::new(HistoryEvent::updated(&old, &memory, &now))));
             changes.changes.push(Change::Replace(Box::new(record)));
             Ok((changes, memory))
         })

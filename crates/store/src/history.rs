@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{MemoryId, Payload, keys};
+use crate::{Memory, keys};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,19 +69,36 @@ pub struct SessionMessage {
 }
 
 impl HistoryEvent {
-    /// The row for a deletion at `now` (RFC 3339).
-    pub fn deleted(id: MemoryId, payload: &Payload, now: &str) -> Self {
+    /// The row for a memory that was stored at `now` (RFC 3339).
+    pub fn added(memory: &Memory, now: &str) -> Self {
+        Self { created_at: Some(now.to_owned()), updated_at: None, ..Self::of(EventKind::Add, None, Some(memory), now) }
+    }
+
+    /// The row for a change at `now`.
+    pub fn updated(old: &Memory, new: &Memory, now: &str) -> Self {
+        Self::of(EventKind::Update, Some(old), Some(new), now)
+    }
+
+    /// The row for a deletion at `now`.
+    pub fn deleted(memory: &Memory, now: &str) -> Self {
+        Self::of(EventKind::Delete, Some(memory), None, now)
+    }
+
+    fn of(event: EventKind, old: Option<&Memory>, new: Option<&Memory>, now: &str) -> Self {
+        let text = |memory: Option<&Memory>| memory.map(|memory| memory.payload.text().to_owned());
+        let known = new.or(old);
+        let field = |key: &str| known.and_then(|memory| memory.payload.str(key)).map(str::to_owned);
         Self {
             id: Uuid::new_v4().to_string(),
-            memory_id: id.to_string(),
-            old_memory: Some(payload.text().to_owned()),
-            new_memory: None,
-            event: EventKind::Delete.as_str().to_owned(),
-            created_at: payload.str(keys::CREATED_AT).map(str::to_owned),
+            memory_id: known.map(|memory| memory.id.to_string()).unwrap_or_default(),
+            old_memory: text(old),
+            new_memory: text(new),
+            event: event.as_str().to_owned(),
+            created_at: field(keys::CREATED_AT),
             updated_at: Some(now.to_owned()),
-            is_deleted: true,
-            actor_id: payload.str(keys::ACTOR_ID).map(str::to_owned),
-            role: payload.str(keys::ROLE).map(str::to_owned),
+            is_deleted: event == EventKind::Delete,
+            actor_id: field(keys::ACTOR_ID),
+            role: field(keys::ROLE),
         }
     }
 }

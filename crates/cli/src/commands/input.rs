@@ -79,7 +79,7 @@ pub(crate) fn filter(scope: Option<&Scope>, text: Option<&str>) -> anyhow::Resul
     }
     if let Some(text) = text {
         let parsed = Filter::parse(&json("--filter", text)?);
-        filters.push(parsed.map_err(|error| EngineError::from(mnemon_store::StoreError::from(error)))?);
+        filters.push(parsed.map_err(EngineError::from)?);
     }
     Ok(Filter::all(filters))
 }
@@ -90,7 +90,7 @@ pub(crate) fn of_scope(scope: &Scope) -> anyhow::Result<Filter> {
     for (key, id) in mnemon_store::SCOPE_KEYS.into_iter().zip(scope.ids()) {
         if let Some(id) = id {
             let filter = Filter::eq(key, id);
-            filters.push(filter.map_err(|error| EngineError::from(mnemon_store::StoreError::from(error)))?);
+            filters.push(filter.map_err(EngineError::from)?);
         }
     }
     Filter::all(filters).ok_or_else(no_scope)

@@ -1,7 +1,5 @@
 //! Settings: flags before environment before file.
 
-use serde_json::json;
-
 use crate::place::{Place, check_refused};
 
 #[test]

@@ -52,14 +52,6 @@ impl Number {
         }
     }
 
-    /// The nearest `f64`; integers beyond 2⁵³ may be rounded.
-    pub fn to_f64(self) -> f64 {
-        match self.0 {
-            Repr::Int(int) => int as f64,
-            Repr::Float(float) => float,
-        }
-    }
-
     /// Back to JSON; an integral value becomes an integer.
     pub fn to_value(self) -> Value {
         match self.0 {

@@ -67,8 +67,8 @@ CREATE INDEX messages_session ON messages(session_scope);
 /// The newest schema version.
 pub(super) const NEWEST: u32 = STEPS.len() as u32;
 
-/// Brings the schema to [`NEWEST`]; returns whether the store is new.
-pub(super) fn migrate(connection: &mut Connection, path: &std::path::Path) -> Result<bool> {
+/// Brings the schema to [`NEWEST`].
+pub(super) fn migrate(connection: &mut Connection, path: &std::path::Path) -> Result<()> {
     let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let found = version(&tx)?;
     if found > NEWEST {
@@ -82,7 +82,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &std::path::Path) -> Re
         tx.pragma_update(None, "user_version", NEWEST)?;
     }
     tx.commit()?;
-    Ok(found == 0)
+    Ok(())
 }
 
 fn version(tx: &Transaction<'_>) -> Result<u32> {

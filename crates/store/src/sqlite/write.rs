@@ -94,12 +94,9 @@ pub(super) fn remove_scope(
     };
     let mut work = Work::new(&tx, store.dims);
     for &id in &ids {
-        let payload: String = tx
-            .prepare_cached("SELECT payload FROM memories WHERE id = ?")?
-            .query_row([id.to_bytes()], |row| row.get(0))?;
-        let payload = super::read::payload(&payload)?;
+        let memory = super::read::get(&tx, &[id])?.pop().flatten().ok_or(StoreError::NotFound(id))?;
         work.remove(id)?;
-        insert_history(&tx, &HistoryEvent::deleted(id, &payload, now))?;
+        insert_history(&tx, &HistoryEvent::deleted(&memory, now))?;
     }
     let left: i64 = tx.query_row(
         &format!("SELECT count(*) FROM memories WHERE {condition}"),
