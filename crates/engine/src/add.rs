@@ -10,8 +10,7 @@ use rayon::prelude::*;
 use serde_json::{Map, Value};
 
 use crate::analyse::{Analysis, analyse, spoken};
-use crate::engine::{MAX_TEXT_BYTES, now_text};
-use crate::read::today;
+use crate::engine::{MAX_TEXT_BYTES, now_text, today};
 use crate::session::{Sessions, speaker};
 use crate::{Engine, EngineError, Message, Result};
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::{Span, Timestamp};
+use jiff::civil::Date;
+use jiff::{Span, Timestamp, Zoned};
 use mnemon_models::Embedder;
 use mnemon_store::{ChangeSet, Scope, Store, StoreError};
 
@@ -91,4 +92,9 @@ pub(crate) fn now_text() -> String {
 
 pub(crate) fn time_text(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string()
+}
+
+/// Today in UTC: memories that expired before are hidden.
+pub(crate) fn today() -> Date {
+    Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date()
 }

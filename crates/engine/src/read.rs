@@ -1,11 +1,10 @@
 //! Reading what is stored: by id, by list, its history and its statistics.
 
-use jiff::Zoned;
-use jiff::civil::Date;
 use mnemon_store::{
     Entity, Filter, HistoryEvent, Link, Memory, MemoryId, Page, PageRequest, Scope, ScopeSummary, StoreError,
 };
 
+use crate::engine::today;
 use crate::{Engine, EngineError, Result};
 
 /// The most memories one page holds.
@@ -33,11 +32,6 @@ pub struct MemoryDetail {
     pub entities: Vec<Entity>,
     /// Links that start or end at it.
     pub links: Vec<Link>,
-}
-
-/// Today in UTC: memories that expired before are hidden.
-pub(crate) fn today() -> Date {
-    Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date()
 }
 
 impl Engine {

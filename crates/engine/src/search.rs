@@ -9,7 +9,7 @@ use mnemon_store::{Filter, Memory, MemoryId, View};
 pub use fusion::{FusionWeights, Weights};
 pub use mem0::{Mem0Config, Mem0Query, Mem0Score};
 
-use crate::read::today;
+use crate::engine::today;
 use crate::{Engine, EngineError, Result};
 
 /// mem0's default threshold, and ours.

@@ -72,7 +72,7 @@ impl SqliteStore {
     /// # Errors
     /// As [`SqliteStore::open`], if there is no store to look into.
     pub fn embedder_of(path: &Path) -> Result<Option<(String, usize)>> {
-        open::stored_embedder(&open::open_reader(path)?)
+        open::embedder_of(path)
     }
 
     /// The file.

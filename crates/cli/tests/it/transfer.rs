@@ -174,3 +174,13 @@ fn a_log_is_no_list_of_messages() {
     let imported = place.json(&["import", &file, "--user", "ana"]);
     assert_eq!((&imported["format"], &imported["stored"]["memories"]), (&json!("text"), &json!(2)));
 }
+
+#[test]
+fn what_is_no_store_is_said_to_be_none_by_every_verb() {
+    let place = Place::new();
+    place.file("notes.txt", &"just some notes\n".repeat(50));
+    for verb in [&["export"][..], &["doctor"], &["list"], &["stats"]] {
+        let args = [verb, &["--store", "sqlite:notes.txt"]].concat();
+        check_refused(&place, &args, 1, "not a Mnemon store");
+    }
+}

@@ -54,6 +54,14 @@ pub(super) fn look(options: &SqliteOptions) -> Result<Option<Connection>> {
     }
 }
 
+/// Which embedder filled a store; `None` if the file is not there or empty.
+pub(super) fn embedder_of(path: &Path) -> Result<Option<(String, usize)>> {
+    match refuse_foreign(path)? {
+        Some(_) => stored_embedder(&open_reader(path)?),
+        None => Ok(None),
+    }
+}
+
 /// Opens or creates the file and returns the connection that writes.
 pub(super) fn open_writer(options: &SqliteOptions) -> Result<Connection> {
     let path = &options.path;
@@ -226,7 +234,7 @@ fn settle_embedder(connection: &mut Connection, options: &SqliteOptions) -> Resu
 }
 
 /// Fingerprint and dims of the embedder that filled the store.
-pub(super) fn stored_embedder(connection: &Connection) -> Result<Option<(String, usize)>> {
+fn stored_embedder(connection: &Connection) -> Result<Option<(String, usize)>> {
     let read = |key: &str| -> Result<Option<String>> {
         let mut statement = connection.prepare("SELECT value FROM meta WHERE key = ?")?;
         Ok(statement.query_row([key], |row| row.get(0)).optional()?)

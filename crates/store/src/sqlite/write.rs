@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::SqliteStore;
+use super::cache::IndexWrite;
 use super::encode::{day_number, sparse_from_blob, sparse_to_blob, terms_from_blob, terms_to_blob, vector_to_blob};
 use super::index::Entry;
 use crate::{
@@ -127,7 +128,7 @@ fn commit(store: &SqliteStore, tx: Transaction<'_>, touched: &BTreeSet<i64>, del
         let version = versions.get(scope).copied().unwrap_or_default();
         let current = guard.as_mut().filter(|index| index.version + 1 == version && !index.worn());
         let (Some(index), Some(deltas)) = (current, deltas) else {
-            **guard = None;
+            drop_index(store, *scope, guard);
             continue;
         };
         let mut in_order = true;
@@ -139,13 +140,19 @@ fn commit(store: &SqliteStore, tx: Transaction<'_>, touched: &BTreeSet<i64>, del
             }
         }
         if !in_order {
-            **guard = None;
+            drop_index(store, *scope, guard);
             continue;
         }
         index.version = version;
         store.cache.settle(*scope, index.bytes());
     }
     Ok(())
+}
+
+/// Frees an index, and the room it took.
+fn drop_index(store: &SqliteStore, scope: i64, guard: &mut IndexWrite) {
+    **guard = None;
+    store.cache.settle(scope, 0);
 }
 
 impl<'tx> Work<'tx> {
