@@ -1,0 +1,15 @@
+//! Who calls, and what they may see: keys, tokens, and the scope that comes with them.
+
+mod caller;
+mod fixed;
+mod guard;
+mod keys;
+mod limit;
+
+pub use caller::{Access, AuthKind, Caller, Role};
+pub use fixed::FixedKey;
+pub use keys::{ApiKey, Keys, NewKey};
+
+pub(crate) use guard::{Admin, Reader, Writer, authenticate};
+pub(crate) use keys::digest;
+pub(crate) use limit::{Door, Limits};

@@ -1,0 +1,146 @@
+//! What all surfaces do with memories: within the caller's scope, and telling the webhooks.
+
+use std::sync::Arc;
+
+use mnemon_engine::{AddRequest, Added, EngineError, SearchAnswer, SearchRequest, UpdateRequest};
+use mnemon_store::filter::{ScopeKey, ScopeTerm};
+use mnemon_store::{Filter, Memory, MemoryId, StoreError};
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::Problem;
+use crate::webhooks::{Happened, HappenedKind};
+
+/// Branches of a search that names several owners.
+const MAX_BRANCHES: usize = 32;
+
+impl App {
+    /// Remembers. The request's scope must come from [`Caller::scope`].
+    pub(crate) async fn add(self: &Arc<Self>, request: AddRequest) -> Result<Vec<Added>, Problem> {
+        self.with_webhooks(move |app| {
+            let added = app.engine.add(request)?;
+            let happened = |added: &Added| Happened {
+                kind: HappenedKind::Add,
+                id: added.id.to_string(),
+                memory: added.memory.clone(),
+            };
+            Ok((added.iter().map(happened).collect(), added))
+        })
+        .await
+    }
+
+    /// A memory of the caller's.
+    pub(crate) async fn get(&self, caller: &Caller, id: MemoryId) -> Result<Memory, Problem> {
+        let memory = self.engine(move |engine| Ok(engine.get(id)?)).await?;
+        caller.own(memory)
+    }
+
+    /// Changes a memory of the caller's and returns it as it is now.
+    pub(crate) async fn update(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id: MemoryId,
+        request: UpdateRequest,
+    ) -> Result<Memory, Problem> {
+        let caller = caller.clone();
+        self.with_webhooks(move |app| {
+            app.must_own(&caller, id)?;
+            let memory = app.engine.update(id, &request)?;
+            let text = memory.payload.text().to_owned();
+            Ok((vec![Happened { kind: HappenedKind::Update, id: id.to_string(), memory: text }], memory))
+        })
+        .await
+    }
+
+    /// Deletes a memory of the caller's.
+    pub(crate) async fn delete(self: &Arc<Self>, caller: &Caller, id: MemoryId) -> Result<(), Problem> {
+        let caller = caller.clone();
+        self.with_webhooks(move |app| {
+            app.must_own(&caller, id)?;
+            let text = match app.engine.store().get(&[id])?.pop().flatten() {
+                Some(memory) => memory.payload.text().to_owned(),
+                None => String::new(),
+            };
+            app.engine.delete(id)?;
+            Ok((vec![Happened { kind: HappenedKind::Delete, id: id.to_string(), memory: text }], ()))
+        })
+        .await
+    }
+
+    /// Searches what the filter of [`Caller::filter`] shows. A filter that names several owners is asked for each of them,
+    /// and the best of all answers count.
+    pub(crate) async fn search(&self, request: SearchRequest) -> Result<SearchAnswer, Problem> {
+        self.engine(move |engine| {
+            let branches = branches(&request.filter);
+            let Some((first, rest)) = branches.split_first() else { return Ok(engine.search(&request)?) };
+            let ask = |filter: &Filter| engine.search(&SearchRequest { filter: filter.clone(), ..request.clone() });
+            let mut answer = ask(first)?;
+            for branch in rest {
+                answer.hits.extend(ask(branch)?.hits);
+            }
+            answer.hits.sort_by(|a, b| b.score.total_cmp(&a.score));
+            let mut seen = std::collections::HashSet::new();
+            answer.hits.retain(|hit| seen.insert(hit.memory.id));
+            answer.hits.truncate(request.top_k);
+            Ok(answer)
+        })
+        .await
+    }
+
+    /// Whether a memory of this id, expired or not, is the caller's. Blocks.
+    fn must_own(&self, caller: &Caller, id: MemoryId) -> Result<(), Problem> {
+        let found = self.engine.store().get(&[id])?.pop().flatten();
+        caller.own(found.ok_or(EngineError::Store(StoreError::NotFound(id)))?).map(drop)
+    }
+
+    /// Runs a change, and queues what happened before anybody hears that it did.
+    async fn with_webhooks<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<(Vec<Happened>, T), Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let app = self.clone();
+        self.blocking(move || {
+            let (happened, answer) = work(&app)?;
+            app.webhooks.queue(&happened)?;
+            Ok(answer)
+        })
+        .await?
+    }
+}
+
+/// A filter that pins no one owner, cut into filters that each pin one; empty where it can't be cut.
+fn branches(filter: &Filter) -> Vec<Filter> {
+    let terms = filter.scope();
+    if terms.any_pinned() || terms.is_contradiction() {
+        return Vec::new();
+    }
+    for key in ScopeKey::ALL {
+        if let ScopeTerm::AnyOf(ids) = terms.term(key) {
+            let one = |id: &&str| Some(Filter::eq(key.as_str(), *id).ok()?.and(filter.clone()));
+            return if ids.len() > MAX_BRANCHES { Vec::new() } else { ids.iter().filter_map(one).collect() };
+        }
+    }
+    match filter {
+        Filter::Or(parts) if parts.len() <= MAX_BRANCHES && parts.iter().all(|part| part.scope().any_pinned()) => {
+            parts.to_vec()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_filter_of_several_owners_is_cut_into_one_each() {
+        let count = |filter: serde_json::Value| branches(&Filter::parse(&filter).unwrap()).len();
+        assert_eq!(count(json!({"user_id": "ana"})), 0);
+        assert_eq!(count(json!({"user_id": ["ana", "bob"], "x": 1})), 2);
+        assert_eq!(count(json!({"OR": [{"user_id": "ana"}, {"agent_id": "bot", "x": 1}]})), 2);
+        assert_eq!(count(json!({"OR": [{"user_id": "ana"}, {"x": 1}]})), 0);
+        assert_eq!(count(json!({"x": 1})), 0);
+    }
+}

@@ -1,0 +1,108 @@
+//! What is seen of a request: its id, a line in the log, counters and times, and the headers every answer has.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
+
+use crate::app::Shared;
+use crate::auth::{AuthKind, Caller};
+use crate::error::Problem;
+use crate::request_log::Entry;
+
+tokio::task_local! {
+    static REQUEST_ID: String;
+}
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Seconds: from a cached answer to one that was given up.
+const BUCKETS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+
+/// A recorder that answers `/metrics` with histograms.
+pub(crate) fn recorder() -> Result<PrometheusRecorder, BuildError> {
+    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BUCKETS)?;
+    Ok(builder.build_recorder())
+}
+
+/// The id of the request that is being answered; empty outside of one.
+pub(crate) fn request_id() -> String {
+    REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
+}
+
+/// Wraps the answering of every request.
+pub(crate) async fn observe(State(app): State<Shared>, request: Request, next: Next) -> Response {
+    let id = given_id(&request).unwrap_or_else(fresh_id);
+    let started = Instant::now();
+    let created_at = Timestamp::now();
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or("(none)", |route| route.as_str()).to_owned();
+    let from = request.extensions().get::<SocketAddr>().copied();
+    let answer = async {
+        match tokio::time::timeout(app.config.request_timeout, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => Problem::timeout().into_response(),
+        }
+    };
+    let mut response = REQUEST_ID.scope(id.clone(), answer).await;
+    let elapsed = started.elapsed();
+    let status = response.status().as_u16();
+    let labels = [("method", method.to_string()), ("route", route), ("status", status.to_string())];
+    metrics::counter!("mnemon_http_requests_total", &labels).increment(1);
+    metrics::histogram!("mnemon_http_request_seconds", &labels).record(elapsed.as_secs_f64());
+    let latency_ms = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
+    let caller = response.extensions_mut().remove::<Caller>();
+    tracing::info!(
+        target: "mnemon::request",
+        request_id = %id,
+        method = %method,
+        path = %path,
+        status,
+        latency_ms,
+        auth = caller.as_ref().map_or("none", |caller| caller.kind.as_str()),
+        key = caller.as_ref().map_or("", |caller| caller.name.as_str()),
+        from = from.map(|from| from.to_string()),
+    );
+    if let Some(caller) = caller.filter(|caller| matches!(caller.kind, AuthKind::ApiKey | AuthKind::AdminApiKey)) {
+        app.requests.note(Entry {
+            id: id.clone(),
+            method: method.to_string(),
+            path,
+            status_code: status,
+            latency_ms,
+            auth_type: caller.kind.as_str().to_owned(),
+            created_at,
+        });
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // The page at /docs brings its own styles inline; nothing else has any business loading anything.
+    let policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    // Memories are nobody else's business, a shared cache's least of all.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The caller's own id for the request, if it is one that can stand in a log.
+fn given_id(request: &Request) -> Option<String> {
+    let id = request.headers().get(X_REQUEST_ID)?.to_str().ok()?;
+    let fits = (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    fits.then(|| id.to_owned())
+}
+
+fn fresh_id() -> String {
+    format!("{:08x}", rand::random::<u32>())
+}

@@ -1,0 +1,75 @@
+//! The last requests made with a key, for `GET /requests`: gathered in memory, written down once a second.
+
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use mnemon_store::{Document, Durability, Ledger, PageRequest, StoreError};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+const KIND: &str = "request";
+/// Requests kept.
+const KEPT: usize = 10_000;
+/// Requests that wait to be written; more are counted by the metrics alone.
+const WAITING: usize = 20_000;
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Entry {
+    /// The request's id.
+    pub(crate) id: String,
+    /// GET, POST, ….
+    pub(crate) method: String,
+    /// Its path, without the query.
+    pub(crate) path: String,
+    /// How it was answered.
+    pub(crate) status_code: u16,
+    /// How long that took, in milliseconds.
+    pub(crate) latency_ms: f64,
+    /// `api_key` or `admin_api_key`.
+    pub(crate) auth_type: String,
+    /// When it came.
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) created_at: Timestamp,
+}
+
+/// Requests on their way to the ledger.
+#[derive(Default)]
+pub(crate) struct RequestLog {
+    waiting: Mutex<Vec<Entry>>,
+}
+
+impl RequestLog {
+    pub(crate) fn note(&self, entry: Entry) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() < WAITING {
+            waiting.push(entry);
+        }
+    }
+
+    /// Writes down what has come since.
+    pub(crate) fn flush(&self, ledger: &dyn Ledger) -> Result<(), StoreError> {
+        let mut entries = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        if entries.is_empty() {
+            return Ok(());
+        }
+        // More would be trimmed at once.
+        entries.drain(..entries.len().saturating_sub(KEPT));
+        let document = |entry: &Entry| {
+            // A caller may send the same request id twice; each request is a row.
+            let id = uuid::Uuid::new_v4().to_string();
+            Document::new(KIND, id, serde_json::to_value(entry).unwrap_or_default())
+        };
+        ledger.put(&entries.iter().map(document).collect::<Vec<_>>(), Durability::Written)?;
+        ledger.trim(KIND, KEPT)?;
+        Ok(())
+    }
+
+    /// The last requests, newest first.
+    pub(crate) fn last(&self, ledger: &dyn Ledger, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        self.flush(ledger)?;
+        let page = PageRequest { limit, ..PageRequest::default() };
+        let found = ledger.documents(KIND, None, &page)?;
+        Ok(found.items.into_iter().filter_map(|document| serde_json::from_value(document.body).ok()).collect())
+    }
+}

@@ -1,0 +1,194 @@
+//! How mem0's server writes a memory.
+
+use mnemon_engine::Explanation;
+use mnemon_store::{HistoryEvent, Memory, keys};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// Keys that stand beside `metadata`, if the memory has them.
+const PROMOTED: [&str; 7] =
+    ["user_id", "agent_id", "run_id", keys::ACTOR_ID, keys::ROLE, keys::ATTRIBUTED_TO, keys::EXPIRATION_DATE];
+
+/// A memory.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Item {
+    /// A UUID; a number for memories of other writers.
+    id: String,
+    /// The text.
+    memory: String,
+    /// MD5 of the text.
+    hash: Option<Value>,
+    /// The caller's own keys; null if there are none.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Map<String, Value>>,
+    /// RFC 3339.
+    created_at: Option<Value>,
+    /// RFC 3339.
+    updated_at: Option<Value>,
+    /// 0 ..= 1; null where nothing was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<Option<f32>>,
+    /// Why it was found, if `explain` was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score_details: Option<ScoreDetails>,
+    /// user_id, agent_id, run_id, actor_id, role, attributed_to, expiration_date: those it has.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    promoted: Map<String, Value>,
+}
+
+/// How a score came about.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ScoreDetails {
+    /// Cosine of question and memory.
+    semantic_score: f32,
+    /// BM25 of the memory's own words.
+    bm25_score: f32,
+    /// What shared entities add; only profile `mem0` has it.
+    entity_boost: f32,
+    /// Weighted sum of all signals.
+    raw_score: f32,
+    /// What profile `mem0` divides by; null for the default ranking, whose score is raw / (1 + raw).
+    max_possible_score: Option<f32>,
+    /// The score.
+    final_score: f32,
+    /// The threshold in force.
+    threshold: f32,
+    /// Every signal of the ranking.
+    signals: Vec<SignalDto>,
+}
+
+/// One reason for a score.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Signal)]
+struct SignalDto {
+    /// Its name; ARCHITECTURE.md says what each measures.
+    name: &'static str,
+    /// What was measured.
+    value: f32,
+    /// What it weighs.
+    weight: f32,
+}
+
+impl Item {
+    pub(crate) fn of(memory: &Memory) -> Self {
+        let map = memory.payload.as_map();
+        let value = |key: &str| map.get(key).cloned();
+        let metadata: Map<String, Value> =
+            memory.payload.metadata().filter(|(key, _)| *key != "id").map(|(k, v)| (k.clone(), v.clone())).collect();
+        let promoted = PROMOTED.iter().filter_map(|key| Some(((*key).to_owned(), value(key)?))).collect();
+        Self {
+            id: memory.id.to_string(),
+            memory: memory.payload.text().to_owned(),
+            hash: value(keys::HASH),
+            metadata: Some(metadata).filter(|metadata| !metadata.is_empty()),
+            created_at: value(keys::CREATED_AT),
+            updated_at: value(keys::UPDATED_AT),
+            score: None,
+            score_details: None,
+            promoted,
+        }
+    }
+
+    /// A memory that nobody searched for.
+    pub(crate) fn unscored(memory: &Memory) -> Self {
+        Self { score: Some(None), ..Self::of(memory) }
+    }
+
+    pub(crate) fn scored(memory: &Memory, score: f32, why: Option<&Explanation>, threshold: f32) -> Self {
+        let details = why.map(|why| ScoreDetails::of(why, score, threshold));
+        Self { score: Some(Some(score)), score_details: details, ..Self::of(memory) }
+    }
+
+    /// The memory with everything it holds as metadata, as mem0 lists a whole store.
+    pub(crate) fn raw(memory: &Memory) -> Raw {
+        let mut map = memory.payload.as_map().clone();
+        let mut take = |key: &str| map.shift_remove(key).unwrap_or_default();
+        Raw {
+            id: memory.id.to_string(),
+            memory: memory.payload.text().to_owned(),
+            user_id: take("user_id"),
+            agent_id: take("agent_id"),
+            run_id: take("run_id"),
+            hash: take(keys::HASH),
+            expiration_date: take(keys::EXPIRATION_DATE),
+            created_at: take(keys::CREATED_AT),
+            updated_at: take(keys::UPDATED_AT),
+            metadata: {
+                take(keys::DATA);
+                map
+            },
+        }
+    }
+}
+
+/// A memory as it lies in the store.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Raw {
+    id: String,
+    memory: String,
+    user_id: Value,
+    agent_id: Value,
+    run_id: Value,
+    hash: Value,
+    expiration_date: Value,
+    #[schema(value_type = Object)]
+    metadata: Map<String, Value>,
+    created_at: Value,
+    updated_at: Value,
+}
+
+impl ScoreDetails {
+    fn of(why: &Explanation, score: f32, threshold: f32) -> Self {
+        let value = |name: &str| why.signals.iter().find(|signal| signal.name == name).map(|signal| signal.value);
+        let first = |names: [&str; 2]| names.into_iter().find_map(value);
+        Self {
+            semantic_score: first(["semantic", "dense"]).unwrap_or_default(),
+            bm25_score: first(["bm25", "text"]).or_else(|| value("text_sum")).unwrap_or_default(),
+            entity_boost: value("entity_boost").unwrap_or_default(),
+            raw_score: why.raw_score,
+            max_possible_score: why.signals.iter().find(|signal| signal.name == "semantic").map(|s| s.weight.recip()),
+            final_score: score,
+            threshold,
+            signals: why
+                .signals
+                .iter()
+                .map(|signal| SignalDto { name: signal.name, value: signal.value, weight: signal.weight })
+                .collect(),
+        }
+    }
+}
+
+/// Something that happened to a memory.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct HistoryRow {
+    id: String,
+    memory_id: String,
+    old_memory: Option<String>,
+    new_memory: Option<String>,
+    /// ADD, UPDATE or DELETE.
+    event: String,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+    is_deleted: bool,
+    actor_id: Option<String>,
+    role: Option<String>,
+}
+
+impl From<HistoryEvent> for HistoryRow {
+    fn from(event: HistoryEvent) -> Self {
+        Self {
+            id: event.id,
+            memory_id: event.memory_id,
+            old_memory: event.old_memory,
+            new_memory: event.new_memory,
+            event: event.event,
+            created_at: event.created_at,
+            updated_at: event.updated_at,
+            is_deleted: event.is_deleted,
+            actor_id: event.actor_id,
+            role: event.role,
+        }
+    }
+}

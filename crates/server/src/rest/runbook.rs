@@ -1,0 +1,150 @@
+//! The runbook's backend: what its scripts and its integration test call. `/memories` and `/search` are mem0's own.
+
+use axum::extract::State;
+use mnemon_store::ScopeSummary;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::oss;
+use crate::app::Shared;
+use crate::auth::{Caller, Reader, Writer};
+use crate::body::{Body, Json, Path};
+use crate::error::Problem;
+
+const TAG: &str = "runbook";
+
+pub(super) fn public() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(health))
+}
+
+pub(super) fn guarded() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(search))
+        .routes(routes!(stats))
+        .routes(routes!(relationships))
+        .routes(routes!(chat))
+}
+
+/// How the server is.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    /// `healthy`
+    status: &'static str,
+    /// The server's version.
+    version: &'static str,
+    /// Where memories are kept: `sqlite`.
+    store: String,
+    /// Whether search is hybrid: dense, words and context together.
+    hybrid_search: bool,
+    /// Seconds since the start.
+    uptime_seconds: u64,
+}
+
+/// Whether the server can answer
+#[utoipa::path(get, path = "/health", tag = TAG, security(()), responses((status = 200, body = Health)))]
+async fn health(State(app): State<Shared>) -> Result<Json<Health>, Problem> {
+    let location = app.engine(|engine| Ok(engine.store().info()?.location)).await?;
+    Ok(Json(Health {
+        status: "healthy",
+        version: env!("CARGO_PKG_VERSION"),
+        store: location.split(':').next().unwrap_or_default().to_owned(),
+        hybrid_search: true,
+        uptime_seconds: app.started.elapsed().as_secs(),
+    }))
+}
+
+/// Search memories
+///
+/// The same as `/search`.
+#[utoipa::path(post, path = "/memories/search", tag = TAG, request_body = oss::SearchBody,
+    responses((status = 200, body = oss::SearchAnswer)))]
+async fn search(
+    state: State<Shared>,
+    reader: Reader,
+    body: Body<oss::SearchBody>,
+) -> Result<Json<oss::SearchAnswer>, Problem> {
+    oss::search(state, reader, body).await
+}
+
+/// How much is remembered of a user.
+#[derive(Serialize, ToSchema)]
+struct Stats {
+    user_id: String,
+    /// Memories, expired ones included.
+    memory_count: usize,
+    /// Names that the memories hold.
+    entities: usize,
+    /// Links between memories.
+    relationships: usize,
+    /// When the first was stored, RFC 3339.
+    first_memory_at: Option<String>,
+    /// When the last was stored.
+    last_memory_at: Option<String>,
+}
+
+/// How much is remembered of a user
+#[utoipa::path(get, path = "/stats/{user_id}", tag = TAG, params(("user_id" = String, Path)),
+    responses((status = 200, body = Stats)))]
+async fn stats(
+    State(app): State<Shared>,
+    Reader(caller): Reader,
+    Path(user): Path<String>,
+) -> Result<Json<Stats>, Problem> {
+    let scope = of_user(&caller, &user)?;
+    let user_id = scope.user_id.clone().unwrap_or_default();
+    let ScopeSummary { memories, entities, links, first, last } =
+        app.engine(move |engine| Ok(engine.stats(&scope)?)).await?;
+    Ok(Json(Stats {
+        user_id,
+        memory_count: memories,
+        entities,
+        relationships: links,
+        first_memory_at: first,
+        last_memory_at: last,
+    }))
+}
+
+/// The old graph.
+#[derive(Serialize, ToSchema)]
+struct Relationships {
+    relationships: Vec<Relationship>,
+    /// true: mem0 v2 has no graph.
+    deprecated: bool,
+    message: &'static str,
+}
+
+/// A relation between two names.
+#[derive(Serialize, ToSchema)]
+struct Relationship {
+    source: String,
+    relationship: String,
+    destination: String,
+}
+
+/// The relations of a user's graph
+///
+/// Empty until a graph was imported.
+#[utoipa::path(get, path = "/graph/relationships/{user_id}", tag = TAG, params(("user_id" = String, Path)),
+    responses((status = 200, body = Relationships)))]
+async fn relationships(Reader(caller): Reader, Path(user): Path<String>) -> Result<Json<Relationships>, Problem> {
+    of_user(&caller, &user)?;
+    Ok(Json(Relationships {
+        relationships: Vec::new(),
+        deprecated: true,
+        message: "The graph was retired with mem0 v2; memories are joined by the entities they name.",
+    }))
+}
+
+/// Chat with memory
+///
+/// Needs a language model; until one can be configured it answers 503.
+#[utoipa::path(post, path = "/chat", tag = TAG, responses((status = 503, body = crate::error::ErrorBody)))]
+async fn chat(_: Writer) -> Problem {
+    Problem::no_llm("/chat")
+}
+
+fn of_user(caller: &Caller, user: &str) -> Result<mnemon_store::Scope, Problem> {
+    caller.scope(Some(user), None, None)
+}
