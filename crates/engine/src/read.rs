@@ -17,6 +17,8 @@ pub struct ListRequest {
     pub filter: Option<Filter>,
     /// The `next` of the page before.
     pub cursor: Option<String>,
+    /// Memories to skip first, after the cursor.
+    pub offset: usize,
     /// Memories a page, 1 ..= 1000.
     pub limit: usize,
     /// Shows expired memories too.
@@ -72,7 +74,7 @@ impl Engine {
             )));
         }
         let today = (!request.show_expired).then(today);
-        let page = PageRequest { cursor: request.cursor.clone(), limit: request.limit };
+        let page = PageRequest { cursor: request.cursor.clone(), offset: request.offset, limit: request.limit };
         Ok(self.store.list(request.filter.as_ref(), today, &page)?)
     }
 

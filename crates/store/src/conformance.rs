@@ -6,12 +6,13 @@
 #![expect(clippy::unwrap_used, reason = "a story that can't go on has failed")]
 
 mod entities;
+mod ledger;
 mod reads;
 mod search;
 mod world;
 mod writes;
 
-use crate::Store;
+use crate::{Ledger, Store};
 
 /// Dims of the vectors in all stories.
 pub const DIMS: usize = 8;
@@ -52,3 +53,24 @@ pub fn run(open: &dyn Fn(&str) -> Box<dyn Store>) {
         story(&|| open(name));
     }
 }
+
+/// Opens the ledger of a story: the first time an empty one, then the same again with all it holds.
+pub type OpenLedger<'a> = &'a dyn Fn() -> Box<dyn Ledger>;
+
+/// A story of documents.
+pub type LedgerStory = fn(OpenLedger<'_>);
+
+/// All stories of ledgers by name.
+pub const LEDGER_STORIES: &[(&str, LedgerStory)] = &[
+    ("what_is_put_comes_back", ledger::what_is_put_comes_back),
+    ("what_is_replaced_keeps_its_place", ledger::what_is_replaced_keeps_its_place),
+    ("a_name_is_taken_once", ledger::a_name_is_taken_once),
+    ("a_document_is_handed_to_one", ledger::a_document_is_handed_to_one),
+    ("no_change_is_lost", ledger::no_change_is_lost),
+    ("a_change_refused_writes_nothing", ledger::a_change_refused_writes_nothing),
+    ("the_longest_due_comes_first", ledger::the_longest_due_comes_first),
+    ("only_the_owners_is_forgotten", ledger::only_the_owners_is_forgotten),
+    ("the_newest_are_kept", ledger::the_newest_are_kept),
+    ("documents_are_paged_newest_first", ledger::paged_newest_first),
+    ("what_cannot_be_read_is_not_written", ledger::what_cannot_be_read_is_not_written),
+];

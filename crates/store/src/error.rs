@@ -92,6 +92,12 @@ pub enum StoreError {
         /// Finite values given.
         found: usize,
     },
+    /// A document that JSON parsers would refuse to read back.
+    #[error("the document nests lists and objects more than {limit} levels deep; flatten it")]
+    TooDeep {
+        /// The most levels there may be.
+        limit: usize,
+    },
     /// Pages of the database contradict each other.
     #[error("the store's file is corrupt ({0}): restore it from a backup or an export")]
     Corrupt(String),

@@ -153,6 +153,8 @@ pub enum SessionWindow {
 pub struct PageRequest {
     /// The `next` of the page before.
     pub cursor: Option<String>,
+    /// Items to skip first, after the cursor.
+    pub offset: usize,
     /// Most items to return.
     pub limit: usize,
 }

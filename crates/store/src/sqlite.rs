@@ -6,6 +6,7 @@ mod cursor;
 mod encode;
 mod entities;
 mod index;
+mod ledger;
 mod mem0_history;
 mod open;
 mod read;

@@ -43,6 +43,7 @@ pub(crate) fn run(args: &ListArgs, settings: &Settings, out: &Output) -> anyhow:
         cursor: args.cursor.clone(),
         limit: if args.all { STRETCH } else { args.limit },
         show_expired: args.show_expired,
+        ..ListRequest::default()
     };
     let engine = settings.open_engine()?;
     if args.all { list_all(request, &engine, out) } else { list_page(&request, &engine, out) }

@@ -18,7 +18,7 @@ fn expired_memories_are_hidden_from_every_reader() {
     assert!(world.get(shown).is_ok());
     for filter in [Some(by_user("ana")), None] {
         for show_expired in [false, true] {
-            let request = ListRequest { filter: filter.clone(), limit: 10, show_expired, cursor: None };
+            let request = ListRequest { filter: filter.clone(), limit: 10, show_expired, ..ListRequest::default() };
             let page = world.list(&request).unwrap();
             let ids: Vec<_> = page.items.iter().map(|memory| memory.id).collect();
             let expected = if show_expired { vec![always, shown, gone] } else { vec![always, shown] };

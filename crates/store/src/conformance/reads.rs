@@ -104,7 +104,7 @@ pub(super) fn lists_are_paged_newest_first(open: Open<'_>) {
             let expected: Vec<MemoryId> = records.iter().rev().filter(shown).map(|record| record.memory.id).collect();
             for limit in [1, 7, 100] {
                 let mut listed = Vec::new();
-                let mut page = PageRequest { cursor: None, limit };
+                let mut page = PageRequest { limit, ..PageRequest::default() };
                 loop {
                     let found = store.list(filter.as_ref(), today, &page).unwrap();
                     assert_eq!(found.total, expected.len());
@@ -117,9 +117,24 @@ pub(super) fn lists_are_paged_newest_first(open: Open<'_>) {
                 }
                 assert_eq!(listed, expected, "{filter:?}, {today:?}, {limit} a page");
             }
+            let cursor = store.list(filter.as_ref(), today, &PageRequest { limit: 3, ..PageRequest::default() });
+            for (cursor, first) in [(None, 0), (cursor.unwrap().next, 3)] {
+                if first > 0 && cursor.is_none() {
+                    continue;
+                }
+                for offset in [0, 1, 5, 1000] {
+                    let page = PageRequest { cursor: cursor.clone(), offset, limit: 4 };
+                    let found = store.list(filter.as_ref(), today, &page).unwrap();
+                    let start = (first + offset).min(expected.len());
+                    let end = (start + 4).min(expected.len());
+                    let ids: Vec<MemoryId> = found.items.iter().map(|memory| memory.id).collect();
+                    assert_eq!(ids, expected[start..end], "{filter:?}, {today:?}, {offset} after {first}");
+                    assert_eq!((found.total, found.next.is_some()), (expected.len(), end < expected.len()));
+                }
+            }
         }
     }
-    let page = PageRequest { cursor: Some("no cursor".into()), limit: 1 };
+    let page = PageRequest { cursor: Some("no cursor".into()), limit: 1, ..PageRequest::default() };
     assert!(matches!(store.list(None, None, &page), Err(StoreError::InvalidCursor)));
 }
 

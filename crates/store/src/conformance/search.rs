@@ -388,7 +388,7 @@ pub(super) fn nobody_sees_another(open: Open<'_>) {
                 text_share: 0.5,
             };
             store.candidates(&view, &query).unwrap().hits.iter().for_each(|hit| own(hit.id));
-            let page = crate::PageRequest { cursor: None, limit: 999 };
+            let page = crate::PageRequest { limit: 999, ..Default::default() };
             store.list(Some(filter), None, &page).unwrap().items.iter().for_each(|memory| own(memory.id));
             for near in store.near_entities(filter, &[super::world::mention("Nori", 0).vector], 99, 0.0).unwrap() {
                 near.iter().flat_map(|entity| &entity.memories).for_each(|id| own(*id));

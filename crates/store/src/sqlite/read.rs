@@ -159,6 +159,8 @@ pub(super) fn list(
     let filter = filter.filter(|filter| !filter.is_scope_only());
     let mut items: Vec<(i64, Memory)> = Vec::new();
     let mut total = 0usize;
+    // SQL has skipped them already where it decides the whole filter.
+    let mut to_skip = filter.map_or(0, |_| page.offset);
     let mut statement;
     let mut rows;
     if filter.is_none() {
@@ -168,7 +170,8 @@ pub(super) fn list(
         total = usize::try_from(count).unwrap_or(0);
         condition.push_str(" AND m.slot < ?");
         values.push(Sql::Integer(before));
-        condition.push_str(&format!(" ORDER BY m.slot DESC LIMIT {}", page.limit.saturating_add(1).min(1 << 40)));
+        let (limit, skipped) = (page.limit.saturating_add(1).min(1 << 40), page.offset.min(1 << 40));
+        condition.push_str(&format!(" ORDER BY m.slot DESC LIMIT {limit} OFFSET {skipped}"));
     } else {
         condition.push_str(" ORDER BY m.slot DESC");
     }
@@ -183,7 +186,9 @@ pub(super) fn list(
             }
             total += 1;
         }
-        if slot < before && items.len() <= page.limit {
+        if slot < before && to_skip > 0 {
+            to_skip -= 1;
+        } else if slot < before && items.len() <= page.limit {
             items.push((slot, memory_at(row)?));
         }
     }

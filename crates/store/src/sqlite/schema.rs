@@ -7,8 +7,17 @@ use crate::{Result, StoreError};
 /// Marks an SQLite file as ours: "MNEM".
 pub(super) const APPLICATION_ID: i32 = 0x4D4E_454D;
 
-/// One step a schema version, applied in order inside one transaction. Steps that were released never change.
-const STEPS: [&str; 1] = [r#"
+/// What one schema version adds to the one before.
+struct Step {
+    sql: &'static str,
+    /// Fills what is new from what is there.
+    fill: fn(&Transaction<'_>) -> Result<()>,
+}
+
+/// Applied in order inside one transaction. Steps that were released never change.
+const STEPS: [Step; 2] = [Step { sql: FIRST, fill: |_| Ok(()) }, Step { sql: DOCUMENTS_AND_OWNERS, fill: |_| Ok(()) }];
+
+const FIRST: &str = r#"
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO counters VALUES('bm25_documents', 0);
@@ -62,7 +71,17 @@ CREATE TABLE messages(
   seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, session_scope TEXT NOT NULL, role TEXT,
   content TEXT, name TEXT, created_at TEXT);
 CREATE INDEX messages_session ON messages(session_scope);
-"#];
+"#;
+
+const DOCUMENTS_AND_OWNERS: &str = r#"
+-- due in microseconds. An index ends with the row's seq: both list the newest first without sorting.
+CREATE TABLE documents(
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL, owner TEXT, due INTEGER,
+  body TEXT NOT NULL, UNIQUE(kind, id));
+CREATE INDEX documents_kind ON documents(kind);
+CREATE INDEX documents_owner ON documents(owner, kind) WHERE owner IS NOT NULL;
+CREATE INDEX documents_due ON documents(kind, due) WHERE due IS NOT NULL;
+"#;
 
 /// The newest schema version.
 pub(super) const NEWEST: u32 = STEPS.len() as u32;
@@ -75,7 +94,8 @@ pub(super) fn migrate(connection: &mut Connection, path: &std::path::Path) -> Re
         return Err(StoreError::NewerSchema { path: path.to_owned(), found, known: NEWEST });
     }
     for step in &STEPS[found as usize..] {
-        tx.execute_batch(step)?;
+        tx.execute_batch(step.sql)?;
+        (step.fill)(&tx)?;
     }
     if found < NEWEST {
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;

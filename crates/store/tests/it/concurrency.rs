@@ -109,7 +109,7 @@ fn readers_never_see_half_a_change_set() {
                     while !done.load(Ordering::Relaxed) {
                         let ids = found(store, "u1");
                         assert_eq!(ids.len() % 2, 0, "{ids:?}");
-                        let page = mnemon_store::PageRequest { cursor: None, limit: 1000 };
+                        let page = mnemon_store::PageRequest { limit: 1000, ..Default::default() };
                         let page = store.list(Some(&filter), None, &page).unwrap();
                         assert_eq!((page.total % 2, page.items.len()), (0, page.total));
                         let _ = found(store, "u2");

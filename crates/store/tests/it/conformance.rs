@@ -1,7 +1,7 @@
 //! The embedded store against the stories of all stores.
 
-use mnemon_store::conformance::{DIMS, STORIES};
-use mnemon_store::{SqliteStore, Store, sqlite::SqliteOptions};
+use mnemon_store::conformance::{DIMS, LEDGER_STORIES, STORIES};
+use mnemon_store::{Ledger, SqliteStore, Store, sqlite::SqliteOptions};
 
 fn tell(cache_bytes: usize) {
     for (name, story) in STORIES {
@@ -22,4 +22,15 @@ fn sqlite_tells_all_stories() {
 #[test]
 fn sqlite_tells_them_the_same_with_hardly_any_cache() {
     tell(1);
+}
+
+#[test]
+fn sqlite_tells_all_stories_of_documents() {
+    for (name, story) in LEDGER_STORIES {
+        let folder = tempfile::tempdir().unwrap();
+        story(&|| {
+            let options = SqliteOptions::new(folder.path().join(name), "test", DIMS);
+            Box::new(SqliteStore::open(options).unwrap()) as Box<dyn Ledger>
+        });
+    }
 }

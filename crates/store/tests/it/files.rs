@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use mnemon_store::{SqliteStore, Store, StoreError};
+use mnemon_store::sqlite::SqliteOptions;
+use mnemon_store::{Document, Durability, Ledger, PageRequest, SqliteStore, Store, StoreError, View};
 use rusqlite::Connection;
 
-use crate::fixture::{add, open, options, record};
+use crate::fixture::{add, by_user, open, options, record};
 
 /// Opens, expects an error, and checks that no byte and no file beside it came or went.
 fn refused(path: &Path) -> StoreError {
@@ -127,5 +128,29 @@ fn names_are_names_of_files_whatever_they_look_like() {
         add(&open(&path), record(1, "u1")).unwrap();
         assert!(path.exists());
         assert_eq!(open(&path).info().unwrap().memories, 1);
+    }
+}
+
+/// Written by the last mnemon of schema 1.
+#[test]
+fn a_store_of_schema_1_is_brought_up_with_all_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/schema_1.db"), &path).unwrap();
+    let (embedder, dims) = SqliteStore::embedder_of(&path).unwrap().unwrap();
+    for _ in 0..2 {
+        let store = SqliteStore::open(SqliteOptions::new(&path, &embedder, dims)).unwrap();
+        let info = store.info().unwrap();
+        assert_eq!((info.schema, info.memories, info.entities, info.history), (2, 4, 3, 6));
+        let page = PageRequest { limit: 9, ..PageRequest::default() };
+        let listed = store.list(Some(&by_user("ana")), None, &page).unwrap();
+        let texts: Vec<&str> = listed.items.iter().map(|memory| memory.payload.text()).collect();
+        assert_eq!(texts, ["An old point.", "I live in Linz."]);
+        let filter = by_user("ben");
+        let view = View { filter: &filter, today: None };
+        assert_eq!(store.nearest(&view, &vec![1.0; dims], 9).unwrap().len(), 2);
+        store.put(&[Document::new("note", "a", true.into())], Durability::Synced).unwrap();
+        assert_eq!(store.document("note", "a").unwrap().unwrap().body, true);
+        assert_eq!(store.check().unwrap(), []);
     }
 }
