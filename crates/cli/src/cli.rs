@@ -67,10 +67,10 @@ pub(crate) fn main() -> Exit {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, words.iter().any(|word| word == "--json")),
     };
-    log_to_stderr(cli.global.verbose);
     let out = Output::new(cli.global.json);
     let run = || {
         let settings = Settings::resolve(&cli.global)?;
+        log_to_stderr(&cli, &settings);
         tracing::debug!(?settings, "settings");
         commands::run(&cli.command, &settings, &out)
     };
@@ -112,11 +112,14 @@ fn refuse(error: &clap::Error, json: bool) -> Exit {
     Exit::Usage
 }
 
-fn log_to_stderr(verbose: u8) {
-    let level = ["warn", "info", "debug"].get(usize::from(verbose)).unwrap_or(&"trace");
+fn log_to_stderr(cli: &Cli, settings: &Settings) {
+    let serving = matches!(cli.command, Command::Serve(_));
+    let verbose = usize::from(cli.global.verbose) + usize::from(serving);
+    let level = ["warn", "info", "debug"].get(verbose).unwrap_or(&"trace");
     let filter = EnvFilter::try_from_env("MNEMON_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let ansi = io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(io::stderr);
+    if serving && settings.server().log_json { log.json().flatten_event(true).init() } else { log.init() }
 }
 
 #[cfg(test)]

@@ -9,9 +9,11 @@ mod get;
 mod history;
 mod import;
 mod input;
+mod keys;
 mod list;
 mod progress;
 mod search;
+mod serve;
 mod stats;
 mod tour;
 mod update;
@@ -23,6 +25,10 @@ use crate::settings::Settings;
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    /// Serve it over HTTP: the runbook's backend, mem0's server and its hosted platform in one
+    Serve(serve::ServeArgs),
+    /// Make, list and revoke the server's keys
+    Keys(keys::KeysArgs),
     /// Remember what was said
     Add(add::AddArgs),
     /// Find the memories that answer a question
@@ -54,6 +60,9 @@ pub(crate) enum Command {
 impl Command {
     /// Whether nothing is left undone when the reader of the answer goes away.
     pub(crate) fn only_reads(&self) -> bool {
+        if let Self::Keys(args) = self {
+            return args.only_reads();
+        }
         !matches!(self, Self::Add(_) | Self::Update(_) | Self::Delete(_) | Self::Import(_) | Self::Export(_))
     }
 }
@@ -61,6 +70,8 @@ impl Command {
 /// Runs a command.
 pub(crate) fn run(command: &Command, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     match command {
+        Command::Serve(args) => serve::run(args, settings, out),
+        Command::Keys(args) => keys::run(args, settings, out),
         Command::Add(args) => add::run(args, settings, out),
         Command::Search(args) => search::run(args, settings, out),
         Command::List(args) => list::run(args, settings, out),

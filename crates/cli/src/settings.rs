@@ -1,5 +1,6 @@
 //! Settings, resolved once: defaults, then the settings file, then the environment, then flags.
 
+pub(crate) mod server;
 mod store_path;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use jiff::{SignedDuration, Span};
 use mnemon_engine::{Engine, EngineConfig, EngineError};
 use mnemon_models::{Embedder, StaticEmbedder};
 use mnemon_store::sqlite::SqliteOptions;
-use mnemon_store::{Scope, SqliteStore};
+use mnemon_store::{Ledger, Scope, SqliteStore};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{GlobalArgs, ScopeArgs};
@@ -29,16 +30,39 @@ struct Values {
     run: Option<String>,
     cache_mb: usize,
     session_gap: String,
+    bind: String,
+    auth: String,
+    rate_limit: u32,
+    cors_origins: String,
+    max_body_mb: usize,
+    request_timeout: String,
+    shutdown_grace: String,
+    log_format: String,
 }
 
 impl Default for Values {
     fn default() -> Self {
-        Self { store: None, user: None, agent: None, run: None, cache_mb: 512, session_gap: "30m".into() }
+        Self {
+            store: None,
+            user: None,
+            agent: None,
+            run: None,
+            cache_mb: 512,
+            session_gap: "30m".into(),
+            bind: "127.0.0.1:8000".into(),
+            auth: "on".into(),
+            rate_limit: 0,
+            cors_origins: String::new(),
+            max_body_mb: 8,
+            request_timeout: "60s".into(),
+            shutdown_grace: "30s".into(),
+            log_format: "text".into(),
+        }
     }
 }
 
 /// What is read from the environment.
-const VARIABLES: [&str; 7] = [
+const VARIABLES: [&str; 15] = [
     "MNEMON_CONFIG",
     "MNEMON_STORE",
     "MNEMON_USER",
@@ -46,6 +70,14 @@ const VARIABLES: [&str; 7] = [
     "MNEMON_RUN",
     "MNEMON_CACHE_MB",
     "MNEMON_SESSION_GAP",
+    "MNEMON_BIND",
+    "MNEMON_AUTH",
+    "MNEMON_RATE_LIMIT",
+    "MNEMON_CORS_ORIGINS",
+    "MNEMON_MAX_BODY_MB",
+    "MNEMON_REQUEST_TIMEOUT",
+    "MNEMON_SHUTDOWN_GRACE",
+    "MNEMON_LOG_FORMAT",
 ];
 
 /// Everything a command needs to know beside its own arguments.
@@ -56,6 +88,7 @@ pub(crate) struct Settings {
     session_gap: Span,
     scope: ScopeArgs,
     file: Option<PathBuf>,
+    server: server::ServerSettings,
 }
 
 impl Settings {
@@ -87,8 +120,14 @@ impl Settings {
             Fault::usage(format!("cache_mb is {}; give a number of MiB that this machine can have", values.cache_mb))
         })?;
         let session_gap = session_gap(&values.session_gap)?;
+        let server = server::resolve(&values, environment)?;
         let scope = ScopeArgs { user: values.user, agent: values.agent, run: values.run };
-        Ok(Self { store, cache_bytes, session_gap, scope, file })
+        Ok(Self { store, cache_bytes, session_gap, scope, file, server })
+    }
+
+    /// How to serve.
+    pub(crate) fn server(&self) -> &server::ServerSettings {
+        &self.server
     }
 
     /// The file memories are kept in.
@@ -129,7 +168,8 @@ impl Settings {
         self.open(&self.store, stored)
     }
 
-    fn must_exist(&self) -> Result<(), Fault> {
+    /// Whether there is a store.
+    pub(crate) fn must_exist(&self) -> Result<(), Fault> {
         if self.store.exists() {
             return Ok(());
         }
@@ -145,7 +185,26 @@ impl Settings {
         self.open(path, None)
     }
 
+    /// The engine over the store, which is created if it is not there, and the store as the server's ledger.
+    pub(crate) fn open_for_server(&self) -> anyhow::Result<(Engine, Arc<dyn Ledger>)> {
+        let (engine, store) = self.open_both(&self.store, None)?;
+        Ok((engine, store))
+    }
+
+    /// The documents that a server keeps in the store, which is created if it is not there.
+    pub(crate) fn open_ledger(&self) -> anyhow::Result<Arc<dyn Ledger>> {
+        Ok(self.open_for_server()?.1)
+    }
+
     fn open(&self, path: &Path, embedder_of_store: Option<(String, usize)>) -> anyhow::Result<Engine> {
+        Ok(self.open_both(path, embedder_of_store)?.0)
+    }
+
+    fn open_both(
+        &self,
+        path: &Path,
+        embedder_of_store: Option<(String, usize)>,
+    ) -> anyhow::Result<(Engine, Arc<SqliteStore>)> {
         if !path.exists() {
             tracing::info!(path = %path.display(), "creating the store");
         }
@@ -154,9 +213,9 @@ impl Settings {
             embedder_of_store.unwrap_or_else(|| (embedder.fingerprint().to_owned(), embedder.dims()));
         let mut options = SqliteOptions::new(path, fingerprint, dims);
         options.cache_bytes = self.cache_bytes;
-        let store = SqliteStore::open(options)?;
+        let store = Arc::new(SqliteStore::open(options)?);
         let config = EngineConfig { session_gap: self.session_gap, ..EngineConfig::default() };
-        Ok(Engine::new(Arc::new(store), Arc::new(embedder), config))
+        Ok((Engine::new(store.clone(), Arc::new(embedder), config), store))
     }
 }
 
@@ -181,17 +240,33 @@ fn read(
     }
     // As text: `MNEMON_USER=42` is the user 42, not a number.
     let mut texts: BTreeMap<&str, String> = BTreeMap::new();
-    for key in ["store", "user", "agent", "run", "session_gap"] {
+    let texts_of = [
+        "store",
+        "user",
+        "agent",
+        "run",
+        "session_gap",
+        "bind",
+        "auth",
+        "cors_origins",
+        "request_timeout",
+        "shutdown_grace",
+        "log_format",
+    ];
+    for key in texts_of {
         texts.extend(environment(&variable(key)).map(|value| (key, value)));
     }
     texts.extend(flags.store.clone().map(|store| ("store", store)));
     figment = figment.merge(Serialized::defaults(texts));
-    if let Some(text) = environment(&variable("cache_mb")) {
-        let megabytes: usize = text
-            .trim()
-            .parse()
-            .map_err(|_| Fault::usage(format!("MNEMON_CACHE_MB is `{text}`; give a whole number of MiB")))?;
-        figment = figment.merge(Serialized::default("cache_mb", megabytes));
+    for (key, unit) in [("cache_mb", " of MiB"), ("max_body_mb", " of MiB"), ("rate_limit", " of requests a minute")] {
+        let name = variable(key);
+        if let Some(text) = environment(&name) {
+            let number: u32 = text
+                .trim()
+                .parse()
+                .map_err(|_| Fault::usage(format!("{name} is `{text}`; give a whole number{unit}")))?;
+            figment = figment.merge(Serialized::default(key, number));
+        }
     }
     figment.extract().map_err(|error| {
         let source = file.map_or_else(|| "settings".to_owned(), |file| file.display().to_string());

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::Argon2;
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
@@ -123,7 +123,9 @@ impl Accounts {
 
     /// Sets a new password, and ends all tokens, if the current one is right.
     pub(crate) fn change_password(&self, current: &str, new: &str) -> Result<bool, StoreError> {
-        let Some(account) = self.account()?.filter(|account| verify(&account.password, current)) else { return Ok(false) };
+        let Some(account) = self.account()?.filter(|account| verify(&account.password, current)) else {
+            return Ok(false);
+        };
         let password = hash(new);
         let before = account.generation;
         self.change(|account| {
@@ -160,10 +162,8 @@ impl Accounts {
     pub(crate) fn caller(&self, token: &str) -> Result<Option<Caller>, StoreError> {
         let Some(claims) = self.read(token, "access") else { return Ok(None) };
         let account = self.of(&claims)?;
-        Ok(account.map(|account| Caller {
-            account: Some(account.id.clone()),
-            ..Caller::admin(AuthKind::Jwt, account.id)
-        }))
+        Ok(account
+            .map(|account| Caller { account: Some(account.id.clone()), ..Caller::admin(AuthKind::Jwt, account.id) }))
     }
 
     fn of(&self, claims: &Claims) -> Result<Option<Account>, StoreError> {
@@ -193,7 +193,8 @@ impl Accounts {
 }
 
 /// A hash that no password has, with the parameters of [`hash`].
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 fn hash(password: &str) -> String {
     let salt = SaltString::encode_b64(&rand::random::<[u8; 16]>());

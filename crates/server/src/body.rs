@@ -29,7 +29,11 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
         }
         let bytes = axum::body::to_bytes(request.into_body(), limit).await.map_err(|error| {
             let text = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            if text.contains("limit") { Problem::too_large(limit) } else { Problem::bad_request("the body was cut off") }
+            if text.contains("limit") {
+                Problem::too_large(limit)
+            } else {
+                Problem::bad_request("the body was cut off")
+            }
         })?;
         let bytes: &[u8] = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}" } else { &bytes };
         let mut reader = serde_json::Deserializer::from_slice(bytes);
@@ -55,12 +59,10 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let path = original_path(&parts.extensions, parts.uri.path());
-        axum::extract::Query::try_from_uri(&parts.uri)
-            .map(|axum::extract::Query(value)| Self(value))
-            .map_err(|error| {
-                let text = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-                refuse(&path, "query", ".", "value_error", &text)
-            })
+        axum::extract::Query::try_from_uri(&parts.uri).map(|axum::extract::Query(value)| Self(value)).map_err(|error| {
+            let text = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            refuse(&path, "query", ".", "value_error", &text)
+        })
     }
 }
 

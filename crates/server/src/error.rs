@@ -107,16 +107,12 @@ impl Problem {
     }
 
     pub(crate) fn too_many_requests(limit: u32, wait: u64) -> Self {
-        Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "rate_limited",
-            format!("Rate limit exceeded: {limit} per 1 minute"),
-        )
-        .hint("Wait as long as Retry-After says.")
-        .header(RETRY_AFTER, wait)
-        .header("x-ratelimit-limit", limit)
-        .header("x-ratelimit-remaining", 0)
-        .header("x-ratelimit-reset", wait)
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", format!("Rate limit exceeded: {limit} per 1 minute"))
+            .hint("Wait as long as Retry-After says.")
+            .header(RETRY_AFTER, wait)
+            .header("x-ratelimit-limit", limit)
+            .header("x-ratelimit-remaining", 0)
+            .header("x-ratelimit-reset", wait)
     }
 
     pub(crate) fn no_llm(what: &str) -> Self {

@@ -22,8 +22,7 @@ tokio::task_local! {
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Seconds: from a cached answer to one that was given up.
-const BUCKETS: [f64; 14] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 
 /// A recorder that answers `/metrics` with histograms.
 pub(crate) fn recorder() -> Result<PrometheusRecorder, BuildError> {

@@ -1,7 +1,7 @@
 //! The description of the routes, made from their code.
 
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Ref, RefOr, Content, OpenApi, ResponseBuilder, SecurityRequirement};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, ResponseBuilder, SecurityRequirement};
 
 use crate::rest;
 
@@ -17,14 +17,15 @@ pub(crate) fn describe(api: &mut OpenApi) {
     api.info.title = "Mnemon".into();
     api.info.version = env!("CARGO_PKG_VERSION").into();
     api.info.description = Some(
-        "Long-term memory for AI agents, compatible with mem0. Every path is also served with a slash at its end.".into(),
+        "Long-term memory for AI agents, compatible with mem0. Every path is also served with a slash at its end."
+            .into(),
     );
     api.info.license = None;
     api.info.contact = None;
     let components = api.components.get_or_insert_default();
     components.security_schemes.insert(
         "api_key".into(),
-        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description("X-API-Key", "A key."))),
+        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description("X-API-Key", "A key."))).into(),
     );
     components.security_schemes.insert(
         "bearer".into(),
@@ -33,7 +34,8 @@ pub(crate) fn describe(api: &mut OpenApi) {
                 .scheme(HttpAuthScheme::Bearer)
                 .description(Some("A key, or a token of /auth/login. `Authorization: Token KEY` is understood too."))
                 .build(),
-        ),
+        )
+        .into(),
     );
     let errors = [
         ("400", "The request can't be served as it is; the body says why"),
@@ -57,7 +59,10 @@ pub(crate) fn describe(api: &mut OpenApi) {
                 operation.security = Some(vec![scheme("api_key"), scheme("bearer")]);
             }
             for (status, description) in errors {
-                if public && ["401", "403", "429"].contains(&status) && !operation.responses.responses.contains_key(status) {
+                if public
+                    && ["401", "403", "429"].contains(&status)
+                    && !operation.responses.responses.contains_key(status)
+                {
                     continue;
                 }
                 let body = Content::new(Some(RefOr::Ref(Ref::from_schema_name("ErrorBody"))));

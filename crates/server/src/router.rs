@@ -47,4 +47,3 @@ fn cors(origins: &[String]) -> CorsLayer {
         .expose_headers([header::HeaderName::from_static("x-request-id"), header::RETRY_AFTER])
         .allow_credentials(true)
 }
-

@@ -1,7 +1,7 @@
 //! A caller, and the one gate between what a request names and what it may touch.
 
 use mnemon_engine::EngineError;
-use mnemon_store::{Filter, Memory, MemoryId, Scope, StoreError};
+use mnemon_store::{Filter, Memory, Scope};
 
 use crate::error::Problem;
 
@@ -71,12 +71,12 @@ pub struct Caller {
 
 impl Caller {
     /// One who may do everything.
-    pub fn admin(kind: AuthKind, name: impl Into<String>) -> Self {
+    pub(crate) fn admin(kind: AuthKind, name: impl Into<String>) -> Self {
         Self { kind, user: None, access: Access::FULL, account: None, name: name.into() }
     }
 
     /// Whether everybody's memories are theirs.
-    pub fn is_admin(&self) -> bool {
+    pub(crate) fn is_admin(&self) -> bool {
         self.user.is_none()
     }
 
@@ -84,7 +84,7 @@ impl Caller {
     ///
     /// # Errors
     /// 403 if it names another user, 400 if it names nobody or no usable ids.
-    pub fn scope(&self, user: Option<&str>, agent: Option<&str>, run: Option<&str>) -> Result<Scope, Problem> {
+    pub(crate) fn scope(&self, user: Option<&str>, agent: Option<&str>, run: Option<&str>) -> Result<Scope, Problem> {
         let mut scope = if user.is_none() && agent.is_none() && run.is_none() {
             Scope::default()
         } else {
@@ -104,27 +104,19 @@ impl Caller {
 
     /// What a request may see of what it asks for: its filter, and the caller's own user in any case. `None` is everything,
     /// which only an admin gets.
-    pub fn filter(&self, asked: Option<Filter>) -> Result<Option<Filter>, Problem> {
+    pub(crate) fn filter(&self, asked: Option<Filter>) -> Result<Option<Filter>, Problem> {
         let own = self.user.as_deref().map(own_filter).transpose()?;
         Ok(Filter::all(own.into_iter().chain(asked)))
     }
 
     /// Whether a memory of this owner may be seen and changed.
-    pub fn owns(&self, scope: &Scope) -> bool {
+    pub(crate) fn owns(&self, scope: &Scope) -> bool {
         self.user.is_none() || self.user == scope.user_id
     }
 
     /// The memory, if it is the caller's; somebody else's is as if it were not there.
-    pub fn own(&self, memory: Memory) -> Result<Memory, Problem> {
+    pub(crate) fn own(&self, memory: Memory) -> Result<Memory, Problem> {
         if self.owns(&memory.payload.scope()) { Ok(memory) } else { Err(Problem::memory_not_found(memory.id)) }
-    }
-
-    /// A memory's id, if a memory of that id is the caller's, expired or not.
-    pub fn own_id(&self, id: MemoryId, whose: Option<&Scope>) -> Result<MemoryId, Problem> {
-        match whose {
-            Some(scope) if self.owns(scope) => Ok(id),
-            _ => Err(EngineError::Store(StoreError::NotFound(id)).into()),
-        }
     }
 }
 

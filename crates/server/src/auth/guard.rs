@@ -15,7 +15,11 @@ use crate::config::AuthMode;
 use crate::error::Problem;
 
 /// Lets a request in with its [`Caller`], or answers 401 or 429.
-pub(crate) async fn authenticate(State(app): State<Shared>, mut request: Request, next: Next) -> Result<Response, Problem> {
+pub(crate) async fn authenticate(
+    State(app): State<Shared>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
     let caller = identify(&app, request.headers()).await?;
     let limits = app.limits.request(&caller.name)?;
     request.extensions_mut().insert(caller.clone());
@@ -49,7 +53,8 @@ enum Credential {
 }
 
 fn credentials(headers: &HeaderMap) -> Result<Vec<Credential>, Problem> {
-    let text = |value: &HeaderValue| value.to_str().map(|text| text.trim().to_owned()).map_err(|_| Problem::bad_credentials());
+    let text =
+        |value: &HeaderValue| value.to_str().map(|text| text.trim().to_owned()).map_err(|_| Problem::bad_credentials());
     let mut found = Vec::new();
     for value in headers.get_all("x-api-key") {
         found.push(Credential::Key(text(value)?));

@@ -132,7 +132,8 @@ impl Keys {
             return Ok(None);
         }
         let digest = digest(secret);
-        let known = self.lock().get(&digest).filter(|known| known.looked_up.elapsed() < BELIEVED).map(|k| k.key.clone());
+        let known =
+            self.lock().get(&digest).filter(|known| known.looked_up.elapsed() < BELIEVED).map(|k| k.key.clone());
         let key = match known {
             Some(key) => key,
             None => match self.look_up(digest)? {

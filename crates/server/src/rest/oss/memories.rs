@@ -244,8 +244,7 @@ pub(crate) async fn update(
     Path(id): Path<String>,
     Body(body): Body<UpdateBody>,
 ) -> Result<Json<Done>, Problem> {
-    let request =
-        UpdateRequest { text: body.text, metadata: body.metadata, expiration_date: body.expiration_date };
+    let request = UpdateRequest { text: body.text, metadata: body.metadata, expiration_date: body.expiration_date };
     app.update(&caller, memory_id(&id)?, request).await?;
     Ok(Json(Done::new("Memory updated successfully!")))
 }
@@ -273,12 +272,10 @@ pub(crate) async fn history(
     Path(id): Path<String>,
 ) -> Result<Json<Vec<HistoryRow>>, Problem> {
     let id = memory_id(&id)?;
-    let rows = app.engine(move |engine| {
-        match engine.whose(id)? {
-            Some(scope) if caller.owns(&scope) => Ok(engine.history(id)?),
-            None if caller.is_admin() => Ok(engine.history(id)?),
-            _ => Ok(Vec::new()),
-        }
+    let rows = app.engine(move |engine| match engine.store().get(&[id])?.pop().flatten().map(|m| m.payload.scope()) {
+        Some(scope) if caller.owns(&scope) => Ok(engine.history(id)?),
+        None if caller.is_admin() => Ok(engine.history(id)?),
+        _ => Ok(Vec::new()),
     });
     Ok(Json(rows.await?.into_iter().map(HistoryRow::from).collect()))
 }

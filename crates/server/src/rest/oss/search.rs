@@ -86,8 +86,7 @@ pub(crate) async fn search(
 ) -> Result<Json<SearchAnswer>, Problem> {
     let threshold = body.threshold.unwrap_or(THRESHOLD);
     let answer = app.search(body.request(&caller)?).await?;
-    let item = |hit: &mnemon_engine::SearchHit| {
-        Item::scored(&hit.memory, hit.score, hit.explanation.as_ref(), threshold)
-    };
+    let item =
+        |hit: &mnemon_engine::SearchHit| Item::scored(&hit.memory, hit.score, hit.explanation.as_ref(), threshold);
     Ok(Json(SearchAnswer { results: answer.hits.iter().map(item).collect() }))
 }

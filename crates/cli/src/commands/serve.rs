@@ -1,0 +1,80 @@
+//! `mnemon serve`: the HTTP server.
+
+use std::sync::Arc;
+
+use mnemon_server::{AuthMode, Server};
+use serde_json::json;
+
+use crate::exit::{Exit, Fault};
+use crate::output::Output;
+use crate::settings::Settings;
+use crate::settings::server::{address, auth_mode};
+
+/// Where, and for whom.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Keys: API_KEYS='{\"KEY\": \"USER\"}' and ADMIN_API_KEY in the environment, or `mnemon keys create`.
+The description of all routes is at /docs.")]
+pub(crate) struct ServeArgs {
+    /// Where to listen [env: MNEMON_BIND] [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "HOST:PORT")]
+    bind: Option<String>,
+    /// `off` lets everybody do everything [env: MNEMON_AUTH] [default: on]
+    #[arg(long, value_name = "on|off")]
+    auth: Option<String>,
+    /// With --auth off: listen to other machines too
+    #[arg(long)]
+    force: bool,
+}
+
+pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
+    let server = settings.server();
+    let bind = args.bind.as_deref().map_or(Ok(server.bind), address)?;
+    let mut config = server.config.clone();
+    if let Some(auth) = &args.auth {
+        config.auth = auth_mode(auth)?;
+    }
+    if config.auth == AuthMode::Off && !bind.ip().is_loopback() && !args.force {
+        let message = format!(
+            "--auth off lets everybody on {bind} read and delete everything: listen on 127.0.0.1, or add --force"
+        );
+        return Err(Fault::refused(message).into());
+    }
+    // The HTTP client of the webhooks finds it here.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (engine, ledger) = settings.open_for_server()?;
+    let keyless = config.auth == AuthMode::On
+        && config.keys.is_empty()
+        && config.admin_key.is_none()
+        && mnemon_server::auth::Keys::new(ledger.clone()).list()?.is_empty();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let server = Server::bind(bind, Arc::new(engine), ledger, config).await?;
+        let url = format!("http://{}", server.address());
+        out.value(&json!({"listening": url}), |_| format!("Listening on {url}, routes at {url}/docs\n"))?;
+        if keyless {
+            tracing::warn!("there is no key yet, so nobody can come in: `mnemon keys create` makes one");
+        }
+        server.run(stop_signal()?).await;
+        Ok::<_, anyhow::Error>(Exit::Ok)
+    })
+}
+
+/// Done when the process is told to stop.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async { drop(tokio::signal::ctrl_c().await) })
+}
