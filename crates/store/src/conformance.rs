@@ -36,7 +36,7 @@ pub const STORIES: &[(&str, Story)] = &[
     ("change_sets_are_all_or_nothing", writes::change_sets_are_all_or_nothing),
     ("a_passed_version_is_a_conflict", writes::a_passed_version_is_a_conflict),
     ("links_go_with_their_memories", writes::links_go_with_their_memories),
-    ("a_scope_is_removed_whole_and_alone", writes::a_scope_is_removed_whole_and_alone),
+    ("what_matches_is_removed_whole_and_alone", writes::what_matches_is_removed_whole_and_alone),
     ("entities_are_joined_within_the_exact_scope", entities::joined_within_the_exact_scope),
     ("entities_go_with_their_last_memory", entities::gone_with_their_last_memory),
     ("entities_survive_a_replacement", entities::surviving_a_replacement),

@@ -199,8 +199,8 @@ impl Store for SqliteStore {
         self.write(|connection| write::apply(self, connection, changes))
     }
 
-    fn remove_scope(&self, scope: &Scope, now: &str) -> Result<usize> {
-        self.write(|connection| write::remove_scope(self, connection, scope, now))
+    fn remove_matching(&self, filter: Option<&Filter>, now: &str) -> Result<usize> {
+        self.write(|connection| write::remove_matching(self, connection, filter, now))
     }
 
     fn scope_version(&self, scope: &Scope) -> Result<ScopeVersion> {

@@ -28,9 +28,12 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Dims`] for a change that can't be made; [`StoreError::Full`] without room.
     fn apply(&self, changes: &ChangeSet) -> Result<()>;
 
-    /// Removes every memory of a scope, each with a `DELETE` row in the history at `now` (RFC 3339), in one commit that
-    /// is only made once none is left. Returns how many there were, expired ones included.
-    fn remove_scope(&self, scope: &Scope, now: &str) -> Result<usize>;
+    /// Removes every memory the filter matches, or all there are, each with a `DELETE` row in the history at `now`
+    /// (RFC 3339), in one commit that is only made once none is left. Returns how many there were, expired ones included.
+    ///
+    /// The terms of memories that stay are not counted anew: where a session loses a part of its memories, that is the
+    /// caller's.
+    fn remove_matching(&self, filter: Option<&Filter>, now: &str) -> Result<usize>;
 
     /// The version of a scope, for [`ChangeSet::expected`].
     fn scope_version(&self, scope: &Scope) -> Result<ScopeVersion>;
