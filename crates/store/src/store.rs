@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use crate::{
     CandidateQuery, Candidates, ChangeSet, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, NearEntity,
-    Page, PageRequest, Piece, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored, SessionWindow, SparseQuery,
+    Owner, Page, PageRequest, Piece, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored, SessionWindow, SparseQuery,
     StoreError, StoreInfo, StoredMemory, View,
 };
 
@@ -90,8 +90,9 @@ pub trait Store: Send + Sync {
     /// What the store holds of a scope.
     fn summary(&self, scope: &Scope) -> Result<ScopeSummary>;
 
-    /// Users with their number of memories, in the order of their names.
-    fn users(&self) -> Result<Vec<(String, usize)>>;
+    /// Everybody who owns memories, or only those of one user's, sorted by the names of the kinds and then by id. Cheap
+    /// enough to be asked often.
+    fn owners(&self, within: Option<&str>) -> Result<Vec<Owner>>;
 
     /// Everything the store holds, as of one moment: memories, then entities, in the order they were stored; links, sorted;
     /// history; messages. The visitor may end it early.

@@ -146,3 +146,25 @@ fn those_who_add_meanwhile_lose_nothing() {
     let after: Vec<_> = ["ana", "ben", "cleo"].map(|owner| scores(&fresh, owner)).into();
     assert_eq!(before, after);
 }
+
+#[test]
+fn whose_it_was_is_known_when_it_is_gone() {
+    let world = world();
+    let scope = Scope::new(Some("ana"), None, Some("r-1")).unwrap();
+    let past = Some("2001-01-01".parse().unwrap());
+    let deleted = add(&world, AddRequest { scope: scope.clone(), ..note("ana", "It is deleted.") });
+    let swept = add(&world, AddRequest { expiration_date: past, ..note("ben", "It is swept away.") });
+    let expired = add(&world, AddRequest { expiration_date: past, ..note("cleo", "It expired.") });
+    world.delete(deleted).unwrap();
+    world.delete_matching(&by_user("ben")).unwrap();
+    assert_eq!(world.whose(deleted).unwrap(), Some(scope.clone()));
+    assert_eq!(world.whose(swept).unwrap(), Some(user("ben")));
+    assert_eq!(world.whose(expired).unwrap(), Some(user("cleo")));
+    assert_eq!(world.whose(MemoryId::Number(404)).unwrap(), None);
+    let events = world.history(deleted).unwrap();
+    assert!(events.len() == 2 && events.iter().all(|event| event.scope == scope));
+    let told: Vec<_> = world.owners(None).unwrap().into_iter().map(|owner| owner.id).collect();
+    assert_eq!(told, ["cleo"]);
+    assert_eq!(world.owners(Some("cleo")).unwrap(), world.owners(None).unwrap());
+    assert_eq!(world.owners(Some("ana")).unwrap(), []);
+}

@@ -291,7 +291,7 @@ fn link_at(row: &Row<'_>) -> rusqlite::Result<Link> {
 }
 
 const HISTORY: &str = "SELECT id, memory_id, old_memory, new_memory, event, created_at, updated_at, is_deleted,
-                       actor_id, role FROM history";
+                       actor_id, role, user_id, agent_id, run_id FROM history";
 
 fn event_at(row: &Row<'_>) -> rusqlite::Result<HistoryEvent> {
     Ok(HistoryEvent {
@@ -305,6 +305,7 @@ fn event_at(row: &Row<'_>) -> rusqlite::Result<HistoryEvent> {
         is_deleted: row.get(7)?,
         actor_id: row.get(8)?,
         role: row.get(9)?,
+        scope: Scope { user_id: row.get(10)?, agent_id: row.get(11)?, run_id: row.get(12)? },
     })
 }
 
@@ -339,15 +340,6 @@ pub(super) fn summary(connection: &Connection, scope: &Scope) -> Result<ScopeSum
         first: edge("ASC")?,
         last: edge("DESC")?,
     })
-}
-
-pub(super) fn users(connection: &Connection) -> Result<Vec<(String, usize)>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT s.value, count(*) FROM scopes s JOIN memories m ON m.user_scope = s.id
-         WHERE s.kind = 0 GROUP BY s.id ORDER BY s.value",
-    )?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as usize)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn message_at(row: &Row<'_>) -> rusqlite::Result<SessionMessage> {

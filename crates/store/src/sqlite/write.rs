@@ -8,6 +8,7 @@ use super::SqliteStore;
 use super::cache::IndexWrite;
 use super::encode::{day_number, sparse_from_blob, sparse_to_blob, terms_from_blob, terms_to_blob, vector_to_blob};
 use super::index::Entry;
+use super::owners::About;
 use crate::{
     Change, ChangeSet, Entity, Filter, HistoryEvent, MemoryId, Mention, Payload, Record, Result, SCOPE_KEYS, Scope,
     SessionMessage, Sparse, StoreError, Terms, keys,
@@ -250,8 +251,10 @@ impl<'tx> Work<'tx> {
         let expires = payload.expiration_date().map(day_number);
         let mut statement = self.tx.prepare_cached(
             "INSERT OR REPLACE INTO memories(slot, id, user_scope, agent_scope, run_scope, session, position, event_time,
-             day, expires, holds_time_word, hash, payload) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             day, expires, holds_time_word, hash, payload, app, created_at, updated_at)
+             VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
+        let about = About::of(payload);
         let slot = statement.insert(params![
             slot,
             memory.id.to_bytes(),
@@ -266,6 +269,9 @@ impl<'tx> Work<'tx> {
             record.holds_time_word,
             payload.str(keys::HASH),
             super::read::payload_text(payload)?,
+            about.app,
+            about.created_at,
+            about.updated_at,
         ])?;
         self.tx.prepare_cached("INSERT OR REPLACE INTO signals VALUES(?, ?, ?, ?)")?.execute(params![
             slot,
@@ -463,7 +469,7 @@ impl<'tx> Work<'tx> {
 fn insert_history(tx: &Connection, event: &HistoryEvent) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO history(id, memory_id, old_memory, new_memory, event, created_at, updated_at, is_deleted, actor_id,
-         role) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO NOTHING",
+         role, user_id, agent_id, run_id) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO NOTHING",
     )?
     .execute(params![
         event.id,
@@ -475,7 +481,10 @@ fn insert_history(tx: &Connection, event: &HistoryEvent) -> Result<()> {
         event.updated_at,
         event.is_deleted,
         event.actor_id,
-        event.role
+        event.role,
+        event.scope.user_id,
+        event.scope.agent_id,
+        event.scope.run_id
     ])?;
     Ok(())
 }
