@@ -1,9 +1,20 @@
-//! Deleting: one memory, or all of a scope.
+//! Deleting: one memory, all of a scope, all that match, or all there are.
 
-use mnemon_store::{Change, ChangeSet, HistoryEvent, MemoryId, Scope, StoreError};
+use std::collections::{BTreeSet, HashSet};
 
-use crate::engine::now_text;
+use mnemon_store::{
+    Change, ChangeSet, Filter, HistoryEvent, Memory, MemoryId, PageRequest, Scope, SessionWindow, StoreError,
+};
+
+use crate::analyse::{CONTEXT_REACH, count_terms};
+use crate::engine::{MAX_CONFLICTS, now_text};
+use crate::session::speaker;
 use crate::{Engine, Result};
+
+/// Memories read at a time.
+const STRETCH: usize = 10_000;
+/// More than any session holds.
+const WHOLE_SESSION: SessionWindow = SessionWindow::Last(1 << 32);
 
 impl Engine {
     /// Deletes a memory with its vectors and links; its history stays and ends with `DELETE`.
@@ -28,7 +39,112 @@ impl Engine {
     /// # Errors
     /// [`StoreError::InvalidScope`] for a scope without ids: nothing deletes everybody's memories.
     pub fn delete_all(&self, scope: &Scope) -> Result<usize> {
+        let nobody = || StoreError::InvalidScope("at least one of user_id, agent_id, run_id is required".into());
+        let filter = Filter::of_scope(scope).ok_or_else(nobody)?;
         let _serialised = self.lock(&[scope]);
-        Ok(self.store.remove_scope(scope, &now_text())?)
+        Ok(self.store.remove_matching(Some(&filter), &now_text())?)
+    }
+
+    /// Deletes every memory the filter matches, whosever it is, expired ones included, and returns how many there were.
+    /// All in one commit; what stays of a session gets the context it has now.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] if others write to these scopes without end.
+    pub fn delete_matching(&self, filter: &Filter) -> Result<usize> {
+        // All memories of a session have one owner: it goes whole or stays whole, and no context changes.
+        if asks_for_owners_only(filter) {
+            return Ok(self.store.remove_matching(Some(filter), &now_text())?);
+        }
+        for _ in 0..MAX_CONFLICTS {
+            let mut scopes = BTreeSet::new();
+            self.for_each_match(filter, |memory| {
+                scopes.insert(memory.payload.scope());
+            })?;
+            let scopes: Vec<&Scope> = scopes.iter().collect();
+            let removed = self.commit(&scopes, || self.removal(filter, &scopes))?;
+            if let Some(removed) = removed {
+                return Ok(removed);
+            }
+        }
+        Err(StoreError::Busy.into())
+    }
+
+    /// Deletes every memory of the store and returns how many there were. Their history stays, and so do the documents
+    /// that a server keeps beside them.
+    ///
+    /// # Errors
+    /// Only if the store fails.
+    pub fn reset(&self) -> Result<usize> {
+        Ok(self.store.remove_matching(None, &now_text())?)
+    }
+
+    /// What it takes to remove all that match, and how many those are; `None` if one belongs to another than these
+    /// scopes, sorted, whose versions are known: it was added a moment ago.
+    fn removal(&self, filter: &Filter, scopes: &[&Scope]) -> Result<(ChangeSet, Option<usize>)> {
+        let now = now_text();
+        let mut changes = Vec::new();
+        let mut gone = HashSet::new();
+        let mut sessions = BTreeSet::new();
+        let mut foreign = false;
+        self.for_each_match(filter, |memory| {
+            let scope = memory.payload.scope();
+            foreign |= scopes.binary_search(&&scope).is_err();
+            changes.push(Change::Remove(memory.id));
+            changes.push(Change::History(Box::new(HistoryEvent::deleted(memory, &now))));
+            gone.insert(memory.id);
+            if let (Some(session), Some(_)) = (&memory.provenance.session, memory.provenance.position) {
+                sessions.insert((scope, session.clone()));
+            }
+        })?;
+        if foreign {
+            return Ok((ChangeSet::default(), None));
+        }
+        for (scope, session) in sessions {
+            changes.extend(left_behind(&self.store.session(&scope, &session, WHOLE_SESSION)?, &gone));
+        }
+        Ok((ChangeSet { expected: Vec::new(), changes }, Some(gone.len())))
+    }
+
+    fn for_each_match(&self, filter: &Filter, mut each: impl FnMut(&Memory)) -> Result<()> {
+        let mut page = PageRequest { limit: STRETCH, ..PageRequest::default() };
+        loop {
+            let found = self.store.list(Some(filter), None, &page)?;
+            found.items.iter().for_each(&mut each);
+            page.cursor = found.next;
+            if page.cursor.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// New terms for those of a session, in order, whose context held one that is gone.
+fn left_behind(session: &[Memory], gone: &HashSet<MemoryId>) -> Vec<Change> {
+    let mut changes = Vec::new();
+    // The last that stay, the nearest first.
+    let mut before: Vec<&Memory> = Vec::new();
+    for (at, memory) in session.iter().enumerate() {
+        if gone.contains(&memory.id) {
+            continue;
+        }
+        if session[at.saturating_sub(CONTEXT_REACH)..at].iter().any(|other| gone.contains(&other.id)) {
+            let own = mnemon_text::index_terms(memory.payload.text());
+            let context: Vec<Vec<u32>> =
+                before.iter().map(|other| mnemon_text::index_terms(other.payload.text())).collect();
+            let context: Vec<&[u32]> = context.iter().map(Vec::as_slice).collect();
+            changes.push(Change::SetTerms(memory.id, count_terms(&own, &context, speaker(memory))));
+        }
+        before.insert(0, memory);
+        before.truncate(CONTEXT_REACH);
+    }
+    changes
+}
+
+fn asks_for_owners_only(filter: &Filter) -> bool {
+    match filter {
+        Filter::And(group) | Filter::Or(group) => group.iter().all(asks_for_owners_only),
+        Filter::Not(inner) => asks_for_owners_only(inner),
+        Filter::Scope(_) => true,
+        Filter::Field(_) => false,
     }
 }

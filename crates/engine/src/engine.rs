@@ -83,7 +83,7 @@ impl Engine {
 }
 
 /// How often a write is tried again because others were faster.
-const MAX_CONFLICTS: usize = 1000;
+pub(crate) const MAX_CONFLICTS: usize = 1000;
 
 /// Now, in mem0's notation: RFC 3339 in UTC with microseconds and a numeric offset.
 pub(crate) fn now_text() -> String {

@@ -1,7 +1,7 @@
 //! Reading what is stored: by id, by list, its history and its statistics.
 
 use mnemon_store::{
-    Entity, Filter, HistoryEvent, Link, Memory, MemoryId, Page, PageRequest, Scope, ScopeSummary, StoreError,
+    Entity, Filter, HistoryEvent, Link, Memory, MemoryId, Owner, Page, PageRequest, Scope, ScopeSummary, StoreError,
 };
 
 use crate::engine::today;
@@ -84,6 +84,27 @@ impl Engine {
     /// Only if the store fails.
     pub fn history(&self, id: MemoryId) -> Result<Vec<HistoryEvent>> {
         Ok(self.store.history(&id.to_string())?)
+    }
+
+    /// Whose a memory is, expired or not, or was before it was deleted, as far as its history tells.
+    ///
+    /// # Errors
+    /// Only if the store fails.
+    pub fn whose(&self, id: MemoryId) -> Result<Option<Scope>> {
+        if let Some(memory) = self.store.get(&[id])?.pop().flatten() {
+            return Ok(Some(memory.payload.scope()));
+        }
+        let scopes = self.history(id)?.into_iter().rev().map(|event| event.scope);
+        Ok(scopes.into_iter().find(|scope| !scope.is_empty()))
+    }
+
+    /// Everybody who owns memories, expired ones included, sorted by kind (agents, apps, runs, users) and id; with
+    /// `within`, those that own memories of this user.
+    ///
+    /// # Errors
+    /// Only if the store fails.
+    pub fn owners(&self, within: Option<&str>) -> Result<Vec<Owner>> {
+        Ok(self.store.owners(within)?)
     }
 
     /// How much is stored for a scope, expired memories included.

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{Memory, keys};
+use crate::{Memory, Scope, keys};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct HistoryEvent {
     pub actor_id: Option<String>,
     /// The message's role.
     pub role: Option<String>,
+    /// Whose memory it was; empty where the writer did not say. mem0 has no such column.
+    pub scope: Scope,
 }
 
 /// A row of mem0's `messages` table: what a session said last.
@@ -99,6 +101,7 @@ impl HistoryEvent {
             is_deleted: event == EventKind::Delete,
             actor_id: field(keys::ACTOR_ID),
             role: field(keys::ROLE),
+            scope: known.map(|memory| memory.payload.scope()).unwrap_or_default(),
         }
     }
 }

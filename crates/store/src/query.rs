@@ -236,6 +236,64 @@ pub struct ScopeSummary {
     pub last: Option<String>,
 }
 
+/// Somebody who owns memories, or an app they were made in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// What it is.
+    pub kind: OwnerKind,
+    /// Its id.
+    pub id: String,
+    /// Its memories, expired ones included.
+    pub memories: usize,
+    /// The earliest `created_at`, as stored; times that can't be read don't count.
+    pub first: Option<String>,
+    /// The latest `updated_at`, or `created_at` of a memory without; as stored.
+    pub last: Option<String>,
+}
+
+/// What can own memories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OwnerKind {
+    /// A person.
+    User,
+    /// An agent.
+    Agent,
+    /// An app; no part of the scope, but a key of the payload.
+    App,
+    /// A run or conversation.
+    Run,
+}
+
+impl OwnerKind {
+    /// All four.
+    pub const ALL: [Self; 4] = [Self::User, Self::Agent, Self::App, Self::Run];
+
+    /// Its name: `user`, `agent`, `app`, `run`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Agent => "agent",
+            Self::App => "app",
+            Self::Run => "run",
+        }
+    }
+
+    /// The payload key that holds its id.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::User => "user_id",
+            Self::Agent => "agent_id",
+            Self::App => "app_id",
+            Self::Run => "run_id",
+        }
+    }
+
+    /// The kind of this name, as [`OwnerKind::as_str`] gives it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
 /// Something wrong inside a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {

@@ -9,6 +9,7 @@ mod index;
 mod ledger;
 mod mem0_history;
 mod open;
+mod owners;
 mod read;
 mod schema;
 mod search;
@@ -30,7 +31,7 @@ use search::Rows;
 
 use crate::{
     CandidateQuery, Candidates, ChangeSet, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, NearEntity,
-    Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored, SessionWindow,
+    Owner, Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored, SessionWindow,
     SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
 };
 
@@ -199,8 +200,8 @@ impl Store for SqliteStore {
         self.write(|connection| write::apply(self, connection, changes))
     }
 
-    fn remove_scope(&self, scope: &Scope, now: &str) -> Result<usize> {
-        self.write(|connection| write::remove_scope(self, connection, scope, now))
+    fn remove_matching(&self, filter: Option<&Filter>, now: &str) -> Result<usize> {
+        self.write(|connection| write::remove_matching(self, connection, filter, now))
     }
 
     fn scope_version(&self, scope: &Scope) -> Result<ScopeVersion> {
@@ -290,8 +291,8 @@ impl Store for SqliteStore {
         self.read(|connection| read::summary(connection, scope))
     }
 
-    fn users(&self) -> Result<Vec<(String, usize)>> {
-        self.read(read::users)
+    fn owners(&self, within: Option<&str>) -> Result<Vec<Owner>> {
+        self.read(|connection| owners::owners(connection, within))
     }
 
     fn visit(&self, visitor: &mut dyn FnMut(Piece) -> ControlFlow<()>) -> Result<()> {

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use crate::{
     CandidateQuery, Candidates, ChangeSet, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, NearEntity,
-    Page, PageRequest, Piece, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored, SessionWindow, SparseQuery,
+    Owner, Page, PageRequest, Piece, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored, SessionWindow, SparseQuery,
     StoreError, StoreInfo, StoredMemory, View,
 };
 
@@ -28,9 +28,12 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Dims`] for a change that can't be made; [`StoreError::Full`] without room.
     fn apply(&self, changes: &ChangeSet) -> Result<()>;
 
-    /// Removes every memory of a scope, each with a `DELETE` row in the history at `now` (RFC 3339), in one commit that
-    /// is only made once none is left. Returns how many there were, expired ones included.
-    fn remove_scope(&self, scope: &Scope, now: &str) -> Result<usize>;
+    /// Removes every memory the filter matches, or all there are, each with a `DELETE` row in the history at `now`
+    /// (RFC 3339), in one commit that is only made once none is left. Returns how many there were, expired ones included.
+    ///
+    /// The terms of memories that stay are not counted anew: where a session loses a part of its memories, that is the
+    /// caller's.
+    fn remove_matching(&self, filter: Option<&Filter>, now: &str) -> Result<usize>;
 
     /// The version of a scope, for [`ChangeSet::expected`].
     fn scope_version(&self, scope: &Scope) -> Result<ScopeVersion>;
@@ -87,8 +90,9 @@ pub trait Store: Send + Sync {
     /// What the store holds of a scope.
     fn summary(&self, scope: &Scope) -> Result<ScopeSummary>;
 
-    /// Users with their number of memories, in the order of their names.
-    fn users(&self) -> Result<Vec<(String, usize)>>;
+    /// Everybody who owns memories, or only those of one user's, sorted by the names of the kinds and then by id. Cheap
+    /// enough to be asked often.
+    fn owners(&self, within: Option<&str>) -> Result<Vec<Owner>>;
 
     /// Everything the store holds, as of one moment: memories, then entities, in the order they were stored; links, sorted;
     /// history; messages. The visitor may end it early.

@@ -1,6 +1,6 @@
 //! `mnemon stats`: how much is remembered, of somebody or of all.
 
-use mnemon_store::{ScopeSummary, StoreInfo};
+use mnemon_store::{OwnerKind, ScopeSummary, StoreInfo};
 use serde_json::{Map, Value, json};
 
 use crate::cli::ScopeArgs;
@@ -30,16 +30,17 @@ pub(crate) fn run(args: &StatsArgs, settings: &Settings, out: &Output) -> anyhow
         None => {
             let engine = settings.open_engine()?;
             let info = engine.store().info()?;
-            let users = engine.store().users()?;
+            let mut users = engine.owners(None)?;
+            users.retain(|owner| owner.kind == OwnerKind::User);
             let answer = json!({
                 "store": of_store(&info),
-                "users": users.iter().map(|(user, count)| json!({"user_id": user, "memory_count": count})).collect::<Vec<_>>(),
+                "users": users.iter().map(|user| json!({"user_id": user.id, "memory_count": user.memories})).collect::<Vec<_>>(),
             });
             out.value(&answer, |answer| {
                 let mut text = lines(&answer["store"]);
                 text.push_str(&format!("\n{}\n", counted(users.len(), "user", "users")));
-                for (user, count) in &users {
-                    text.push_str(&format!("  {count:>9}  {}\n", one_line(user)));
+                for user in &users {
+                    text.push_str(&format!("  {:>9}  {}\n", user.memories, one_line(&user.id)));
                 }
                 text
             })?;

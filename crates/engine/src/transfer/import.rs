@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use mnemon_store::{Change, ChangeSet, StoreError};
+use mnemon_store::{Change, ChangeSet, HistoryEvent, StoreError};
 use serde_json::Value;
 
 use super::{BATCH, ImportFormat, ImportOptions, Imported, io};
@@ -49,7 +49,18 @@ impl Engine {
         let before = self.store.info()?;
         let mut done = 0;
         for events in history.chunks(BATCH) {
-            let changes = events.iter().map(|event| Change::History(Box::new(event.clone()))).collect();
+            let changes = events
+                .iter()
+                .map(|event| {
+                    // mem0 does not say whose it was; a memory that is here does.
+                    let memory = match event.memory_id.parse() {
+                        Ok(id) => self.store.get(&[id])?.pop().flatten(),
+                        Err(_) => None,
+                    };
+                    let scope = memory.map(|memory| memory.payload.scope()).unwrap_or_default();
+                    Ok(Change::History(Box::new(HistoryEvent { scope, ..event.clone() })))
+                })
+                .collect::<Result<_>>()?;
             self.store.apply(&ChangeSet { expected: Vec::new(), changes })?;
             done += events.len();
             progress(done);

@@ -3,7 +3,8 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use mnemon_store::{
-    Entity, HistoryEvent, Link, Memory, MemoryId, Payload, Provenance, SessionMessage, Sparse, StoredMemory,
+    Entity, HistoryEvent, Link, Memory, MemoryId, Payload, Provenance, SCOPE_KEYS, Scope, SessionMessage, Sparse,
+    StoredMemory,
 };
 use serde_json::{Map, Value, json};
 
@@ -61,7 +62,7 @@ pub(super) fn link(link: &Link) -> Value {
 }
 
 pub(super) fn history(event: &HistoryEvent) -> Value {
-    json!({"history": {
+    let mut line = json!({"history": {
         "id": event.id,
         "memory_id": event.memory_id,
         "old_memory": event.old_memory,
@@ -72,7 +73,13 @@ pub(super) fn history(event: &HistoryEvent) -> Value {
         "is_deleted": event.is_deleted,
         "actor_id": event.actor_id,
         "role": event.role,
-    }})
+    }});
+    for (key, id) in SCOPE_KEYS.into_iter().zip(event.scope.ids()) {
+        if let Some(id) = id {
+            line["history"][key] = id.into();
+        }
+    }
+    line
 }
 
 pub(super) fn message(message: &SessionMessage) -> Value {
@@ -153,6 +160,11 @@ pub(super) fn parse(text: &str) -> Result<Line, String> {
             is_deleted: fields.0.get("is_deleted") == Some(&Value::Bool(true)),
             actor_id: fields.optional("actor_id")?,
             role: fields.optional("role")?,
+            scope: Scope {
+                user_id: fields.optional("user_id")?,
+                agent_id: fields.optional("agent_id")?,
+                run_id: fields.optional("run_id")?,
+            },
         })),
         "message" => Line::Message(Box::new(SessionMessage {
             id: fields.text("id")?,

@@ -1,7 +1,7 @@
 //! What mem0 0.1.118, 1.0.5 and 2.0.2 wrote, and every oddity we could think of, is taken in.
 
 use mnemon_engine::{ImportFormat, ListRequest, Profile, SearchRequest};
-use mnemon_store::{MemoryId, Piece};
+use mnemon_store::{MemoryId, OwnerKind, Piece};
 use serde_json::Value;
 
 use crate::fixture::{by_user, everything, export, fixture, fixture_lines, import, whole, world};
@@ -25,8 +25,9 @@ fn check_points(name: &str) {
         assert!(stored.keys().all(|key| given.contains_key(key) || key == "text_lemmatized"), "{id}: {stored:?}");
         world.detail(id).unwrap();
     }
-    let users = world.store().users().unwrap();
-    for (user, count) in &users {
+    let owners = world.owners(None).unwrap();
+    for owner in owners.iter().filter(|owner| owner.kind == OwnerKind::User) {
+        let (user, count) = (&owner.id, owner.memories);
         let Ok(scope) = mnemon_store::Scope::user(user) else { continue };
         world.stats(&scope).unwrap();
         if scope.user_id.as_deref() != Some(user) {
@@ -34,7 +35,7 @@ fn check_points(name: &str) {
         }
         for profile in [Profile::Fusion, Profile::Mem0] {
             let request = SearchRequest { profile, ..SearchRequest::new("Where does Maria live?", by_user(user)) };
-            assert!(world.search(&request).unwrap().hits.len() <= *count);
+            assert!(world.search(&request).unwrap().hits.len() <= count);
         }
     }
     let page = world.list(&ListRequest { limit: 1000, ..ListRequest::default() }).unwrap();
@@ -126,4 +127,30 @@ fn lines_that_are_no_points_are_refused_one_by_one() {
     refused.sort_unstable();
     assert_eq!(refused, [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15], "{:?}", imported.refused);
     whole(&world);
+}
+
+#[test]
+fn a_history_learns_whose_it_is_from_memories_that_are_here() {
+    let world = world();
+    import(&world, &fixture("v2_written.points.jsonl")).unwrap();
+    import(&world, &fixture("v2_written.history.db")).unwrap();
+    let (mut known, mut unknown) = (0, 0);
+    for piece in everything(&world) {
+        let Piece::History(event) = piece else { continue };
+        let id: MemoryId = event.memory_id.parse().unwrap();
+        let memory = world.store().get(&[id]).unwrap().remove(0);
+        match memory {
+            Some(memory) => {
+                assert_eq!(event.scope, memory.payload.scope());
+                assert_eq!(world.whose(id).unwrap(), Some(event.scope));
+                known += 1;
+            }
+            None => {
+                assert!(event.scope.is_empty());
+                assert_eq!(world.whose(id).unwrap(), None);
+                unknown += 1;
+            }
+        }
+    }
+    assert!(known > 200, "{known} of {}", known + unknown);
 }

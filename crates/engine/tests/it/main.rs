@@ -6,6 +6,7 @@ mod arbitrary;
 mod chat;
 mod concurrency;
 mod crash;
+mod delete;
 mod expiry;
 mod fixture;
 mod languages;

@@ -99,6 +99,24 @@ fn out_and_in_and_out_again_gives_the_same_bytes() {
     }
 }
 
+/// Exports of before say nothing of owners in the history.
+#[test]
+fn history_without_owners_is_taken_as_it_is() {
+    let text = String::from_utf8(export(&rich())).unwrap();
+    let old = |line: &str| {
+        let mut value: Value = serde_json::from_str(line).unwrap();
+        if let Some(event) = value.get_mut("history").and_then(Value::as_object_mut) {
+            let owned = ["user_id", "agent_id", "run_id"].map(|key| event.shift_remove(key).is_some());
+            assert!(owned.contains(&true), "{line}");
+        }
+        format!("{value}\n")
+    };
+    let old: String = text.lines().map(old).collect();
+    let other = world();
+    assert_eq!(take(&other, old.as_bytes()).unwrap().refused, []);
+    assert_eq!(String::from_utf8(export(&other)).unwrap(), old);
+}
+
 #[test]
 fn a_half_imported_export_is_completed() {
     let world = rich();

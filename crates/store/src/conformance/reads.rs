@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::world::{Dice, TODAY, apply, event, everything, id, insert, mention, one, plain, scope, user, whole};
 use super::{DIMS, Open};
 use crate::{
-    Change, EventKind, Filter, Link, MemoryId, PageRequest, Payload, Record, SessionMessage, SessionWindow, StoreError,
+    Change, EventKind, Filter, Link, MemoryId, Owner, PageRequest, Payload, Record, SessionMessage, SessionWindow,
+    Store, StoreError,
 };
 
 pub(super) fn memories_come_back_bit_by_bit(open: Open<'_>) {
@@ -267,7 +268,7 @@ pub(super) fn scans_are_complete(open: Open<'_>) {
     assert_eq!(info.dims, DIMS);
 }
 
-pub(super) fn summaries_and_users(open: Open<'_>) {
+pub(super) fn summaries_of_scopes(open: Open<'_>) {
     let store = open();
     let (alone, with_agent) = (user("u1"), scope(Some("u1"), Some("a1"), None));
     // By instant the second is the first.
@@ -291,7 +292,72 @@ pub(super) fn summaries_and_users(open: Open<'_>) {
     assert_eq!(summary.last.as_deref(), Some("2024-05-01T00:30:00+00:00"));
     assert_eq!(store.summary(&with_agent).unwrap().memories, 1);
     assert_eq!(store.summary(&user("nobody")).unwrap(), crate::ScopeSummary::default());
-    assert_eq!(store.users().unwrap(), [("u0".to_owned(), 1), ("u1".to_owned(), 4)]);
+}
+
+pub(super) fn owners_are_counted(open: Open<'_>) {
+    let store = open();
+    assert_eq!(store.owners(None).unwrap(), []);
+    let (alone, with_agent) = (user("u1"), scope(Some("u1"), Some("a1"), None));
+    let all = scope(Some("u2"), Some("a1"), Some("r1"));
+    // By instant the second is the first.
+    for (number, scope, created_at, updated_at, app) in [
+        (1, &alone, json!("2024-05-01T00:30:00+00:00"), Value::Null, json!("x")),
+        (2, &with_agent, json!("2024-05-01T01:00:00+02:00"), json!("2024-05-01 00:10:00"), json!("X \u{0} 乌")),
+        (3, &alone, json!("yesterday"), json!("now"), json!(7)),
+        (4, &alone, json!(1_700_000_000), json!("2024-04-30T19:40:00-05:00"), json!("x")),
+        (5, &all, json!("2020-01-01T00:00:00Z"), json!("soon"), json!("x")),
+        (6, &scope(None, None, Some("r1")), json!("yesterday"), Value::Null, Value::Null),
+    ] {
+        let mut record = plain(number, scope, "text");
+        record.memory.payload.set("created_at", created_at);
+        record.memory.payload.set("updated_at", updated_at);
+        record.memory.payload.set("app_id", app);
+        record.memory.payload.set("expiration_date", "2001-01-01");
+        insert(&*store, record);
+    }
+    let mut nobodys = plain(7, &alone, "nobody's");
+    nobodys.memory.payload.set("user_id", 42);
+    insert(&*store, nobodys);
+    let told = |store: &dyn Store, within| -> Vec<String> {
+        let told = |owner: Owner| {
+            let (first, last) = (owner.first.unwrap_or_default(), owner.last.unwrap_or_default());
+            format!("{} {}: {} [{first}] [{last}]", owner.kind.as_str(), owner.id, owner.memories)
+        };
+        store.owners(within).unwrap().into_iter().map(told).collect()
+    };
+    let of_u1 = [
+        "agent a1: 1 [2024-05-01T01:00:00+02:00] [2024-05-01 00:10:00]",
+        "app X \u{0} 乌: 1 [2024-05-01T01:00:00+02:00] [2024-05-01 00:10:00]",
+        "app x: 2 [2024-05-01T00:30:00+00:00] [2024-04-30T19:40:00-05:00]",
+        "user u1: 4 [2024-05-01T01:00:00+02:00] [2024-04-30T19:40:00-05:00]",
+    ];
+    for store in [store, open()] {
+        assert_eq!(
+            told(&*store, None),
+            [
+                "agent a1: 2 [2020-01-01T00:00:00Z] [2024-05-01 00:10:00]",
+                of_u1[1],
+                "app x: 3 [2020-01-01T00:00:00Z] [2024-04-30T19:40:00-05:00]",
+                "run r1: 2 [2020-01-01T00:00:00Z] [2020-01-01T00:00:00Z]",
+                of_u1[3],
+                "user u2: 1 [2020-01-01T00:00:00Z] [2020-01-01T00:00:00Z]",
+            ]
+        );
+        assert_eq!(told(&*store, Some("u1")), of_u1);
+        assert_eq!(store.owners(Some("nobody")).unwrap(), []);
+        assert_eq!(store.owners(Some("a1")).unwrap(), [], "an agent is no user");
+    }
+    let store = open();
+    apply(&*store, vec![Change::Replace(Box::new(plain(2, &user("u3"), "moved"))), Change::Remove(id(5))]).unwrap();
+    assert_eq!(
+        told(&*store, None),
+        [
+            of_u1[2],
+            "run r1: 1 [] []",
+            "user u1: 3 [2024-05-01T00:30:00+00:00] [2024-04-30T19:40:00-05:00]",
+            "user u3: 1 [2024-01-01T00:00:02Z] [2024-01-01T00:00:02Z]",
+        ]
+    );
 }
 
 fn names(prefix: &str, count: usize) -> Vec<String> {

@@ -158,6 +158,7 @@ pub(super) fn event(id: &str, memory: MemoryId, kind: EventKind) -> HistoryEvent
         is_deleted: kind == EventKind::Delete,
         actor_id: Some("Ana".into()),
         role: None,
+        scope: Scope { user_id: Some("u 1".into()), agent_id: None, run_id: Some("Zoë".into()) },
     }
 }
 

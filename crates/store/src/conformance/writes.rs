@@ -2,6 +2,7 @@
 
 use super::world::{Dice, apply, event, everything, id, insert, mention, one, plain, scope, user, whole};
 use super::{DIMS, Open};
+use crate::filter::ScopeKey;
 use crate::{Change, ChangeSet, EventKind, Filter, Link, MemoryId, Store, StoreError, Terms, View};
 
 pub(super) fn change_sets_are_all_or_nothing(open: Open<'_>) {
@@ -129,48 +130,79 @@ pub(super) fn links_go_with_their_memories(open: Open<'_>) {
     whole(&*store);
 }
 
-pub(super) fn a_scope_is_removed_whole_and_alone(open: Open<'_>) {
-    let store = open();
-    let mut dice = Dice(5);
-    let mut records = Vec::new();
-    for number in 0..80 {
-        let mut record = dice.record(id(number), number);
-        record.mentions = vec![mention("Nori", 0), mention(&format!("Name {}", number % 9), 1)];
-        let added = event(&format!("h{number}"), id(number), EventKind::Add);
-        apply(&*store, vec![Change::Insert(Box::new(record.clone())), Change::History(Box::new(added))]).unwrap();
-        records.push(record);
-    }
-    let by_user = Filter::eq("user_id", "u1").unwrap();
+pub(super) fn what_matches_is_removed_whole_and_alone(open: Open<'_>) {
+    let eq = |key: &str, value: &str| Filter::eq(key, value).unwrap();
+    let one_after_another: [&[Option<Filter>]; 4] = [
+        &[
+            Some(eq("user_id", "u1").and(eq("agent_id", "a1")).and(eq("colour", "red"))),
+            Some(eq("user_id", "u1").and(eq("agent_id", "a1"))),
+            Some(eq("user_id", "u1").and(!eq("colour", "red"))),
+            Some(eq("user_id", "u1")),
+            Some(eq("run_id", "r2")),
+        ],
+        // None of these pins an id.
+        &[
+            Some(eq("colour", "red").and(Filter::has_scope(ScopeKey::Run))),
+            Some(Filter::one_of("user_id", ["u1", "u2"]).unwrap().and(Filter::has_scope(ScopeKey::Agent))),
+            Some(eq("user_id", "u1").or(eq("agent_id", "a2"))),
+            Some(eq("colour", "blue")),
+        ],
+        &[Some(!Filter::has_scope(ScopeKey::User)), Some(Filter::has_scope(ScopeKey::User))],
+        &[None],
+    ];
+    let now = "2025-06-01T00:00:00Z";
+    let by_user = eq("user_id", "u1");
     let view = View { filter: &by_user, today: None };
-    assert!(!store.nearest(&view, &[1.0; DIMS], 99).unwrap().is_empty());
-    for owner in [scope(Some("u1"), Some("a1"), None), user("u1"), scope(None, None, Some("r2"))] {
-        let inside = |record: &crate::Record| {
-            let own = record.memory.payload.scope();
-            owner.ids().iter().zip(own.ids()).all(|(asked, own)| asked.is_none() || *asked == own)
-        };
-        let gone: Vec<MemoryId> = records.iter().filter(|record| inside(record)).map(|r| r.memory.id).collect();
-        assert!(!gone.is_empty());
-        assert_eq!(store.remove_scope(&owner, "2025-06-01T00:00:00Z").unwrap(), gone.len());
-        records.retain(|record| !inside(record));
-        for id in gone {
-            let history = store.history(&id.to_string()).unwrap();
-            assert_eq!(history.len(), 2);
-            assert!(history[1].event == "DELETE" && history[1].is_deleted && history[1].new_memory.is_none());
-            assert_eq!(history[1].updated_at.as_deref(), Some("2025-06-01T00:00:00Z"));
+    for (seed, filters) in (5..).zip(one_after_another) {
+        let store = open();
+        let mut dice = Dice(seed);
+        let mut records = Vec::new();
+        let before = store.info().unwrap().history;
+        for number in 0..80 {
+            let number = number + 100 * seed as u32;
+            let mut record = dice.record(id(number), number);
+            record.mentions = vec![mention("Nori", 0), mention(&format!("Name {}", number % 9), 1)];
+            let added = event(&format!("h{number}"), id(number), EventKind::Add);
+            apply(&*store, vec![Change::Insert(Box::new(record.clone())), Change::History(Box::new(added))]).unwrap();
+            records.push(record);
         }
-        let left = everything(&*store).memories;
-        let left: Vec<_> = left.into_iter().map(|stored| stored.memory).collect();
-        assert_eq!(left, records.iter().map(|record| record.memory.clone()).collect::<Vec<_>>());
-        let seen = store.nearest(&view, &[1.0; DIMS], 99).unwrap().len();
-        assert_eq!(seen, records.iter().filter(|r| by_user.matches(r.memory.payload.as_map())).count());
-        assert_eq!(store.summary(&owner).unwrap().memories, 0);
-        assert_eq!(store.summary(&owner).unwrap().entities, 0);
-        assert_eq!(store.remove_scope(&owner, "2025-06-01T00:00:00Z").unwrap(), 0);
-        whole(&*store);
+        // Reads the index that the removals must change.
+        assert!(!store.nearest(&view, &[1.0; DIMS], 99).unwrap().is_empty());
+        for filter in filters {
+            let filter = filter.as_ref();
+            let inside = |record: &crate::Record| filter.is_none_or(|f| f.matches(record.memory.payload.as_map()));
+            let (gone, left): (Vec<_>, Vec<_>) = records.into_iter().partition(inside);
+            records = left;
+            let touched = gone.first().expect("something to remove").memory.payload.scope();
+            let version = store.scope_version(&touched).unwrap();
+            assert_eq!(store.remove_matching(filter, now).unwrap(), gone.len(), "{filter:?}");
+            assert!(touched.is_empty() || store.scope_version(&touched).unwrap() != version);
+            for record in &gone {
+                let history = store.history(&record.memory.id.to_string()).unwrap();
+                assert_eq!(history.len(), 2);
+                assert!(history[1].event == "DELETE" && history[1].is_deleted && history[1].new_memory.is_none());
+                assert_eq!(history[1].old_memory.as_deref(), Some(record.memory.payload.text()));
+                assert_eq!(history[1].updated_at.as_deref(), Some(now));
+            }
+            let left = everything(&*store);
+            let memories: Vec<_> = left.memories.into_iter().map(|stored| stored.memory).collect();
+            assert_eq!(memories, records.iter().map(|record| record.memory.clone()).collect::<Vec<_>>());
+            let named: Vec<MemoryId> = left.entities.into_iter().flat_map(|entity| entity.memories).collect();
+            assert_eq!(named.len(), 2 * records.len(), "each of the two names of each");
+            let seen = store.nearest(&view, &[1.0; DIMS], 99).unwrap().len();
+            assert_eq!(seen, records.iter().filter(|r| by_user.matches(r.memory.payload.as_map())).count());
+            let versions = store.scope_version(&touched).unwrap();
+            assert_eq!(store.remove_matching(filter, now).unwrap(), 0);
+            assert_eq!(store.scope_version(&touched).unwrap(), versions, "nothing was written");
+            whole(&*store);
+        }
+        for nobody in [eq("user_id", "nobody"), eq("user_id", "u1").and(eq("user_id", "u2")), eq("colour", "none")] {
+            assert_eq!(store.remove_matching(Some(&nobody), now).unwrap(), 0);
+        }
+        assert_eq!(store.info().unwrap().memories, records.len());
+        store.remove_matching(None, now).unwrap();
+        let info = open().info().unwrap();
+        assert_eq!((info.memories, info.entities, info.links), (0, 0, 0));
+        assert_eq!(info.history, before + 160);
     }
-    assert!(!records.is_empty());
-    assert_eq!(store.remove_scope(&user("nobody"), "now").unwrap(), 0);
-    let everybody = store.remove_scope(&crate::Scope::default(), "now");
-    assert!(matches!(everybody, Err(StoreError::InvalidScope(_))), "{everybody:?}");
-    assert_eq!(store.info().unwrap().memories, records.len());
 }

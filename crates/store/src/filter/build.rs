@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Filter, FilterError, Group};
+use super::{Filter, FilterError, Group, Ids, ScopeFilter, ScopeKey, ScopeTest};
+use crate::Scope;
 
 impl Filter {
     /// `key` equals `value`. The value is held to the same rules as in JSON; on a scope key this pins the id.
@@ -35,6 +36,21 @@ impl Filter {
     /// A key that no field can have, or a scope key.
     pub fn exists(key: &str) -> Result<Self, FilterError> {
         Self::parse_condition(key, &Value::from("*"))
+    }
+
+    /// The memory carries all ids of this scope, compared as they are; `None` for a scope without ids.
+    pub fn of_scope(scope: &Scope) -> Option<Self> {
+        let ids = ScopeKey::ALL.into_iter().zip(scope.ids());
+        Self::all(ids.filter_map(|(key, id)| {
+            let test = ScopeTest::In(Ids::of(vec![id?.to_owned()])?);
+            Some(Self::Scope(ScopeFilter { key, test }))
+        }))
+    }
+
+    /// The memory has an id under this scope key, whichever. It pins nothing, and the parser refuses what it is written
+    /// as (`{"user_id": "*"}`): who reads filters from strangers never gets one.
+    pub fn has_scope(key: ScopeKey) -> Self {
+        Self::Scope(ScopeFilter { key, test: ScopeTest::Present })
     }
 
     /// Any operator by its name in JSON: `Filter::operator("priority", "gte", 3.into())`.

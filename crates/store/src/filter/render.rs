@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use super::{Filter, Range, Scalar, ScopeTest, Test};
 
 impl Filter {
-    /// The filter as JSON in normal form; [`Filter::parse`] reads the same filter from it.
+    /// The filter as JSON in normal form; [`Filter::parse`] reads the same filter from it, but for
+    /// [`Filter::has_scope`], which it refuses.
     pub fn to_value(&self) -> Value {
         match self {
             Self::And(group) => object("AND", group.iter().map(Self::to_value).collect()),
@@ -29,6 +30,7 @@ impl Filter {
                         [id] => object("ne", id.as_str().into()),
                         ids => object("nin", ids.iter().map(String::as_str).collect()),
                     },
+                    ScopeTest::Present => Value::from("*"),
                 };
                 object(scope.key.as_str(), operand)
             }

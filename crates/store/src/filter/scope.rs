@@ -50,6 +50,8 @@ pub enum ScopeTest {
     In(Ids),
     /// None of these, or no id at all: the complement of `In`.
     NotIn(Ids),
+    /// Any id. Made by [`Filter::has_scope`] alone: no JSON asks for everybody.
+    Present,
 }
 
 impl ScopeFilter {
@@ -58,6 +60,7 @@ impl ScopeFilter {
         match &self.test {
             ScopeTest::In(ids) => id.is_some_and(|id| ids.has(id)),
             ScopeTest::NotIn(ids) => !id.is_some_and(|id| ids.has(id)),
+            ScopeTest::Present => id.is_some(),
         }
     }
 }
@@ -67,7 +70,7 @@ impl ScopeFilter {
 pub struct Ids(Vec<String>);
 
 impl Ids {
-    /// Sorts and drops repetitions. The ids must have passed [`check_id`]; `None` without any.
+    /// Sorts and drops repetitions. Ids from outside must have passed [`check_id`]; `None` without any.
     pub(super) fn of(mut ids: Vec<String>) -> Option<Self> {
         ids.sort_unstable();
         ids.dedup();
@@ -184,7 +187,7 @@ impl<'a> ScopeTerms<'a> {
 impl Filter {
     /// What the filter demands of the owner: the positive conditions on scope keys that every match fulfils. Those
     /// joined by AND, at any depth, narrow each other; those in an OR count where every branch has one on the same key
-    /// (`OR [user a, user b]` is "a or b"). Negations demand nothing.
+    /// (`OR [user a, user b]` is "a or b"). Negations demand nothing, nor does [`Filter::has_scope`].
     pub fn scope(&self) -> ScopeTerms<'_> {
         ScopeTerms {
             terms: ScopeKey::ALL.map(|key| match allowed(self, key).as_deref() {

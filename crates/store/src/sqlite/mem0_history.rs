@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row};
 
-use crate::{HistoryEvent, Result, SessionMessage, StoreError};
+use crate::{HistoryEvent, Result, Scope, SessionMessage, StoreError};
 
 /// Reads the history and the messages of a mem0 `history.db`, oldest first. Columns that old versions lack are empty.
 ///
@@ -41,6 +41,7 @@ pub fn read_mem0_history(path: &Path) -> Result<(Vec<HistoryEvent>, Vec<SessionM
             is_deleted: row.get::<_, Option<i64>>(7)?.unwrap_or(0) != 0,
             actor_id: text(row, 8)?,
             role: text(row, 9)?,
+            scope: Scope::default(),
         })
     })?;
     let fields = ["id", "session_scope", "role", "content", "name", "created_at"];

@@ -125,6 +125,42 @@ fn stored_at(row: &Row<'_>) -> Result<StoredMemory> {
     Ok(StoredMemory { memory: memory_at(row)?, vector, bm25 })
 }
 
+/// SQL for what a filter pins; `None` where no memory can match.
+fn pinned_condition(connection: &Connection, filter: Option<&Filter>) -> Result<Option<(String, Vec<Sql>)>> {
+    let everything = Ok(Some(("1 = 1".to_owned(), Vec::new())));
+    let Some(filter) = filter else { return everything };
+    let pinned = filter.scope();
+    if pinned.is_contradiction() {
+        return Ok(None);
+    }
+    if !pinned.any_pinned() {
+        return everything;
+    }
+    let condition = scope_condition(connection, &Scope::pinned_by(filter))?;
+    Ok(condition.map(|(condition, ids)| (condition, ids.into_iter().map(Sql::Integer).collect())))
+}
+
+/// The ids of all memories a filter matches, oldest first.
+pub(super) fn matching(connection: &Connection, filter: Option<&Filter>) -> Result<Vec<MemoryId>> {
+    let Some((condition, values)) = pinned_condition(connection, filter)? else { return Ok(Vec::new()) };
+    let filter = filter.filter(|filter| !filter.is_scope_only());
+    let payload_column = if filter.is_some() { "payload" } else { "NULL" };
+    let mut statement =
+        connection.prepare(&format!("SELECT id, {payload_column} FROM memories WHERE {condition} ORDER BY slot"))?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut ids = Vec::new();
+    while let Some(row) = rows.next()? {
+        let matches = match filter {
+            Some(filter) => filter.matches(payload(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?.as_map()),
+            None => true,
+        };
+        if matches {
+            ids.push(id_at(row, 0)?);
+        }
+    }
+    Ok(ids)
+}
+
 /// Newest first. What SQL can't decide of a filter is decided on the payload, row by row.
 pub(super) fn list(
     connection: &Connection,
@@ -137,21 +173,7 @@ pub(super) fn list(
         Some(cursor) => super::cursor::decode(cursor)?,
         None => i64::MAX,
     };
-    let mut condition = "1 = 1".to_owned();
-    let mut values: Vec<Sql> = Vec::new();
-    if let Some(filter) = filter {
-        let pinned = filter.scope();
-        if pinned.is_contradiction() {
-            return Ok(nothing);
-        }
-        if pinned.any_pinned() {
-            let Some((scope, ids)) = scope_condition(connection, &Scope::pinned_by(filter))? else {
-                return Ok(nothing);
-            };
-            condition = scope;
-            values.extend(ids.into_iter().map(Sql::Integer));
-        }
-    }
+    let Some((mut condition, mut values)) = pinned_condition(connection, filter)? else { return Ok(nothing) };
     if let Some(today) = today {
         condition.push_str(" AND (m.expires IS NULL OR m.expires >= ?)");
         values.push(Sql::Integer(i64::from(day_number(today))));
@@ -269,7 +291,7 @@ fn link_at(row: &Row<'_>) -> rusqlite::Result<Link> {
 }
 
 const HISTORY: &str = "SELECT id, memory_id, old_memory, new_memory, event, created_at, updated_at, is_deleted,
-                       actor_id, role FROM history";
+                       actor_id, role, user_id, agent_id, run_id FROM history";
 
 fn event_at(row: &Row<'_>) -> rusqlite::Result<HistoryEvent> {
     Ok(HistoryEvent {
@@ -283,6 +305,7 @@ fn event_at(row: &Row<'_>) -> rusqlite::Result<HistoryEvent> {
         is_deleted: row.get(7)?,
         actor_id: row.get(8)?,
         role: row.get(9)?,
+        scope: Scope { user_id: row.get(10)?, agent_id: row.get(11)?, run_id: row.get(12)? },
     })
 }
 
@@ -317,15 +340,6 @@ pub(super) fn summary(connection: &Connection, scope: &Scope) -> Result<ScopeSum
         first: edge("ASC")?,
         last: edge("DESC")?,
     })
-}
-
-pub(super) fn users(connection: &Connection) -> Result<Vec<(String, usize)>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT s.value, count(*) FROM scopes s JOIN memories m ON m.user_scope = s.id
-         WHERE s.kind = 0 GROUP BY s.id ORDER BY s.value",
-    )?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as usize)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn message_at(row: &Row<'_>) -> rusqlite::Result<SessionMessage> {

@@ -1,7 +1,8 @@
 //! The tables of a store's file, and how older files are brought up to date.
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, Transaction, params};
 
+use super::owners::About;
 use crate::{Result, StoreError};
 
 /// Marks an SQLite file as ours: "MNEM".
@@ -15,7 +16,7 @@ struct Step {
 }
 
 /// Applied in order inside one transaction. Steps that were released never change.
-const STEPS: [Step; 2] = [Step { sql: FIRST, fill: |_| Ok(()) }, Step { sql: DOCUMENTS_AND_OWNERS, fill: |_| Ok(()) }];
+const STEPS: [Step; 2] = [Step { sql: FIRST, fill: |_| Ok(()) }, Step { sql: DOCUMENTS_AND_OWNERS, fill: fill_owners }];
 
 const FIRST: &str = r#"
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -81,7 +82,51 @@ CREATE TABLE documents(
 CREATE INDEX documents_kind ON documents(kind);
 CREATE INDEX documents_owner ON documents(owner, kind) WHERE owner IS NOT NULL;
 CREATE INDEX documents_due ON documents(kind, due) WHERE due IS NOT NULL;
+
+-- Whose memory it was; all null where nobody said.
+ALTER TABLE history ADD COLUMN user_id TEXT;
+ALTER TABLE history ADD COLUMN agent_id TEXT;
+ALTER TABLE history ADD COLUMN run_id TEXT;
+
+-- What the payload says, where it is text, and a time that is one. The index holds all that owners are counted by.
+ALTER TABLE memories ADD COLUMN app TEXT;
+ALTER TABLE memories ADD COLUMN created_at TEXT;
+ALTER TABLE memories ADD COLUMN updated_at TEXT;
+CREATE INDEX memories_owners ON memories(user_scope, created_at, updated_at, app, agent_scope, run_scope);
 "#;
+
+/// Memories read at a time.
+const STRETCH: usize = 1000;
+
+/// Copies from payloads what [`DOCUMENTS_AND_OWNERS`] gives a column: of memories, and to the history of those that are
+/// still there.
+fn fill_owners(tx: &Transaction<'_>) -> Result<()> {
+    let mut last = i64::MIN;
+    loop {
+        let mut statement =
+            tx.prepare_cached("SELECT slot, id, payload FROM memories WHERE slot > ? ORDER BY slot LIMIT ?")?;
+        let mut rows = statement.query(params![last, STRETCH as i64])?;
+        let mut read = Vec::with_capacity(STRETCH);
+        while let Some(row) = rows.next()? {
+            let payload = super::read::payload(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?;
+            let id = super::read::id_at(row, 1)?;
+            read.push((row.get::<_, i64>(0)?, id, payload));
+        }
+        for (slot, id, payload) in &read {
+            let about = About::of(payload);
+            tx.prepare_cached("UPDATE memories SET app = ?, created_at = ?, updated_at = ? WHERE slot = ?")?
+                .execute(params![about.app, about.created_at, about.updated_at, slot])?;
+            let scope = payload.scope();
+            let [user, agent, run] = scope.ids();
+            tx.prepare_cached("UPDATE history SET user_id = ?, agent_id = ?, run_id = ? WHERE memory_id = ?")?
+                .execute(params![user, agent, run, id.to_string()])?;
+        }
+        match read.last() {
+            Some((slot, ..)) => last = *slot,
+            None => return Ok(()),
+        }
+    }
+}
 
 /// The newest schema version.
 pub(super) const NEWEST: u32 = STEPS.len() as u32;

@@ -8,8 +8,9 @@ use super::SqliteStore;
 use super::cache::IndexWrite;
 use super::encode::{day_number, sparse_from_blob, sparse_to_blob, terms_from_blob, terms_to_blob, vector_to_blob};
 use super::index::Entry;
+use super::owners::About;
 use crate::{
-    Change, ChangeSet, Entity, HistoryEvent, MemoryId, Mention, Payload, Record, Result, SCOPE_KEYS, Scope,
+    Change, ChangeSet, Entity, Filter, HistoryEvent, MemoryId, Mention, Payload, Record, Result, SCOPE_KEYS, Scope,
     SessionMessage, Sparse, StoreError, Terms, keys,
 };
 
@@ -35,6 +36,8 @@ struct Work<'tx> {
     dims: usize,
     scope_ids: HashMap<(usize, String), i64>,
     touched: BTreeSet<i64>,
+    /// Whether indexes in memory are to follow; else they are dropped, and no deltas kept.
+    for_indexes: bool,
     deltas: Vec<Delta>,
     bm25_documents: i64,
     bm25_terms: HashMap<u32, i64>,
@@ -76,36 +79,36 @@ pub(super) fn apply(store: &SqliteStore, connection: &mut Connection, changes: &
         }
     }
     let (touched, deltas) = work.finish()?;
-    commit(store, tx, &touched, Some(&deltas))
+    // Each searches the lists of the whole scope while readers wait: beyond these, reading the scope anew is cheaper.
+    let removed = deltas.iter().filter(|delta| matches!(delta, Delta::Remove { .. })).count();
+    commit(store, tx, &touched, (removed <= MAX_REMOVED_IN_PLACE).then_some(&deltas))
 }
 
-/// Removes all memories of a scope in one commit, and only if none is left.
-pub(super) fn remove_scope(
+/// Memories that one change set takes out of indexes in memory.
+const MAX_REMOVED_IN_PLACE: usize = 1000;
+
+/// Removes all memories that match in one commit, and only if none is left.
+pub(super) fn remove_matching(
     store: &SqliteStore,
     connection: &mut Connection,
-    scope: &Scope,
+    filter: Option<&Filter>,
     now: &str,
 ) -> Result<usize> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let Some((condition, values)) = super::read::scope_condition(&tx, scope)? else { return Ok(0) };
-    let ids: Vec<MemoryId> = {
-        let mut statement = tx.prepare(&format!("SELECT id FROM memories WHERE {condition}"))?;
-        let rows = statement.query_map(rusqlite::params_from_iter(&values), |row| super::read::id_at(row, 0))?;
-        rows.collect::<Result<_, _>>()?
-    };
+    let ids = super::read::matching(&tx, filter)?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
     let mut work = Work::new(&tx, store.dims);
+    work.for_indexes = false;
     for &id in &ids {
         let memory = super::read::get(&tx, &[id])?.pop().flatten().ok_or(StoreError::NotFound(id))?;
         work.remove(id)?;
         insert_history(&tx, &HistoryEvent::deleted(&memory, now))?;
     }
-    let left: i64 = tx.query_row(
-        &format!("SELECT count(*) FROM memories WHERE {condition}"),
-        rusqlite::params_from_iter(&values),
-        |row| row.get(0),
-    )?;
+    let left = super::read::matching(&tx, filter)?.len();
     if left != 0 {
-        return Err(StoreError::Corrupt(format!("{left} of {} memories of a scope could not be removed", ids.len())));
+        return Err(StoreError::Corrupt(format!("{left} of {} memories could not be removed", ids.len())));
     }
     let (touched, _) = work.finish()?;
     commit(store, tx, &touched, None)?;
@@ -162,6 +165,7 @@ impl<'tx> Work<'tx> {
             dims,
             scope_ids: HashMap::new(),
             touched: BTreeSet::new(),
+            for_indexes: true,
             deltas: Vec::new(),
             bm25_documents: 0,
             bm25_terms: HashMap::new(),
@@ -228,7 +232,9 @@ impl<'tx> Work<'tx> {
     fn forget(&mut self, id: MemoryId, stored: &Stored) {
         self.count_bm25(&stored.bm25, -1);
         self.touch(&stored.scopes);
-        self.deltas.push(Delta::Remove { scopes: stored.scopes, id, terms: stored.terms.clone() });
+        if self.for_indexes {
+            self.deltas.push(Delta::Remove { scopes: stored.scopes, id, terms: stored.terms.clone() });
+        }
     }
 
     /// Writes a record to a new slot or over an old one.
@@ -245,8 +251,10 @@ impl<'tx> Work<'tx> {
         let expires = payload.expiration_date().map(day_number);
         let mut statement = self.tx.prepare_cached(
             "INSERT OR REPLACE INTO memories(slot, id, user_scope, agent_scope, run_scope, session, position, event_time,
-             day, expires, holds_time_word, hash, payload) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             day, expires, holds_time_word, hash, payload, app, created_at, updated_at)
+             VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
+        let about = About::of(payload);
         let slot = statement.insert(params![
             slot,
             memory.id.to_bytes(),
@@ -261,6 +269,9 @@ impl<'tx> Work<'tx> {
             record.holds_time_word,
             payload.str(keys::HASH),
             super::read::payload_text(payload)?,
+            about.app,
+            about.created_at,
+            about.updated_at,
         ])?;
         self.tx.prepare_cached("INSERT OR REPLACE INTO signals VALUES(?, ?, ?, ?)")?.execute(params![
             slot,
@@ -458,7 +469,7 @@ impl<'tx> Work<'tx> {
 fn insert_history(tx: &Connection, event: &HistoryEvent) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO history(id, memory_id, old_memory, new_memory, event, created_at, updated_at, is_deleted, actor_id,
-         role) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO NOTHING",
+         role, user_id, agent_id, run_id) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO NOTHING",
     )?
     .execute(params![
         event.id,
@@ -470,7 +481,10 @@ fn insert_history(tx: &Connection, event: &HistoryEvent) -> Result<()> {
         event.updated_at,
         event.is_deleted,
         event.actor_id,
-        event.role
+        event.role,
+        event.scope.user_id,
+        event.scope.agent_id,
+        event.scope.run_id
     ])?;
     Ok(())
 }

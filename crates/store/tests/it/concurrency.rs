@@ -35,8 +35,7 @@ fn two_stores_on_one_file_see_each_others_writes() {
     moved.vector = vec![0.5; DIMS];
     stores[0].apply(&ChangeSet { expected: Vec::new(), changes: vec![Change::Replace(Box::new(moved))] }).unwrap();
     assert_eq!(found(&stores[1], "u2"), [MemoryId::Number(0)]);
-    let scope = mnemon_store::Scope::user("u1").unwrap();
-    stores[1].remove_scope(&scope, "2025-01-01T00:00:00Z").unwrap();
+    stores[1].remove_matching(Some(&by_user("u1")), "2025-01-01T00:00:00Z").unwrap();
     assert_eq!(found(&stores[0], "u1"), []);
     assert_eq!(found(&stores[0], "u2"), [MemoryId::Number(0)]);
 }
@@ -116,7 +115,6 @@ fn readers_never_see_half_a_change_set() {
                     }
                 });
             }
-            let scope = mnemon_store::Scope::user("u1").unwrap();
             let _ends = Ends(&done);
             for number in 0..60u64 {
                 let (one, other) = (2 * number, 2 * number + 1);
@@ -127,7 +125,7 @@ fn readers_never_see_half_a_change_set() {
                     writer.apply(&ChangeSet { expected: Vec::new(), changes: gone.into() }).unwrap();
                 }
                 if number % 21 == 20 {
-                    writer.remove_scope(&scope, "2025-01-01T00:00:00Z").unwrap();
+                    writer.remove_matching(Some(&by_user("u1")), "2025-01-01T00:00:00Z").unwrap();
                     assert_eq!(found(&writer, "u1"), []);
                 }
             }

@@ -1,10 +1,11 @@
 //! What is opened and what is refused, and that a refused file stays as it was.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use mnemon_store::sqlite::SqliteOptions;
-use mnemon_store::{Document, Durability, Ledger, PageRequest, SqliteStore, Store, StoreError, View};
+use mnemon_store::{Document, Durability, Ledger, PageRequest, Piece, Scope, SqliteStore, Store, StoreError, View};
 use rusqlite::Connection;
 
 use crate::fixture::{add, by_user, open, options, record};
@@ -149,6 +150,22 @@ fn a_store_of_schema_1_is_brought_up_with_all_it_holds() {
         let filter = by_user("ben");
         let view = View { filter: &filter, today: None };
         assert_eq!(store.nearest(&view, &vec![1.0; dims], 9).unwrap().len(), 2);
+        let owners = store.owners(None).unwrap();
+        let told: Vec<String> =
+            owners.iter().map(|owner| format!("{} {} {}", owner.kind.as_str(), owner.id, owner.memories)).collect();
+        assert_eq!(told, ["agent coach 2", "app app-1 2", "run r1 2", "user ana 2", "user ben 2"]);
+        assert_eq!(owners[3].first.as_deref(), Some("2024-05-01T01:00:00+02:00"));
+        assert!(owners[3].last.as_ref().unwrap().starts_with("2026-11-22T18:23:15"), "{:?}", owners[3]);
+        let history = store.history(&listed.items[1].id.to_string()).unwrap();
+        assert_eq!(history.len(), 2);
+        assert!(history.iter().all(|event| event.scope == Scope::user("ana").unwrap()));
+        let mut nobodys = 0;
+        let count = &mut |piece| {
+            nobodys += usize::from(matches!(piece, Piece::History(event) if event.scope.is_empty()));
+            ControlFlow::Continue(())
+        };
+        store.visit(count).unwrap();
+        assert_eq!(nobodys, 2, "of the memory that was gone already");
         store.put(&[Document::new("note", "a", true.into())], Durability::Synced).unwrap();
         assert_eq!(store.document("note", "a").unwrap().unwrap().body, true);
         assert_eq!(store.check().unwrap(), []);

@@ -5,7 +5,7 @@ use std::path::Path;
 use mnemon_store::sqlite::SqliteOptions;
 use mnemon_store::{
     Change, ChangeSet, EventKind, Filter, HistoryEvent, Memory, MemoryId, Mention, Payload, Provenance, Record, Result,
-    SqliteStore, Store, TermCount, Terms,
+    Scope, SqliteStore, Store, TermCount, Terms,
 };
 
 pub(crate) const DIMS: usize = 8;
@@ -54,6 +54,7 @@ pub(crate) fn history(number: u64) -> HistoryEvent {
         is_deleted: false,
         actor_id: None,
         role: None,
+        scope: Scope::default(),
     }
 }
 

@@ -63,7 +63,7 @@ proptest! {
         store.summary(&payload.scope()).unwrap();
         store.summary(&Scope::new(None, None, Some("r1")).unwrap()).unwrap();
         store.near_entities(&by_user("u1"), &[vec![1.0; DIMS]], 9, 0.0).unwrap();
-        store.users().unwrap();
+        store.owners(None).unwrap();
         store.apply(&set(Change::Remove(id))).unwrap();
         prop_assert!(store.check().unwrap().is_empty());
     }

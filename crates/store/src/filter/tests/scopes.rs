@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::parse;
-use crate::filter::{ScopeKey, ScopeTerm};
+use crate::Scope;
+use crate::filter::{Filter, FilterError, IdFault, ScopeKey, ScopeTerm};
 
 fn check(filter: Value, user: ScopeTerm<'_>, scope_only: bool) {
     let parsed = parse(filter.clone());
@@ -48,4 +49,41 @@ fn of_all_keys() {
     for nobody in [json!({"agent_id": ["x", "y"]}), json!({"user_id": {"ne": "a"}}), json!({"x": 1})] {
         assert!(!parse(nobody).scope().any_pinned());
     }
+}
+
+#[test]
+fn of_a_scope_as_it_is() {
+    let scope = Scope { user_id: Some(" an odd id ".into()), agent_id: None, run_id: Some("*".into()) };
+    let filter = Filter::of_scope(&scope).unwrap();
+    assert_eq!(Scope::pinned_by(&filter), scope);
+    assert!(filter.is_scope_only());
+    assert_eq!(Filter::of_scope(&Scope::user("a").unwrap()), Some(Filter::eq("user_id", "a").unwrap()));
+    assert_eq!(Filter::of_scope(&Scope::default()), None);
+}
+
+#[test]
+fn any_id_pins_nothing_and_is_not_read_from_json() {
+    for key in ScopeKey::ALL {
+        let any = Filter::has_scope(key);
+        assert_eq!(any.scope().term(key), &ScopeTerm::Free);
+        assert!(!any.is_scope_only() && !any.scope().any_pinned() && !any.scope().is_contradiction());
+        let payload = |value: Value| [(key.as_str().to_owned(), value)].into_iter().collect();
+        for (value, expected) in
+            [(json!("a"), true), (json!(42), false), (Value::Null, false), (json!(["a"]), false), (json!({}), false)]
+        {
+            assert_eq!(any.matches(&payload(value.clone())), expected, "{value}");
+            assert_eq!((!any.clone()).matches(&payload(value)), !expected);
+        }
+        assert!(!any.matches(&serde_json::Map::new()));
+        let written = any.to_value();
+        assert_eq!(written, json!({key.as_str(): "*"}));
+        let refused = Filter::parse(&written).unwrap_err();
+        assert!(matches!(refused, FilterError::ScopeId { fault: IdFault::Wildcard, .. }), "{refused}");
+        assert!(Filter::exists(key.as_str()).is_err());
+    }
+    let pinned = Filter::eq("user_id", "a").unwrap().and(Filter::has_scope(ScopeKey::User));
+    assert_eq!(pinned.scope().pinned(ScopeKey::User), Some("a"));
+    assert!(!pinned.is_scope_only());
+    let either = Filter::eq("user_id", "a").unwrap().or(Filter::has_scope(ScopeKey::User));
+    assert_eq!(either.scope().term(ScopeKey::User), &ScopeTerm::Free);
 }
