@@ -272,7 +272,7 @@ pub(crate) async fn history(
     Path(id): Path<String>,
 ) -> Result<Json<Vec<HistoryRow>>, Problem> {
     let id = memory_id(&id)?;
-    let rows = app.engine(move |engine| match engine.store().get(&[id])?.pop().flatten().map(|m| m.payload.scope()) {
+    let rows = app.engine(move |engine| match engine.whose(id)? {
         Some(scope) if caller.owns(&scope) => Ok(engine.history(id)?),
         None if caller.is_admin() => Ok(engine.history(id)?),
         _ => Ok(Vec::new()),
