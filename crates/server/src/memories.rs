@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mnemon_engine::{AddRequest, Added, EngineError, SearchAnswer, SearchRequest, UpdateRequest};
+use mnemon_engine::{AddRequest, Added, EngineError, ListRequest, SearchAnswer, SearchRequest, UpdateRequest};
 use mnemon_store::filter::{ScopeKey, ScopeTerm};
 use mnemon_store::{Filter, Memory, MemoryId, StoreError};
 
@@ -13,16 +13,20 @@ use crate::webhooks::{Happened, HappenedKind};
 
 /// Branches of a search that names several owners.
 const MAX_BRANCHES: usize = 32;
+/// Memories that go at once of which webhooks hear one by one.
+const MAX_TOLD: usize = 10_000;
 
 impl App {
     /// Remembers. The request's scope must come from [`Caller::scope`].
     pub(crate) async fn add(self: &Arc<Self>, request: AddRequest) -> Result<Vec<Added>, Problem> {
         self.with_webhooks(move |app| {
+            let owner = request.scope.user_id.clone();
             let added = app.engine.add(request)?;
             let happened = |added: &Added| Happened {
                 kind: HappenedKind::Add,
                 id: added.id.to_string(),
                 memory: added.memory.clone(),
+                owner: owner.clone(),
             };
             Ok((added.iter().map(happened).collect(), added))
         })
@@ -46,8 +50,7 @@ impl App {
         self.with_webhooks(move |app| {
             app.must_own(&caller, id)?;
             let memory = app.engine.update(id, &request)?;
-            let text = memory.payload.text().to_owned();
-            Ok((vec![Happened { kind: HappenedKind::Update, id: id.to_string(), memory: text }], memory))
+            Ok((vec![Happened::to(HappenedKind::Update, &memory)], memory))
         })
         .await
     }
@@ -56,13 +59,9 @@ impl App {
     pub(crate) async fn delete(self: &Arc<Self>, caller: &Caller, id: MemoryId) -> Result<(), Problem> {
         let caller = caller.clone();
         self.with_webhooks(move |app| {
-            app.must_own(&caller, id)?;
-            let text = match app.engine.store().get(&[id])?.pop().flatten() {
-                Some(memory) => memory.payload.text().to_owned(),
-                None => String::new(),
-            };
+            let memory = app.must_own(&caller, id)?;
             app.engine.delete(id)?;
-            Ok((vec![Happened { kind: HappenedKind::Delete, id: id.to_string(), memory: text }], ()))
+            Ok((vec![Happened::to(HappenedKind::Delete, &memory)], ()))
         })
         .await
     }
@@ -87,21 +86,58 @@ impl App {
         .await
     }
 
-    /// Whether a memory of this id, expired or not, is the caller's. Blocks.
-    fn must_own(&self, caller: &Caller, id: MemoryId) -> Result<(), Problem> {
+    /// Deletes what the filter matches, or everything; it must come from [`Caller::filter`]. Returns how many those were.
+    /// `then` runs once they are gone. Blocks.
+    pub(crate) fn delete_matching<T>(
+        &self,
+        filter: Option<&Filter>,
+        then: impl FnOnce(usize) -> Result<T, Problem>,
+    ) -> Result<(Vec<Happened>, T), Problem> {
+        let happened = self.about_to_go(filter)?;
+        let deleted = match filter {
+            Some(filter) => self.engine.delete_matching(filter)?,
+            None => self.engine.reset()?,
+        };
+        Ok((happened, then(deleted)?))
+    }
+
+    /// The memories that match, if a webhook wants to hear of their end.
+    fn about_to_go(&self, filter: Option<&Filter>) -> Result<Vec<Happened>, Problem> {
+        if !self.webhooks.wanted(HappenedKind::Delete) {
+            return Ok(Vec::new());
+        }
+        let mut request =
+            ListRequest { filter: filter.cloned(), limit: 1000, show_expired: true, ..ListRequest::default() };
+        let mut happened = Vec::new();
+        loop {
+            let page = self.engine.list(&request)?;
+            if page.total > MAX_TOLD {
+                tracing::warn!(deleted = page.total, "too many memories go at once to tell the webhooks of each");
+                return Ok(Vec::new());
+            }
+            happened.extend(page.items.iter().map(|memory| Happened::to(HappenedKind::Delete, memory)));
+            request.cursor = page.next;
+            if request.cursor.is_none() {
+                return Ok(happened);
+            }
+        }
+    }
+
+    /// A memory, expired or not, that is the caller's. Blocks.
+    pub(crate) fn must_own(&self, caller: &Caller, id: MemoryId) -> Result<Memory, Problem> {
         let found = self.engine.store().get(&[id])?.pop().flatten();
-        caller.own(found.ok_or(EngineError::Store(StoreError::NotFound(id)))?).map(drop)
+        caller.own(found.ok_or(EngineError::Store(StoreError::NotFound(id)))?)
     }
 
     /// Runs a change, and queues what happened before anybody hears that it did.
-    async fn with_webhooks<T: Send + 'static>(
+    pub(crate) async fn with_webhooks<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<(Vec<Happened>, T), Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let app = self.clone();
         self.blocking(move || {
             let (happened, answer) = work(&app)?;
-            app.webhooks.queue(&happened)?;
+            app.webhooks.queue(&happened);
             Ok(answer)
         })
         .await?

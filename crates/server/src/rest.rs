@@ -3,6 +3,7 @@
 pub(crate) mod dto;
 mod operators;
 mod oss;
+mod platform;
 mod runbook;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -11,7 +12,11 @@ use crate::app::Shared;
 
 /// Routes that ask for a key.
 pub(crate) fn guarded() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().merge(runbook::guarded()).merge(oss::guarded()).merge(operators::guarded())
+    OpenApiRouter::new()
+        .merge(runbook::guarded())
+        .merge(oss::guarded())
+        .merge(platform::guarded())
+        .merge(operators::guarded())
 }
 
 /// Routes that don't.

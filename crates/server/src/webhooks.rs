@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mnemon_store::{Ledger, StoreError};
+use mnemon_store::{Ledger, Memory};
 
 /// What happened to a memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,6 +10,15 @@ pub(crate) struct Happened {
     pub(crate) kind: HappenedKind,
     pub(crate) id: String,
     pub(crate) memory: String,
+    /// The user whose memory it is.
+    pub(crate) owner: Option<String>,
+}
+
+impl Happened {
+    pub(crate) fn to(kind: HappenedKind, memory: &Memory) -> Self {
+        let Memory { id, payload, .. } = memory;
+        Self { kind, id: id.to_string(), memory: payload.text().to_owned(), owner: payload.scope().user_id }
+    }
 }
 
 /// mem0's names: ADD, UPDATE, DELETE.
@@ -29,9 +38,12 @@ impl Webhooks {
         Self { ledger }
     }
 
+    pub(crate) fn wanted(&self, _kind: HappenedKind) -> bool {
+        false
+    }
+
     /// Queues what has happened for those who want to know. Blocks.
-    pub(crate) fn queue(&self, _happened: &[Happened]) -> Result<(), StoreError> {
+    pub(crate) fn queue(&self, _happened: &[Happened]) {
         let _ = &self.ledger;
-        Ok(())
     }
 }

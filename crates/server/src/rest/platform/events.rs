@@ -1,0 +1,180 @@
+//! Events of the hosted platform: what became of a request. Here it is known when the request is answered.
+
+use std::time::Instant;
+
+use axum::extract::State;
+use jiff::Timestamp;
+use mnemon_store::{Document, Durability, PageRequest};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+use super::TAG;
+use super::dto::{Here, PageOf, Paged};
+use crate::app::{App, Shared};
+use crate::auth::Reader;
+use crate::body::{Json, Path, Query, count};
+use crate::error::Problem;
+
+const KIND: &str = "event";
+/// Events kept.
+const KEPT: usize = 100_000;
+/// Events a page, if nothing else is asked for.
+const PAGE: usize = 100;
+
+/// What became of a request.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Event {
+    id: String,
+    /// ADD, UPDATE, DELETE or DELETE_ALL.
+    event_type: String,
+    /// SUCCEEDED: it was done when the request was answered.
+    status: String,
+    /// What was asked.
+    #[schema(value_type = Object)]
+    payload: Map<String, Value>,
+    #[schema(value_type = Object)]
+    metadata: Map<String, Value>,
+    /// The memories it was about.
+    results: Vec<EventResult>,
+    /// How long it took, in milliseconds.
+    latency: f64,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    started_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    completed_at: Timestamp,
+    error: Option<String>,
+}
+
+/// A memory of an event.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct EventResult {
+    pub(super) id: String,
+    /// ADD, UPDATE or DELETE.
+    pub(super) event: String,
+    pub(super) data: EventData,
+    pub(super) user_id: Option<String>,
+}
+
+/// A memory's text.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct EventData {
+    pub(super) memory: String,
+}
+
+/// What is being done, from its beginning.
+pub(super) struct Doing {
+    event_type: &'static str,
+    payload: Value,
+    started_at: Timestamp,
+    clock: Instant,
+}
+
+impl Doing {
+    pub(super) fn new(event_type: &'static str, payload: Value) -> Self {
+        Self { event_type, payload, started_at: Timestamp::now(), clock: Instant::now() }
+    }
+
+    /// Writes the event down, and returns its id. Blocks. What was done stays done if this fails.
+    pub(super) fn done(self, app: &App, owner: Option<&str>, results: Vec<EventResult>) -> String {
+        let id = uuid::Uuid::new_v4().to_string();
+        let now = Timestamp::now();
+        let payload = match self.payload {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        };
+        let event = Event {
+            id: id.clone(),
+            event_type: self.event_type.to_owned(),
+            status: "SUCCEEDED".to_owned(),
+            payload,
+            metadata: Map::new(),
+            results,
+            latency: (self.clock.elapsed().as_secs_f64() * 1e6).round() / 1e3,
+            created_at: self.started_at,
+            updated_at: now,
+            started_at: self.started_at,
+            completed_at: now,
+            error: None,
+        };
+        let document = Document::new(KIND, id.as_str(), json!(event)).of(owner);
+        let written = app.ledger.put(&[document], Durability::Written);
+        // Now and then is enough.
+        let trimmed = if rand::random_range(0..1000) == 0 { app.ledger.trim(KIND, KEPT).map(drop) } else { Ok(()) };
+        if let Err(error) = written.and(trimmed) {
+            tracing::warn!(%error, event_id = %id, "an event could not be written down");
+        }
+        id
+    }
+}
+
+/// A memory in an event.
+pub(super) fn result(id: impl ToString, event: &str, memory: &str, user: Option<&str>) -> EventResult {
+    EventResult {
+        id: id.to_string(),
+        event: event.to_owned(),
+        data: EventData { memory: memory.to_owned() },
+        user_id: user.map(str::to_owned),
+    }
+}
+
+/// Which page.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EventsQuery {
+    /// From 1.
+    #[serde(default, deserialize_with = "count")]
+    #[param(minimum = 1)]
+    page: Option<usize>,
+    /// 1 ..= 1000; 100 if absent.
+    #[serde(default, deserialize_with = "count")]
+    #[param(minimum = 1, maximum = 1000)]
+    page_size: Option<usize>,
+}
+
+/// What became of requests, newest first
+///
+/// A user's key sees the events of its own user. The last 100,000 are kept.
+#[utoipa::path(get, path = "/v1/events", tag = TAG, params(EventsQuery),
+    responses((status = 200, body = Paged<Event>)))]
+pub(super) async fn list(
+    State(app): State<Shared>,
+    Reader(caller): Reader,
+    here: Here,
+    Query(query): Query<EventsQuery>,
+) -> Result<Json<Paged<Event>>, Problem> {
+    let page = PageOf::new(query.page, query.page_size, PAGE)?;
+    let request = PageRequest { offset: page.offset(), limit: page.size, ..PageRequest::default() };
+    let found = app.ledger(move |ledger| ledger.documents(KIND, caller.user.as_deref(), &request)).await?;
+    let events = found.items.into_iter().filter_map(|document| serde_json::from_value(document.body).ok()).collect();
+    Ok(Json(here.page(page, found.total, events)))
+}
+
+/// What became of a request
+#[utoipa::path(get, path = "/v1/event/{event_id}", tag = TAG, params(("event_id" = String, Path)),
+    responses((status = 200, body = Event)))]
+pub(super) async fn get(
+    State(app): State<Shared>,
+    Reader(caller): Reader,
+    Path(id): Path<String>,
+) -> Result<Json<Event>, Problem> {
+    let found = app.ledger(move |ledger| ledger.document(KIND, &id)).await?;
+    let own = found.filter(|document| caller.is_admin() || document.owner == caller.user);
+    let event = own.and_then(|document| serde_json::from_value(document.body).ok());
+    event.map(Json).ok_or_else(|| Problem::not_found("There is no such event."))
+}
+
+/// What became of a request, under its other address
+#[utoipa::path(get, path = "/v1/events/{event_id}", tag = TAG, params(("event_id" = String, Path)),
+    responses((status = 200, body = Event)))]
+pub(super) async fn get_plural(
+    state: State<Shared>,
+    reader: Reader,
+    path: Path<String>,
+) -> Result<Json<Event>, Problem> {
+    get(state, reader, path).await
+}

@@ -1,0 +1,27 @@
+//! `/v1/ping`: the first thing every client of the hosted platform asks.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::TAG;
+use crate::auth::Reader;
+use crate::body::Json;
+
+/// Who the server is, as clients demand it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Pong {
+    /// `ok`
+    status: &'static str,
+    /// `default`: there is one organisation.
+    org_id: &'static str,
+    /// `default`: there is one project.
+    project_id: &'static str,
+    /// No address: clients would tie their telemetry to one.
+    user_email: &'static str,
+}
+
+/// Whether the key is good
+#[utoipa::path(get, path = "/v1/ping", tag = TAG, responses((status = 200, body = Pong)))]
+pub(super) async fn ping(_: Reader) -> Json<Pong> {
+    Json(Pong { status: "ok", org_id: "default", project_id: "default", user_email: "mnemon" })
+}
