@@ -1,0 +1,5 @@
+//! The server over real HTTP, on a real store.
+#![allow(clippy::unwrap_used)]
+
+mod service;
+mod surface;
