@@ -85,6 +85,7 @@ impl Server {
         let graceful = GracefulShutdown::new();
         let room = Arc::new(Semaphore::new(app.config.max_connections));
         let chores = tokio::spawn(chores(app.clone()));
+        let deliveries = tokio::spawn(crate::webhooks::deliver(app.clone()));
         tokio::pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -119,6 +120,7 @@ impl Server {
             tracing::warn!(grace = ?app.config.shutdown_grace, "some requests took too long and were cut off");
         }
         chores.abort();
+        deliveries.abort();
         let flushed = app.blocking({
             let app = app.clone();
             move || app.requests.flush(&*app.ledger)

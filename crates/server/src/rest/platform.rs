@@ -2,14 +2,21 @@
 
 mod add;
 mod ask;
+mod batch;
 mod delete_all;
 mod dto;
+mod entities;
 mod events;
+mod exports;
+mod feedback;
 mod filters;
 mod list;
 mod memory;
 mod ping;
+mod projects;
 mod search;
+mod webhooks;
+mod without_llm;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -33,4 +40,22 @@ pub(super) fn guarded() -> OpenApiRouter<Shared> {
         .routes(routes!(events::list))
         .routes(routes!(events::get))
         .routes(routes!(events::get_plural))
+        .routes(routes!(batch::update, batch::delete))
+        .routes(routes!(entities::list))
+        .routes(routes!(entities::filters))
+        .routes(routes!(entities::get, entities::delete))
+        .routes(routes!(entities::delete_old))
+        .routes(routes!(exports::list, exports::create))
+        .routes(routes!(exports::get))
+        .routes(routes!(feedback::give))
+        .routes(routes!(projects::create))
+        .routes(routes!(projects::get, projects::update, projects::delete))
+        .routes(routes!(projects::members, projects::add_member, projects::update_member, projects::remove_member))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::update, webhooks::delete))
+        .routes(routes!(without_llm::summary))
+        .routes(routes!(without_llm::profile))
+        .routes(routes!(without_llm::profile_settings, without_llm::change_profile_settings))
+        .routes(routes!(without_llm::start_profile_job))
+        .routes(routes!(without_llm::profile_job))
 }

@@ -2,5 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod isolation;
+mod platform_danger;
+mod platform_memories;
+mod platform_more;
 mod service;
 mod surface;
+mod webhooks;
