@@ -17,7 +17,7 @@ mod webhooks;
 
 pub use config::{AuthMode, Config, RateLimit, Secret};
 pub use openapi::openapi;
-pub use serve::{ServeError, Server};
+pub use serve::{ServeError, Server, service};
 
 use mnemon_store::{Filter, Scope};
 
