@@ -94,6 +94,7 @@ impl Server {
                 request.extensions_mut().insert(from);
                 if let Some(uri) = without_slash(request.uri()) {
                     *request.uri_mut() = uri;
+                    request.extensions_mut().insert(EndedInSlash);
                 }
                 let service = service.clone();
                 async move { Ok::<_, Infallible>(service.oneshot(request).await.unwrap_or_else(|never| match never {})) }
@@ -123,6 +124,10 @@ impl Server {
         }
     }
 }
+
+/// Says of a request that its path came with a slash at its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EndedInSlash;
 
 /// The routes alone, for whoever brings a listener of their own. Paths must come without a slash at the end; nothing is
 /// done beside answering: deliveries of webhooks and the log of requests wait for a [`Server`] on the same ledger.
