@@ -25,7 +25,7 @@ until curl -sf "http://127.0.0.1:$port/readyz" > /dev/null; do sleep 0.05; done
 echo "memories: $(curl -s -H 'X-API-Key: admin' "http://127.0.0.1:$port/metrics" | sed -n 's/^mnemon_memories //p')"
 (
   for ((at = 0; at <= seconds; at += 5)); do
-    printf 'RSS at %2d s: %d MB\n' "$at" "$(($(sed -n 's/^VmRSS: *\([0-9]*\) kB/\1/p' "/proc/$server/status") / 1024))"
+    printf 'RSS at %2d s: %d MB\n' "$at" "$(($(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$server/status") / 1024))"
     sleep 5
   done
 ) &

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod isolation;
+mod openapi;
 mod service;
 mod surface;
