@@ -9,7 +9,7 @@ need() {
     exit 1
 }
 need python3 "the Python clients need Python 3.11 or newer"
-need node "the Node client needs Node 18 or newer"
+need node "the Node client needs Node 20 or newer"
 need npm "the Node client is installed with npm"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
     echo "clients/setup.sh: $(python3 --version) is too old, the pins need Python 3.11 or newer" >&2

@@ -25,8 +25,8 @@ pub(crate) fn router(app: Shared) -> Router {
     let mut router = guarded
         .merge(public)
         .merge(SwaggerUi::new("/docs").url("/openapi.json", api))
-        .route("/", get(|| async { Redirect::temporary("/docs") }))
-        .route("/redoc", get(|| async { Redirect::temporary("/docs") }))
+        .route("/", get(|| async { Redirect::temporary("/docs/") }))
+        .route("/redoc", get(|| async { Redirect::temporary("/docs/") }))
         .fallback(|| async { Problem::not_found("There is no such route.").hint("GET /docs lists them.") })
         .method_not_allowed_fallback(|| async {
             Problem::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed")

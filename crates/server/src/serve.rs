@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
+use axum::http::Uri;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -14,8 +15,7 @@ use mnemon_engine::Engine;
 use mnemon_store::{Ledger, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tower::{Layer, ServiceExt};
-use tower_http::normalize_path::NormalizePathLayer;
+use tower::ServiceExt;
 
 use crate::app::{App, Shared};
 use crate::config::Config;
@@ -79,7 +79,7 @@ impl Server {
     /// Serves until `stop` is done, then finishes what was accepted, within the configured grace.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { app, listener, .. } = self;
-        let service = NormalizePathLayer::trim_trailing_slash().layer(router(app.clone()));
+        let service = router(app.clone());
         let mut connection = Builder::new(TokioExecutor::new());
         connection.http1().timer(TokioTimer::new()).header_read_timeout(app.config.header_timeout);
         let graceful = GracefulShutdown::new();
@@ -97,6 +97,9 @@ impl Server {
             let answer = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
                 let mut request: Request = request.map(axum::body::Body::new);
                 request.extensions_mut().insert(from);
+                if let Some(uri) = without_slash(request.uri()) {
+                    *request.uri_mut() = uri;
+                }
                 let service = service.clone();
                 async move { Ok::<_, Infallible>(service.oneshot(request).await.unwrap_or_else(|never| match never {})) }
             });
@@ -124,6 +127,14 @@ impl Server {
             tracing::warn!(%error, "the last requests were not logged");
         }
     }
+}
+
+/// The same without the slash at its end, which means nothing but at the page under /docs/. One slash only: an empty id
+/// (`/memories//`) is not the collection.
+fn without_slash(uri: &Uri) -> Option<Uri> {
+    let path = uri.path().strip_suffix('/').filter(|path| !path.is_empty() && !path.starts_with("/docs"))?;
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    format!("{path}{query}").parse().ok()
 }
 
 /// The next connection, once there is room for one more.

@@ -1,0 +1,296 @@
+//! Nobody sees or changes what is another's: every route, with everything a caller might try.
+//!
+//! The routes come from the OpenAPI document, so a new one is tried without being named here. Each is called with ana's key
+//! and every combination of ids in its path, its query and its body; afterwards nothing of bob's may have appeared in an
+//! answer, and nothing of his may have changed.
+
+use mnemon_engine::ListRequest;
+use mnemon_store::{Filter, MemoryId};
+use serde_json::{Value, json};
+
+use crate::service::{ADMIN, ANA, BOB, Service, config};
+
+/// Stands in everything that is bob's, and in nothing that is asked.
+const MARK: &str = "xyzzybob";
+/// Stands in a memory of an agent alone, which is nobody's but an admin's.
+const AGENT_MARK: &str = "xyzzyagent";
+
+/// What is in the store when the tries begin.
+struct World {
+    service: Service,
+    /// Ids that are bob's: of memories, of events, of exports, of keys.
+    his: Vec<String>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let service = Service::with(config()).await;
+        let mut his = Vec::new();
+        for text in ["likes jasmine tea", "lives in Porto with Maria"] {
+            let body = json!({
+                "messages": format!("{MARK} {text}"), "user_id": "bob", "agent_id": "bot", "run_id": "run1", "app_id": "shop",
+                "metadata": {"note": MARK, "topic": "tea"}, "infer": false,
+            });
+            let mut answer = service.post(BOB, "/v3/memories/add", body.clone()).await;
+            if answer.status == 404 {
+                let mut body = body;
+                body.as_object_mut().unwrap().remove("app_id");
+                answer = service.post(BOB, "/memories", body).await;
+            }
+            let answer = answer.expect(200);
+            his.push(answer["results"][0]["id"].as_str().unwrap().to_owned());
+            his.extend(answer["event_id"].as_str().map(str::to_owned));
+        }
+        let changed = json!({"text": format!("{MARK} likes green tea now")});
+        service.call(BOB, "PUT", &format!("/memories/{}", his[0]), changed).await.expect(200);
+        // One that is gone: its history is his as well.
+        let gone = service.remember(BOB, &format!("{MARK} is gone")).await;
+        service.call(BOB, "DELETE", &format!("/memories/{gone}"), Value::Null).await.expect(200);
+        his.push(gone);
+        let export = json!({"schema": {"type": "object"}, "filters": {"user_id": "bob"}});
+        his.extend(service.post(BOB, "/v1/exports", export).await.body["id"].as_str().map(str::to_owned));
+        his.extend(service.post(BOB, "/api-keys", json!({"label": MARK})).await.body["id"].as_str().map(str::to_owned));
+        let feedback = json!({"memory_id": his[0], "feedback": "POSITIVE", "feedback_reason": MARK});
+        service.post(BOB, "/v1/feedback", feedback).await;
+        let hook = json!({"name": MARK, "url": "http://127.0.0.1:9/", "event_types": ["memory_delete"]});
+        let hook = service.post(ADMIN, "/api/v1/webhooks/projects/default", hook).await.body;
+        his.extend(hook["webhook_id"].as_str().map(str::to_owned));
+        let agent = json!({"messages": format!("{AGENT_MARK} tea at four"), "agent_id": "bot", "infer": false});
+        service.post(ADMIN, "/memories", agent).await.expect(200);
+        service.remember(ANA, "Ana likes tea").await;
+        Self { service, his }
+    }
+
+    /// All that is not ana's, as it is now.
+    fn others(&self) -> String {
+        let engine = &self.service.engine;
+        let not_ana = Filter::ne("user_id", "ana").unwrap();
+        let request = ListRequest { filter: Some(not_ana), limit: 1000, show_expired: true, ..ListRequest::default() };
+        let memories = engine.list(&request).unwrap().items;
+        let mut found = format!("{:?}", engine.owners(Some("bob")).unwrap());
+        for memory in memories {
+            found.push_str(&format!("{memory:?}{:?}", engine.history(memory.id).unwrap()));
+        }
+        for id in self.his.iter().filter_map(|id| id.parse::<MemoryId>().ok()) {
+            found.push_str(&format!("{:?}", engine.history(id).unwrap()));
+        }
+        found
+    }
+
+    /// What bob and the admin see through routes that are not memories.
+    async fn seen_by_others(&self) -> Vec<Value> {
+        let mut seen = Vec::new();
+        for (key, path) in [
+            (BOB, "/v1/events?page_size=1000"),
+            (BOB, "/api-keys"),
+            (BOB, "/v1/exports"),
+            (ADMIN, "/api-keys"),
+            (ADMIN, "/configure"),
+            (ADMIN, "/api/v1/webhooks/projects/default"),
+            (ADMIN, "/api/v1/orgs/organizations/default/projects/default"),
+            (ADMIN, "/api/v1/orgs/organizations/default/projects/default/members"),
+        ] {
+            let mut body = self.service.get(key, path).await.body;
+            if path == "/api-keys" && key == ADMIN {
+                // Ana may make keys of her own.
+                body.as_array_mut().into_iter().for_each(|keys| keys.retain(|key| key["user_id"] != "ana"));
+            }
+            forget_uses(&mut body);
+            seen.push(body);
+        }
+        seen
+    }
+}
+
+/// Times of use and ids of requests differ from call to call.
+fn forget_uses(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, _| key != "last_used_at" && key != "request_id");
+            map.values_mut().for_each(forget_uses);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_uses),
+        _ => {}
+    }
+}
+
+/// Values of an id: one's own, another's, everybody's, none, and the same in disguise.
+fn ids() -> Vec<Value> {
+    let mut ids = vec![json!("ana"), json!("bob"), json!("*"), Value::Null, json!(""), json!(" bob "), json!("Bob")];
+    ids.extend([
+        json!(["bob"]),
+        json!(["ana", "bob"]),
+        json!({"ne": "ana"}),
+        json!(7),
+        json!("bob\u{0}"),
+        json!("ana' OR '1'='1"),
+    ]);
+    ids
+}
+
+/// Filters that name an id, or everybody but.
+fn filters(id: &Value) -> Vec<Value> {
+    vec![
+        Value::Null,
+        json!({}),
+        json!({"user_id": id}),
+        json!({"user_id": {"in": [id, "bob"]}}),
+        json!({"AND": [{"user_id": id}]}),
+        json!({"AND": [{"user_id": "ana"}, {"OR": [{"user_id": id}, {"agent_id": "bot"}]}]}),
+        json!({"OR": [{"user_id": "ana"}, {"user_id": id}, {"agent_id": "bot"}, {"run_id": "*"}]}),
+        json!({"NOT": [{"user_id": "ana"}]}),
+        json!({"NOT": {"user_id": id}}),
+        json!({"agent_id": "bot"}),
+        json!({"metadata": {"user_id": id}}),
+        json!({"metadata": {"topic": "tea"}}),
+        json!({"$or": [{"user_id": id}]}),
+        json!([{"user_id": id}]),
+    ]
+}
+
+fn encoded(value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    text.bytes()
+        .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
+}
+
+/// A body that has something for every route.
+fn body(id: &Value, filter: &Value, his: &str) -> Value {
+    json!({
+        "messages": "a new fact", "query": "who likes tea?", "text": "changed", "user_id": id, "agent_id": "bot",
+        "filters": filter, "memory_id": his, "memories": [{"memory_id": his, "text": "changed"}], "memory_export_id": his,
+        "schema": {"type": "object"}, "feedback": "NEGATIVE", "label": "mine", "infer": false, "confirm": "reset",
+        "name": "x", "url": "http://127.0.0.1:9/", "event_types": ["memory_add"], "email": "a@example.com", "role": "OWNER",
+        "custom_instructions": "x", "scopes": ["read", "write"], "page_size": 1000,
+    })
+}
+
+#[tokio::test]
+async fn no_route_shows_or_changes_what_is_anothers() {
+    let world = World::new().await;
+    let before = world.others();
+    assert!(before.contains(MARK) && before.contains(AGENT_MARK));
+    let seen_before = world.seen_by_others().await;
+    let api = serde_json::to_value(mnemon_server::openapi()).unwrap();
+    let mut tried = 0;
+    for (template, item) in api["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            let mut paths: Vec<String> = Vec::new();
+            if template.contains('{') {
+                let values = ids().into_iter().chain(world.his.iter().map(|id| json!(id)));
+                paths.extend(values.map(|value| fill(template, &encoded(&value))));
+                for kind in ["user", "agent", "run", "app"] {
+                    for name in ["bob", "bot", "run1", "shop", "%2A", "ana%2Fbob"] {
+                        paths.push(fill(&template.replacen(&first_parameter(template), kind, 1), name));
+                    }
+                }
+            } else {
+                paths.push(template.clone());
+            }
+            for (at, path) in paths.iter().enumerate() {
+                for id in ids() {
+                    let queries = [
+                        String::new(),
+                        format!("?user_id={}", encoded(&id)),
+                        format!(
+                            "?user_id={}&agent_id=bot&run_id=%2A&filters={}&top_k=1000&page_size=1000&confirm=reset",
+                            encoded(&id),
+                            encoded(&json!({"user_id": id}))
+                        ),
+                    ];
+                    let bodies: Vec<Value> = match method.as_str() {
+                        "get" => vec![Value::Null],
+                        _ => filters(&id).iter().map(|filter| body(&id, filter, &world.his[0])).collect(),
+                    };
+                    // Where the path varies, each of its forms is tried with a few bodies, not with all.
+                    let step = if paths.len() > 1 { 5 } else { 1 };
+                    for (number, body) in bodies.iter().enumerate().filter(|(number, _)| (number + at) % step == 0) {
+                        let query = &queries[(number + at) % queries.len()];
+                        let (verb, address) = (method.to_uppercase(), format!("{path}{query}"));
+                        let answer = world.service.call(ANA, &verb, &address, body.clone()).await;
+                        tried += 1;
+                        let shown = answer.body.to_string();
+                        let told = format!("{method} {path}{query} {body} → {} {shown}", answer.status);
+                        assert!(answer.status < 500 || answer.body["code"] == "llm_not_configured", "{told}");
+                        assert!(!shown.contains(MARK) && !shown.contains(AGENT_MARK), "{told}");
+                        assert_eq!(world.others(), before, "{told}");
+                    }
+                }
+            }
+            assert_eq!(world.seen_by_others().await, seen_before, "{method} {template}");
+        }
+    }
+    eprintln!("{tried} requests tried");
+    assert!(tried > 3000, "{tried}");
+}
+
+fn first_parameter(template: &str) -> String {
+    let start = template.find('{').unwrap();
+    template[start..=template.find('}').unwrap()].to_owned()
+}
+
+fn fill(template: &str, value: &str) -> String {
+    let mut path = template.to_owned();
+    while path.contains('{') {
+        let parameter = first_parameter(&path);
+        path = path.replacen(&parameter, value, 1);
+    }
+    path
+}
+
+#[tokio::test]
+async fn anothers_memory_is_as_if_it_were_not_there() {
+    let world = World::new().await;
+    let unknown = "00000000-0000-4000-8000-000000000000";
+    for (method, path) in [
+        ("GET", "/memories/{}"),
+        ("PUT", "/memories/{}"),
+        ("DELETE", "/memories/{}"),
+        ("GET", "/memories/{}/history"),
+        ("GET", "/v1/memories/{}"),
+        ("PUT", "/v1/memories/{}"),
+        ("DELETE", "/v1/memories/{}"),
+        ("GET", "/v1/memories/{}/history"),
+        ("GET", "/v1/event/{}"),
+    ] {
+        let mut answers = Vec::new();
+        for id in [world.his[0].as_str(), world.his[1].as_str(), unknown] {
+            let body = if method == "PUT" { json!({"text": "mine now"}) } else { Value::Null };
+            let mut answer = world.service.call(ANA, method, &path.replace("{}", id), body).await;
+            forget_uses(&mut answer.body);
+            answers.push((answer.status, answer.body.to_string().replace(id, "ID")));
+        }
+        assert_eq!(answers[0], answers[2], "{method} {path}");
+        assert_eq!(answers[1], answers[2], "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_may_only_read_changes_nothing() {
+    let keys =
+        r#"{"ro": {"user": "ana", "scopes": ["read"]}, "wo": {"user": "ana", "scopes": ["write"]}, "kb": "bob"}"#;
+    let config = mnemon_server::Config { keys: mnemon_server::auth::FixedKey::parse_all(keys).unwrap(), ..config() };
+    let service = Service::with(config).await;
+    let body = json!({"messages": "Ana likes tea", "infer": false});
+    assert_eq!(service.post("ro", "/memories", body.clone()).await.body["code"], "missing_scope");
+    let id = service.post("wo", "/memories", body).await.expect(200)["results"][0]["id"].clone();
+    assert_eq!(service.get("wo", "/memories").await.body["code"], "missing_scope");
+    let id = id.as_str().unwrap();
+    let api = serde_json::to_value(mnemon_server::openapi()).unwrap();
+    let all =
+        || format!("{:?}", service.engine.list(&ListRequest { limit: 10, ..ListRequest::default() }).unwrap().items);
+    let before = all();
+    for (template, item) in api["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            let path = fill(template, id);
+            let body = if method == "get" { Value::Null } else { body_for(id) };
+            let answer = service.call("ro", &method.to_uppercase(), &format!("{path}?user_id=ana"), body).await;
+            assert_eq!(all(), before, "{method} {path} → {} {}", answer.status, answer.body);
+        }
+    }
+}
+
+fn body_for(id: &str) -> Value {
+    body(&json!("ana"), &json!({"user_id": "ana"}), id)
+}

@@ -1,0 +1,140 @@
+//! A server on a free port of this machine, over a store of its own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use mnemon_engine::{Engine, EngineConfig};
+use mnemon_models::{Embedder, StaticEmbedder};
+use mnemon_server::auth::FixedKey;
+use mnemon_server::{Config, Secret, Server};
+use mnemon_store::SqliteStore;
+use mnemon_store::sqlite::SqliteOptions;
+use reqwest::{Method, Response};
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// The keys of [`Service::start`].
+pub(crate) const ANA: &str = "ka";
+pub(crate) const BOB: &str = "kb";
+pub(crate) const ADMIN: &str = "adm";
+
+/// A running server.
+pub(crate) struct Service {
+    pub(crate) url: String,
+    pub(crate) engine: Arc<Engine>,
+    client: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+    running: Option<JoinHandle<()>>,
+    folder: Option<tempfile::TempDir>,
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// The body, if the status is this one.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.body);
+        self.body
+    }
+}
+
+/// Keys for ana and bob, and an admin's.
+pub(crate) fn config() -> Config {
+    Config {
+        keys: FixedKey::parse_all(r#"{"ka": "ana", "kb": "bob"}"#).unwrap(),
+        admin_key: Some(Secret::new(ADMIN)),
+        ..Config::default()
+    }
+}
+
+impl Service {
+    /// A server with [`config`] over a new store.
+    pub(crate) async fn start() -> Self {
+        Self::with(config()).await
+    }
+
+    /// A server over a new store.
+    pub(crate) async fn with(config: Config) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut service = Self::over(&folder.path().join("m.db"), config).await;
+        service.folder = Some(folder);
+        service
+    }
+
+    /// A server over the store in this file.
+    pub(crate) async fn over(path: &Path, config: Config) -> Self {
+        static EMBEDDER: OnceLock<Arc<StaticEmbedder>> = OnceLock::new();
+        let embedder = EMBEDDER.get_or_init(|| Arc::new(StaticEmbedder::builtin().unwrap())).clone();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let options = SqliteOptions::new(path, embedder.fingerprint(), embedder.dims());
+        let store = Arc::new(SqliteStore::open(options).unwrap());
+        let engine = Arc::new(Engine::new(store.clone(), embedder, EngineConfig::default()));
+        let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let server = Server::bind(loopback, engine.clone(), store, config).await.unwrap();
+        let url = format!("http://{}", server.address());
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { url, engine, client, stop: Some(stop), running: Some(running), folder: None }
+    }
+
+    /// Stops it as a signal does, and waits until it has.
+    pub(crate) async fn stop(mut self) {
+        drop(self.stop.take());
+        if let Some(running) = self.running.take() {
+            running.await.unwrap();
+        }
+    }
+
+    /// A request that is not sent yet.
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(Method::from_bytes(method.as_bytes()).unwrap(), format!("{}{path}", self.url))
+    }
+
+    /// Calls with a key; `Null` sends no body.
+    pub(crate) async fn call(&self, key: &str, method: &str, path: &str, body: Value) -> Answer {
+        let mut request = self.request(method, path);
+        if !key.is_empty() {
+            request = request.header("x-api-key", key);
+        }
+        if !body.is_null() {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        Self::answer(request).await
+    }
+
+    /// Sends a request and reads its answer; what is no JSON is read as text.
+    pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
+        let response: Response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Answer { status, headers, body }
+    }
+
+    pub(crate) async fn get(&self, key: &str, path: &str) -> Answer {
+        self.call(key, "GET", path, Value::Null).await
+    }
+
+    pub(crate) async fn post(&self, key: &str, path: &str, body: Value) -> Answer {
+        self.call(key, "POST", path, body).await
+    }
+
+    /// Remembers a text for a key's user and returns its id.
+    pub(crate) async fn remember(&self, key: &str, text: &str) -> String {
+        let body = serde_json::json!({"messages": [{"role": "user", "content": text}], "infer": false});
+        let answer = self.post(key, "/memories", body).await.expect(200);
+        answer["results"][0]["id"].as_str().unwrap().to_owned()
+    }
+}
