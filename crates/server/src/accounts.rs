@@ -72,7 +72,7 @@ impl Accounts {
         let found = match ledger.document("secret", "jwt")? {
             Some(found) => found,
             None => {
-                let document = Document::new("secret", "jwt", fresh.into());
+                let document = Document::new("secret", "jwt", fresh.as_str().into());
                 ledger.put_new(&document)?;
                 ledger.document("secret", "jwt")?.unwrap_or(document)
             }

@@ -2,5 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod isolation;
+mod oss_accounts;
+mod oss_configure;
+mod oss_entities;
+mod oss_keys;
+mod oss_memories;
+mod redact;
 mod service;
 mod surface;

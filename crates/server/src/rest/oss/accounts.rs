@@ -64,7 +64,7 @@ pub(crate) struct TokensAnswer {
 ///
 /// It is an administrator's. Open to everybody only while the server has neither an account nor any key; with keys it
 /// takes an admin's, and after the first account it is closed.
-#[utoipa::path(post, path = "/auth/register", tag = TAG, security((), ("api_key" = []), ("bearer" = [])),
+#[utoipa::path(post, path = "/auth/register", tag = TAG, security(()),
     request_body = RegisterBody, responses((status = 200, body = TokensAnswer),
     (status = 401, body = ErrorBody, description = "A wrong key"),
     (status = 403, body = ErrorBody, description = "There is an account, or it takes an admin's key"),
@@ -239,9 +239,8 @@ pub(crate) async fn change_password(
     if with_accounts(&app, |accounts| accounts.account()).await?.is_none() {
         return Err(no_account());
     }
-    let changed = with_accounts(&app, move |accounts| {
-        accounts.change_password(&body.current_password, &body.new_password)
-    });
+    let changed =
+        with_accounts(&app, move |accounts| accounts.change_password(&body.current_password, &body.new_password));
     if changed.await? {
         Ok(Json(Done::new("Password updated.")))
     } else {
@@ -337,7 +336,8 @@ mod tests {
             assert!(checked_email(good).is_ok(), "{good}");
         }
         let long = format!("{}@x.io", "a".repeat(250));
-        for bad in ["", "ana", "@", "a@", "@x", "a b@x", "a@b@c", "a@x..io", "a@.io", "a@x.", "a@x\n.io", long.as_str()] {
+        for bad in ["", "ana", "@", "a@", "@x", "a b@x", "a@b@c", "a@x..io", "a@.io", "a@x.", "a@x\n.io", long.as_str()]
+        {
             assert!(checked_email(bad).is_err(), "{bad}");
         }
     }

@@ -124,7 +124,12 @@ impl CreateBody {
             None => caller.access,
             Some(rights) if rights.is_empty() => {
                 let message = "List should have at least 1 item".to_owned();
-                return Err(Problem::unprocessable(&["body", "scopes"], "too_short", message, serde_json::Value::Array(Vec::new())));
+                return Err(Problem::unprocessable(
+                    &["body", "scopes"],
+                    "too_short",
+                    message,
+                    serde_json::Value::Array(Vec::new()),
+                ));
             }
             Some(rights) => Access { read: rights.contains(&Right::Read), write: rights.contains(&Right::Write) },
         };
