@@ -28,7 +28,6 @@ pub(crate) struct Problem {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ErrorBody {
     /// What is wrong; for 422 FastAPI's list of `{type, loc, msg, input}`.
-    #[schema(value_type = Object)]
     detail: Value,
     /// What is wrong, as text.
     error: String,
@@ -166,6 +165,7 @@ impl From<EngineError> for Problem {
                 StoreError::InvalidScope(_) => (S::BAD_REQUEST, "invalid_scope", None),
                 StoreError::Filter(_) => (S::BAD_REQUEST, "invalid_filter", None),
                 StoreError::InvalidCursor => (S::BAD_REQUEST, "invalid_cursor", None),
+                StoreError::TooDeep { .. } => (S::BAD_REQUEST, "invalid_request", Some("Flatten it.")),
                 StoreError::Exists(_) => (S::CONFLICT, "exists", None),
                 StoreError::Conflict | StoreError::Busy => {
                     (S::SERVICE_UNAVAILABLE, "busy", Some("Nothing was stored; try again."))

@@ -19,6 +19,8 @@ fn redact_in_place(value: &mut Value) {
                 "[key]"
             } else if text.split('.').count() == 3 && text.len() > 100 {
                 "[token]"
+            } else if text.starts_with("static-256:") {
+                "[model]"
             } else {
                 return;
             };

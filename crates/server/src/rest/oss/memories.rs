@@ -3,6 +3,7 @@
 use axum::extract::State;
 use jiff::civil::Date;
 use mnemon_engine::{AddRequest, Added, ListRequest, UpdateRequest};
+use mnemon_store::Filter;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -168,9 +169,9 @@ pub(crate) async fn list(
     let filter = if everybody {
         None
     } else {
-        Some(caller.scope(query.user_id.as_deref(), query.agent_id.as_deref(), query.run_id.as_deref())?)
+        let scope = caller.scope(query.user_id.as_deref(), query.agent_id.as_deref(), query.run_id.as_deref())?;
+        Some(Filter::of_scope(&scope).ok_or_else(Problem::no_scope)?)
     };
-    let filter = filter.map(|scope| crate::scope_filter(&scope)).transpose()?;
     let limit = query.top_k.unwrap_or(if everybody { MAX_TOP_K } else { TOP_K });
     if limit > MAX_TOP_K {
         let message = format!("Input should be less than or equal to {MAX_TOP_K}");
