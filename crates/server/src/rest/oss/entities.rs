@@ -15,7 +15,7 @@ const TAG: &str = "mem0 server";
 
 /// Somebody, or something, that has memories.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Entity {
+pub(crate) struct EntityItem {
     /// Its id.
     id: String,
     /// `user`, `agent` or `run`.
@@ -29,7 +29,7 @@ pub(crate) struct Entity {
     updated_at: Option<String>,
 }
 
-impl From<Owner> for Entity {
+impl From<Owner> for EntityItem {
     fn from(owner: Owner) -> Self {
         Self {
             id: owner.id,
@@ -45,12 +45,12 @@ impl From<Owner> for Entity {
 ///
 /// All of them, sorted by type and id. A user's key sees those that its own user's memories belong to, and counts only
 /// these.
-#[utoipa::path(get, path = "/entities", tag = TAG, responses((status = 200, body = Vec<Entity>)))]
-pub(crate) async fn list(State(app): State<Shared>, Reader(caller): Reader) -> Result<Json<Vec<Entity>>, Problem> {
+#[utoipa::path(get, path = "/entities", tag = TAG, responses((status = 200, body = Vec<EntityItem>)))]
+pub(crate) async fn list(State(app): State<Shared>, Reader(caller): Reader) -> Result<Json<Vec<EntityItem>>, Problem> {
     let mut owners = app.engine(move |engine| Ok(engine.owners(caller.user.as_deref())?)).await?;
     owners.retain(|owner| owner.kind != OwnerKind::App);
     owners.sort_by(|a, b| (a.kind.as_str(), &a.id).cmp(&(b.kind.as_str(), &b.id)));
-    Ok(Json(owners.into_iter().map(Entity::from).collect()))
+    Ok(Json(owners.into_iter().map(EntityItem::from).collect()))
 }
 
 /// Delete all memories of a user, agent or run
