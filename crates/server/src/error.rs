@@ -88,6 +88,12 @@ impl Problem {
             .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
+    /// A wrong password or token in a body.
+    pub(crate) fn wrong_login(message: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_credentials", message)
+            .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
     pub(crate) fn admin_only() -> Self {
         Self::forbidden("admin_required", "Admin role required.").hint("Use ADMIN_API_KEY or a key of role admin.")
     }

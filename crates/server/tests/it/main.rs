@@ -3,5 +3,11 @@
 
 mod isolation;
 mod openapi;
+mod oss_accounts;
+mod oss_configure;
+mod oss_entities;
+mod oss_keys;
+mod oss_memories;
+mod redact;
 mod service;
 mod surface;

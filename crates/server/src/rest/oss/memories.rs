@@ -20,6 +20,8 @@ const TAG: &str = "mem0 server";
 const TOP_K: usize = 20;
 /// The most of one page.
 const MAX_TOP_K: usize = 1000;
+/// The most messages of one request.
+const MAX_MESSAGES: usize = 1000;
 
 /// What to remember.
 #[derive(Deserialize, ToSchema)]
@@ -85,6 +87,11 @@ impl AddBody {
                 return Err(Problem::bad_request("procedural_memory needs a language model, and none is configured"));
             }
             Some(_) => return Err(Problem::bad_request("memory_type can only be procedural_memory")),
+        }
+        if self.messages.0.len() > MAX_MESSAGES {
+            return Err(Problem::bad_request(format!(
+                "more than {MAX_MESSAGES} messages; send them in several requests"
+            )));
         }
         Ok(AddRequest {
             scope: caller.scope(self.user_id.as_deref(), self.agent_id.as_deref(), self.run_id.as_deref())?,
@@ -178,7 +185,10 @@ pub(crate) async fn list(
         ..ListRequest::default()
     };
     let mut page = app.engine(move |engine| Ok(engine.list(&request)?)).await?;
-    page.items.truncate(limit);
+    if limit == 0 {
+        // Asked only how many there are; the page after it would leave one out.
+        (page.items, page.next) = (Vec::new(), None);
+    }
     let listed = |memory| if everybody { Listed::Raw(Item::raw(memory)) } else { Listed::Item(Item::of(memory)) };
     Ok(Json(ListAnswer { results: page.items.iter().map(listed).collect(), count: page.total, next: page.next }))
 }
@@ -272,7 +282,7 @@ pub(crate) async fn history(
     Reader(caller): Reader,
     Path(id): Path<String>,
 ) -> Result<Json<Vec<HistoryRow>>, Problem> {
-    let id = memory_id(&id)?;
+    let Ok(id) = memory_id(&id) else { return Ok(Json(Vec::new())) };
     let rows = app.engine(move |engine| match engine.whose(id)? {
         Some(scope) if caller.owns(&scope) => Ok(engine.history(id)?),
         None if caller.is_admin() => Ok(engine.history(id)?),
