@@ -20,8 +20,9 @@ pub(crate) struct Problem {
     pub(crate) message: String,
     hint: Option<&'static str>,
     /// FastAPI's list, in place of the message.
-    list: Option<Value>,
-    headers: HeaderMap,
+    list: Option<Box<Value>>,
+    /// Boxed: a `Problem` is what every `Result` here may hold.
+    headers: Box<HeaderMap>,
 }
 
 /// The body of every error.
@@ -42,7 +43,7 @@ pub(crate) struct ErrorBody {
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), hint: None, list: None, headers: HeaderMap::new() }
+        Self { status, code, message: message.into(), hint: None, list: None, headers: Box::default() }
     }
 
     pub(crate) fn hint(mut self, hint: &'static str) -> Self {
@@ -61,10 +62,6 @@ impl Problem {
 
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
-    }
-
-    pub(crate) fn conflict(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, "conflict", message)
     }
 
     pub(crate) fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
@@ -145,7 +142,7 @@ impl Problem {
     pub(crate) fn unprocessable(place: &[&str], kind: &str, message: String, input: Value) -> Self {
         let list = json!([{"type": kind, "loc": place, "msg": message, "input": input}]);
         let message = format!("{}: {message}", place.join("."));
-        Self { list: Some(list), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", message) }
+        Self { list: Some(Box::new(list)), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", message) }
     }
 }
 
@@ -192,14 +189,14 @@ impl From<StoreError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = ErrorBody {
-            detail: self.list.unwrap_or_else(|| self.message.clone().into()),
+            detail: self.list.map_or_else(|| self.message.clone().into(), |list| *list),
             error: self.message,
             code: self.code.to_owned(),
             hint: self.hint.map(str::to_owned),
             request_id: request_id(),
         };
         let mut response = (self.status, Json(body)).into_response();
-        response.headers_mut().extend(self.headers);
+        response.headers_mut().extend(*self.headers);
         response
     }
 }
