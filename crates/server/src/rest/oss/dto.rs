@@ -126,7 +126,7 @@ impl Item {
 }
 
 /// A memory as it lies in the store.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 pub(crate) struct Raw {
     id: String,
     memory: String,
@@ -135,7 +135,6 @@ pub(crate) struct Raw {
     run_id: Value,
     hash: Value,
     expiration_date: Value,
-    #[schema(value_type = Object)]
     metadata: Map<String, Value>,
     created_at: Value,
     updated_at: Value,

@@ -140,6 +140,8 @@ pub(crate) struct ListQuery {
 /// A page of memories, newest first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ListAnswer {
+    /// For everybody's memories `metadata` is all of the payload that has no field of its own.
+    #[schema(value_type = Vec<Item>)]
     results: Vec<Listed>,
     /// How many there are on all pages.
     count: usize,
@@ -148,7 +150,7 @@ pub(crate) struct ListAnswer {
 }
 
 /// A memory of a list.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 #[serde(untagged)]
 enum Listed {
     Item(Item),
