@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::place::Place;
+
 /// A server process; killed when dropped.
 struct Served {
     child: Child,
@@ -19,7 +21,8 @@ struct Served {
 
 impl Served {
     fn start(store: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mnemon"))
+        let mut child = Place::new()
+            .bare()
             .args(["--json", "--store", &format!("sqlite:{}", store.display()), "serve", "--bind", "127.0.0.1:0"])
             .env("API_KEYS", r#"{"ka": "ana", "kb": "bob"}"#)
             .env("MNEMON_LOG", "error")
@@ -166,7 +169,8 @@ fn keys_made_while_it_runs_are_known_at_once() {
     let store = folder.path().join("m.db");
     let served = Served::start(&store);
     let keys = |arguments: &[&str]| -> Value {
-        let output = Command::new(env!("CARGO_BIN_EXE_mnemon"))
+        let output = Place::new()
+            .bare()
             .args(["--json", "--store", &format!("sqlite:{}", store.display()), "keys"])
             .args(arguments)
             .output()
@@ -196,7 +200,8 @@ fn keys_made_while_it_runs_are_known_at_once() {
 fn an_open_server_listens_to_this_machine_only() {
     let folder = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| {
-        Command::new(env!("CARGO_BIN_EXE_mnemon"))
+        Place::new()
+            .bare()
             .args(["--store", &format!("sqlite:{}", folder.path().join("m.db").display()), "serve"])
             .args(arguments)
             .output()
