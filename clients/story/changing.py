@@ -1,8 +1,5 @@
 """Updates, history, feedback and batches."""
 
-import httpx
-from mem0 import exceptions
-
 from world import UNKNOWN, client_refuses, ids, settle, step
 
 
@@ -57,9 +54,10 @@ async def _(w):
 @step("history: another's memory")
 async def _(w):
     try:
-        assert await settle(w.mine.history(w.theirs)) == []
-    except (exceptions.MemoryNotFoundError, httpx.HTTPStatusError):
-        return "404"
+        answer = await settle(w.mine.history(w.theirs))
+    except Exception:
+        return await w.refused(lambda: w.mine.history(w.theirs), 404)
+    assert answer == [], answer
 
 
 @step("feedback", since=2)

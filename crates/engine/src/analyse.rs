@@ -1,6 +1,7 @@
 //! From a text to all that the store keeps of it: lemmas, sparse vector, terms, entities, embedding.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use mnemon_store::{Mention, Payload, Sparse, TermCount, Terms};
 use mnemon_text::bm25::SparseVector;
@@ -78,7 +79,14 @@ pub(crate) fn count_terms(own: &[u32], before: &[&[u32]], speaker: Option<&str>)
 impl Engine {
     /// Embeds texts; one row each.
     pub(crate) fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
-        if texts.is_empty() { Ok(Vec::new()) } else { Ok(self.embedder.embed(texts)?) }
+        if texts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let begun = Instant::now();
+        let vectors = self.embedder.embed(texts)?;
+        metrics::histogram!("mnemon_embed_seconds").record(begun.elapsed());
+        metrics::counter!("mnemon_embedded_texts_total").increment(texts.len() as u64);
+        Ok(vectors)
     }
 
     /// Embeds the entities of several texts in one batch; an entity named twice is embedded once.

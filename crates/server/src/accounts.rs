@@ -19,11 +19,15 @@ const FIRST: &str = "first";
 const REFRESH: &str = "refresh_token";
 /// Refresh tokens kept; the oldest go first.
 const REFRESH_KEPT: usize = 1000;
+/// The shortest password, in characters.
+pub(crate) const MIN_PASSWORD: usize = 8;
+/// The longest, in bytes.
+pub(crate) const MAX_PASSWORD: usize = 1024;
 const ACCESS_LASTS: SignedDuration = SignedDuration::from_mins(30);
 const REFRESH_LASTS: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// An administrator's account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// An administrator's account. No `Debug`: it holds a hash that can be guessed at.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Account {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -68,22 +72,32 @@ impl Accounts {
         let found = match ledger.document("secret", "jwt")? {
             Some(found) => found,
             None => {
-                let document = Document::new("secret", "jwt", fresh.into());
+                let document = Document::new("secret", "jwt", fresh.as_str().into());
                 ledger.put_new(&document)?;
                 ledger.document("secret", "jwt")?.unwrap_or(document)
             }
         };
-        let secret = found.body.as_str().unwrap_or_default().as_bytes().into();
+        // With an empty secret anybody could make tokens.
+        let secret = found.body.as_str().filter(|secret| secret.len() >= fresh.len());
+        let secret = secret.ok_or_else(|| StoreError::Corrupt("the secret of the tokens".into()))?.as_bytes().into();
         Ok(Self { ledger, secret })
     }
 
     /// The account, if one was registered.
     pub(crate) fn account(&self) -> Result<Option<Account>, StoreError> {
-        Ok(self.ledger.document(ACCOUNT, FIRST)?.and_then(|document| serde_json::from_value(document.body).ok()))
+        let found = self.ledger.document(ACCOUNT, FIRST)?;
+        // One that can't be read is there nevertheless: registration must not open again.
+        let read = |document: Document| {
+            serde_json::from_value(document.body).map_err(|error| StoreError::Corrupt(format!("the account: {error}")))
+        };
+        found.map(read).transpose()
     }
 
     /// Registers the first account. `None` if there is one.
     pub(crate) fn register(&self, name: &str, email: &str, password: &str) -> Result<Option<Account>, StoreError> {
+        if self.account()?.is_some() {
+            return Ok(None);
+        }
         let account = Account {
             id: uuid::Uuid::new_v4().to_string(),
             name: name.to_owned(),
@@ -101,6 +115,9 @@ impl Accounts {
 
     /// The account with this address and password.
     pub(crate) fn log_in(&self, email: &str, password: &str) -> Result<Option<Account>, StoreError> {
+        if password.len() > MAX_PASSWORD {
+            return Ok(None);
+        }
         let account = self.account()?;
         // Takes as long for an unknown address.
         let known = account.as_ref().filter(|account| account.email.eq_ignore_ascii_case(email.trim()));
@@ -108,12 +125,14 @@ impl Accounts {
         Ok(account.filter(|account| right && account.email.eq_ignore_ascii_case(email.trim())))
     }
 
-    /// Changes the account; `None` if there is none.
-    pub(crate) fn change(&self, change: impl Fn(&mut Account)) -> Result<Option<Account>, StoreError> {
+    /// Changes the account; `None` if there is none, or `change` returns false.
+    pub(crate) fn change(&self, change: impl Fn(&mut Account) -> bool) -> Result<Option<Account>, StoreError> {
         let mut changed = None;
         self.ledger.change(ACCOUNT, FIRST, &mut |document| {
             let Ok(mut account) = serde_json::from_value::<Account>(document.body.clone()) else { return false };
-            change(&mut account);
+            if !change(&mut account) {
+                return false;
+            }
             document.body = serde_json::to_value(&account).unwrap_or_default();
             changed = Some(account);
             true
@@ -123,19 +142,22 @@ impl Accounts {
 
     /// Sets a new password, and ends all tokens, if the current one is right.
     pub(crate) fn change_password(&self, current: &str, new: &str) -> Result<bool, StoreError> {
-        let Some(account) = self.account()?.filter(|account| verify(&account.password, current)) else {
+        let fits = current.len() <= MAX_PASSWORD;
+        let Some(account) = self.account()?.filter(|account| fits && verify(&account.password, current)) else {
             return Ok(false);
         };
         let password = hash(new);
         let before = account.generation;
-        self.change(|account| {
-            // Of two who change it at once, one wins.
-            if account.generation == before {
+        let changed = self.change(|account| {
+            // Of two who change it at once, one wins; for the other the current password was wrong.
+            let still = account.generation == before;
+            if still {
                 account.password.clone_from(&password);
                 account.generation += 1;
             }
+            still
         })?;
-        Ok(true)
+        Ok(changed.is_some())
     }
 
     /// New tokens for an account.
@@ -185,7 +207,9 @@ impl Accounts {
     }
 
     fn read(&self, token: &str, kind: &str) -> Option<Claims> {
-        let validation = Validation::new(Algorithm::HS256);
+        let mut validation = Validation::new(Algorithm::HS256);
+        // This machine wrote the time, so its clock needs no allowance.
+        validation.leeway = 0;
         let key = DecodingKey::from_secret(&self.secret);
         let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation).ok()?.claims;
         (claims.kind == kind).then_some(claims)

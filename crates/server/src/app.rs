@@ -28,6 +28,8 @@ pub(crate) struct App {
     pub(crate) webhooks: Webhooks,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) started: Instant,
+    /// `sqlite`, ….
+    pub(crate) store_kind: String,
     work: Arc<Semaphore>,
 }
 
@@ -41,7 +43,9 @@ impl App {
         config: Config,
         metrics: PrometheusHandle,
     ) -> Result<Self, StoreError> {
+        let location = engine.store().info()?.location;
         Ok(Self {
+            store_kind: location.split(':').next().unwrap_or_default().to_owned(),
             keys: Keys::new(ledger.clone()),
             accounts: Accounts::new(ledger.clone())?,
             admin_digest: config.admin_key.as_ref().map(|key| crate::auth::digest(key.expose())),

@@ -10,6 +10,6 @@ pub use caller::{Access, AuthKind, Caller, Role};
 pub use fixed::FixedKey;
 pub use keys::{ApiKey, Keys, NewKey};
 
-pub(crate) use guard::{Admin, Reader, Writer, authenticate};
+pub(crate) use guard::{Admin, Reader, Visitor, Writer, authenticate};
 pub(crate) use keys::digest;
-pub(crate) use limit::{Door, Limits};
+pub(crate) use limit::{Door, Limits, Peer};

@@ -5,7 +5,6 @@ use std::fmt;
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request};
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
-use mnemon_engine::EngineError;
 use mnemon_store::MemoryId;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use serde::{Deserialize, Serialize};
@@ -93,11 +92,6 @@ impl<T: Serialize> IntoResponse for Json<T> {
 /// The id of a memory in a path; what is no id names no memory.
 pub(crate) fn memory_id(text: &str) -> Result<MemoryId, Problem> {
     text.parse().map_err(|_| Problem::memory_not_found(text.chars().take(80).collect::<String>()))
-}
-
-/// Runs something of the engine on the right error type.
-pub(crate) fn engine<T, E: Into<EngineError>>(result: Result<T, E>) -> Result<T, Problem> {
-    result.map_err(|error| error.into().into())
 }
 
 /// The hosted platform answers 400 with a sentence, FastAPI 422 with a list.

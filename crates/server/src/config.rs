@@ -22,7 +22,7 @@ pub struct Config {
     pub max_body: usize,
     /// How long a request may take, its body included.
     pub request_timeout: Duration,
-    /// How long a connection may take to send a request's headers.
+    /// How long a connection may take to send a request's headers, and be idle before them.
     pub header_timeout: Duration,
     /// How long requests that were accepted may go on after the server was told to stop.
     pub shutdown_grace: Duration,
@@ -43,7 +43,7 @@ impl Default for Config {
             cors_origins: Vec::new(),
             max_body: 8 << 20,
             request_timeout: Duration::from_secs(60),
-            header_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(30),
             shutdown_grace: Duration::from_secs(30),
             max_connections: 1024,
             workers: cores.max(2) * 2,

@@ -20,15 +20,15 @@ pub(crate) struct Problem {
     pub(crate) message: String,
     hint: Option<&'static str>,
     /// FastAPI's list, in place of the message.
-    list: Option<Value>,
-    headers: HeaderMap,
+    list: Option<Box<Value>>,
+    /// Boxed: a `Problem` is what every `Result` here may hold.
+    headers: Box<HeaderMap>,
 }
 
 /// The body of every error.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ErrorBody {
     /// What is wrong; for 422 FastAPI's list of `{type, loc, msg, input}`.
-    #[schema(value_type = Object)]
     detail: Value,
     /// What is wrong, as text.
     error: String,
@@ -43,7 +43,7 @@ pub(crate) struct ErrorBody {
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), hint: None, list: None, headers: HeaderMap::new() }
+        Self { status, code, message: message.into(), hint: None, list: None, headers: Box::default() }
     }
 
     pub(crate) fn hint(mut self, hint: &'static str) -> Self {
@@ -64,10 +64,6 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
-    pub(crate) fn conflict(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, "conflict", message)
-    }
-
     pub(crate) fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, code, message)
     }
@@ -86,6 +82,12 @@ impl Problem {
     pub(crate) fn bad_credentials() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_credentials", "The key or token is not valid.")
             .hint("Check it for typing errors; it may have been revoked or have expired.")
+            .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// A wrong password or token in a body.
+    pub(crate) fn wrong_login(message: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_credentials", message)
             .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
@@ -140,7 +142,7 @@ impl Problem {
     pub(crate) fn unprocessable(place: &[&str], kind: &str, message: String, input: Value) -> Self {
         let list = json!([{"type": kind, "loc": place, "msg": message, "input": input}]);
         let message = format!("{}: {message}", place.join("."));
-        Self { list: Some(list), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", message) }
+        Self { list: Some(Box::new(list)), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", message) }
     }
 }
 
@@ -160,6 +162,7 @@ impl From<EngineError> for Problem {
                 StoreError::InvalidScope(_) => (S::BAD_REQUEST, "invalid_scope", None),
                 StoreError::Filter(_) => (S::BAD_REQUEST, "invalid_filter", None),
                 StoreError::InvalidCursor => (S::BAD_REQUEST, "invalid_cursor", None),
+                StoreError::TooDeep { .. } => (S::BAD_REQUEST, "invalid_request", Some("Flatten it.")),
                 StoreError::Exists(_) => (S::CONFLICT, "exists", None),
                 StoreError::Conflict | StoreError::Busy => {
                     (S::SERVICE_UNAVAILABLE, "busy", Some("Nothing was stored; try again."))
@@ -186,14 +189,14 @@ impl From<StoreError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = ErrorBody {
-            detail: self.list.unwrap_or_else(|| self.message.clone().into()),
+            detail: self.list.map_or_else(|| self.message.clone().into(), |list| *list),
             error: self.message,
             code: self.code.to_owned(),
             hint: self.hint.map(str::to_owned),
             request_id: request_id(),
         };
         let mut response = (self.status, Json(body)).into_response();
-        response.headers_mut().extend(self.headers);
+        response.headers_mut().extend(*self.headers);
         response
     }
 }

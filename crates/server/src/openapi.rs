@@ -50,9 +50,19 @@ pub(crate) fn describe(api: &mut OpenApi) {
         ("503", "The server is busy or can't do this now"),
         ("507", "The server's disk is full"),
     ];
-    for item in api.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
-        for operation in operations.into_iter().flatten() {
+    for (path, item) in &mut api.paths.paths {
+        let operations = [
+            ("get", &mut item.get),
+            ("post", &mut item.post),
+            ("put", &mut item.put),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            let Some(operation) = operation else { continue };
+            // The names of handlers repeat from surface to surface; ids must not.
+            let words = path.split(|char: char| !char.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+            operation.operation_id = Some(words.fold(method.to_owned(), |id, word| format!("{id}_{word}")));
             let public = operation.security.is_some();
             if !public {
                 let scheme = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());

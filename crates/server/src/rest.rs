@@ -21,5 +21,5 @@ pub(crate) fn guarded() -> OpenApiRouter<Shared> {
 
 /// Routes that don't.
 pub(crate) fn public() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().merge(runbook::public()).merge(operators::public())
+    OpenApiRouter::new().merge(runbook::public()).merge(oss::public()).merge(operators::public())
 }

@@ -63,12 +63,7 @@ impl Server {
         let listen = |source| ServeError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let bound = listener.local_addr().map_err(listen)?;
-        let recorder = recorder()?;
-        let metrics = recorder.handle();
-        // A second server in one process, as tests have it, leaves the metrics to the first.
-        let _ = metrics::set_global_recorder(recorder);
-        let app = Arc::new(App::new(engine, ledger, config, metrics)?);
-        Ok(Self { app, listener, address: bound })
+        Ok(Self { app: app(engine, ledger, config)?, listener, address: bound })
     }
 
     /// Where it listens; tells the port where 0 was asked for.
@@ -100,6 +95,7 @@ impl Server {
                 request.extensions_mut().insert(from);
                 if let Some(uri) = without_slash(request.uri()) {
                     *request.uri_mut() = uri;
+                    request.extensions_mut().insert(EndedInSlash);
                 }
                 let service = service.clone();
                 async move { Ok::<_, Infallible>(service.oneshot(request).await.unwrap_or_else(|never| match never {})) }
@@ -129,6 +125,27 @@ impl Server {
             tracing::warn!(%error, "the last requests were not logged");
         }
     }
+}
+
+/// Says of a request that its path came with a slash at its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EndedInSlash;
+
+/// The routes alone, for whoever brings a listener of their own. Paths must come without a slash at the end; nothing is
+/// done beside answering: deliveries of webhooks and the log of requests wait for a [`Server`] on the same ledger.
+///
+/// # Errors
+/// As [`Server::bind`], but for the address.
+pub fn service(engine: Arc<Engine>, ledger: Arc<dyn Ledger>, config: Config) -> Result<axum::Router, ServeError> {
+    Ok(router(app(engine, ledger, config)?))
+}
+
+fn app(engine: Arc<Engine>, ledger: Arc<dyn Ledger>, config: Config) -> Result<Shared, ServeError> {
+    let recorder = recorder()?;
+    let metrics = recorder.handle();
+    // A second server in one process, as tests have it, leaves the metrics to the first.
+    let _ = metrics::set_global_recorder(recorder);
+    Ok(Arc::new(App::new(engine, ledger, config, metrics)?))
 }
 
 /// The same without the slash at its end, which means nothing but at the page under /docs/. One slash only: an empty id

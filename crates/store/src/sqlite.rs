@@ -18,6 +18,7 @@ mod write;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::time::Instant;
 
 use jiff::civil::Date;
 use parking_lot::Mutex;
@@ -84,16 +85,22 @@ impl SqliteStore {
 
     /// Writes, one at a time.
     fn write<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        let asked = Instant::now();
         let mut writer = self.writer.lock();
+        took("write_wait", asked);
+        let begun = Instant::now();
         let connection = match writer.take() {
             Some(connection) => connection,
             None => open::open_writer(&self.options)?,
         };
-        work(writer.insert(connection))
+        let result = work(writer.insert(connection));
+        took("write", begun);
+        result
     }
 
     /// Runs a read in a snapshot of its own.
     fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let begun = Instant::now();
         let pooled = self.readers.lock().pop();
         let mut connection = match pooled {
             Some(connection) => connection,
@@ -103,6 +110,7 @@ impl SqliteStore {
         let result = work(&snapshot);
         drop(snapshot);
         self.readers.lock().push(connection);
+        took("read", begun);
         result
     }
 
@@ -166,6 +174,11 @@ impl SqliteStore {
         *guard = Some(index);
         Ok(IndexWrite::downgrade(guard))
     }
+}
+
+/// Tells how long something took to whoever records metrics.
+fn took(op: &'static str, since: Instant) {
+    metrics::histogram!("mnemon_store_seconds", "op" => op).record(since.elapsed());
 }
 
 impl Store for SqliteStore {

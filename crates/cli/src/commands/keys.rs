@@ -98,7 +98,7 @@ fn list(settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
 
 fn revoke(id: &str, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     settings.must_exist()?;
-    match Keys::new(settings.open_ledger()?).revoke(id.trim())? {
+    match Keys::new(settings.open_ledger()?).revoke(id.trim(), None)? {
         None => Err(Fault::usage(format!("there is no key with id {id}; `mnemon keys list` shows them")).into()),
         Some(was_good) => {
             let said = if was_good { "revoked" } else { "was revoked before" };

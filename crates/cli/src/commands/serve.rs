@@ -25,9 +25,17 @@ pub(crate) struct ServeArgs {
     /// With --auth off: listen to other machines too
     #[arg(long)]
     force: bool,
+    /// Print the OpenAPI description of all routes, and serve nothing
+    #[arg(long)]
+    openapi: bool,
 }
 
 pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
+    if args.openapi {
+        let api = serde_json::to_value(mnemon_server::openapi())?;
+        out.value(&api, |api| format!("{api:#}\n"))?;
+        return Ok(Exit::Ok);
+    }
     let server = settings.server();
     let bind = args.bind.as_deref().map_or(Ok(server.bind), address)?;
     let mut config = server.config.clone();

@@ -8,6 +8,7 @@ mod list;
 mod place;
 mod readme;
 mod search;
+mod serve;
 mod settings;
 mod tour;
 mod transfer;

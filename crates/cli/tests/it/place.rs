@@ -45,9 +45,13 @@ impl Place {
         let folder = self.folder.path();
         command.current_dir(folder).env("HOME", folder).env("MNEMON_STORE", "sqlite:store.db");
         command.env("XDG_DATA_HOME", folder.join("data")).env("XDG_CONFIG_HOME", folder.join("config"));
-        for name in ["CONFIG", "USER", "AGENT", "RUN", "CACHE_MB", "SESSION_GAP", "LOG"] {
-            command.env_remove(format!("MNEMON_{name}"));
+        for (name, _) in std::env::vars_os() {
+            let ours = name.to_str().is_some_and(|name| name.starts_with("MNEMON_"));
+            if ours && name != "MNEMON_STORE" {
+                command.env_remove(name);
+            }
         }
+        command.env_remove("API_KEYS").env_remove("ADMIN_API_KEY");
         command.env_remove("COLUMNS").env_remove("CLICOLOR_FORCE");
         command
     }

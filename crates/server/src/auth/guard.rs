@@ -124,6 +124,21 @@ pub(crate) struct Writer(pub(crate) Caller);
 /// A caller who may do everything.
 pub(crate) struct Admin(pub(crate) Caller);
 
+/// Whoever calls a route before the guard: a caller if they show a key or nobody asks for one. A wrong key is refused.
+pub(crate) struct Visitor(pub(crate) Option<Caller>);
+
+impl FromRequestParts<Shared> for Visitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
+        let shows = ["x-api-key", AUTHORIZATION.as_str()].iter().any(|name| parts.headers.contains_key(*name));
+        if !shows && app.config.auth == AuthMode::On {
+            return Ok(Self(None));
+        }
+        identify(app, &parts.headers).await.map(|caller| Self(Some(caller)))
+    }
+}
+
 fn caller(parts: &Parts) -> Result<Caller, Problem> {
     // Absent only on a route that stands before the guard: closed, not open.
     parts.extensions.get::<Caller>().cloned().ok_or_else(Problem::no_credentials)

@@ -18,6 +18,8 @@ const KIND: &str = "api_key";
 const PREFIX: &str = "m0sk_";
 /// How long a key is believed without looking it up again: a revocation takes effect within this time.
 const BELIEVED: Duration = Duration::from_secs(1);
+/// Keys read at once.
+const PAGE: usize = 1000;
 /// Keys remembered at once.
 const REMEMBERED: usize = 4096;
 /// How often the time of a key's last use is written down.
@@ -100,6 +102,16 @@ impl Keys {
         Ok((key, secret))
     }
 
+    /// Whether a key was ever made, revoked ones included: a user who revokes the last key of all must not thereby open
+    /// what is open only before the first.
+    ///
+    /// # Errors
+    /// If the ledger fails.
+    pub fn any(&self) -> Result<bool, StoreError> {
+        let one = PageRequest { limit: 1, ..PageRequest::default() };
+        Ok(self.ledger.documents(KIND, None, &one)?.total > 0)
+    }
+
     /// All keys, newest first, revoked ones included.
     ///
     /// # Errors
@@ -108,12 +120,14 @@ impl Keys {
         Ok(self.documents()?.into_iter().map(|(_, key)| key).collect())
     }
 
-    /// Ends a key. `None` if there is no such id; else whether it was still good.
+    /// Ends a key of this user, or any if `within` is `None`. `None` if there is no such id; else whether it was still
+    /// good.
     ///
     /// # Errors
     /// If the ledger fails.
-    pub fn revoke(&self, id: &str) -> Result<Option<bool>, StoreError> {
-        let Some((digest, _)) = self.documents()?.into_iter().find(|(_, key)| key.id == id) else { return Ok(None) };
+    pub fn revoke(&self, id: &str, within: Option<&str>) -> Result<Option<bool>, StoreError> {
+        let is_it = |key: &ApiKey| key.id == id && (within.is_none() || key.user.as_deref() == within);
+        let Some((digest, _)) = self.documents()?.into_iter().find(|(_, key)| is_it(key)) else { return Ok(None) };
         let mut was_good = false;
         self.ledger.change(KIND, &digest, &mut |document| {
             let Some(mut key) = read(document) else { return false };
@@ -177,9 +191,16 @@ impl Keys {
     }
 
     fn documents(&self) -> Result<Vec<(String, ApiKey)>, StoreError> {
-        let page = PageRequest { limit: 100_000, ..PageRequest::default() };
-        let found = self.ledger.documents(KIND, None, &page)?;
-        Ok(found.items.iter().filter_map(|document| Some((document.id.clone(), read(document)?))).collect())
+        let mut keys = Vec::new();
+        let mut page = PageRequest { limit: PAGE, ..PageRequest::default() };
+        loop {
+            let found = self.ledger.documents(KIND, None, &page)?;
+            keys.extend(found.items.iter().filter_map(|document| Some((document.id.clone(), read(document)?))));
+            page.cursor = found.next;
+            if page.cursor.is_none() {
+                return Ok(keys);
+            }
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Believed>> {

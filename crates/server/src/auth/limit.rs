@@ -1,9 +1,11 @@
 //! How often a key may call, and how often an address may try to log in.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
@@ -44,6 +46,30 @@ impl Door {
     }
 }
 
+/// The address at the other end, as [`Limits::door`] counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            // Whoever has one address of a /64 has all of them.
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+            v4 => v4,
+        })
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        // Those without an address share one limit.
+        let from = parts.extensions.get::<SocketAddr>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), SocketAddr::ip);
+        Ok(from.into())
+    }
+}
+
 impl Limits {
     pub(crate) fn new(requests: Option<RateLimit>) -> Self {
         let door = |door: Door| keyed(door.per_minute());
@@ -64,13 +90,13 @@ impl Limits {
     }
 
     /// Counts a try at a door.
-    pub(crate) fn door(&self, door: Door, from: IpAddr) -> Result<(), Problem> {
+    pub(crate) fn door(&self, door: Door, from: Peer) -> Result<(), Problem> {
         let limiter = match door {
             Door::Register => &self.register,
             Door::Login => &self.login,
             Door::Refresh => &self.refresh,
         };
-        check(limiter, &from).map(drop)
+        check(limiter, &from.0).map(drop)
     }
 
     /// Forgets those who have not called for long.
@@ -97,5 +123,26 @@ fn check<K: std::hash::Hash + Eq + Clone>(limiter: &Keyed<K>, key: &K) -> Result
             let limit = refused.quota().burst_size().get();
             Err(Problem::too_many_requests(limit, wait.as_secs() + 1))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_door_counts_addresses_that_one_caller_holds_as_one() {
+        let peer = |address: &str| Peer::from(address.parse::<IpAddr>().unwrap());
+        assert_eq!(peer("2001:db8::1"), peer("2001:db8::ffff:2"));
+        assert_ne!(peer("2001:db8::1"), peer("2001:db8:0:1::1"));
+        assert_eq!(peer("::ffff:192.0.2.1"), peer("192.0.2.1"));
+        assert_ne!(peer("192.0.2.1"), peer("192.0.2.2"));
+        let limits = Limits::new(None);
+        for _ in 0..5 {
+            assert!(limits.door(Door::Register, peer("192.0.2.1")).is_ok());
+        }
+        assert!(limits.door(Door::Register, peer("192.0.2.1")).is_err());
+        assert!(limits.door(Door::Register, peer("192.0.2.2")).is_ok());
+        assert!(limits.door(Door::Login, peer("192.0.2.1")).is_ok());
     }
 }

@@ -45,11 +45,11 @@ struct Health {
 /// Whether the server can answer
 #[utoipa::path(get, path = "/health", tag = TAG, security(()), responses((status = 200, body = Health)))]
 async fn health(State(app): State<Shared>) -> Result<Json<Health>, Problem> {
-    let location = app.engine(|engine| Ok(engine.store().info()?.location)).await?;
+    app.engine(|engine| Ok(engine.store().get(&[])?)).await?;
     Ok(Json(Health {
         status: "healthy",
         version: env!("CARGO_PKG_VERSION"),
-        store: location.split(':').next().unwrap_or_default().to_owned(),
+        store: app.store_kind.clone(),
         hybrid_search: true,
         uptime_seconds: app.started.elapsed().as_secs(),
     }))

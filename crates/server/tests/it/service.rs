@@ -20,6 +20,12 @@ pub(crate) const ANA: &str = "ka";
 pub(crate) const BOB: &str = "kb";
 pub(crate) const ADMIN: &str = "adm";
 
+/// The documents of the server over this file.
+pub(crate) fn ledger(path: &Path) -> SqliteStore {
+    let (fingerprint, dims) = SqliteStore::embedder_of(path).unwrap().unwrap();
+    SqliteStore::open(SqliteOptions::new(path, &fingerprint, dims)).unwrap()
+}
+
 /// A running server.
 pub(crate) struct Service {
     pub(crate) url: String,

@@ -6,4 +6,5 @@ mod conformance;
 mod files;
 mod fixture;
 mod full;
+mod metrics;
 mod payloads;

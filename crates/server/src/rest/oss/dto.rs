@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 /// Keys that stand beside `metadata`, if the memory has them.
 const PROMOTED: [&str; 7] =
     ["user_id", "agent_id", "run_id", keys::ACTOR_ID, keys::ROLE, keys::ATTRIBUTED_TO, keys::EXPIRATION_DATE];
+/// Keys that are neither there nor in `metadata` under their own name.
+const INNER: [&str; 6] = [keys::DATA, keys::HASH, keys::CREATED_AT, keys::UPDATED_AT, "id", keys::TEXT_LEMMATIZED];
 
 /// A memory.
 #[derive(Serialize, ToSchema)]
@@ -75,8 +77,8 @@ impl Item {
     pub(crate) fn of(memory: &Memory) -> Self {
         let map = memory.payload.as_map();
         let value = |key: &str| map.get(key).cloned();
-        let metadata: Map<String, Value> =
-            memory.payload.metadata().filter(|(key, _)| *key != "id").map(|(k, v)| (k.clone(), v.clone())).collect();
+        let own = map.iter().filter(|(key, _)| !INNER.contains(&key.as_str()) && !PROMOTED.contains(&key.as_str()));
+        let metadata: Map<String, Value> = own.map(|(key, value)| (key.clone(), value.clone())).collect();
         let promoted = PROMOTED.iter().filter_map(|key| Some(((*key).to_owned(), value(key)?))).collect();
         Self {
             id: memory.id.to_string(),
@@ -124,7 +126,7 @@ impl Item {
 }
 
 /// A memory as it lies in the store.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 pub(crate) struct Raw {
     id: String,
     memory: String,
@@ -133,7 +135,6 @@ pub(crate) struct Raw {
     run_id: Value,
     hash: Value,
     expiration_date: Value,
-    #[schema(value_type = Object)]
     metadata: Map<String, Value>,
     created_at: Value,
     updated_at: Value,

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use jiff::civil::Date;
 use mnemon_engine::{AddRequest, Added, ListRequest, UpdateRequest};
+use mnemon_store::Filter;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -19,6 +20,8 @@ const TAG: &str = "mem0 server";
 const TOP_K: usize = 20;
 /// The most of one page.
 const MAX_TOP_K: usize = 1000;
+/// The most messages of one request.
+const MAX_MESSAGES: usize = 1000;
 
 /// What to remember.
 #[derive(Deserialize, ToSchema)]
@@ -85,6 +88,11 @@ impl AddBody {
             }
             Some(_) => return Err(Problem::bad_request("memory_type can only be procedural_memory")),
         }
+        if self.messages.0.len() > MAX_MESSAGES {
+            return Err(Problem::bad_request(format!(
+                "more than {MAX_MESSAGES} messages; send them in several requests"
+            )));
+        }
         Ok(AddRequest {
             scope: caller.scope(self.user_id.as_deref(), self.agent_id.as_deref(), self.run_id.as_deref())?,
             messages: self.messages.0,
@@ -132,6 +140,8 @@ pub(crate) struct ListQuery {
 /// A page of memories, newest first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ListAnswer {
+    /// For everybody's memories `metadata` is all of the payload that has no field of its own.
+    #[schema(value_type = Vec<Item>)]
     results: Vec<Listed>,
     /// How many there are on all pages.
     count: usize,
@@ -140,7 +150,7 @@ pub(crate) struct ListAnswer {
 }
 
 /// A memory of a list.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 #[serde(untagged)]
 enum Listed {
     Item(Item),
@@ -161,9 +171,9 @@ pub(crate) async fn list(
     let filter = if everybody {
         None
     } else {
-        Some(caller.scope(query.user_id.as_deref(), query.agent_id.as_deref(), query.run_id.as_deref())?)
+        let scope = caller.scope(query.user_id.as_deref(), query.agent_id.as_deref(), query.run_id.as_deref())?;
+        Some(Filter::of_scope(&scope).ok_or_else(Problem::no_scope)?)
     };
-    let filter = filter.map(|scope| crate::scope_filter(&scope)).transpose()?;
     let limit = query.top_k.unwrap_or(if everybody { MAX_TOP_K } else { TOP_K });
     if limit > MAX_TOP_K {
         let message = format!("Input should be less than or equal to {MAX_TOP_K}");
@@ -177,7 +187,10 @@ pub(crate) async fn list(
         ..ListRequest::default()
     };
     let mut page = app.engine(move |engine| Ok(engine.list(&request)?)).await?;
-    page.items.truncate(limit);
+    if limit == 0 {
+        // Asked only how many there are; the page after it would leave one out.
+        (page.items, page.next) = (Vec::new(), None);
+    }
     let listed = |memory| if everybody { Listed::Raw(Item::raw(memory)) } else { Listed::Item(Item::of(memory)) };
     Ok(Json(ListAnswer { results: page.items.iter().map(listed).collect(), count: page.total, next: page.next }))
 }
@@ -271,7 +284,7 @@ pub(crate) async fn history(
     Reader(caller): Reader,
     Path(id): Path<String>,
 ) -> Result<Json<Vec<HistoryRow>>, Problem> {
-    let id = memory_id(&id)?;
+    let Ok(id) = memory_id(&id) else { return Ok(Json(Vec::new())) };
     let rows = app.engine(move |engine| match engine.whose(id)? {
         Some(scope) if caller.owns(&scope) => Ok(engine.history(id)?),
         None if caller.is_admin() => Ok(engine.history(id)?),

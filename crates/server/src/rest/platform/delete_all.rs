@@ -4,7 +4,7 @@ use axum::extract::State;
 use mnemon_store::Filter;
 use mnemon_store::filter::ScopeKey;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::TAG;

@@ -1,0 +1,111 @@
+//! Real, unmodified mem0 clients against `mnemon serve`. `clients/setup.sh` installs them; a client that is not there is
+//! reported as ignored, not as passed. So is the tour with curl where there is no curl.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on panics")]
+
+mod tour;
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::Value;
+
+/// A client: what runs it, its script, and what must be installed for it.
+const CLIENTS: [(&str, &str, &str); 6] = [
+    ("python_2_sync", ".venv-2/bin/python", "sync.py"),
+    ("python_2_async", ".venv-2/bin/python", "async_client.py"),
+    ("python_1_sync", ".venv-1/bin/python", "sync.py"),
+    ("python_1_async", ".venv-1/bin/python", "async_client.py"),
+    ("mem0_cli", ".venv-2/bin/python", "cli.py"),
+    ("node", "node", "node.mjs"),
+];
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let mut trials: Vec<Trial> = CLIENTS
+        .iter()
+        .map(|&(name, program, script)| {
+            let installed = match program {
+                "node" => folder().join("node_modules/mem0ai").is_dir() && on_path("node"),
+                program => folder().join(program).exists(),
+            };
+            if !installed {
+                eprintln!("skipped: {name}: run clients/setup.sh to install the client");
+            }
+            Trial::test(name, move || run(program, script)).with_ignored_flag(!installed)
+        })
+        .collect();
+    if !on_path("curl") {
+        eprintln!("skipped: tour: there is no curl on the path");
+    }
+    trials.push(Trial::test("tour_with_curl", tour::run).with_ignored_flag(!on_path("curl")));
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn on_path(program: &str) -> bool {
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients").canonicalize().unwrap()
+}
+
+/// A server with keys for alice, bob and an admin; killed when dropped.
+struct Served {
+    child: Child,
+    url: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Served {
+    fn start(keys: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mnemon"))
+            .args(["--json", "--store"])
+            .arg(format!("sqlite:{}", folder.path().join("m.db").display()))
+            .args(["serve", "--bind", "127.0.0.1:0"])
+            .env("API_KEYS", keys)
+            .env("ADMIN_API_KEY", "adm")
+            .env("MNEMON_LOG", "error")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let said: Value = serde_json::from_str(&line).unwrap();
+        Self { child, url: said["listening"].as_str().unwrap().to_owned(), _folder: folder }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a client's script; each of its steps prints a line.
+fn run(program: &str, script: &str) -> Result<(), Failed> {
+    let served = Served::start(r#"{"ka": "alice", "kb": "bob"}"#);
+    let program = if program == "node" { PathBuf::from(program) } else { folder().join(program) };
+    let output = Command::new(program)
+        .arg(script)
+        .current_dir(folder())
+        .env("BASE_URL", &served.url)
+        .env("API_KEY", "ka")
+        .env("OTHER_KEY", "kb")
+        .env("ADMIN_KEY", "adm")
+        .output()?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let steps: Vec<Value> = printed.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let failed: Vec<String> = steps.iter().filter(|step| step["ok"] == false).map(Value::to_string).collect();
+    let passed = steps.iter().filter(|step| step["ok"] == true).count();
+    println!("{script}: {passed} of {} steps passed", steps.len());
+    if failed.is_empty() && output.status.success() && passed > 10 {
+        return Ok(());
+    }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{passed} passed, {} failed:\n{}\n{errors}", failed.len(), failed.join("\n")).into())
+}

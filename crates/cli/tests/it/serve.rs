@@ -1,0 +1,215 @@
+//! `mnemon serve` as a process: it starts, is stopped and killed under load, and loses nothing it acknowledged.
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::place::Place;
+
+/// A server process; killed when dropped.
+struct Served {
+    child: Child,
+    address: String,
+}
+
+impl Served {
+    fn start(store: &Path) -> Self {
+        let mut child = Place::new()
+            .bare()
+            .args(["--json", "--store", &format!("sqlite:{}", store.display()), "serve", "--bind", "127.0.0.1:0"])
+            .env("API_KEYS", r#"{"ka": "ana", "kb": "bob"}"#)
+            .env("MNEMON_LOG", "error")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let said: Value = serde_json::from_str(&line).unwrap();
+        let address = said["listening"].as_str().unwrap().trim_start_matches("http://").to_owned();
+        Self { child, address }
+    }
+
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A connection that is kept open.
+struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    fn open(address: &str) -> Option<Self> {
+        let stream = TcpStream::connect(address).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+        Some(Self(BufReader::new(stream)))
+    }
+
+    /// Status and body; `None` if the server went away before all of it had come.
+    fn call(&mut self, method: &str, path: &str, key: &str, body: &Value) -> Option<(u16, Value)> {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nx-api-key: {key}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        self.0.get_mut().write_all((head + &body).as_bytes()).ok()?;
+        let mut line = String::new();
+        self.0.read_line(&mut line).ok()?;
+        let status = line.split(' ').nth(1)?.parse().ok()?;
+        let mut length = 0;
+        loop {
+            line.clear();
+            self.0.read_line(&mut line).ok()?;
+            match line.trim_end().to_ascii_lowercase().strip_prefix("content-length:") {
+                Some(found) => length = found.trim().parse().ok()?,
+                None if line == "\r\n" => break,
+                None => {}
+            }
+        }
+        let mut answer = vec![0; length];
+        self.0.read_exact(&mut answer).ok()?;
+        Some((status, serde_json::from_slice(&answer).ok()?))
+    }
+}
+
+/// All ids of a user, page by page.
+fn ids(address: &str, key: &str) -> HashSet<String> {
+    let mut connection = Connection::open(address).unwrap();
+    let mut ids = HashSet::new();
+    let mut path = "/memories?top_k=1000".to_owned();
+    loop {
+        let (status, page) = connection.call("GET", &path, key, &Value::Null).unwrap();
+        assert_eq!(status, 200, "{page}");
+        ids.extend(page["results"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+        match page["next"].as_str() {
+            Some(next) => path = format!("/memories?top_k=1000&cursor={next}"),
+            None => break,
+        }
+    }
+    ids
+}
+
+/// Sixteen connections add and search until the server is stopped as `signal` says; then it is started again, and everything
+/// it acknowledged must be there.
+#[track_caller]
+fn survives(signal: &str, after: Duration) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("m.db");
+    let mut served = Served::start(&store);
+    let acknowledged = Arc::new(Mutex::new([HashSet::new(), HashSet::new()]));
+    let stopped = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..16)
+        .map(|writer| {
+            let (address, acknowledged, stopped) = (served.address.clone(), acknowledged.clone(), stopped.clone());
+            std::thread::spawn(move || {
+                let (user, key) = [(0, "ka"), (1, "kb")][writer % 2];
+                let mut connection = Connection::open(&address).unwrap();
+                for number in 0.. {
+                    let fact = json!({"messages": format!("writer {writer} saw bird {number}"), "infer": false});
+                    let Some((status, answer)) = connection.call("POST", "/memories", key, &fact) else { break };
+                    // Refused while stopping is fine; anything else is not.
+                    assert!(status == 200 || stopped.load(Ordering::SeqCst), "{status} {answer}");
+                    if status == 200 {
+                        let id = answer["results"][0]["id"].as_str().unwrap().to_owned();
+                        acknowledged.lock().unwrap()[user].insert(id);
+                    }
+                    let question = json!({"query": "which bird?", "top_k": 3});
+                    let Some((status, answer)) = connection.call("POST", "/search", key, &question) else { break };
+                    assert!(status == 200 || stopped.load(Ordering::SeqCst), "{status} {answer}");
+                }
+            })
+        })
+        .collect();
+    std::thread::sleep(after);
+    stopped.store(true, Ordering::SeqCst);
+    served.signal(signal);
+    let exit = served.child.wait().unwrap();
+    assert_eq!(exit.success(), signal == "-TERM", "{exit}");
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+
+    let again = Served::start(&store);
+    let acknowledged = acknowledged.lock().unwrap();
+    for (user, key) in [(0, "ka"), (1, "kb")] {
+        let there = ids(&again.address, key);
+        let missing: Vec<_> = acknowledged[user].difference(&there).collect();
+        assert!(acknowledged[user].len() > 10, "{}", acknowledged[user].len());
+        assert!(missing.is_empty(), "{} of {} are missing", missing.len(), acknowledged[user].len());
+    }
+    eprintln!("{signal}: {} and {} acknowledged, all there", acknowledged[0].len(), acknowledged[1].len());
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_stop() {
+    survives("-TERM", Duration::from_millis(1500));
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_kill() {
+    for after in [400, 700, 1100] {
+        survives("-KILL", Duration::from_millis(after));
+    }
+}
+
+#[test]
+fn keys_made_while_it_runs_are_known_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("m.db");
+    let served = Served::start(&store);
+    let keys = |arguments: &[&str]| -> Value {
+        let output = Place::new()
+            .bare()
+            .args(["--json", "--store", &format!("sqlite:{}", store.display()), "keys"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let made = keys(&["create", "--user", "cleo", "--label", "laptop"]);
+    let secret = made["key"].as_str().unwrap();
+    assert!(secret.starts_with("m0sk_") && secret.len() == 48, "{secret}");
+    let mut connection = Connection::open(&served.address).unwrap();
+    let mut status = |key: &str| connection.call("GET", "/memories", key, &Value::Null).unwrap().0;
+    assert_eq!(status(secret), 200);
+    assert_eq!(status(&secret.replace("m0sk_", "m0sk-")), 401);
+    let listed = keys(&["list"]);
+    assert_eq!(listed["keys"][0]["label"], "laptop");
+    assert!(!listed.to_string().contains(secret), "a secret is shown once");
+    keys(&["revoke", made["id"].as_str().unwrap()]);
+    let refused = (0..40).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        status(secret) == 401
+    });
+    assert!(refused, "a revoked key is refused within a second or so");
+}
+
+#[test]
+fn an_open_server_listens_to_this_machine_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        Place::new()
+            .bare()
+            .args(["--store", &format!("sqlite:{}", folder.path().join("m.db").display()), "serve"])
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let refused = run(&["--auth", "off", "--bind", "0.0.0.0:0"]);
+    assert_eq!(refused.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--force"));
+    assert_eq!(run(&["--bind", "nowhere"]).status.code(), Some(2));
+    assert!(!folder.path().join("m.db").exists());
+}

@@ -1,0 +1,48 @@
+//! `/reset` of mem0's server.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::Shared;
+use crate::auth::Admin;
+use crate::body::{Body, Json, Query};
+use crate::error::Problem;
+use crate::rest::dto::Done;
+
+const WORD: &str = "reset";
+
+/// The confirmation, in the body or in the query.
+#[derive(Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Confirmation {
+    /// The word `reset`.
+    confirm: Option<String>,
+}
+
+/// Delete everybody's memories
+///
+/// Only with `"confirm": "reset"` in the body, or `?confirm=reset`: mem0 deletes them without asking. History, keys and
+/// settings stay.
+#[utoipa::path(post, path = "/reset", tag = "mem0 server", params(Confirmation),
+    request_body(content = Option<Confirmation>), responses((status = 200, body = Done)))]
+pub(crate) async fn reset(
+    State(app): State<Shared>,
+    Admin(caller): Admin,
+    Query(query): Query<Confirmation>,
+    Body(body): Body<Option<Confirmation>>,
+) -> Result<Json<Done>, Problem> {
+    let words = [query.confirm, body.and_then(|body| body.confirm)];
+    if !words.iter().flatten().any(|word| word == WORD) {
+        let problem = Problem::new(
+            StatusCode::BAD_REQUEST,
+            "confirmation_required",
+            "This deletes the memories of every user, and was not confirmed.",
+        );
+        return Err(problem.hint("Send {\"confirm\": \"reset\"}, or use DELETE /memories for one user's memories."));
+    }
+    let gone = app.engine(|engine| Ok(engine.reset()?)).await?;
+    tracing::warn!(memories = gone, key = %caller.name, "all memories were deleted");
+    Ok(Json(Done::new("All memories reset")))
+}
