@@ -58,7 +58,7 @@ where
             tokio::time::sleep(webhooks.pace.look).await;
             continue;
         };
-        let none = due.is_empty();
+        let mut idle = true;
         for document in due {
             let Ok(place) = room.clone().acquire_owned().await else { return };
             let id = document.id.clone();
@@ -66,6 +66,7 @@ where
             let lease = Box::new(move |webhooks: &Webhooks| webhooks.lease(&id).map(Step::Leased));
             let Some(Step::Leased(Some(leased))) = done(block(lease).await) else { continue };
             let Some(client) = webhooks.client() else { continue };
+            idle = false;
             let (block, id) = (block.clone(), document.id);
             sending.spawn(async move {
                 let (webhook, delivery) = *leased;
@@ -78,7 +79,8 @@ where
             });
         }
         while sending.try_join_next().is_some() {}
-        if none {
+        // Nothing was due, or nothing could be done about it.
+        if idle {
             tokio::select! {
                 () = webhooks.wake.notified() => {}
                 () = tokio::time::sleep(webhooks.pace.look) => {}

@@ -113,3 +113,17 @@ async fn batches_are_all_checked_before_one_is_changed() {
     assert_eq!(service.call(ANA, "DELETE", "/v1/batch/", delete).await.expect(200)["deleted"], 2);
     assert_eq!(left(&service).await, 1);
 }
+
+#[tokio::test]
+async fn a_key_that_may_only_write_is_told_nothing() {
+    let keys = r#"{"wo": {"user": "ana", "scopes": ["write"]}}"#;
+    let keys = mnemon_server::auth::FixedKey::parse_all(keys).unwrap();
+    let service = Service::with(mnemon_server::Config { keys, ..crate::service::config() }).await;
+    service.get("wo", "/v1/ping/").await.expect(200);
+    let id = service.remember("wo", "a secret").await;
+    let changed = service.call("wo", "PUT", &format!("/v1/memories/{id}/"), json!({"metadata": {"k": 1}})).await;
+    assert_eq!(changed.expect(200), json!({"id": id}));
+    let export = json!({"schema": {"type": "object"}});
+    assert_eq!(service.post("wo", "/v1/exports/", export).await.status, 403);
+    assert_eq!(service.get("wo", "/v1/events/").await.status, 403);
+}

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::TAG;
 use super::ask::Ask;
-use super::dto::{Here, MemoryDoc, OneOrMany, PageOf, Paged, limited, memory, project};
+use super::dto::{Here, MAX_ITEMS, MemoryDoc, OneOrMany, PageOf, Paged, limited, memory, project};
 use crate::app::Shared;
 use crate::auth::{Caller, Reader};
 use crate::body::{Body, Json, Query, count, some};
@@ -186,7 +186,7 @@ pub(super) struct ListQuery {
     #[serde(default, deserialize_with = "count")]
     #[param(minimum = 1)]
     page: Option<usize>,
-    /// 1 ..= 1000; 100 if absent.
+    /// 1 ..= 1000; 100 a page if absent, 1000 in a list.
     #[serde(default, deserialize_with = "count")]
     #[param(minimum = 1, maximum = 1000)]
     page_size: Option<usize>,
@@ -226,7 +226,9 @@ pub(super) async fn list_v1(
         show_expired: query.show_expired,
         ..ListBody::default()
     };
-    let page = PageQuery { page: query.page, page_size: query.page_size };
+    // A list tells nobody that there is more: it holds as much as it may.
+    let page_size = query.page_size.or((!paged).then_some(MAX_ITEMS));
+    let page = PageQuery { page: query.page, page_size };
     let answer = listed(app, caller, here, page, body, false).await?;
     Ok(Json(if paged { OldListAnswer::Page(answer) } else { OldListAnswer::List(answer.results) }))
 }

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::TAG;
 use super::add::{moment, own_metadata};
-use super::dto::{CATEGORIES, IMMUTABLE, MemoryDoc, TIMESTAMP, is_promoted, memory};
+use super::dto::{CATEGORIES, IMMUTABLE, MemoryDoc, TIMESTAMP, is_promoted, memory, project};
 use super::events::{Doing, result};
 use crate::app::{App, Shared};
 use crate::auth::{Caller, Reader, Writer};
@@ -100,6 +100,8 @@ pub(super) fn may_change(memory: &Memory) -> Result<(), Problem> {
 }
 
 /// Change a memory
+///
+/// A key that may not read gets the id alone.
 #[utoipa::path(put, path = "/v1/memories/{memory_id}", tag = TAG, params(("memory_id" = String, Path)),
     request_body = UpdateBody, responses((status = 200, body = MemoryDoc)))]
 pub(super) async fn update(
@@ -111,6 +113,7 @@ pub(super) async fn update(
     let id = memory_id(&id)?;
     let change = body.change()?;
     let doing = Doing::new("UPDATE", json!({"memory_id": id.to_string()}));
+    let hidden = (!caller.access.read).then(|| ["id".to_owned()]);
     let changed = app.with_webhooks(move |app| {
         let old = app.must_own(&caller, id)?;
         let changed = app.engine.update(id, &change.of(&old)?)?;
@@ -119,7 +122,7 @@ pub(super) async fn update(
         doing.done(app, owner.as_deref(), results);
         Ok((vec![Happened::to(HappenedKind::Update, &changed)], changed))
     });
-    Ok(Json(memory(&changed.await?)))
+    Ok(Json(project(memory(&changed.await?), hidden.as_ref().map(<[String; 1]>::as_slice))))
 }
 
 /// What goes with it.

@@ -1,10 +1,11 @@
 //! `/v1/ping`: the first thing every client of the hosted platform asks.
 
+use axum::Extension;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::TAG;
-use crate::auth::Reader;
+use crate::auth::Caller;
 use crate::body::Json;
 
 /// Who the server is, as clients demand it.
@@ -20,8 +21,8 @@ pub(super) struct Pong {
     user_email: &'static str,
 }
 
-/// Whether the key is good
+/// Whether the key is good, whatever it may do
 #[utoipa::path(get, path = "/v1/ping", tag = TAG, responses((status = 200, body = Pong)))]
-pub(super) async fn ping(_: Reader) -> Json<Pong> {
+pub(super) async fn ping(_: Extension<Caller>) -> Json<Pong> {
     Json(Pong { status: "ok", org_id: "default", project_id: "default", user_email: "mnemon" })
 }
