@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::app::Shared;
 use crate::error::Problem;
+use crate::serve::EndedInSlash;
 
 /// A JSON body. An empty one is an empty object.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -46,6 +47,22 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
         .and_then(|value| match reader.end() {
             Ok(()) => Ok(Self(value)),
             Err(fault) => Err(refuse(&path, "body", ".", "json_invalid", &fault.to_string())),
+        })
+    }
+}
+
+/// Passes only a path that came with a slash at its end. Old clients cut an id off at a `?` or `#` in it, and the slash with
+/// it: what is left may be another's name.
+pub(crate) struct WholePath;
+
+impl<S: Sync> FromRequestParts<S> for WholePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let whole = parts.extensions.get::<EndedInSlash>().is_some();
+        whole.then_some(Self).ok_or_else(|| {
+            Problem::not_found("This route ends in a slash.")
+                .hint("Add it; ids that hold `?`, `#` or `/` must be percent-encoded.")
         })
     }
 }

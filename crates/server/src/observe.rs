@@ -45,7 +45,8 @@ pub(crate) async fn observe(State(app): State<Shared>, request: Request, next: N
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", |route| route.as_str()).to_owned();
     let from = request.extensions().get::<SocketAddr>().copied();
     let answer = async {
-        match tokio::time::timeout(app.config.request_timeout, next.run(request)).await {
+        let answered = async { next.run(with_small_body(request).await).await };
+        match tokio::time::timeout(app.config.request_timeout, answered).await {
             Ok(response) => response,
             Err(_) => Problem::timeout().into_response(),
         }
@@ -93,6 +94,24 @@ pub(crate) async fn observe(State(app): State<Shared>, request: Request, next: N
     // Memories are nobody else's business, a shared cache's least of all.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// The largest body that is read before anybody looks at the request, in bytes.
+const SMALL_BODY: usize = 64 << 10;
+
+/// Stands for a body that did not come to its end: no JSON, and refused as such.
+const CUT_OFF: &[u8] = b"\0";
+
+/// Reads a small body whole. A request that is refused unread would have its connection closed, and a client that is still
+/// sending would see that instead of the answer.
+async fn with_small_body(request: Request) -> Request {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if !length.is_some_and(|length: usize| (1..=SMALL_BODY).contains(&length)) {
+        return request;
+    }
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, SMALL_BODY).await.unwrap_or_else(|_| CUT_OFF.into());
+    Request::from_parts(parts, body.into())
 }
 
 /// The caller's own id for the request, if it is one that can stand in a log.

@@ -1,6 +1,7 @@
 //! A caller, and the one gate between what a request names and what it may touch.
 
 use mnemon_engine::EngineError;
+use mnemon_store::filter::{ScopeKey, ScopeTerm};
 use mnemon_store::{Filter, Memory, Scope};
 
 use crate::error::Problem;
@@ -104,7 +105,17 @@ impl Caller {
 
     /// What a request may see of what it asks for: its filter, and the caller's own user in any case. `None` is everything,
     /// which only an admin gets.
+    ///
+    /// # Errors
+    /// 403 for a filter that demands other users and not the caller's own.
     pub(crate) fn filter(&self, asked: Option<Filter>) -> Result<Option<Filter>, Problem> {
+        if let (Some(own), Some(asked)) = (&self.user, &asked) {
+            match asked.scope().term(ScopeKey::User) {
+                ScopeTerm::Pinned(named) if named != own => return Err(Problem::not_yours()),
+                ScopeTerm::AnyOf(named) if !named.contains(&own.as_str()) => return Err(Problem::not_yours()),
+                _ => {}
+            }
+        }
         let own = self.user.as_deref().map(own_filter).transpose()?;
         Ok(Filter::all(own.into_iter().chain(asked)))
     }
@@ -155,6 +166,9 @@ mod tests {
         assert!(filter.matches(&payload("ana")));
         assert!(!filter.matches(&payload("bob")));
         assert!(ana().filter(None).unwrap().is_some());
+        for others in [json!({"user_id": "bob"}), json!({"AND": [{"user_id": ["bob", "cleo"]}]})] {
+            assert!(ana().filter(Some(Filter::parse(&others).unwrap())).is_err(), "{others}");
+        }
         assert_eq!(Caller::admin(AuthKind::Off, "").filter(None).unwrap(), None);
     }
 }

@@ -13,7 +13,7 @@ use super::dto::{Here, PageOf};
 use super::events::Doing;
 use crate::app::Shared;
 use crate::auth::{Caller, Reader, Writer};
-use crate::body::{Json, Path, Query, count};
+use crate::body::{Json, Path, Query, WholePath, count};
 use crate::error::Problem;
 
 /// Clients that delete everybody ask for the first page alone.
@@ -154,7 +154,7 @@ pub(super) async fn get(
 
 /// Delete somebody's memories
 ///
-/// With a user go also events, exports and feedback of theirs. A user's key deletes memories of its own user only. Whoever
+/// The path must end in a slash. With a user go also events, exports and feedback of theirs. A user's key deletes memories of its own user only. Whoever
 /// has no memories (left) is deleted too: 0 of them.
 #[utoipa::path(delete, path = "/v2/entities/{entity_type}/{entity_name}", tag = TAG,
     params(("entity_type" = String, Path), ("entity_name" = String, Path)),
@@ -162,6 +162,7 @@ pub(super) async fn get(
 pub(super) async fn delete(
     State(app): State<Shared>,
     Writer(caller): Writer,
+    _: WholePath,
     Path((entity_type, name)): Path<(String, String)>,
 ) -> Result<Json<DeletedAll>, Problem> {
     let kind = kind(&entity_type)?;
@@ -194,7 +195,8 @@ pub(super) async fn delete(
 pub(super) async fn delete_old(
     state: State<Shared>,
     writer: Writer,
+    whole: WholePath,
     path: Path<(String, String)>,
 ) -> Result<Json<DeletedAll>, Problem> {
-    delete(state, writer, path).await
+    delete(state, writer, whole, path).await
 }
