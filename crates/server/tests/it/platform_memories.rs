@@ -58,6 +58,7 @@ async fn what_is_added_says_so_at_once_and_in_both_forms() {
         ("metadata", json!({"k": 1})),
         ("expiration_date", json!("2099-01-01")),
         ("timestamp", json!("2023-11-14T22:13:20Z")),
+        ("created_at", json!("2023-11-14T22:13:20Z")),
         ("categories", json!([])),
     ] {
         assert_eq!(memory[key], value, "{key}");
@@ -220,7 +221,8 @@ async fn lists_have_pages_counts_and_neighbours() {
     assert_eq!(count(json!({"keywords": "fact 3"})).await, 1);
     assert_eq!(count(json!({"start_date": "2020-01-01", "end_date": "2021-01-01"})).await, 0);
     assert_eq!(count(json!({"start_date": "2020-01-01"})).await, 5);
-    assert_eq!(count(json!({"filters": {"user_id": "bob"}})).await, 0);
+    let anothers = json!({"filters": {"AND": [{"user_id": "bob"}]}});
+    assert_eq!(service.post(ANA, "/v3/memories/", anothers).await.status, 403);
     assert_eq!(count(json!({"filters": {"user_id": "*"}})).await, 5);
     let list = service.get(ANA, "/v1/memories/?user_id=ana&fields=memory").await.expect(200);
     assert_eq!(list.as_array().unwrap().len(), 5);

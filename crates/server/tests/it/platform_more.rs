@@ -104,6 +104,8 @@ async fn exports_are_what_the_filters_matched() {
     assert_eq!(service.post(ANA, "/v1/exports/get/", json!({"filters": {"user_id": "z"}})).await.status, 404);
     assert_eq!(service.get(ANA, "/v1/exports/").await.expect(200)["results"][0]["memories"], 1);
     assert_eq!(service.post(ANA, "/v1/exports/", json!({"filters": {"user_id": "ana"}})).await.status, 400);
+    let anothers = json!({"schema": {}, "filters": {"user_id": "bob"}});
+    assert_eq!(service.post(ANA, "/v1/exports/", anothers).await.status, 403);
     assert_eq!(service.post(ADMIN, "/v1/exports/", json!({"schema": {}})).await.status, 400);
 }
 

@@ -66,6 +66,7 @@ pub(crate) struct MemoryDoc {
     expiration_date: Option<Value>,
     /// When it was said, RFC 3339.
     timestamp: Option<String>,
+    /// The same as `timestamp`; when it was stored, where none was given.
     created_at: Option<Value>,
     updated_at: Option<Value>,
     /// 0 ..= 1; of searches only.
@@ -115,7 +116,7 @@ pub(super) fn memory(memory: &Memory) -> Map<String, Value> {
         "synthesized": false,
         "expiration_date": value(keys::EXPIRATION_DATE),
         "timestamp": promoted(TIMESTAMP),
-        "created_at": value(keys::CREATED_AT),
+        "created_at": promoted(TIMESTAMP).unwrap_or_else(|| value(keys::CREATED_AT)),
         "updated_at": value(keys::UPDATED_AT),
     });
     match fields {

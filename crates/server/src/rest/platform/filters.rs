@@ -346,8 +346,16 @@ fn time(key: &str, value: &Value, path: &str) -> Result<Filter, Problem> {
             bound("lte", moment)?;
         }
     }
-    let condition = Map::from_iter([(key.to_owned(), Value::Object(bounds))]);
-    store(Filter::parse(&Value::Object(condition)))
+    let within = |key: &str| {
+        let condition = Map::from_iter([(key.to_owned(), Value::Object(bounds.clone()))]);
+        store(Filter::parse(&Value::Object(condition)))
+    };
+    if key != keys::CREATED_AT {
+        return within(key);
+    }
+    // What was given a time counts as made then; answers show it so.
+    let stored = within(key)?.and(!store(Filter::exists(TIMESTAMP))?);
+    Ok(within(TIMESTAMP)?.or(stored))
 }
 
 /// A moment as text that compares, and the day where it is a whole one.
@@ -434,7 +442,7 @@ mod tests {
     fn what_the_platform_asks_is_found() {
         let memory = json!({
             "data": "Likes green Tea", "user_id": "ana", "app_id": "shop", "categories": ["food", "home"], "k": 1,
-            "created_at": "2024-05-31T23:59:00Z", "timestamp": "2023-11-14T22:13:20Z", "expiration_date": "2030-01-01",
+            "created_at": "2024-05-31T23:59:00Z", "updated_at": "2024-05-31T23:59:00Z", "timestamp": "2023-11-14T22:13:20Z", "expiration_date": "2030-01-01",
         });
         for (filter, expected) in [
             (json!({"user_id": "ana"}), true),
@@ -453,15 +461,24 @@ mod tests {
             (json!({"text": {"contains": "green tea"}}), false),
             (json!({"metadata": {"k": 1}}), true),
             (json!({"metadata": {"k": {"gt": 1}}}), false),
-            (json!({"created_at": {"gte": "2024-05-01", "lte": "2024-05-31"}}), true),
-            (json!({"created_at": {"gt": "2024-05-31"}}), false),
-            (json!({"created_at": "2024-05-31"}), true),
+            (json!({"updated_at": {"gte": "2024-05-01", "lte": "2024-05-31"}}), true),
+            (json!({"updated_at": {"gt": "2024-05-31"}}), false),
+            (json!({"updated_at": "2024-05-31"}), true),
+            (json!({"created_at": {"gte": "2024-05-01"}}), false),
+            (json!({"created_at": "2023-11-14"}), true),
             (json!({"timestamp": 1_700_000_000}), true),
             (json!({"timestamp": {"lt": 1_700_000_000}}), false),
             (json!({"expiration_date": {"lte": "2030-01-01"}}), true),
         ] {
             assert_eq!(matches(filter.clone(), memory.clone()), expected, "{filter}");
         }
+    }
+
+    #[test]
+    fn a_memory_without_a_time_of_its_own_was_made_when_it_was_stored() {
+        let may = || json!({"created_at": {"gte": "2024-05-01", "lte": "2024-05-31"}});
+        assert!(matches(may(), json!({"created_at": "2024-05-31T23:59:00Z"})));
+        assert!(!matches(may(), json!({"created_at": "2024-06-01T00:00:00Z"})));
     }
 
     #[test]
