@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde_json::{Map, Value};
 
 use crate::analyse::{Analysis, analyse, spoken};
-use crate::engine::{MAX_TEXT_BYTES, now_text, time_text, today};
+use crate::engine::{MAX_TEXT_BYTES, now_text, today};
 use crate::session::{Sessions, speaker};
 use crate::{Engine, EngineError, Message, Result};
 
@@ -25,8 +25,6 @@ pub struct AddRequest {
     pub metadata: Map<String, Value>,
     /// When it was said; now if absent.
     pub timestamp: Option<Timestamp>,
-    /// What `created_at` and `updated_at` say, for memories that were made elsewhere before; now if absent.
-    pub created_at: Option<Timestamp>,
     /// The conversation it belongs to. If absent: the one the scope had last, unless that is long past
     /// ([`crate::EngineConfig::session_gap`]).
     pub session: Option<String>,
@@ -254,8 +252,6 @@ pub(crate) fn check_metadata(metadata: &Map<String, Value>) -> Result<()> {
 }
 
 fn payload(request: &AddRequest, message: &Message, analysis: &Analysis, now: &str) -> Payload {
-    let created_at = request.created_at.map(time_text);
-    let now = created_at.as_deref().unwrap_or(now);
     let mut payload = Payload::default();
     payload.set(keys::DATA, message.content.as_str());
     payload.set(keys::HASH, hash(&message.content));

@@ -98,7 +98,6 @@ impl AddArgs {
 fn request(args: &AddArgs, settings: &Settings) -> anyhow::Result<AddRequest> {
     let links = args.link.iter().map(|link| self::link(link)).collect::<anyhow::Result<_>>()?;
     Ok(AddRequest {
-        created_at: None,
         scope: settings.scope(&args.scope)?.ok_or_else(input::no_scope)?,
         messages: Vec::new(),
         metadata: args.metadata.read()?.unwrap_or_default(),

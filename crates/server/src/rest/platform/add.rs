@@ -42,7 +42,7 @@ pub(super) struct AddBody {
     metadata: Option<Map<String, Value>>,
     /// Whether to extract facts. Without a language model every message is remembered as it is, whatever this says.
     infer: Option<bool>,
-    /// When it was said: unix seconds, or RFC 3339. Becomes `created_at`.
+    /// When it was said: unix seconds, or RFC 3339. Shown as `created_at`.
     #[schema(value_type = Option<f64>)]
     timestamp: Option<Value>,
     /// The last day the memories are shown, `YYYY-MM-DD`.
@@ -203,7 +203,6 @@ impl AddBody {
             messages: self.messages.0,
             metadata,
             timestamp,
-            created_at: timestamp,
             expiration_date: self.expiration_date,
             ..AddRequest::default()
         })

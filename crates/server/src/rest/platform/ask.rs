@@ -1,6 +1,5 @@
 //! What searches and lists have in common: filters, older clients' ids beside them, and other ways to narrow.
 
-use mnemon_store::filter::{ScopeKey, ScopeTerm};
 use mnemon_store::{Filter, MemoryId};
 use serde_json::Value;
 
@@ -55,17 +54,6 @@ impl Ask {
             return Err(Problem::bad_request(
                 "filters: say whose memories: {\"user_id\": \"alice\"}, or {\"user_id\": \"*\"} for all users'",
             ));
-        }
-        if let (Some(own), Some(filter)) = (&caller.user, &asked.filter) {
-            let others = match filter.scope().term(ScopeKey::User) {
-                ScopeTerm::Pinned(user) => user != own,
-                ScopeTerm::AnyOf(users) => !users.contains(&own.as_str()),
-                ScopeTerm::Free | ScopeTerm::Contradiction => false,
-            };
-            // Nothing would be found in any case; to say why is kinder.
-            if others {
-                return Err(Problem::not_yours());
-            }
         }
         if let Some(names) = self.categories.map(OneOrMany::list).filter(|names| !names.is_empty()) {
             asked.and(categories(&names.into())?);
