@@ -101,6 +101,11 @@ impl App {
         Ok((happened, then(deleted)?))
     }
 
+    /// Deletes what the filter matches, or everything; it must come from [`Caller::filter`]. Returns how many those were.
+    pub(crate) async fn delete_all(self: &Arc<Self>, filter: Option<Filter>) -> Result<usize, Problem> {
+        self.with_webhooks(move |app| app.delete_matching(filter.as_ref(), Ok)).await
+    }
+
     /// The memories that match, if a webhook wants to hear of their end.
     fn about_to_go(&self, filter: Option<&Filter>) -> Result<Vec<Happened>, Problem> {
         if !self.webhooks.wanted(HappenedKind::Delete) {

@@ -99,6 +99,10 @@ async fn what_happens_is_told_signed_and_in_both_languages() {
     expect("UPDATE", "likes coffee").await;
     service.call(ANA, "DELETE", "/v1/memories/?user_id=ana", Value::Null).await.expect(200);
     expect("DELETE", "likes coffee").await;
+    service.remember(ANA, "likes cocoa").await;
+    expect("ADD", "likes cocoa").await;
+    service.call(ANA, "DELETE", "/memories?user_id=ana", Value::Null).await.expect(200);
+    expect("DELETE", "likes cocoa").await;
     assert!(unheard.try_recv().is_err());
     // Nothing of this is for everybody's eyes.
     let metrics = service.get(ADMIN, "/metrics").await.body;

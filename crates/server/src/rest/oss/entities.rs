@@ -70,7 +70,7 @@ pub(crate) async fn delete(
         Problem::unprocessable(&["path", "entity_type"], "literal_error", message, kind.into())
     })?;
     let filter = whose(&caller, kind, &id)?;
-    let mut gone = app.engine(move |engine| Ok(engine.delete_matching(&filter)?)).await?;
+    let mut gone = app.delete_all(Some(filter)).await?;
     if kind == OwnerKind::User {
         let id = id.clone();
         gone += app.ledger(move |ledger| ledger.forget(&id)).await?;

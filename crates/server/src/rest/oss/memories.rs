@@ -217,7 +217,8 @@ pub(crate) async fn delete_all(
         return Err(Problem::bad_request("At least one identifier is required."));
     }
     let scope = caller.scope(query.user_id.as_deref(), query.agent_id.as_deref(), query.run_id.as_deref())?;
-    app.engine(move |engine| Ok(engine.delete_all(&scope)?)).await?;
+    let filter = Filter::of_scope(&scope).ok_or_else(Problem::no_scope)?;
+    app.delete_all(Some(filter)).await?;
     Ok(Json(Done::new("All relevant memories deleted")))
 }
 

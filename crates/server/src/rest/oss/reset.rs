@@ -42,7 +42,7 @@ pub(crate) async fn reset(
         );
         return Err(problem.hint("Send {\"confirm\": \"reset\"}, or use DELETE /memories for one user's memories."));
     }
-    let gone = app.engine(|engine| Ok(engine.reset()?)).await?;
+    let gone = app.delete_all(None).await?;
     tracing::warn!(memories = gone, key = %caller.name, "all memories were deleted");
     Ok(Json(Done::new("All memories reset")))
 }
