@@ -88,21 +88,21 @@ async fn what_happens_is_told_signed_and_in_both_languages() {
     hook(&service, &deaf, json!(["memory_categorize"])).await;
 
     let id = service.remember(ANA, "likes tea").await;
-    let mut expect = async |event: &str, memory: &str| {
+    let mut expect = async |id: &str, event: &str, memory: &str| {
         let told = heard.recv().await.unwrap();
         assert!(told.is_signed_with(secret), "{}", told.signature);
         assert_eq!(told.details()["data"]["memory"], memory);
         assert_eq!((&told.details()["id"], &told.details()["event"]), (&json!(id), &json!(event)));
     };
-    expect("ADD", "likes tea").await;
+    expect(&id, "ADD", "likes tea").await;
     service.call(ANA, "PUT", &format!("/memories/{id}"), json!({"text": "likes coffee"})).await.expect(200);
-    expect("UPDATE", "likes coffee").await;
+    expect(&id, "UPDATE", "likes coffee").await;
     service.call(ANA, "DELETE", "/v1/memories/?user_id=ana", Value::Null).await.expect(200);
-    expect("DELETE", "likes coffee").await;
-    service.remember(ANA, "likes cocoa").await;
-    expect("ADD", "likes cocoa").await;
+    expect(&id, "DELETE", "likes coffee").await;
+    let id = service.remember(ANA, "likes cocoa").await;
+    expect(&id, "ADD", "likes cocoa").await;
     service.call(ANA, "DELETE", "/memories?user_id=ana", Value::Null).await.expect(200);
-    expect("DELETE", "likes cocoa").await;
+    expect(&id, "DELETE", "likes cocoa").await;
     assert!(unheard.try_recv().is_err());
     // Nothing of this is for everybody's eyes.
     let metrics = service.get(ADMIN, "/metrics").await.body;
