@@ -1,5 +1,6 @@
 //! The last requests made with a key, for `GET /requests`: gathered in memory, written down once a second.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -8,10 +9,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 const KIND: &str = "request";
-/// Requests kept.
-const KEPT: usize = 10_000;
-/// Requests that wait to be written; more are counted by the metrics alone.
-const WAITING: usize = 20_000;
+/// Requests kept: some times as many as one can ask for. Those before live on in the metrics and in the log on stderr.
+const KEPT: usize = 1000;
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -36,25 +35,24 @@ pub(crate) struct Entry {
 /// Requests on their way to the ledger.
 #[derive(Default)]
 pub(crate) struct RequestLog {
-    waiting: Mutex<Vec<Entry>>,
+    waiting: Mutex<VecDeque<Entry>>,
 }
 
 impl RequestLog {
     pub(crate) fn note(&self, entry: Entry) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() < WAITING {
-            waiting.push(entry);
+        if waiting.len() == KEPT {
+            waiting.pop_front();
         }
+        waiting.push_back(entry);
     }
 
     /// Writes down what has come since.
     pub(crate) fn flush(&self, ledger: &dyn Ledger) -> Result<(), StoreError> {
-        let mut entries = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let entries = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         if entries.is_empty() {
             return Ok(());
         }
-        // More would be trimmed at once.
-        entries.drain(..entries.len().saturating_sub(KEPT));
         let document = |entry: &Entry| {
             // A caller may send the same request id twice; each request is a row.
             let id = uuid::Uuid::new_v4().to_string();

@@ -179,6 +179,8 @@ async fn chores(app: Shared) {
     loop {
         tick.tick().await;
         app.limits.tidy();
+        // Folds the samples since into the histograms: they would pile up where nobody asks for /metrics.
+        app.metrics.run_upkeep();
         let flush = {
             let app = app.clone();
             app.clone().blocking(move || app.requests.flush(&*app.ledger)).await

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::error::Problem;
+
 /// What to remember: a text, a message, or a list of messages.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Messages(pub(crate) Vec<Message>);
@@ -51,6 +53,17 @@ impl<'de> Deserialize<'de> for Messages {
             one => read(&one).map(|message| vec![message]),
         };
         messages.map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// Checks the `memory_type` that an add asks for: there is only one, and it can't be had yet.
+pub(crate) fn memory_type(asked: Option<&str>) -> Result<(), Problem> {
+    match asked {
+        None => Ok(()),
+        Some("procedural_memory") => {
+            Err(Problem::bad_request("procedural_memory needs a language model, and none is configured"))
+        }
+        Some(_) => Err(Problem::bad_request("memory_type can only be procedural_memory")),
     }
 }
 

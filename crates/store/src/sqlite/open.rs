@@ -84,7 +84,7 @@ pub(super) fn open_writer(options: &SqliteOptions) -> Result<Connection> {
     switch_to_wal(&connection)?;
     // FULL: an acknowledged write survives a power cut, not only a kill.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    tune(&connection)?;
+    tune(&connection, 16_000)?;
     Ok(connection)
 }
 
@@ -145,12 +145,13 @@ fn reader(opened: rusqlite::Result<Connection>) -> Result<Connection> {
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "query_only", true)?;
-    tune(&connection)?;
+    // A reader looks up what a search has found; there may be many of them, and the system caches the file as well.
+    tune(&connection, 4_000)?;
     Ok(connection)
 }
 
-fn tune(connection: &Connection) -> Result<()> {
-    connection.pragma_update(None, "cache_size", -16_000)?;
+fn tune(connection: &Connection, cache_kb: i32) -> Result<()> {
+    connection.pragma_update(None, "cache_size", -cache_kb)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::app::Shared;
 use crate::auth::{Caller, Reader, Writer};
 use crate::body::{Body, Json, Path, Query, count, memory_id, some};
 use crate::error::Problem;
-use crate::rest::dto::{Done, Messages, MessagesDoc};
+use crate::rest::dto::{Done, Messages, MessagesDoc, memory_type};
 
 const TAG: &str = "mem0 server";
 /// mem0's page, if none is asked for.
@@ -81,13 +81,7 @@ impl From<Added> for AddedItem {
 
 impl AddBody {
     fn request(self, caller: &Caller) -> Result<AddRequest, Problem> {
-        match self.memory_type.as_deref() {
-            None => {}
-            Some("procedural_memory") => {
-                return Err(Problem::bad_request("procedural_memory needs a language model, and none is configured"));
-            }
-            Some(_) => return Err(Problem::bad_request("memory_type can only be procedural_memory")),
-        }
+        memory_type(self.memory_type.as_deref())?;
         if self.messages.0.len() > MAX_MESSAGES {
             return Err(Problem::bad_request(format!(
                 "more than {MAX_MESSAGES} messages; send them in several requests"

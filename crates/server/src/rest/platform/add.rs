@@ -16,7 +16,7 @@ use crate::app::Shared;
 use crate::auth::{Caller, Writer};
 use crate::body::{Body, Json};
 use crate::error::Problem;
-use crate::rest::dto::{Messages, MessagesDoc};
+use crate::rest::dto::{Messages, MessagesDoc, memory_type};
 use crate::webhooks::{Happened, HappenedKind};
 
 /// What to remember.
@@ -166,13 +166,7 @@ impl Ids {
 
 impl AddBody {
     fn request(self, caller: &Caller) -> Result<AddRequest, Problem> {
-        match self.memory_type.as_deref() {
-            None => {}
-            Some("procedural_memory") => {
-                return Err(Problem::bad_request("procedural_memory needs a language model, and none is configured"));
-            }
-            Some(_) => return Err(Problem::bad_request("memory_type can only be procedural_memory")),
-        }
+        memory_type(self.memory_type.as_deref())?;
         limited("messages", &self.messages.0)?;
         let mut ids = Ids { ids: [self.user_id, self.agent_id, self.app_id, self.run_id] };
         if let Some(filters) = &self.filters {

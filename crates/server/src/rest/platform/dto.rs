@@ -8,8 +8,9 @@ use mnemon_engine::{Explanation, SearchHit};
 use mnemon_store::{Memory, keys};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
+use crate::body::count;
 use crate::error::Problem;
 
 /// The app a memory was made in; no part of its owner.
@@ -181,6 +182,20 @@ pub(crate) struct Paged<T> {
     /// The address of the page before; null on the first.
     pub(super) previous: Option<String>,
     pub(super) results: Vec<T>,
+}
+
+/// Which page.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// From 1.
+    #[serde(default, deserialize_with = "count")]
+    #[param(minimum = 1)]
+    pub(super) page: Option<usize>,
+    /// 1 ..= 1000; if absent 100, and 1000 for entities.
+    #[serde(default, deserialize_with = "count")]
+    #[param(minimum = 1, maximum = 1000)]
+    pub(super) page_size: Option<usize>,
 }
 
 /// Which page of a list.

@@ -3,17 +3,17 @@
 use axum::extract::State;
 use mnemon_store::filter::check_id;
 use mnemon_store::{Filter, Owner, OwnerKind};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::TAG;
 use super::delete_all::DeletedAll;
-use super::dto::{Here, PageOf};
+use super::dto::{Here, PageOf, PageQuery};
 use super::events::Doing;
 use crate::app::Shared;
 use crate::auth::{Caller, Reader, Writer};
-use crate::body::{Json, Path, Query, WholePath, count};
+use crate::body::{Json, Path, Query, WholePath};
 use crate::error::Problem;
 
 /// Clients that delete everybody ask for the first page alone.
@@ -68,20 +68,6 @@ pub(super) struct Entities {
     total_runs: usize,
 }
 
-/// Which page.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct EntitiesQuery {
-    /// From 1.
-    #[serde(default, deserialize_with = "count")]
-    #[param(minimum = 1)]
-    page: Option<usize>,
-    /// 1 ..= 1000; 1000 if absent.
-    #[serde(default, deserialize_with = "count")]
-    #[param(minimum = 1, maximum = 1000)]
-    page_size: Option<usize>,
-}
-
 /// Runs, apps, agents, then users: clients that delete all of them in this order find each still there.
 async fn owners(app: &Shared, caller: &Caller) -> Result<Vec<Owner>, Problem> {
     let within = caller.user.clone();
@@ -96,13 +82,13 @@ async fn owners(app: &Shared, caller: &Caller) -> Result<Vec<Owner>, Problem> {
 /// Everybody memories are kept for
 ///
 /// A user's key sees its own user, and the agents, apps and runs of that user's memories.
-#[utoipa::path(get, path = "/v1/entities", tag = TAG, params(EntitiesQuery),
+#[utoipa::path(get, path = "/v1/entities", tag = TAG, params(PageQuery),
     responses((status = 200, body = Entities)))]
 pub(super) async fn list(
     State(app): State<Shared>,
     Reader(caller): Reader,
     here: Here,
-    Query(query): Query<EntitiesQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<Entities>, Problem> {
     let page = PageOf::new(query.page, query.page_size, PAGE)?;
     let owners = owners(&app, &caller).await?;

@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use mnemon_store::{Document, Durability, PageRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::TAG;
-use super::dto::{Here, PageOf, Paged};
+use super::dto::{Here, PageOf, PageQuery, Paged};
 use crate::app::{App, Shared};
 use crate::auth::Reader;
-use crate::body::{Json, Path, Query, count};
+use crate::body::{Json, Path, Query};
 use crate::error::Problem;
 
 const KIND: &str = "event";
@@ -122,30 +122,16 @@ pub(super) fn result(id: impl ToString, event: &str, memory: &str, user: Option<
     }
 }
 
-/// Which page.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct EventsQuery {
-    /// From 1.
-    #[serde(default, deserialize_with = "count")]
-    #[param(minimum = 1)]
-    page: Option<usize>,
-    /// 1 ..= 1000; 100 if absent.
-    #[serde(default, deserialize_with = "count")]
-    #[param(minimum = 1, maximum = 1000)]
-    page_size: Option<usize>,
-}
-
 /// What became of requests, newest first
 ///
 /// A user's key sees the events of its own user. The last 100,000 are kept.
-#[utoipa::path(get, path = "/v1/events", tag = TAG, params(EventsQuery),
+#[utoipa::path(get, path = "/v1/events", tag = TAG, params(PageQuery),
     responses((status = 200, body = Paged<Event>)))]
 pub(super) async fn list(
     State(app): State<Shared>,
     Reader(caller): Reader,
     here: Here,
-    Query(query): Query<EventsQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<Paged<Event>>, Problem> {
     let page = PageOf::new(query.page, query.page_size, PAGE)?;
     let request = PageRequest { offset: page.offset(), limit: page.size, ..PageRequest::default() };

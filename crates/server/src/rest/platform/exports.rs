@@ -8,15 +8,15 @@ use mnemon_store::filter::ScopeKey;
 use mnemon_store::{Document, Durability, PageRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::TAG;
 use super::ask::Ask;
-use super::dto::{Here, MemoryDoc, PageOf, Paged, memory};
+use super::dto::{Here, MemoryDoc, PageOf, PageQuery, Paged, memory};
 use super::filters::ENTITY_KEYS;
 use crate::app::Shared;
 use crate::auth::{Caller, Reader, Writer};
-use crate::body::{Body, Json, Query, count, some};
+use crate::body::{Body, Json, Query, some};
 use crate::error::Problem;
 
 const KIND: &str = "export";
@@ -218,30 +218,16 @@ fn may_see(caller: &Caller, document: &Document) -> bool {
     caller.is_admin() || document.owner == caller.user
 }
 
-/// Which page.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ExportsQuery {
-    /// From 1.
-    #[serde(default, deserialize_with = "count")]
-    #[param(minimum = 1)]
-    page: Option<usize>,
-    /// 1 ..= 1000; 100 if absent.
-    #[serde(default, deserialize_with = "count")]
-    #[param(minimum = 1, maximum = 1000)]
-    page_size: Option<usize>,
-}
-
 /// Exports, newest first, without their memories
 ///
 /// The last 100 are kept.
-#[utoipa::path(get, path = "/v1/exports", tag = TAG, params(ExportsQuery),
+#[utoipa::path(get, path = "/v1/exports", tag = TAG, params(PageQuery),
     responses((status = 200, body = Paged<ExportRow>)))]
 pub(super) async fn list(
     State(app): State<Shared>,
     Reader(caller): Reader,
     here: Here,
-    Query(query): Query<ExportsQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<Paged<ExportRow>>, Problem> {
     let page = PageOf::new(query.page, query.page_size, KEPT)?;
     let request = PageRequest { offset: page.offset(), limit: page.size, ..PageRequest::default() };
