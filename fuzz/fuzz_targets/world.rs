@@ -43,7 +43,7 @@ fn world() -> &'static World {
             ..Config::default()
         };
         let router = mnemon_server::service(engine, store, config).unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         World { router, runtime, _folder: folder }
     })
 }
