@@ -11,5 +11,14 @@ bench dir:
     cargo run --release -- bench locomo --data {{dir}}
     cargo run --release -- bench speed
 
+# Load on a server of its own: 10,000 memories, 16 connections.
+load seconds="60":
+    cargo build --release
+    bench/load/run.sh {{seconds}}
+
+# What the routes' description says, from the code.
+openapi:
+    cargo run -- serve --openapi > docs/openapi.json
+
 fmt:
     cargo fmt --all
