@@ -176,7 +176,7 @@ impl Settings {
         let store = self.store.display();
         Err(Fault::failed(
             "no_store",
-            format!("there is no store at {store}: `mnemon add` makes one, --store names another"),
+            format!("there is no store at {store}: `mnemon add` or `mnemon serve` makes one, --store names another"),
         ))
     }
 

@@ -242,9 +242,18 @@ pub(crate) fn check_depth(map: &Map<String, Value>) -> Result<(), String> {
     Err(format!("nests lists and objects more than {MAX_DEPTH} levels deep; flatten it"))
 }
 
+/// The most bytes of metadata, as JSON: each message of a request gets a copy, and each page of a list repeats it.
+const MAX_METADATA_BYTES: usize = 64 << 10;
+
 /// Identity, times and text belong to the server: metadata can't set or move them.
 pub(crate) fn check_metadata(metadata: &Map<String, Value>) -> Result<()> {
     check_depth(metadata).map_err(|fault| EngineError::invalid(format!("metadata {fault}")))?;
+    let bytes = serde_json::to_string(metadata).map_or(0, |text| text.len());
+    if bytes > MAX_METADATA_BYTES {
+        let message =
+            format!("metadata has {bytes} bytes; keep it to {MAX_METADATA_BYTES}, and put text into messages");
+        return Err(EngineError::invalid(message));
+    }
     match metadata.keys().find(|key| *key == "id" || RESERVED_KEYS.contains(&key.as_str())) {
         Some(key) => Err(EngineError::invalid(format!("metadata may not hold `{key}`: the store writes it itself"))),
         None => Ok(()),

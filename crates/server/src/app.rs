@@ -12,6 +12,7 @@ use crate::accounts::Accounts;
 use crate::auth::{Keys, Limits};
 use crate::config::Config;
 use crate::error::Problem;
+use crate::observe::{request_id, with_request_id};
 use crate::request_log::RequestLog;
 use crate::webhooks::Webhooks;
 
@@ -68,14 +69,22 @@ impl App {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let turn = self.work.clone().acquire_owned().await.map_err(|_| Problem::internal())?;
+        let request = request_id();
         let task = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            work()
+            with_request_id(request, work)
         });
         task.await.map_err(|error| {
             tracing::error!(%error, "a worker panicked");
             Problem::internal()
         })
+    }
+
+    /// Whether the store answers. Asked beside the others' turn, so that a probe is answered however busy they are.
+    pub(crate) async fn probe(&self) -> Result<(), Problem> {
+        let engine = self.engine.clone();
+        let asked = tokio::task::spawn_blocking(move || engine.store().get(&[]).map(drop));
+        Ok(asked.await.map_err(|_| Problem::internal())??)
     }
 
     /// Calls the engine.

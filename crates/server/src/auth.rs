@@ -12,4 +12,4 @@ pub use keys::{ApiKey, Keys, NewKey};
 
 pub(crate) use guard::{Admin, Reader, Visitor, Writer, authenticate};
 pub(crate) use keys::digest;
-pub(crate) use limit::{Door, Limits, Peer};
+pub(crate) use limit::{Door, Limits, Near, Peer};

@@ -43,7 +43,7 @@ impl Default for Config {
             cors_origins: Vec::new(),
             max_body: 8 << 20,
             request_timeout: Duration::from_secs(60),
-            header_timeout: Duration::from_secs(30),
+            header_timeout: Duration::from_secs(15),
             shutdown_grace: Duration::from_secs(30),
             max_connections: 1024,
             workers: cores.max(2) * 2,

@@ -104,6 +104,11 @@ impl Problem {
             .hint("Leave user_id out, or use the key of that user or an admin's.")
     }
 
+    pub(crate) fn strange_page() -> Self {
+        Self::forbidden("cross_site", "Without keys, pages of other sites may not call.")
+            .hint("Call by 127.0.0.1 or localhost, name the page's origin in cors_origins, or use keys.")
+    }
+
     pub(crate) fn no_scope() -> Self {
         Self::bad_request("At least one identifier (user_id, agent_id, run_id) is required.")
     }

@@ -11,6 +11,8 @@ use crate::auth::Caller;
 use crate::error::Problem;
 use crate::webhooks::{Happened, HappenedKind};
 
+/// Payload key: whether a memory may not be changed.
+pub(crate) const IMMUTABLE: &str = "immutable";
 /// Branches of a search that names several owners.
 const MAX_BRANCHES: usize = 32;
 /// Memories that go at once of which webhooks hear one by one.
@@ -48,7 +50,7 @@ impl App {
     ) -> Result<Memory, Problem> {
         let caller = caller.clone();
         self.with_webhooks(move |app| {
-            app.must_own(&caller, id)?;
+            may_change(&app.must_own(&caller, id)?)?;
             let memory = app.engine.update(id, &request)?;
             Ok((vec![Happened::to(HappenedKind::Update, &memory)], memory))
         })
@@ -147,6 +149,15 @@ impl App {
         })
         .await?
     }
+}
+
+/// Memories that were stored as immutable stay what they are, whichever surface asks.
+pub(crate) fn may_change(memory: &Memory) -> Result<(), Problem> {
+    if memory.payload.as_map().get(IMMUTABLE) == Some(&true.into()) {
+        return Err(Problem::bad_request(format!("Memory {} is immutable.", memory.id))
+            .hint("It can be deleted, and added anew."));
+    }
+    Ok(())
 }
 
 /// A filter that pins no one owner, cut into filters that each pin one; empty where it can't be cut.

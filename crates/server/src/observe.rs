@@ -1,6 +1,7 @@
 //! What is seen of a request: its id, a line in the log, counters and times, and the headers every answer has.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -35,8 +36,17 @@ pub(crate) fn request_id() -> String {
     REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
 }
 
+/// Does something as part of a request, on a thread of its own.
+pub(crate) fn with_request_id<T>(id: String, work: impl FnOnce() -> T) -> T {
+    REQUEST_ID.sync_scope(id, work)
+}
+
+/// Where the guard leaves who it let in, for the log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LetIn(pub(crate) Arc<OnceLock<Caller>>);
+
 /// Wraps the answering of every request.
-pub(crate) async fn observe(State(app): State<Shared>, request: Request, next: Next) -> Response {
+pub(crate) async fn observe(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
     let id = given_id(&request).unwrap_or_else(fresh_id);
     let started = Instant::now();
     let created_at = Timestamp::now();
@@ -44,6 +54,8 @@ pub(crate) async fn observe(State(app): State<Shared>, request: Request, next: N
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", |route| route.as_str()).to_owned();
     let from = request.extensions().get::<SocketAddr>().copied();
+    let let_in = LetIn::default();
+    request.extensions_mut().insert(let_in.clone());
     let answer = async {
         let answered = async { next.run(with_small_body(request).await).await };
         match tokio::time::timeout(app.config.request_timeout, answered).await {
@@ -58,7 +70,7 @@ pub(crate) async fn observe(State(app): State<Shared>, request: Request, next: N
     metrics::counter!("mnemon_http_requests_total", &labels).increment(1);
     metrics::histogram!("mnemon_http_request_seconds", &labels).record(elapsed.as_secs_f64());
     let latency_ms = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
-    let caller = response.extensions_mut().remove::<Caller>();
+    let caller = let_in.0.get();
     tracing::info!(
         target: "mnemon::request",
         request_id = %id,
@@ -66,8 +78,8 @@ pub(crate) async fn observe(State(app): State<Shared>, request: Request, next: N
         path = %path,
         status,
         latency_ms,
-        auth = caller.as_ref().map_or("none", |caller| caller.kind.as_str()),
-        key = caller.as_ref().map_or("", |caller| caller.name.as_str()),
+        auth = caller.map_or("none", |caller| caller.kind.as_str()),
+        key = caller.map_or("", |caller| caller.name.as_str()),
         from = from.map(|from| from.to_string()),
     );
     if let Some(caller) = caller.filter(|caller| matches!(caller.kind, AuthKind::ApiKey | AuthKind::AdminApiKey)) {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::http::Uri;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper::server::conn::http1::Builder;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use mnemon_engine::Engine;
 use mnemon_store::{Ledger, StoreError};
@@ -75,8 +75,9 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { app, listener, .. } = self;
         let service = router(app.clone());
-        let mut connection = Builder::new(TokioExecutor::new());
-        connection.http1().timer(TokioTimer::new()).header_read_timeout(app.config.header_timeout);
+        // HTTP/1 alone: its deadline for headers begins with the connection, so one that says nothing is closed as well.
+        let mut connection = Builder::new();
+        connection.timer(TokioTimer::new()).header_read_timeout(app.config.header_timeout);
         let graceful = GracefulShutdown::new();
         let room = Arc::new(Semaphore::new(app.config.max_connections));
         let chores = tokio::spawn(chores(app.clone()));
@@ -100,7 +101,7 @@ impl Server {
                 let service = service.clone();
                 async move { Ok::<_, Infallible>(service.oneshot(request).await.unwrap_or_else(|never| match never {})) }
             });
-            let served = connection.serve_connection(TokioIo::new(stream), answer).into_owned();
+            let served = connection.serve_connection(TokioIo::new(stream), answer);
             let served = graceful.watch(served);
             tokio::spawn(async move {
                 if let Err(error) = served.await {
@@ -121,8 +122,9 @@ impl Server {
             let app = app.clone();
             move || app.requests.flush(&*app.ledger)
         });
-        if let Ok(Err(error)) = flushed.await {
-            tracing::warn!(%error, "the last requests were not logged");
+        match tokio::time::timeout(Duration::from_secs(1), flushed).await {
+            Ok(Ok(Ok(()))) => {}
+            _ => tracing::warn!("the last requests were not logged"),
         }
     }
 }

@@ -48,8 +48,8 @@ pub use time::Instant;
 /// Levels of AND, OR and NOT a filter may nest; keys standing side by side count as an AND.
 pub const MAX_DEPTH: usize = 32;
 
-/// Conditions a filter may hold.
-pub const MAX_CONDITIONS: usize = 1_000;
+/// Conditions a filter may hold. Each is decided on every payload that is looked at; a list of ids or words is one.
+pub const MAX_CONDITIONS: usize = 128;
 
 /// List items a filter may hold, over all its lists.
 pub const MAX_LIST_ITEMS: usize = 10_000;

@@ -26,7 +26,7 @@ enum Action {
 }
 
 #[derive(Debug, clap::Args)]
-#[group(id = "whose", required = true)]
+#[command(group(clap::ArgGroup::new("whose").required(true).multiple(false)))]
 struct CreateArgs {
     /// The user whose memories it reads and writes
     #[arg(short, long, value_name = "ID", group = "whose")]

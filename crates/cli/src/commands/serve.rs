@@ -1,6 +1,7 @@
 //! `mnemon serve`: the HTTP server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mnemon_server::{AuthMode, Server};
 use serde_json::json;
@@ -56,16 +57,19 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
         && config.admin_key.is_none()
         && mnemon_server::auth::Keys::new(ledger.clone()).list()?.is_empty();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let server = Server::bind(bind, Arc::new(engine), ledger, config).await?;
         let url = format!("http://{}", server.address());
         out.value(&json!({"listening": url}), |_| format!("Listening on {url}, routes at {url}/docs\n"))?;
         if keyless {
-            tracing::warn!("there is no key yet, so nobody can come in: `mnemon keys create` makes one");
+            tracing::warn!("there is no key yet: `mnemon keys create` makes one. Until then whoever calls from this machine may register the first account at /auth/register");
         }
         server.run(stop_signal()?).await;
         Ok::<_, anyhow::Error>(Exit::Ok)
-    })
+    });
+    // What is still at work was given up before: nobody waits for its answer.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served
 }
 
 /// Done when the process is told to stop.

@@ -27,10 +27,14 @@ pub(super) fn resolve(values: &Values, environment: impl Fn(&str) -> Option<Stri
         Some(text) => FixedKey::parse_all(&text).map_err(Fault::usage)?,
         None => Vec::new(),
     };
+    let admin_key = blank("ADMIN_API_KEY").map(|key| key.trim().to_owned());
+    if admin_key.as_ref().is_some_and(|admin| keys.iter().any(|key| key.is(admin))) {
+        return Err(Fault::usage("ADMIN_API_KEY is one of API_KEYS as well: give the admin another").into());
+    }
     let config = Config {
         auth: auth_mode(&values.auth)?,
         keys,
-        admin_key: blank("ADMIN_API_KEY").map(|key| Secret::new(key.trim())),
+        admin_key: admin_key.map(Secret::new),
         rate_limit: NonZeroU32::new(values.rate_limit).map(|per_minute| RateLimit { per_minute }),
         cors_origins: origins(&values.cors_origins)?,
         max_body: values.max_body_mb.clamp(1, 1 << 20) << 20,

@@ -197,6 +197,17 @@ fn keys_made_while_it_runs_are_known_at_once() {
 }
 
 #[test]
+fn a_key_is_made_for_somebody_who_is_named() {
+    let place = Place::new();
+    let wrong: [&[&str]; 4] = [&[], &["--label", "laptop"], &["--read-only"], &["--user", "bob", "--admin"]];
+    for arguments in wrong {
+        assert_eq!(place.run(&[&["keys", "create"], arguments].concat()).code, 2, "{arguments:?}");
+    }
+    assert!(place.run(&["keys", "create", "--user", "bob"]).stdout.contains("the key of bob"));
+    assert!(place.run(&["keys", "create", "--admin", "--label", "mine"]).stdout.contains("the key of an admin"));
+}
+
+#[test]
 fn an_open_server_listens_to_this_machine_only() {
     let folder = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| {

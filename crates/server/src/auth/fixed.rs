@@ -22,6 +22,11 @@ impl fmt::Debug for FixedKey {
 }
 
 impl FixedKey {
+    /// Whether it is this key.
+    pub fn is(&self, key: &str) -> bool {
+        self.digest == digest(key)
+    }
+
     /// Reads `API_KEYS`: a JSON object of key → user id, or key → `{"user", "role": "admin"|"user", "scopes": ["read", "write"]}`.
     ///
     /// # Errors
@@ -38,8 +43,8 @@ impl FixedKey {
 
     fn parse(key: &str, value: &Value) -> Result<Self, String> {
         let key = key.trim();
-        if key.is_empty() {
-            return Err("the key is empty".into());
+        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("a key is one word of visible ASCII: a header can carry nothing else".into());
         }
         let (user, role, access) = match value {
             Value::String(user) => (Some(user.as_str()), Role::User, Access::FULL),
@@ -65,6 +70,7 @@ impl FixedKey {
         let user = user.map(|user| mnemon_store::filter::check_id(user).map(str::to_owned)).transpose();
         let user = user.map_err(|fault| format!("user: {fault}"))?;
         let user = match role {
+            Role::Admin if user.is_some() => return Err("an admin's key has no user: leave one of them out".into()),
             Role::Admin => None,
             Role::User => Some(user.ok_or("a key of role `user` needs a user")?),
         };
@@ -87,7 +93,7 @@ impl Access {
         Ok(Self { read: words.contains(&"read"), write: words.contains(&"write") })
     }
 
-    /// The words of [`Access::parse`].
+    /// `read` and `write`: what it allows.
     pub fn words(self) -> Vec<&'static str> {
         [(self.read, "read"), (self.write, "write")].into_iter().filter_map(|(may, word)| may.then_some(word)).collect()
     }
@@ -115,6 +121,8 @@ mod tests {
             r#"{"secret": ""}"#,
             r#"{"secret": "*"}"#,
             r#"{"secret": {"role": "user"}}"#,
+            r#"{"secret": {"role": "admin", "user": "ana"}}"#,
+            r#"{"secrét": "ana"}"#,
             r#"{"secret": {"user": "a", "role": "owner"}}"#,
             r#"{"secret": {"user": "a", "scopes": []}}"#,
             r#"{"secret": {"user": "a", "scope": ["read"]}}"#,

@@ -1,9 +1,11 @@
 //! The guard at the door: every route behind it has a caller, and each handler says what that caller must be allowed.
 
+use std::net::{IpAddr, SocketAddr};
+
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{Extensions, HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use subtle::ConstantTimeEq;
@@ -13,6 +15,7 @@ use super::{AuthKind, Caller};
 use crate::app::{App, Shared};
 use crate::config::AuthMode;
 use crate::error::Problem;
+use crate::observe::LetIn;
 
 /// Lets a request in with its [`Caller`], or answers 401 or 429.
 pub(crate) async fn authenticate(
@@ -20,19 +23,23 @@ pub(crate) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let caller = identify(&app, request.headers()).await?;
-    let limits = app.limits.request(&caller.name)?;
-    request.extensions_mut().insert(caller.clone());
+    let caller = identify(&app, request.headers(), request.extensions()).await?;
+    // By user where there is one: a user may make keys, and must not gain by it.
+    let limits = app.limits.request(caller.user.as_deref().unwrap_or(&caller.name))?;
+    if let Some(let_in) = request.extensions().get::<LetIn>() {
+        let _ = let_in.0.set(caller.clone());
+    }
+    request.extensions_mut().insert(caller);
     let mut response = next.run(request).await;
     response.headers_mut().extend(limits);
-    // For the log of requests.
-    response.extensions_mut().insert(caller);
     Ok(response)
 }
 
 /// Who sends these headers. A token or key that is wrong is refused, even where another header has a right one.
-async fn identify(app: &Shared, headers: &HeaderMap) -> Result<Caller, Problem> {
+async fn identify(app: &Shared, headers: &HeaderMap, extensions: &Extensions) -> Result<Caller, Problem> {
     if app.config.auth == AuthMode::Off {
+        let near = extensions.get::<SocketAddr>().is_none_or(|from| from.ip().to_canonical().is_loopback());
+        no_strange_page(&app.config.cors_origins, headers, near)?;
         return Ok(Caller::admin(AuthKind::Off, "auth-off"));
     }
     let shown = credentials(headers)?;
@@ -43,6 +50,26 @@ async fn identify(app: &Shared, headers: &HeaderMap) -> Result<Caller, Problem> 
     let first = callers.pop().ok_or_else(Problem::no_credentials)?;
     // Two headers must speak for the same caller: which of them counts is nothing to guess.
     if callers.iter().any(|other| *other != first) { Err(Problem::bad_credentials()) } else { Ok(first) }
+}
+
+/// Where nobody shows a key, a browser on the same machine speaks for any page it has open. Refused: requests that say they
+/// come from another site's page, and names that a page may have had pointed at this machine.
+fn no_strange_page(allowed: &[String], headers: &HeaderMap, near: bool) -> Result<(), Problem> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text("host").unwrap_or_default();
+    let named = host
+        .rsplit_once(':')
+        .map_or(host, |(name, port)| if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host });
+    let literal = named.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
+    let own_name = !near || literal || named.is_empty() || named.eq_ignore_ascii_case("localhost");
+    let own_page = match text("origin") {
+        Some(origin) => {
+            let place = origin.split_once("://").map_or(origin, |(_, place)| place);
+            place.eq_ignore_ascii_case(host) || allowed.iter().any(|known| known == origin)
+        }
+        None => !matches!(text("sec-fetch-site"), Some("cross-site" | "same-site")),
+    };
+    if own_name && own_page { Ok(()) } else { Err(Problem::strange_page()) }
 }
 
 enum Credential {
@@ -135,7 +162,7 @@ impl FromRequestParts<Shared> for Visitor {
         if !shows && app.config.auth == AuthMode::On {
             return Ok(Self(None));
         }
-        identify(app, &parts.headers).await.map(|caller| Self(Some(caller)))
+        identify(app, &parts.headers, &parts.extensions).await.map(|caller| Self(Some(caller)))
     }
 }
 

@@ -70,6 +70,18 @@ impl<S: Sync> FromRequestParts<S> for Peer {
     }
 }
 
+/// Whether a request comes from the server's own machine.
+pub(crate) struct Near(pub(crate) bool);
+
+impl<S: Sync> FromRequestParts<S> for Near {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let from = parts.extensions.get::<SocketAddr>();
+        Ok(Self(from.is_some_and(|from| from.ip().to_canonical().is_loopback())))
+    }
+}
+
 impl Limits {
     pub(crate) fn new(requests: Option<RateLimit>) -> Self {
         let door = |door: Door| keyed(door.per_minute());

@@ -39,7 +39,7 @@ async fn livez() -> Json<Probe> {
 /// Whether requests can be served: the store answers
 #[utoipa::path(get, path = "/readyz", tag = TAG, security(()), responses((status = 200, body = Probe)))]
 async fn readyz(State(app): State<Shared>) -> Result<Json<Probe>, Problem> {
-    app.engine(|engine| Ok(engine.store().get(&[])?)).await?;
+    app.probe().await?;
     Ok(Json(Probe { status: "ok" }))
 }
 

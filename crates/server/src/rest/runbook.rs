@@ -45,7 +45,7 @@ struct Health {
 /// Whether the server can answer
 #[utoipa::path(get, path = "/health", tag = TAG, security(()), responses((status = 200, body = Health)))]
 async fn health(State(app): State<Shared>) -> Result<Json<Health>, Problem> {
-    app.engine(|engine| Ok(engine.store().get(&[])?)).await?;
+    app.probe().await?;
     Ok(Json(Health {
         status: "healthy",
         version: env!("CARGO_PKG_VERSION"),

@@ -128,6 +128,98 @@ async fn with_auth_off_everybody_may() {
 }
 
 #[tokio::test]
+async fn with_auth_off_pages_of_other_sites_may_not() {
+    let service = Service::with(Config { auth: AuthMode::Off, ..Config::default() }).await;
+    let port = service.url.rsplit(':').next().unwrap().to_owned();
+    let with = |headers: &[(&str, String)]| {
+        let request = service.request("POST", "/search").body(r#"{"query": "tea", "user_id": "ana"}"#);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        async { Service::answer(request).await.status }
+    };
+    assert_eq!(with(&[("origin", service.url.clone())]).await, 200, "the page under /docs");
+    assert_eq!(with(&[("sec-fetch-site", "same-origin".into())]).await, 200);
+    assert_eq!(with(&[("host", format!("localhost:{port}"))]).await, 200);
+    for strange in [
+        ("origin", "https://evil.example.com".to_owned()),
+        ("origin", "null".to_owned()),
+        ("sec-fetch-site", "cross-site".to_owned()),
+        ("host", format!("rebound.example.com:{port}")),
+    ] {
+        assert_eq!(with(std::slice::from_ref(&strange)).await, 403, "{strange:?}");
+    }
+    let register = json!({"name": "e", "email": "e@example.com", "password": "long enough"}).to_string();
+    let register =
+        service.request("POST", "/auth/register").header("origin", "https://evil.example.com").body(register);
+    assert_eq!(Service::answer(register).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_is_closed() {
+    let service = Service::with(Config { header_timeout: Duration::from_millis(200), ..config() }).await;
+    let address = service.url.trim_start_matches("http://").to_owned();
+    let read = tokio::task::spawn_blocking(move || {
+        use std::io::{Read, Write};
+        [&b""[..], b"P", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET /livez HTTP/1.1\r\nhost: x\r\n"].map(|said| {
+            let mut stream = std::net::TcpStream::connect(&address).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            stream.write_all(said).unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).map(|_| String::from_utf8_lossy(&answer).into_owned())
+        })
+    });
+    for answer in read.await.unwrap() {
+        let answer = answer.unwrap();
+        assert!(!answer.contains(" 200 "), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_would_grow_without_measure_is_refused() {
+    let service = Service::start().await;
+    let large = json!({"messages": "a", "metadata": {"k": "x".repeat(70_000)}});
+    let answer = service.post(ANA, "/memories", large).await;
+    assert!(answer.status == 400 && answer.body["detail"].as_str().unwrap().contains("metadata"), "{answer:?}");
+    let many: Vec<Value> = (0..200).map(|n| json!({"k": {"icontains": format!("{n}")}})).collect();
+    let answer = service.post(ANA, "/search", json!({"query": "x", "filters": {"OR": many}})).await;
+    assert_eq!((answer.status, &answer.body["code"]), (400, &json!("invalid_filter")));
+}
+
+#[tokio::test]
+async fn what_may_be_meant_to_narrow_deletes_nothing() {
+    let service = Service::start().await;
+    service.remember(ANA, "likes tea").await;
+    for query in ["user_id=ana&app_id=shop", "user_id=ana&filters=%7B%7D", "user_id=ana&memory_id=5"] {
+        let answer = service.call(ANA, "DELETE", &format!("/memories?{query}"), Value::Null).await;
+        assert_eq!(answer.status, 422, "{query}");
+    }
+    assert_eq!(service.get(ANA, "/memories").await.body["count"], 1);
+}
+
+#[tokio::test]
+async fn what_is_immutable_is_so_on_every_surface() {
+    let service = Service::start().await;
+    let body = json!({"messages": "born in May", "immutable": true, "infer": false});
+    let added = service.post(ANA, "/v3/memories/add", body).await.expect(200);
+    let id = added["results"][0]["id"].as_str().unwrap().to_owned();
+    for path in [format!("/memories/{id}"), format!("/v1/memories/{id}")] {
+        assert_eq!(service.call(ANA, "PUT", &path, json!({"text": "born in June"})).await.status, 400, "{path}");
+    }
+    assert_eq!(service.get(ANA, &format!("/memories/{id}")).await.body["memory"], "born in May");
+}
+
+#[tokio::test]
+async fn nobody_pushes_out_anothers_exports() {
+    let service = Service::start().await;
+    let export = json!({"schema": {}, "filters": {"user_id": "bob"}});
+    let his = service.post("kb", "/v1/exports", export).await.expect(201)["id"].clone();
+    for _ in 0..103 {
+        service.post(ANA, "/v1/exports", json!({"schema": {}, "filters": {"user_id": "ana"}})).await.expect(201);
+    }
+    assert_eq!(service.get(ANA, "/v1/exports").await.body["count"], 100);
+    service.post("kb", "/v1/exports/get", json!({"memory_export_id": his})).await.expect(200);
+}
+
+#[tokio::test]
 async fn no_secret_is_shown() {
     let service = Service::start().await;
     let shown = format!("{:?}", config());

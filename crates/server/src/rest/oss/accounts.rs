@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::accounts::{Account, Accounts, MAX_PASSWORD, MIN_PASSWORD};
 use crate::app::Shared;
-use crate::auth::{Admin, Door, Peer, Visitor};
+use crate::auth::{Admin, Door, Near, Peer, Visitor};
 use crate::body::{Body, Json};
 use crate::error::{ErrorBody, Problem};
 use crate::rest::dto::Done;
@@ -72,6 +72,7 @@ pub(crate) struct TokensAnswer {
 pub(crate) async fn register(
     State(app): State<Shared>,
     from: Peer,
+    Near(near): Near,
     Visitor(visitor): Visitor,
     Body(body): Body<RegisterBody>,
 ) -> Result<Json<TokensAnswer>, Problem> {
@@ -85,7 +86,15 @@ pub(crate) async fn register(
         None => {
             let keys = app.keys.clone();
             let fixed = !app.config.keys.is_empty() || app.config.admin_key.is_some();
-            !fixed && !app.blocking(move || keys.any()).await??
+            let keyless = !fixed && !app.blocking(move || keys.any()).await??;
+            if keyless && !near {
+                return Err(Problem::forbidden(
+                    "admin_required",
+                    "The first account is registered from the server's machine.",
+                )
+                .hint("Or make a key there, `mnemon keys create --admin`, and send it as X-API-Key."));
+            }
+            keyless
         }
     };
     if !allowed {

@@ -55,7 +55,7 @@ pub(crate) async fn list(State(app): State<Shared>, Reader(caller): Reader) -> R
 
 /// Delete all memories of a user, agent or run
 ///
-/// With a user goes what else the server keeps of them; API keys stay until they are revoked. A user's key deletes of an
+/// With a user go events, exports and feedback of theirs; API keys stay until they are revoked, and the history stays. A user's key deletes of an
 /// agent or run only its own user's memories.
 #[utoipa::path(delete, path = "/entities/{entity_type}/{entity_id}", tag = TAG,
     params(("entity_type" = String, Path, description = "`user`, `agent` or `run`"), ("entity_id" = String, Path)),

@@ -189,8 +189,9 @@ pub(crate) async fn list(
     Ok(Json(ListAnswer { results: page.items.iter().map(listed).collect(), count: page.total, next: page.next }))
 }
 
-/// Whose memories are deleted.
+/// Whose memories are deleted. Anything else in the query is refused: it may be meant to narrow.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ScopeQuery {
     user_id: Option<String>,

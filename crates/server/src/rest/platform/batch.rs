@@ -13,11 +13,12 @@ use super::TAG;
 use super::add::own_metadata;
 use super::dto::{IdText, limited};
 use super::events::{Doing, EventResult, result};
-use super::memory::{Change, may_change};
+use super::memory::Change;
 use crate::app::{App, Shared};
 use crate::auth::{Caller, Writer};
 use crate::body::{Body, Json, memory_id};
 use crate::error::Problem;
+use crate::memories::may_change;
 use crate::webhooks::{Happened, HappenedKind};
 
 /// Memories with what they are to become.

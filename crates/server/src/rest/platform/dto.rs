@@ -12,13 +12,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::body::count;
 use crate::error::Problem;
+pub(super) use crate::memories::IMMUTABLE;
 
 /// The app a memory was made in; no part of its owner.
 pub(super) const APP_ID: &str = "app_id";
 /// A memory's categories.
 pub(super) const CATEGORIES: &str = "categories";
-/// Whether a memory may not be changed.
-pub(super) const IMMUTABLE: &str = "immutable";
 /// When it was said, RFC 3339.
 pub(super) const TIMESTAMP: &str = "timestamp";
 /// What the caller found in it.

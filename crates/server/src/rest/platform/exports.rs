@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use mnemon_engine::ListRequest;
 use mnemon_store::filter::ScopeKey;
-use mnemon_store::{Document, Durability, PageRequest};
+use mnemon_store::{Document, Durability, Ledger, PageRequest, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -159,7 +159,7 @@ pub(super) async fn create(
         };
         let document = Document::new(KIND, id.as_str(), json!(export)).of(owner.as_deref());
         shared.ledger.put(&[document], Durability::Synced)?;
-        shared.ledger.trim(KIND, KEPT)?;
+        keep_the_last(&*shared.ledger, owner.as_deref())?;
         Ok((id, count))
     });
     let (id, memories) = made.await??;
@@ -212,6 +212,18 @@ pub(super) async fn get(
     });
     let export = found.await?.and_then(|document| serde_json::from_value(document.body).ok());
     export.map(Json).ok_or_else(|| Problem::not_found("There is no such export."))
+}
+
+/// Removes all but the last exports of an owner: nobody pushes out another's.
+fn keep_the_last(ledger: &dyn Ledger, owner: Option<&str>) -> Result<(), StoreError> {
+    let page = PageRequest { offset: KEPT, limit: KEPT, ..PageRequest::default() };
+    for document in ledger.documents(KIND, owner, &page)?.items {
+        // Without an owner the list is everybody's.
+        if document.owner.as_deref() == owner {
+            ledger.take(KIND, &document.id)?;
+        }
+    }
+    Ok(())
 }
 
 fn may_see(caller: &Caller, document: &Document) -> bool {

@@ -10,12 +10,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::TAG;
 use super::add::{moment, own_metadata};
-use super::dto::{CATEGORIES, IMMUTABLE, MemoryDoc, TIMESTAMP, is_promoted, memory, project};
+use super::dto::{CATEGORIES, MemoryDoc, TIMESTAMP, is_promoted, memory, project};
 use super::events::{Doing, result};
 use crate::app::{App, Shared};
 use crate::auth::{Caller, Reader, Writer};
 use crate::body::{Body, Json, Path, Query, memory_id, some};
 use crate::error::Problem;
+use crate::memories::may_change;
 use crate::webhooks::{Happened, HappenedKind};
 
 /// A memory
@@ -88,15 +89,6 @@ impl Change {
         }
         Ok(UpdateRequest { text: self.text, metadata, expiration_date: self.expiration_date })
     }
-}
-
-/// Memories that were stored as immutable stay what they are.
-pub(super) fn may_change(memory: &Memory) -> Result<(), Problem> {
-    if memory.payload.as_map().get(IMMUTABLE) == Some(&Value::Bool(true)) {
-        return Err(Problem::bad_request(format!("Memory {} is immutable.", memory.id))
-            .hint("It can be deleted, and added anew."));
-    }
-    Ok(())
 }
 
 /// Change a memory
