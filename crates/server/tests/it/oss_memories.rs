@@ -124,7 +124,8 @@ async fn deleting_all_of_one_user_leaves_the_others() {
     add(&service, BOB, "a fact of Bob", json!({})).await;
     for query in ["", "?user_id=*", "?user_id=", "?user_id=%20", "?filters=%7B%7D", "?filters=%5Bobject%20Object%5D"] {
         for key in [ANA, ADMIN] {
-            service.call(key, "DELETE", &format!("/memories{query}"), Value::Null).await.expect(422);
+            let refused = if query.contains("filters") { 422 } else { 400 };
+            service.call(key, "DELETE", &format!("/memories{query}"), Value::Null).await.expect(refused);
         }
     }
     service.call(ANA, "DELETE", "/memories?user_id=bob", Value::Null).await.expect(403);
