@@ -55,7 +55,7 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
     let keyless = config.auth == AuthMode::On
         && config.keys.is_empty()
         && config.admin_key.is_none()
-        && mnemon_server::auth::Keys::new(ledger.clone()).list()?.is_empty();
+        && !mnemon_server::auth::Keys::new(ledger.clone()).any()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
         let server = Server::bind(bind, Arc::new(engine), ledger, config).await?;

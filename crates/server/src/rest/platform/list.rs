@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::TAG;
 use super::ask::Ask;
-use super::dto::{Here, MAX_ITEMS, MemoryDoc, OneOrMany, PageOf, Paged, limited, memory, project};
+use super::dto::{Here, MAX_ITEMS, MemoryDoc, OneOrMany, PageOf, PageQuery, Paged, limited, memory, project};
 use crate::app::Shared;
 use crate::auth::{Caller, Reader};
 use crate::body::{Body, Json, Query, count, some};
@@ -52,20 +52,6 @@ pub(super) struct ListBody {
     /// 1 ..= 1000; 100 if absent; the query's counts first.
     #[serde(default, deserialize_with = "count")]
     #[schema(minimum = 1, maximum = 1000)]
-    page_size: Option<usize>,
-}
-
-/// Which page.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct PageQuery {
-    /// From 1.
-    #[serde(default, deserialize_with = "count")]
-    #[param(minimum = 1)]
-    page: Option<usize>,
-    /// 1 ..= 1000; 100 if absent.
-    #[serde(default, deserialize_with = "count")]
-    #[param(minimum = 1, maximum = 1000)]
     page_size: Option<usize>,
 }
 
