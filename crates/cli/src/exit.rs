@@ -140,6 +140,9 @@ fn store_code(error: &StoreError) -> &'static str {
         StoreError::Dims { .. } => "dims",
         StoreError::Corrupt(_) => "corrupt",
         StoreError::Database(_) => "database",
+        StoreError::Unavailable { .. } => "unavailable",
+        StoreError::Unfit(_) => "unfit",
+        StoreError::Unsupported(_) => "unsupported",
         _ => "failed",
     }
 }

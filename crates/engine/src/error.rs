@@ -49,6 +49,7 @@ impl EngineError {
                     | StoreError::InvalidCursor
                     | StoreError::Filter(_)
                     | StoreError::Exists(_)
+                    | StoreError::Unsupported(_)
             ),
             Self::Model(_) | Self::Io { .. } => false,
         }

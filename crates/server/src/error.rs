@@ -172,6 +172,10 @@ impl From<EngineError> for Problem {
                 StoreError::Conflict | StoreError::Busy => {
                     (S::SERVICE_UNAVAILABLE, "busy", Some("Nothing was stored; try again."))
                 }
+                StoreError::Unavailable { .. } => {
+                    (S::SERVICE_UNAVAILABLE, "datastore_unavailable", Some("Try again; the server goes on by itself."))
+                }
+                StoreError::Unsupported(_) => (S::BAD_REQUEST, "invalid_request", None),
                 StoreError::Full => (S::INSUFFICIENT_STORAGE, "full", Some("Free space on the server's disk.")),
                 _ => (S::INTERNAL_SERVER_ERROR, "datastore_unavailable", None),
             },

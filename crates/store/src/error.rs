@@ -103,7 +103,21 @@ pub enum StoreError {
     Corrupt(String),
     /// The database reported something else.
     #[error("database: {0}")]
-    Database(#[source] rusqlite::Error),
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A server the store needs does not answer. A write was not accepted.
+    #[error("{server} does not answer: {reason}. Nothing was written; try again when it is back")]
+    Unavailable {
+        /// Which, and where: `Qdrant at http://localhost:6334`.
+        server: String,
+        /// What was seen.
+        reason: String,
+    },
+    /// A server the store needs is there, but is not what it must be; the text says what to change.
+    #[error("{0}")]
+    Unfit(String),
+    /// Something that this kind of store can't hold; the text says what to change.
+    #[error("{0}")]
+    Unsupported(String),
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -118,7 +132,7 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error.to_string()),
-            _ => Self::Database(error),
+            _ => Self::Database(error.into()),
         }
     }
 }

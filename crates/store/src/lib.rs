@@ -4,6 +4,7 @@
 mod change;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod database;
 mod error;
 pub mod filter;
 mod history;

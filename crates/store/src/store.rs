@@ -100,4 +100,12 @@ pub trait Store: Send + Sync {
 
     /// Checks the store's own consistency; empty when all is well.
     fn check(&self) -> Result<Vec<Finding>>;
+
+    /// Mends what [`Store::check`] finds and can be mended without losing a memory; returns what was mended.
+    fn repair(&self) -> Result<Vec<Finding>>;
+
+    /// What the store can't do as it is, in sentences that say what to do; empty when all is well. Cheap.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
