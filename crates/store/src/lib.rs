@@ -12,6 +12,8 @@ mod id;
 mod ledger;
 mod memory;
 mod payload;
+#[cfg(feature = "qdrant")]
+pub mod qdrant;
 mod query;
 mod scope;
 pub mod sqlite;
@@ -25,6 +27,8 @@ pub use id::MemoryId;
 pub use ledger::{Document, Durability, Ledger};
 pub use memory::{Entity, Link, Memory, Mention, Provenance, Record, Sparse, TermCount, Terms};
 pub use payload::{Payload, RESERVED_KEYS, keys, parse_time};
+#[cfg(feature = "qdrant")]
+pub use qdrant::QdrantStore;
 pub use query::*;
 pub use scope::{SCOPE_KEYS, Scope};
 pub use sqlite::SqliteStore;
