@@ -78,8 +78,8 @@ impl QdrantStore {
         drop(rows);
         let mut index = ScopeIndex::empty(self.inner.dims, applied);
         index.reserve(entries.len());
-        let kept: HashMap<(i64, i64), usize> = old.iter().flat_map(|old| {
-            old.rows.iter().enumerate().filter(|(_, row)| row.alive).map(|(at, row)| ((row.slot, row.rev), at))
+        let kept: HashMap<(i64, i64), u32> = old.iter().flat_map(|old| {
+            old.living().map(|(at, row)| ((row.slot, row.rev), at))
         }).collect();
         let wanted: Vec<MemoryId> =
             entries.iter().filter(|entry| !kept.contains_key(&(entry.slot, entry.rev))).map(|entry| entry.id).collect();
@@ -88,7 +88,7 @@ impl QdrantStore {
         for entry in entries {
             let reused = kept.get(&(entry.slot, entry.rev)).zip(old.as_ref());
             if let Some((&at, old)) = reused {
-                index.push(entry, &old.vectors[at * dims..(at + 1) * dims]);
+                index.push(entry, old.vector(at));
             } else if let Some(mut vector) = fetched.remove(&entry.id) {
                 // A point of another program may lack the dense vector.
                 vector.resize(dims, 0.0);

@@ -14,10 +14,10 @@ use super::sync::Reach;
 use super::tables::{self, HISTORY, MESSAGES, event_at, id_at, id_value, link_at, message_at, scope_ids, scope_is};
 use crate::cursor;
 use crate::database::{Sql, Value, snapshot};
-use crate::owners::OwnerCounts;
+use crate::owners::{About, OwnerCounts};
 use crate::scope_index::day_number;
 use crate::{
-    Filter, HistoryEvent, Link, Memory, MemoryId, Owner, OwnerKind, Page, PageRequest, Piece, Provenance, Result, Scope,
+    Filter, HistoryEvent, Link, Memory, MemoryId, Owner, Page, PageRequest, Piece, Provenance, Result, Scope,
     ScopeSummary, SessionWindow, StoreError, StoredMemory,
 };
 
@@ -299,14 +299,13 @@ impl QdrantStore {
             )?;
             let mut counts = OwnerCounts::default();
             for row in &rows {
-                counts.add([row.int(0)?, row.int(1)?, row.int(2)?], row.opt_text(3)?, row.opt_text(4)?, row.opt_text(5)?);
+                let about = About { app: row.opt_text(3)?, created_at: row.opt_text(4)?, updated_at: row.opt_text(5)? };
+                counts.add([row.int(0)?, row.int(1)?, row.int(2)?], &about);
             }
-            counts.finish(&mut |id| {
+            counts.finish(|id| {
                 let rows = sql.query("SELECT kind, value FROM scopes WHERE id = $1", &[Value::Int(id)])?;
                 let row = rows.first().ok_or_else(|| StoreError::Corrupt("a scope of no name".into()))?;
-                let kinds = [OwnerKind::User, OwnerKind::Agent, OwnerKind::Run];
-                let kind = usize::try_from(row.int(0)?).ok().and_then(|kind| kinds.get(kind));
-                Ok((*kind.ok_or_else(|| StoreError::Corrupt("a scope of no kind".into()))?, row.text(1)?.to_owned()))
+                Ok((usize::try_from(row.int(0)?).unwrap_or(usize::MAX), row.text(1)?.to_owned()))
             })
         })
     }

@@ -9,7 +9,7 @@ use super::QdrantStore;
 use super::codec::{BM25, memory_id, point_id, sparse};
 use super::pushdown::carrying;
 use super::sync::Reach;
-use crate::scope_index::{Row, Rows, ScopeIndex};
+use crate::scope_index::{Decide, Row, Rows, ScopeIndex};
 use crate::{MemoryId, Result, Scope, Scored, SparseQuery, StoreError, View};
 
 impl QdrantStore {
@@ -47,7 +47,7 @@ impl QdrantStore {
             };
             Ok(ids.contains(&row.id))
         };
-        let further = (!view.filter.is_scope_only()).then(|| Box::new(decide) as Box<dyn Fn(&Row) -> Result<bool>>);
+        let further = (!view.filter.is_scope_only()).then(|| Box::new(decide) as Decide<'_>);
         let ids = rows.map(|row| row.map(|row| row.id));
         work(index, &Rows::of(index, &ids, view.today, further))
     }
@@ -57,7 +57,7 @@ impl QdrantStore {
         let has_bm25 = self.inner.collections.has_bm25;
         let all = self.within(view, |index, rows| {
             let shown = rows.ids(index)?;
-            Ok(Some((shown.len() == index.rows.len(), shown)))
+            Ok(Some((shown.len() == index.len(), shown)))
         })?;
         let Some((whole, shown)) = all else { return Ok(Scored::new()) };
         if !has_bm25 || shown.is_empty() || query.vector.is_empty() || query.limit == 0 {
