@@ -4,6 +4,7 @@
 mod change;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod cursor;
 pub mod database;
 mod error;
 pub mod filter;
@@ -11,11 +12,13 @@ mod history;
 mod id;
 mod ledger;
 mod memory;
+mod owners;
 mod payload;
 #[cfg(feature = "qdrant")]
 pub mod qdrant;
 mod query;
 mod scope;
+mod scope_index;
 pub mod sqlite;
 mod store;
 

@@ -122,7 +122,7 @@ fn check_searches(store: &dyn Store, model: &Model, dice: &mut Dice) {
         for today in [None, Some(TODAY)] {
             let told = format!("{filter:?} on {today:?}");
             let visible = model.view(&filter, today);
-            let view = View { filter: &filter, today };
+            let view = View::new(&filter, today);
 
             let dense = visible.scores(|record| cosine(&record.vector, &vector));
             let mut by_slot = visible.scores(|record| {
@@ -308,7 +308,7 @@ pub(super) fn kept_current_equals_fresh(open: Open<'_>) {
 /// Among equals too, an index kept current answers like a fresh one: the zero vector is as near to all.
 fn check_ties(current: &dyn Store, fresh: &dyn Store) {
     for filter in filters() {
-        let view = View { filter: &filter, today: None };
+        let view = View::new(&filter, None);
         for limit in [3, 1000] {
             let order = |store: &dyn Store| store.nearest(&view, &[0.0; DIMS], limit).unwrap();
             assert_eq!(order(current), order(fresh), "{filter:?}");
@@ -372,7 +372,7 @@ pub(super) fn nobody_sees_another(open: Open<'_>) {
             by_user.clone().and(Filter::one_of("user_id", ["u1", "u2"]).unwrap()),
         ];
         for filter in &filters {
-            let view = View { filter, today: None };
+            let view = View::new(filter, None);
             store.nearest(&view, &dice.vector(), 999).unwrap().iter().for_each(|hit| own(hit.0));
             let sparse: Sparse = (0..30).map(|term| (term, 1.0)).collect();
             let query = SparseQuery { vector: &sparse, limit: 999 };
@@ -415,7 +415,7 @@ pub(super) fn pinning_nothing_is_refused(open: Open<'_>) {
         !Filter::eq("user_id", "u1").unwrap(),
     ];
     for filter in &filters {
-        let view = View { filter, today: None };
+        let view = View::new(filter, None);
         let refused = |error: StoreError| assert!(matches!(error, StoreError::InvalidScope(_)), "{error}");
         refused(store.nearest(&view, &[1.0; DIMS], 9).unwrap_err());
         refused(store.sparse(&view, &SparseQuery { vector: &vec![(1, 1.0)], limit: 9 }).unwrap_err());

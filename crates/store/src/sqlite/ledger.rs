@@ -56,7 +56,7 @@ impl Ledger for SqliteStore {
 
     fn documents(&self, kind: &'static str, owner: Option<&str>, page: &PageRequest) -> Result<Page<Document>> {
         let before = match &page.cursor {
-            Some(cursor) => super::cursor::decode(cursor)?,
+            Some(cursor) => crate::cursor::decode(cursor)?,
             None => i64::MAX,
         };
         let mut condition = "kind = ?".to_owned();
@@ -83,7 +83,7 @@ impl Ledger for SqliteStore {
                 }
                 items.push((row.get(0)?, document_at(row, kind)?));
             }
-            let next = items.last().filter(|_| more).map(|(seq, _)| super::cursor::encode(*seq));
+            let next = items.last().filter(|_| more).map(|(seq, _)| crate::cursor::encode(*seq));
             let items = items.into_iter().map(|(_, document)| document).collect();
             Ok(Page { items, total: usize::try_from(total).unwrap_or(0), next })
         })
