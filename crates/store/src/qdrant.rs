@@ -27,7 +27,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use qdrant_client::qdrant::Filter as Remote;
 
-pub use options::{Describe, Described, NewCollection, QdrantOptions, Quantization};
+pub use options::{Describe, NewCollection, QdrantOptions, Quantization};
 pub use tables::LEDGER;
 
 use client::Client;

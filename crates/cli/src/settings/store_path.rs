@@ -6,7 +6,7 @@ use crate::exit::Fault;
 
 /// Where memories are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum StorePlace {
+pub(super) enum StorePlace {
     /// One file.
     Sqlite(PathBuf),
     /// A collection.
@@ -29,7 +29,7 @@ impl std::fmt::Display for StorePlace {
 
 /// Where the ledger of a Qdrant store is kept.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum LedgerPlace {
+pub(super) enum LedgerPlace {
     /// One file.
     Sqlite(PathBuf),
     /// A database: a URL, with its password.

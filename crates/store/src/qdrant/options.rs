@@ -6,17 +6,9 @@ use std::time::Duration;
 use crate::database::Database;
 use crate::{Payload, Terms};
 
-/// What ranking asks of a text, for memories that another program wrote.
-#[derive(Clone, Debug, Default)]
-pub struct Described {
-    /// Terms of the text and of its speaker's name, without context.
-    pub terms: Terms,
-    /// Whether the text speaks of a time.
-    pub holds_time_word: bool,
-}
-
-/// Describes a memory by its payload.
-pub type Describe = Arc<dyn Fn(&Payload) -> Described + Send + Sync>;
+/// Describes a memory by its payload: terms of its text and its speaker's name, without context, and whether the text
+/// speaks of a time.
+pub type Describe = Arc<dyn Fn(&Payload) -> (Terms, bool) + Send + Sync>;
 
 /// How vectors are kept small; see Qdrant's guide to quantization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

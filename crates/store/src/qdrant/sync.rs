@@ -229,8 +229,8 @@ impl QdrantStore {
                         }
                         None => fresh += 1,
                     }
-                    let described = (self.inner.describe)(payload);
-                    tables::list(sql, &memory, &described.terms, described.holds_time_word, scopes)?;
+                    let (terms, holds_time_word) = (self.inner.describe)(payload);
+                    tables::list(sql, &memory, &terms, holds_time_word, scopes)?;
                     touched.extend(scopes);
                 }
                 bump(sql, &touched)?;

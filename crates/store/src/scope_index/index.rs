@@ -39,6 +39,7 @@ pub(crate) struct ScopeIndex {
 pub(crate) struct Row {
     /// Its place among all memories of the store: rows rise with it.
     pub(crate) slot: i64,
+    pub(crate) rev: i64,
     pub(crate) id: MemoryId,
     pub(super) scopes: [u32; 3],
     pub(super) session: u32,
@@ -65,6 +66,8 @@ pub(super) struct Posting {
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) slot: i64,
+    /// Differs after any change; 0 where nobody asks.
+    pub(crate) rev: i64,
     pub(crate) id: MemoryId,
     pub(crate) scopes: [i64; 3],
     pub(crate) session: i64,
@@ -128,6 +131,17 @@ impl ScopeIndex {
     /// The rows that are alive, with their numbers; what [`ScopeIndex::set_bm25`] needs to be filled.
     pub(crate) fn living(&self) -> impl Iterator<Item = (u32, &Row)> {
         (0..).zip(&self.rows).filter(|(_, row)| row.alive)
+    }
+
+    /// Rows, dead ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The vector of a row.
+    pub(crate) fn vector(&self, row: u32) -> &[f32] {
+        let start = row as usize * self.dims;
+        &self.vectors[start..start + self.dims]
     }
 
     /// Whether mem0's ranking can be asked for.
@@ -215,6 +229,7 @@ impl ScopeIndex {
         let actor = entry.actor.map(|name| self.actor_number(name));
         Row {
             slot: entry.slot,
+            rev: entry.rev,
             id: entry.id,
             scopes: entry.scopes.map(|scope| scope as u32),
             session: entry.session as u32,

@@ -36,6 +36,7 @@ pub(super) fn scope(connection: &Connection, dims: usize, kind: usize, scope: i6
         let (actor, role) = Entry::speaker(&speaker);
         let entry = Entry {
             slot: row.get(0)?,
+            rev: 0,
             id,
             scopes: [row.get(2)?, row.get(3)?, row.get(4)?],
             session: row.get(5)?,

@@ -287,6 +287,7 @@ impl<'tx> Work<'tx> {
         let (actor, role) = Entry::speaker(payload);
         let entry = Entry {
             slot,
+            rev: 0,
             id: memory.id,
             scopes,
             session,
