@@ -93,9 +93,9 @@ fn qdrant(store: &str, rest: &str) -> Result<StorePlace, Fault> {
         match port {
             _ if host.is_empty() || host.starts_with(':') => Err(wrong("names no host")),
             Some(Err(_)) if !host.ends_with(']') => Err(wrong("has a port that is no number")),
-            Some(Ok(6333)) => {
-                Err(Fault::usage(format!("`{store}` names the REST port: give the gRPC port of the server, mostly 6334")))
-            }
+            Some(Ok(6333)) => Err(Fault::usage(format!(
+                "`{store}` names the REST port: give the gRPC port of the server, mostly 6334"
+            ))),
             Some(Ok(_)) => Ok(format!("{scheme}://{host}")),
             _ => Ok(format!("{scheme}://{host}:6334")),
         }

@@ -61,7 +61,11 @@ impl QdrantStore {
                 found.pending,
                 "writes were accepted and are not yet applied to Qdrant: --fix applies them, and so does a running server",
             ),
-            ("entity_without_link", found.unnamed.len(), "entities are named by no memory: harmless, --fix removes them"),
+            (
+                "entity_without_link",
+                found.unnamed.len(),
+                "entities are named by no memory: harmless, --fix removes them",
+            ),
             (
                 "entity_link_to_nothing",
                 found.missing.len(),
@@ -99,11 +103,7 @@ impl QdrantStore {
             for link in &found.links_to_nothing {
                 sql.execute(
                     "DELETE FROM links WHERE source = $1 AND target = $2 AND kind = $3",
-                    &[
-                        id_value(link.source),
-                        id_value(link.target),
-                        crate::database::Value::Text(link.kind.clone()),
-                    ],
+                    &[id_value(link.source), id_value(link.target), crate::database::Value::Text(link.kind.clone())],
                 )?;
             }
             Ok(())

@@ -135,9 +135,10 @@ fn translate(url: &str, error: QdrantError) -> StoreError {
         "Unavailable" | "DeadlineExceeded" | "Cancelled" | "Unknown" | "Aborted" | "ResourceExhausted" => {
             StoreError::Unavailable { server: server(), reason: message }
         }
-        "Unauthenticated" | "PermissionDenied" => {
-            StoreError::Unfit(format!("{} refuses the API key ({message}): set QDRANT_API_KEY to one it knows", server()))
-        }
+        "Unauthenticated" | "PermissionDenied" => StoreError::Unfit(format!(
+            "{} refuses the API key ({message}): set QDRANT_API_KEY to one it knows",
+            server()
+        )),
         // Timeouts and lost replicas inside a cluster are reported as internal errors too.
         "Internal" if is_passing(&message) => StoreError::Unavailable { server: server(), reason: message },
         "Internal" if message.contains("No space left") || message.contains("disk") => StoreError::Full,

@@ -37,17 +37,15 @@ pub(super) fn memory_id(id: Option<PointId>) -> Result<MemoryId> {
 }
 
 /// A point with all its vectors; without the sparse slot where the collection has none.
-pub(super) fn point(
-    id: MemoryId,
-    payload: &Payload,
-    dense: &[f32],
-    bm25: Option<&Sparse>,
-) -> Result<PointStruct> {
+pub(super) fn point(id: MemoryId, payload: &Payload, dense: &[f32], bm25: Option<&Sparse>) -> Result<PointStruct> {
     let mut named = HashMap::with_capacity(2);
     let dense = vector::Vector::Dense(DenseVector { data: dense.to_vec() });
     named.insert(DENSE.to_owned(), Vector { vector: Some(dense), ..Vector::default() });
     if let Some(bm25) = bm25 {
-        named.insert(BM25.to_owned(), Vector { vector: Some(vector::Vector::Sparse(sparse(bm25))), ..Vector::default() });
+        named.insert(
+            BM25.to_owned(),
+            Vector { vector: Some(vector::Vector::Sparse(sparse(bm25))), ..Vector::default() },
+        );
     }
     let vectors = vectors::VectorsOptions::Vectors(NamedVectors { vectors: named });
     Ok(PointStruct {
@@ -102,7 +100,8 @@ fn wire(value: &Json, depth: usize) -> Result<Value> {
         Json::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(whole), _) => Kind::IntegerValue(whole),
             (None, _) if number.is_u64() => {
-                let message = format!("{number} is too large: Qdrant keeps whole numbers up to {}; write it as text", i64::MAX);
+                let message =
+                    format!("{number} is too large: Qdrant keeps whole numbers up to {}; write it as text", i64::MAX);
                 return Err(StoreError::Unsupported(message));
             }
             (None, real) => Kind::DoubleValue(real.unwrap_or_default()),

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use qdrant_client::qdrant::{
     BinaryQuantizationBuilder, CollectionInfo, CreateCollectionBuilder, CreateFieldIndexCollectionBuilder,
-    DatetimeIndexParamsBuilder, Distance, FieldType, KeywordIndexParamsBuilder, Modifier, QuantizationType,
-    ScalarQuantizationBuilder, SparseVectorConfig, SparseVectorParams, VectorParamsBuilder, quantization_config,
-    vectors_config,
+    DatetimeIndexParamsBuilder, Distance, FieldType, KeywordIndexParamsBuilder, Modifier, PayloadSchemaInfo,
+    QuantizationType, ScalarQuantizationBuilder, SparseVectorConfig, SparseVectorParams, VectorParamsBuilder,
+    quantization_config, vectors_config,
 };
 
 use super::client::Client;
@@ -37,12 +37,8 @@ const MEMORY_INDEXES: [(&str, Index); 6] = [
 /// The key of an entity that holds the ids of its memories, sorted.
 pub(super) const LINKED: &str = "linked_memory_ids";
 
-const ENTITY_INDEXES: [(&str, Index); 4] = [
-    ("user_id", Index::Tenant),
-    ("agent_id", Index::Keyword),
-    ("run_id", Index::Keyword),
-    (LINKED, Index::Keyword),
-];
+const ENTITY_INDEXES: [(&str, Index); 4] =
+    [("user_id", Index::Tenant), ("agent_id", Index::Keyword), ("run_id", Index::Keyword), (LINKED, Index::Keyword)];
 
 /// What was found and made.
 #[derive(Clone, Debug)]
@@ -66,7 +62,8 @@ impl Collections {
         let version = client.call("version", |node| node.health_check())?.version;
         check_version(client, &version)?;
         let aliases = client.call("aliases", |node| node.list_aliases())?.aliases;
-        let target = |name: &str| aliases.iter().find(|alias| alias.alias_name == name).map(|a| a.collection_name.clone());
+        let target =
+            |name: &str| aliases.iter().find(|alias| alias.alias_name == name).map(|a| a.collection_name.clone());
         let name = &options.collection;
         let alias_of = target(name);
         let Some(info) = found(client, name)? else {
@@ -204,7 +201,12 @@ fn entities_of(client: &Client, options: &QdrantOptions, name: &str, alias_of: O
     Ok(name)
 }
 
-fn ensure_indexes<V>(client: &Client, name: &str, there: &HashMap<String, V>, wanted: &[(&str, Index)]) -> Result<()> {
+fn ensure_indexes(
+    client: &Client,
+    name: &str,
+    there: &HashMap<String, PayloadSchemaInfo>,
+    wanted: &[(&str, Index)],
+) -> Result<()> {
     for &(key, index) in wanted.iter().filter(|(key, _)| !there.contains_key(*key)) {
         let asked = match index {
             Index::Tenant | Index::Keyword => {

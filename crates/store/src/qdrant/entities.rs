@@ -146,8 +146,8 @@ impl QdrantStore {
         Ok(found.into_values().collect())
     }
 
-    /// Strips, links and makes entities; those that nobody names any more go.
-    pub(super) async fn perform_entities(&self, plan: &Plan, found: Vec<Entity>) -> Result<()> {
+    /// Strips, links and makes entities; those that nobody names any more go, and are returned.
+    pub(super) async fn perform_entities(&self, plan: &Plan, found: Vec<Entity>) -> Result<Vec<MemoryId>> {
         let stripped: HashSet<MemoryId> = plan.stripped.iter().copied().collect();
         let mut there: HashMap<MemoryId, (BTreeSet<MemoryId>, BTreeSet<MemoryId>)> = HashMap::new();
         for entity in found {
@@ -189,7 +189,7 @@ impl QdrantStore {
         for part in operations.chunks(IDS_AT_ONCE) {
             self.update(&self.inner.collections.entities, part.to_vec()).await?;
         }
-        Ok(())
+        Ok(unnamed)
     }
 
     /// Entities that name a memory.
@@ -205,7 +205,8 @@ impl QdrantStore {
         let mut places = HashMap::new();
         snapshot(self.ledger(), |sql| {
             for entity in entities.iter() {
-                let rows = sql.query("SELECT seq FROM entities WHERE id = $1", &[super::tables::id_value(entity.id)])?;
+                let rows =
+                    sql.query("SELECT seq FROM entities WHERE id = $1", &[super::tables::id_value(entity.id)])?;
                 if let Some(row) = rows.first() {
                     places.insert(entity.id, row.int(0)?);
                 }
@@ -242,9 +243,11 @@ impl QdrantStore {
                 .with_payload(true)
                 .build()
         };
-        let asked =
-            QueryBatchPointsBuilder::new(&self.inner.collections.entities, vectors.iter().map(query).collect::<Vec<_>>())
-                .build();
+        let asked = QueryBatchPointsBuilder::new(
+            &self.inner.collections.entities,
+            vectors.iter().map(query).collect::<Vec<_>>(),
+        )
+        .build();
         let answer = self.inner.client.call("query", |node| node.query_batch(asked.clone()))?;
         let near = |list: qdrant_client::qdrant::BatchResult| {
             let near = |hit: qdrant_client::qdrant::ScoredPoint| {

@@ -10,7 +10,8 @@ use super::tables::{ScopeRow, id_at, scope_is, scope_row};
 use crate::database::{Value, snapshot};
 use crate::scope_index::{Entry, IndexRead, IndexWrite, ScopeIndex, terms_from_blob};
 use crate::{MemoryId, Payload, Result, keys};
-use qdrant_client::qdrant::GetPointsBuilder;
+use qdrant_client::qdrant::with_vectors_selector::SelectorOptions;
+use qdrant_client::qdrant::{GetPointsBuilder, VectorsSelector};
 
 /// Points of one request, and requests under way at once.
 const AT_ONCE: usize = 500;
@@ -78,9 +79,8 @@ impl QdrantStore {
         drop(rows);
         let mut index = ScopeIndex::empty(self.inner.dims, applied);
         index.reserve(entries.len());
-        let kept: HashMap<(i64, i64), u32> = old.iter().flat_map(|old| {
-            old.living().map(|(at, row)| ((row.slot, row.rev), at))
-        }).collect();
+        let kept: HashMap<(i64, i64), u32> =
+            old.iter().flat_map(|old| old.living().map(|(at, row)| ((row.slot, row.rev), at))).collect();
         let wanted: Vec<MemoryId> =
             entries.iter().filter(|entry| !kept.contains_key(&(entry.slot, entry.rev))).map(|entry| entry.id).collect();
         let mut fetched = self.fetch_vectors(&wanted)?;
@@ -111,7 +111,9 @@ impl QdrantStore {
                         part.iter().copied().map(point_id).collect::<Vec<_>>(),
                     )
                     .with_payload(false)
-                    .with_vectors(vec![super::codec::DENSE.to_owned()])
+                    .with_vectors(SelectorOptions::Include(VectorsSelector {
+                        names: vec![super::codec::DENSE.to_owned()],
+                    }))
                     .build()
                 })
                 .collect();
@@ -143,7 +145,8 @@ impl QdrantStore {
             let mut in_order = true;
             for &at in order.values() {
                 let put = &plan.puts[at];
-                let Some(listed) = settled.listed.get(&put.memory.id).filter(|listed| listed.scopes.contains(scope)) else {
+                let Some(listed) = settled.listed.get(&put.memory.id).filter(|listed| listed.scopes.contains(scope))
+                else {
                     continue;
                 };
                 in_order &= index.insert(entry(put, listed), &put.vector, &put.bm25);
@@ -178,7 +181,8 @@ impl QdrantStore {
 fn entry(put: &super::plan::Put, listed: &super::tables::Listed) -> Entry {
     let payload = &put.memory.payload;
     let (actor, role) = Entry::speaker(payload);
-    let day = put.memory.happened_at().map(|at| crate::scope_index::day_number(at.to_zoned(jiff::tz::TimeZone::UTC).date()));
+    let day =
+        put.memory.happened_at().map(|at| crate::scope_index::day_number(at.to_zoned(jiff::tz::TimeZone::UTC).date()));
     Entry {
         slot: listed.seq,
         id: put.memory.id,

@@ -65,7 +65,10 @@ pub struct QdrantOptions {
 
 impl std::fmt::Debug for QdrantOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("QdrantOptions").field("urls", &self.urls).field("collection", &self.collection).finish_non_exhaustive()
+        f.debug_struct("QdrantOptions")
+            .field("urls", &self.urls)
+            .field("collection", &self.collection)
+            .finish_non_exhaustive()
     }
 }
 

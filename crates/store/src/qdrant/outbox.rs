@@ -67,8 +67,8 @@ impl QdrantStore {
         let mut drained = 0;
         for entry in pending.into_iter().filter(concerns) {
             if let Some(plan) = snapshot(self.ledger(), |sql| body(sql, entry.seq))? {
-                self.perform(&plan)?;
-                self.settle(entry.seq, &plan)?;
+                let unnamed = self.perform(&plan)?;
+                self.settle(entry.seq, &plan, &unnamed)?;
                 drained += 1;
             }
         }
@@ -130,8 +130,8 @@ impl QdrantStore {
         })
     }
 
-    /// Applies a plan to Qdrant; once or often, with the same result.
-    pub(super) fn perform(&self, plan: &Plan) -> Result<()> {
+    /// Applies a plan to Qdrant; once or often, with the same result. Returns the entities that went with it.
+    pub(super) fn perform(&self, plan: &Plan) -> Result<Vec<MemoryId>> {
         self.inner.client.wait(async {
             let (points, entities) = tokio::join!(self.perform_points(plan), self.find_entities(plan));
             points?;
@@ -147,9 +147,9 @@ impl QdrantStore {
             self.update(&self.inner.collections.memories, vec![deletion(ids)]).await?;
         }
         for puts in plan.puts.chunks(AT_ONCE) {
-            let points = puts.iter().map(|put| {
-                point(put.memory.id, &put.memory.payload, &put.vector, has_bm25.then_some(&put.bm25))
-            });
+            let points = puts
+                .iter()
+                .map(|put| point(put.memory.id, &put.memory.payload, &put.vector, has_bm25.then_some(&put.bm25)));
             let upsert = upsertion(points.collect::<Result<_>>()?);
             self.update(&self.inner.collections.memories, vec![upsert]).await?;
         }
@@ -165,10 +165,13 @@ impl QdrantStore {
     }
 
     /// Brings the ledger up to a plan that was applied, and ends it.
-    pub(super) fn settle(&self, seq: i64, plan: &Plan) -> Result<Settled> {
+    pub(super) fn settle(&self, seq: i64, plan: &Plan, unnamed: &[MemoryId]) -> Result<Settled> {
         transact(self.ledger(), Durability::Written, |sql| {
             if sql.execute("DELETE FROM outbox WHERE seq = $1", &[Value::Int(seq)])? == 0 {
                 return Err(StoreError::Corrupt("a write was settled twice".into()));
+            }
+            for id in unnamed {
+                sql.execute("DELETE FROM entities WHERE id = $1", &[id_value(*id)])?;
             }
             settle(sql, plan)
         })

@@ -79,6 +79,23 @@ enum Now {
     Gone,
 }
 
+/// The memories a change set names, in the order it first names them.
+struct States<'t> {
+    there: &'t BTreeSet<MemoryId>,
+    order: Vec<MemoryId>,
+    by_id: HashMap<MemoryId, State>,
+}
+
+impl States<'_> {
+    fn of(&mut self, id: MemoryId) -> &mut State {
+        self.by_id.entry(id).or_insert_with(|| {
+            self.order.push(id);
+            let was = self.there.contains(&id);
+            State { was, now: if was { Now::AsBefore(None) } else { Now::Gone }, left: false, replaced: false }
+        })
+    }
+}
+
 impl QdrantStore {
     /// Works a change set out. `there`: the memories it names that exist.
     ///
@@ -87,23 +104,15 @@ impl QdrantStore {
     /// what Qdrant can't hold.
     pub(super) fn plan(&self, changes: &[Change], there: &BTreeSet<MemoryId>) -> Result<Plan> {
         let mut plan = Plan::default();
-        let mut order: Vec<MemoryId> = Vec::new();
-        let mut states: HashMap<MemoryId, State> = HashMap::new();
+        let mut states = States { there, order: Vec::new(), by_id: HashMap::new() };
         let mut mentions: HashMap<MemoryId, (Scope, Vec<Mention>)> = HashMap::new();
         let mut given: Vec<&Entity> = Vec::new();
         for change in changes {
-            let mut state = |id: MemoryId| {
-                states.entry(id).or_insert_with(|| {
-                    order.push(id);
-                    let was = there.contains(&id);
-                    State { was, now: if was { Now::AsBefore(None) } else { Now::Gone }, left: false, replaced: false }
-                })
-            };
             match change {
                 Change::Insert(record) | Change::Replace(record) => {
                     let id = record.memory.id;
                     self.check_record(record)?;
-                    let state = state(id);
+                    let state = states.of(id);
                     match (change, &state.now) {
                         (Change::Insert(_), Now::Gone) => {}
                         (Change::Insert(_), _) => return Err(StoreError::Exists(id)),
@@ -119,13 +128,13 @@ impl QdrantStore {
                     }));
                     mentions.insert(id, (record.memory.payload.scope(), record.mentions.clone()));
                 }
-                Change::SetTerms(id, terms) => match &mut state(*id).now {
+                Change::SetTerms(id, terms) => match &mut states.of(*id).now {
                     Now::Gone => return Err(StoreError::NotFound(*id)),
                     Now::Put(put) => put.terms = terms.clone(),
                     Now::AsBefore(own) => *own = Some(terms.clone()),
                 },
                 Change::Remove(id) => {
-                    let state = state(*id);
+                    let state = states.of(*id);
                     if matches!(state.now, Now::Gone) {
                         return Err(StoreError::NotFound(*id));
                     }
@@ -144,12 +153,13 @@ impl QdrantStore {
                 Change::Message(message) => plan.rows.push(LedgerRow::Message(message.clone())),
             }
         }
-        let mentions: Vec<Naming> = order
+        let mentions: Vec<Naming> = states
+            .order
             .iter()
             .filter_map(|id| mentions.remove(id).map(|(scope, mentions)| Naming { memory: *id, scope, mentions }))
             .collect();
-        for id in order {
-            let Some(state) = states.remove(&id) else { continue };
+        for id in states.order {
+            let Some(state) = states.by_id.remove(&id) else { continue };
             if state.was && state.left {
                 plan.removed.push(id);
             }

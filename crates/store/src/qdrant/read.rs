@@ -26,8 +26,7 @@ const AT_ONCE: usize = 500;
 /// Ids of one statement; shorter lists are filled up, so that there are few statements.
 const IDS: [usize; 3] = [4, 24, 128];
 
-const PROVENANCE: &str =
-    "(SELECT name FROM sessions WHERE sessions.id = memories.session), position, event_time";
+const PROVENANCE: &str = "(SELECT name FROM sessions WHERE sessions.id = memories.session), position, event_time";
 
 impl QdrantStore {
     pub(super) fn memories(&self, ids: &[MemoryId]) -> Result<Vec<Option<Memory>>> {
@@ -144,8 +143,8 @@ impl QdrantStore {
                 Some(matching) => {
                     let mut total = 0;
                     let mut skip = page.offset;
-                    for row in
-                        sql.query(&format!("SELECT seq, id FROM memories WHERE {condition} ORDER BY seq DESC"), &values)?
+                    for row in sql
+                        .query(&format!("SELECT seq, id FROM memories WHERE {condition} ORDER BY seq DESC"), &values)?
                     {
                         let (seq, id) = (row.int(0)?, id_at(&row, 1)?);
                         if !matching.contains(&id) {
@@ -244,8 +243,8 @@ impl QdrantStore {
 
     pub(super) fn events(&self, memory_id: &str) -> Result<Vec<HistoryEvent>> {
         snapshot(self.ledger(), |sql| {
-            let rows =
-                sql.query(&format!("{HISTORY} WHERE memory_id = $1 ORDER BY seq"), &[Value::Text(memory_id.to_owned())])?;
+            let rows = sql
+                .query(&format!("{HISTORY} WHERE memory_id = $1 ORDER BY seq"), &[Value::Text(memory_id.to_owned())])?;
             rows.iter().map(event_at).collect()
         })
     }
@@ -257,7 +256,9 @@ impl QdrantStore {
         self.notice(Self::reach(scope))?;
         let summary = snapshot(self.ledger(), |sql| {
             let Some((condition, values)) = carrying(sql, scope)? else { return Ok(ScopeSummary::default()) };
-            let count = |rows: &[crate::database::Row]| Ok(usize::try_from(tables::first_int(rows)?).unwrap_or(0));
+            let count = |rows: &[crate::database::Row]| -> Result<usize> {
+                Ok(usize::try_from(tables::first_int(rows)?).unwrap_or(0))
+            };
             let memories = count(&sql.query(&format!("SELECT count(*) FROM memories WHERE {condition}"), &values)?)?;
             let links = count(&sql.query(
                 &format!("SELECT count(*) FROM links JOIN memories ON memories.id = links.source WHERE {condition}"),
@@ -315,7 +316,8 @@ impl QdrantStore {
         self.notice(Reach::Everything)?;
         let mut last = i64::MIN;
         loop {
-            let rows = self.stretch("SELECT seq, id FROM memories WHERE gone = 0 AND seq > $1 ORDER BY seq LIMIT $2", last)?;
+            let rows =
+                self.stretch("SELECT seq, id FROM memories WHERE gone = 0 AND seq > $1 ORDER BY seq LIMIT $2", last)?;
             let Some(end) = rows.last() else { break };
             last = end.int(0)?;
             let ids = rows.iter().map(|row| id_at(row, 1)).collect::<Result<Vec<_>>>()?;
@@ -334,7 +336,8 @@ impl QdrantStore {
             }
         }
         let links = snapshot(self.ledger(), |sql| {
-            let rows = sql.query("SELECT source, target, kind, created_at FROM links ORDER BY source, target, kind", &[])?;
+            let rows =
+                sql.query("SELECT source, target, kind, created_at FROM links ORDER BY source, target, kind", &[])?;
             rows.iter().map(link_at).collect::<Result<Vec<_>>>()
         })?;
         for link in links {
@@ -345,7 +348,8 @@ impl QdrantStore {
         for (columns, table, is_history) in [(HISTORY, "history", true), (MESSAGES, "messages", false)] {
             let mut last = i64::MIN;
             loop {
-                let seqs = self.stretch(&format!("SELECT seq FROM {table} WHERE seq > $1 ORDER BY seq LIMIT $2"), last)?;
+                let seqs =
+                    self.stretch(&format!("SELECT seq FROM {table} WHERE seq > $1 ORDER BY seq LIMIT $2"), last)?;
                 let Some(end) = seqs.last() else { break };
                 let end = end.int(0)?;
                 let rows = snapshot(self.ledger(), |sql| {

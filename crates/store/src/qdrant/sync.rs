@@ -16,7 +16,7 @@ use super::codec::{memory_id, payload, point_id};
 use super::outbox::lock_key;
 use super::tables::{self, id_at, id_value, scope_is, scope_row};
 use crate::database::{Hold, Sql, Value, snapshot, transact};
-use crate::{Durability, Memory, MemoryId, Payload, Provenance, Result, SCOPE_KEYS, Scope, keys};
+use crate::{Durability, Memory, MemoryId, Payload, Provenance, Result, SCOPE_KEYS, Scope, StoreError, keys};
 
 /// Points of one answer.
 const AT_ONCE: u32 = 1000;
@@ -96,13 +96,16 @@ impl QdrantStore {
         match reach {
             Reach::Carrying(kind, value) => {
                 let row = scope_row(sql, kind, value)?;
-                let counted = Counted { members: row.map_or(0, |row| row.members), ahead: row.map_or(0, |row| row.ahead) };
+                let counted =
+                    Counted { members: row.map_or(0, |row| row.members), ahead: row.map_or(0, |row| row.ahead) };
                 Ok(Known { counted, newest: row.map_or(0, |row| row.newest) })
             }
             Reach::Everything => {
                 let rows = sql.query("SELECT count(*), coalesce(max(touched), 0) FROM memories WHERE gone = 0", &[])?;
-                let (members, newest) = rows.first().map_or(Ok((0, 0)), |row| Ok((row.int(0)?, row.int(1)?)))?;
-                Ok(Known { counted: Counted { members, ahead: 0 }, newest })
+                let Some(row) = rows.first() else {
+                    return Err(StoreError::Corrupt("the ledger counted nothing".into()));
+                };
+                Ok(Known { counted: Counted { members: row.int(0)?, ahead: 0 }, newest: row.int(1)? })
             }
         }
     }
@@ -113,9 +116,8 @@ impl QdrantStore {
     }
 
     fn count(&self, reach: Reach<'_>, newest: i64) -> Result<Counted> {
-        let asked = |filter| {
-            CountPointsBuilder::new(&self.inner.collections.memories).filter(filter).exact(true).build()
-        };
+        let asked =
+            |filter| CountPointsBuilder::new(&self.inner.collections.memories).filter(filter).exact(true).build();
         let (all, late) = (asked(reach.remote()), asked(reach.after(newest)));
         let client = &self.inner.client;
         let (all, late) = client.wait(async {
@@ -248,7 +250,10 @@ impl QdrantStore {
                 Reach::Carrying(kind, value) => {
                     let Some(row) = scope_row(sql, kind, value)? else { return Ok(Vec::new()) };
                     let condition = scope_is(kind, 1);
-                    sql.query(&format!("SELECT id FROM memories WHERE gone = 0 AND {condition}"), &[Value::Int(row.id)])?
+                    sql.query(
+                        &format!("SELECT id FROM memories WHERE gone = 0 AND {condition}"),
+                        &[Value::Int(row.id)],
+                    )?
                 }
             };
             rows.iter().map(|row| id_at(row, 0)).collect::<Result<Vec<_>>>()

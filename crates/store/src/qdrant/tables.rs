@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::database::{Row, Sql, Value};
-use crate::ledger::documents::DOCUMENTS;
+use crate::ledger::DOCUMENTS;
 use crate::payload::parse_time;
 use crate::scope_index::{day_number, terms_to_blob};
 use crate::{
@@ -299,7 +299,12 @@ pub(super) fn link_at(row: &Row) -> Result<Link> {
 pub(super) fn insert_link(sql: &mut dyn Sql, link: &Link) -> Result<()> {
     sql.execute(
         "INSERT INTO links(source, target, kind, created_at) VALUES($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-        &[id_value(link.source), id_value(link.target), Value::Text(link.kind.clone()), Value::Text(link.created_at.clone())],
+        &[
+            id_value(link.source),
+            id_value(link.target),
+            Value::Text(link.kind.clone()),
+            Value::Text(link.created_at.clone()),
+        ],
     )?;
     Ok(())
 }

@@ -62,8 +62,8 @@ impl QdrantStore {
     /// Records a plan, applies it and settles it.
     fn carry_out(&self, expected: &[(Scope, ScopeVersion)], keys: &[i64], plan: &Plan) -> Result<()> {
         let seq = self.record(expected, keys, plan)?;
-        match self.perform(plan) {
-            Ok(()) => {}
+        let unnamed = match self.perform(plan) {
+            Ok(unnamed) => unnamed,
             Err(error @ StoreError::Unavailable { .. }) => {
                 tracing::warn!(%error, "a write was accepted and will be applied when Qdrant is back");
                 self.inner.stuck.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -74,7 +74,7 @@ impl QdrantStore {
                 self.forget(seq)?;
                 return Err(error);
             }
-        }
+        };
         let touched: Vec<i64> = snapshot(self.ledger(), |sql| {
             let mut touched = BTreeSet::new();
             for scope in plan.scopes() {
@@ -84,7 +84,7 @@ impl QdrantStore {
         })?;
         // Readers see a scope before or after, never between.
         let mut indexes = self.inner.cache.write_present(touched.into_iter());
-        let settled: Settled = self.settle(seq, plan)?;
+        let settled: Settled = self.settle(seq, plan, &unnamed)?;
         self.follow(&mut indexes, plan, &settled);
         Ok(())
     }
@@ -134,7 +134,9 @@ impl QdrantStore {
         })?;
         for part in unknown.chunks(AT_ONCE) {
             let found = self.fetch(part, true, false)?;
-            self.enter_points(found.into_iter().map(|(id, point)| (id, super::codec::payload(point.payload))).collect())?;
+            self.enter_points(
+                found.into_iter().map(|(id, point)| (id, super::codec::payload(point.payload))).collect(),
+            )?;
         }
         Ok(there)
     }
@@ -180,14 +182,14 @@ impl QdrantStore {
         }
         let removed = plan.removed.len();
         let seq = self.record(&[], &keys, &plan)?;
-        self.perform(&plan)?;
+        let unnamed = self.perform(&plan)?;
         for part in plan.removed.chunks(AT_ONCE) {
             let left = self.fetch(part, false, false)?.len();
             if left != 0 {
                 return Err(StoreError::Corrupt(format!("{left} of {removed} memories could not be removed")));
             }
         }
-        self.settle(seq, &plan)?;
+        self.settle(seq, &plan, &unnamed)?;
         Ok(removed)
     }
 
