@@ -2,13 +2,12 @@
 
 mod cache;
 mod check;
-mod cursor;
+pub(crate) mod cursor;
 mod encode;
 mod entities;
 mod index;
-mod ledger;
 mod mem0_history;
-mod open;
+pub(crate) mod open;
 mod owners;
 mod read;
 mod schema;
@@ -30,10 +29,11 @@ pub use mem0_history::read_mem0_history;
 pub use open::SqliteOptions;
 use search::Rows;
 
+use crate::database::{Sql, Tables, sqlite_snapshot, sqlite_transact};
 use crate::{
-    CandidateQuery, Candidates, ChangeSet, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, NearEntity,
-    Owner, Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored, SessionWindow,
-    SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
+    CandidateQuery, Candidates, ChangeSet, Durability, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId,
+    NearEntity, Owner, Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored,
+    SessionWindow, SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
 };
 
 /// A store in one SQLite file. Several processes may open the same file; each sees the others' commits.
@@ -179,6 +179,17 @@ impl SqliteStore {
 /// Tells how long something took to whoever records metrics.
 fn took(op: &'static str, since: Instant) {
     metrics::histogram!("mnemon_store_seconds", "op" => op).record(since.elapsed());
+}
+
+/// The documents' table is among the memories'.
+impl Tables for SqliteStore {
+    fn transact(&self, durability: Durability, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()> {
+        self.write(|connection| sqlite_transact(connection, durability, work))
+    }
+
+    fn snapshot(&self, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()> {
+        self.read(|connection| sqlite_snapshot(connection, work))
+    }
 }
 
 impl Store for SqliteStore {
