@@ -2,10 +2,9 @@
 
 mod check;
 mod entities;
-mod ledger;
 mod load;
 mod mem0_history;
-mod open;
+pub(crate) mod open;
 mod owners;
 mod read;
 mod schema;
@@ -23,11 +22,12 @@ use rusqlite::{Connection, OptionalExtension};
 pub use mem0_history::read_mem0_history;
 pub use open::SqliteOptions;
 
+use crate::database::{Sql, Tables, sqlite_snapshot, sqlite_transact};
 use crate::scope_index::{self, Cache, Decide, IndexRead, IndexWrite, Rows, ScopeIndex};
 use crate::{
-    CandidateQuery, Candidates, ChangeSet, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, NearEntity,
-    Owner, Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored, SessionWindow,
-    SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
+    CandidateQuery, Candidates, ChangeSet, Durability, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId,
+    NearEntity, Owner, Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored,
+    SessionWindow, SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
 };
 
 /// A store in one SQLite file. Several processes may open the same file; each sees the others' commits.
@@ -176,6 +176,17 @@ impl SqliteStore {
 /// Tells how long something took to whoever records metrics.
 fn took(op: &'static str, since: Instant) {
     metrics::histogram!("mnemon_store_seconds", "op" => op).record(since.elapsed());
+}
+
+/// The documents' table is among the memories'.
+impl Tables for SqliteStore {
+    fn transact(&self, durability: Durability, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()> {
+        self.write(|connection| sqlite_transact(connection, durability, work))
+    }
+
+    fn snapshot(&self, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()> {
+        self.read(|connection| sqlite_snapshot(connection, work))
+    }
 }
 
 impl Store for SqliteStore {

@@ -3,6 +3,7 @@
 
 mod concurrency;
 mod conformance;
+mod database;
 mod files;
 mod fixture;
 mod full;
