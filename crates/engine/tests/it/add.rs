@@ -6,12 +6,19 @@ use serde_json::json;
 
 use crate::fixture::{World, add, note, says, user, whole, world};
 
+tests!(
+    requests_that_make_no_sense_are_refused_whole,
+    a_memory_is_stored_with_all_that_was_said_of_it,
+    links_lead_to_the_owners_memories_only,
+    duplicates_are_skipped_if_asked,
+    all_of_a_scope_is_deleted_and_counted
+);
+
 fn nothing_stored(world: &World) {
     let info = world.store().info().unwrap();
     assert_eq!((info.memories, info.history, info.entities, info.links), (0, 0, 0, 0));
 }
 
-#[test]
 fn requests_that_make_no_sense_are_refused_whole() {
     let world = world();
     let with = |change: &dyn Fn(&mut AddRequest)| {
@@ -45,7 +52,6 @@ fn requests_that_make_no_sense_are_refused_whole() {
     add(&world, note("ana", &"x ".repeat(MAX_TEXT_BYTES / 2)));
 }
 
-#[test]
 fn a_memory_is_stored_with_all_that_was_said_of_it() {
     let world = world();
     let request = AddRequest {
@@ -90,7 +96,6 @@ fn a_memory_is_stored_with_all_that_was_said_of_it() {
     whole(&world);
 }
 
-#[test]
 fn links_lead_to_the_owners_memories_only() {
     let world = world();
     let own = add(&world, note("ana", "My sister lives in Riga."));
@@ -116,7 +121,6 @@ fn links_lead_to_the_owners_memories_only() {
     whole(&world);
 }
 
-#[test]
 fn duplicates_are_skipped_if_asked() {
     let world = world();
     let again = || AddRequest { skip_duplicates: true, ..note("ana", "I like tea.") };
@@ -137,7 +141,6 @@ fn duplicates_are_skipped_if_asked() {
     assert_eq!(world.add(anew).unwrap(), [], "the one that is shown is");
 }
 
-#[test]
 fn all_of_a_scope_is_deleted_and_counted() {
     let world = world();
     for number in 0..5 {

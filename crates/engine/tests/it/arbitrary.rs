@@ -1,13 +1,11 @@
 //! No text, question or metadata makes the engine fail.
 
-use std::sync::LazyLock;
-
 use mnemon_engine::{AddRequest, EngineError, Profile, SearchRequest, UpdateRequest};
 use proptest::prelude::*;
 
-use crate::fixture::{World, by_user, note, world};
+use crate::fixture::{by_user, note, world};
 
-static WORLD: LazyLock<World> = LazyLock::new(world);
+tests!(no_text_makes_the_engine_fail);
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -19,11 +17,10 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
-    #[test]
-    fn no_text_makes_the_engine_fail(content in text(), name in text(), query in text(), key in any::<String>()) {
-        let world = &WORLD;
+fn no_text_makes_the_engine_fail() {
+    let world = world();
+    let all = (text(), text(), text(), any::<String>());
+    proptest!(ProptestConfig::with_cases(96), |((content, name, query, key) in all)| {
         let mut request = note("ana", &content);
         request.messages[0].name = Some(name);
         request.metadata.insert(key, content.clone().into());
@@ -36,7 +33,8 @@ proptest! {
         prop_assert_eq!(stored.payload.text(), content.as_str());
         for profile in [Profile::Fusion, Profile::Mem0] {
             for question in [&query, &content] {
-                match world.search(&SearchRequest { profile, threshold: Some(0.0), ..SearchRequest::new(question, by_user("ana")) }) {
+                let asked = SearchRequest::new(question, by_user("ana"));
+                match world.search(&SearchRequest { profile, threshold: Some(0.0), ..asked }) {
                     Ok(answer) => prop_assert!(answer.hits.iter().all(|hit| (0.0..=1.0).contains(&hit.score))),
                     Err(EngineError::Invalid(_)) => prop_assert!(question.trim().is_empty()),
                     Err(error) => panic!("{error}"),
@@ -46,5 +44,5 @@ proptest! {
         let update = UpdateRequest { text: Some(query.clone()), ..UpdateRequest::default() };
         prop_assert_eq!(world.update(added, &update).is_ok(), !query.trim().is_empty());
         world.delete(added).unwrap();
-    }
+    });
 }

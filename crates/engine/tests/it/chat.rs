@@ -4,13 +4,15 @@ use mnemon_engine::{ImportFormat, ImportOptions, Imported};
 
 use crate::fixture::{World, import, user, whole, world};
 
+tests!(chats_in_all_their_shapes, a_bad_line_does_not_take_its_neighbours_with_it, text_is_a_memory_a_line);
+tests!(FILE_TESTS = [a_store_is_not_taken_for_a_history]);
+
 fn take(world: &World, bytes: &[u8], options: &ImportOptions) -> mnemon_engine::Result<Imported> {
     let path = world.folder.path().join("file");
     std::fs::write(&path, bytes).unwrap();
     world.import(&path, options, &mut |_| {})
 }
 
-#[test]
 fn chats_in_all_their_shapes() {
     let options = ImportOptions { scope: Some(user("ana")), ..ImportOptions::default() };
     for text in [
@@ -30,7 +32,6 @@ fn chats_in_all_their_shapes() {
     }
 }
 
-#[test]
 fn a_bad_line_does_not_take_its_neighbours_with_it() {
     let options = ImportOptions { scope: Some(user("ana")), ..ImportOptions::default() };
     let world = world();
@@ -53,7 +54,6 @@ fn a_bad_line_does_not_take_its_neighbours_with_it() {
     assert_eq!(world.stats(&user("ana")).unwrap().memories, 3);
 }
 
-#[test]
 fn text_is_a_memory_a_line() {
     let options = ImportOptions { scope: Some(user("ana")), ..ImportOptions::default() };
     let world = world();
@@ -66,7 +66,6 @@ fn text_is_a_memory_a_line() {
     assert_eq!(world.store().info().unwrap().memories, 3);
 }
 
-#[test]
 fn a_store_is_not_taken_for_a_history() {
     let (one, other) = (world(), world());
     crate::fixture::add(&one, crate::fixture::note("ana", "Something."));

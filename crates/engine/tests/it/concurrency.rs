@@ -5,16 +5,20 @@ use std::collections::BTreeSet;
 use mnemon_engine::AddRequest;
 use mnemon_store::{MemoryId, Piece, Scope, SessionWindow};
 
-use crate::fixture::{add, everything, note, open, user, whole, world};
+use crate::fixture::{add, everything, note, user, whole, world};
+
+tests!(
+    positions_are_unique_and_no_link_is_lost,
+    of_many_equal_ones_exactly_one_is_stored,
+    links_to_what_is_being_deleted_never_dangle
+);
 
 const THREADS: usize = 8;
 const EACH: usize = 8;
 
-#[test]
 fn positions_are_unique_and_no_link_is_lost() {
     let world = world();
-    // A second process in all but name.
-    let other = open(&world.folder.path().join("store"));
+    let other = world.another();
     std::thread::scope(|threads| {
         for thread in 0..THREADS {
             let engine = if thread % 2 == 0 { &world.engine } else { &other };
@@ -42,7 +46,6 @@ fn positions_are_unique_and_no_link_is_lost() {
     whole(&world);
 }
 
-#[test]
 fn of_many_equal_ones_exactly_one_is_stored() {
     let world = world();
     let added: usize = std::thread::scope(|threads| {
@@ -54,7 +57,6 @@ fn of_many_equal_ones_exactly_one_is_stored() {
     assert_eq!(world.store().info().unwrap().memories, 1);
 }
 
-#[test]
 fn links_to_what_is_being_deleted_never_dangle() {
     let world = world();
     for number in 0..20 {

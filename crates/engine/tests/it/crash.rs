@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use mnemon_engine::{Engine, UpdateRequest};
 use mnemon_store::{MemoryId, Piece};
 
-use crate::fixture::{add, everything, note, open, search, whole};
+use crate::fixture::{add, everything, note, open_file, search, whole};
+
+tests!(what_was_acknowledged_survives_kill_nine);
 
 const KILLS: u64 = 30;
 const STORE: &str = "MNEMON_TEST_STORE";
@@ -19,11 +21,10 @@ fn text(round: &str, number: usize) -> String {
     format!("In Lisbon the dog Nori met Maria Silva, code kestrel{round}x{number}.")
 }
 
-/// The process that is killed; does nothing when run as a test.
-#[test]
-fn child_writer() {
+/// The process that is killed writes and does not return.
+pub(crate) fn write_if_asked() {
     let (Ok(path), Ok(round)) = (std::env::var(STORE), std::env::var(ROUND)) else { return };
-    let engine = open(Path::new(&path));
+    let engine = open_file(Path::new(&path));
     let mut out = std::io::stdout();
     let mut acknowledge = |line: String| {
         out.write_all(line.as_bytes()).unwrap();
@@ -48,7 +49,6 @@ fn child_writer() {
 /// Runs a writer, kills it after some lines and a little longer, and returns what it acknowledged.
 fn killed_writer(path: &Path, round: u64, lines: u64, longer: Duration) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "crash::child_writer", "--nocapture"])
         .env(STORE, path)
         .env(ROUND, round.to_string())
         .stdout(Stdio::piped())
@@ -94,7 +94,6 @@ fn check_present(engine: &Engine, id: MemoryId, text: &str) {
     assert_eq!(search(engine, "ana", code)[0].memory.id, id, "{code} is not found");
 }
 
-#[test]
 fn what_was_acknowledged_survives_kill_nine() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
@@ -112,7 +111,7 @@ fn what_was_acknowledged_survives_kill_nine() {
             expected.insert(id, (what != "delete").then(|| text.to_owned()));
             touched.push(id);
         }
-        let engine = open(&path);
+        let engine = open_file(&path);
         whole(&engine);
         // The last write may have gone through without its acknowledgement.
         let last = touched.pop();
@@ -153,7 +152,7 @@ fn what_was_acknowledged_survives_kill_nine() {
             expected.insert(memory.id, Some(memory.payload.text().to_owned()));
         }
     }
-    let engine = open(&path);
+    let engine = open_file(&path);
     for (id, text) in &expected {
         match text {
             Some(text) => check_present(&engine, *id, text),

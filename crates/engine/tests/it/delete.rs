@@ -5,7 +5,14 @@ use mnemon_store::filter::ScopeKey;
 use mnemon_store::{Filter, MemoryId, Scope, StoreError};
 use serde_json::json;
 
-use crate::fixture::{World, add, by_user, filter, note, open, says, search, user, whole, world};
+use crate::fixture::{World, add, by_user, filter, note, says, search, user, whole, world};
+
+tests!(
+    a_session_that_loses_a_part_is_as_if_that_was_never_said,
+    what_matches_goes_whosever_it_is,
+    those_who_add_meanwhile_lose_nothing,
+    whose_it_was_is_known_when_it_is_gone
+);
 
 /// One session; `tags` gives each line its metadata.
 fn tell(world: &World, owner: &str, lines: &[(&str, &str)]) -> Vec<MemoryId> {
@@ -45,7 +52,6 @@ const LINES: [&str; 9] = [
 ];
 
 /// What is left of a session scores as if the rest had never been said.
-#[test]
 fn a_session_that_loses_a_part_is_as_if_that_was_never_said() {
     for tags in ["xoooooooo", "oxxoooooo", "ooxoxoxoo", "oooxxxxoo", "xxxxxxxox", "ooooooxxx", "oxooooooo"] {
         let lines: Vec<(&str, &str)> = LINES.iter().enumerate().map(|(at, line)| (*line, &tags[at..=at])).collect();
@@ -59,7 +65,7 @@ fn a_session_that_loses_a_part_is_as_if_that_was_never_said() {
         scores(&world, "ana");
         let gone = world.delete_matching(&filter(json!({"tag": "x"}))).unwrap();
         assert_eq!(gone, 2 * (lines.len() - left.len()));
-        let other = open(&world.folder.path().join("store"));
+        let other = world.another();
         for owner in ["ana", "ben"] {
             let (changed, built) = (scores(&world, owner), scores(&fresh, owner));
             assert_eq!(changed.len(), built.len());
@@ -74,7 +80,6 @@ fn a_session_that_loses_a_part_is_as_if_that_was_never_said() {
     }
 }
 
-#[test]
 fn what_matches_goes_whosever_it_is() {
     let world = world();
     let scope = |user, agent| Scope::new(user, agent, None).unwrap();
@@ -105,11 +110,10 @@ fn what_matches_goes_whosever_it_is() {
 }
 
 /// Of this process and of another.
-#[test]
 fn those_who_add_meanwhile_lose_nothing() {
     const ROUNDS: usize = 15;
     let world = world();
-    let other = open(&world.folder.path().join("store"));
+    let other = world.another();
     std::thread::scope(|threads| {
         for thread in 0..4 {
             let engine = if thread % 2 == 0 { &world.engine } else { &other };
@@ -147,7 +151,6 @@ fn those_who_add_meanwhile_lose_nothing() {
     assert_eq!(before, after);
 }
 
-#[test]
 fn whose_it_was_is_known_when_it_is_gone() {
     let world = world();
     let scope = Scope::new(Some("ana"), None, Some("r-1")).unwrap();

@@ -5,7 +5,8 @@ use mnemon_engine::{AddRequest, ListRequest, Profile, SearchRequest, UpdateReque
 
 use crate::fixture::{add, by_user, note, user, world};
 
-#[test]
+tests!(expired_memories_are_hidden_from_every_reader);
+
 fn expired_memories_are_hidden_from_every_reader() {
     let world = world();
     let today = Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();

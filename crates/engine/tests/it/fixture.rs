@@ -5,18 +5,27 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use mnemon_engine::{AddRequest, Engine, EngineConfig, ImportOptions, Imported, Message, SearchHit, SearchRequest};
-use mnemon_models::{Embedder, StaticEmbedder};
-use mnemon_store::sqlite::SqliteOptions;
-use mnemon_store::{Filter, MemoryId, Piece, Scope, SqliteStore};
+use mnemon_models::StaticEmbedder;
+use mnemon_store::{Filter, MemoryId, Piece, Scope, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::stores::{self, Place};
+
 static EMBEDDER: LazyLock<StaticEmbedder> = LazyLock::new(|| StaticEmbedder::builtin().expect("the built-in embedder"));
 
-/// An engine and the folder that its store lies in.
+/// An engine over a store of the kind that the test runs on, and a folder. The engine goes first, the folder last.
 pub(crate) struct World {
-    pub(crate) folder: TempDir,
     pub(crate) engine: Engine,
+    place: Box<dyn Place>,
+    pub(crate) folder: TempDir,
+}
+
+impl World {
+    /// Another engine over the same store: a second process in all but name.
+    pub(crate) fn another(&self) -> Engine {
+        engine(self.place.open(&*EMBEDDER))
+    }
 }
 
 impl std::ops::Deref for World {
@@ -29,14 +38,17 @@ impl std::ops::Deref for World {
 
 pub(crate) fn world() -> World {
     let folder = tempfile::tempdir().expect("a folder");
-    let engine = open(&folder.path().join("store"));
-    World { folder, engine }
+    let place = stores::place(folder.path());
+    World { engine: engine(place.open(&*EMBEDDER)), place, folder }
 }
 
-pub(crate) fn open(path: &Path) -> Engine {
-    let options = SqliteOptions::new(path, EMBEDDER.fingerprint(), EMBEDDER.dims());
-    let store = SqliteStore::open(options).expect("the store opens");
-    Engine::new(Arc::new(store), Arc::new(EMBEDDER.clone()), EngineConfig::default())
+/// An engine over a store in a file.
+pub(crate) fn open_file(path: &Path) -> Engine {
+    engine(path.to_owned().open(&*EMBEDDER))
+}
+
+fn engine(store: Arc<dyn Store>) -> Engine {
+    Engine::new(store, Arc::new(EMBEDDER.clone()), EngineConfig::default())
 }
 
 pub(crate) fn fixture(name: &str) -> PathBuf {

@@ -4,7 +4,8 @@ use mnemon_engine::{AddRequest, SearchRequest};
 
 use crate::fixture::{add, by_user, note, search, world};
 
-#[test]
+tests!(every_script_is_found_by_its_own_words, a_lone_fact_is_found_by_its_own_words);
+
 fn every_script_is_found_by_its_own_words() {
     let world = world();
     for number in 0..50 {
@@ -39,7 +40,6 @@ fn every_script_is_found_by_its_own_words() {
     }
 }
 
-#[test]
 fn a_lone_fact_is_found_by_its_own_words() {
     for (text, query) in [("我喜欢喝绿茶", "绿茶"), ("party 🎉", "🎉"), ("zorgblat flimsy", "zorgblat")] {
         let world = world();

@@ -6,6 +6,16 @@ use serde_json::Value;
 
 use crate::fixture::{by_user, everything, export, fixture, fixture_lines, import, whole, world};
 
+tests!(
+    points_of_0_1_118,
+    points_of_1_0_5,
+    points_of_2_0_2,
+    points_with_every_oddity,
+    histories_are_taken_in_whole_and_once,
+    lines_that_are_no_points_are_refused_one_by_one,
+    a_history_learns_whose_it_is_from_memories_that_are_here
+);
+
 fn check_points(name: &str) {
     let world = world();
     let lines = fixture_lines(name);
@@ -52,27 +62,22 @@ fn check_points(name: &str) {
     assert!(export(&other) == bytes);
 }
 
-#[test]
 fn points_of_0_1_118() {
     check_points("legacy_v0.points.jsonl");
 }
 
-#[test]
 fn points_of_1_0_5() {
     check_points("legacy_v1.points.jsonl");
 }
 
-#[test]
 fn points_of_2_0_2() {
     check_points("v2_written.points.jsonl");
 }
 
-#[test]
 fn points_with_every_oddity() {
     check_points("legacy_quirks.points.jsonl");
 }
 
-#[test]
 fn histories_are_taken_in_whole_and_once() {
     for (name, events, messages) in
         [("legacy_v0.history.db", 237, 0), ("legacy_v1.history.db", 222, 0), ("v2_written.history.db", 250, 40)]
@@ -96,7 +101,6 @@ fn histories_are_taken_in_whole_and_once() {
     }
 }
 
-#[test]
 fn lines_that_are_no_points_are_refused_one_by_one() {
     let world = world();
     let path = world.folder.path().join("points.jsonl");
@@ -129,7 +133,6 @@ fn lines_that_are_no_points_are_refused_one_by_one() {
     whole(&world);
 }
 
-#[test]
 fn a_history_learns_whose_it_is_from_memories_that_are_here() {
     let world = world();
     import(&world, &fixture("v2_written.points.jsonl")).unwrap();

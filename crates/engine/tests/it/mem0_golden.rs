@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use mnemon_engine::{Engine, EngineConfig, Mem0Query};
 use mnemon_models::{Embedder, ModelError};
-use mnemon_store::sqlite::SqliteOptions;
-use mnemon_store::{
-    Change, ChangeSet, Entity, Memory, MemoryId, Payload, Provenance, Record, SqliteStore, Store, Terms, View,
-};
+use mnemon_store::{Change, ChangeSet, Entity, Memory, MemoryId, Payload, Provenance, Record, Store, Terms, View};
 use serde_json::Value;
 
 use crate::fixture::{filter, fixture_lines};
+use crate::stores;
+
+tests!(scores_are_those_of_mem0);
 
 /// The vectors are in the fixtures; nothing is embedded here.
 struct Stored;
@@ -71,12 +71,12 @@ fn fill(store: &dyn Store) {
     store.apply(&ChangeSet { expected: Vec::new(), changes }).unwrap();
 }
 
-#[test]
 fn scores_are_those_of_mem0() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(SqliteOptions::new(folder.path().join("store"), "stored", 384)).unwrap();
-    fill(&store);
-    let engine = Engine::new(Arc::new(store), Arc::new(Stored), EngineConfig::default());
+    let place = stores::place(folder.path());
+    let store = place.open(&Stored);
+    fill(&*store);
+    let engine = Engine::new(store, Arc::new(Stored), EngineConfig::default());
     let questions: HashMap<String, Value> = fixture_lines("mem0_query_vectors.jsonl")
         .into_iter()
         .map(|line| (line["text"].as_str().unwrap().to_owned(), line))

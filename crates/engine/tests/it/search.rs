@@ -6,7 +6,13 @@ use serde_json::json;
 
 use crate::fixture::{add, by_user, filter, note, search, world};
 
-#[test]
+tests!(
+    questions_that_make_no_sense_are_refused,
+    a_contradiction_finds_nothing,
+    answers_keep_their_promises,
+    filters_narrow_a_search
+);
+
 fn questions_that_make_no_sense_are_refused() {
     let world = world();
     add(&world, note("ana", "Something."));
@@ -32,7 +38,6 @@ fn questions_that_make_no_sense_are_refused() {
     assert_eq!(world.search(&good()).unwrap().hits.len(), 1);
 }
 
-#[test]
 fn a_contradiction_finds_nothing() {
     let world = world();
     add(&world, note("ana", "Something."));
@@ -53,7 +58,6 @@ fn a_contradiction_finds_nothing() {
     }
 }
 
-#[test]
 fn answers_keep_their_promises() {
     let world = world();
     for number in 0..40 {
@@ -108,7 +112,6 @@ fn answers_keep_their_promises() {
     assert!(search(&world, "nobody", "museum").is_empty());
 }
 
-#[test]
 fn filters_narrow_a_search() {
     let world = world();
     for (number, (agent, topic)) in [("a", "food"), ("a", "work"), ("b", "food")].into_iter().enumerate() {

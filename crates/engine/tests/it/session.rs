@@ -6,6 +6,8 @@ use mnemon_store::{MemoryId, Scope, SessionWindow};
 
 use crate::fixture::{World, add, note, says, search, user, whole, world};
 
+tests!(a_long_silence_begins_a_session, named_sessions_are_kept_apart, contexts_follow_updates_and_deletions);
+
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
@@ -15,7 +17,6 @@ fn place(world: &World, id: MemoryId) -> (String, u32) {
     (provenance.session.unwrap(), provenance.position.unwrap())
 }
 
-#[test]
 fn a_long_silence_begins_a_session() {
     let world = world();
     let say = |time: &str| add(&world, AddRequest { timestamp: Some(at(time)), ..note("ana", "Something.") });
@@ -39,7 +40,6 @@ fn a_long_silence_begins_a_session() {
     assert_eq!(places.iter().map(|place| place.1).collect::<Vec<_>>(), [0, 1, 0]);
 }
 
-#[test]
 fn named_sessions_are_kept_apart() {
     let world = world();
     for (number, session) in ["work", "home", "work", "home"].into_iter().enumerate() {
@@ -53,7 +53,6 @@ fn named_sessions_are_kept_apart() {
 }
 
 /// The scores of a store that was changed equal those of one that was never anything else.
-#[test]
 fn contexts_follow_updates_and_deletions() {
     let lines = [
         "We went to the museum in Porto.",

@@ -6,6 +6,16 @@ use serde_json::{Value, json};
 
 use crate::fixture::{World, add, export, import, note, says, search, user, whole, world};
 
+tests!(
+    out_and_in_and_out_again_gives_the_same_bytes,
+    history_without_owners_is_taken_as_it_is,
+    a_half_imported_export_is_completed,
+    a_damaged_export_is_refused_whole,
+    vectors_of_another_embedder_are_computed_anew_if_asked,
+    what_is_there_with_other_content_is_left_and_told,
+    what_is_left_gets_no_history_and_no_entities_of_the_other
+);
+
 /// A store with something of everything.
 fn rich() -> World {
     let world = world();
@@ -67,7 +77,6 @@ fn scores(engine: &Engine) -> Vec<(MemoryId, f32)> {
     all.flatten().map(|hit| (hit.memory.id, hit.score)).collect()
 }
 
-#[test]
 fn out_and_in_and_out_again_gives_the_same_bytes() {
     let world = rich();
     let bytes = export(&world);
@@ -100,7 +109,6 @@ fn out_and_in_and_out_again_gives_the_same_bytes() {
 }
 
 /// Exports of before say nothing of owners in the history.
-#[test]
 fn history_without_owners_is_taken_as_it_is() {
     let text = String::from_utf8(export(&rich())).unwrap();
     let old = |line: &str| {
@@ -117,7 +125,6 @@ fn history_without_owners_is_taken_as_it_is() {
     assert_eq!(String::from_utf8(export(&other)).unwrap(), old);
 }
 
-#[test]
 fn a_half_imported_export_is_completed() {
     let world = rich();
     let bytes = export(&world);
@@ -142,7 +149,6 @@ fn a_half_imported_export_is_completed() {
     whole(&other);
 }
 
-#[test]
 fn a_damaged_export_is_refused_whole() {
     let bytes = export(&rich());
     let text = String::from_utf8(bytes.clone()).unwrap();
@@ -204,7 +210,6 @@ fn a_damaged_export_is_refused_whole() {
     take(&other, &bytes).unwrap();
 }
 
-#[test]
 fn vectors_of_another_embedder_are_computed_anew_if_asked() {
     let bytes = export(&rich());
     let text = String::from_utf8(bytes).unwrap();
@@ -222,7 +227,6 @@ fn vectors_of_another_embedder_are_computed_anew_if_asked() {
     whole(&other);
 }
 
-#[test]
 fn what_is_there_with_other_content_is_left_and_told() {
     let world = world();
     let id = add(&world, note("ana", "The first text."));
@@ -235,7 +239,6 @@ fn what_is_there_with_other_content_is_left_and_told() {
     assert_eq!(world.get(id).unwrap().payload.text(), "The second text.");
 }
 
-#[test]
 fn what_is_left_gets_no_history_and_no_entities_of_the_other() {
     let (one, other) = (world(), world());
     let id = add(&one, note("ana", "We moved to Lisbon."));

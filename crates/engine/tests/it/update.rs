@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::fixture::{add, note, says, search, whole, world};
 
-#[test]
+tests!(text_changes_and_origin_stays, metadata_and_expiration_change_alone, updates_that_make_no_sense_are_refused);
+
 fn text_changes_and_origin_stays() {
     let world = world();
     let other = add(&world, note("ana", "Nori likes Maria Silva."));
@@ -44,7 +45,6 @@ fn text_changes_and_origin_stays() {
     whole(&world);
 }
 
-#[test]
 fn metadata_and_expiration_change_alone() {
     let world = world();
     let metadata = json!({"topic": "dogs", "n": 1}).as_object().unwrap().clone();
@@ -66,7 +66,6 @@ fn metadata_and_expiration_change_alone() {
     whole(&world);
 }
 
-#[test]
 fn updates_that_make_no_sense_are_refused() {
     let world = world();
     let id = add(&world, note("ana", "Something."));

@@ -1,0 +1,82 @@
+//! Stores in Qdrant, each in collections of its own on one server, with a ledger in a file or in Postgres.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mnemon_models::Embedder;
+use mnemon_store::Store;
+use mnemon_store::database::Database;
+use mnemon_store::database::postgres::PostgresDatabase;
+use mnemon_store::database::sqlite::SqliteDatabase;
+use mnemon_store::qdrant::{LEDGER, QdrantOptions, QdrantStore};
+use mnemon_testbed::{POSTGRES, QDRANT, Qdrant, fresh_database, rest, shared, unique};
+
+use super::{Kind, Place};
+
+pub(crate) const WITH_FILE: Kind =
+    Kind { name: "qdrant", needs: &[QDRANT], place: |folder| Box::new(Collections::new(Ledger::file(folder))) };
+
+pub(crate) const WITH_POSTGRES: Kind = Kind {
+    name: "qdrant_postgres",
+    needs: &[QDRANT, POSTGRES],
+    place: |_| Box::new(Collections::new(Ledger::postgres())),
+};
+
+/// A collection and the ledger beside it.
+struct Collections {
+    server: &'static Qdrant,
+    name: String,
+    ledger: Ledger,
+}
+
+enum Ledger {
+    File(PathBuf),
+    Postgres(mnemon_testbed::Database),
+}
+
+impl Ledger {
+    fn file(folder: &Path) -> Self {
+        Self::File(folder.join("ledger"))
+    }
+
+    fn postgres() -> Self {
+        Self::Postgres(fresh_database().expect("a Postgres"))
+    }
+
+    fn open(&self) -> Arc<dyn Database> {
+        match self {
+            Self::File(path) => Arc::new(SqliteDatabase::open(path, LEDGER).expect("the ledger opens")),
+            Self::Postgres(database) => {
+                Arc::new(PostgresDatabase::open(database.url(), LEDGER).expect("the ledger opens"))
+            }
+        }
+    }
+}
+
+impl Collections {
+    fn new(ledger: Ledger) -> Self {
+        Self { server: shared().expect("a Qdrant"), name: unique("engine"), ledger }
+    }
+}
+
+impl Place for Collections {
+    fn open(&self, embedder: &dyn Embedder) -> Arc<dyn Store> {
+        let options = QdrantOptions::new(
+            self.server.grpc_url(),
+            &self.name,
+            embedder.fingerprint(),
+            embedder.dims(),
+            self.ledger.open(),
+            Arc::new(mnemon_engine::describe),
+        );
+        Arc::new(QdrantStore::open(options).expect("the store opens"))
+    }
+}
+
+impl Drop for Collections {
+    fn drop(&mut self) {
+        for name in [self.name.clone(), format!("{}_entities", self.name)] {
+            let _ = rest::delete(&format!("{}/collections/{name}", self.server.http_url()));
+        }
+    }
+}

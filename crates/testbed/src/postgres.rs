@@ -1,0 +1,75 @@
+//! Databases in Postgres, one a test.
+
+use postgres::{Client, NoTls};
+
+use crate::unique;
+
+/// The variable with the URL of a server where databases may be made: `postgres://user@host:port/database`.
+pub const POSTGRES: &str = "MNEMON_TEST_POSTGRES";
+
+/// What the environment says; `None` where it says nothing.
+pub fn postgres_url() -> Option<String> {
+    std::env::var(POSTGRES).ok().filter(|url| !url.is_empty())
+}
+
+/// An empty database with a name of its own, dropped with this.
+#[derive(Debug)]
+pub struct Database {
+    server: String,
+    name: String,
+    url: String,
+}
+
+/// Makes a database; `None` where the environment names no server.
+pub fn fresh_database() -> Option<Database> {
+    let server = postgres_url()?;
+    let name = unique("mnemon_test");
+    // From template0, so that nobody's connection to the usual template is in the way.
+    connect(&server).batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).expect("a database");
+    let url = with_database(&server, &name);
+    Some(Database { server, name, url })
+}
+
+impl Database {
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let mut client = connect(&self.server);
+        let _ = client.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+    }
+}
+
+fn connect(url: &str) -> Client {
+    Client::connect(url, NoTls).expect("the Postgres of the environment")
+}
+
+/// The URL of another database on the same server.
+fn with_database(url: &str, name: &str) -> String {
+    let (scheme, rest) = url.split_once("://").expect("a URL of Postgres");
+    let (rest, parameters) = rest.split_once('?').map_or((rest, ""), |(rest, parameters)| (rest, parameters));
+    let server = rest.split_once('/').map_or(rest, |(server, _)| server);
+    let mark = if parameters.is_empty() { "" } else { "?" };
+    format!("{scheme}://{server}/{name}{mark}{parameters}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_database;
+
+    #[test]
+    fn only_the_database_changes() {
+        for (given, expected) in [
+            ("postgres://u:p@h:5432/postgres", "postgres://u:p@h:5432/n"),
+            ("postgres://h", "postgres://h/n"),
+            ("postgresql://h/x?sslmode=disable", "postgresql://h/n?sslmode=disable"),
+            ("postgres:///x?host=/run/postgresql", "postgres:///n?host=/run/postgresql"),
+        ] {
+            assert_eq!(with_database(given, "n"), expected);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A little HTTP, for what a test looks at behind the back of what it tests.
+
+use std::io::{Error, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The JSON under a URL.
+///
+/// # Errors
+/// The server does not answer, answers a status other than 2xx, or answers no JSON.
+pub fn get(url: &str) -> std::io::Result<Value> {
+    json(url, "GET", None)
+}
+
+/// Puts JSON and returns the answer.
+///
+/// # Errors
+/// As [`get`].
+pub fn put(url: &str, body: &Value) -> std::io::Result<Value> {
+    json(url, "PUT", Some(body))
+}
+
+/// Posts JSON and returns the answer.
+///
+/// # Errors
+/// As [`get`].
+pub fn post(url: &str, body: &Value) -> std::io::Result<Value> {
+    json(url, "POST", Some(body))
+}
+
+/// Deletes what is under a URL and returns the answer.
+///
+/// # Errors
+/// As [`get`].
+pub fn delete(url: &str) -> std::io::Result<Value> {
+    json(url, "DELETE", None)
+}
+
+fn json(url: &str, method: &str, body: Option<&Value>) -> std::io::Result<Value> {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let answer = request(method, url, "application/json", body.as_bytes())?;
+    serde_json::from_slice(&answer).map_err(|error| Error::new(ErrorKind::InvalidData, error))
+}
+
+/// The body of an answer. HTTP/1.0, so that its end is the connection's.
+pub(crate) fn request(method: &str, url: &str, content_type: &str, body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let rest = url.strip_prefix("http://").ok_or_else(|| Error::other(format!("no http URL: {url}")))?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let mut stream = TcpStream::connect(host)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    let length = body.len();
+    let head = format!(
+        "{method} /{path} HTTP/1.0\r\nHost: {host}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").ok_or(ErrorKind::UnexpectedEof)?;
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let body = answer.split_off(end + 4);
+    let status = head.split_whitespace().nth(1).unwrap_or_default();
+    if status.starts_with('2') {
+        return Ok(body);
+    }
+    Err(Error::other(format!("{method} {url}: {status} {}", String::from_utf8_lossy(&body))))
+}
