@@ -51,8 +51,7 @@ pub const STORIES: &[(&str, Story)] = &[
 ];
 
 /// Stories of stores whose idf counts no memory that is gone, not even for a while as Qdrant's does.
-pub const EXACT_STORIES: &[(&str, Story)] =
-    &[("idf_counts_the_living_alone", search::idf_counts_the_living_alone)];
+pub const EXACT_STORIES: &[(&str, Story)] = &[("idf_counts_the_living_alone", search::idf_counts_the_living_alone)];
 
 /// Tells all stories; `open` gets the name of a story and opens its store.
 pub fn run(open: &dyn Fn(&str) -> Box<dyn Store>) {

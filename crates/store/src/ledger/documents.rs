@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use crate::database::{Row, Sql, Tables, Value, snapshot, transact};
 use crate::cursor;
+use crate::database::{Row, Sql, Tables, Value, snapshot, transact};
 use crate::{Document, Durability, Ledger, Page, PageRequest, Result, StoreError};
 
 /// The documents' table. `due` in microseconds. Indexes end with `seq`: lists come newest first without sorting.

@@ -49,7 +49,6 @@ pub(super) struct Collections {
     /// What `memories` is an alias of.
     pub(super) alias_of: Option<String>,
     pub(super) has_bm25: bool,
-    pub(super) version: String,
 }
 
 impl Collections {
@@ -77,13 +76,13 @@ impl Collections {
             make(client, options, name)?;
             let entities = entities_of(client, options, name, None)?;
             ensure_indexes(client, name, &HashMap::new(), &MEMORY_INDEXES)?;
-            return Ok(Self { memories: name.clone(), entities, alias_of: None, has_bm25: true, version });
+            return Ok(Self { memories: name.clone(), entities, alias_of: None, has_bm25: true });
         };
         check_vectors(&info, options, name)?;
         let has_bm25 = has_bm25(&info);
         ensure_indexes(client, name, &info.payload_schema, &MEMORY_INDEXES)?;
         let entities = entities_of(client, options, name, alias_of.as_deref())?;
-        Ok(Self { memories: name.clone(), entities, alias_of, has_bm25, version })
+        Ok(Self { memories: name.clone(), entities, alias_of, has_bm25 })
     }
 }
 
