@@ -96,15 +96,12 @@ impl PostgresDatabase {
                 Some(_) => return done.and_then(|()| Err(failed_before())),
                 None => {}
             }
-            if done.is_ok() {
-                done = connection.client.batch_execute("COMMIT").map_err(|error| self.server().in_commit(&error));
-                if done.is_err() {
-                    return done;
-                }
-            } else if connection.client.batch_execute("ROLLBACK").is_err() {
-                return done;
+            let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+            match connection.client.batch_execute(end) {
+                Ok(()) => self.workers.give_back(connection),
+                Err(error) if done.is_ok() => done = Err(self.server().in_commit(&error)),
+                Err(_) => {}
             }
-            self.workers.give_back(connection);
             return done;
         }
     }

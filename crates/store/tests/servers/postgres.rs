@@ -12,8 +12,11 @@ use serde_json::json;
 
 const SERVER: &str = "MNEMON_TEST_POSTGRES";
 
+/// A test with a database of its own.
+type Test = fn(&Fresh);
+
 /// What only a server can do.
-const OWN: &[(&str, fn(&Fresh))] = &[
+const OWN: &[(&str, Test)] = &[
     ("lost_connections_are_replaced", lost_connections_are_replaced),
     ("what_a_lost_connection_held_is_free", what_a_lost_connection_held_is_free),
     ("a_missing_server_is_told_without_secrets", a_missing_server_is_told_without_secrets),
