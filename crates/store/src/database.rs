@@ -27,6 +27,10 @@ pub trait Sql {
 
     /// Runs a query, or a statement that returns rows.
     fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>>;
+
+    /// Waits for the end of other transactions that have locked one of these numbers. Who is about to write several rows
+    /// that others may write in another order avoids a deadlock by it. Once a transaction, and before it writes.
+    fn lock(&mut self, numbers: &[u32]) -> Result<()>;
 }
 
 /// What is held apart while something is written.

@@ -34,6 +34,8 @@ const HOLDERS: usize = 8;
 
 /// Advisory locks of two numbers, which no key of one number can meet: ours, and which.
 const LOCKS: i32 = 0x4D4E_454C;
+/// The same for rows of transactions.
+const ROWS: i32 = LOCKS + 1;
 const EVERYTHING: i32 = 0;
 const SCHEMA: i32 = 1;
 
@@ -94,15 +96,12 @@ impl PostgresDatabase {
                 Some(_) => return done.and_then(|()| Err(failed_before())),
                 None => {}
             }
-            if done.is_ok() {
-                done = connection.client.batch_execute("COMMIT").map_err(|error| self.server().in_commit(&error));
-                if done.is_err() {
-                    return done;
-                }
-            } else if connection.client.batch_execute("ROLLBACK").is_err() {
-                return done;
+            let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+            match connection.client.batch_execute(end) {
+                Ok(()) => self.workers.give_back(connection),
+                Err(error) if done.is_ok() => done = Err(self.server().in_commit(&error)),
+                Err(_) => {}
             }
-            self.workers.give_back(connection);
             return done;
         }
     }
@@ -252,5 +251,17 @@ impl Sql for Statements<'_> {
         let rows = self.run(sql, values, |client, statement, values| client.query(statement, values))?;
         let row = |row: postgres::Row| Ok(Row((0..row.len()).map(|at| value_at(&row, at)).collect::<Result<_>>()?));
         rows.into_iter().map(row).collect()
+    }
+
+    fn lock(&mut self, numbers: &[u32]) -> Result<()> {
+        let mut numbers: Vec<i64> = numbers.iter().map(|&number| i64::from(number.cast_signed())).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        // Taken in the order of the list.
+        let list: Vec<String> = numbers.iter().map(i64::to_string).collect();
+        let lock = format!(
+            "SELECT count(pg_advisory_xact_lock({ROWS}, number)) FROM unnest(CAST($1 AS TEXT)::int[]) AS numbers(number)"
+        );
+        self.query(&lock, &[format!("{{{}}}", list.join(",")).into()]).map(drop)
     }
 }

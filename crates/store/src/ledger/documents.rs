@@ -1,6 +1,9 @@
 //! Documents in a table: what every database of ours does with them.
 
+use std::hash::{Hash, Hasher};
+
 use jiff::Timestamp;
+use rustc_hash::FxHasher;
 use serde_json::Value as Json;
 
 use crate::cursor;
@@ -29,7 +32,12 @@ impl<T: Tables + ?Sized> Ledger for T {
         if documents.is_empty() {
             return Ok(());
         }
+        let numbers: Vec<u32> = documents.iter().map(number).collect();
         transact(self, durability, |sql| {
+            // Others may write several of the same in another order.
+            if numbers.len() > 1 {
+                sql.lock(&numbers)?;
+            }
             for document in documents {
                 let replace = "DO UPDATE SET owner = excluded.owner, due = excluded.due, body = excluded.body";
                 insert(sql, document, replace)?;
@@ -125,6 +133,13 @@ impl<T: Tables + ?Sized> Ledger for T {
         let gone = transact(self, Durability::Synced, |sql| sql.execute(delete, &values))?;
         Ok(usize::try_from(gone).unwrap_or(usize::MAX))
     }
+}
+
+/// A number to lock a document by.
+fn number(document: &Document) -> u32 {
+    let mut hasher = FxHasher::default();
+    (document.kind, &document.id).hash(&mut hasher);
+    (hasher.finish() >> 32) as u32
 }
 
 fn insert(sql: &mut dyn Sql, document: &Document, if_taken: &str) -> Result<u64> {

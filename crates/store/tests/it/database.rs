@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use mnemon_store::conformance::{DATABASE_STORIES, DOCUMENTS, LEDGER_STORIES};
 use mnemon_store::database::{Database, Hold, SqliteDatabase};
@@ -105,6 +108,50 @@ fn a_ledger_is_its_owners_alone() {
         files += 1;
     }
     assert!(files >= 3, "the database, its log and its lock");
+}
+
+#[test]
+fn what_a_killed_process_held_is_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let database = SqliteDatabase::open(&path, &[]).unwrap();
+    // As the system sees a process that holds something, and its end: its files are closed.
+    let other = fs::File::create(folder.path().join("file.lock")).unwrap();
+    other.lock().unwrap();
+    let (tell, told) = mpsc::channel();
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            drop(database.hold(&Hold::Keys(vec![1])).unwrap());
+            tell.send(()).unwrap();
+        });
+        assert!(told.recv_timeout(Duration::from_millis(100)).is_err(), "held twice");
+        drop(other);
+        told.recv_timeout(Duration::from_secs(20)).unwrap();
+    });
+}
+
+#[test]
+fn a_process_gets_its_turn_while_another_goes_on_and_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let [busy, other] = [SqliteDatabase::open(&path, &[]).unwrap(), SqliteDatabase::open(&path, &[]).unwrap()];
+    let done = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        for key in 0..4 {
+            let (busy, done) = (&busy, &done);
+            threads.spawn(move || {
+                while !done.load(Ordering::SeqCst) {
+                    let held = busy.hold(&Hold::Keys(vec![key])).unwrap();
+                    std::thread::sleep(Duration::from_millis(3));
+                    drop(held);
+                }
+            });
+        }
+        let begun = Instant::now();
+        let got: Vec<bool> = (0..10).map(|_| other.hold(&Hold::Everything).is_ok()).collect();
+        done.store(true, Ordering::SeqCst);
+        assert!(got.iter().all(|&got| got) && begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    });
 }
 
 #[test]
