@@ -314,6 +314,6 @@ impl Store for SqliteStore {
     }
 
     fn repair(&self) -> Result<Vec<Finding>> {
-        Ok(Vec::new())
+        self.write(check::repair)
     }
 }

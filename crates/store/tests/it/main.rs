@@ -8,3 +8,4 @@ mod fixture;
 mod full;
 mod metrics;
 mod payloads;
+mod repair;
