@@ -325,6 +325,6 @@ impl Store for SqliteStore {
     }
 
     fn repair(&self) -> Result<Vec<Finding>> {
-        Ok(Vec::new())
+        self.write(check::repair)
     }
 }

@@ -9,3 +9,4 @@ mod fixture;
 mod full;
 mod metrics;
 mod payloads;
+mod repair;
