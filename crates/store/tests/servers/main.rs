@@ -2,11 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod postgres;
+mod qdrant;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     let arguments = Arguments::from_args();
-    let trials: Vec<Trial> = [postgres::trials()].into_iter().flatten().collect();
+    let trials: Vec<Trial> = [postgres::trials(), qdrant::trials()].into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -1,0 +1,247 @@
+//! The store in Qdrant against the stories of all stores, with a ledger in a file and in Postgres.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+use mnemon_store::conformance::{DIMS, STORIES};
+use mnemon_store::database::{Database, PostgresDatabase, SqliteDatabase};
+use mnemon_store::qdrant::{LEDGER, QdrantOptions, QdrantStore};
+use mnemon_store::{
+    Change, ChangeSet, Filter, Memory, MemoryId, PageRequest, Payload, Provenance, Record, SparseQuery, Store,
+    StoreError, Terms, View,
+};
+use mnemon_testbed::{POSTGRES, QDRANT, fresh_database, rest, shared, unique};
+use serde_json::json;
+
+fn missing(variable: &str) -> bool {
+    std::env::var_os(variable).is_none_or(|value| value.is_empty())
+}
+
+pub(super) fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for (kind, in_postgres) in [("qdrant", false), ("qdrant_postgres", true)] {
+        let lacks: Vec<&str> = if in_postgres { vec![QDRANT, POSTGRES] } else { vec![QDRANT] };
+        let lacks: Vec<&str> = lacks.into_iter().filter(|variable| missing(variable)).collect();
+        if !lacks.is_empty() {
+            eprintln!("skipped: {kind}: {} not set", lacks.join(" and "));
+        }
+        for &(name, story) in STORIES {
+            let run = move || {
+                let folder = tempfile::tempdir().unwrap();
+                let database = in_postgres.then(|| fresh_database().expect("a Postgres"));
+                let ledger = || -> Arc<dyn Database> {
+                    match &database {
+                        Some(database) => Arc::new(PostgresDatabase::open(database.url(), LEDGER).unwrap()),
+                        None => Arc::new(SqliteDatabase::open(&folder.path().join("ledger"), LEDGER).unwrap()),
+                    }
+                };
+                let collection = Collection(unique("story"));
+                story(&|| Box::new(open(&collection.0, ledger())) as Box<dyn Store>);
+                Ok(())
+            };
+            trials.push(Trial::test(format!("{kind}::{name}"), run).with_ignored_flag(!lacks.is_empty()));
+        }
+    }
+    for (name, test) in OWN {
+        let run = move || {
+            let folder = tempfile::tempdir().unwrap();
+            test(folder.path());
+            Ok(())
+        };
+        trials.push(Trial::test(format!("qdrant::{name}"), run).with_ignored_flag(missing(QDRANT)));
+    }
+    trials
+}
+
+/// Gone when dropped.
+struct Collection(String);
+
+impl Drop for Collection {
+    fn drop(&mut self) {
+        let server = shared().expect("a Qdrant");
+        for name in [self.0.clone(), format!("{}_entities", self.0)] {
+            let _ = rest::delete(&format!("{}/collections/{name}", server.http_url()));
+        }
+    }
+}
+
+fn options(collection: &str, ledger: Arc<dyn Database>) -> QdrantOptions {
+    let describe = Arc::new(|_: &Payload| (Terms::default(), false));
+    QdrantOptions::new(shared().expect("a Qdrant").grpc_url(), collection, "test", DIMS, ledger, describe)
+}
+
+fn open(collection: &str, ledger: Arc<dyn Database>) -> QdrantStore {
+    QdrantStore::open(options(collection, ledger)).unwrap()
+}
+
+fn ledger(folder: &Path) -> Arc<dyn Database> {
+    Arc::new(SqliteDatabase::open(&folder.join("ledger"), LEDGER).unwrap())
+}
+
+/// A test with a folder of its own.
+type Test = fn(&Path);
+
+/// What is Qdrant's alone.
+const OWN: &[(&str, Test)] = &[
+    ("collections_of_another_kind_are_refused", collections_of_another_kind_are_refused),
+    ("a_missing_server_is_told", a_missing_server_is_told),
+    ("a_ledger_belongs_to_one_collection", a_ledger_belongs_to_one_collection),
+    ("an_old_collection_is_served_and_told", an_old_collection_is_served_and_told),
+    ("what_the_wire_cannot_hold_is_refused", what_the_wire_cannot_hold_is_refused),
+    ("points_of_others_are_seen_and_places_kept", points_of_others_are_seen_and_places_kept),
+];
+
+fn collections_of_another_kind_are_refused(folder: &Path) {
+    let server = shared().unwrap();
+    let make = |vectors: serde_json::Value| {
+        let collection = Collection(unique("kind"));
+        rest::put(&format!("{}/collections/{}", server.http_url(), collection.0), &json!({"vectors": vectors}))
+            .unwrap();
+        collection
+    };
+    let cases = [
+        (json!({"size": DIMS, "distance": "Dot"}), "Cosine"),
+        (json!({"size": DIMS + 1, "distance": "Cosine"}), "dims"),
+        (json!({"other": {"size": DIMS, "distance": "Cosine"}}), "unnamed dense vector"),
+    ];
+    for (vectors, told) in cases {
+        let collection = make(vectors);
+        let error = QdrantStore::open(options(&collection.0, ledger(folder))).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+    let mut absent = options(&unique("absent"), ledger(folder));
+    absent.create = false;
+    let error = QdrantStore::open(absent).unwrap_err().to_string();
+    assert!(error.contains("there is no collection"), "{error}");
+}
+
+fn a_missing_server_is_told(folder: &Path) {
+    let mut options = options("x", ledger(folder));
+    options.urls = vec!["http://127.0.0.1:1".into()];
+    let error = QdrantStore::open(options).unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+    assert!(error.to_string().contains("http://127.0.0.1:1"), "{error}");
+}
+
+fn a_ledger_belongs_to_one_collection(folder: &Path) {
+    let (one, other) = (Collection(unique("one")), Collection(unique("other")));
+    drop(open(&one.0, ledger(folder)));
+    let error = QdrantStore::open(options(&other.0, ledger(folder))).unwrap_err();
+    assert!(matches!(error, StoreError::Unfit(_)) && error.to_string().contains(&one.0), "{error}");
+}
+
+/// A collection of mem0 1.x, without the slot, behind an alias.
+fn an_old_collection_is_served_and_told(folder: &Path) {
+    let server = shared().unwrap();
+    let old = Collection(unique("old"));
+    let alias = Collection(unique("alias"));
+    let base = server.http_url();
+    rest::put(&format!("{base}/collections/{}", old.0), &json!({"vectors": {"size": DIMS, "distance": "Cosine"}}))
+        .unwrap();
+    let action = json!({"create_alias": {"collection_name": old.0, "alias_name": alias.0}});
+    rest::post(&format!("{base}/collections/aliases"), &json!({"actions": [action]})).unwrap();
+    let mut vector = vec![0.0; DIMS];
+    vector[0] = 1.0;
+    let point = json!({"id": 7, "vector": vector, "payload": {"data": "Ana likes tea", "user_id": "ana"}});
+    rest::put(&format!("{base}/collections/{}/points?wait=true", old.0), &json!({"points": [point]})).unwrap();
+    let store = open(&alias.0, ledger(folder));
+    let warnings = store.warnings();
+    assert!(warnings.iter().any(|told| told.contains("mnemon migrate rebuild --in-place")), "{warnings:?}");
+    let filter = Filter::eq("user_id", "ana").unwrap();
+    let found = store.nearest(&View::new(&filter, None), &vector, 9).unwrap();
+    assert_eq!(found, [(MemoryId::Number(7), 1.0)]);
+    let slot = vec![(1, 1.0)];
+    assert_eq!(store.sparse(&View::new(&filter, None), &SparseQuery { vector: &slot, limit: 9 }).unwrap(), []);
+    store
+        .apply(&ChangeSet { expected: Vec::new(), changes: vec![Change::Insert(Box::new(record(8, "ana")))] })
+        .unwrap();
+    assert_eq!(store.nearest(&View::new(&filter, None), &vector, 9).unwrap().len(), 2);
+    assert!(store.info().unwrap().location.contains(&old.0));
+    assert_eq!(store.check().unwrap(), []);
+}
+
+fn record(number: u64, user: &str) -> Record {
+    let mut payload = Payload::default();
+    payload.set("data", format!("text {number}"));
+    payload.set("user_id", user);
+    let mut vector = vec![0.0; DIMS];
+    vector[number as usize % DIMS] = 1.0;
+    Record {
+        memory: Memory { id: MemoryId::Number(number), payload, provenance: Provenance::default() },
+        vector,
+        bm25: vec![(1, 1.0)],
+        terms: Terms::default(),
+        holds_time_word: false,
+        mentions: Vec::new(),
+    }
+}
+
+fn what_the_wire_cannot_hold_is_refused(folder: &Path) {
+    let collection = Collection(unique("wire"));
+    let store = open(&collection.0, ledger(folder));
+    let insert = |key: &str, value: serde_json::Value| {
+        let mut record = record(1, "ana");
+        record.memory.payload.set(key, value);
+        store.apply(&ChangeSet { expected: Vec::new(), changes: vec![Change::Insert(Box::new(record))] })
+    };
+    let error = insert("big", json!(u64::MAX)).unwrap_err();
+    assert!(matches!(error, StoreError::Unsupported(_)) && error.to_string().contains("as text"), "{error}");
+    let nested = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!({"a": inner}));
+    let error = insert("deep", nested(29)).unwrap_err();
+    assert!(matches!(error, StoreError::TooDeep { limit: 28 }), "{error}");
+    assert_eq!(store.info().unwrap().memories, 0, "nothing was stored");
+    insert("deep", nested(28)).unwrap();
+    let stored = store.get(&[MemoryId::Number(1)]).unwrap().remove(0).unwrap();
+    assert_eq!(stored.payload.as_map()["deep"], nested(28));
+    assert_eq!(store.check().unwrap(), []);
+}
+
+/// Another program adds, changes and deletes points; what it deletes keeps its place should it come back.
+fn points_of_others_are_seen_and_places_kept(folder: &Path) {
+    let collection = Collection(unique("others"));
+    let store = open(&collection.0, ledger(folder));
+    let base = format!("{}/collections/{}/points", shared().unwrap().http_url(), collection.0);
+    let put = |id: u64, text: &str, axis: usize, at: &str| {
+        let mut vector = vec![0.0; DIMS];
+        vector[axis] = 1.0;
+        let payload = json!({"data": text, "hash": text, "user_id": "ana", "created_at": at, "updated_at": at});
+        rest::put(&format!("{base}?wait=true"), &json!({"points": [{"id": id, "vector": vector, "payload": payload}]}))
+            .unwrap();
+    };
+    let filter = Filter::eq("user_id", "ana").unwrap();
+    let mut axis = vec![0.0; DIMS];
+    axis[3] = 1.0;
+    let seen = || -> Vec<(MemoryId, bool)> {
+        let found = store.nearest(&View::new(&filter, None), &axis, 9).unwrap();
+        found.into_iter().map(|(id, score)| (id, score > 0.5)).collect()
+    };
+    assert_eq!(seen(), []);
+    let mut own = record(1, "ana");
+    own.memory.provenance = Provenance { session: Some("s".into()), position: Some(4), event_time: None };
+    store.apply(&ChangeSet { expected: Vec::new(), changes: vec![Change::Insert(Box::new(own))] }).unwrap();
+    put(2, "second", 3, "2026-01-01T00:00:00.000001+00:00");
+    assert_eq!(seen(), [(MemoryId::Number(2), true), (MemoryId::Number(1), false)]);
+    put(2, "second, changed", 5, "2026-01-01T00:00:01.000001+00:00");
+    assert_eq!(seen(), [(MemoryId::Number(1), false), (MemoryId::Number(2), false)], "the older of equals first");
+    let page = PageRequest { limit: 9, ..PageRequest::default() };
+    let listed = store.list(Some(&filter), None, &page).unwrap();
+    assert_eq!(
+        listed.items.iter().map(|memory| memory.payload.text()).collect::<Vec<_>>(),
+        ["second, changed", "text 1"]
+    );
+    rest::post(&format!("{base}/delete?wait=true"), &json!({"points": [1]})).unwrap();
+    assert_eq!(seen(), [(MemoryId::Number(2), false)]);
+    assert_eq!(store.list(Some(&filter), None, &page).unwrap().total, 1);
+    assert_eq!(store.list(None, None, &page).unwrap().total, 1);
+    put(1, "text 1", 3, "2026-01-01T00:00:02.000001+00:00");
+    assert_eq!(seen(), [(MemoryId::Number(1), true), (MemoryId::Number(2), false)]);
+    let back = store.get(&[MemoryId::Number(1)]).unwrap().remove(0).unwrap();
+    assert_eq!((back.provenance.session.as_deref(), back.provenance.position), (Some("s"), Some(4)));
+    let error =
+        store.apply(&ChangeSet { expected: Vec::new(), changes: vec![Change::Insert(Box::new(record(2, "ana")))] });
+    assert!(matches!(error, Err(StoreError::Exists(MemoryId::Number(2)))));
+    store.apply(&ChangeSet { expected: Vec::new(), changes: vec![Change::Remove(MemoryId::Number(2))] }).unwrap();
+    assert_eq!(store.info().unwrap().memories, 1);
+    assert_eq!(store.check().unwrap(), []);
+}
