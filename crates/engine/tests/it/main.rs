@@ -43,6 +43,9 @@ const ON_ALL: [(&str, Tests); 13] = [
 /// What is about the file; goes first, as the kills take longest.
 const ON_SQLITE: [(&str, Tests); 2] = [("chat", chat::FILE_TESTS), ("crash", crash::TESTS)];
 
+/// What is about Qdrant's snapshots.
+const ON_QDRANT: [(&str, Tests); 1] = [("mem0_golden", mem0_golden::SNAPSHOT_TESTS)];
+
 fn main() {
     crash::write_if_asked();
     let arguments = Arguments::from_args();
@@ -52,7 +55,7 @@ fn main() {
         for variable in &missing {
             eprintln!("skipped: {}: {variable} is not set", kind.name);
         }
-        let own: &[(&str, Tests)] = if kind.name == SQLITE.name { &ON_SQLITE } else { &[] };
+        let own: &[(&str, Tests)] = if kind.name == SQLITE.name { &ON_SQLITE } else { &ON_QDRANT };
         for (file, tests) in own.iter().chain(&ON_ALL) {
             for (name, test) in *tests {
                 let run = move || {

@@ -22,6 +22,11 @@ pub(crate) struct Kind {
 /// Where a store is. Opened twice, it is opened as if by two processes; dropped, the store is gone.
 pub(crate) trait Place: Send + Sync {
     fn open(&self, embedder: &dyn Embedder) -> Arc<dyn Store>;
+
+    /// Fills it with snapshots of Qdrant's, of memories and of entities, before it is first opened.
+    fn restore(&self, _memories: &Path, _entities: &Path) {
+        unreachable!("only Qdrant has snapshots");
+    }
 }
 
 pub(crate) const KINDS: &[&Kind] = &[&SQLITE, &qdrant::WITH_FILE, &qdrant::WITH_POSTGRES];

@@ -7,7 +7,7 @@ use mnemon_models::Embedder;
 use mnemon_store::Store;
 use mnemon_store::database::{Database, PostgresDatabase, SqliteDatabase};
 use mnemon_store::qdrant::{LEDGER, QdrantOptions, QdrantStore};
-use mnemon_testbed::{POSTGRES, QDRANT, Qdrant, fresh_database, rest, shared, unique};
+use mnemon_testbed::{POSTGRES, QDRANT, Qdrant, fresh_database, rest, restore_snapshot, shared, unique};
 
 use super::{Kind, Place};
 
@@ -68,6 +68,11 @@ impl Place for Collections {
             Arc::new(mnemon_engine::describe),
         );
         Arc::new(QdrantStore::open(options).expect("the store opens"))
+    }
+
+    fn restore(&self, memories: &Path, entities: &Path) {
+        restore_snapshot(self.server.http_url(), memories, &self.name);
+        restore_snapshot(self.server.http_url(), entities, &format!("{}_entities", self.name));
     }
 }
 
