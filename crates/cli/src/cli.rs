@@ -15,7 +15,7 @@ use crate::settings::Settings;
 
 /// Long-term memory for AI agents: remembers what was said, and finds it again.
 ///
-/// Everything is kept in one local file. `mnemon tour` shows what it does in a minute.
+/// Everything is kept in one local file, or in Qdrant where one machine is outgrown. `mnemon tour` shows what it does in a minute.
 #[derive(Debug, Parser)]
 #[command(name = "mnemon", version, arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -32,7 +32,8 @@ const WHOSE: &str = "Whose memories";
 /// Options of every command.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct GlobalArgs {
-    /// Where memories are kept: sqlite:PATH [env: MNEMON_STORE] [default: a file in your data directory]
+    /// Where memories are kept: sqlite:PATH or qdrant:http://HOST:6334/COLLECTION [env: MNEMON_STORE]
+    /// [default: a file in your data directory]
     #[arg(help_heading = GLOBAL, long, global = true, value_name = "STORE")]
     pub(crate) store: Option<String>,
     /// Settings file [env: MNEMON_CONFIG] [default: ./mnemon.toml, else the one in your config directory]

@@ -125,6 +125,7 @@ fn store_code(error: &StoreError) -> &'static str {
     match error {
         StoreError::Io { .. } => "io",
         StoreError::NotAStore { .. } => "not_a_store",
+        StoreError::NotALedger { .. } => "not_a_ledger",
         StoreError::Damaged { .. } => "damaged",
         StoreError::NewerSchema { .. } => "newer_schema",
         StoreError::EmbedderMismatch { .. } => "embedder_mismatch",

@@ -289,8 +289,7 @@ impl QdrantStore {
     pub(super) fn owners_of(&self, within: Option<&str>) -> Result<Vec<Owner>> {
         self.notice(within.map_or(Reach::Everything, |user| Reach::Carrying(0, user)))?;
         snapshot(self.ledger(), |sql| {
-            let mut scope = Scope::default();
-            scope.user_id = within.map(str::to_owned);
+            let scope = Scope { user_id: within.map(str::to_owned), ..Scope::default() };
             let Some((condition, values)) = carrying(sql, &scope)? else { return Ok(Vec::new()) };
             let rows = sql.query(
                 &format!(
