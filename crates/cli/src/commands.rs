@@ -49,7 +49,7 @@ pub(crate) enum Command {
     Import(import::ImportArgs),
     /// Write everything as lines of JSON, which `import` takes in without loss
     Export(export::ExportArgs),
-    /// Check the store
+    /// Check the store, and with --fix mend it
     Doctor(doctor::DoctorArgs),
     /// See what it does, on a small example
     Tour(tour::TourArgs),

@@ -1,5 +1,6 @@
 //! Settings, resolved once: defaults, then the settings file, then the environment, then flags.
 
+mod qdrant;
 pub(crate) mod server;
 mod store_path;
 
@@ -14,22 +15,31 @@ use jiff::{SignedDuration, Span};
 use mnemon_engine::{Engine, EngineConfig, EngineError};
 use mnemon_models::{Embedder, StaticEmbedder};
 use mnemon_store::sqlite::SqliteOptions;
-use mnemon_store::{Ledger, Scope, SqliteStore};
+use mnemon_store::{Ledger, QdrantStore, Scope, SqliteStore, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{GlobalArgs, ScopeArgs};
 use crate::exit::Fault;
+use store_path::StorePlace;
 
 /// What a settings file may hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Values {
     store: Option<String>,
+    ledger: Option<String>,
     user: Option<String>,
     agent: Option<String>,
     run: Option<String>,
     cache_mb: usize,
     session_gap: String,
+    qdrant_timeout: String,
+    qdrant_retries: u32,
+    qdrant_shards: u32,
+    qdrant_replication_factor: u32,
+    qdrant_write_consistency_factor: u32,
+    qdrant_on_disk: bool,
+    qdrant_quantization: String,
     bind: String,
     auth: String,
     rate_limit: u32,
@@ -44,11 +54,19 @@ impl Default for Values {
     fn default() -> Self {
         Self {
             store: None,
+            ledger: None,
             user: None,
             agent: None,
             run: None,
             cache_mb: 512,
             session_gap: "30m".into(),
+            qdrant_timeout: "10s".into(),
+            qdrant_retries: 2,
+            qdrant_shards: 0,
+            qdrant_replication_factor: 0,
+            qdrant_write_consistency_factor: 0,
+            qdrant_on_disk: false,
+            qdrant_quantization: "none".into(),
             bind: "127.0.0.1:8000".into(),
             auth: "on".into(),
             rate_limit: 0,
@@ -62,14 +80,22 @@ impl Default for Values {
 }
 
 /// What is read from the environment.
-const VARIABLES: [&str; 15] = [
+const VARIABLES: [&str; 23] = [
     "MNEMON_CONFIG",
     "MNEMON_STORE",
+    "MNEMON_LEDGER",
     "MNEMON_USER",
     "MNEMON_AGENT",
     "MNEMON_RUN",
     "MNEMON_CACHE_MB",
     "MNEMON_SESSION_GAP",
+    "MNEMON_QDRANT_TIMEOUT",
+    "MNEMON_QDRANT_RETRIES",
+    "MNEMON_QDRANT_SHARDS",
+    "MNEMON_QDRANT_REPLICATION_FACTOR",
+    "MNEMON_QDRANT_WRITE_CONSISTENCY_FACTOR",
+    "MNEMON_QDRANT_ON_DISK",
+    "MNEMON_QDRANT_QUANTIZATION",
     "MNEMON_BIND",
     "MNEMON_AUTH",
     "MNEMON_RATE_LIMIT",
@@ -83,7 +109,8 @@ const VARIABLES: [&str; 15] = [
 /// Everything a command needs to know beside its own arguments.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    store: PathBuf,
+    store: StorePlace,
+    qdrant: qdrant::QdrantSettings,
     cache_bytes: usize,
     session_gap: Span,
     scope: ScopeArgs,
@@ -114,15 +141,19 @@ impl Settings {
         let values = read(file.as_deref(), environment, flags)?;
         let store = match &values.store {
             Some(store) => store_path::parse(store)?,
-            None => default_store()?,
+            None => match qdrant::of_the_runbook(environment)? {
+                Some(store) => store,
+                None => StorePlace::Sqlite(data_file("mnemon.db")?),
+            },
         };
+        let qdrant = qdrant::resolve(&values, &store, environment)?;
         let cache_bytes = values.cache_mb.checked_mul(1 << 20).ok_or_else(|| {
             Fault::usage(format!("cache_mb is {}; give a number of MiB that this machine can have", values.cache_mb))
         })?;
         let session_gap = session_gap(&values.session_gap)?;
         let server = server::resolve(&values, environment)?;
         let scope = ScopeArgs { user: values.user, agent: values.agent, run: values.run };
-        Ok(Self { store, cache_bytes, session_gap, scope, file, server })
+        Ok(Self { store, qdrant, cache_bytes, session_gap, scope, file, server })
     }
 
     /// How to serve.
@@ -130,9 +161,12 @@ impl Settings {
         &self.server
     }
 
-    /// The file memories are kept in.
-    pub(crate) fn store(&self) -> &Path {
-        &self.store
+    /// The file that memories, or the ledger beside them, are kept in.
+    pub(crate) fn file_of_store(&self) -> Option<&Path> {
+        match &self.store {
+            StorePlace::Sqlite(path) => Some(path),
+            StorePlace::Qdrant { .. } => self.qdrant.file(),
+        }
     }
 
     /// The settings file that was read.
@@ -153,58 +187,64 @@ impl Settings {
     /// The engine over the store, which must be there.
     pub(crate) fn open_engine(&self) -> anyhow::Result<Engine> {
         self.must_exist()?;
-        self.open_engine_at(&self.store)
+        Ok(self.open_store(Wanted { create: false, as_it_is: false })?.engine)
     }
 
     /// The engine over the store, which is created if it is not there: for what remembers.
     pub(crate) fn open_or_create_engine(&self) -> anyhow::Result<Engine> {
-        self.open_engine_at(&self.store)
+        Ok(self.open_store(Wanted { create: true, as_it_is: false })?.engine)
     }
 
     /// The engine over the store, whichever embedder filled it: for what asks no questions.
     pub(crate) fn open_engine_as_it_is(&self) -> anyhow::Result<Engine> {
         self.must_exist()?;
-        let stored = SqliteStore::embedder_of(&self.store)?;
-        self.open(&self.store, stored)
+        Ok(self.open_store(Wanted { create: false, as_it_is: true })?.engine)
     }
 
-    /// Whether there is a store.
+    /// Whether there is a store. Qdrant is asked when it is opened.
     pub(crate) fn must_exist(&self) -> Result<(), Fault> {
-        if self.store.exists() {
-            return Ok(());
+        match &self.store {
+            StorePlace::Sqlite(path) if !path.exists() => {
+                let store = path.display();
+                let message = format!(
+                    "there is no store at {store}: `mnemon add` or `mnemon serve` makes one, --store names another"
+                );
+                Err(Fault::failed("no_store", message))
+            }
+            _ => Ok(()),
         }
-        let store = self.store.display();
-        Err(Fault::failed(
-            "no_store",
-            format!("there is no store at {store}: `mnemon add` or `mnemon serve` makes one, --store names another"),
-        ))
     }
 
     /// An engine over another file, which is created if it is not there.
     pub(crate) fn open_engine_at(&self, path: &Path) -> anyhow::Result<Engine> {
-        self.open(path, None)
+        Ok(self.open_sqlite(path, None)?.engine)
     }
 
-    /// The engine over the store, which is created if it is not there, and the store as the server's ledger.
+    /// The engine over the store, which is created if it is not there, and the server's ledger.
     pub(crate) fn open_for_server(&self) -> anyhow::Result<(Engine, Arc<dyn Ledger>)> {
-        let (engine, store) = self.open_both(&self.store, None)?;
-        Ok((engine, store))
+        let opened = self.open_store(Wanted { create: true, as_it_is: false })?;
+        Ok((opened.engine, opened.ledger))
     }
 
-    /// The documents that a server keeps in the store, which is created if it is not there.
+    /// The documents that a server keeps, whose place is created if it is not there.
     pub(crate) fn open_ledger(&self) -> anyhow::Result<Arc<dyn Ledger>> {
-        Ok(self.open_for_server()?.1)
+        match &self.store {
+            StorePlace::Sqlite(_) => Ok(self.open_for_server()?.1),
+            StorePlace::Qdrant { .. } => self.qdrant.documents(),
+        }
     }
 
-    fn open(&self, path: &Path, embedder_of_store: Option<(String, usize)>) -> anyhow::Result<Engine> {
-        Ok(self.open_both(path, embedder_of_store)?.0)
+    fn open_store(&self, wanted: Wanted) -> anyhow::Result<Opened> {
+        match &self.store {
+            StorePlace::Sqlite(path) => {
+                let stored = if wanted.as_it_is { SqliteStore::embedder_of(path)? } else { None };
+                self.open_sqlite(path, stored)
+            }
+            StorePlace::Qdrant { urls, collection } => self.open_qdrant(urls, collection, wanted),
+        }
     }
 
-    fn open_both(
-        &self,
-        path: &Path,
-        embedder_of_store: Option<(String, usize)>,
-    ) -> anyhow::Result<(Engine, Arc<SqliteStore>)> {
+    fn open_sqlite(&self, path: &Path, embedder_of_store: Option<(String, usize)>) -> anyhow::Result<Opened> {
         if !path.exists() {
             tracing::info!(path = %path.display(), "creating the store");
         }
@@ -214,9 +254,41 @@ impl Settings {
         let mut options = SqliteOptions::new(path, fingerprint, dims);
         options.cache_bytes = self.cache_bytes;
         let store = Arc::new(SqliteStore::open(options)?);
-        let config = EngineConfig { session_gap: self.session_gap, ..EngineConfig::default() };
-        Ok((Engine::new(store.clone(), Arc::new(embedder), config), store))
+        Ok(Opened { engine: self.engine(store.clone(), embedder), ledger: store })
     }
+
+    /// The engine over a collection. Whether it is made is `wanted`'s to say.
+    fn open_qdrant(&self, urls: &[String], collection: &str, wanted: Wanted) -> anyhow::Result<Opened> {
+        let embedder = StaticEmbedder::builtin().map_err(EngineError::from)?;
+        let (database, ledger) = self.qdrant.open()?;
+        let stored = if wanted.as_it_is { QdrantStore::embedder_of(&*database)? } else { None };
+        let (fingerprint, dims) = stored.unwrap_or_else(|| (embedder.fingerprint().to_owned(), embedder.dims()));
+        let mut options = self.qdrant.options(urls, collection, fingerprint, dims, database);
+        options.cache_bytes = self.cache_bytes;
+        options.create = wanted.create;
+        let store = Arc::new(QdrantStore::open(options)?);
+        Ok(Opened { engine: self.engine(store, embedder), ledger })
+    }
+
+    fn engine(&self, store: Arc<dyn Store>, embedder: StaticEmbedder) -> Engine {
+        let config = EngineConfig { session_gap: self.session_gap, ..EngineConfig::default() };
+        Engine::new(store, Arc::new(embedder), config)
+    }
+}
+
+/// How a store is to be opened.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// Makes it where it is not there.
+    create: bool,
+    /// Takes whichever embedder filled it.
+    as_it_is: bool,
+}
+
+/// A store that was opened.
+struct Opened {
+    engine: Engine,
+    ledger: Arc<dyn Ledger>,
 }
 
 /// The scope these flags name, and nothing else; `None` if they name nobody.
@@ -242,10 +314,13 @@ fn read(
     let mut texts: BTreeMap<&str, String> = BTreeMap::new();
     let texts_of = [
         "store",
+        "ledger",
         "user",
         "agent",
         "run",
         "session_gap",
+        "qdrant_timeout",
+        "qdrant_quantization",
         "bind",
         "auth",
         "cors_origins",
@@ -258,7 +333,23 @@ fn read(
     }
     texts.extend(flags.store.clone().map(|store| ("store", store)));
     figment = figment.merge(Serialized::defaults(texts));
-    for (key, unit) in [("cache_mb", " of MiB"), ("max_body_mb", " of MiB"), ("rate_limit", " of requests a minute")] {
+    let numbers = [
+        ("cache_mb", " of MiB"),
+        ("max_body_mb", " of MiB"),
+        ("rate_limit", " of requests a minute"),
+        ("qdrant_retries", " of tries"),
+        ("qdrant_shards", " of shards"),
+        ("qdrant_replication_factor", " of copies"),
+        ("qdrant_write_consistency_factor", " of copies"),
+    ];
+    if let Some(text) = environment("MNEMON_QDRANT_ON_DISK") {
+        let on_disk: bool = text
+            .trim()
+            .parse()
+            .map_err(|_| Fault::usage(format!("MNEMON_QDRANT_ON_DISK is `{text}`; give `true` or `false`")))?;
+        figment = figment.merge(Serialized::default("qdrant_on_disk", on_disk));
+    }
+    for (key, unit) in numbers {
         let name = variable(key);
         if let Some(text) = environment(&name) {
             let number: u32 = text
@@ -295,10 +386,11 @@ fn default_files() -> Vec<PathBuf> {
     files
 }
 
-fn default_store() -> anyhow::Result<PathBuf> {
+/// A file in the folder for our data.
+fn data_file(name: &str) -> anyhow::Result<PathBuf> {
     let folder = dirs::data_dir()
         .ok_or_else(|| Fault::usage("your data directory is not known: name a file with --store sqlite:PATH"))?;
-    Ok(folder.join("mnemon").join("mnemon.db"))
+    Ok(folder.join("mnemon").join(name))
 }
 
 #[cfg(test)]

@@ -35,6 +35,13 @@ pub(crate) fn analyse(text: &str) -> Analysis {
     }
 }
 
+/// What ranking asks of a memory that another program wrote: its terms by itself, and whether it speaks of a time.
+pub fn describe(payload: &Payload) -> (Terms, bool) {
+    let own = mnemon_text::index_terms(payload.text());
+    let speaker = payload.actor().or_else(|| payload.role());
+    (count_terms(&own, &[], speaker), dates::holds_time_word(payload.text()))
+}
+
 /// mem0's `bm25` slot: the encoded lemmas, or the text itself where it has none.
 pub(crate) fn sparse(lemmas: &str, text: &str) -> Sparse {
     let SparseVector { indices, values } = mnemon_text::bm25::encode(if lemmas.is_empty() { text } else { lemmas });

@@ -153,7 +153,7 @@ impl Engine {
                 "the filter must name one user_id, agent_id or run_id whose memories are searched",
             ));
         }
-        let view = View { filter: &request.filter, today: (!request.show_expired).then(today) };
+        let view = View::new(&request.filter, (!request.show_expired).then(today));
         let (ranked, ranking) = match request.profile {
             Profile::Fusion => self.rank_by_fusion(request, &view)?,
             Profile::Mem0 => (self.rank_as_mem0(request, &view)?, Ranking::Mem0),

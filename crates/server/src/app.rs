@@ -80,10 +80,11 @@ impl App {
         })
     }
 
-    /// Whether the store answers. Asked beside the others' turn, so that a probe is answered however busy they are.
-    pub(crate) async fn probe(&self) -> Result<(), Problem> {
+    /// Whether the store answers, and what it can't do as it is. Asked beside the others' turn, so that a probe is answered
+    /// however busy they are.
+    pub(crate) async fn probe(&self) -> Result<Vec<String>, Problem> {
         let engine = self.engine.clone();
-        let asked = tokio::task::spawn_blocking(move || engine.store().get(&[]).map(drop));
+        let asked = tokio::task::spawn_blocking(move || engine.store().get(&[]).map(|_| engine.store().warnings()));
         Ok(asked.await.map_err(|_| Problem::internal())??)
     }
 

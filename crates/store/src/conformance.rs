@@ -5,6 +5,7 @@
 //! ```
 #![expect(clippy::unwrap_used, reason = "a story that can't go on has failed")]
 
+mod database;
 mod entities;
 mod ledger;
 mod reads;
@@ -12,7 +13,8 @@ mod search;
 mod world;
 mod writes;
 
-use crate::{Ledger, Store};
+use crate::database::Database;
+use crate::{Ledger, Result, Store};
 
 /// Dims of the vectors in all stories.
 pub const DIMS: usize = 8;
@@ -48,6 +50,9 @@ pub const STORIES: &[(&str, Story)] = &[
     ("a_filter_that_pins_nothing_is_refused", search::pinning_nothing_is_refused),
 ];
 
+/// Stories of stores whose idf counts no memory that is gone, not even for a while as Qdrant's does.
+pub const EXACT_STORIES: &[(&str, Story)] = &[("idf_counts_the_living_alone", search::idf_counts_the_living_alone)];
+
 /// Tells all stories; `open` gets the name of a story and opens its store.
 pub fn run(open: &dyn Fn(&str) -> Box<dyn Store>) {
     for (name, story) in STORIES {
@@ -74,4 +79,31 @@ pub const LEDGER_STORIES: &[(&str, LedgerStory)] = &[
     ("the_newest_are_kept", ledger::the_newest_are_kept),
     ("documents_are_paged_newest_first", ledger::paged_newest_first),
     ("what_cannot_be_read_is_not_written", ledger::what_cannot_be_read_is_not_written),
+];
+
+/// The schema step that makes a database a ledger.
+pub const DOCUMENTS: &str = crate::ledger::DOCUMENTS;
+
+/// Opens the database of a story with steps of a schema: the first time an empty one, then the same again with all it
+/// holds, as another process would.
+pub type OpenDatabase<'a> = &'a (dyn Fn(&[&str]) -> Result<Box<dyn Database>> + Sync);
+
+/// A story of a database.
+pub type DatabaseStory = fn(OpenDatabase<'_>);
+
+/// All stories of databases by name.
+pub const DATABASE_STORIES: &[(&str, DatabaseStory)] = &[
+    ("values_come_back", database::values_come_back),
+    ("text_compares_by_code_points", database::text_compares_by_code_points),
+    ("what_fails_writes_nothing", database::what_fails_writes_nothing),
+    ("a_snapshot_stays_as_it_was", database::a_snapshot_stays_as_it_was),
+    ("rows_are_kept_from_others_until_the_end", database::rows_are_kept_from_others),
+    ("a_deadlock_ends", database::a_deadlock_ends),
+    ("steps_are_applied_once_and_in_order", database::steps_are_applied_once),
+    ("several_may_open_it_at_once", database::several_may_open_it_at_once),
+    ("keys_are_held_by_one", database::keys_are_held_by_one),
+    ("everything_is_held_by_one", database::everything_is_held_by_one),
+    ("who_holds_something_may_write", database::who_holds_something_may_write),
+    ("what_a_dead_process_held_is_free", database::what_a_dead_process_held_is_free),
+    ("many_holders_come_through", database::many_holders_come_through),
 ];

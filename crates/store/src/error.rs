@@ -25,6 +25,14 @@ pub enum StoreError {
         /// What it is instead.
         reason: String,
     },
+    /// The file for a ledger is something else; it was not touched.
+    #[error("{} is not a ledger of Mnemon: {reason}. The file was left as it is; name another path", path.display())]
+    NotALedger {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        reason: String,
+    },
     /// The file is damaged; it was not touched.
     #[error("{} is damaged: {reason}. The file was left as it is; restore it from a backup or an export", path.display())]
     Damaged {

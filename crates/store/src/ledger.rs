@@ -1,5 +1,9 @@
 //! What a server keeps beside memories: keys, accounts, settings, events, deliveries. Documents of a kind, by id.
 
+mod documents;
+
+#[cfg(any(feature = "qdrant", feature = "conformance"))]
+pub(crate) use documents::DOCUMENTS;
 use jiff::Timestamp;
 use serde_json::Value;
 

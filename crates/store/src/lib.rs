@@ -4,6 +4,7 @@
 mod change;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod cursor;
 pub mod database;
 mod error;
 pub mod filter;
@@ -11,9 +12,13 @@ mod history;
 mod id;
 mod ledger;
 mod memory;
+mod owners;
 mod payload;
+#[cfg(feature = "qdrant")]
+pub mod qdrant;
 mod query;
 mod scope;
+mod scope_index;
 pub mod sqlite;
 mod store;
 
@@ -25,6 +30,8 @@ pub use id::MemoryId;
 pub use ledger::{Document, Durability, Ledger};
 pub use memory::{Entity, Link, Memory, Mention, Provenance, Record, Sparse, TermCount, Terms};
 pub use payload::{Payload, RESERVED_KEYS, keys, parse_time};
+#[cfg(feature = "qdrant")]
+pub use qdrant::QdrantStore;
 pub use query::*;
 pub use scope::{SCOPE_KEYS, Scope};
 pub use sqlite::SqliteStore;

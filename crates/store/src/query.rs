@@ -1,5 +1,6 @@
 //! What a store is asked to find, and what it answers.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use jiff::civil::Date;
@@ -13,6 +14,16 @@ pub struct View<'a> {
     pub filter: &'a Filter,
     /// Memories that expired before this day are hidden; `None` shows all.
     pub today: Option<Date>,
+    /// Whether a store that others write to as well has looked for their changes for this view.
+    #[allow(dead_code, reason = "a store in one file sees every commit anyway")]
+    pub(crate) checked: Cell<bool>,
+}
+
+impl<'a> View<'a> {
+    /// What the filter matches, without what expired before `today`.
+    pub fn new(filter: &'a Filter, today: Option<Date>) -> Self {
+        Self { filter, today, checked: Cell::new(false) }
+    }
 }
 
 /// What is asked for candidates of the default ranking.

@@ -1,18 +1,13 @@
 //! The embedded store: one SQLite file, one writer, exact search over scopes held in memory.
 
-mod cache;
 mod check;
-mod cursor;
-mod encode;
 mod entities;
-mod index;
-mod ledger;
+mod load;
 mod mem0_history;
-mod open;
+pub(crate) mod open;
 mod owners;
 mod read;
 mod schema;
-mod search;
 mod write;
 
 use std::collections::HashMap;
@@ -24,16 +19,15 @@ use jiff::civil::Date;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension};
 
-use cache::{Cache, IndexRead, IndexWrite};
-use index::ScopeIndex;
 pub use mem0_history::read_mem0_history;
 pub use open::SqliteOptions;
-use search::Rows;
 
+use crate::database::{Sql, Tables, sqlite_snapshot, sqlite_transact};
+use crate::scope_index::{self, Cache, Decide, IndexRead, IndexWrite, Rows, ScopeIndex};
 use crate::{
-    CandidateQuery, Candidates, ChangeSet, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, NearEntity,
-    Owner, Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored, SessionWindow,
-    SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
+    CandidateQuery, Candidates, ChangeSet, Durability, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId,
+    NearEntity, Owner, Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored,
+    SessionWindow, SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
 };
 
 /// A store in one SQLite file. Several processes may open the same file; each sees the others' commits.
@@ -143,7 +137,10 @@ impl SqliteStore {
             };
             let index = self.current(connection, kind, anchor, with_bm25)?;
             let Some(index) = index.as_ref() else { return Ok(T::default()) };
-            work(connection, index, &Rows::of(index, &ids, view, connection))
+            let filter = view.filter;
+            let decide = |row: &scope_index::Row| read::slot_matches(connection, filter, row.slot);
+            let further = (!filter.is_scope_only()).then(|| Box::new(decide) as Decide<'_>);
+            work(connection, index, &Rows::of(index, &ids, view.today, further))
         })
     }
 
@@ -154,7 +151,7 @@ impl SqliteStore {
         let version: i64 = connection
             .prepare_cached("SELECT version FROM scopes WHERE id = ?")?
             .query_row([anchor], |row| row.get(0))?;
-        let fits = |index: &ScopeIndex| index.version >= version && (!with_bm25 || index.bm25.is_some());
+        let fits = |index: &ScopeIndex| index.version >= version && (!with_bm25 || index.has_bm25());
         if held.as_ref().is_some_and(fits) {
             return Ok(held);
         }
@@ -165,10 +162,10 @@ impl SqliteStore {
         }
         let mut index = match guard.take() {
             Some(index) if index.version == version => index,
-            _ => ScopeIndex::load(connection, self.dims, kind, anchor, version)?,
+            _ => load::scope(connection, self.dims, kind, anchor, version)?,
         };
         if with_bm25 {
-            index.load_bm25(connection)?;
+            load::bm25(connection, &mut index)?;
         }
         self.cache.settle(anchor, index.bytes());
         *guard = Some(index);
@@ -179,6 +176,17 @@ impl SqliteStore {
 /// Tells how long something took to whoever records metrics.
 fn took(op: &'static str, since: Instant) {
     metrics::histogram!("mnemon_store_seconds", "op" => op).record(since.elapsed());
+}
+
+/// The documents' table is among the memories'.
+impl Tables for SqliteStore {
+    fn transact(&self, durability: Durability, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()> {
+        self.write(|connection| sqlite_transact(connection, durability, work))
+    }
+
+    fn snapshot(&self, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()> {
+        self.read(|connection| sqlite_snapshot(connection, work))
+    }
 }
 
 impl Store for SqliteStore {
@@ -246,17 +254,17 @@ impl Store for SqliteStore {
     }
 
     fn scope_stats(&self, view: &View<'_>, terms: &[u32]) -> Result<ScopeStats> {
-        let mut stats = self.search(view, false, |_, index, rows| Ok(search::stats(index, rows, terms)))?;
+        let mut stats = self.search(view, false, |_, index, rows| Ok(scope_index::stats(index, rows, terms)))?;
         stats.document_frequency.resize(terms.len(), 0);
         Ok(stats)
     }
 
     fn candidates(&self, view: &View<'_>, query: &CandidateQuery<'_>) -> Result<Candidates> {
-        self.search(view, false, |_, index, rows| search::candidates(index, rows, query))
+        self.search(view, false, |_, index, rows| scope_index::candidates(index, rows, query))
     }
 
     fn nearest(&self, view: &View<'_>, vector: &[f32], limit: usize) -> Result<Scored> {
-        self.search(view, false, |_, index, rows| search::nearest(index, rows, vector, limit))
+        self.search(view, false, |_, index, rows| scope_index::nearest(index, rows, vector, limit))
     }
 
     fn sparse(&self, view: &View<'_>, query: &SparseQuery<'_>) -> Result<Scored> {
@@ -274,7 +282,7 @@ impl Store for SqliteStore {
                 let n = holding.get(&term).copied().unwrap_or(0.0);
                 (1.0 + (documents as f32 - n + 0.5) / (n + 0.5)).ln()
             };
-            search::sparse(index, rows, query.vector, idf, query.limit)
+            scope_index::sparse(index, rows, query.vector, idf, query.limit)
         })
     }
 
@@ -317,6 +325,6 @@ impl Store for SqliteStore {
     }
 
     fn repair(&self) -> Result<Vec<Finding>> {
-        Ok(Vec::new())
+        self.write(check::repair)
     }
 }

@@ -66,7 +66,7 @@ pub trait Store: Send + Sync {
     fn nearest(&self, view: &View<'_>, vector: &[f32], limit: usize) -> Result<Scored>;
 
     /// The best memories by the stored `bm25` slot: Σ query·document·idf, idf over all memories of the store, as
-    /// Qdrant computes it. The filter must pin a scope id.
+    /// Qdrant computes it, which counts those that were replaced or deleted until it tidies up. The filter must pin a scope id.
     fn sparse(&self, view: &View<'_>, query: &SparseQuery<'_>) -> Result<Scored>;
 
     /// For each vector the entities of the pinned scope with a cosine of at least `min_score`, best first.

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &ExportArgs, settings: &Settings, out: &Output) -> anyho
     // Through a link, what it leads to is replaced, not the link.
     let file = &if file.is_symlink() { file.canonicalize().unwrap_or_else(|_| file.clone()) } else { file.clone() };
     refuse_other_than_files(file)?;
-    refuse_databases(file, settings.store())?;
+    refuse_databases(file, settings.file_of_store())?;
     let engine = settings.open_engine_as_it_is()?;
     let counts = into_file(&engine, file, out)?;
     let answer = json!({"file": file.display().to_string(), "exported": of_counts(&counts)});
@@ -76,13 +76,14 @@ fn refuse_other_than_files(file: &Path) -> Result<(), Fault> {
 }
 
 /// An export must never take the place of a store, the one it comes from least of all.
-fn refuse_databases(file: &Path, store: &Path) -> Result<(), Fault> {
+fn refuse_databases(file: &Path, store: Option<&Path>) -> Result<(), Fault> {
     let absolute = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or(path.to_owned());
-    let store = absolute(store);
-    let own = ["", "-wal", "-shm", "-journal"].iter().any(|suffix| {
-        let mut name = store.clone().into_os_string();
-        name.push(suffix);
-        absolute(file).as_os_str() == name
+    let own = store.map(absolute).is_some_and(|store| {
+        ["", "-wal", "-shm", "-journal"].iter().any(|suffix| {
+            let mut name = store.clone().into_os_string();
+            name.push(suffix);
+            absolute(file).as_os_str() == name
+        })
     });
     let mut start = [0u8; 16];
     let is_database =
@@ -112,11 +113,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let store = folder.path().join("store.db");
-        assert!(refuse_databases(&path, &store).is_ok());
-        assert!(refuse_databases(&folder.path().join("store.db-wal"), &store).is_err());
+        assert!(refuse_databases(&path, Some(&store)).is_ok());
+        assert!(refuse_databases(&folder.path().join("store.db-wal"), Some(&store)).is_err());
         std::fs::write(&path, "SQLite format 3\0 and more").unwrap();
-        assert!(refuse_databases(&path, &store).is_err());
+        assert!(refuse_databases(&path, Some(&store)).is_err());
         std::fs::write(&path, "{}").unwrap();
-        assert!(refuse_databases(&path, &store).is_ok());
+        assert!(refuse_databases(&path, Some(&store)).is_ok());
     }
 }

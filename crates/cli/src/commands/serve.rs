@@ -52,6 +52,9 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
     // The HTTP client of the webhooks finds it here.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (engine, ledger) = settings.open_for_server()?;
+    for warning in engine.store().warnings() {
+        tracing::warn!("{warning}");
+    }
     let keyless = config.auth == AuthMode::On
         && config.keys.is_empty()
         && config.admin_key.is_none()

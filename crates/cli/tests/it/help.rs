@@ -5,7 +5,7 @@ use crate::place::Place;
 #[test]
 fn help_of_the_program_and_of_the_verbs_with_most_options() {
     let place = Place::new();
-    for verb in ["", "add", "search", "list", "delete"] {
+    for verb in ["", "add", "search", "list", "delete", "doctor"] {
         let mut args: Vec<&str> = if verb.is_empty() { vec![] } else { vec![verb] };
         args.push("--help");
         let ran = place.run(&args);

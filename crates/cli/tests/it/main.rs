@@ -3,6 +3,7 @@
 
 mod add;
 mod change;
+mod doctor;
 mod help;
 mod list;
 mod place;

@@ -98,6 +98,7 @@ fn histories_are_taken_in_whole_and_once() {
         assert_eq!((again.stored.history, again.stored.messages, again.unchanged), (0, 0, events), "{name}");
         assert_eq!(world.store().info().unwrap().history, events);
         assert!(std::fs::read(fixture(name)).unwrap() == before, "{name} is only read");
+        whole(&world);
     }
 }
 
@@ -156,4 +157,20 @@ fn a_history_learns_whose_it_is_from_memories_that_are_here() {
         }
     }
     assert!(known > 200, "{known} of {}", known + unknown);
+    whole(&world);
+}
+
+#[test]
+fn a_check_finds_nothing_wrong_with_what_came_from_mem0() {
+    for version in ["legacy_v0", "legacy_v1", "v2_written"] {
+        let (points, history) = (format!("{version}.points.jsonl"), format!("{version}.history.db"));
+        for files in [[&points, &history], [&history, &points]] {
+            let world = world();
+            for file in files {
+                import(&world, &fixture(file)).unwrap();
+            }
+            whole(&world);
+            assert_eq!(world.store().repair().unwrap(), [], "{version}");
+        }
+    }
 }

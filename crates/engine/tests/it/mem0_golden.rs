@@ -95,7 +95,7 @@ fn scores_are_those_of_mem0() {
             entities: question["entities"].as_array().unwrap().iter().take(8).map(|e| vector(&e["vector"])).collect(),
         };
         let filter = filter(line["filters"].clone());
-        let view = View { filter: &filter, today: None };
+        let view = View::new(&filter, None);
         let top_k = line["top_k"].as_u64().unwrap() as usize;
         let threshold = line["threshold"].as_f64().unwrap() as f32;
         let found = engine.mem0_scores(&view, &query, top_k, threshold).unwrap();

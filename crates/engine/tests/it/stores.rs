@@ -1,5 +1,7 @@
 //! The kinds of stores that every test runs on.
 
+mod qdrant;
+
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +24,7 @@ pub(crate) trait Place: Send + Sync {
     fn open(&self, embedder: &dyn Embedder) -> Arc<dyn Store>;
 }
 
-pub(crate) const KINDS: &[&Kind] = &[&SQLITE];
+pub(crate) const KINDS: &[&Kind] = &[&SQLITE, &qdrant::WITH_FILE, &qdrant::WITH_POSTGRES];
 
 pub(crate) const SQLITE: Kind = Kind { name: "sqlite", needs: &[], place: |folder| Box::new(folder.join("store")) };
 

@@ -40,19 +40,33 @@ struct Health {
     hybrid_search: bool,
     /// Seconds since the start.
     uptime_seconds: u64,
+    /// Whether there are warnings; left out if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    degraded: bool,
+    /// What the store can't do as it is, and what to do about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+impl Health {
+    fn new(store: String, uptime_seconds: u64, warnings: Vec<String>) -> Self {
+        Self {
+            status: "healthy",
+            version: env!("CARGO_PKG_VERSION"),
+            store,
+            hybrid_search: true,
+            uptime_seconds,
+            degraded: !warnings.is_empty(),
+            warnings,
+        }
+    }
 }
 
 /// Whether the server can answer
 #[utoipa::path(get, path = "/health", tag = TAG, security(()), responses((status = 200, body = Health)))]
 async fn health(State(app): State<Shared>) -> Result<Json<Health>, Problem> {
-    app.probe().await?;
-    Ok(Json(Health {
-        status: "healthy",
-        version: env!("CARGO_PKG_VERSION"),
-        store: app.store_kind.clone(),
-        hybrid_search: true,
-        uptime_seconds: app.started.elapsed().as_secs(),
-    }))
+    let warnings = app.probe().await?;
+    Ok(Json(Health::new(app.store_kind.clone(), app.started.elapsed().as_secs(), warnings)))
 }
 
 /// Search memories
@@ -147,4 +161,24 @@ async fn chat(_: Writer) -> Problem {
 
 fn of_user(caller: &Caller, user: &str) -> Result<mnemon_store::Scope, Problem> {
     caller.scope(Some(user), None, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn health_tells_of_warnings_only_where_there_are_some() {
+        let told = |warnings| serde_json::to_value(Health::new("sqlite".into(), 7, warnings)).unwrap();
+        let mut expected = json!({
+            "status": "healthy", "version": env!("CARGO_PKG_VERSION"), "store": "sqlite", "hybrid_search": true,
+            "uptime_seconds": 7,
+        });
+        assert_eq!(told(Vec::new()), expected);
+        expected["degraded"] = json!(true);
+        expected["warnings"] = json!(["no slot for words: recreate the collection"]);
+        assert_eq!(told(vec!["no slot for words: recreate the collection".into()]), expected);
+    }
 }

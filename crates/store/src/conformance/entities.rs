@@ -1,6 +1,6 @@
 //! Entities: joined by name within a scope, gone with the last memory that names them.
 
-use super::world::{apply, id, insert, mention, plain, scope, user, whole};
+use super::world::{apply, id, insert, mention, plain, scope, unit, user, whole};
 use super::{DIMS, Open};
 use crate::{Change, Entity, Filter, MemoryId, Payload, Record, Scope, Store, StoreError, keys};
 
@@ -59,7 +59,7 @@ pub(super) fn gone_with_their_last_memory(open: Open<'_>) {
     payload.set("entity_type", "QUOTED");
     payload.set("user_id", "u1");
     payload.set("extra", 7);
-    let entity = Entity { id: MemoryId::Number(77), payload, vector: vec![0.5; DIMS], memories: vec![id(3)] };
+    let entity = Entity { id: MemoryId::Number(77), payload, vector: unit(vec![0.5; DIMS]), memories: vec![id(3)] };
     apply(&*store, vec![Change::InsertEntity(Box::new(entity.clone()))]).unwrap();
     let more = Entity { memories: vec![id(4)], ..entity.clone() };
     apply(&*store, vec![Change::InsertEntity(Box::new(more))]).unwrap();

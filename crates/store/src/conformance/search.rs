@@ -34,6 +34,8 @@ fn filters() -> Vec<Filter> {
 #[derive(Default)]
 struct Model {
     records: Vec<Record>,
+    /// Slots of what was there and went.
+    gone: Vec<Sparse>,
 }
 
 impl Model {
@@ -52,12 +54,17 @@ impl Model {
         Visible { in_scope, allowed }
     }
 
-    /// Qdrant's idf: over everything there is.
-    fn sparse_idf(&self, term: u32) -> f64 {
+    /// Qdrant's idf: over everything there is. The least and the most it can be where what is gone may still count.
+    fn sparse_idf(&self, term: u32, lag: bool) -> [f64; 2] {
+        let holds = |slot: &Sparse| slot.iter().any(|(own, _)| *own == term);
         let documents = self.records.len() as f64;
-        let holding =
-            self.records.iter().filter(|record| record.bm25.iter().any(|(own, _)| *own == term)).count() as f64;
-        (1.0 + (documents - holding + 0.5) / (holding + 0.5)).ln()
+        let holding = self.records.iter().filter(|record| holds(&record.bm25)).count() as f64;
+        let (all, held) = match lag {
+            true => (self.gone.len() as f64, self.gone.iter().filter(|slot| holds(slot)).count() as f64),
+            false => (0.0, 0.0),
+        };
+        let idf = |documents: f64, holding: f64| (1.0 + (documents - holding + 0.5) / (holding + 0.5)).ln();
+        [idf(documents.max(holding + held), holding + held), idf(documents + all, holding)]
     }
 }
 
@@ -113,8 +120,18 @@ fn check_scored(found: &Scored, expected: &HashMap<MemoryId, f64>, limit: usize,
     assert_eq!(ids.len(), found.len(), "{told}: a memory twice");
 }
 
-/// Every kind of search on every filter, against the model.
-fn check_searches(store: &dyn Store, model: &Model, dice: &mut Dice) {
+/// The best by plain scores, each between its least and its most.
+fn check_between(found: &Scored, [least, most]: &[HashMap<MemoryId, f64>; 2], limit: usize, told: &str) {
+    assert_eq!(found.len(), limit.min(most.len()), "{told}");
+    assert!(found.is_sorted_by(|a, b| a.1 >= b.1), "{told}: best first");
+    for (id, score) in found {
+        let (score, least, most) = (f64::from(*score), least[id], most[id]);
+        assert!(score > least - NEAR && score < most + NEAR, "{told}: {id} has {score}, not {least} to {most}");
+    }
+}
+
+/// Every kind of search on every filter, against the model. `lag`: idf may count what is gone.
+fn check_searches(store: &dyn Store, model: &Model, dice: &mut Dice, lag: bool) {
     let vector = dice.vector();
     let terms: Vec<u32> = (0..32).filter(|_| dice.below(6) == 0).collect();
     let sparse: Sparse = terms.iter().map(|&term| (term, 0.5 + dice.below(100) as f32 / 50.0)).collect();
@@ -122,22 +139,31 @@ fn check_searches(store: &dyn Store, model: &Model, dice: &mut Dice) {
         for today in [None, Some(TODAY)] {
             let told = format!("{filter:?} on {today:?}");
             let visible = model.view(&filter, today);
-            let view = View { filter: &filter, today };
+            let view = View::new(&filter, today);
 
             let dense = visible.scores(|record| cosine(&record.vector, &vector));
-            let mut by_slot = visible.scores(|record| {
-                let weight = |(term, value): &(u32, f32)| {
-                    let asked =
-                        sparse.iter().find(|(own, _)| own == term).map_or(0.0, |(_, weight)| f64::from(*weight));
-                    asked * f64::from(*value) * model.sparse_idf(*term)
-                };
-                record.bm25.iter().map(weight).sum()
-            });
-            by_slot.retain(|_, score| *score > 0.0);
+            let by_slot = |end: usize| {
+                let mut scores = visible.scores(|record| {
+                    let weight = |(term, value): &(u32, f32)| {
+                        let asked =
+                            sparse.iter().find(|(own, _)| own == term).map_or(0.0, |(_, weight)| f64::from(*weight));
+                        asked * f64::from(*value) * model.sparse_idf(*term, lag)[end]
+                    };
+                    record.bm25.iter().map(weight).sum()
+                });
+                scores.retain(|_, score| *score > 0.0);
+                scores
+            };
+            let by_slot = [by_slot(0), by_slot(1)];
             for limit in [1, 5, 1000] {
                 check_scored(&store.nearest(&view, &vector, limit).unwrap(), &dense, limit, &told);
                 let query = SparseQuery { vector: &sparse, limit };
-                check_scored(&store.sparse(&view, &query).unwrap(), &by_slot, limit, &told);
+                let found = store.sparse(&view, &query).unwrap();
+                if lag {
+                    check_between(&found, &by_slot, limit, &told);
+                } else {
+                    check_scored(&found, &by_slot[1], limit, &told);
+                }
             }
 
             let stats = store.scope_stats(&view, &terms).unwrap();
@@ -276,12 +302,21 @@ pub(super) fn equal_brute_force(open: Open<'_>) {
             insert(&*store, record.clone());
             model.records.push(record);
         }
-        check_searches(&*store, &model, &mut dice);
+        check_searches(&*store, &model, &mut dice, false);
     }
-    check_searches(&*open(), &model, &mut dice);
+    check_searches(&*open(), &model, &mut dice, false);
 }
 
 pub(super) fn kept_current_equals_fresh(open: Open<'_>) {
+    kept_current(open, true);
+}
+
+/// The same where idf counts nothing that is gone.
+pub(super) fn idf_counts_the_living_alone(open: Open<'_>) {
+    kept_current(open, false);
+}
+
+fn kept_current(open: Open<'_>, lag: bool) {
     let store = open();
     let mut model = Model::default();
     let mut number = 0;
@@ -289,7 +324,7 @@ pub(super) fn kept_current_equals_fresh(open: Open<'_>) {
         let mut dice = Dice(1000 + seed);
         for _ in 0..3 {
             // Searched in between, so that there is an index to keep current.
-            check_searches(&*store, &model, &mut dice);
+            check_searches(&*store, &model, &mut dice, lag);
             for _ in 0..1 + dice.below(12) {
                 let change = change(&mut model, &mut dice, &mut number);
                 apply(&*store, vec![change]).unwrap();
@@ -298,9 +333,9 @@ pub(super) fn kept_current_equals_fresh(open: Open<'_>) {
             let together = (0..dice.below(5)).map(|_| change(&mut model, &mut dice, &mut number)).collect();
             apply(&*store, together).unwrap();
         }
-        check_searches(&*store, &model, &mut dice);
+        check_searches(&*store, &model, &mut dice, lag);
         let fresh = open();
-        check_searches(&*fresh, &model, &mut dice);
+        check_searches(&*fresh, &model, &mut dice, lag);
         check_ties(&*store, &*fresh);
     }
 }
@@ -308,7 +343,7 @@ pub(super) fn kept_current_equals_fresh(open: Open<'_>) {
 /// Among equals too, an index kept current answers like a fresh one: the zero vector is as near to all.
 fn check_ties(current: &dyn Store, fresh: &dyn Store) {
     for filter in filters() {
-        let view = View { filter: &filter, today: None };
+        let view = View::new(&filter, None);
         for limit in [3, 1000] {
             let order = |store: &dyn Store| store.nearest(&view, &[0.0; DIMS], limit).unwrap();
             assert_eq!(order(current), order(fresh), "{filter:?}");
@@ -321,7 +356,11 @@ fn change(model: &mut Model, dice: &mut Dice, number: &mut u32) -> Change {
     let at = dice.below(model.records.len().max(1));
     match dice.below(10) {
         _ if model.records.is_empty() => {}
-        0..=1 => return Change::Remove(model.records.remove(at).memory.id),
+        0..=1 => {
+            let gone = model.records.remove(at);
+            model.gone.push(gone.bm25);
+            return Change::Remove(gone.memory.id);
+        }
         2..=3 => {
             let terms = dice.terms();
             model.records[at].terms = terms.clone();
@@ -339,7 +378,7 @@ fn change(model: &mut Model, dice: &mut Dice, number: &mut u32) -> Change {
                     }
                 }
             }
-            model.records[at] = record.clone();
+            model.gone.push(std::mem::replace(&mut model.records[at], record.clone()).bm25);
             return Change::Replace(Box::new(record));
         }
         _ => {}
@@ -372,7 +411,7 @@ pub(super) fn nobody_sees_another(open: Open<'_>) {
             by_user.clone().and(Filter::one_of("user_id", ["u1", "u2"]).unwrap()),
         ];
         for filter in &filters {
-            let view = View { filter, today: None };
+            let view = View::new(filter, None);
             store.nearest(&view, &dice.vector(), 999).unwrap().iter().for_each(|hit| own(hit.0));
             let sparse: Sparse = (0..30).map(|term| (term, 1.0)).collect();
             let query = SparseQuery { vector: &sparse, limit: 999 };
@@ -415,7 +454,7 @@ pub(super) fn pinning_nothing_is_refused(open: Open<'_>) {
         !Filter::eq("user_id", "u1").unwrap(),
     ];
     for filter in &filters {
-        let view = View { filter, today: None };
+        let view = View::new(filter, None);
         let refused = |error: StoreError| assert!(matches!(error, StoreError::InvalidScope(_)), "{error}");
         refused(store.nearest(&view, &[1.0; DIMS], 9).unwrap_err());
         refused(store.sparse(&view, &SparseQuery { vector: &vec![(1, 1.0)], limit: 9 }).unwrap_err());

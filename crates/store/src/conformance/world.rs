@@ -35,7 +35,7 @@ impl Dice {
     }
 
     pub(super) fn vector(&mut self) -> Vec<f32> {
-        (0..DIMS).map(|_| self.below(2001) as f32 / 1000.0 - 1.0).collect()
+        unit((0..DIMS).map(|_| self.below(2001) as f32 / 1000.0 - 1.0).collect())
     }
 
     /// Distinct rising numbers below `limit`.
@@ -98,6 +98,15 @@ impl Dice {
             mentions: Vec::new(),
         }
     }
+}
+
+/// The vector normalised; to do so again changes nothing, so that a store that keeps vectors normalised keeps this one.
+pub(super) fn unit(vector: Vec<f32>) -> Vec<f32> {
+    let norm = vector.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+    let vector: Vec<f32> = vector.into_iter().map(|value| (f64::from(value) / norm) as f32).collect();
+    let square: f32 = vector.iter().map(|value| value * value).sum();
+    assert!((square - 1.0).abs() < 1e-6, "{square}");
+    vector
 }
 
 /// The n-th id: a number or a UUID.

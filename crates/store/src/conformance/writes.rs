@@ -12,7 +12,7 @@ pub(super) fn change_sets_are_all_or_nothing(open: Open<'_>) {
     first.mentions = vec![mention("Nori", 0)];
     insert(&*store, first.clone());
     let filter = Filter::eq("user_id", "u1").unwrap();
-    let view = View { filter: &filter, today: None };
+    let view = View::new(&filter, None);
     let picture = |store: &dyn Store| {
         let mut picture = format!("{:?}", everything(store));
         picture += &format!("{:?}", store.nearest(&view, &first.vector, 9).unwrap());
@@ -152,7 +152,7 @@ pub(super) fn what_matches_is_removed_whole_and_alone(open: Open<'_>) {
     ];
     let now = "2025-06-01T00:00:00Z";
     let by_user = eq("user_id", "u1");
-    let view = View { filter: &by_user, today: None };
+    let view = View::new(&by_user, None);
     for (seed, filters) in (5..).zip(one_after_another) {
         let store = open();
         let mut dice = Dice(seed);

@@ -2,9 +2,7 @@
 
 use rusqlite::{Connection, Row, params_from_iter};
 
-use super::encode::vector_from_blob;
-use super::index::inverse_norm;
-use super::search::dot;
+use crate::scope_index::{dot, inverse_norm, vector_from_blob};
 use crate::{Entity, Filter, MemoryId, NearEntity, Result, Scope, StoreError};
 
 /// Columns [`entity_at`] reads.

@@ -35,11 +35,38 @@ impl SqliteOptions {
 /// How long to wait for another process.
 const BUSY: Duration = Duration::from_secs(30);
 
+/// What a file of ours holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    /// Memories and all that belongs to them.
+    Store,
+    /// What a store keeps beside a server for memories.
+    Ledger,
+}
+
+impl FileKind {
+    /// Marks an SQLite file as ours: "MNEM", "MNEL".
+    pub(crate) const fn application_id(self) -> i32 {
+        match self {
+            Self::Store => schema::APPLICATION_ID,
+            Self::Ledger => 0x4D4E_454C,
+        }
+    }
+
+    fn refuse(self, path: &Path, reason: &str) -> StoreError {
+        let (path, reason) = (path.to_owned(), reason.to_owned());
+        match self {
+            Self::Store => StoreError::NotAStore { path, reason },
+            Self::Ledger => StoreError::NotALedger { path, reason },
+        }
+    }
+}
+
 /// Looks at a file before anything is written. Returns the connection to read with if the store is there and up to date;
 /// `None` if it must be created or brought up to date first.
 pub(super) fn look(options: &SqliteOptions) -> Result<Option<Connection>> {
     let path = &options.path;
-    match refuse_foreign(path)? {
+    match refuse_foreign(path, FileKind::Store)? {
         Some(found) if found > schema::NEWEST => {
             Err(StoreError::NewerSchema { path: path.clone(), found, known: schema::NEWEST })
         }
@@ -56,7 +83,7 @@ pub(super) fn look(options: &SqliteOptions) -> Result<Option<Connection>> {
 
 /// Which embedder filled a store; `None` if the file is not there or empty.
 pub(super) fn embedder_of(path: &Path) -> Result<Option<(String, usize)>> {
-    match refuse_foreign(path)? {
+    match refuse_foreign(path, FileKind::Store)? {
         Some(_) => stored_embedder(&open_reader(path)?),
         None => Ok(None),
     }
@@ -65,27 +92,38 @@ pub(super) fn embedder_of(path: &Path) -> Result<Option<(String, usize)>> {
 /// Opens or creates the file and returns the connection that writes.
 pub(super) fn open_writer(options: &SqliteOptions) -> Result<Connection> {
     let path = &options.path;
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|source| StoreError::Io { path: folder.to_owned(), source })?;
-    }
-    refuse_foreign(path)?;
-    create_private(path)?;
-    // Without the flag for URIs, so that a path means a file whatever it looks like.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags)
-        .map_err(|error| StoreError::Io { path: path.clone(), source: std::io::Error::other(error) })?;
-    connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    let mut connection = open_file(path, FileKind::Store)?;
     if let Some(pages) = options.max_pages {
         connection.pragma_update(None, "max_page_count", pages)?;
     }
     schema::migrate(&mut connection, path)?;
     settle_embedder(&mut connection, options)?;
-    switch_to_wal(&connection)?;
+    make_durable(&connection)?;
+    Ok(connection)
+}
+
+/// Opens a file of ours, or creates it with its folder, and returns a connection that may write.
+pub(crate) fn open_file(path: &Path, kind: FileKind) -> Result<Connection> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|source| StoreError::Io { path: folder.to_owned(), source })?;
+    }
+    refuse_foreign(path, kind)?;
+    create_private(path)?;
+    // Without the flag for URIs, so that a path means a file whatever it looks like.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)
+        .map_err(|error| StoreError::Io { path: path.to_owned(), source: std::io::Error::other(error) })?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// What holds for a file's writer once its tables are there.
+pub(crate) fn make_durable(connection: &Connection) -> Result<()> {
+    switch_to_wal(connection)?;
     // FULL: an acknowledged write survives a power cut, not only a kill.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    tune(&connection, 16_000)?;
-    Ok(connection)
+    tune(connection, 16_000)
 }
 
 /// SQLite does not wait for others here, as it does elsewhere: whoever opens the same new file may be switching too.
@@ -101,7 +139,7 @@ fn switch_to_wal(connection: &Connection) -> Result<()> {
 }
 
 /// Memories are nobody else's business: a new file is its owner's alone, and SQLite's logs take its mode.
-fn create_private(path: &Path) -> Result<()> {
+pub(crate) fn create_private(path: &Path) -> Result<()> {
     let mut file = File::options();
     file.write(true).create_new(true);
     #[cfg(unix)]
@@ -115,7 +153,7 @@ fn create_private(path: &Path) -> Result<()> {
 }
 
 /// Opens a connection that only reads.
-pub(super) fn open_reader(path: &Path) -> Result<Connection> {
+pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     match reader(Connection::open_with_flags(path, flags)) {
         // Where nothing can be written, not even SQLite's shared memory (a full disk, a read-only one), and no log waits
@@ -158,15 +196,14 @@ fn tune(connection: &Connection, cache_kb: i32) -> Result<()> {
 
 /// The header of an SQLite file tells whether it is ours and whole. Returns its schema version; `None` if there is no
 /// file, or an empty one.
-fn refuse_foreign(path: &Path) -> Result<Option<u32>> {
+pub(crate) fn refuse_foreign(path: &Path, kind: FileKind) -> Result<Option<u32>> {
     let io = |source| StoreError::Io { path: path.to_owned(), source };
     if path.as_os_str() == ":memory:" {
-        let reason = "several connections share a store, which takes a file".into();
-        return Err(StoreError::NotAStore { path: path.to_owned(), reason });
+        return Err(kind.refuse(path, "several connections share it, which takes a file"));
     }
     // Asked by name: opening a pipe would wait for its writer.
     if std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-        return Err(StoreError::NotAStore { path: path.to_owned(), reason: "it is no regular file".into() });
+        return Err(kind.refuse(path, "it is no regular file"));
     }
     let mut file = match File::open(path) {
         Ok(file) => file,
@@ -175,28 +212,35 @@ fn refuse_foreign(path: &Path) -> Result<Option<u32>> {
     };
     let size = file.metadata().map_err(io)?;
     if size.is_dir() {
-        return Err(StoreError::NotAStore { path: path.to_owned(), reason: "it is a folder".into() });
+        return Err(kind.refuse(path, "it is a folder"));
     }
     let size = size.len();
     if size == 0 {
         return Ok(None);
     }
-    let not_a_store = |reason: &str| Err(StoreError::NotAStore { path: path.to_owned(), reason: reason.into() });
     let mut header = [0u8; 100];
     if let Err(error) = file.read_exact(&mut header) {
         return match error.kind() {
-            ErrorKind::UnexpectedEof => not_a_store("it is too short for a database"),
+            ErrorKind::UnexpectedEof => Err(kind.refuse(path, "it is too short for a database")),
             _ => Err(io(error)),
         };
     }
     if &header[..16] != b"SQLite format 3\0" {
-        return not_a_store("it is no SQLite database");
+        return Err(kind.refuse(path, "it is no SQLite database"));
     }
     let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    if word(68) != schema::APPLICATION_ID as u32 {
-        return not_a_store(
-            "it is the SQLite database of another program (mem0's history.db is read by `mnemon import`)",
-        );
+    if word(68) != kind.application_id() as u32 {
+        let is = |kind: FileKind| word(68) == kind.application_id() as u32;
+        return Err(kind.refuse(
+            path,
+            match kind {
+                FileKind::Ledger if is(FileKind::Store) => "it is a Mnemon store, which holds memories itself",
+                FileKind::Store if is(FileKind::Ledger) => {
+                    "it is the ledger of a Mnemon that keeps its memories in Qdrant"
+                }
+                _ => "it is the SQLite database of another program (mem0's history.db is read by `mnemon import`)",
+            },
+        ));
     }
     let page_size = match u16::from_be_bytes([header[16], header[17]]) {
         1 => 65_536,

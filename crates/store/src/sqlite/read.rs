@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::encode::{day_number, sparse_from_blob, vector_from_blob};
+use crate::scope_index::{day_number, sparse_from_blob, vector_from_blob};
 use crate::{
     Filter, HistoryEvent, Link, Memory, MemoryId, Page, PageRequest, Payload, Piece, Provenance, Result, Scope,
     ScopeSummary, ScopeVersion, SessionMessage, SessionWindow, StoreError, StoredMemory,
@@ -161,6 +161,17 @@ pub(super) fn matching(connection: &Connection, filter: Option<&Filter>) -> Resu
     Ok(ids)
 }
 
+/// Whether a filter matches the payload of a slot.
+pub(super) fn slot_matches(connection: &Connection, filter: &Filter, slot: i64) -> Result<bool> {
+    let mut statement = connection.prepare_cached("SELECT payload FROM memories WHERE slot = ?")?;
+    // One that the snapshot does not have was deleted or added a moment ago.
+    let text: Option<String> = statement.query_row([slot], |found| found.get(0)).optional()?;
+    match text {
+        Some(text) => Ok(filter.matches(payload(&text)?.as_map())),
+        None => Ok(false),
+    }
+}
+
 /// Newest first. What SQL can't decide of a filter is decided on the payload, row by row.
 pub(super) fn list(
     connection: &Connection,
@@ -170,7 +181,7 @@ pub(super) fn list(
 ) -> Result<Page<Memory>> {
     let nothing = Page { items: Vec::new(), total: 0, next: None };
     let before = match &page.cursor {
-        Some(cursor) => super::cursor::decode(cursor)?,
+        Some(cursor) => crate::cursor::decode(cursor)?,
         None => i64::MAX,
     };
     let Some((mut condition, mut values)) = pinned_condition(connection, filter)? else { return Ok(nothing) };
@@ -216,7 +227,7 @@ pub(super) fn list(
     }
     let more = items.len() > page.limit;
     items.truncate(page.limit);
-    let next = items.last().filter(|_| more).map(|(slot, _)| super::cursor::encode(*slot));
+    let next = items.last().filter(|_| more).map(|(slot, _)| crate::cursor::encode(*slot));
     Ok(Page { items: items.into_iter().map(|(_, memory)| memory).collect(), total, next })
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::owners::About;
+use crate::owners::About;
 use crate::{Result, StoreError};
 
 /// Marks an SQLite file as ours: "MNEM".

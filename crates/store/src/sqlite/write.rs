@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::SqliteStore;
-use super::cache::IndexWrite;
-use super::encode::{day_number, sparse_from_blob, sparse_to_blob, terms_from_blob, terms_to_blob, vector_to_blob};
-use super::index::Entry;
-use super::owners::About;
+use crate::owners::About;
+use crate::scope_index::{
+    Entry, IndexWrite, day_number, sparse_from_blob, sparse_to_blob, terms_from_blob, terms_to_blob, vector_to_blob,
+};
 use crate::{
     Change, ChangeSet, Entity, Filter, HistoryEvent, MemoryId, Mention, Payload, Record, Result, SCOPE_KEYS, Scope,
     SessionMessage, Sparse, StoreError, Terms, keys,
@@ -287,6 +287,7 @@ impl<'tx> Work<'tx> {
         let (actor, role) = Entry::speaker(payload);
         let entry = Entry {
             slot,
+            rev: 0,
             id: memory.id,
             scopes,
             session,

@@ -8,7 +8,7 @@ use crate::fixture::{DIMS, add, by_user, open, options, record};
 
 fn found(store: &SqliteStore, user: &str) -> Vec<MemoryId> {
     let filter = by_user(user);
-    let view = View { filter: &filter, today: None };
+    let view = View::new(&filter, None);
     let mut ids: Vec<_> = store.nearest(&view, &[1.0; DIMS], 10_000).unwrap().into_iter().map(|hit| hit.0).collect();
     ids.sort_unstable();
     ids

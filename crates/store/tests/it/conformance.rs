@@ -1,10 +1,10 @@
 //! The embedded store against the stories of all stores.
 
-use mnemon_store::conformance::{DIMS, LEDGER_STORIES, STORIES};
+use mnemon_store::conformance::{DIMS, EXACT_STORIES, LEDGER_STORIES, STORIES};
 use mnemon_store::{Ledger, SqliteStore, Store, sqlite::SqliteOptions};
 
 fn tell(cache_bytes: usize) {
-    for (name, story) in STORIES {
+    for (name, story) in STORIES.iter().chain(EXACT_STORIES) {
         let folder = tempfile::tempdir().unwrap();
         story(&|| {
             let mut options = SqliteOptions::new(folder.path().join(name), "test", DIMS);

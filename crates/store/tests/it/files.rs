@@ -148,7 +148,7 @@ fn a_store_of_schema_1_is_brought_up_with_all_it_holds() {
         let texts: Vec<&str> = listed.items.iter().map(|memory| memory.payload.text()).collect();
         assert_eq!(texts, ["An old point.", "I live in Linz."]);
         let filter = by_user("ben");
-        let view = View { filter: &filter, today: None };
+        let view = View::new(&filter, None);
         assert_eq!(store.nearest(&view, &vec![1.0; dims], 9).unwrap().len(), 2);
         let owners = store.owners(None).unwrap();
         let told: Vec<String> =

@@ -29,7 +29,7 @@ fn a_full_store_loses_nothing_and_recovers() {
         let info = store.info().unwrap();
         assert_eq!((info.memories as u64, info.history as u64), (stored, stored));
         let filter = by_user("u1");
-        let view = View { filter: &filter, today: None };
+        let view = View::new(&filter, None);
         assert_eq!(store.nearest(&view, &[1.0; DIMS], 2000).unwrap().len() as u64, stored);
         assert!(store.get(&[MemoryId::Number(stored)]).unwrap()[0].is_none());
     };

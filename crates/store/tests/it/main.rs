@@ -3,8 +3,10 @@
 
 mod concurrency;
 mod conformance;
+mod database;
 mod files;
 mod fixture;
 mod full;
 mod metrics;
 mod payloads;
+mod repair;

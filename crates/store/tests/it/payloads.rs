@@ -38,6 +38,22 @@ static STORE: LazyLock<(tempfile::TempDir, SqliteStore)> = LazyLock::new(|| {
     (folder, store)
 });
 
+#[test]
+fn whole_numbers_and_vectors_at_their_ends_come_back_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("store"));
+    let mut record = record(1, "u1");
+    record.memory.payload.set("max", u64::MAX);
+    record.memory.payload.set("min", i64::MIN);
+    record.vector = vec![0.1, -0.0, f32::MIN_POSITIVE, f32::MAX, 1e-45, -1.0, 0.333_333_34, f32::MIN];
+    let (payload, vector) = (record.memory.payload.clone(), record.vector.clone());
+    crate::fixture::add(&store, record).unwrap();
+    let found = store.get_stored(MemoryId::Number(1)).unwrap().unwrap();
+    assert_eq!(found.memory.payload, payload);
+    let bits = |vector: &[f32]| vector.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&found.vector), bits(&vector));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
@@ -57,7 +73,7 @@ proptest! {
         );
         // Whatever it holds, nothing that reads it fails.
         let filter = mnemon_store::Filter::eq("run_id", "r1").unwrap();
-        let view = View { filter: &filter, today: Some(jiff::civil::date(2000, 1, 1)) };
+        let view = View::new(&filter, Some(jiff::civil::date(2000, 1, 1)));
         store.nearest(&view, &[1.0; DIMS], 9).unwrap();
         store.scope_stats(&view, &[1]).unwrap();
         store.summary(&payload.scope()).unwrap();

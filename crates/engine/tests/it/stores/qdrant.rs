@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use mnemon_models::Embedder;
 use mnemon_store::Store;
-use mnemon_store::database::Database;
-use mnemon_store::database::postgres::PostgresDatabase;
-use mnemon_store::database::sqlite::SqliteDatabase;
+use mnemon_store::database::{Database, PostgresDatabase, SqliteDatabase};
 use mnemon_store::qdrant::{LEDGER, QdrantOptions, QdrantStore};
 use mnemon_testbed::{POSTGRES, QDRANT, Qdrant, fresh_database, rest, shared, unique};
 

@@ -5,12 +5,12 @@ use crate::{Result, StoreError};
 const MARK: u32 = 0x6D6E;
 
 /// A slot as a cursor.
-pub(super) fn encode(slot: i64) -> String {
+pub(crate) fn encode(slot: i64) -> String {
     format!("{:x}-{:x}", slot, check(slot))
 }
 
 /// The slot in a cursor.
-pub(super) fn decode(cursor: &str) -> Result<i64> {
+pub(crate) fn decode(cursor: &str) -> Result<i64> {
     let parts = cursor
         .split_once('-')
         .and_then(|(slot, sum)| Some((i64::from_str_radix(slot, 16).ok()?, u32::from_str_radix(sum, 16).ok()?)));

@@ -4,16 +4,16 @@ use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 
+use jiff::civil::Date;
 use rayon::prelude::*;
-use rusqlite::{Connection, OptionalExtension};
 use simsimd::SpatialSimilarity;
 
 use super::encode::{date_of_day, day_number};
 use super::index::{Posting, Row, ScopeIndex, inverse_norm};
-use crate::{Bm25, Candidate, CandidateQuery, Candidates, Filter, Result, ScopeStats, Scored, Sparse, View};
+use crate::{Bm25, Candidate, CandidateQuery, Candidates, MemoryId, Result, ScopeStats, Scored, Sparse};
 
 /// Which rows of an index a read shows.
-pub(super) struct Rows<'v> {
+pub(crate) struct Rows<'v> {
     /// In the pinned scope and not expired: what statistics count.
     in_scope: Vec<bool>,
     /// Whether `in_scope` is true throughout: the common case, spared a look at each row.
@@ -22,17 +22,25 @@ pub(super) struct Rows<'v> {
     further: Option<Further<'v>>,
 }
 
-/// Conditions on payloads, which lie on disk: decided for a row when it is first asked for.
+/// Whether what a filter says beyond the scope holds for a row.
+pub(crate) type Decide<'v> = Box<dyn Fn(&Row) -> Result<bool> + 'v>;
+
+/// Conditions on payloads, which lie in the store: decided for a row when it is first asked for.
 struct Further<'v> {
-    connection: &'v Connection,
-    filter: &'v Filter,
+    decide: Decide<'v>,
     decided: RefCell<Vec<Option<bool>>>,
 }
 
 impl<'v> Rows<'v> {
-    /// `ids`: the scopes the filter pins, by kind; the index is that of one of them.
-    pub(super) fn of(index: &ScopeIndex, ids: &[Option<i64>; 3], view: &View<'v>, connection: &'v Connection) -> Self {
-        let today = view.today.map_or(i32::MIN, day_number);
+    /// `ids`: the scopes the filter pins, by kind; the index is that of one of them. `today`: rows that expired before are
+    /// hidden. `further`: asked once a row at most, and only for rows of the scope.
+    pub(crate) fn of(
+        index: &ScopeIndex,
+        ids: &[Option<i64>; 3],
+        today: Option<Date>,
+        further: Option<Decide<'v>>,
+    ) -> Self {
+        let today = today.map_or(i32::MIN, day_number);
         let wanted = ids.map(|id| id.map(|id| id as u32));
         let inside = |row: &Row| {
             row.alive
@@ -43,11 +51,8 @@ impl<'v> Rows<'v> {
         let whole = index.all_shown(today) && ids.iter().flatten().count() == 1;
         let in_scope =
             if whole { vec![true; index.rows.len()] } else { index.rows.iter().map(inside).collect::<Vec<_>>() };
-        let further = (!view.filter.is_scope_only()).then(|| Further {
-            connection,
-            filter: view.filter,
-            decided: RefCell::new(vec![None; in_scope.len()]),
-        });
+        let decided = vec![None; if further.is_some() { in_scope.len() } else { 0 }];
+        let further = further.map(|decide| Further { decide, decided: RefCell::new(decided) });
         Self { in_scope, whole, further }
     }
 
@@ -65,15 +70,21 @@ impl<'v> Rows<'v> {
         if let Some(known) = further.decided.borrow()[at] {
             return Ok(known);
         }
-        let mut statement = further.connection.prepare_cached("SELECT payload FROM memories WHERE slot = ?")?;
-        // A row the snapshot does not have was deleted or added a moment ago.
-        let text: Option<String> = statement.query_row([index.rows[at].slot], |found| found.get(0)).optional()?;
-        let shown = match text {
-            Some(text) => further.filter.matches(super::read::payload(&text)?.as_map()),
-            None => false,
-        };
+        let shown = (further.decide)(&index.rows[at])?;
         further.decided.borrow_mut()[at] = Some(shown);
         Ok(shown)
+    }
+
+    /// The ids of all rows the view shows, oldest first.
+    #[allow(dead_code, reason = "for stores that let the index list memories")]
+    pub(crate) fn ids(&self, index: &ScopeIndex) -> Result<Vec<MemoryId>> {
+        let mut ids = Vec::new();
+        for (number, row) in index.living() {
+            if self.shows(index, number)? {
+                ids.push(row.id);
+            }
+        }
+        Ok(ids)
     }
 
     /// The best rows that are shown and score more than `floor`, best first.
@@ -97,7 +108,8 @@ impl<'v> Rows<'v> {
     }
 }
 
-pub(super) fn stats(index: &ScopeIndex, rows: &Rows<'_>, terms: &[u32]) -> ScopeStats {
+/// Statistics over the rows in scope.
+pub(crate) fn stats(index: &ScopeIndex, rows: &Rows<'_>, terms: &[u32]) -> ScopeStats {
     let holding = |term: &u32| {
         let list = index.postings.get(term).map_or(&[][..], Vec::as_slice);
         // Terms of the context alone do not count; a posting of neither names the speaker.
@@ -121,7 +133,8 @@ pub(super) fn stats(index: &ScopeIndex, rows: &Rows<'_>, terms: &[u32]) -> Scope
     }
 }
 
-pub(super) fn candidates(index: &ScopeIndex, rows: &Rows<'_>, query: &CandidateQuery<'_>) -> Result<Candidates> {
+/// Candidates of the default ranking.
+pub(crate) fn candidates(index: &ScopeIndex, rows: &Rows<'_>, query: &CandidateQuery<'_>) -> Result<Candidates> {
     let dense = cosines(index, rows, query.vector);
     let lexical = Lexical::score(index, rows, query.terms, &query.bm25);
     let mut chosen = BTreeSet::new();
@@ -186,14 +199,15 @@ pub(super) fn candidates(index: &ScopeIndex, rows: &Rows<'_>, query: &CandidateQ
     Ok(Candidates { hits, sessions, in_scope, in_session })
 }
 
-pub(super) fn nearest(index: &ScopeIndex, rows: &Rows<'_>, vector: &[f32], limit: usize) -> Result<Scored> {
+/// The nearest rows by cosine.
+pub(crate) fn nearest(index: &ScopeIndex, rows: &Rows<'_>, vector: &[f32], limit: usize) -> Result<Scored> {
     let scores = cosines(index, rows, vector);
     let hits = rows.best(index, &scores, limit, f32::NEG_INFINITY)?;
     Ok(hits.into_iter().map(|hit| (index.rows[hit.row as usize].id, hit.score)).collect())
 }
 
 /// Σ query·document·idf over the stored `bm25` slots.
-pub(super) fn sparse(
+pub(crate) fn sparse(
     index: &ScopeIndex,
     rows: &Rows<'_>,
     query: &Sparse,
@@ -242,7 +256,7 @@ fn cosines(index: &ScopeIndex, rows: &Rows<'_>, vector: &[f32]) -> Vec<f32> {
 }
 
 /// The dot product of two vectors of the same length.
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     <f32 as SpatialSimilarity>::dot(a, b).unwrap_or(0.0) as f32
 }
 

@@ -6,27 +6,28 @@ use crate::{Result, Sparse, StoreError, TermCount, Terms};
 
 const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 
-pub(super) fn vector_to_blob(vector: &[f32]) -> Vec<u8> {
+/// A vector's components.
+pub(crate) fn vector_to_blob(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 /// Appends a vector to a matrix.
-pub(super) fn vector_from_blob(blob: &[u8], into: &mut Vec<f32>) {
+pub(crate) fn vector_from_blob(blob: &[u8], into: &mut Vec<f32>) {
     into.extend(blob.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])));
 }
 
-pub(super) fn sparse_to_blob(sparse: &Sparse) -> Vec<u8> {
+pub(crate) fn sparse_to_blob(sparse: &Sparse) -> Vec<u8> {
     sparse.iter().flat_map(|(index, value)| [index.to_le_bytes(), value.to_le_bytes()].concat()).collect()
 }
 
-pub(super) fn sparse_from_blob(blob: &[u8]) -> Sparse {
+pub(crate) fn sparse_from_blob(blob: &[u8]) -> Sparse {
     blob.chunks_exact(8)
         .map(|bytes| (u32_at(bytes, 0), f32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])))
         .collect()
 }
 
 /// text_len, context_len, then (term, in_text, in_context) a term.
-pub(super) fn terms_to_blob(terms: &Terms) -> Vec<u8> {
+pub(crate) fn terms_to_blob(terms: &Terms) -> Vec<u8> {
     let mut blob = Vec::with_capacity(8 + 8 * terms.counts.len());
     blob.extend(terms.text_len.to_le_bytes());
     blob.extend(terms.context_len.to_le_bytes());
@@ -38,7 +39,7 @@ pub(super) fn terms_to_blob(terms: &Terms) -> Vec<u8> {
     blob
 }
 
-pub(super) fn terms_from_blob(blob: &[u8]) -> Result<Terms> {
+pub(crate) fn terms_from_blob(blob: &[u8]) -> Result<Terms> {
     if blob.len() < 8 || !blob.len().is_multiple_of(8) {
         return Err(StoreError::Corrupt(format!("terms of {} bytes", blob.len())));
     }
@@ -56,7 +57,7 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// Days since 1970-01-01.
-pub(super) fn day_number(date: Date) -> i32 {
+pub(crate) fn day_number(date: Date) -> i32 {
     (date - EPOCH).get_days()
 }
 

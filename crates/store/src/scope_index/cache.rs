@@ -10,9 +10,9 @@ use super::index::ScopeIndex;
 
 type Slot = Option<ScopeIndex>;
 /// An index held for reading.
-pub(super) type IndexRead = ArcRwLockReadGuard<RawRwLock, Slot>;
+pub(crate) type IndexRead = ArcRwLockReadGuard<RawRwLock, Slot>;
 /// An index held for writing.
-pub(super) type IndexWrite = ArcRwLockWriteGuard<RawRwLock, Slot>;
+pub(crate) type IndexWrite = ArcRwLockWriteGuard<RawRwLock, Slot>;
 
 #[derive(Default)]
 struct Place {
@@ -22,14 +22,14 @@ struct Place {
 }
 
 /// Indexes by scope id.
-pub(super) struct Cache {
+pub(crate) struct Cache {
     places: Mutex<HashMap<i64, Arc<Place>>>,
     clock: AtomicU64,
     limit: usize,
 }
 
 impl Cache {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { places: Mutex::default(), clock: AtomicU64::new(0), limit }
     }
 
@@ -39,16 +39,16 @@ impl Cache {
         place
     }
 
-    pub(super) fn read(&self, scope: i64) -> IndexRead {
+    pub(crate) fn read(&self, scope: i64) -> IndexRead {
         self.place(scope).index.read_arc()
     }
 
-    pub(super) fn write(&self, scope: i64) -> IndexWrite {
+    pub(crate) fn write(&self, scope: i64) -> IndexWrite {
         self.place(scope).index.write_arc()
     }
 
     /// Locks those of the scopes that are in memory, for the time of a commit.
-    pub(super) fn write_present(&self, scopes: impl Iterator<Item = i64>) -> Vec<(i64, IndexWrite)> {
+    pub(crate) fn write_present(&self, scopes: impl Iterator<Item = i64>) -> Vec<(i64, IndexWrite)> {
         let present: Vec<_> = {
             let places = self.places.lock();
             scopes.filter_map(|scope| Some((scope, Arc::clone(places.get(&scope)?)))).collect()
@@ -57,7 +57,7 @@ impl Cache {
     }
 
     /// Notes how large an index has become and drops others, longest unused first, until all fit.
-    pub(super) fn settle(&self, scope: i64, bytes: usize) {
+    pub(crate) fn settle(&self, scope: i64, bytes: usize) {
         let mut places = self.places.lock();
         if let Some(place) = places.get(&scope) {
             place.bytes.store(bytes, Ordering::Relaxed);

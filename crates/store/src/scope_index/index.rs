@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, params};
 use rustc_hash::FxHashMap;
 
-use super::encode::{sparse_from_blob, terms_from_blob, vector_from_blob};
-use super::read::SCOPE_IS;
-use crate::{MemoryId, Payload, Result, Role, Sparse, StoreError, Terms, keys};
+use crate::{MemoryId, Payload, Role, Sparse, Terms};
+
+/// Stored `bm25` slots, inverted: of each term the rows that hold it with its value there, by row.
+pub(crate) type Bm25Lists = FxHashMap<u32, Vec<(u32, f32)>>;
 
 /// All memories that carry one scope id, at one version of that scope.
-pub(super) struct ScopeIndex {
-    pub(super) version: i64,
+pub(crate) struct ScopeIndex {
+    pub(crate) version: i64,
     pub(super) dims: usize,
     pub(super) rows: Vec<Row>,
     /// Number of terms of each row's text, and of its text with context.
@@ -22,7 +22,7 @@ pub(super) struct ScopeIndex {
     pub(super) inverse_norms: Vec<f32>,
     pub(super) postings: FxHashMap<u32, Vec<Posting>>,
     /// The stored `bm25` slots, inverted; filled when mem0's ranking is first asked for.
-    pub(super) bm25: Option<FxHashMap<u32, Vec<(u32, f32)>>>,
+    pub(super) bm25: Option<Bm25Lists>,
     pub(super) actors: Vec<String>,
     /// Terms of each actor's name; they count for the document frequency of a name.
     actor_numbers: HashMap<String, u32>,
@@ -36,9 +36,11 @@ pub(super) struct ScopeIndex {
 }
 
 /// What ranking and filters ask of a memory.
-pub(super) struct Row {
-    pub(super) slot: i64,
-    pub(super) id: MemoryId,
+pub(crate) struct Row {
+    /// Its place among all memories of the store: rows rise with it.
+    pub(crate) slot: i64,
+    pub(crate) rev: i64,
+    pub(crate) id: MemoryId,
     pub(super) scopes: [u32; 3],
     pub(super) session: u32,
     /// Place in the session; those without one come last.
@@ -62,22 +64,25 @@ pub(super) struct Posting {
 
 /// A memory on its way into an index, from disk or from a write.
 #[derive(Clone)]
-pub(super) struct Entry {
-    pub(super) slot: i64,
-    pub(super) id: MemoryId,
-    pub(super) scopes: [i64; 3],
-    pub(super) session: i64,
-    pub(super) position: Option<u32>,
-    pub(super) actor: Option<String>,
-    pub(super) role: Role,
-    pub(super) day: Option<i32>,
-    pub(super) expires: Option<i32>,
-    pub(super) holds_time_word: bool,
-    pub(super) terms: Terms,
+pub(crate) struct Entry {
+    pub(crate) slot: i64,
+    /// Differs after any change; 0 where nobody asks.
+    pub(crate) rev: i64,
+    pub(crate) id: MemoryId,
+    pub(crate) scopes: [i64; 3],
+    pub(crate) session: i64,
+    pub(crate) position: Option<u32>,
+    pub(crate) actor: Option<String>,
+    pub(crate) role: Role,
+    pub(crate) day: Option<i32>,
+    pub(crate) expires: Option<i32>,
+    pub(crate) holds_time_word: bool,
+    pub(crate) terms: Terms,
 }
 
 impl Entry {
-    pub(super) fn speaker(payload: &Payload) -> (Option<String>, Role) {
+    /// Who spoke, and in which role.
+    pub(crate) fn speaker(payload: &Payload) -> (Option<String>, Role) {
         let role = match payload.role() {
             Some("user") => Role::User,
             Some("assistant") => Role::Assistant,
@@ -88,7 +93,8 @@ impl Entry {
 }
 
 impl ScopeIndex {
-    pub(super) fn empty(dims: usize, version: i64) -> Self {
+    /// An index without memories, of a scope at this version.
+    pub(crate) fn empty(dims: usize, version: i64) -> Self {
         Self {
             version,
             dims,
@@ -107,65 +113,55 @@ impl ScopeIndex {
         }
     }
 
-    /// Reads a scope from disk, as of the connection's snapshot.
-    pub(super) fn load(connection: &Connection, dims: usize, kind: usize, scope: i64, version: i64) -> Result<Self> {
-        let mut index = Self::empty(dims, version);
-        let condition = SCOPE_IS[kind];
-        let count: i64 = connection
-            .prepare_cached(&format!("SELECT count(*) FROM memories WHERE {condition}"))?
-            .query_row([scope], |row| row.get(0))?;
-        let count = usize::try_from(count).unwrap_or(0);
-        index.rows.reserve_exact(count);
-        index.lengths.reserve_exact(count);
-        index.vectors.reserve_exact(count * dims);
-        index.inverse_norms.reserve_exact(count);
-        let mut statement = connection.prepare_cached(&format!(
-            "SELECT m.slot, m.id, m.user_scope, m.agent_scope, m.run_scope, m.session, m.day, m.expires,
-                    m.holds_time_word, s.vector, s.terms, 
-                    CASE json_type(m.payload, '$.actor_id') WHEN 'text' THEN m.payload ->> '$.actor_id' END,
-                    CASE json_type(m.payload, '$.role') WHEN 'text' THEN m.payload ->> '$.role' END,
-                    m.position
-             FROM memories m JOIN signals s ON s.slot = m.slot WHERE {condition} ORDER BY m.slot"
-        ))?;
-        let mut rows = statement.query([scope])?;
-        while let Some(row) = rows.next()? {
-            let id = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-            let id = MemoryId::from_bytes(id).ok_or_else(|| StoreError::Corrupt("a memory's id".into()))?;
-            let mut speaker = Payload::default();
-            for (column, key) in [(11, keys::ACTOR_ID), (12, keys::ROLE)] {
-                if let Some(name) = row.get::<_, Option<String>>(column)? {
-                    speaker.set(key, name);
-                }
-            }
-            let (actor, role) = Entry::speaker(&speaker);
-            let entry = Entry {
-                slot: row.get(0)?,
-                id,
-                scopes: [row.get(2)?, row.get(3)?, row.get(4)?],
-                session: row.get(5)?,
-                position: row.get(13)?,
-                day: row.get(6)?,
-                expires: row.get(7)?,
-                holds_time_word: row.get(8)?,
-                actor,
-                role,
-                terms: terms_from_blob(row.get_ref(10)?.as_blob().map_err(rusqlite::Error::from)?)?,
-            };
-            let before = index.vectors.len();
-            vector_from_blob(row.get_ref(9)?.as_blob().map_err(rusqlite::Error::from)?, &mut index.vectors);
-            if index.vectors.len() - before != dims {
-                return Err(StoreError::Corrupt(format!("the vector of memory {id}")));
-            }
-            index.append(entry);
-        }
-        Ok(index)
+    /// Makes room for as many memories.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.rows.reserve_exact(count);
+        self.lengths.reserve_exact(count);
+        self.vectors.reserve_exact(count * self.dims);
+        self.inverse_norms.reserve_exact(count);
+    }
+
+    /// Adds a memory behind all others while the index is being filled: slots rise, `vector` has the index's dims.
+    pub(crate) fn push(&mut self, entry: Entry, vector: &[f32]) {
+        debug_assert!(self.rows.last().is_none_or(|last| last.slot < entry.slot) && vector.len() == self.dims);
+        self.vectors.extend_from_slice(vector);
+        self.append(entry);
+    }
+
+    /// The rows that are alive, with their numbers; what [`ScopeIndex::set_bm25`] needs to be filled.
+    pub(crate) fn living(&self) -> impl Iterator<Item = (u32, &Row)> {
+        (0..).zip(&self.rows).filter(|(_, row)| row.alive)
+    }
+
+    /// Rows, dead ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The vector of a row.
+    pub(crate) fn vector(&self, row: u32) -> &[f32] {
+        let start = row as usize * self.dims;
+        &self.vectors[start..start + self.dims]
+    }
+
+    /// Whether mem0's ranking can be asked for.
+    pub(crate) fn has_bm25(&self) -> bool {
+        self.bm25.is_some()
+    }
+
+    /// Takes the inverted `bm25` slots of all rows.
+    pub(crate) fn set_bm25(&mut self, lists: Bm25Lists) {
+        let entries = |lists: &Bm25Lists| lists.values().map(Vec::len).sum::<usize>();
+        self.posted += entries(&lists);
+        self.posted -= self.bm25.as_ref().map_or(0, entries);
+        self.bm25 = Some(lists);
     }
 
     /// Adds what was written; `vector` has the index's dims. Rows stay in the order of their slots, so that an index
     /// kept current answers as one freshly read: a memory that was replaced gets its old row back. `false` if the order
     /// can't be kept, and the index must be read anew.
     #[must_use]
-    pub(super) fn insert(&mut self, entry: Entry, vector: &[f32], bm25: &Sparse) -> bool {
+    pub(crate) fn insert(&mut self, entry: Entry, vector: &[f32], bm25: &Sparse) -> bool {
         let at = match self.rows.binary_search_by_key(&entry.slot, |row| row.slot) {
             Ok(at) => {
                 let start = at * self.dims;
@@ -176,8 +172,7 @@ impl ScopeIndex {
                 at
             }
             Err(end) if end == self.rows.len() => {
-                self.vectors.extend_from_slice(vector);
-                self.append(entry);
+                self.push(entry, vector);
                 end
             }
             Err(_) => return false,
@@ -234,6 +229,7 @@ impl ScopeIndex {
         let actor = entry.actor.map(|name| self.actor_number(name));
         Row {
             slot: entry.slot,
+            rev: entry.rev,
             id: entry.id,
             scopes: entry.scopes.map(|scope| scope as u32),
             session: entry.session as u32,
@@ -255,11 +251,23 @@ impl ScopeIndex {
         })
     }
 
-    /// Takes a memory out. Its row stays behind, dead, until the index is next read from disk.
-    pub(super) fn remove(&mut self, id: MemoryId, terms: &Terms) {
+    /// Takes a memory out. Its row stays behind, dead, until the index is next filled.
+    pub(crate) fn remove(&mut self, id: MemoryId, terms: &Terms) {
         let Some(at) = self.find(id) else { return };
+        self.drop_postings(at as u32, terms);
+        self.bury(at);
+    }
+
+    /// Takes a memory out whose terms are not at hand: looks through all lists.
+    #[allow(dead_code, reason = "for stores that don't read a memory before they remove it")]
+    pub(crate) fn remove_row(&mut self, id: MemoryId) {
+        let Some(at) = self.find(id) else { return };
+        self.drop_all_postings(at as u32);
+        self.bury(at);
+    }
+
+    fn bury(&mut self, at: usize) {
         let row = at as u32;
-        self.drop_postings(row, terms);
         if let Some(lists) = &mut self.bm25 {
             for list in lists.values_mut() {
                 if let Ok(at) = list.binary_search_by_key(&row, |posting| posting.0) {
@@ -276,17 +284,29 @@ impl ScopeIndex {
     }
 
     /// Replaces the terms of a memory.
-    pub(super) fn set_terms(&mut self, id: MemoryId, old: &Terms, new: &Terms) {
+    pub(crate) fn set_terms(&mut self, id: MemoryId, old: &Terms, new: &Terms) {
         let Some(at) = self.find(id) else { return };
+        self.drop_postings(at as u32, old);
+        self.post_anew(at, new);
+    }
+
+    /// Replaces the terms of a memory where the old ones are not at hand: looks through all lists.
+    #[allow(dead_code, reason = "for stores that don't read a memory before they count it anew")]
+    pub(crate) fn replace_terms(&mut self, id: MemoryId, new: &Terms) {
+        let Some(at) = self.find(id) else { return };
+        self.drop_all_postings(at as u32);
+        self.post_anew(at, new);
+    }
+
+    fn post_anew(&mut self, at: usize, terms: &Terms) {
         let row = at as u32;
-        self.drop_postings(row, old);
-        for count in &new.counts {
+        for count in &terms.counts {
             let list = self.postings.entry(count.term).or_default();
             let place = list.partition_point(|posting| posting.row < row);
             list.insert(place, Posting { row, in_text: count.in_text, in_context: count.in_context });
         }
-        self.posted += new.counts.len();
-        self.lengths[at] = [new.text_len, new.context_len];
+        self.posted += terms.counts.len();
+        self.lengths[at] = [terms.text_len, terms.context_len];
     }
 
     fn drop_postings(&mut self, row: u32, terms: &Terms) {
@@ -294,6 +314,15 @@ impl ScopeIndex {
             if let Some(list) = self.postings.get_mut(&count.term)
                 && let Ok(at) = list.binary_search_by_key(&row, |posting| posting.row)
             {
+                list.remove(at);
+                self.posted -= 1;
+            }
+        }
+    }
+
+    fn drop_all_postings(&mut self, row: u32) {
+        for list in self.postings.values_mut() {
+            if let Ok(at) = list.binary_search_by_key(&row, |posting| posting.row) {
                 list.remove(at);
                 self.posted -= 1;
             }
@@ -319,30 +348,13 @@ impl ScopeIndex {
         self.dead == 0 && self.first_expiry >= today
     }
 
-    /// Whether so many rows are dead that reading the scope anew is cheaper than carrying them.
-    pub(super) fn worn(&self) -> bool {
+    /// Whether so many rows are dead that filling the index anew is cheaper than carrying them.
+    pub(crate) fn worn(&self) -> bool {
         self.dead > 64 + self.rows.len() / 4
     }
 
-    /// Reads the stored `bm25` slots of the scope, as of the connection's snapshot.
-    pub(super) fn load_bm25(&mut self, connection: &Connection) -> Result<()> {
-        let mut lists: FxHashMap<u32, Vec<(u32, f32)>> = FxHashMap::default();
-        let mut statement = connection.prepare_cached("SELECT bm25 FROM signals WHERE slot = ?")?;
-        for (number, row) in self.rows.iter().enumerate().filter(|(_, row)| row.alive) {
-            let sparse = statement.query_row(params![row.slot], |found| {
-                Ok(sparse_from_blob(found.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?))
-            })?;
-            for (term, value) in sparse {
-                lists.entry(term).or_default().push((number as u32, value));
-            }
-        }
-        self.posted += lists.values().map(Vec::len).sum::<usize>();
-        self.bm25 = Some(lists);
-        Ok(())
-    }
-
     /// Bytes held, near enough.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let lists = self.postings.len() + self.bm25.as_ref().map_or(0, FxHashMap::len);
         // Lists grow by doubling: half as much again is allocated on average.
         4 * self.vectors.capacity() + (size_of::<Row>() + 8) * self.rows.capacity() + 12 * self.posted + 48 * lists
@@ -350,7 +362,103 @@ impl ScopeIndex {
 }
 
 /// 1 / ‖v‖, or 0 for the zero vector.
-pub(super) fn inverse_norm(vector: &[f32]) -> f32 {
+pub(crate) fn inverse_norm(vector: &[f32]) -> f32 {
     let square: f32 = vector.iter().map(|value| value * value).sum();
     if square > 0.0 { square.sqrt().recip() } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scope_index::Rows;
+    use crate::{Result, TermCount};
+
+    fn entry(slot: i64, terms: &[u32]) -> Entry {
+        let counts: Vec<_> = terms.iter().map(|&term| TermCount { term, in_text: 1, in_context: 2 }).collect();
+        let (text_len, context_len) = (counts.len() as u32, 2 * counts.len() as u32);
+        Entry {
+            slot,
+            id: MemoryId::Number(slot as u64),
+            scopes: [1, 0, 0],
+            session: 3,
+            position: Some(slot as u32),
+            actor: None,
+            role: Role::User,
+            day: None,
+            expires: None,
+            holds_time_word: false,
+            terms: Terms { counts, text_len, context_len },
+        }
+    }
+
+    fn filled() -> ScopeIndex {
+        let mut index = ScopeIndex::empty(2, 1);
+        index.reserve(3);
+        for (slot, terms) in [(10, &[1, 2][..]), (20, &[2, 3]), (30, &[3])] {
+            index.push(entry(slot, terms), &[slot as f32, 1.0]);
+        }
+        index.set_bm25(Bm25Lists::from_iter([(1, vec![(0, 0.5)]), (2, vec![(0, 0.5), (1, 0.7)])]));
+        index
+    }
+
+    /// All lists that hold anything, and how long the memories are.
+    fn lists(index: &ScopeIndex) -> String {
+        let mut told = Vec::new();
+        for (term, list) in index.postings.iter().filter(|(_, list)| !list.is_empty()) {
+            let rows: Vec<_> = list.iter().map(|posting| (posting.row, posting.in_text, posting.in_context)).collect();
+            told.push(format!("{term}: {rows:?}"));
+        }
+        for (term, list) in index.bm25.iter().flatten().filter(|(_, list)| !list.is_empty()) {
+            told.push(format!("bm25 {term}: {list:?}"));
+        }
+        told.sort();
+        format!("{told:?} {:?} {:?} {}", index.lengths, index.sessions[&3], index.posted)
+    }
+
+    fn shown(index: &ScopeIndex) -> Vec<u64> {
+        let rows = Rows::of(index, &[Some(1), None, None], None, Some(Box::new(|row| Ok(row.slot != 30))));
+        let number = |id| if let MemoryId::Number(number) = id { number } else { unreachable!() };
+        rows.ids(index).unwrap().into_iter().map(number).collect()
+    }
+
+    #[test]
+    fn a_memory_goes_alike_with_and_without_its_terms() {
+        let (mut with, mut without) = (filled(), filled());
+        with.remove(MemoryId::Number(20), &entry(20, &[2, 3]).terms);
+        without.remove_row(MemoryId::Number(20));
+        assert_eq!(lists(&with), lists(&without));
+        assert_eq!(shown(&with), [10]);
+        let terms = entry(10, &[7]).terms;
+        with.set_terms(MemoryId::Number(10), &entry(10, &[1, 2]).terms, &terms);
+        without.replace_terms(MemoryId::Number(10), &terms);
+        assert_eq!(lists(&with), lists(&without));
+    }
+
+    #[test]
+    fn a_memory_that_is_replaced_gets_its_place_back() {
+        let mut index = filled();
+        index.remove_row(MemoryId::Number(20));
+        assert!(index.insert(entry(20, &[2, 3]), &[20.0, 1.0], &vec![(2, 0.7)]));
+        assert_eq!(lists(&index), lists(&filled()));
+        assert_eq!(index.rows.iter().map(|row| row.slot).collect::<Vec<_>>(), [10, 20, 30]);
+        assert_eq!(shown(&index), [10, 20]);
+        assert!(!index.insert(entry(15, &[]), &[0.0; 2], &Vec::new()), "no room in between");
+    }
+
+    #[test]
+    fn a_row_is_decided_once_and_only_in_scope() -> Result<()> {
+        let mut index = filled();
+        index.remove_row(MemoryId::Number(10));
+        let asked = std::cell::RefCell::new(Vec::new());
+        let decide = |row: &Row| {
+            asked.borrow_mut().push(row.slot);
+            Ok(row.slot == 30)
+        };
+        let rows = Rows::of(&index, &[Some(1), None, None], None, Some(Box::new(decide)));
+        for _ in 0..2 {
+            assert_eq!(rows.ids(&index)?, [MemoryId::Number(30)]);
+        }
+        assert_eq!(*asked.borrow(), [20, 30]);
+        Ok(())
+    }
 }

@@ -1,0 +1,202 @@
+//! Documents in a table: what every database of ours does with them.
+
+use std::hash::{Hash, Hasher};
+
+use jiff::Timestamp;
+use rustc_hash::FxHasher;
+use serde_json::Value as Json;
+
+use crate::cursor;
+use crate::database::{Row, Sql, Tables, Value, snapshot, transact};
+use crate::{Document, Durability, Ledger, Page, PageRequest, Result, StoreError};
+
+/// The documents' table. `due` in microseconds. Indexes end with `seq`: lists come newest first without sorting.
+#[cfg(any(feature = "qdrant", feature = "conformance"))]
+pub(crate) const DOCUMENTS: &str = "
+CREATE TABLE documents(
+  seq {serial}, kind {text} NOT NULL, id {text} NOT NULL, owner {text}, due BIGINT, body {text} NOT NULL,
+  UNIQUE(kind, id));
+CREATE INDEX documents_kind ON documents(kind, seq);
+CREATE INDEX documents_owner ON documents(owner, kind, seq) WHERE owner IS NOT NULL;
+CREATE INDEX documents_due ON documents(kind, due, seq) WHERE due IS NOT NULL;
+";
+
+/// Levels that lists and objects of a body may nest: what is written must be readable, and our JSON parser stops at 128.
+const MAX_DEPTH: usize = 127;
+
+/// Columns [`document_at`] reads.
+const COLUMNS: &str = "seq, id, owner, due, body";
+
+impl<T: Tables + ?Sized> Ledger for T {
+    fn put(&self, documents: &[Document], durability: Durability) -> Result<()> {
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let numbers: Vec<u32> = documents.iter().map(number).collect();
+        transact(self, durability, |sql| {
+            // Others may write several of the same in another order.
+            if numbers.len() > 1 {
+                sql.lock(&numbers)?;
+            }
+            for document in documents {
+                let replace = "DO UPDATE SET owner = excluded.owner, due = excluded.due, body = excluded.body";
+                insert(sql, document, replace)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn put_new(&self, document: &Document) -> Result<bool> {
+        transact(self, Durability::Synced, |sql| Ok(insert(sql, document, "DO NOTHING")? == 1))
+    }
+
+    fn document(&self, kind: &'static str, id: &str) -> Result<Option<Document>> {
+        let query = format!("SELECT {COLUMNS} FROM documents WHERE kind = $1 AND id = $2");
+        snapshot(self, |sql| found(sql, &query, kind, id))
+    }
+
+    fn documents(&self, kind: &'static str, owner: Option<&str>, page: &PageRequest) -> Result<Page<Document>> {
+        let before = match &page.cursor {
+            Some(cursor) => cursor::decode(cursor)?,
+            None => i64::MAX,
+        };
+        let mut condition = "kind = $1".to_owned();
+        let mut of_all: Vec<Value> = vec![kind.into()];
+        if let Some(owner) = owner {
+            condition.push_str(" AND owner = $2");
+            of_all.push(owner.into());
+        }
+        let next = of_all.len() + 1;
+        let (limit, offset) = (next + 1, next + 2);
+        let count = format!("SELECT count(*) FROM documents WHERE {condition}");
+        let list = format!(
+            "SELECT {COLUMNS} FROM documents WHERE {condition} AND seq < ${next} ORDER BY seq DESC
+             LIMIT ${limit} OFFSET ${offset}"
+        );
+        let mut of_page = of_all.clone();
+        of_page.extend([before, whole(page.limit.saturating_add(1)), whole(page.offset)].map(Value::Int));
+        let (total, mut rows) =
+            snapshot(self, |sql| Ok((first_int(&sql.query(&count, &of_all)?)?, sql.query(&list, &of_page)?)))?;
+        let more = rows.len() > page.limit;
+        rows.truncate(page.limit);
+        let last = rows.last().filter(|_| more).map(|row| row.int(0)).transpose()?;
+        let items = rows.iter().map(|row| document_at(row, kind)).collect::<Result<_>>()?;
+        Ok(Page { items, total: usize::try_from(total).unwrap_or(0), next: last.map(cursor::encode) })
+    }
+
+    fn due(&self, kind: &'static str, now: Timestamp, limit: usize) -> Result<Vec<Document>> {
+        let query = format!("SELECT {COLUMNS} FROM documents WHERE kind = $1 AND due <= $2 ORDER BY due, seq LIMIT $3");
+        let values = [kind.into(), now.as_microsecond().into(), whole(limit).into()];
+        let rows = snapshot(self, |sql| sql.query(&query, &values))?;
+        rows.iter().map(|row| document_at(row, kind)).collect()
+    }
+
+    fn change(
+        &self,
+        kind: &'static str,
+        id: &str,
+        change: &mut dyn FnMut(&mut Document) -> bool,
+    ) -> Result<Option<Document>> {
+        let query = format!("SELECT {COLUMNS} FROM documents WHERE kind = $1 AND id = $2 {{for_update}}");
+        transact(self, Durability::Synced, |sql| {
+            let Some(mut document) = found(sql, &query, kind, id)? else { return Ok(None) };
+            if !change(&mut document) {
+                return Ok(None);
+            }
+            document.kind = kind;
+            id.clone_into(&mut document.id);
+            document.due = document.due.and_then(|due| Timestamp::from_microsecond(due.as_microsecond()).ok());
+            let [_, _, owner, due, body] = values_of(&document)?;
+            sql.execute(
+                "UPDATE documents SET owner = $3, due = $4, body = $5 WHERE kind = $1 AND id = $2",
+                &[kind.into(), id.into(), owner, due, body],
+            )?;
+            Ok(Some(document))
+        })
+    }
+
+    fn take(&self, kind: &'static str, id: &str) -> Result<Option<Document>> {
+        let query = format!("DELETE FROM documents WHERE kind = $1 AND id = $2 RETURNING {COLUMNS}");
+        transact(self, Durability::Synced, |sql| found(sql, &query, kind, id))
+    }
+
+    fn forget(&self, owner: &str) -> Result<usize> {
+        let delete = "DELETE FROM documents WHERE owner = $1";
+        let gone = transact(self, Durability::Synced, |sql| sql.execute(delete, &[owner.into()]))?;
+        Ok(usize::try_from(gone).unwrap_or(usize::MAX))
+    }
+
+    fn trim(&self, kind: &'static str, keep: usize) -> Result<usize> {
+        let delete = "DELETE FROM documents WHERE kind = $1
+                      AND seq <= (SELECT seq FROM documents WHERE kind = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2)";
+        let values = [kind.into(), whole(keep).into()];
+        let gone = transact(self, Durability::Synced, |sql| sql.execute(delete, &values))?;
+        Ok(usize::try_from(gone).unwrap_or(usize::MAX))
+    }
+}
+
+/// A number to lock a document by.
+fn number(document: &Document) -> u32 {
+    let mut hasher = FxHasher::default();
+    (document.kind, &document.id).hash(&mut hasher);
+    (hasher.finish() >> 32) as u32
+}
+
+fn insert(sql: &mut dyn Sql, document: &Document, if_taken: &str) -> Result<u64> {
+    let insert = format!(
+        "INSERT INTO documents(kind, id, owner, due, body) VALUES($1, $2, $3, $4, $5) ON CONFLICT(kind, id) {if_taken}"
+    );
+    sql.execute(&insert, &values_of(document)?)
+}
+
+fn found(sql: &mut dyn Sql, query: &str, kind: &'static str, id: &str) -> Result<Option<Document>> {
+    let rows = sql.query(query, &[kind.into(), id.into()])?;
+    rows.first().map(|row| document_at(row, kind)).transpose()
+}
+
+fn first_int(rows: &[Row]) -> Result<i64> {
+    rows.first().map_or_else(|| Err(StoreError::Corrupt("no row where there is always one".into())), |row| row.int(0))
+}
+
+fn document_at(row: &Row, kind: &'static str) -> Result<Document> {
+    Ok(Document {
+        kind,
+        id: row.text(1)?.to_owned(),
+        owner: row.opt_text(2)?.map(str::to_owned),
+        due: row.opt_int(3)?.and_then(|micros| Timestamp::from_microsecond(micros).ok()),
+        body: serde_json::from_str(row.text(4)?)
+            .map_err(|error| StoreError::Corrupt(format!("a document: {error}")))?,
+    })
+}
+
+/// Kind, id, owner, due and body.
+fn values_of(document: &Document) -> Result<[Value; 5]> {
+    Ok([
+        document.kind.into(),
+        document.id.as_str().into(),
+        document.owner.as_deref().into(),
+        document.due.map(Timestamp::as_microsecond).into(),
+        body_text(&document.body)?.into(),
+    ])
+}
+
+fn body_text(body: &Json) -> Result<String> {
+    let mut level = vec![body];
+    for _ in 0..MAX_DEPTH {
+        let inside = level.into_iter().flat_map(|value| match value {
+            Json::Array(items) => items.iter().collect::<Vec<_>>(),
+            Json::Object(fields) => fields.values().collect(),
+            _ => Vec::new(),
+        });
+        level = inside.filter(|value| value.is_array() || value.is_object()).collect();
+        if level.is_empty() {
+            return Ok(body.to_string());
+        }
+    }
+    Err(StoreError::TooDeep { limit: MAX_DEPTH })
+}
+
+/// A count as a database has it.
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,318 @@
+//! The store for those who outgrow one machine: memories in Qdrant as mem0 v2 has them, everything else in a ledger.
+//!
+//! Python mem0 may write to the same collections at the same time. Whatever Qdrant holds is true; the ledger keeps what it
+//! has no room for (history, links, places in sessions, terms for ranking) and the writes that are on their way.
+
+mod check;
+mod client;
+mod codec;
+mod collection;
+mod entities;
+mod index;
+mod options;
+mod outbox;
+mod plan;
+mod pushdown;
+mod read;
+mod search;
+mod sync;
+mod tables;
+mod write;
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use jiff::civil::Date;
+use qdrant_client::qdrant::Filter as Remote;
+
+pub use options::{Describe, NewCollection, QdrantOptions, Quantization};
+pub use tables::LEDGER;
+
+use client::Client;
+use collection::Collections;
+
+use crate::database::{Database, Value, snapshot, transact};
+use crate::scope_index::{self, Cache};
+use crate::{
+    CandidateQuery, Candidates, ChangeSet, Durability, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId,
+    NearEntity, Owner, Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored,
+    SessionWindow, SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
+};
+
+/// How often pending writes are looked for that nobody applied.
+const ROUND: Duration = Duration::from_secs(5);
+
+/// A store in two collections of Qdrant and a ledger.
+#[derive(Clone)]
+pub struct QdrantStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    collections: Collections,
+    ledger: Arc<dyn Database>,
+    embedder: String,
+    dims: usize,
+    describe: Describe,
+    cache: Cache,
+    writers: sync::Writers,
+    /// Whether a write of this process was accepted and could not be applied.
+    stuck: AtomicBool,
+}
+
+impl std::fmt::Debug for QdrantStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QdrantStore").field("location", &self.location()).finish_non_exhaustive()
+    }
+}
+
+impl QdrantStore {
+    /// Connects, looks at the collections, makes what is missing, and applies the writes that were on their way.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if Qdrant or the ledger does not answer; [`StoreError::Unfit`] for a server that is too
+    /// old, a collection of another kind, or a ledger of another collection; [`StoreError::EmbedderMismatch`].
+    pub fn open(options: QdrantOptions) -> Result<Self> {
+        let client = Client::new(&options)?;
+        let collections = Collections::settle(&client, &options)?;
+        let inner = Inner {
+            client,
+            collections,
+            ledger: options.ledger,
+            embedder: options.embedder,
+            dims: options.dims,
+            describe: options.describe,
+            cache: Cache::new(options.cache_bytes),
+            writers: sync::Writers::default(),
+            stuck: AtomicBool::new(false),
+        };
+        let store = Self { inner: Arc::new(inner) };
+        store.settle_ledger()?;
+        store.drain_all()?;
+        store.keep_applying()?;
+        Ok(store)
+    }
+
+    /// Fingerprint and dims of the embedder that filled the store of a ledger; `None` for a new one.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the ledger does not answer.
+    pub fn embedder_of(ledger: &dyn Database) -> Result<Option<(String, usize)>> {
+        snapshot(ledger, |sql| {
+            let mut read = |key: &str| -> Result<Option<String>> {
+                let rows = sql.query("SELECT value FROM meta WHERE key = $1", &[Value::Text(key.to_owned())])?;
+                rows.first().map(|row| Ok(row.text(0)?.to_owned())).transpose()
+            };
+            let (embedder, dims) = (read("embedder")?, read("dims")?);
+            Ok(embedder.zip(dims.and_then(|dims| dims.parse().ok())))
+        })
+    }
+
+    fn ledger(&self) -> &dyn Database {
+        &*self.inner.ledger
+    }
+
+    fn location(&self) -> String {
+        let collections = &self.inner.collections;
+        let alias = collections.alias_of.as_ref().map_or(String::new(), |target| format!(" (alias of {target})"));
+        let ledger = self.inner.ledger.location();
+        format!("qdrant:{}/{}{alias}, ledger {ledger}", self.inner.client.location(), collections.memories)
+    }
+
+    /// A new ledger takes the collection and the embedder it is opened with; an old one insists on its own.
+    fn settle_ledger(&self) -> Result<()> {
+        let wanted = [
+            ("collection", self.inner.collections.memories.clone()),
+            ("embedder", self.inner.embedder.clone()),
+            ("dims", self.inner.dims.to_string()),
+        ];
+        let found = transact(self.ledger(), Durability::Synced, |sql| {
+            let mut found = Vec::with_capacity(wanted.len());
+            for (key, value) in &wanted {
+                let own = [Value::Text((*key).to_owned()), Value::Text(value.clone())];
+                sql.execute("INSERT INTO meta(key, value) VALUES($1, $2) ON CONFLICT(key) DO NOTHING", &own)?;
+                let rows = sql.query("SELECT value FROM meta WHERE key = $1", &own[..1])?;
+                found.push(rows.first().map(|row| row.text(0).map(str::to_owned)).transpose()?.unwrap_or_default());
+            }
+            Ok(found)
+        })?;
+        let [collection, stored, stored_dims] = &found[..] else { return Ok(()) };
+        if *collection != wanted[0].1 {
+            let message = format!(
+                "the ledger {} belongs to collection `{collection}`, not to `{}`: give each collection a ledger of its own",
+                self.inner.ledger.location(),
+                wanted[0].1
+            );
+            return Err(StoreError::Unfit(message));
+        }
+        if *stored != wanted[1].1 || *stored_dims != wanted[2].1 {
+            return Err(StoreError::EmbedderMismatch {
+                stored: stored.clone(),
+                stored_dims: stored_dims.parse().unwrap_or(0),
+                given: self.inner.embedder.clone(),
+                given_dims: self.inner.dims,
+            });
+        }
+        Ok(())
+    }
+
+    /// Applies, now and then, what was accepted and not applied: by this process, or by another that is gone.
+    fn keep_applying(&self) -> Result<()> {
+        let inner: Weak<Inner> = Arc::downgrade(&self.inner);
+        let round = move || {
+            loop {
+                std::thread::sleep(ROUND);
+                let Some(inner) = inner.upgrade() else { return };
+                let store = Self { inner };
+                if let Err(error) = store.drain_all() {
+                    tracing::debug!(%error, "pending writes could not be applied");
+                }
+            }
+        };
+        std::thread::Builder::new()
+            .name("outbox".into())
+            .spawn(round)
+            .map(drop)
+            .map_err(|source| StoreError::Io { path: "outbox".into(), source })
+    }
+}
+
+impl Store for QdrantStore {
+    fn info(&self) -> Result<StoreInfo> {
+        let [history, links, messages] = snapshot(self.ledger(), |sql| {
+            let mut count = |table: &str| -> Result<usize> {
+                let rows = sql.query(&format!("SELECT count(*) FROM {table}"), &[])?;
+                Ok(usize::try_from(tables::first_int(&rows)?).unwrap_or(0))
+            };
+            Ok([count("history")?, count("links")?, count("messages")?])
+        })?;
+        let collections = &self.inner.collections;
+        Ok(StoreInfo {
+            location: self.location(),
+            schema: LEDGER.len() as u32,
+            embedder: self.inner.embedder.clone(),
+            dims: self.inner.dims,
+            memories: self.count_points(&collections.memories, Remote::default())?,
+            entities: self.count_points(&collections.entities, Remote::default())?,
+            history,
+            links,
+            messages,
+            bytes: self.inner.ledger.bytes(),
+        })
+    }
+
+    fn apply(&self, changes: &ChangeSet) -> Result<()> {
+        self.apply_changes(changes)
+    }
+
+    fn remove_matching(&self, filter: Option<&Filter>, now: &str) -> Result<usize> {
+        self.remove_all(filter, now)
+    }
+
+    fn scope_version(&self, scope: &Scope) -> Result<ScopeVersion> {
+        snapshot(self.ledger(), |sql| tables::scope_version(sql, scope))
+    }
+
+    fn get(&self, ids: &[MemoryId]) -> Result<Vec<Option<Memory>>> {
+        self.memories(ids)
+    }
+
+    fn get_stored(&self, id: MemoryId) -> Result<Option<StoredMemory>> {
+        Ok(self.stored(&[id])?.pop().flatten())
+    }
+
+    fn list(&self, filter: Option<&Filter>, today: Option<Date>, page: &PageRequest) -> Result<Page<Memory>> {
+        self.list_page(filter, today, page)
+    }
+
+    fn find_by_hash(&self, scope: &Scope, hash: &str, today: Option<Date>) -> Result<Option<MemoryId>> {
+        self.of_hash(scope, hash, today)
+    }
+
+    fn session(&self, scope: &Scope, session: &str, window: SessionWindow) -> Result<Vec<Memory>> {
+        self.of_session(scope, session, window)
+    }
+
+    fn last_in_scope(&self, scope: &Scope) -> Result<Option<Memory>> {
+        self.last_of(scope)
+    }
+
+    fn scope_stats(&self, view: &View<'_>, terms: &[u32]) -> Result<ScopeStats> {
+        let mut stats = self.within(view, |index, rows| Ok(scope_index::stats(index, rows, terms)))?;
+        stats.document_frequency.resize(terms.len(), 0);
+        Ok(stats)
+    }
+
+    fn candidates(&self, view: &View<'_>, query: &CandidateQuery<'_>) -> Result<Candidates> {
+        self.within(view, |index, rows| scope_index::candidates(index, rows, query))
+    }
+
+    fn nearest(&self, view: &View<'_>, vector: &[f32], limit: usize) -> Result<Scored> {
+        self.within(view, |index, rows| scope_index::nearest(index, rows, vector, limit))
+    }
+
+    fn sparse(&self, view: &View<'_>, query: &SparseQuery<'_>) -> Result<Scored> {
+        self.by_slot(view, query)
+    }
+
+    fn near_entities(
+        &self,
+        filter: &Filter,
+        vectors: &[Vec<f32>],
+        limit: usize,
+        min_score: f32,
+    ) -> Result<Vec<Vec<NearEntity>>> {
+        self.near(filter, vectors, limit, min_score)
+    }
+
+    fn entities_of(&self, id: MemoryId) -> Result<Vec<Entity>> {
+        self.entities_naming(id)
+    }
+
+    fn links_of(&self, id: MemoryId) -> Result<Vec<Link>> {
+        self.links(id)
+    }
+
+    fn history(&self, memory_id: &str) -> Result<Vec<HistoryEvent>> {
+        self.events(memory_id)
+    }
+
+    fn summary(&self, scope: &Scope) -> Result<ScopeSummary> {
+        self.summed(scope)
+    }
+
+    fn owners(&self, within: Option<&str>) -> Result<Vec<Owner>> {
+        self.owners_of(within)
+    }
+
+    fn visit(&self, visitor: &mut dyn FnMut(Piece) -> ControlFlow<()>) -> Result<()> {
+        self.visit_all(visitor)
+    }
+
+    fn check(&self) -> Result<Vec<Finding>> {
+        self.findings()
+    }
+
+    fn repair(&self) -> Result<Vec<Finding>> {
+        self.mend()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let collections = &self.inner.collections;
+        let mut warnings = Vec::new();
+        if !collections.has_bm25 {
+            warnings.push(format!(
+                "collection `{}` has no bm25 vectors (it was made before mem0 v2): profile mem0 finds by meaning and \
+                 entities only; `mnemon migrate rebuild --in-place` adds them",
+                collections.memories
+            ));
+        }
+        if self.inner.stuck.load(Ordering::Relaxed) {
+            warnings.push("writes were accepted and wait for Qdrant to be back".into());
+        }
+        warnings
+    }
+}

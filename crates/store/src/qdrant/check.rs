@@ -1,0 +1,122 @@
+//! Whether the collections and the ledger agree, checked on request, and mended where nothing is lost by it.
+
+use std::collections::{BTreeSet, HashSet};
+
+use qdrant_client::qdrant::{Condition, Filter as Remote};
+
+use super::QdrantStore;
+use super::codec::{BM25, memory_id};
+use super::entities::entity;
+use super::outbox::deletion;
+use super::plan::Plan;
+use super::tables::{id_value, link_at};
+use crate::database::{Hold, snapshot, transact};
+use crate::{Durability, Finding, Link, MemoryId, Result, keys};
+
+/// What should not be.
+#[derive(Default)]
+struct Found {
+    pending: usize,
+    unnamed: Vec<MemoryId>,
+    /// Memories that entities name and that are not there.
+    missing: BTreeSet<MemoryId>,
+    links_to_nothing: Vec<Link>,
+    without_slot: usize,
+}
+
+impl QdrantStore {
+    fn look(&self) -> Result<Found> {
+        let mut found = Found {
+            pending: snapshot(self.ledger(), |sql| Ok(sql.query("SELECT seq FROM outbox", &[])?.len()))?,
+            ..Found::default()
+        };
+        let points = self.scroll_points(Remote::default(), false)?;
+        let ids = points.into_iter().map(|point| memory_id(point.id)).collect::<Result<HashSet<_>>>()?;
+        for point in self.inner.client.wait(self.scroll_entities(Remote::default(), false))? {
+            let entity = entity(point)?;
+            if entity.memories.is_empty() {
+                found.unnamed.push(entity.id);
+            }
+            found.missing.extend(entity.memories.into_iter().filter(|id| !ids.contains(id)));
+        }
+        let links = snapshot(self.ledger(), |sql| {
+            let rows = sql.query("SELECT source, target, kind, created_at FROM links", &[])?;
+            rows.iter().map(link_at).collect::<Result<Vec<_>>>()
+        })?;
+        found.links_to_nothing =
+            links.into_iter().filter(|link| !ids.contains(&link.source) || !ids.contains(&link.target)).collect();
+        if self.inner.collections.has_bm25 {
+            let mut without = Remote::must_not([Condition::has_vector(BM25)]);
+            without.must_not.push(Condition::is_empty(keys::TEXT_LEMMATIZED));
+            found.without_slot = self.count_points(&self.inner.collections.memories, without)?;
+        }
+        Ok(found)
+    }
+
+    pub(super) fn findings(&self) -> Result<Vec<Finding>> {
+        let found = self.look()?;
+        let told = [
+            (
+                "pending_writes",
+                found.pending,
+                "writes were accepted and are not yet applied to Qdrant: --fix applies them, and so does a running server",
+            ),
+            (
+                "entity_without_link",
+                found.unnamed.len(),
+                "entities are named by no memory: harmless, --fix removes them",
+            ),
+            (
+                "entity_link_to_nothing",
+                found.missing.len(),
+                "memories that entities name are gone: they weigh on the ranking of profile mem0, --fix strips them",
+            ),
+            (
+                "link_to_nothing",
+                found.links_to_nothing.len(),
+                "links between memories lead to one that is gone: --fix removes them",
+            ),
+            (
+                "memory_without_bm25",
+                found.without_slot,
+                "memories have lemmas but no bm25 vector: profile mem0 finds them by meaning only; `mnemon update` them, \
+                 or write them where fastembed is installed",
+            ),
+        ];
+        let finding = |(check, count, detail): (&'static str, usize, &str)| {
+            (count > 0).then(|| Finding { check, count, detail: detail.to_owned() })
+        };
+        Ok(told.into_iter().filter_map(finding).collect())
+    }
+
+    pub(super) fn mend(&self) -> Result<Vec<Finding>> {
+        let applied = self.drain_all()?;
+        let _held = self.ledger().hold(&Hold::Everything)?;
+        let found = self.look()?;
+        let plan = Plan { stripped: found.missing.iter().copied().collect(), ..Plan::default() };
+        self.perform(&plan)?;
+        if !found.unnamed.is_empty() {
+            let entities = &self.inner.collections.entities;
+            self.inner.client.wait(self.update(entities, vec![deletion(&found.unnamed)]))?;
+        }
+        transact(self.ledger(), Durability::Synced, |sql| {
+            for link in &found.links_to_nothing {
+                sql.execute(
+                    "DELETE FROM links WHERE source = $1 AND target = $2 AND kind = $3",
+                    &[id_value(link.source), id_value(link.target), crate::database::Value::Text(link.kind.clone())],
+                )?;
+            }
+            Ok(())
+        })?;
+        let mended = [
+            ("pending_writes", applied, "accepted writes were applied to Qdrant"),
+            ("entity_without_link", found.unnamed.len(), "entities that no memory names were removed"),
+            ("entity_link_to_nothing", found.missing.len(), "memories that are gone were stripped from entities"),
+            ("link_to_nothing", found.links_to_nothing.len(), "links to memories that are gone were removed"),
+        ];
+        let finding = |(check, count, detail): (&'static str, usize, &str)| {
+            (count > 0).then(|| Finding { check, count, detail: detail.to_owned() })
+        };
+        Ok(mended.into_iter().filter_map(finding).collect())
+    }
+}

@@ -1,0 +1,373 @@
+//! Other programs write to the collection too: what they did is noticed here, and entered in the ledger.
+//!
+//! Whether they did anything costs one request: how many points a scope has, and how many of them were changed later than
+//! the latest change known. Python mem0 dates every change. A program whose clock is behind ours may change a memory
+//! unseen, until something else in that scope changes; its additions and deletions are seen at once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use qdrant_client::qdrant::{
+    Condition, CountPointsBuilder, DatetimeRange, Filter as Remote, GetPointsBuilder, PointId, RetrievedPoint,
+    ScrollPointsBuilder,
+};
+
+use super::QdrantStore;
+use super::codec::{memory_id, payload, point_id};
+use super::outbox::lock_key;
+use super::tables::{self, id_at, id_value, scope_is, scope_row};
+use crate::database::{Hold, Sql, Value, snapshot, transact};
+use crate::{Durability, Memory, MemoryId, Payload, Provenance, Result, SCOPE_KEYS, Scope, StoreError, keys};
+
+/// Points of one answer.
+const AT_ONCE: u32 = 1000;
+
+/// What Qdrant says of a scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Counted {
+    members: i64,
+    ahead: i64,
+}
+
+/// Whose points are looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reach<'r> {
+    /// Those that carry a scope id, by kind.
+    Carrying(usize, &'r str),
+    /// All.
+    Everything,
+}
+
+impl Reach<'_> {
+    fn remote(self) -> Remote {
+        match self {
+            Self::Carrying(kind, value) => Remote::must([Condition::matches(SCOPE_KEYS[kind], value.to_owned())]),
+            Self::Everything => Remote::default(),
+        }
+    }
+
+    /// The same, of those changed after a time in microseconds.
+    fn after(self, micros: i64) -> Remote {
+        let mut remote = self.remote();
+        let newer = DatetimeRange {
+            gt: Some(qdrant_client::qdrant::Timestamp {
+                seconds: micros.div_euclid(1_000_000),
+                nanos: (micros.rem_euclid(1_000_000) * 1000) as i32,
+            }),
+            ..DatetimeRange::default()
+        };
+        remote.must.push(Condition::datetime_range(keys::UPDATED_AT, newer));
+        remote
+    }
+
+    fn hold(self) -> Hold {
+        match self {
+            Self::Carrying(kind, value) => Hold::Keys(vec![lock_key(kind, value)]),
+            Self::Everything => Hold::Everything,
+        }
+    }
+}
+
+/// What should be there, as far as is known here.
+struct Known {
+    counted: Counted,
+    newest: i64,
+}
+
+impl QdrantStore {
+    /// Looks whether other programs changed what is in reach, and if so enters it.
+    pub(super) fn notice(&self, reach: Reach<'_>) -> Result<()> {
+        if self.inner.stuck.load(std::sync::atomic::Ordering::Relaxed) {
+            self.drain_all()?;
+        }
+        // Where a writer of this process is at it, what differs is its write, which need not be seen yet.
+        if self.inner.writers.writing(reach) || self.agrees(reach)? || self.inner.writers.writing(reach) {
+            return Ok(());
+        }
+        let hold = reach.hold();
+        let _held = self.ledger().hold(&hold)?;
+        self.drain(&hold)?;
+        if self.agrees(reach)? {
+            return Ok(());
+        }
+        self.enter(reach)
+    }
+
+    fn known(&self, sql: &mut dyn Sql, reach: Reach<'_>) -> Result<Known> {
+        match reach {
+            Reach::Carrying(kind, value) => {
+                let row = scope_row(sql, kind, value)?;
+                let counted =
+                    Counted { members: row.map_or(0, |row| row.members), ahead: row.map_or(0, |row| row.ahead) };
+                Ok(Known { counted, newest: row.map_or(0, |row| row.newest) })
+            }
+            Reach::Everything => {
+                let rows = sql.query("SELECT count(*), coalesce(max(touched), 0) FROM memories WHERE gone = 0", &[])?;
+                let Some(row) = rows.first() else {
+                    return Err(StoreError::Corrupt("the ledger counted nothing".into()));
+                };
+                Ok(Known { counted: Counted { members: row.int(0)?, ahead: 0 }, newest: row.int(1)? })
+            }
+        }
+    }
+
+    fn agrees(&self, reach: Reach<'_>) -> Result<bool> {
+        let known = snapshot(self.ledger(), |sql| self.known(sql, reach))?;
+        Ok(self.count(reach, known.newest)? == known.counted)
+    }
+
+    fn count(&self, reach: Reach<'_>, newest: i64) -> Result<Counted> {
+        let asked =
+            |filter| CountPointsBuilder::new(&self.inner.collections.memories).filter(filter).exact(true).build();
+        let (all, late) = (asked(reach.remote()), asked(reach.after(newest)));
+        let client = &self.inner.client;
+        let (all, late) = client.wait(async {
+            tokio::join!(
+                client.send("count", |node| node.count(all.clone())),
+                client.send("count", |node| node.count(late.clone()))
+            )
+        });
+        let number = |answer: qdrant_client::qdrant::CountResponse| answer.result.map_or(0, |count| count.count as i64);
+        Ok(Counted { members: number(all?), ahead: number(late?) })
+    }
+
+    /// Enters what other programs changed. Whoever calls holds what is in reach.
+    fn enter(&self, reach: Reach<'_>) -> Result<()> {
+        let known = snapshot(self.ledger(), |sql| self.known(sql, reach))?;
+        let counted = self.count(reach, known.newest)?;
+        // Mostly something was added or changed a moment ago.
+        let late = self.scroll(reach.after(known.newest))?;
+        let fresh = self.enter_points(late)?;
+        let wanted = counted.members - known.counted.members;
+        let mut gone = 0;
+        if fresh != wanted {
+            let all = self.scroll(reach.remote())?;
+            let ids: BTreeSet<MemoryId> = all.iter().map(|(id, _)| *id).collect();
+            self.enter_points(all)?;
+            gone = self.miss(reach, &ids)?;
+        }
+        if let Reach::Carrying(kind, value) = reach {
+            let mut scope = Scope::default();
+            *[&mut scope.user_id, &mut scope.agent_id, &mut scope.run_id][kind] = Some(value.to_owned());
+            let newest = snapshot(self.ledger(), |sql| newest(sql, kind, value))?;
+            // As of now: a write of another program after this count shows as a difference next time.
+            let now = self.count(reach, newest)?;
+            transact(self.ledger(), Durability::Written, |sql| {
+                tables::make_scope_ids(sql, &scope)?;
+                sql.execute(
+                    "UPDATE scopes SET version = version + 1, applied = applied + 1, members = $3, newest = $4, ahead = $5
+                     WHERE kind = $1 AND value = $2",
+                    &[
+                        Value::Int(kind as i64),
+                        Value::Text(value.to_owned()),
+                        Value::Int(now.members),
+                        Value::Int(newest),
+                        Value::Int(now.ahead),
+                    ],
+                )
+                .map(drop)
+            })?;
+        }
+        tracing::debug!(?reach, fresh, gone, "entered what another program changed");
+        Ok(())
+    }
+
+    /// Points with their payloads.
+    fn scroll(&self, filter: Remote) -> Result<Vec<(MemoryId, Payload)>> {
+        let points = self.scroll_points(filter, true)?;
+        points.into_iter().map(|point| Ok((memory_id(point.id)?, payload(point.payload)))).collect()
+    }
+
+    /// All points of memories that a filter matches, without vectors.
+    pub(super) fn scroll_points(&self, filter: Remote, with_payload: bool) -> Result<Vec<RetrievedPoint>> {
+        let mut found = Vec::new();
+        let mut offset: Option<PointId> = None;
+        loop {
+            let mut asked = ScrollPointsBuilder::new(&self.inner.collections.memories)
+                .filter(filter.clone())
+                .limit(AT_ONCE)
+                .with_payload(with_payload)
+                .with_vectors(false);
+            if let Some(offset) = offset {
+                asked = asked.offset(offset);
+            }
+            let asked = asked.build();
+            let answer = self.inner.client.call("scroll", |node| node.scroll(asked.clone()))?;
+            found.extend(answer.result);
+            offset = answer.next_page_offset;
+            if offset.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Enters points that are new, or other than they were; returns how many are new.
+    pub(super) fn enter_points(&self, mut points: Vec<(MemoryId, Payload)>) -> Result<i64> {
+        // In the order they were made, as far as that is known.
+        points.sort_by_key(|(id, payload)| (payload.created_at(), *id));
+        let mut fresh = 0;
+        for part in points.chunks(AT_ONCE as usize) {
+            fresh += transact(self.ledger(), Durability::Written, |sql| {
+                let mut fresh = 0;
+                let mut touched: BTreeSet<i64> = BTreeSet::new();
+                for (id, payload) in part {
+                    let rows = sql.query(
+                        "SELECT gone, hash, touched, user_scope, agent_scope, run_scope FROM memories WHERE id = $1",
+                        &[id_value(*id)],
+                    )?;
+                    let mut memory = Memory { id: *id, payload: payload.clone(), provenance: Provenance::default() };
+                    let scopes = tables::make_scope_ids(sql, &payload.scope())?;
+                    match rows.first() {
+                        Some(row) => {
+                            let was_gone = row.int(0)? != 0;
+                            let same = row.opt_text(1)? == payload.str(keys::HASH)
+                                && row.opt_int(2)? == tables::touched(&memory)
+                                && [row.int(3)?, row.int(4)?, row.int(5)?] == scopes;
+                            if !was_gone && same {
+                                continue;
+                            }
+                            fresh += i64::from(was_gone);
+                            memory.provenance = tables::provenance(sql, *id)?;
+                            touched.extend([row.int(3)?, row.int(4)?, row.int(5)?]);
+                        }
+                        None => fresh += 1,
+                    }
+                    let (terms, holds_time_word) = (self.inner.describe)(payload);
+                    tables::list(sql, &memory, &terms, holds_time_word, scopes)?;
+                    touched.extend(scopes);
+                }
+                bump(sql, &touched)?;
+                Ok(fresh)
+            })?;
+        }
+        Ok(fresh)
+    }
+
+    /// Marks those in reach that were not seen and are really not there; returns how many.
+    fn miss(&self, reach: Reach<'_>, seen: &BTreeSet<MemoryId>) -> Result<usize> {
+        let listed = snapshot(self.ledger(), |sql| {
+            let rows = match reach {
+                Reach::Everything => sql.query("SELECT id FROM memories WHERE gone = 0", &[])?,
+                Reach::Carrying(kind, value) => {
+                    let Some(row) = scope_row(sql, kind, value)? else { return Ok(Vec::new()) };
+                    let condition = scope_is(kind, 1);
+                    sql.query(
+                        &format!("SELECT id FROM memories WHERE gone = 0 AND {condition}"),
+                        &[Value::Int(row.id)],
+                    )?
+                }
+            };
+            rows.iter().map(|row| id_at(row, 0)).collect::<Result<Vec<_>>>()
+        })?;
+        let missed: Vec<MemoryId> = listed.into_iter().filter(|id| !seen.contains(id)).collect();
+        let mut gone = 0;
+        for part in missed.chunks(AT_ONCE as usize) {
+            let there = self.fetch(part, true, false)?;
+            let (moved, lost): (Vec<MemoryId>, Vec<MemoryId>) = part.iter().partition(|id| there.contains_key(id));
+            // Still there, but another's now.
+            let moved = moved.into_iter().filter_map(|id| Some((id, payload(there.get(&id)?.payload.clone()))));
+            self.enter_points(moved.collect())?;
+            transact(self.ledger(), Durability::Written, |sql| {
+                let mut touched = BTreeSet::new();
+                for id in &lost {
+                    if let Some(listed) = tables::listed(sql, *id)? {
+                        touched.extend(listed.scopes);
+                    }
+                    sql.execute("UPDATE memories SET gone = 1 WHERE id = $1", &[id_value(*id)])?;
+                }
+                bump(sql, &touched)
+            })?;
+            gone += lost.len();
+        }
+        Ok(gone)
+    }
+
+    /// Points by id.
+    pub(super) fn fetch(
+        &self,
+        ids: &[MemoryId],
+        with_payload: bool,
+        with_vectors: bool,
+    ) -> Result<HashMap<MemoryId, RetrievedPoint>> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let distinct: BTreeSet<MemoryId> = ids.iter().copied().collect();
+        let asked = GetPointsBuilder::new(
+            &self.inner.collections.memories,
+            distinct.into_iter().map(point_id).collect::<Vec<_>>(),
+        )
+        .with_payload(with_payload)
+        .with_vectors(with_vectors)
+        .build();
+        let answer = self.inner.client.call("get", |node| node.get_points(asked.clone()))?;
+        answer.result.into_iter().map(|point| Ok((memory_id(point.id.clone())?, point))).collect()
+    }
+}
+
+/// The latest change of a scope's memories, unless it lies ahead of us.
+fn newest(sql: &mut dyn Sql, kind: usize, value: &str) -> Result<i64> {
+    let Some(row) = scope_row(sql, kind, value)? else { return Ok(0) };
+    let soon = jiff::Timestamp::now().as_microsecond() + 3_600_000_000;
+    let rows = sql.query(
+        &format!(
+            "SELECT coalesce(max(touched), 0) FROM memories WHERE gone = 0 AND {} AND touched < $2",
+            scope_is(kind, 1)
+        ),
+        &[Value::Int(row.id), Value::Int(soon)],
+    )?;
+    tables::first_int(&rows)
+}
+
+/// Tells readers of scopes that something changed.
+fn bump(sql: &mut dyn Sql, scopes: &BTreeSet<i64>) -> Result<()> {
+    for scope in scopes.iter().filter(|scope| **scope != 0) {
+        sql.execute(
+            "UPDATE scopes SET version = version + 1, applied = applied + 1 WHERE id = $1",
+            &[Value::Int(*scope)],
+        )?;
+    }
+    Ok(())
+}
+
+/// Who writes in this process: how many, by the lock's number of a scope id.
+#[derive(Default)]
+pub(super) struct Writers(parking_lot::Mutex<BTreeMap<i64, usize>>);
+
+/// Counted as writing until it is dropped.
+pub(super) struct Writing<'w> {
+    writers: &'w Writers,
+    keys: Vec<i64>,
+}
+
+impl Writers {
+    pub(super) fn begin(&self, keys: &[i64]) -> Writing<'_> {
+        let mut writers = self.0.lock();
+        for key in keys {
+            *writers.entry(*key).or_default() += 1;
+        }
+        Writing { writers: self, keys: keys.to_vec() }
+    }
+
+    fn writing(&self, reach: Reach<'_>) -> bool {
+        let writers = self.0.lock();
+        match reach {
+            Reach::Carrying(kind, value) => writers.contains_key(&lock_key(kind, value)),
+            Reach::Everything => !writers.is_empty(),
+        }
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        let mut writers = self.writers.0.lock();
+        for key in &self.keys {
+            let left = writers.get_mut(key).map(|count| {
+                *count -= 1;
+                *count
+            });
+            if left == Some(0) {
+                writers.remove(key);
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Change sets and removals.
+
+use std::collections::BTreeSet;
+
+use super::QdrantStore;
+use super::outbox::{Settled, lock_keys};
+use super::plan::{LedgerRow, Plan};
+use super::tables::{self, id_value};
+use crate::database::{Hold, Value, snapshot};
+use crate::{Change, ChangeSet, Filter, HistoryEvent, MemoryId, Result, Scope, ScopeVersion, StoreError};
+
+/// Ids read at a time.
+const AT_ONCE: usize = 1000;
+
+impl QdrantStore {
+    pub(super) fn apply_changes(&self, changes: &ChangeSet) -> Result<()> {
+        if changes.changes.is_empty() && changes.expected.is_empty() {
+            return Ok(());
+        }
+        let mut scopes: BTreeSet<Scope> = changes.expected.iter().map(|(scope, _)| scope.clone()).collect();
+        let mut named: BTreeSet<MemoryId> = BTreeSet::new();
+        for change in &changes.changes {
+            match change {
+                Change::Insert(record) | Change::Replace(record) => {
+                    scopes.insert(record.memory.payload.scope());
+                    named.insert(record.memory.id);
+                }
+                Change::SetTerms(id, _) | Change::Remove(id) => drop(named.insert(*id)),
+                Change::InsertEntity(entity) => drop(scopes.insert(entity.payload.scope())),
+                Change::Link(_) | Change::History(_) | Change::Message(_) => {}
+            }
+        }
+        let named: Vec<MemoryId> = named.into_iter().collect();
+        // Whose they are now; who moves them meanwhile is noticed below.
+        scopes.extend(self.scopes_of(&named)?);
+        let keys = lock_keys(&scopes);
+        let hold = Hold::Keys(keys.clone());
+        let _held = self.ledger().hold(&hold)?;
+        let _writing = self.inner.writers.begin(&keys);
+        self.drain(&hold)?;
+        // Before asking Qdrant: what is bound to fail fails here, and at once.
+        self.check_versions(&changes.expected)?;
+        let there = self.enter_named(&named)?;
+        if !self.scopes_of(&named)?.is_subset(&scopes) {
+            return Err(StoreError::Conflict);
+        }
+        let plan = self.plan(&changes.changes, &there)?;
+        self.carry_out(&changes.expected, &keys, &plan)
+    }
+
+    fn check_versions(&self, expected: &[(Scope, ScopeVersion)]) -> Result<()> {
+        snapshot(self.ledger(), |sql| {
+            for (scope, version) in expected {
+                if tables::scope_version(sql, scope)? != *version {
+                    return Err(StoreError::Conflict);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Records a plan, applies it and settles it.
+    fn carry_out(&self, expected: &[(Scope, ScopeVersion)], keys: &[i64], plan: &Plan) -> Result<()> {
+        let seq = self.record(expected, keys, plan)?;
+        let unnamed = match self.perform(plan) {
+            Ok(unnamed) => unnamed,
+            Err(error @ StoreError::Unavailable { .. }) => {
+                tracing::warn!(%error, "a write was accepted and will be applied when Qdrant is back");
+                self.inner.stuck.store(true, std::sync::atomic::Ordering::Relaxed);
+                return Ok(());
+            }
+            Err(error) => {
+                // Refused: what Qdrant says no to it says no to as a whole.
+                self.forget(seq)?;
+                return Err(error);
+            }
+        };
+        let touched: Vec<i64> = snapshot(self.ledger(), |sql| {
+            let mut touched = BTreeSet::new();
+            for scope in plan.scopes() {
+                touched.extend(tables::scope_ids(sql, &scope)?.into_iter().flatten());
+            }
+            Ok(touched.into_iter().filter(|id| *id != 0).collect())
+        })?;
+        // Readers see a scope before or after, never between.
+        let mut indexes = self.inner.cache.write_present(touched.into_iter());
+        let settled: Settled = self.settle(seq, plan, &unnamed)?;
+        self.follow(&mut indexes, plan, &settled);
+        Ok(())
+    }
+
+    /// The scopes that the ledger has these memories in.
+    fn scopes_of(&self, ids: &[MemoryId]) -> Result<BTreeSet<Scope>> {
+        let mut scopes = BTreeSet::new();
+        if ids.is_empty() {
+            return Ok(scopes);
+        }
+        snapshot(self.ledger(), |sql| {
+            let mut seen: BTreeSet<[i64; 3]> = BTreeSet::new();
+            for id in ids {
+                let Some(listed) = tables::listed(sql, *id)? else { continue };
+                if !seen.insert(listed.scopes) {
+                    continue;
+                }
+                let mut names = [None, None, None];
+                for (name, scope) in names.iter_mut().zip(listed.scopes).filter(|(_, scope)| *scope != 0) {
+                    let rows = sql.query("SELECT value FROM scopes WHERE id = $1", &[Value::Int(scope)])?;
+                    *name = rows.first().map(|row| row.text(0).map(str::to_owned)).transpose()?;
+                }
+                let [user_id, agent_id, run_id] = names;
+                scopes.insert(Scope { user_id, agent_id, run_id });
+            }
+            Ok(())
+        })?;
+        Ok(scopes)
+    }
+
+    /// Which of these memories are there, in Qdrant's word; those that were never met are entered.
+    fn enter_named(&self, ids: &[MemoryId]) -> Result<BTreeSet<MemoryId>> {
+        let mut there = BTreeSet::new();
+        let mut unknown = Vec::new();
+        for part in ids.chunks(AT_ONCE) {
+            let found = self.fetch(part, false, false)?;
+            there.extend(found.keys().copied());
+        }
+        snapshot(self.ledger(), |sql| {
+            unknown.clear();
+            for id in &there {
+                if sql.query("SELECT 1 FROM memories WHERE id = $1 AND gone = 0", &[id_value(*id)])?.is_empty() {
+                    unknown.push(*id);
+                }
+            }
+            Ok(())
+        })?;
+        for part in unknown.chunks(AT_ONCE) {
+            let found = self.fetch(part, true, false)?;
+            self.enter_points(
+                found.into_iter().map(|(id, point)| (id, super::codec::payload(point.payload))).collect(),
+            )?;
+        }
+        Ok(there)
+    }
+
+    pub(super) fn remove_all(&self, filter: Option<&Filter>, now: &str) -> Result<usize> {
+        let scope = filter.map(Scope::pinned_by).unwrap_or_default();
+        if filter.is_some_and(|filter| filter.scope().is_contradiction()) {
+            return Ok(0);
+        }
+        let reach = Self::reach(&scope);
+        self.notice(reach)?;
+        let keys = if scope.is_empty() { Vec::new() } else { lock_keys([&scope]) };
+        let hold = if scope.is_empty() { Hold::Everything } else { Hold::Keys(keys.clone()) };
+        let _held = self.ledger().hold(&hold)?;
+        let _writing = self.inner.writers.begin(&keys);
+        self.drain(&hold)?;
+        let mut plan = Plan::default();
+        let points = match filter {
+            Some(filter) => self.scroll_points(super::pushdown::remote(filter).0, true)?,
+            None => self.scroll_points(qdrant_client::qdrant::Filter::default(), true)?,
+        };
+        let mut unknown = Vec::new();
+        for point in points {
+            let id = super::codec::memory_id(point.id)?;
+            let payload = super::codec::payload(point.payload);
+            if filter.is_none_or(|filter| filter.matches(payload.as_map())) {
+                unknown.push((id, payload));
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(0);
+        }
+        // Met or not, each has a row to leave and a history to end.
+        self.enter_points(unknown.clone())?;
+        let order = self.places(unknown.iter().map(|(id, _)| *id))?;
+        unknown.sort_by_key(|(id, _)| order.get(id).copied());
+        for (id, payload) in unknown {
+            let memory = crate::Memory { id, payload, provenance: crate::Provenance::default() };
+            plan.rows.push(LedgerRow::Unlink(id));
+            plan.rows.push(LedgerRow::History(Box::new(HistoryEvent::deleted(&memory, now))));
+            plan.removed.push(id);
+            plan.stripped.push(id);
+        }
+        let removed = plan.removed.len();
+        let seq = self.record(&[], &keys, &plan)?;
+        let unnamed = self.perform(&plan)?;
+        for part in plan.removed.chunks(AT_ONCE) {
+            let left = self.fetch(part, false, false)?.len();
+            if left != 0 {
+                return Err(StoreError::Corrupt(format!("{left} of {removed} memories could not be removed")));
+            }
+        }
+        self.settle(seq, &plan, &unnamed)?;
+        Ok(removed)
+    }
+
+    fn places(&self, ids: impl Iterator<Item = MemoryId>) -> Result<std::collections::HashMap<MemoryId, i64>> {
+        let ids: Vec<MemoryId> = ids.collect();
+        snapshot(self.ledger(), |sql| {
+            let mut places = std::collections::HashMap::with_capacity(ids.len());
+            for id in &ids {
+                places.extend(tables::listed(sql, *id)?.map(|listed| (*id, listed.seq)));
+            }
+            Ok(places)
+        })
+    }
+}
