@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use libtest_mimic::{Arguments, Trial};
 use mnemon_testbed::{
-    Cluster, EmbeddingsEndpoint, Given, POSTGRES, QDRANT, Qdrant, fresh_database, postgres_url, rest, shared, unique,
+    Cluster, EmbeddingsEndpoint, Given, POSTGRES, QDRANT, Qdrant, fresh_database, postgres_url, rest, restore_snapshot,
+    shared, unique,
 };
 use serde_json::{Value, json};
 
@@ -48,6 +49,7 @@ fn main() {
         plain("the_shared_server_answers", the_shared_server_answers, given.is_some()),
         plain("a_database_is_there_and_gone", a_database_is_there_and_gone, postgres_url().is_some()),
         of_binary("what_was_synced_survives_a_kill", what_was_synced_survives_a_kill),
+        of_binary("a_snapshot_becomes_a_collection", a_snapshot_becomes_a_collection),
         of_binary("a_cluster_loses_a_peer_and_gets_it_back", a_cluster_loses_a_peer_and_gets_it_back),
     ];
     libtest_mimic::run(&arguments, trials).exit();
@@ -110,6 +112,22 @@ fn what_was_synced_survives_a_kill(binary: PathBuf) {
     assert!(folder.join("storage").is_dir());
     drop(server);
     assert!(!folder.exists());
+}
+
+fn a_snapshot_becomes_a_collection(binary: PathBuf) {
+    let server = Qdrant::start(&binary);
+    let collections = format!("{}/collections", server.http_url());
+    let url = format!("{collections}/taken");
+    rest::put(&url, &json!({"vectors": {"size": 2, "distance": "Cosine"}})).unwrap();
+    let point = json!({"points": [{"id": 7, "vector": [0.6, 0.8], "payload": {"data": "kept"}}]});
+    rest::put(&format!("{url}/points?wait=true"), &point).unwrap();
+    let taken = rest::post(&format!("{url}/snapshots"), &json!({})).unwrap();
+    let name = taken["result"]["name"].as_str().unwrap();
+    let file = server.folder().join("snapshots/taken").join(name);
+    let other = Qdrant::start(&binary);
+    restore_snapshot(other.http_url(), &file, "restored");
+    let point = rest::get(&format!("{}/collections/restored/points/7", other.http_url())).unwrap();
+    assert_eq!(point["result"]["payload"]["data"], "kept");
 }
 
 fn a_cluster_loses_a_peer_and_gets_it_back(binary: PathBuf) {

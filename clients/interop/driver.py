@@ -1,0 +1,109 @@
+"""Drives this venv's mem0 for a test: a JSON command a line on stdin, a JSON answer a line on stdout.
+
+    driver.py QDRANT_HTTP_URL COLLECTION EMBEDDINGS_URL [HISTORY_DB]
+
+The first line out is {"ok": true, "result": {"version": …}}. A command is {"op": …} with that operation's arguments, by the
+names of mem0's own; the answer is {"ok": true, "result": …} or {"ok": false, "kind": exception, "error": message}.
+
+    add      text, or messages; user_id, agent_id, run_id, metadata   always infer=False
+    search   query, filters, top_k, threshold
+    get      memory_id
+    get_all  filters, top_k
+    update   memory_id, text, metadata
+    delete   memory_id
+    delete_all  user_id, agent_id, run_id
+    history  memory_id
+    link     memory_id, text, filters   links the entities of a text as add(infer=True) does at its end
+    raw      the points of both collections, with vectors, as Qdrant has them
+    reset
+"""
+
+import json
+import sys
+
+import offline
+
+# The protocol's alone: mem0 prints notices.
+ANSWERS, sys.stdout = sys.stdout, sys.stderr
+
+
+class Driver:
+    def __init__(self, qdrant, collection, embedder, history=None):
+        import mem0
+
+        self.version = mem0.__version__
+        self.memory = mem0.Memory.from_config(offline.config(qdrant, collection, embedder, history))
+
+    def add(self, text=None, messages=None, **arguments):
+        return self.memory.add(text if messages is None else messages, infer=False, **arguments)
+
+    def search(self, query, **arguments):
+        return self.memory.search(query, **arguments)
+
+    def get(self, memory_id):
+        return self.memory.get(memory_id)
+
+    def get_all(self, **arguments):
+        return self.memory.get_all(**arguments)
+
+    def update(self, memory_id, text, **arguments):
+        # 2.0 calls it `data`, 2.2 `text`.
+        return self.memory.update(memory_id, text, **arguments)
+
+    def delete(self, memory_id):
+        return self.memory.delete(memory_id)
+
+    def delete_all(self, **arguments):
+        return self.memory.delete_all(**arguments)
+
+    def history(self, memory_id):
+        return self.memory.history(memory_id)
+
+    def link(self, memory_id, text, filters):
+        self.memory._link_entities_for_memory(memory_id, text, filters)
+
+    def raw(self):
+        name = self.memory.collection_name
+        return {"memories": self._points(name), "entities": self._points(f"{name}_entities")}
+
+    def reset(self):
+        self.memory.reset()
+
+    def _points(self, collection):
+        client = self.memory.vector_store.client
+        if not client.collection_exists(collection):
+            return None
+        points, offset = [], None
+        while True:
+            page, offset = client.scroll(collection, limit=256, offset=offset, with_vectors=True)
+            points += [point.model_dump(include={"id", "payload", "vector"}) for point in page]
+            if offset is None:
+                return points
+
+
+OPERATIONS = {name for name in vars(Driver) if not name.startswith("_")}
+
+
+def answer(driver, line):
+    command = json.loads(line)
+    operation = command.pop("op")
+    if operation not in OPERATIONS:
+        raise ValueError(f"no operation {operation!r}")
+    return getattr(driver, operation)(**command)
+
+
+def tell(result):
+    print(json.dumps(result, ensure_ascii=False, default=str), file=ANSWERS, flush=True)
+
+
+def main():
+    driver = Driver(*sys.argv[1:])
+    tell({"ok": True, "result": {"version": driver.version}})
+    for line in sys.stdin:
+        try:
+            tell({"ok": True, "result": answer(driver, line)})
+        except Exception as error:
+            tell({"ok": False, "kind": type(error).__name__, "error": str(error)})
+
+
+main()
