@@ -77,7 +77,9 @@ fn wrong_settings_say_what_is_right() {
     let gap = place.file("gap.toml", "session_gap = \"a while\"\n");
     for (args, hint) in [
         (&["list", "--store", "store.db"][..], "sqlite:PATH"),
-        (&["list", "--store", "qdrant:http://localhost:6334/c"], "not in this version"),
+        (&["list", "--store", "qdrant:localhost:6334/c"], "http://"),
+        (&["list", "--store", "qdrant:http://localhost:6334"], "names no collection"),
+        (&["list", "--store", "qdrant:http://localhost:6333/c"], "the gRPC port"),
         (&["list", "--store", "sqlite:"], "sqlite:PATH"),
         (&["list", "--config", "missing.toml"], "missing.toml"),
         (&["list", "--config", &unknown], "stor"),
@@ -89,7 +91,26 @@ fn wrong_settings_say_what_is_right() {
     }
     let output = place.command(&["list"]).env("MNEMON_CACHE_MB", "lots").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
+    let output = place.command(&["list"]).env("MNEMON_LEDGER", "sqlite:ledger.db").output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "a ledger without a store in Qdrant");
     assert!(!place.path("store.db").exists());
+}
+
+#[test]
+fn a_qdrant_that_is_not_there_is_named() {
+    let place = Place::new();
+    // Ports that nobody listens on.
+    for (name, value, told) in [
+        ("MNEMON_STORE", "qdrant:http://127.0.0.1:1/c", "Qdrant at http://127.0.0.1:1 does not answer"),
+        ("QDRANT_HOST", "127.0.0.1", "Qdrant at http://127.0.0.1:3 does not answer"),
+    ] {
+        let mut command = place.command(&["list"]);
+        command.env_remove("MNEMON_STORE").env("QDRANT_PORT", "2").env("QDRANT_COLLECTION_NAME", "c").env(name, value);
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(told) && stderr.contains("connection refused"), "{stderr}");
+    }
 }
 
 #[test]

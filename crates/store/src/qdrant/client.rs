@@ -126,7 +126,7 @@ fn translate(url: &str, error: QdrantError) -> StoreError {
     let server = || format!("Qdrant at {url}");
     let (code, message) = match &error {
         QdrantError::ResponseError { status } | QdrantError::ResourceExhaustedError { status, .. } => {
-            (status.code(), status.message().to_owned())
+            (status.code(), plain(status.message()))
         }
         _ => return StoreError::Unavailable { server: server(), reason: error.to_string() },
     };
@@ -144,6 +144,16 @@ fn translate(url: &str, error: QdrantError) -> StoreError {
         "Internal" if message.contains("No space left") || message.contains("disk") => StoreError::Full,
         _ => StoreError::Database(format!("{} answered {code:?}: {message}", server()).into()),
     }
+}
+
+/// What a transport's error says, without the names of its types.
+fn plain(message: &str) -> String {
+    for known in ["Connection refused", "Name or service not known", "Connection reset"] {
+        if message.contains(known) {
+            return known.to_lowercase();
+        }
+    }
+    message.split(": tonic::").next().unwrap_or(message).to_owned()
 }
 
 fn is_passing(message: &str) -> bool {
