@@ -160,9 +160,10 @@ impl Engine {
         };
         let ids: Vec<MemoryId> = ranked.iter().map(|hit| hit.id).collect();
         let memories = self.store.get(&ids)?;
-        // One that was deleted since is no longer an answer.
+        // One that was deleted since, or given to another, is no longer an answer.
         let hits = ranked.into_iter().zip(memories).filter_map(|(hit, memory)| {
-            Some(SearchHit { memory: memory?, score: hit.score, explanation: hit.explanation })
+            let memory = memory.filter(|memory| request.filter.matches(memory.payload.as_map()))?;
+            Some(SearchHit { memory, score: hit.score, explanation: hit.explanation })
         });
         Ok(SearchAnswer { hits: hits.collect(), ranking })
     }

@@ -86,9 +86,12 @@ impl Client {
                     return Ok(answer);
                 }
                 Err(error) => {
+                    let hung = is_timeout(&error);
                     let error = translate(url, error);
                     let others = self.nodes.len() as u32 - 1;
-                    if !matches!(error, StoreError::Unavailable { .. }) || tries >= self.retries.max(others) {
+                    // Who waited as long as may be waits no second time for the same node.
+                    let most = if hung { others } else { self.retries.max(others) };
+                    if !matches!(error, StoreError::Unavailable { .. }) || tries >= most {
                         metrics::counter!("mnemon_qdrant_failures_total", "op" => op).increment(1);
                         return Err(error);
                     }
@@ -121,6 +124,12 @@ impl Drop for Client {
     }
 }
 
+fn is_timeout(error: &QdrantError) -> bool {
+    let QdrantError::ResponseError { status } = error else { return false };
+    // Codes of gRPC; the type is not exported by the client.
+    matches!(format!("{:?}", status.code()).as_str(), "Cancelled" | "DeadlineExceeded")
+}
+
 /// gRPC's words in ours.
 fn translate(url: &str, error: QdrantError) -> StoreError {
     let server = || format!("Qdrant at {url}");
@@ -130,7 +139,6 @@ fn translate(url: &str, error: QdrantError) -> StoreError {
         }
         _ => return StoreError::Unavailable { server: server(), reason: error.to_string() },
     };
-    // Codes of gRPC; the type is not exported by the client.
     match format!("{code:?}").as_str() {
         "Unavailable" | "DeadlineExceeded" | "Cancelled" | "Unknown" | "Aborted" | "ResourceExhausted" => {
             StoreError::Unavailable { server: server(), reason: message }

@@ -72,7 +72,7 @@ impl QdrantStore {
                     let rows = sql.query(
                         "SELECT id FROM entities WHERE user_scope = $1 AND agent_scope = $2 AND run_scope = $3
                          AND name = $4 ORDER BY seq LIMIT 1",
-                        &[Value::Int(ids[0]), Value::Int(ids[1]), Value::Int(ids[2]), Value::Text(name.clone())],
+                        &[Value::Int(ids[0]), Value::Int(ids[1]), Value::Int(ids[2]), super::tables::short(Some(name))],
                     )?;
                     if let Some(row) = rows.first() {
                         found.insert(((*scope).clone(), name.clone()), id_at(row, 0)?);

@@ -38,10 +38,14 @@ pub(super) struct Settled {
     pub(super) applied: BTreeMap<i64, i64>,
 }
 
-/// A lock's number of a scope id, the same in every process: FNV-1a.
+/// A lock's number of a scope id, the same in every process.
 pub(super) fn lock_key(kind: usize, value: &str) -> i64 {
-    let bytes = std::iter::once(kind as u8).chain(value.bytes());
-    bytes.fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)) as i64
+    fnv(std::iter::once(kind as u8).chain(value.bytes())) as i64
+}
+
+/// FNV-1a.
+pub(super) fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
 
 /// The lock's numbers of scopes, sorted; of memories without a scope, one number for all.
@@ -227,7 +231,7 @@ fn settle(sql: &mut dyn Sql, plan: &Plan) -> Result<Settled> {
                 Value::Int(own[0]),
                 Value::Int(own[1]),
                 Value::Int(own[2]),
-                Value::Text(entity.text().to_lowercase()),
+                tables::short(Some(&entity.text().to_lowercase())),
             ],
         )?;
     }

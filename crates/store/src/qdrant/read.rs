@@ -167,7 +167,10 @@ impl QdrantStore {
         rows.truncate(page.limit);
         let next = rows.last().filter(|_| more).map(|(seq, _)| cursor::encode(*seq));
         let ids: Vec<MemoryId> = rows.into_iter().map(|(_, id)| id).collect();
-        Ok(Page { items: self.there(&ids)?, total: usize::try_from(total).unwrap_or(0), next })
+        let mut items = self.there(&ids)?;
+        // What was moved to another owner this very moment is no longer of this list.
+        items.retain(|memory| filter.is_none_or(|filter| filter.matches(memory.payload.as_map())));
+        Ok(Page { items, total: usize::try_from(total).unwrap_or(0), next })
     }
 
     pub(super) fn of_hash(&self, scope: &Scope, hash: &str, today: Option<Date>) -> Result<Option<MemoryId>> {
@@ -178,7 +181,7 @@ impl QdrantStore {
                 "SELECT id FROM memories WHERE hash = $1 AND gone = 0 AND user_scope = $2 AND agent_scope = $3
                  AND run_scope = $4 AND (expires IS NULL OR expires >= $5) ORDER BY seq LIMIT 1",
                 &[
-                    Value::Text(hash.to_owned()),
+                    tables::short(Some(hash)),
                     Value::Int(ids[0]),
                     Value::Int(ids[1]),
                     Value::Int(ids[2]),
@@ -214,7 +217,9 @@ impl QdrantStore {
             }
             Ok(ids)
         })?;
-        self.there(&ids)
+        let mut memories = self.there(&ids)?;
+        memories.retain(|memory| memory.payload.scope() == *scope);
+        Ok(memories)
     }
 
     pub(super) fn last_of(&self, scope: &Scope) -> Result<Option<Memory>> {
@@ -227,7 +232,7 @@ impl QdrantStore {
             )?;
             rows.first().map(|row| id_at(row, 0)).transpose()
         })?;
-        Ok(self.there(id.as_slice())?.pop())
+        Ok(self.there(id.as_slice())?.pop().filter(|memory| memory.payload.scope() == *scope))
     }
 
     pub(super) fn links(&self, id: MemoryId) -> Result<Vec<Link>> {

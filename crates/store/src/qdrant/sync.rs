@@ -219,7 +219,7 @@ impl QdrantStore {
                     match rows.first() {
                         Some(row) => {
                             let was_gone = row.int(0)? != 0;
-                            let same = row.opt_text(1)? == payload.str(keys::HASH)
+                            let same = row.0.get(1) == Some(&tables::short(payload.str(keys::HASH)))
                                 && row.opt_int(2)? == tables::touched(&memory)
                                 && [row.int(3)?, row.int(4)?, row.int(5)?] == scopes;
                             if !was_gone && same {

@@ -78,6 +78,17 @@ pub(super) fn opt_text(text: Option<&str>) -> Value {
     text.map_or(Value::Null, |text| Value::Text(text.to_owned()))
 }
 
+/// Text as it is compared and indexed: whole, or the beginning of a long one and its hash, since an index takes no long text.
+pub(super) fn short(text: Option<&str>) -> Value {
+    const LONGEST: usize = 400;
+    let Some(text) = text else { return Value::Null };
+    if text.len() <= LONGEST {
+        return Value::Text(text.to_owned());
+    }
+    let (start, hash) = (&text[..text.floor_char_boundary(LONGEST)], super::outbox::fnv(text.bytes()));
+    Value::Text(format!("{start}…{hash:016x}"))
+}
+
 fn opt_int(number: Option<i64>) -> Value {
     number.map_or(Value::Null, Value::Int)
 }
@@ -256,7 +267,7 @@ pub(super) fn list(
             opt_int(touched),
             opt_int(payload.created_at().map(Timestamp::as_microsecond)),
             Value::Int(i64::from(holds_time_word)),
-            opt_text(payload.str(keys::HASH)),
+            short(payload.str(keys::HASH)),
             opt_text(payload.actor()),
             opt_text(payload.role()),
             opt_text(about.app),

@@ -45,7 +45,7 @@ impl QdrantStore {
             return Err(StoreError::Conflict);
         }
         let plan = self.plan(&changes.changes, &there)?;
-        self.carry_out(&changes.expected, &keys, &plan)
+        self.carry_out(&changes.expected, &keys, &plan).map(drop)
     }
 
     fn check_versions(&self, expected: &[(Scope, ScopeVersion)]) -> Result<()> {
@@ -59,15 +59,15 @@ impl QdrantStore {
         })
     }
 
-    /// Records a plan, applies it and settles it.
-    fn carry_out(&self, expected: &[(Scope, ScopeVersion)], keys: &[i64], plan: &Plan) -> Result<()> {
+    /// Records a plan, applies it and settles it. `false` if it was accepted, and will be applied when Qdrant is back.
+    fn carry_out(&self, expected: &[(Scope, ScopeVersion)], keys: &[i64], plan: &Plan) -> Result<bool> {
         let seq = self.record(expected, keys, plan)?;
         let unnamed = match self.perform(plan) {
             Ok(unnamed) => unnamed,
             Err(error @ StoreError::Unavailable { .. }) => {
                 tracing::warn!(%error, "a write was accepted and will be applied when Qdrant is back");
                 self.inner.stuck.store(true, std::sync::atomic::Ordering::Relaxed);
-                return Ok(());
+                return Ok(false);
             }
             Err(error) => {
                 // Refused: what Qdrant says no to it says no to as a whole.
@@ -86,7 +86,7 @@ impl QdrantStore {
         let mut indexes = self.inner.cache.write_present(touched.into_iter());
         let settled: Settled = self.settle(seq, plan, &unnamed)?;
         self.follow(&mut indexes, plan, &settled);
-        Ok(())
+        Ok(true)
     }
 
     /// The scopes that the ledger has these memories in.
@@ -181,15 +181,14 @@ impl QdrantStore {
             plan.stripped.push(id);
         }
         let removed = plan.removed.len();
-        let seq = self.record(&[], &keys, &plan)?;
-        let unnamed = self.perform(&plan)?;
-        for part in plan.removed.chunks(AT_ONCE) {
-            let left = self.fetch(part, false, false)?.len();
-            if left != 0 {
-                return Err(StoreError::Corrupt(format!("{left} of {removed} memories could not be removed")));
+        if self.carry_out(&[], &keys, &plan)? {
+            for part in plan.removed.chunks(AT_ONCE) {
+                let left = self.fetch(part, false, false)?.len();
+                if left != 0 {
+                    return Err(StoreError::Corrupt(format!("{left} of {removed} memories could not be removed")));
+                }
             }
         }
-        self.settle(seq, &plan, &unnamed)?;
         Ok(removed)
     }
 
