@@ -213,6 +213,7 @@ impl Store for QdrantStore {
     }
 
     fn scope_version(&self, scope: &Scope) -> Result<ScopeVersion> {
+        self.catch_up(scope)?;
         snapshot(self.ledger(), |sql| tables::scope_version(sql, scope))
     }
 

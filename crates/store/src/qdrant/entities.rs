@@ -64,24 +64,34 @@ impl QdrantStore {
                 names.entry(mention.text.to_lowercase()).or_default().insert(mention.text.clone());
             }
         }
-        let mut found = HashMap::new();
+        let mut listed: HashMap<(Scope, String), Vec<MemoryId>> = HashMap::new();
         snapshot(self.ledger(), |sql| {
+            listed.clear();
             for (scope, names) in &wanted {
                 let Some(ids) = scope_ids(sql, scope)? else { continue };
                 for name in names.keys() {
                     let rows = sql.query(
                         "SELECT id FROM entities WHERE user_scope = $1 AND agent_scope = $2 AND run_scope = $3
-                         AND name = $4 ORDER BY seq LIMIT 1",
+                         AND name = $4 ORDER BY seq",
                         &[Value::Int(ids[0]), Value::Int(ids[1]), Value::Int(ids[2]), super::tables::short(Some(name))],
                     )?;
-                    if let Some(row) = rows.first() {
-                        found.insert(((*scope).clone(), name.clone()), id_at(row, 0)?);
+                    let ids = rows.iter().map(|row| id_at(row, 0)).collect::<Result<Vec<_>>>()?;
+                    if !ids.is_empty() {
+                        listed.insert(((*scope).clone(), name.clone()), ids);
                     }
                 }
             }
             Ok(())
         })?;
-        // Another program may have made one meanwhile, in the same spelling or in lower case.
+        // Another program may have removed one meanwhile, and made one of that name under another id: in the same
+        // spelling or in lower case.
+        let there = self.there_of(listed.values().flatten().copied().collect())?;
+        let mut found = HashMap::with_capacity(listed.len());
+        for (name, ids) in &listed {
+            if let Some(id) = ids.iter().find(|id| there.contains(id)) {
+                found.insert(name.clone(), *id);
+            }
+        }
         for (scope, names) in wanted {
             let mut spellings = Vec::new();
             for (name, as_written) in names {
@@ -100,7 +110,27 @@ impl QdrantStore {
                 found.entry((scope.clone(), entity.text().to_lowercase())).or_insert(entity.id);
             }
         }
+        // What is gone comes back as the point it was.
+        for (name, ids) in listed {
+            found.entry(name).or_insert(ids[0]);
+        }
         Ok(found)
+    }
+
+    /// Which of these entities are there.
+    fn there_of(&self, ids: Vec<MemoryId>) -> Result<HashSet<MemoryId>> {
+        let mut there = HashSet::with_capacity(ids.len());
+        for ids in ids.chunks(IDS_AT_ONCE) {
+            let ids = ids.iter().copied().map(point_id).collect::<Vec<_>>();
+            let asked = GetPointsBuilder::new(&self.inner.collections.entities, ids)
+                .with_payload(false)
+                .with_vectors(false)
+                .build();
+            for point in self.inner.client.call("get", |node| node.get_points(asked.clone()))?.result {
+                there.insert(memory_id(point.id)?);
+            }
+        }
+        Ok(there)
     }
 
     /// All entities that a filter matches.

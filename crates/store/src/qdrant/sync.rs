@@ -83,6 +83,22 @@ impl QdrantStore {
         if self.inner.writers.writing(reach) || self.agrees(reach)? || self.inner.writers.writing(reach) {
             return Ok(());
         }
+        self.enter_others(reach)
+    }
+
+    /// Enters what other programs changed before we write: once our change is the latest known, an earlier one of theirs
+    /// would no longer stand out.
+    pub(super) fn catch_up(&self, scope: &Scope) -> Result<()> {
+        for (kind, id) in scope.ids().into_iter().enumerate() {
+            let Some(reach) = id.map(|id| Reach::Carrying(kind, id)) else { continue };
+            if !self.agrees(reach)? {
+                self.enter_others(reach)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn enter_others(&self, reach: Reach<'_>) -> Result<()> {
         let hold = reach.hold();
         let _held = self.ledger().hold(&hold)?;
         self.drain(&hold)?;
