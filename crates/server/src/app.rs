@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use mnemon_engine::Engine;
-use mnemon_store::{Ledger, StoreError};
+use mnemon_store::{Ledger, MemoryId, StoreError};
 use tokio::sync::Semaphore;
 
 use crate::accounts::Accounts;
@@ -80,11 +80,13 @@ impl App {
         })
     }
 
-    /// Whether the store answers, and what it can't do as it is. Asked beside the others' turn, so that a probe is answered
+    /// Whether the store answers, asked for a memory that need not be there, and what it can't do as it is. Asked beside the others' turn, so that a probe is answered
     /// however busy they are.
     pub(crate) async fn probe(&self) -> Result<Vec<String>, Problem> {
         let engine = self.engine.clone();
-        let asked = tokio::task::spawn_blocking(move || engine.store().get(&[]).map(|_| engine.store().warnings()));
+        let asked = tokio::task::spawn_blocking(move || {
+            engine.store().get(&[MemoryId::Number(0)]).map(|_| engine.store().warnings())
+        });
         Ok(asked.await.map_err(|_| Problem::internal())??)
     }
 

@@ -63,7 +63,10 @@ impl Server {
         let listen = |source| ServeError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let bound = listener.local_addr().map_err(listen)?;
-        Ok(Self { app: app(engine, ledger, config)?, listener, address: bound })
+        // Stores block, and those that ask a server may not do so here.
+        let app = tokio::task::spawn_blocking(move || app(engine, ledger, config)).await;
+        let app = app.map_err(|lost| listen(std::io::Error::other(lost)))??;
+        Ok(Self { app, listener, address: bound })
     }
 
     /// Where it listens; tells the port where 0 was asked for.
