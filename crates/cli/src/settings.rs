@@ -220,6 +220,37 @@ impl Settings {
         Ok(self.open_sqlite(path, None)?.engine)
     }
 
+    /// Where the collection of the store is; `None` for a store in SQLite.
+    pub(crate) fn collection(&self) -> Option<qdrant::CollectionPlace<'_>> {
+        match &self.store {
+            StorePlace::Sqlite(_) => None,
+            StorePlace::Qdrant { urls, collection } => Some(self.qdrant.place(urls, collection)),
+        }
+    }
+
+    /// Whether the caller named the ledger of a store in Qdrant.
+    pub(crate) fn names_ledger(&self) -> bool {
+        self.qdrant.names_ledger()
+    }
+
+    /// The engine over another collection of the store's server, which is created if it is not there, with an embedder
+    /// of the caller's; its ledger is the store's own, or this file.
+    pub(crate) fn open_engine_in(
+        &self,
+        collection: &str,
+        ledger: Option<&Path>,
+        embedder: Arc<dyn Embedder>,
+    ) -> anyhow::Result<Engine> {
+        let StorePlace::Qdrant { urls, .. } = &self.store else {
+            return Err(Fault::usage("there are collections in Qdrant only: give --store qdrant:URL/COLLECTION").into());
+        };
+        let qdrant = ledger.map_or_else(|| self.qdrant.clone(), |file| self.qdrant.with_ledger(file));
+        let fingerprint = embedder.fingerprint().to_owned();
+        let mut options = qdrant.options(urls, collection, fingerprint, embedder.dims(), qdrant.open()?.0);
+        options.cache_bytes = self.cache_bytes;
+        Ok(self.engine(Arc::new(QdrantStore::open(options)?), embedder))
+    }
+
     /// The engine over the store, which is created if it is not there, and the server's ledger.
     pub(crate) fn open_for_server(&self) -> anyhow::Result<(Engine, Arc<dyn Ledger>)> {
         let opened = self.open_store(Wanted { create: true, as_it_is: false })?;
@@ -254,7 +285,7 @@ impl Settings {
         let mut options = SqliteOptions::new(path, fingerprint, dims);
         options.cache_bytes = self.cache_bytes;
         let store = Arc::new(SqliteStore::open(options)?);
-        Ok(Opened { engine: self.engine(store.clone(), embedder), ledger: store })
+        Ok(Opened { engine: self.engine(store.clone(), Arc::new(embedder)), ledger: store })
     }
 
     /// The engine over a collection. Whether it is made is `wanted`'s to say.
@@ -267,12 +298,12 @@ impl Settings {
         options.cache_bytes = self.cache_bytes;
         options.create = wanted.create;
         let store = Arc::new(QdrantStore::open(options)?);
-        Ok(Opened { engine: self.engine(store, embedder), ledger })
+        Ok(Opened { engine: self.engine(store, Arc::new(embedder)), ledger })
     }
 
-    fn engine(&self, store: Arc<dyn Store>, embedder: StaticEmbedder) -> Engine {
+    fn engine(&self, store: Arc<dyn Store>, embedder: Arc<dyn Embedder>) -> Engine {
         let config = EngineConfig { session_gap: self.session_gap, ..EngineConfig::default() };
-        Engine::new(store, Arc::new(embedder), config)
+        Engine::new(store, embedder, config)
     }
 }
 

@@ -154,9 +154,16 @@ impl Engine {
             ));
         }
         let view = View::new(&request.filter, (!request.show_expired).then(today));
+        let look = self.store.look(&view)?;
+        let answer = self.answer(request, &view)?;
+        let holds = look.map_or(Ok(true), |look| look())?;
+        if holds { Ok(answer) } else { self.answer(request, &view) }
+    }
+
+    fn answer(&self, request: &SearchRequest, view: &View<'_>) -> Result<SearchAnswer> {
         let (ranked, ranking) = match request.profile {
-            Profile::Fusion => self.rank_by_fusion(request, &view)?,
-            Profile::Mem0 => (self.rank_as_mem0(request, &view)?, Ranking::Mem0),
+            Profile::Fusion => self.rank_by_fusion(request, view)?,
+            Profile::Mem0 => (self.rank_as_mem0(request, view)?, Ranking::Mem0),
         };
         let ids: Vec<MemoryId> = ranked.iter().map(|hit| hit.id).collect();
         let memories = self.store.get(&ids)?;

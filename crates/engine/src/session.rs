@@ -23,6 +23,16 @@ struct Tail {
     terms: VecDeque<Vec<u32>>,
 }
 
+impl Tail {
+    /// The end of a session that ends in these memories.
+    fn of(last: &[Memory]) -> Self {
+        let next_position =
+            last.last().and_then(|memory| memory.provenance.position).map_or(0, |p| p.saturating_add(1));
+        let terms = last.iter().rev().map(|memory| mnemon_text::index_terms(memory.payload.text())).collect();
+        Self { next_position, terms }
+    }
+}
+
 impl<'e> Sessions<'e> {
     pub(crate) fn new(engine: &'e Engine) -> Self {
         Self { engine, tails: HashMap::new(), latest: HashMap::new() }
@@ -32,8 +42,13 @@ impl<'e> Sessions<'e> {
     /// the time.
     pub(crate) fn current(&mut self, scope: &Scope, time: Timestamp) -> Result<String> {
         if !self.latest.contains_key(scope) {
-            let last = self.engine.store.last_in_scope(scope)?;
-            let last = last.and_then(|memory| Some((memory.provenance.session.clone()?, memory.happened_at())));
+            let found = self.engine.store.last_session(scope, CONTEXT_REACH)?;
+            let last = found.and_then(|(last, tail)| {
+                let session = last.provenance.session.clone()?;
+                let time = last.happened_at();
+                self.tails.entry((scope.clone(), session.clone())).or_insert_with(|| Tail::of(&tail));
+                Some((session, time))
+            });
             self.latest.insert(scope.clone(), last);
         }
         let gap = self.engine.config.session_gap;
@@ -60,10 +75,7 @@ impl<'e> Sessions<'e> {
             std::collections::hash_map::Entry::Occupied(found) => found.into_mut(),
             std::collections::hash_map::Entry::Vacant(place) => {
                 let last = self.engine.store.session(scope, session, SessionWindow::Last(CONTEXT_REACH))?;
-                let next_position =
-                    last.last().and_then(|memory| memory.provenance.position).map_or(0, |p| p.saturating_add(1));
-                let terms = last.iter().rev().map(|memory| mnemon_text::index_terms(memory.payload.text())).collect();
-                place.insert(Tail { next_position, terms })
+                place.insert(Tail::of(&last))
             }
         };
         let before: Vec<&[u32]> = tail.terms.iter().map(Vec::as_slice).collect();

@@ -66,6 +66,17 @@ pub trait Database: Tables {
     /// [`crate::StoreError::Busy`] after half a minute; [`crate::StoreError::Unavailable`].
     fn hold(&self, what: &Hold) -> Result<Box<dyn Held + '_>>;
 
+    /// [`Tables::transact`], [`Durability::Synced`] only once [`Database::sync`] has returned after it, which may take its
+    /// time while other work goes on.
+    fn transact_ahead(&self, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()> {
+        self.transact(Durability::Synced, work)
+    }
+
+    /// Waits until what was committed before is safe from a power cut; see [`Database::transact_ahead`].
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Where it is, without secrets.
     fn location(&self) -> String;
 
@@ -80,6 +91,12 @@ pub fn transact<T>(
     mut work: impl FnMut(&mut dyn Sql) -> Result<T>,
 ) -> Result<T> {
     returned(|work| tables.transact(durability, work), &mut work)
+}
+
+/// [`Database::transact_ahead`] for work that has a result.
+#[cfg(feature = "qdrant")]
+pub(crate) fn transact_ahead<T>(database: &dyn Database, mut work: impl FnMut(&mut dyn Sql) -> Result<T>) -> Result<T> {
+    returned(|work| database.transact_ahead(work), &mut work)
 }
 
 /// [`Tables::snapshot`] for work that has a result.

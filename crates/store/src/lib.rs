@@ -35,4 +35,4 @@ pub use qdrant::QdrantStore;
 pub use query::*;
 pub use scope::{SCOPE_KEYS, Scope};
 pub use sqlite::SqliteStore;
-pub use store::{Result, Store};
+pub use store::{Look, Result, Store};

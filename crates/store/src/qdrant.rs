@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 use qdrant_client::qdrant::Filter as Remote;
+use tokio::task::JoinHandle;
 
 pub use options::{Describe, NewCollection, QdrantOptions, Quantization};
 pub use tables::LEDGER;
@@ -36,9 +37,9 @@ use collection::Collections;
 use crate::database::{Database, Value, snapshot, transact};
 use crate::scope_index::{self, Cache};
 use crate::{
-    CandidateQuery, Candidates, ChangeSet, Durability, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId,
-    NearEntity, Owner, Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored,
-    SessionWindow, SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
+    CandidateQuery, Candidates, ChangeSet, Durability, Entity, Filter, Finding, HistoryEvent, Link, Look, Memory,
+    MemoryId, NearEntity, Owner, Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion,
+    Scored, SessionWindow, SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
 };
 
 /// How often pending writes are looked for that nobody applied.
@@ -113,6 +114,15 @@ impl QdrantStore {
 
     fn ledger(&self) -> &dyn Database {
         &*self.inner.ledger
+    }
+
+    /// Starts work of the client that is waited for later, with [`Client::finish`].
+    fn start<T, F>(&self, work: impl FnOnce(Self) -> F) -> JoinHandle<Result<T>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.inner.client.start(work(self.clone()))
     }
 
     fn location(&self) -> String {
@@ -239,6 +249,14 @@ impl Store for QdrantStore {
 
     fn last_in_scope(&self, scope: &Scope) -> Result<Option<Memory>> {
         self.last_of(scope)
+    }
+
+    fn last_session(&self, scope: &Scope, count: usize) -> Result<Option<(Memory, Vec<Memory>)>> {
+        self.end_of_session(scope, count)
+    }
+
+    fn look(&self, view: &View<'_>) -> Result<Option<Look<'_>>> {
+        self.look_out(view)
     }
 
     fn scope_stats(&self, view: &View<'_>, terms: &[u32]) -> Result<ScopeStats> {

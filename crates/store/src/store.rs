@@ -13,6 +13,10 @@ use crate::{
 /// The result of a store's work.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
+/// A look at what other programs did that is under way: waits for its end and tells whether what was read by the view
+/// meanwhile holds. If not, reading it again shows what they did.
+pub type Look<'s> = Box<dyn FnOnce() -> Result<bool> + 's>;
+
 /// A store of memories. Blocking and shared between threads.
 ///
 /// Reads that take a [`View`] see the memories its filter matches and nothing else. The filter must pin at least one
@@ -55,6 +59,23 @@ pub trait Store: Send + Sync {
 
     /// The newest memory of exactly this scope that belongs to a session.
     fn last_in_scope(&self, scope: &Scope) -> Result<Option<Memory>>;
+
+    /// The newest memory of exactly this scope that belongs to a session, and the last `count` memories of that session.
+    fn last_session(&self, scope: &Scope, count: usize) -> Result<Option<(Memory, Vec<Memory>)>> {
+        let Some(last) = self.last_in_scope(scope)? else { return Ok(None) };
+        let Some(session) = &last.provenance.session else { return Ok(None) };
+        let tail = self.session(scope, session, SessionWindow::Last(count))?;
+        Ok(Some((last, tail)))
+    }
+
+    /// Begins to look whether other programs changed what a view shows, in place of the look that the view's first read
+    /// would wait for; `None` where that has nothing to wait for.
+    ///
+    /// # Errors
+    /// Only if the store fails.
+    fn look(&self, _view: &View<'_>) -> Result<Option<Look<'_>>> {
+        Ok(None)
+    }
 
     /// Statistics over the scope ids the filter pins.
     fn scope_stats(&self, view: &View<'_>, terms: &[u32]) -> Result<ScopeStats>;

@@ -1,6 +1,9 @@
 //! `mnemon bench`: how well it finds, and how fast, measured on this machine.
 
+mod collection;
+mod hashed_words;
 mod locomo;
+mod qdrant;
 mod speech;
 mod speed;
 
@@ -24,10 +27,15 @@ enum What {
     /// Recall of evidence over conversations with questions.
     ///
     /// DIR holds a folder a conversation with turns.jsonl (id, session, position, time, speaker, text, caption) and
-    /// questions.jsonl (question, category, evidence: ids of turns). Everything is remembered in a temporary store.
+    /// questions.jsonl (question, category, evidence: ids of turns). Everything is remembered in a temporary store: in a
+    /// collection beside the one that --store names, if that is in Qdrant.
     Locomo(LocomoArgs),
     /// Rates and latencies over made-up conversations in a temporary store.
     Speed(SpeedArgs),
+    /// Searches in Qdrant beside plain queries of the same collection, and adds.
+    ///
+    /// Makes the collection that --store names, which must not be there yet, and its entities; both go afterwards.
+    Qdrant(QdrantArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -62,6 +70,28 @@ struct SpeedArgs {
     keep: Option<PathBuf>,
 }
 
+#[derive(Debug, clap::Args)]
+struct QdrantArgs {
+    /// Memories of all users together.
+    #[arg(long, default_value_t = 20_000)]
+    points: usize,
+    /// Numbers in a vector.
+    #[arg(long, default_value_t = 384, value_parser = clap::value_parser!(u16).range(1..))]
+    dims: u16,
+    /// Users that share the memories; 1, then 20 if absent.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    users: Option<u16>,
+    /// Questions asked.
+    #[arg(long, default_value_t = 300)]
+    queries: usize,
+    /// Threads that add at once, each for a user of its own.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: u16,
+    /// Leave the collections where they are.
+    #[arg(long, requires = "users")]
+    keep: bool,
+}
+
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum ProfileArg {
     Fusion,
@@ -82,6 +112,7 @@ pub(crate) fn run(args: &BenchArgs, settings: &Settings, out: &Output) -> anyhow
     match &args.what {
         What::Locomo(args) => locomo::run(args, settings, out),
         What::Speed(args) => speed::run(args, settings, out),
+        What::Qdrant(args) => qdrant::run(args, settings, out),
     }
 }
 

@@ -15,6 +15,8 @@ use crate::exit::Fault;
 #[derive(Clone)]
 pub(super) struct QdrantSettings {
     ledger: LedgerPlace,
+    /// Whether the caller named it.
+    ledger_named: bool,
     api_key: Option<String>,
     timeout: std::time::Duration,
     retries: u32,
@@ -96,10 +98,37 @@ pub(super) fn resolve(
     };
     let timeout = super::server::duration("qdrant_timeout", &values.qdrant_timeout)?;
     let api_key = given(environment, "QDRANT_API_KEY");
-    Ok(QdrantSettings { ledger, api_key, timeout, retries: values.qdrant_retries, new })
+    let ledger_named = values.ledger.is_some();
+    Ok(QdrantSettings { ledger, ledger_named, api_key, timeout, retries: values.qdrant_retries, new })
+}
+
+/// A collection as a client of its own reaches it.
+pub(crate) struct CollectionPlace<'s> {
+    /// gRPC address of the first node.
+    pub(crate) url: &'s str,
+    pub(crate) api_key: Option<&'s str>,
+    pub(crate) timeout: std::time::Duration,
+    /// The collection's name.
+    pub(crate) name: &'s str,
 }
 
 impl QdrantSettings {
+    /// The same, for a collection whose ledger is this file.
+    pub(super) fn with_ledger(&self, file: &Path) -> Self {
+        Self { ledger: LedgerPlace::Sqlite(file.to_owned()), ..self.clone() }
+    }
+
+    /// Whether the caller named the ledger.
+    pub(super) fn names_ledger(&self) -> bool {
+        self.ledger_named
+    }
+
+    /// Where a collection is.
+    pub(super) fn place<'s>(&'s self, urls: &'s [String], name: &'s str) -> CollectionPlace<'s> {
+        let url = urls.first().map_or("", String::as_str);
+        CollectionPlace { url, api_key: self.api_key.as_deref(), timeout: self.timeout, name }
+    }
+
     /// Opens the ledger, as the store and as the server want it.
     pub(super) fn open(&self) -> anyhow::Result<(Arc<dyn Database>, Arc<dyn Ledger>)> {
         Ok(match &self.ledger {

@@ -1,6 +1,7 @@
 //! A database in one SQLite file, which several processes may open.
 
 mod gate;
+mod log;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -14,6 +15,7 @@ use super::{Database, Held, Hold, Row, Sql, Tables, Value, failed_before, transl
 use crate::sqlite::open::{FileKind, make_durable, open_file, open_reader, refuse_foreign};
 use crate::{Durability, Result, StoreError};
 use gate::{Entered, Gate};
+use log::Log;
 
 const WORDS: [(&str, &str); 4] = [
     ("{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT"),
@@ -32,6 +34,7 @@ pub struct SqliteDatabase {
     readers: Mutex<Vec<Connection>>,
     holds: Holds,
     gate: Gate,
+    log: Log,
 }
 
 impl std::fmt::Debug for SqliteDatabase {
@@ -69,6 +72,7 @@ impl SqliteDatabase {
             readers: Mutex::new(reader.into_iter().collect()),
             holds: Holds::default(),
             gate: Gate::new(beside(path, ".lock")),
+            log: Log::new(beside(path, "-wal")),
         })
     }
 
@@ -108,6 +112,14 @@ impl Database for SqliteDatabase {
         let holding = self.holds.hold(what, deadline)?;
         let entered = self.gate.enter(deadline)?;
         Ok(Box::new(SqliteHeld { _entered: entered, _holding: holding }))
+    }
+
+    fn transact_ahead(&self, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()> {
+        self.transact(Durability::Written, work)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.log.sync()
     }
 
     fn location(&self) -> String {

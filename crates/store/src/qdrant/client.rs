@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use qdrant_client::config::QdrantConfig;
 use qdrant_client::{Qdrant, QdrantError};
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 use super::QdrantOptions;
 use crate::{Result, StoreError};
@@ -67,6 +68,30 @@ impl Client {
             Some(runtime) => runtime.block_on(future),
             None => unreachable!("the runtime is there until the client is dropped"),
         }
+    }
+
+    /// Has a future run on the client's own threads.
+    pub(super) fn start<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        match &self.runtime {
+            Some(runtime) => runtime.spawn(future),
+            None => unreachable!("the runtime is there until the client is dropped"),
+        }
+    }
+
+    /// Has work that blocks run on a thread of its own.
+    pub(super) fn start_blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        match &self.runtime {
+            Some(runtime) => runtime.spawn_blocking(work),
+            None => unreachable!("the runtime is there until the client is dropped"),
+        }
+    }
+
+    /// Waits for the end of what was started.
+    pub(super) fn finish<T>(&self, started: JoinHandle<Result<T>>) -> Result<T> {
+        self.wait(started).map_err(|error| StoreError::Database(error.into()))?
     }
 
     /// Sends a request that may be sent twice without harm; to another node, and again, if there is no answer.

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use qdrant_client::qdrant::points_update_operation::{Operation, SetPayload};
 use qdrant_client::qdrant::{
-    Condition, Filter as Remote, GetPointsBuilder, QueryBatchPointsBuilder, QueryPointsBuilder, RetrievedPoint,
-    ScrollPointsBuilder, SearchParamsBuilder,
+    Condition, Filter as Remote, GetPointsBuilder, PointId, QueryBatchPointsBuilder, QueryPointsBuilder,
+    RetrievedPoint, ScrollPointsBuilder, SearchParamsBuilder,
 };
 use serde_json::Value as Json;
 
@@ -13,11 +13,11 @@ use super::QdrantStore;
 use super::codec::{memory_id, payload, payload_map, point, point_id, vectors};
 use super::collection::LINKED;
 use super::outbox::{deletion, selector, upsertion};
-use super::plan::{Naming, Plan};
+use super::plan::Plan;
 use super::pushdown::{carrying, exactly};
 use super::tables::{id_at, scope_ids};
 use crate::database::{Value, snapshot};
-use crate::{Entity, Filter, MemoryId, NearEntity, Payload, Result, Scope, Sparse, StoreError};
+use crate::{Change, Entity, Filter, MemoryId, NearEntity, Payload, Result, Scope, Sparse, StoreError};
 
 /// Points of one answer.
 const AT_ONCE: u32 = 1000;
@@ -55,14 +55,18 @@ fn naming(ids: &[MemoryId]) -> Remote {
 }
 
 impl QdrantStore {
-    /// Entities by exact scope and lower-case name, as far as they are there.
-    pub(super) fn entities_named(&self, namings: &[Naming]) -> Result<HashMap<(Scope, String), MemoryId>> {
-        let mut wanted: HashMap<&Scope, HashMap<String, BTreeSet<String>>> = HashMap::new();
-        for naming in namings {
-            for mention in &naming.mentions {
-                let names = wanted.entry(&naming.scope).or_default();
+    /// Entities that changes name, by exact scope and lower-case name, as far as they are there.
+    pub(super) fn entities_named(&self, changes: &[Change]) -> Result<HashMap<(Scope, String), MemoryId>> {
+        let mut wanted: HashMap<Scope, HashMap<String, BTreeSet<String>>> = HashMap::new();
+        for change in changes {
+            let (Change::Insert(record) | Change::Replace(record)) = change else { continue };
+            for mention in &record.mentions {
+                let names = wanted.entry(record.memory.payload.scope()).or_default();
                 names.entry(mention.text.to_lowercase()).or_default().insert(mention.text.clone());
             }
+        }
+        if wanted.is_empty() {
+            return Ok(HashMap::new());
         }
         let mut listed: HashMap<(Scope, String), Vec<MemoryId>> = HashMap::new();
         snapshot(self.ledger(), |sql| {
@@ -103,7 +107,7 @@ impl QdrantStore {
             if spellings.is_empty() {
                 continue;
             }
-            let mut filter = exactly(scope);
+            let mut filter = exactly(&scope);
             filter.must.push(Condition::matches("data", spellings));
             for point in self.inner.client.wait(self.scroll_entities(filter, false))? {
                 let entity = entity(point)?;
@@ -144,7 +148,7 @@ impl QdrantStore {
                 .with_payload(true)
                 .with_vectors(with_vectors);
             if let Some(offset) = offset {
-                asked = asked.offset::<qdrant_client::qdrant::PointId>(offset);
+                asked = asked.offset::<PointId>(offset);
             }
             let asked = asked.build();
             let answer = self.inner.client.send("scroll", |node| node.scroll(asked.clone())).await?;
@@ -165,8 +169,9 @@ impl QdrantStore {
                 found.insert(entity.id, entity);
             }
         }
-        for entities in plan.entities.chunks(IDS_AT_ONCE) {
-            let ids = entities.iter().map(|entity| point_id(entity.id)).collect::<Vec<_>>();
+        let ids = plan.entities.iter().map(|entity| entity.id).filter(|id| !plan.fresh.contains(id));
+        let ids: Vec<PointId> = ids.map(point_id).collect();
+        for ids in ids.chunks(IDS_AT_ONCE) {
             let asked = GetPointsBuilder::new(&self.inner.collections.entities, ids).with_payload(true).build();
             for point in self.inner.client.send("get", |node| node.get_points(asked.clone())).await?.result {
                 let entity = entity(point)?;

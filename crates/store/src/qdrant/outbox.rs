@@ -14,7 +14,7 @@ use super::QdrantStore;
 use super::codec::{point, point_id};
 use super::plan::{LedgerRow, Plan};
 use super::tables::{self, Listed, id_value};
-use crate::database::{Hold, Sql, Value, snapshot, transact};
+use crate::database::{Hold, Sql, Value, snapshot, transact, transact_ahead};
 use crate::scope_index::terms_to_blob;
 use crate::{Durability, MemoryId, Result, Scope, ScopeVersion, StoreError};
 
@@ -96,11 +96,12 @@ impl QdrantStore {
         Ok(drained)
     }
 
-    /// Records a plan, if the scopes are still at the versions expected. From here on it is accepted.
+    /// Records a plan, if the scopes are still at the versions expected. From here on a crash can't undo it; once the
+    /// ledger was synced, nor can a power cut, and it is accepted.
     pub(super) fn record(&self, expected: &[(Scope, ScopeVersion)], keys: &[i64], plan: &Plan) -> Result<i64> {
         let body = plan.encode()?;
         let scopes = plan.scopes();
-        transact(self.ledger(), Durability::Synced, |sql| {
+        transact_ahead(self.ledger(), |sql| {
             for (scope, version) in expected {
                 if tables::scope_version(sql, scope)? != *version {
                     return Err(StoreError::Conflict);

@@ -24,6 +24,9 @@ pub(super) struct Plan {
     pub(super) stripped: Vec<MemoryId>,
     /// Entities to make, or to link to further memories.
     pub(super) entities: Vec<Entity>,
+    /// Those of the entities whose ids were made up for this plan, so that they can't be there. Known while it is applied
+    /// for the first time only.
+    pub(super) fresh: BTreeSet<MemoryId>,
     /// Rows of the ledger, in order.
     pub(super) rows: Vec<LedgerRow>,
 }
@@ -97,12 +100,17 @@ impl States<'_> {
 }
 
 impl QdrantStore {
-    /// Works a change set out. `there`: the memories it names that exist.
+    /// Works a change set out. `there`: the memories it names that exist; `known`: the entities it names.
     ///
     /// # Errors
     /// What makes the change set impossible: [`StoreError::Exists`], [`StoreError::NotFound`], [`StoreError::Dims`], and
     /// what Qdrant can't hold.
-    pub(super) fn plan(&self, changes: &[Change], there: &BTreeSet<MemoryId>) -> Result<Plan> {
+    pub(super) fn plan(
+        &self,
+        changes: &[Change],
+        there: &BTreeSet<MemoryId>,
+        known: &HashMap<(Scope, String), MemoryId>,
+    ) -> Result<Plan> {
         let mut plan = Plan::default();
         let mut states = States { there, order: Vec::new(), by_id: HashMap::new() };
         let mut mentions: HashMap<MemoryId, (Scope, Vec<Mention>)> = HashMap::new();
@@ -172,7 +180,7 @@ impl QdrantStore {
                 Now::AsBefore(None) | Now::Gone => {}
             }
         }
-        plan.entities = self.resolve(given, &mentions)?;
+        self.resolve(&mut plan, given, &mentions, known)?;
         Ok(plan)
     }
 
@@ -191,7 +199,13 @@ impl QdrantStore {
     }
 
     /// Joins mentions to the entities of their names, and gives those that are new an id.
-    fn resolve(&self, given: Vec<&Entity>, namings: &[Naming]) -> Result<Vec<Entity>> {
+    fn resolve(
+        &self,
+        plan: &mut Plan,
+        given: Vec<&Entity>,
+        namings: &[Naming],
+        known: &HashMap<(Scope, String), MemoryId>,
+    ) -> Result<()> {
         let mut entities: Vec<Entity> = Vec::new();
         let mut by_name: HashMap<(Scope, String), usize> = HashMap::new();
         for entity in given {
@@ -204,7 +218,6 @@ impl QdrantStore {
                 }
             }
         }
-        let known = self.entities_named(namings)?;
         for Naming { memory, scope, mentions } in namings {
             for mention in mentions {
                 let name = (scope.clone(), mention.text.to_lowercase());
@@ -220,14 +233,17 @@ impl QdrantStore {
                     (None, _) => {
                         self.check_vector(&mention.vector)?;
                         by_name.insert(name, entities.len());
-                        entities.push(made(MemoryId::random(), scope, mention));
+                        let id = MemoryId::random();
+                        plan.fresh.insert(id);
+                        entities.push(made(id, scope, mention));
                         entities.len() - 1
                     }
                 };
                 entities[at].memories.push(*memory);
             }
         }
-        Ok(entities)
+        plan.entities = entities;
+        Ok(())
     }
 }
 
@@ -424,6 +440,7 @@ impl Plan {
             puts: stored.puts.into_iter().map(put).collect::<Result<_>>()?,
             removed: ids(&stored.removed)?,
             terms: stored.terms.into_iter().map(terms).collect::<Result<_>>()?,
+            fresh: BTreeSet::new(),
             stripped: ids(&stored.stripped)?,
             entities: stored.entities.into_iter().map(entity).collect::<Result<_>>()?,
             rows: stored.rows.into_iter().map(row).collect::<Result<_>>()?,

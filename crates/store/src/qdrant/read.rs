@@ -1,6 +1,6 @@
 //! Reads by id, list and session, and everything at once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use jiff::civil::Date;
@@ -30,8 +30,13 @@ const PROVENANCE: &str = "(SELECT name FROM sessions WHERE sessions.id = memorie
 
 impl QdrantStore {
     pub(super) fn memories(&self, ids: &[MemoryId]) -> Result<Vec<Option<Memory>>> {
-        let points = self.fetch(ids, true, false)?;
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let distinct: BTreeSet<MemoryId> = ids.iter().copied().collect();
+        let fetching = self.start(|store| async move { store.fetching(distinct, true, false).await });
         let provenance = self.provenance(ids)?;
+        let points = self.inner.client.finish(fetching)?;
         let memory = |id: &MemoryId| {
             let point = points.get(id)?;
             Some(memory(*id, point, provenance.get(id)))
@@ -196,26 +201,7 @@ impl QdrantStore {
         let ids = snapshot(self.ledger(), |sql| {
             let Some(scopes) = scope_ids(sql, scope)? else { return Ok(Vec::new()) };
             let Some(session) = tables::session_id(sql, &scopes, session)? else { return Ok(Vec::new()) };
-            let mut some = |condition: &str, position: i64, count: usize| -> Result<Vec<MemoryId>> {
-                let rows = sql.query(
-                    &format!(
-                        "SELECT id FROM memories WHERE session = $1 AND session <> 0 AND gone = 0 AND position {condition} LIMIT $3"
-                    ),
-                    &[Value::Int(session), Value::Int(position), Value::Int(whole(count))],
-                )?;
-                rows.iter().map(|row| id_at(row, 0)).collect()
-            };
-            let before = "< $2 ORDER BY position DESC, seq DESC";
-            let (position, lower) = match window {
-                SessionWindow::Last(count) => (i64::MAX, count),
-                SessionWindow::Around { position, before, .. } => (i64::from(position), before),
-            };
-            let mut ids = some(before, position, lower)?;
-            ids.reverse();
-            if let SessionWindow::Around { position, after, .. } = window {
-                ids.extend(some("> $2 ORDER BY position, seq", i64::from(position), after)?);
-            }
-            Ok(ids)
+            in_session(sql, session, window)
         })?;
         let mut memories = self.there(&ids)?;
         memories.retain(|memory| memory.payload.scope() == *scope);
@@ -223,16 +209,26 @@ impl QdrantStore {
     }
 
     pub(super) fn last_of(&self, scope: &Scope) -> Result<Option<Memory>> {
-        let id = snapshot(self.ledger(), |sql| {
-            let Some(ids) = scope_ids(sql, scope)? else { return Ok(None) };
+        Ok(self.end_of_session(scope, 0)?.map(|(last, _)| last))
+    }
+
+    pub(super) fn end_of_session(&self, scope: &Scope, count: usize) -> Result<Option<(Memory, Vec<Memory>)>> {
+        let ids = snapshot(self.ledger(), |sql| {
+            let Some(ids) = scope_ids(sql, scope)? else { return Ok(Vec::new()) };
             let rows = sql.query(
-                "SELECT id FROM memories WHERE user_scope = $1 AND agent_scope = $2 AND run_scope = $3
+                "SELECT id, session FROM memories WHERE user_scope = $1 AND agent_scope = $2 AND run_scope = $3
                  AND session <> 0 AND gone = 0 ORDER BY seq DESC LIMIT 1",
                 &[Value::Int(ids[0]), Value::Int(ids[1]), Value::Int(ids[2])],
             )?;
-            rows.first().map(|row| id_at(row, 0)).transpose()
+            let Some(row) = rows.first() else { return Ok(Vec::new()) };
+            let mut ids = vec![id_at(row, 0)?];
+            ids.extend(in_session(sql, row.int(1)?, SessionWindow::Last(count))?);
+            Ok(ids)
         })?;
-        Ok(self.there(id.as_slice())?.pop().filter(|memory| memory.payload.scope() == *scope))
+        let mut found =
+            self.memories(&ids)?.into_iter().map(|memory| memory.filter(|own| own.payload.scope() == *scope));
+        let last = found.next().flatten();
+        Ok(last.map(|last| (last, found.flatten().collect())))
     }
 
     pub(super) fn links(&self, id: MemoryId) -> Result<Vec<Link>> {
@@ -380,6 +376,30 @@ impl QdrantStore {
     fn stretch(&self, sql_text: &str, after: i64) -> Result<Vec<crate::database::Row>> {
         snapshot(self.ledger(), |sql| sql.query(sql_text, &[Value::Int(after), Value::Int(AT_ONCE as i64)]))
     }
+}
+
+/// Memories of a session, in order.
+fn in_session(sql: &mut dyn Sql, session: i64, window: SessionWindow) -> Result<Vec<MemoryId>> {
+    let mut some = |condition: &str, position: i64, count: usize| -> Result<Vec<MemoryId>> {
+        let rows = sql.query(
+            &format!(
+                "SELECT id FROM memories WHERE session = $1 AND session <> 0 AND gone = 0 AND position {condition} LIMIT $3"
+            ),
+            &[Value::Int(session), Value::Int(position), Value::Int(whole(count))],
+        )?;
+        rows.iter().map(|row| id_at(row, 0)).collect()
+    };
+    let before = "< $2 ORDER BY position DESC, seq DESC";
+    let (position, lower) = match window {
+        SessionWindow::Last(count) => (i64::MAX, count),
+        SessionWindow::Around { position, before, .. } => (i64::from(position), before),
+    };
+    let mut ids = some(before, position, lower)?;
+    ids.reverse();
+    if let SessionWindow::Around { position, after, .. } = window {
+        ids.extend(some("> $2 ORDER BY position, seq", i64::from(position), after)?);
+    }
+    Ok(ids)
 }
 
 fn memory(id: MemoryId, point: &RetrievedPoint, provenance: Option<&Provenance>) -> Memory {

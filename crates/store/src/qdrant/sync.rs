@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use qdrant_client::qdrant::{
-    Condition, CountPointsBuilder, DatetimeRange, Filter as Remote, GetPointsBuilder, PointId, RetrievedPoint,
-    ScrollPointsBuilder,
+    Condition, CountPointsBuilder, CountResponse, DatetimeRange, Filter as Remote, GetPointsBuilder, PointId,
+    RetrievedPoint, ScrollPointsBuilder,
 };
 
 use super::QdrantStore;
@@ -16,7 +16,9 @@ use super::codec::{memory_id, payload, point_id};
 use super::outbox::lock_key;
 use super::tables::{self, id_at, id_value, scope_is, scope_row};
 use crate::database::{Hold, Sql, Value, snapshot, transact};
-use crate::{Durability, Memory, MemoryId, Payload, Provenance, Result, SCOPE_KEYS, Scope, StoreError, keys};
+use crate::{
+    Durability, Look, Memory, MemoryId, Payload, Provenance, Result, SCOPE_KEYS, Scope, StoreError, View, keys,
+};
 
 /// Points of one answer.
 const AT_ONCE: u32 = 1000;
@@ -132,18 +134,44 @@ impl QdrantStore {
     }
 
     fn count(&self, reach: Reach<'_>, newest: i64) -> Result<Counted> {
-        let asked =
-            |filter| CountPointsBuilder::new(&self.inner.collections.memories).filter(filter).exact(true).build();
-        let (all, late) = (asked(reach.remote()), asked(reach.after(newest)));
+        self.inner.client.wait(self.counted(reach.remote(), reach.after(newest)))
+    }
+
+    async fn counted(&self, all: Remote, late: Remote) -> Result<Counted> {
         let client = &self.inner.client;
-        let (all, late) = client.wait(async {
-            tokio::join!(
-                client.send("count", |node| node.count(all.clone())),
-                client.send("count", |node| node.count(late.clone()))
-            )
-        });
-        let number = |answer: qdrant_client::qdrant::CountResponse| answer.result.map_or(0, |count| count.count as i64);
+        let [all, late] = [all, late]
+            .map(|filter| CountPointsBuilder::new(&self.inner.collections.memories).filter(filter).exact(true).build());
+        let (all, late) = tokio::join!(
+            client.send("count", |node| node.count(all.clone())),
+            client.send("count", |node| node.count(late.clone()))
+        );
+        let number = |answer: CountResponse| answer.result.map_or(0, |count| count.count as i64);
         Ok(Counted { members: number(all?), ahead: number(late?) })
+    }
+
+    /// [`Self::notice`] beside reads of the view. What they show is what the ledger knew when this began, or later: if
+    /// Qdrant, asked since, counts just that, nothing was missed.
+    pub(super) fn look_out(&self, view: &View<'_>) -> Result<Option<Look<'_>>> {
+        let scope = Scope::pinned_by(view.filter);
+        let reach = Self::reach(&scope);
+        let in_full = self.inner.stuck.load(std::sync::atomic::Ordering::Relaxed)
+            || view.filter.scope().is_contradiction()
+            || matches!(reach, Reach::Everything)
+            || self.inner.writers.writing(reach);
+        if in_full || view.checked.replace(true) {
+            return Ok(None);
+        }
+        let known = snapshot(self.ledger(), |sql| self.known(sql, reach))?;
+        let (all, late) = (reach.remote(), reach.after(known.newest));
+        let counting = self.start(|store| async move { store.counted(all, late).await });
+        Ok(Some(Box::new(move || {
+            let reach = Self::reach(&scope);
+            if self.inner.client.finish(counting)? == known.counted || self.inner.writers.writing(reach) {
+                return Ok(true);
+            }
+            self.notice(reach)?;
+            Ok(false)
+        })))
     }
 
     /// Enters what other programs changed. Whoever calls holds what is in reach.
@@ -304,18 +332,25 @@ impl QdrantStore {
         with_payload: bool,
         with_vectors: bool,
     ) -> Result<HashMap<MemoryId, RetrievedPoint>> {
+        let distinct: BTreeSet<MemoryId> = ids.iter().copied().collect();
+        self.inner.client.wait(self.fetching(distinct, with_payload, with_vectors))
+    }
+
+    pub(super) async fn fetching(
+        &self,
+        ids: BTreeSet<MemoryId>,
+        with_payload: bool,
+        with_vectors: bool,
+    ) -> Result<HashMap<MemoryId, RetrievedPoint>> {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
-        let distinct: BTreeSet<MemoryId> = ids.iter().copied().collect();
-        let asked = GetPointsBuilder::new(
-            &self.inner.collections.memories,
-            distinct.into_iter().map(point_id).collect::<Vec<_>>(),
-        )
-        .with_payload(with_payload)
-        .with_vectors(with_vectors)
-        .build();
-        let answer = self.inner.client.call("get", |node| node.get_points(asked.clone()))?;
+        let ids: Vec<PointId> = ids.into_iter().map(point_id).collect();
+        let asked = GetPointsBuilder::new(&self.inner.collections.memories, ids)
+            .with_payload(with_payload)
+            .with_vectors(with_vectors)
+            .build();
+        let answer = self.inner.client.send("get", |node| node.get_points(asked.clone())).await?;
         answer.result.into_iter().map(|point| Ok((memory_id(point.id.clone())?, point))).collect()
     }
 }

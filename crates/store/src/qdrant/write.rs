@@ -1,6 +1,7 @@
 //! Change sets and removals.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::QdrantStore;
 use super::outbox::{Settled, lock_keys};
@@ -40,11 +41,15 @@ impl QdrantStore {
         self.drain(&hold)?;
         // Before asking Qdrant: what is bound to fail fails here, and at once.
         self.check_versions(&changes.expected)?;
-        let there = self.enter_named(&named)?;
+        let distinct = named.iter().copied().collect();
+        let fetching = self.start(|store| async move { store.fetching(distinct, false, false).await });
+        let known = self.entities_named(&changes.changes)?;
+        let there: BTreeSet<MemoryId> = self.inner.client.finish(fetching)?.into_keys().collect();
+        self.enter_unknown(&there)?;
         if !self.scopes_of(&named)?.is_subset(&scopes) {
             return Err(StoreError::Conflict);
         }
-        let plan = self.plan(&changes.changes, &there)?;
+        let plan = self.plan(&changes.changes, &there, &known)?;
         self.carry_out(&changes.expected, &keys, &plan).map(drop)
     }
 
@@ -62,7 +67,12 @@ impl QdrantStore {
     /// Records a plan, applies it and settles it. `false` if it was accepted, and will be applied when Qdrant is back.
     fn carry_out(&self, expected: &[(Scope, ScopeVersion)], keys: &[i64], plan: &Plan) -> Result<bool> {
         let seq = self.record(expected, keys, plan)?;
-        let unnamed = match self.perform(plan) {
+        // Both take about as long. What a power cut takes from the ledger in between was not accepted yet.
+        let ledger = Arc::clone(&self.inner.ledger);
+        let syncing = self.inner.client.start_blocking(move || ledger.sync());
+        let performed = self.perform(plan);
+        self.inner.client.finish(syncing)?;
+        let unnamed = match performed {
             Ok(unnamed) => unnamed,
             Err(error @ StoreError::Unavailable { .. }) => {
                 tracing::warn!(%error, "a write was accepted and will be applied when Qdrant is back");
@@ -115,17 +125,15 @@ impl QdrantStore {
         Ok(scopes)
     }
 
-    /// Which of these memories are there, in Qdrant's word; those that were never met are entered.
-    fn enter_named(&self, ids: &[MemoryId]) -> Result<BTreeSet<MemoryId>> {
-        let mut there = BTreeSet::new();
-        let mut unknown = Vec::new();
-        for part in ids.chunks(AT_ONCE) {
-            let found = self.fetch(part, false, false)?;
-            there.extend(found.keys().copied());
+    /// Enters those of these memories, which are there, that were never met.
+    fn enter_unknown(&self, there: &BTreeSet<MemoryId>) -> Result<()> {
+        if there.is_empty() {
+            return Ok(());
         }
+        let mut unknown = Vec::new();
         snapshot(self.ledger(), |sql| {
             unknown.clear();
-            for id in &there {
+            for id in there {
                 if sql.query("SELECT 1 FROM memories WHERE id = $1 AND gone = 0", &[id_value(*id)])?.is_empty() {
                     unknown.push(*id);
                 }
@@ -138,7 +146,7 @@ impl QdrantStore {
                 found.into_iter().map(|(id, point)| (id, super::codec::payload(point.payload))).collect(),
             )?;
         }
-        Ok(there)
+        Ok(())
     }
 
     pub(super) fn remove_all(&self, filter: Option<&Filter>, now: &str) -> Result<usize> {

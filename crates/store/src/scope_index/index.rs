@@ -389,6 +389,7 @@ mod tests {
             expires: None,
             holds_time_word: false,
             terms: Terms { counts, text_len, context_len },
+            rev: 0,
         }
     }
 

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
 use mnemon_engine::{AddRequest, Engine, Message, Profile, SearchRequest};
+use mnemon_models::StaticEmbedder;
 use mnemon_store::{Filter, MemoryId, Scope, parse_time};
 use serde_json::{Value, json};
 
+use super::collection::Collection;
 use super::{LocomoArgs, percentile, rounded};
 use crate::exit::Exit;
 use crate::output::Output;
@@ -51,7 +54,17 @@ pub(super) fn run(args: &LocomoArgs, settings: &Settings, out: &Output) -> anyho
     let conversations = folders(&args.data)?.iter().map(|folder| read(folder, args)).collect::<Result<Vec<_>, _>>()?;
     anyhow::ensure!(!conversations.is_empty(), "{} holds no folder with turns.jsonl", args.data.display());
     let folder = tempfile::tempdir()?;
-    let engine = settings.open_engine_at(&folder.path().join("bench.db"))?;
+    let collection = match settings.collection() {
+        Some(place) => Some(Collection::claim(settings, &format!("{}_bench_{}", place.name, std::process::id()))?),
+        None => None,
+    };
+    let file = folder.path().join("bench.db");
+    let engine = match &collection {
+        Some(collection) => {
+            settings.open_engine_in(collection.name(), Some(&file), Arc::new(StaticEmbedder::builtin()?))?
+        }
+        None => settings.open_engine_at(&file)?,
+    };
 
     let start = Instant::now();
     let mut turns = HashMap::new();
