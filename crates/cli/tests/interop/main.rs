@@ -4,6 +4,7 @@
 
 mod alone;
 mod mem0;
+mod together;
 
 use std::sync::LazyLock;
 
@@ -15,11 +16,12 @@ use serde_json::Value;
 
 type Test = fn(&Bed);
 
-const TESTS: [(&str, Test); 4] = [
+const TESTS: [(&str, Test); 5] = [
     ("an_added_memory_is_what_we_would_write", alone::an_added_memory_is_what_we_would_write),
     ("an_update_writes_the_point_anew", alone::an_update_writes_the_point_anew),
     ("a_delete_leaves_links_if_the_process_is_fresh", alone::a_delete_leaves_links_if_the_process_is_fresh),
     ("all_of_a_scope_is_deleted", alone::all_of_a_scope_is_deleted),
+    ("each_side_has_what_the_other_did", together::each_side_has_what_the_other_did),
 ];
 
 fn main() {

@@ -192,9 +192,24 @@ impl QdrantStore {
         if let Reach::Carrying(kind, value) = reach {
             let mut scope = Scope::default();
             *[&mut scope.user_id, &mut scope.agent_id, &mut scope.run_id][kind] = Some(value.to_owned());
-            let newest = snapshot(self.ledger(), |sql| newest(sql, kind, value))?;
-            // As of now: a write of another program after this count shows as a difference next time.
-            let now = self.count(reach, newest)?;
+            // What was counted before it was read, never after: a write of another program in between would be counted
+            // without being entered, and never show as a difference again.
+            let latest = || snapshot(self.ledger(), |sql| newest(sql, kind, value));
+            let mut newest = latest()?;
+            let mut members = counted.members;
+            let ahead = loop {
+                let ahead = self.count(reach, newest)?.ahead;
+                if ahead == 0 {
+                    break ahead;
+                }
+                members += self.enter_points(self.scroll(reach.after(newest))?)?;
+                let risen = latest()?;
+                // What is left is dated far ahead.
+                if risen == newest {
+                    break ahead;
+                }
+                newest = risen;
+            };
             transact(self.ledger(), Durability::Written, |sql| {
                 tables::make_scope_ids(sql, &scope)?;
                 sql.execute(
@@ -203,9 +218,9 @@ impl QdrantStore {
                     &[
                         Value::Int(kind as i64),
                         Value::Text(value.to_owned()),
-                        Value::Int(now.members),
+                        Value::Int(members),
                         Value::Int(newest),
-                        Value::Int(now.ahead),
+                        Value::Int(ahead),
                     ],
                 )
                 .map(drop)
