@@ -1,7 +1,8 @@
 //! Writes in three steps, so that a crash between any two loses nothing: recorded in the ledger, applied to Qdrant, settled.
 //!
-//! A write is accepted once it is recorded. What it comes to is fixed then, ids and all, so that it may be applied again:
-//! by this process when Qdrant is back, by another, or after a restart. Who applies it holds its scopes.
+//! A crash can't undo a write once it is recorded; it is accepted once the record is on the disk, too. What it comes to is
+//! fixed then, ids and all, so that it may be applied again: by this process when Qdrant is back, by another, or after a
+//! restart. Who applies it holds its scopes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

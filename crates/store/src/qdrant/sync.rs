@@ -1,7 +1,7 @@
 //! Other programs write to the collection too: what they did is noticed here, and entered in the ledger.
 //!
-//! Whether they did anything costs one request: how many points a scope has, and how many of them were changed later than
-//! the latest change known. Python mem0 dates every change. A program whose clock is behind ours may change a memory
+//! Whether they did anything costs two counts, which go on while a search does: how many points a scope has, and how many
+//! of them were changed later than the latest change known. Python mem0 dates every change. A program whose clock is behind ours may change a memory
 //! unseen, until something else in that scope changes; its additions and deletions are seen at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

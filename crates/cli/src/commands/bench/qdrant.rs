@@ -77,7 +77,7 @@ fn measure(args: &QdrantArgs, users: u16, settings: &Settings) -> anyhow::Result
 
 /// A user's name.
 fn of(users: u16, number: u16) -> String {
-    format!("user {number} of {users}")
+    format!("user-{number}-of-{users}")
 }
 
 struct Bench {
@@ -177,7 +177,7 @@ impl Bench {
         let mut times = Vec::with_capacity(ADDS);
         let mut speech = Speech::new(7);
         for number in 0..ADDS {
-            let request = talk(&format!("writer {}", number % threads), None, &mut speech, 1)?;
+            let request = talk(&format!("writer-{}", number % threads), None, &mut speech, 1)?;
             let begun = Instant::now();
             self.engine.add(request)?;
             times.push(begun.elapsed().as_secs_f64() * 1e3);
@@ -189,7 +189,7 @@ impl Bench {
         std::thread::scope(|scope| {
             let work = |thread: usize| {
                 let mut speech = Speech::new(100 + thread as u64);
-                let user = format!("writer {thread}");
+                let user = format!("writer-{thread}");
                 (0..ADDS_A_THREAD).try_for_each(|_| {
                     self.engine.add(talk(&user, None, &mut speech, 1)?)?;
                     anyhow::Ok(())
@@ -205,7 +205,7 @@ impl Bench {
 
         let begun = Instant::now();
         for number in 0..BATCHES {
-            self.engine.add_batch(&[talk("writer 0", Some(number), &mut speech, SESSION)?])?;
+            self.engine.add_batch(&[talk("writer-0", Some(number), &mut speech, SESSION)?])?;
         }
         let batches = (BATCHES * SESSION) as f64 / begun.elapsed().as_secs_f64();
         Ok(json!({
