@@ -378,7 +378,6 @@ mod tests {
         let (text_len, context_len) = (counts.len() as u32, 2 * counts.len() as u32);
         Entry {
             slot,
-            rev: 0,
             id: MemoryId::Number(slot as u64),
             scopes: [1, 0, 0],
             session: 3,
