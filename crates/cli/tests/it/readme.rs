@@ -32,7 +32,7 @@ fn redacted(text: &str) -> String {
 #[test]
 fn the_tour_prints_what_the_readme_says() {
     let tour =
-        README.split("## A tour of the command line").nth(1).and_then(|rest| rest.split("## Settings").next()).unwrap();
+        README.split("## A tour of the command line").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
     let commands = blocks(tour, "sh");
     let outputs = blocks(tour, "text");
     // The first block sets the environment and prints nothing.
