@@ -15,7 +15,7 @@ pub struct View<'a> {
     /// Memories that expired before this day are hidden; `None` shows all.
     pub today: Option<Date>,
     /// Whether a store that others write to as well has looked for their changes for this view.
-    #[allow(dead_code, reason = "a store in one file sees every commit anyway")]
+    #[cfg_attr(not(feature = "qdrant"), allow(dead_code, reason = "a store in one file sees every commit anyway"))]
     pub(crate) checked: Cell<bool>,
 }
 

@@ -25,7 +25,7 @@ struct Found {
 }
 
 impl QdrantStore {
-    fn look(&self) -> Result<Found> {
+    fn inspect(&self) -> Result<Found> {
         let mut found = Found {
             pending: snapshot(self.ledger(), |sql| Ok(sql.query("SELECT seq FROM outbox", &[])?.len()))?,
             ..Found::default()
@@ -54,7 +54,7 @@ impl QdrantStore {
     }
 
     pub(super) fn findings(&self) -> Result<Vec<Finding>> {
-        let found = self.look()?;
+        let found = self.inspect()?;
         let told = [
             (
                 "pending_writes",
@@ -83,16 +83,13 @@ impl QdrantStore {
                  or write them where fastembed is installed",
             ),
         ];
-        let finding = |(check, count, detail): (&'static str, usize, &str)| {
-            (count > 0).then(|| Finding { check, count, detail: detail.to_owned() })
-        };
-        Ok(told.into_iter().filter_map(finding).collect())
+        Ok(of_some(&told))
     }
 
     pub(super) fn mend(&self) -> Result<Vec<Finding>> {
         let applied = self.drain_all()?;
         let _held = self.ledger().hold(&Hold::Everything)?;
-        let found = self.look()?;
+        let found = self.inspect()?;
         let plan = Plan { stripped: found.missing.iter().copied().collect(), ..Plan::default() };
         self.perform(&plan)?;
         if !found.unnamed.is_empty() {
@@ -114,9 +111,12 @@ impl QdrantStore {
             ("entity_link_to_nothing", found.missing.len(), "memories that are gone were stripped from entities"),
             ("link_to_nothing", found.links_to_nothing.len(), "links to memories that are gone were removed"),
         ];
-        let finding = |(check, count, detail): (&'static str, usize, &str)| {
-            (count > 0).then(|| Finding { check, count, detail: detail.to_owned() })
-        };
-        Ok(mended.into_iter().filter_map(finding).collect())
+        Ok(of_some(&mended))
     }
+}
+
+/// A finding for each kind of which there are some.
+fn of_some(kinds: &[(&'static str, usize, &str)]) -> Vec<Finding> {
+    let some = kinds.iter().filter(|(_, count, _)| *count > 0);
+    some.map(|&(check, count, detail)| Finding { check, count, detail: detail.to_owned() }).collect()
 }

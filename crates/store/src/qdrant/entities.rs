@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use qdrant_client::qdrant::points_update_operation::{Operation, SetPayload};
 use qdrant_client::qdrant::{
     Condition, Filter as Remote, GetPointsBuilder, PointId, QueryBatchPointsBuilder, QueryPointsBuilder,
-    RetrievedPoint, ScrollPointsBuilder, SearchParamsBuilder,
+    RetrievedPoint, SearchParamsBuilder,
 };
 use serde_json::Value as Json;
 
@@ -19,8 +19,6 @@ use super::tables::{id_at, scope_ids};
 use crate::database::{Value, snapshot};
 use crate::{Change, Entity, Filter, MemoryId, NearEntity, Payload, Result, Scope, Sparse, StoreError};
 
-/// Points of one answer.
-const AT_ONCE: u32 = 1000;
 /// Ids of one condition.
 const IDS_AT_ONCE: usize = 500;
 
@@ -139,25 +137,7 @@ impl QdrantStore {
 
     /// All entities that a filter matches.
     pub(super) async fn scroll_entities(&self, filter: Remote, with_vectors: bool) -> Result<Vec<RetrievedPoint>> {
-        let mut found = Vec::new();
-        let mut offset = None;
-        loop {
-            let mut asked = ScrollPointsBuilder::new(&self.inner.collections.entities)
-                .filter(filter.clone())
-                .limit(AT_ONCE)
-                .with_payload(true)
-                .with_vectors(with_vectors);
-            if let Some(offset) = offset {
-                asked = asked.offset::<PointId>(offset);
-            }
-            let asked = asked.build();
-            let answer = self.inner.client.send("scroll", |node| node.scroll(asked.clone())).await?;
-            found.extend(answer.result);
-            offset = answer.next_page_offset;
-            if offset.is_none() {
-                return Ok(found);
-            }
-        }
+        self.scroll_all(&self.inner.collections.entities, filter, true, with_vectors).await
     }
 
     /// The entities a plan concerns, as they are.

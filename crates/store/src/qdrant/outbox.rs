@@ -103,11 +103,7 @@ impl QdrantStore {
         let body = plan.encode()?;
         let scopes = plan.scopes();
         transact_ahead(self.ledger(), |sql| {
-            for (scope, version) in expected {
-                if tables::scope_version(sql, scope)? != *version {
-                    return Err(StoreError::Conflict);
-                }
-            }
+            tables::expect_versions(sql, expected)?;
             let mut touched = BTreeSet::new();
             for scope in &scopes {
                 touched.extend(tables::make_scope_ids(sql, scope)?);

@@ -238,19 +238,31 @@ impl QdrantStore {
 
     /// All points of memories that a filter matches, without vectors.
     pub(super) fn scroll_points(&self, filter: Remote, with_payload: bool) -> Result<Vec<RetrievedPoint>> {
+        let memories = &self.inner.collections.memories;
+        self.inner.client.wait(self.scroll_all(memories, filter, with_payload, false))
+    }
+
+    /// All points of a collection that a filter matches.
+    pub(super) async fn scroll_all(
+        &self,
+        collection: &str,
+        filter: Remote,
+        with_payload: bool,
+        with_vectors: bool,
+    ) -> Result<Vec<RetrievedPoint>> {
         let mut found = Vec::new();
         let mut offset: Option<PointId> = None;
         loop {
-            let mut asked = ScrollPointsBuilder::new(&self.inner.collections.memories)
+            let mut asked = ScrollPointsBuilder::new(collection)
                 .filter(filter.clone())
                 .limit(AT_ONCE)
                 .with_payload(with_payload)
-                .with_vectors(false);
+                .with_vectors(with_vectors);
             if let Some(offset) = offset {
                 asked = asked.offset(offset);
             }
             let asked = asked.build();
-            let answer = self.inner.client.call("scroll", |node| node.scroll(asked.clone()))?;
+            let answer = self.inner.client.send("scroll", |node| node.scroll(asked.clone())).await?;
             found.extend(answer.result);
             offset = answer.next_page_offset;
             if offset.is_none() {

@@ -174,6 +174,16 @@ pub(super) fn scope_version(sql: &mut dyn Sql, scope: &Scope) -> Result<ScopeVer
     Ok(version)
 }
 
+/// That scopes are still at these versions; [`StoreError::Conflict`] if not.
+pub(super) fn expect_versions(sql: &mut dyn Sql, expected: &[(Scope, ScopeVersion)]) -> Result<()> {
+    for (scope, version) in expected {
+        if scope_version(sql, scope)? != *version {
+            return Err(StoreError::Conflict);
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn session_id(sql: &mut dyn Sql, scopes: &[i64; 3], name: &str) -> Result<Option<i64>> {
     let rows = sql.query(
         "SELECT id FROM sessions WHERE of_user = $1 AND of_agent = $2 AND of_run = $3 AND name = $4",

@@ -40,7 +40,7 @@ impl QdrantStore {
         let _writing = self.inner.writers.begin(&keys);
         self.drain(&hold)?;
         // Before asking Qdrant: what is bound to fail fails here, and at once.
-        self.check_versions(&changes.expected)?;
+        snapshot(self.ledger(), |sql| tables::expect_versions(sql, &changes.expected))?;
         let distinct = named.iter().copied().collect();
         let fetching = self.start(|store| async move { store.fetching(distinct, false, false).await });
         let known = self.entities_named(&changes.changes)?;
@@ -51,17 +51,6 @@ impl QdrantStore {
         }
         let plan = self.plan(&changes.changes, &there, &known)?;
         self.carry_out(&changes.expected, &keys, &plan).map(drop)
-    }
-
-    fn check_versions(&self, expected: &[(Scope, ScopeVersion)]) -> Result<()> {
-        snapshot(self.ledger(), |sql| {
-            for (scope, version) in expected {
-                if tables::scope_version(sql, scope)? != *version {
-                    return Err(StoreError::Conflict);
-                }
-            }
-            Ok(())
-        })
     }
 
     /// Records a plan, applies it and settles it. `false` if it was accepted, and will be applied when Qdrant is back.
@@ -166,22 +155,22 @@ impl QdrantStore {
             Some(filter) => self.scroll_points(super::pushdown::remote(filter).0, true)?,
             None => self.scroll_points(qdrant_client::qdrant::Filter::default(), true)?,
         };
-        let mut unknown = Vec::new();
+        let mut matching = Vec::new();
         for point in points {
             let id = super::codec::memory_id(point.id)?;
             let payload = super::codec::payload(point.payload);
             if filter.is_none_or(|filter| filter.matches(payload.as_map())) {
-                unknown.push((id, payload));
+                matching.push((id, payload));
             }
         }
-        if unknown.is_empty() {
+        if matching.is_empty() {
             return Ok(0);
         }
         // Met or not, each has a row to leave and a history to end.
-        self.enter_points(unknown.clone())?;
-        let order = self.places(unknown.iter().map(|(id, _)| *id))?;
-        unknown.sort_by_key(|(id, _)| order.get(id).copied());
-        for (id, payload) in unknown {
+        self.enter_points(matching.clone())?;
+        let order = self.places(matching.iter().map(|(id, _)| *id))?;
+        matching.sort_by_key(|(id, _)| order.get(id).copied());
+        for (id, payload) in matching {
             let memory = crate::Memory { id, payload, provenance: crate::Provenance::default() };
             plan.rows.push(LedgerRow::Unlink(id));
             plan.rows.push(LedgerRow::History(Box::new(HistoryEvent::deleted(&memory, now))));

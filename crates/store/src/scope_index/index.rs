@@ -254,20 +254,8 @@ impl ScopeIndex {
     /// Takes a memory out. Its row stays behind, dead, until the index is next filled.
     pub(crate) fn remove(&mut self, id: MemoryId, terms: &Terms) {
         let Some(at) = self.find(id) else { return };
-        self.drop_postings(at as u32, terms);
-        self.bury(at);
-    }
-
-    /// Takes a memory out whose terms are not at hand: looks through all lists.
-    #[allow(dead_code, reason = "for stores that don't read a memory before they remove it")]
-    pub(crate) fn remove_row(&mut self, id: MemoryId) {
-        let Some(at) = self.find(id) else { return };
-        self.drop_all_postings(at as u32);
-        self.bury(at);
-    }
-
-    fn bury(&mut self, at: usize) {
         let row = at as u32;
+        self.drop_postings(row, terms);
         if let Some(lists) = &mut self.bm25 {
             for list in lists.values_mut() {
                 if let Ok(at) = list.binary_search_by_key(&row, |posting| posting.0) {
@@ -286,27 +274,15 @@ impl ScopeIndex {
     /// Replaces the terms of a memory.
     pub(crate) fn set_terms(&mut self, id: MemoryId, old: &Terms, new: &Terms) {
         let Some(at) = self.find(id) else { return };
-        self.drop_postings(at as u32, old);
-        self.post_anew(at, new);
-    }
-
-    /// Replaces the terms of a memory where the old ones are not at hand: looks through all lists.
-    #[allow(dead_code, reason = "for stores that don't read a memory before they count it anew")]
-    pub(crate) fn replace_terms(&mut self, id: MemoryId, new: &Terms) {
-        let Some(at) = self.find(id) else { return };
-        self.drop_all_postings(at as u32);
-        self.post_anew(at, new);
-    }
-
-    fn post_anew(&mut self, at: usize, terms: &Terms) {
         let row = at as u32;
-        for count in &terms.counts {
+        self.drop_postings(row, old);
+        for count in &new.counts {
             let list = self.postings.entry(count.term).or_default();
             let place = list.partition_point(|posting| posting.row < row);
             list.insert(place, Posting { row, in_text: count.in_text, in_context: count.in_context });
         }
-        self.posted += terms.counts.len();
-        self.lengths[at] = [terms.text_len, terms.context_len];
+        self.posted += new.counts.len();
+        self.lengths[at] = [new.text_len, new.context_len];
     }
 
     fn drop_postings(&mut self, row: u32, terms: &Terms) {
@@ -314,15 +290,6 @@ impl ScopeIndex {
             if let Some(list) = self.postings.get_mut(&count.term)
                 && let Ok(at) = list.binary_search_by_key(&row, |posting| posting.row)
             {
-                list.remove(at);
-                self.posted -= 1;
-            }
-        }
-    }
-
-    fn drop_all_postings(&mut self, row: u32) {
-        for list in self.postings.values_mut() {
-            if let Ok(at) = list.binary_search_by_key(&row, |posting| posting.row) {
                 list.remove(at);
                 self.posted -= 1;
             }
@@ -423,22 +390,23 @@ mod tests {
     }
 
     #[test]
-    fn a_memory_goes_alike_with_and_without_its_terms() {
-        let (mut with, mut without) = (filled(), filled());
-        with.remove(MemoryId::Number(20), &entry(20, &[2, 3]).terms);
-        without.remove_row(MemoryId::Number(20));
-        assert_eq!(lists(&with), lists(&without));
-        assert_eq!(shown(&with), [10]);
-        let terms = entry(10, &[7]).terms;
-        with.set_terms(MemoryId::Number(10), &entry(10, &[1, 2]).terms, &terms);
-        without.replace_terms(MemoryId::Number(10), &terms);
-        assert_eq!(lists(&with), lists(&without));
+    fn a_memory_goes_with_its_terms_and_new_terms_take_the_place_of_old() {
+        let mut index = filled();
+        index.remove(MemoryId::Number(20), &entry(20, &[2, 3]).terms);
+        let told = lists(&index);
+        assert!(told.contains("\"2: [(0, 1, 2)]\"") && told.contains("\"3: [(2, 1, 2)]\""), "{told}");
+        assert!(told.contains("\"bm25 2: [(0, 0.5)]\"") && told.contains("[0, 2] 5"), "{told}");
+        assert_eq!(shown(&index), [10]);
+        index.set_terms(MemoryId::Number(10), &entry(10, &[1, 2]).terms, &entry(10, &[7]).terms);
+        let told = lists(&index);
+        assert!(told.contains("\"7: [(0, 1, 2)]\"") && told.contains("[[1, 2], [2, 4], [1, 2]]"), "{told}");
+        assert!(!told.contains("\"1: ") && !told.contains("\"2: "), "{told}");
     }
 
     #[test]
     fn a_memory_that_is_replaced_gets_its_place_back() {
         let mut index = filled();
-        index.remove_row(MemoryId::Number(20));
+        index.remove(MemoryId::Number(20), &entry(20, &[2, 3]).terms);
         assert!(index.insert(entry(20, &[2, 3]), &[20.0, 1.0], &vec![(2, 0.7)]));
         assert_eq!(lists(&index), lists(&filled()));
         assert_eq!(index.rows.iter().map(|row| row.slot).collect::<Vec<_>>(), [10, 20, 30]);
@@ -449,7 +417,7 @@ mod tests {
     #[test]
     fn a_row_is_decided_once_and_only_in_scope() -> Result<()> {
         let mut index = filled();
-        index.remove_row(MemoryId::Number(10));
+        index.remove(MemoryId::Number(10), &entry(10, &[1, 2]).terms);
         let asked = std::cell::RefCell::new(Vec::new());
         let decide = |row: &Row| {
             asked.borrow_mut().push(row.slot);

@@ -76,7 +76,7 @@ impl<'v> Rows<'v> {
     }
 
     /// The ids of all rows the view shows, oldest first.
-    #[allow(dead_code, reason = "for stores that let the index list memories")]
+    #[cfg_attr(not(feature = "qdrant"), allow(dead_code, reason = "SQLite decides row by row"))]
     pub(crate) fn ids(&self, index: &ScopeIndex) -> Result<Vec<MemoryId>> {
         let mut ids = Vec::new();
         for (number, row) in index.living() {
