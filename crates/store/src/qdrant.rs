@@ -17,6 +17,7 @@ mod read;
 mod search;
 mod sync;
 mod tables;
+mod together;
 mod write;
 
 use std::ops::ControlFlow;
@@ -60,6 +61,8 @@ struct Inner {
     describe: Describe,
     cache: Cache,
     writers: sync::Writers,
+    estimates: sync::Estimates,
+    together: together::Together,
     /// Whether a write of this process was accepted and could not be applied.
     stuck: AtomicBool,
 }
@@ -88,6 +91,8 @@ impl QdrantStore {
             describe: options.describe,
             cache: Cache::new(options.cache_bytes),
             writers: sync::Writers::default(),
+            estimates: sync::Estimates::default(),
+            together: together::Together::default(),
             stuck: AtomicBool::new(false),
         };
         let store = Self { inner: Arc::new(inner) };
@@ -223,7 +228,6 @@ impl Store for QdrantStore {
     }
 
     fn scope_version(&self, scope: &Scope) -> Result<ScopeVersion> {
-        self.catch_up(scope)?;
         snapshot(self.ledger(), |sql| tables::scope_version(sql, scope))
     }
 

@@ -91,7 +91,7 @@ impl QdrantStore {
         let _held = self.ledger().hold(&Hold::Everything)?;
         let found = self.inspect()?;
         let plan = Plan { stripped: found.missing.iter().copied().collect(), ..Plan::default() };
-        self.perform(&plan)?;
+        self.perform(&[&plan])?;
         if !found.unnamed.is_empty() {
             let entities = &self.inner.collections.entities;
             self.inner.client.wait(self.update(entities, vec![deletion(&found.unnamed)]))?;

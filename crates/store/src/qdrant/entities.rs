@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use super::QdrantStore;
 use super::codec::{memory_id, payload, payload_map, point, point_id, vectors};
 use super::collection::LINKED;
-use super::outbox::{deletion, selector, upsertion};
+use super::outbox::{Applied, deletion, selector, upsertion};
 use super::plan::Plan;
 use super::pushdown::{carrying, exactly};
 use super::tables::{id_at, scope_ids};
@@ -52,9 +52,16 @@ fn naming(ids: &[MemoryId]) -> Remote {
     Remote::must([Condition::matches(LINKED, ids.iter().map(ToString::to_string).collect::<Vec<_>>())])
 }
 
+/// What the ledger knows of names, and how those are written that it does not know.
+#[derive(Default)]
+pub(super) struct Names {
+    known: HashMap<(Scope, String), MemoryId>,
+    unknown: Vec<(Scope, Vec<String>)>,
+}
+
 impl QdrantStore {
-    /// Entities that changes name, by exact scope and lower-case name, as far as they are there.
-    pub(super) fn entities_named(&self, changes: &[Change]) -> Result<HashMap<(Scope, String), MemoryId>> {
+    /// What the ledger knows of the entities that changes name.
+    pub(super) fn names(&self, changes: &[Change]) -> Result<Names> {
         let mut wanted: HashMap<Scope, HashMap<String, BTreeSet<String>>> = HashMap::new();
         for change in changes {
             let (Change::Insert(record) | Change::Replace(record)) = change else { continue };
@@ -63,76 +70,54 @@ impl QdrantStore {
                 names.entry(mention.text.to_lowercase()).or_default().insert(mention.text.clone());
             }
         }
+        let mut names = Names::default();
         if wanted.is_empty() {
-            return Ok(HashMap::new());
+            return Ok(names);
         }
-        let mut listed: HashMap<(Scope, String), Vec<MemoryId>> = HashMap::new();
         snapshot(self.ledger(), |sql| {
-            listed.clear();
-            for (scope, names) in &wanted {
-                let Some(ids) = scope_ids(sql, scope)? else { continue };
-                for name in names.keys() {
-                    let rows = sql.query(
-                        "SELECT id FROM entities WHERE user_scope = $1 AND agent_scope = $2 AND run_scope = $3
-                         AND name = $4 ORDER BY seq",
-                        &[Value::Int(ids[0]), Value::Int(ids[1]), Value::Int(ids[2]), super::tables::short(Some(name))],
-                    )?;
-                    let ids = rows.iter().map(|row| id_at(row, 0)).collect::<Result<Vec<_>>>()?;
-                    if !ids.is_empty() {
-                        listed.insert(((*scope).clone(), name.clone()), ids);
+            names = Names::default();
+            for (scope, wanted) in &wanted {
+                let ids = scope_ids(sql, scope)?;
+                let mut unknown: Vec<String> = Vec::new();
+                for (name, spellings) in wanted {
+                    let rows = match ids {
+                        Some([user, agent, run]) => sql.query(
+                            "SELECT id FROM entities WHERE user_scope = $1 AND agent_scope = $2 AND run_scope = $3
+                             AND name = $4 ORDER BY seq LIMIT 1",
+                            &[Value::Int(user), Value::Int(agent), Value::Int(run), super::tables::short(Some(name))],
+                        )?,
+                        None => Vec::new(),
+                    };
+                    match rows.first() {
+                        Some(row) => drop(names.known.insert((scope.clone(), name.clone()), id_at(row, 0)?)),
+                        None => unknown.extend(spellings.iter().chain([name]).cloned()),
                     }
+                }
+                if !unknown.is_empty() {
+                    names.unknown.push((scope.clone(), unknown));
                 }
             }
             Ok(())
         })?;
-        // Another program may have removed one meanwhile, and made one of that name under another id: in the same
-        // spelling or in lower case.
-        let there = self.there_of(listed.values().flatten().copied().collect())?;
-        let mut found = HashMap::with_capacity(listed.len());
-        for (name, ids) in &listed {
-            if let Some(id) = ids.iter().find(|id| there.contains(id)) {
-                found.insert(name.clone(), *id);
-            }
-        }
-        for (scope, names) in wanted {
-            let mut spellings = Vec::new();
-            for (name, as_written) in names {
-                if !found.contains_key(&(scope.clone(), name.clone())) {
-                    spellings.extend(as_written);
-                    spellings.push(name);
-                }
-            }
-            if spellings.is_empty() {
-                continue;
-            }
-            let mut filter = exactly(&scope);
-            filter.must.push(Condition::matches("data", spellings));
-            for point in self.inner.client.wait(self.scroll_entities(filter, false))? {
-                let entity = entity(point)?;
-                found.entry((scope.clone(), entity.text().to_lowercase())).or_insert(entity.id);
-            }
-        }
-        // What is gone comes back as the point it was.
-        for (name, ids) in listed {
-            found.entry(name).or_insert(ids[0]);
-        }
-        Ok(found)
+        Ok(names)
     }
 
-    /// Which of these entities are there.
-    fn there_of(&self, ids: Vec<MemoryId>) -> Result<HashSet<MemoryId>> {
-        let mut there = HashSet::with_capacity(ids.len());
-        for ids in ids.chunks(IDS_AT_ONCE) {
-            let ids = ids.iter().copied().map(point_id).collect::<Vec<_>>();
-            let asked = GetPointsBuilder::new(&self.inner.collections.entities, ids)
-                .with_payload(false)
-                .with_vectors(false)
-                .build();
-            for point in self.inner.client.call("get", |node| node.get_points(asked.clone()))?.result {
-                there.insert(memory_id(point.id)?);
+    /// Entities by exact scope and lower-case name: those the ledger knows, and those that other programs made.
+    pub(super) async fn named(&self, names: Names) -> Result<HashMap<(Scope, String), MemoryId>> {
+        let mut known = names.known;
+        for (scope, spellings) in names.unknown {
+            for entity in self.spelled(&scope, spellings).await? {
+                known.entry((scope.clone(), entity.text().to_lowercase())).or_insert(entity.id);
             }
         }
-        Ok(there)
+        Ok(known)
+    }
+
+    /// Entities of exactly this scope that are written in one of these ways.
+    async fn spelled(&self, scope: &Scope, spellings: Vec<String>) -> Result<Vec<Entity>> {
+        let mut filter = exactly(scope);
+        filter.must.push(Condition::matches("data", spellings));
+        self.scroll_entities(filter, false).await?.into_iter().map(entity).collect()
     }
 
     /// All entities that a filter matches.
@@ -140,30 +125,49 @@ impl QdrantStore {
         self.scroll_all(&self.inner.collections.entities, filter, true, with_vectors).await
     }
 
-    /// The entities a plan concerns, as they are.
-    pub(super) async fn find_entities(&self, plan: &Plan) -> Result<Vec<Entity>> {
+    /// The entities that plans concern, as they are. Another program may have removed one, and made one of that name under
+    /// another id, in the same spelling or in lower case: which goes for which is told beside them.
+    pub(super) async fn find_entities(&self, plans: &[&Plan]) -> Result<(Vec<Entity>, HashMap<MemoryId, MemoryId>)> {
         let mut found: HashMap<MemoryId, Entity> = HashMap::new();
-        for ids in plan.stripped.chunks(IDS_AT_ONCE) {
+        let mut instead = HashMap::new();
+        let stripped: Vec<MemoryId> = plans.iter().flat_map(|plan| &plan.stripped).copied().collect();
+        for ids in stripped.chunks(IDS_AT_ONCE) {
             for point in self.scroll_entities(naming(ids), false).await? {
                 let entity = entity(point)?;
                 found.insert(entity.id, entity);
             }
         }
-        let ids = plan.entities.iter().map(|entity| entity.id).filter(|id| !plan.fresh.contains(id));
-        let ids: Vec<PointId> = ids.map(point_id).collect();
+        let old = plans.iter().flat_map(|plan| plan.entities.iter().filter(|entity| !plan.fresh.contains(&entity.id)));
+        let ids: Vec<PointId> = old.map(|entity| point_id(entity.id)).collect();
         for ids in ids.chunks(IDS_AT_ONCE) {
-            let asked = GetPointsBuilder::new(&self.inner.collections.entities, ids).with_payload(true).build();
+            let asked =
+                GetPointsBuilder::new(&self.inner.collections.entities, ids.to_vec()).with_payload(true).build();
             for point in self.inner.client.send("get", |node| node.get_points(asked.clone())).await?.result {
                 let entity = entity(point)?;
                 found.insert(entity.id, entity);
             }
         }
-        Ok(found.into_values().collect())
+        let met = plans.iter().flat_map(|plan| plan.entities.iter().filter(|entity| plan.met.contains(&entity.id)));
+        for missing in met.filter(|entity| !found.contains_key(&entity.id)).collect::<Vec<_>>() {
+            let name = missing.text().to_lowercase();
+            let spellings = vec![missing.text().to_owned(), name.clone()];
+            let same = self.spelled(&missing.payload.scope(), spellings).await?.into_iter();
+            if let Some(other) = same.filter(|other| other.text().to_lowercase() == name).min_by_key(|other| other.id) {
+                instead.insert(missing.id, other.id);
+                found.insert(other.id, other);
+            }
+        }
+        Ok((found.into_values().collect(), instead))
     }
 
-    /// Strips, links and makes entities; those that nobody names any more go, and are returned.
-    pub(super) async fn perform_entities(&self, plan: &Plan, found: Vec<Entity>) -> Result<Vec<MemoryId>> {
-        let stripped: HashSet<MemoryId> = plan.stripped.iter().copied().collect();
+    /// Strips, links and makes entities; tells which nobody names any more, and went.
+    pub(super) async fn perform_entities(
+        &self,
+        plans: &[&Plan],
+        found: Vec<Entity>,
+        instead: HashMap<MemoryId, MemoryId>,
+    ) -> Result<Applied> {
+        let stripped: HashSet<MemoryId> = plans.iter().flat_map(|plan| &plan.stripped).copied().collect();
         let mut there: HashMap<MemoryId, (BTreeSet<MemoryId>, BTreeSet<MemoryId>)> = HashMap::new();
         for entity in found {
             let before: BTreeSet<MemoryId> = entity.memories.into_iter().collect();
@@ -171,8 +175,8 @@ impl QdrantStore {
             there.insert(entity.id, (before, after));
         }
         let mut made = Vec::new();
-        for entity in &plan.entities {
-            if let Some((_, after)) = there.get_mut(&entity.id) {
+        for entity in plans.iter().flat_map(|plan| &plan.entities) {
+            if let Some((_, after)) = there.get_mut(instead.get(&entity.id).unwrap_or(&entity.id)) {
                 after.extend(&entity.memories);
             } else {
                 let mut own = entity.payload.clone();
@@ -204,7 +208,7 @@ impl QdrantStore {
         for part in operations.chunks(IDS_AT_ONCE) {
             self.update(&self.inner.collections.entities, part.to_vec()).await?;
         }
-        Ok(unnamed)
+        Ok(Applied { unnamed, instead })
     }
 
     /// Entities that name a memory.

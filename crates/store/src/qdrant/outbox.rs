@@ -13,7 +13,7 @@ use qdrant_client::qdrant::{
 
 use super::QdrantStore;
 use super::codec::{point, point_id};
-use super::plan::{LedgerRow, Plan};
+use super::plan::{LedgerRow, Plan, Put};
 use super::tables::{self, Listed, id_value};
 use crate::database::{Hold, Sql, Value, snapshot, transact, transact_ahead};
 use crate::scope_index::terms_to_blob;
@@ -26,6 +26,41 @@ const AT_ONCE: usize = 500;
 pub(super) struct Pending {
     seq: i64,
     keys: Vec<i64>,
+}
+
+/// A write that was worked out, and is to be carried out.
+pub(super) struct Write {
+    /// Versions that scopes must still be at.
+    pub(super) expected: Vec<(Scope, ScopeVersion)>,
+    /// The lock's numbers of what it holds.
+    pub(super) keys: Vec<i64>,
+    pub(super) plan: Plan,
+    /// The plan as the outbox keeps it.
+    body: Vec<u8>,
+}
+
+impl Write {
+    pub(super) fn new(expected: &[(Scope, ScopeVersion)], keys: Vec<i64>, plan: Plan) -> Result<Self> {
+        let body = plan.encode()?;
+        Ok(Self { expected: expected.to_vec(), keys, plan, body })
+    }
+}
+
+/// A write that was recorded.
+#[derive(Clone)]
+pub(super) struct Recorded {
+    pub(super) seq: i64,
+    /// The scopes it touches.
+    pub(super) touched: BTreeSet<i64>,
+}
+
+/// What applying plans found out of entities.
+#[derive(Default)]
+pub(super) struct Applied {
+    /// Those that went, since nobody names them any more.
+    pub(super) unnamed: Vec<MemoryId>,
+    /// Those that another program had removed, and the ones of that name that were linked instead.
+    pub(super) instead: HashMap<MemoryId, MemoryId>,
 }
 
 /// What settling a write found out.
@@ -72,8 +107,8 @@ impl QdrantStore {
         let mut drained = 0;
         for entry in pending.into_iter().filter(concerns) {
             if let Some(plan) = snapshot(self.ledger(), |sql| body(sql, entry.seq))? {
-                let unnamed = self.perform(&plan)?;
-                self.settle(entry.seq, &plan, &unnamed)?;
+                let applied = self.perform(&[&plan])?;
+                self.settle(&[(entry.seq, &plan)], &applied)?;
                 drained += 1;
             }
         }
@@ -97,32 +132,10 @@ impl QdrantStore {
         Ok(drained)
     }
 
-    /// Records a plan, if the scopes are still at the versions expected. From here on a crash can't undo it; once the
-    /// ledger was synced, nor can a power cut, and it is accepted.
-    pub(super) fn record(&self, expected: &[(Scope, ScopeVersion)], keys: &[i64], plan: &Plan) -> Result<i64> {
-        let body = plan.encode()?;
-        let scopes = plan.scopes();
-        transact_ahead(self.ledger(), |sql| {
-            tables::expect_versions(sql, expected)?;
-            let mut touched = BTreeSet::new();
-            for scope in &scopes {
-                touched.extend(tables::make_scope_ids(sql, scope)?);
-            }
-            for id in plan.removed.iter().chain(plan.terms.iter().map(|(id, _)| id)).chain(&plan.stripped) {
-                if let Some(listed) = tables::listed(sql, *id)? {
-                    touched.extend(listed.scopes);
-                }
-            }
-            for scope in touched.into_iter().filter(|scope| *scope != 0) {
-                sql.execute("UPDATE scopes SET version = version + 1 WHERE id = $1", &[Value::Int(scope)])?;
-            }
-            let keys = keys.iter().flat_map(|key| key.to_be_bytes()).collect();
-            let rows = sql.query(
-                "INSERT INTO outbox(keys, body) VALUES($1, $2) RETURNING seq",
-                &[Value::Bytes(keys), Value::Bytes(body.clone())],
-            )?;
-            tables::first_int(&rows)
-        })
+    /// Records writes; `None` for one whose scopes are not at the versions expected. From here on a crash can't undo them;
+    /// once the ledger was synced, nor can a power cut, and they are accepted.
+    pub(super) fn record(&self, writes: &[&Write]) -> Result<Vec<Option<Recorded>>> {
+        transact_ahead(self.ledger(), |sql| writes.iter().map(|write| record(sql, write)).collect())
     }
 
     /// Takes a recorded plan back of which nothing was applied.
@@ -132,23 +145,26 @@ impl QdrantStore {
         })
     }
 
-    /// Applies a plan to Qdrant; once or often, with the same result. Returns the entities that went with it.
-    pub(super) fn perform(&self, plan: &Plan) -> Result<Vec<MemoryId>> {
+    /// Applies plans of different scopes to Qdrant; once or often, with the same result.
+    pub(super) fn perform(&self, plans: &[&Plan]) -> Result<Applied> {
         self.inner.client.wait(async {
-            let (points, entities) = tokio::join!(self.perform_points(plan), self.find_entities(plan));
+            let (points, entities) = tokio::join!(self.perform_points(plans), self.find_entities(plans));
             points?;
-            self.perform_entities(plan, entities?).await
+            let (entities, instead) = entities?;
+            self.perform_entities(plans, entities, instead).await
         })
     }
 
-    async fn perform_points(&self, plan: &Plan) -> Result<()> {
+    async fn perform_points(&self, plans: &[&Plan]) -> Result<()> {
         let has_bm25 = self.inner.collections.has_bm25;
-        let kept: BTreeSet<MemoryId> = plan.puts.iter().map(|put| put.memory.id).collect();
-        let gone: Vec<MemoryId> = plan.removed.iter().copied().filter(|id| !kept.contains(id)).collect();
+        let puts: Vec<&Put> = plans.iter().flat_map(|plan| &plan.puts).collect();
+        let kept: BTreeSet<MemoryId> = puts.iter().map(|put| put.memory.id).collect();
+        let removed = plans.iter().flat_map(|plan| &plan.removed);
+        let gone: Vec<MemoryId> = removed.copied().filter(|id| !kept.contains(id)).collect();
         for ids in gone.chunks(AT_ONCE * 10) {
             self.update(&self.inner.collections.memories, vec![deletion(ids)]).await?;
         }
-        for puts in plan.puts.chunks(AT_ONCE) {
+        for puts in puts.chunks(AT_ONCE) {
             let points = puts
                 .iter()
                 .map(|put| point(put.memory.id, &put.memory.payload, &put.vector, has_bm25.then_some(&put.bm25)));
@@ -166,21 +182,51 @@ impl QdrantStore {
         self.inner.client.send("update", |node| node.update_points_batch(asked.clone())).await.map(drop)
     }
 
-    /// Brings the ledger up to a plan that was applied, and ends it.
-    pub(super) fn settle(&self, seq: i64, plan: &Plan, unnamed: &[MemoryId]) -> Result<Settled> {
+    /// Brings the ledger up to plans that were applied, and ends them.
+    pub(super) fn settle(&self, plans: &[(i64, &Plan)], applied: &Applied) -> Result<Vec<Settled>> {
         transact(self.ledger(), Durability::Written, |sql| {
-            if sql.execute("DELETE FROM outbox WHERE seq = $1", &[Value::Int(seq)])? == 0 {
-                return Err(StoreError::Corrupt("a write was settled twice".into()));
-            }
-            for id in unnamed {
+            for id in applied.unnamed.iter().chain(applied.instead.keys()) {
                 sql.execute("DELETE FROM entities WHERE id = $1", &[id_value(*id)])?;
             }
-            settle(sql, plan)
+            let settled = plans.iter().map(|(seq, plan)| {
+                if sql.execute("DELETE FROM outbox WHERE seq = $1", &[Value::Int(*seq)])? == 0 {
+                    return Err(StoreError::Corrupt("a write was settled twice".into()));
+                }
+                settle(sql, plan, &applied.instead)
+            });
+            settled.collect()
         })
     }
 }
 
-fn settle(sql: &mut dyn Sql, plan: &Plan) -> Result<Settled> {
+fn record(sql: &mut dyn Sql, write: &Write) -> Result<Option<Recorded>> {
+    match tables::expect_versions(sql, &write.expected) {
+        Err(StoreError::Conflict) => return Ok(None),
+        expected => expected?,
+    }
+    let plan = &write.plan;
+    let mut touched = BTreeSet::new();
+    for scope in &plan.scopes() {
+        touched.extend(tables::make_scope_ids(sql, scope)?);
+    }
+    for id in plan.removed.iter().chain(plan.terms.iter().map(|(id, _)| id)).chain(&plan.stripped) {
+        if let Some(listed) = tables::listed(sql, *id)? {
+            touched.extend(listed.scopes);
+        }
+    }
+    touched.remove(&0);
+    for scope in &touched {
+        sql.execute("UPDATE scopes SET version = version + 1 WHERE id = $1", &[Value::Int(*scope)])?;
+    }
+    let keys = write.keys.iter().flat_map(|key| key.to_be_bytes()).collect();
+    let rows = sql.query(
+        "INSERT INTO outbox(keys, body) VALUES($1, $2) RETURNING seq",
+        &[Value::Bytes(keys), Value::Bytes(write.body.clone())],
+    )?;
+    Ok(Some(Recorded { seq: tables::first_int(&rows)?, touched }))
+}
+
+fn settle(sql: &mut dyn Sql, plan: &Plan, instead: &HashMap<MemoryId, MemoryId>) -> Result<Settled> {
     let mut settled = Settled::default();
     // How many members a scope wins, and of those touched last.
     let mut scopes: BTreeMap<i64, Balance> = BTreeMap::new();
@@ -225,7 +271,7 @@ fn settle(sql: &mut dyn Sql, plan: &Plan) -> Result<Settled> {
             "INSERT INTO entities(id, user_scope, agent_scope, run_scope, name) VALUES($1, $2, $3, $4, $5)
              ON CONFLICT(id) DO NOTHING",
             &[
-                id_value(entity.id),
+                id_value(*instead.get(&entity.id).unwrap_or(&entity.id)),
                 Value::Int(own[0]),
                 Value::Int(own[1]),
                 Value::Int(own[2]),

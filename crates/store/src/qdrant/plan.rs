@@ -27,6 +27,8 @@ pub(super) struct Plan {
     /// Those of the entities whose ids were made up for this plan, so that they can't be there. Known while it is applied
     /// for the first time only.
     pub(super) fresh: BTreeSet<MemoryId>,
+    /// Those whose ids were known by their names, so that they should be there. As above.
+    pub(super) met: BTreeSet<MemoryId>,
     /// Rows of the ledger, in order.
     pub(super) rows: Vec<LedgerRow>,
 }
@@ -226,6 +228,7 @@ impl QdrantStore {
                     (found, Some(&id)) if found.is_none_or(|&at| entities[at].id != id) => {
                         // The one that was there first goes before one that came just now.
                         by_name.insert(name, entities.len());
+                        plan.met.insert(id);
                         entities.push(made(id, scope, mention));
                         entities.len() - 1
                     }
@@ -441,6 +444,7 @@ impl Plan {
             removed: ids(&stored.removed)?,
             terms: stored.terms.into_iter().map(terms).collect::<Result<_>>()?,
             fresh: BTreeSet::new(),
+            met: BTreeSet::new(),
             stripped: ids(&stored.stripped)?,
             entities: stored.entities.into_iter().map(entity).collect::<Result<_>>()?,
             rows: stored.rows.into_iter().map(row).collect::<Result<_>>()?,

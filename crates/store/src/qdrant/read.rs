@@ -179,7 +179,6 @@ impl QdrantStore {
     }
 
     pub(super) fn of_hash(&self, scope: &Scope, hash: &str, today: Option<Date>) -> Result<Option<MemoryId>> {
-        self.notice(Self::reach(scope))?;
         snapshot(self.ledger(), |sql| {
             let Some(ids) = scope_ids(sql, scope)? else { return Ok(None) };
             let rows = sql.query(

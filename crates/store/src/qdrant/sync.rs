@@ -1,14 +1,19 @@
 //! Other programs write to the collection too: what they did is noticed here, and entered in the ledger.
 //!
 //! Whether they did anything costs two counts, which go on while a search does: how many points a scope has, and how many
-//! of them were changed later than the latest change known. Python mem0 dates every change. A program whose clock is behind ours may change a memory
-//! unseen, until something else in that scope changes; its additions and deletions are seen at once.
+//! of them were changed later than the latest change known. Python mem0 dates every change. A program whose clock is behind
+//! ours may change a memory unseen, until something else in that scope changes; its additions and deletions are seen.
+//!
+//! To count a scope's points takes as long as a search where there are many, so that Qdrant is asked for its estimate,
+//! which comes from the index of the scope id and follows each addition and deletion. Where segments are being merged it
+//! may be off for a while: how far is measured, and what it says is held against a count once a second.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant};
 
 use qdrant_client::qdrant::{
-    Condition, CountPointsBuilder, CountResponse, DatetimeRange, Filter as Remote, GetPointsBuilder, PointId,
-    RetrievedPoint, ScrollPointsBuilder,
+    BatchResult, Condition, CountPointsBuilder, DatetimeRange, Filter as Remote, GetPointsBuilder, PointId,
+    QueryBatchPointsBuilder, QueryPointsBuilder, RetrievedPoint, ScrollPointsBuilder,
 };
 
 use super::QdrantStore;
@@ -23,11 +28,37 @@ use crate::{
 /// Points of one answer.
 const AT_ONCE: u32 = 1000;
 
+/// How long Qdrant's estimate of a scope's size is believed.
+const BELIEVED: Duration = Duration::from_secs(1);
+/// Scopes whose estimates are remembered.
+const REMEMBERED: usize = 10_000;
+
 /// What Qdrant says of a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Counted {
     members: i64,
     ahead: i64,
+}
+
+/// By how much Qdrant's estimates of scopes' sizes were too high when they were last held against a count.
+#[derive(Default)]
+pub(super) struct Estimates(parking_lot::Mutex<HashMap<i64, (Instant, i64)>>);
+
+impl Estimates {
+    /// How far an estimate is off, if that was found out a moment ago.
+    fn excess(&self, reach: Reach<'_>) -> Option<i64> {
+        let known = self.0.lock();
+        known.get(&reach.key()?).filter(|(at, _)| at.elapsed() < BELIEVED).map(|(_, excess)| *excess)
+    }
+
+    fn learn(&self, reach: Reach<'_>, excess: i64) {
+        let Some(key) = reach.key() else { return };
+        let mut known = self.0.lock();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(key, (Instant::now(), excess));
+    }
 }
 
 /// Whose points are looked at.
@@ -61,12 +92,24 @@ impl Reach<'_> {
         remote
     }
 
-    fn hold(self) -> Hold {
+    /// The lock's number of the scope id.
+    fn key(self) -> Option<i64> {
         match self {
-            Self::Carrying(kind, value) => Hold::Keys(vec![lock_key(kind, value)]),
-            Self::Everything => Hold::Everything,
+            Self::Carrying(kind, value) => Some(lock_key(kind, value)),
+            Self::Everything => None,
         }
     }
+
+    fn hold(self) -> Hold {
+        self.key().map_or(Hold::Everything, |key| Hold::Keys(vec![key]))
+    }
+}
+
+/// What Qdrant was seen to say of a scope.
+struct Looked {
+    counted: Counted,
+    /// By how much its estimate was too high, if the points were counted.
+    excess: Option<i64>,
 }
 
 /// What should be there, as far as is known here.
@@ -89,15 +132,53 @@ impl QdrantStore {
     }
 
     /// Enters what other programs changed before we write: once our change is the latest known, an earlier one of theirs
-    /// would no longer stand out.
-    pub(super) fn catch_up(&self, scope: &Scope) -> Result<()> {
-        for (kind, id) in scope.ids().into_iter().enumerate() {
-            let Some(reach) = id.map(|id| Reach::Carrying(kind, id)) else { continue };
-            if !self.agrees(reach)? {
-                self.enter_others(reach)?;
+    /// would no longer stand out. Returns which of these memories are there. Whoever calls holds the scopes.
+    pub(super) fn catch_up(&self, scopes: &BTreeSet<Scope>, ids: &[MemoryId]) -> Result<BTreeSet<MemoryId>> {
+        let ids_of = |scope: &'_ Scope| -> Vec<(usize, String)> {
+            scope.ids().into_iter().enumerate().filter_map(|(kind, id)| Some((kind, id?.to_owned()))).collect()
+        };
+        let carried: BTreeSet<(usize, String)> = scopes.iter().flat_map(ids_of).collect();
+        let reaches: Vec<Reach<'_>> = carried.iter().map(|(kind, value)| Reach::Carrying(*kind, value)).collect();
+        let known = snapshot(self.ledger(), |sql| {
+            reaches.iter().map(|reach| self.known(sql, *reach)).collect::<Result<Vec<_>>>()
+        })?;
+        // One request for all: the points that stand out of each scope, one more than should, and those with these ids.
+        let few = |known: &Known| known.counted.ahead < i64::from(AT_ONCE);
+        let late = reaches.iter().zip(&known).filter(|(_, known)| few(known));
+        let mut asked: Vec<(Remote, u64)> =
+            late.map(|(reach, known)| (reach.after(known.newest), known.counted.ahead as u64 + 1)).collect();
+        let counts = asked.len();
+        asked.extend(ids.chunks(AT_ONCE as usize).map(|ids| {
+            let ids = Condition::has_id(ids.iter().copied().map(point_id));
+            (Remote::must([ids]), u64::from(AT_ONCE))
+        }));
+        let mut found = self.inner.client.wait(self.found(asked))?;
+        let there: BTreeSet<MemoryId> = found.split_off(counts).into_iter().flatten().collect();
+        let mut found = found.into_iter();
+        for (reach, known) in reaches.into_iter().zip(known) {
+            // What they added and removed may be noticed a moment later.
+            let stands_out = few(&known) && found.next().map_or(0, |ids| ids.len() as i64) != known.counted.ahead;
+            let looked_at = few(&known) && self.inner.estimates.excess(reach).is_some();
+            if stands_out || !(looked_at || self.agrees(reach)?) {
+                self.enter(reach)?;
             }
         }
-        Ok(())
+        Ok(there)
+    }
+
+    /// The ids of points that match filters, up to as many of each, in one request.
+    async fn found(&self, filters: Vec<(Remote, u64)>) -> Result<Vec<Vec<MemoryId>>> {
+        if filters.is_empty() {
+            return Ok(Vec::new());
+        }
+        let memories = &self.inner.collections.memories;
+        let one = |(filter, limit): (Remote, u64)| {
+            QueryPointsBuilder::new(memories).filter(filter).limit(limit).with_payload(false).build()
+        };
+        let asked = QueryBatchPointsBuilder::new(memories, filters.into_iter().map(one).collect::<Vec<_>>()).build();
+        let answer = self.inner.client.send("query", |node| node.query_batch(asked.clone())).await?;
+        let ids = |found: BatchResult| found.result.into_iter().map(|point| memory_id(point.id)).collect();
+        answer.result.into_iter().map(ids).collect()
     }
 
     fn enter_others(&self, reach: Reach<'_>) -> Result<()> {
@@ -130,23 +211,46 @@ impl QdrantStore {
 
     fn agrees(&self, reach: Reach<'_>) -> Result<bool> {
         let known = snapshot(self.ledger(), |sql| self.known(sql, reach))?;
-        Ok(self.count(reach, known.newest)? == known.counted)
+        let excess = self.inner.estimates.excess(reach);
+        let looked = self.inner.client.wait(self.looked(reach.remote(), reach.after(known.newest), excess))?;
+        self.judge(reach, &known, looked)
+    }
+
+    /// Whether what Qdrant said of a scope is what is known of it. An estimate that differs is held against a count.
+    fn judge(&self, reach: Reach<'_>, known: &Known, looked: Looked) -> Result<bool> {
+        if let Some(excess) = looked.excess {
+            self.inner.estimates.learn(reach, excess);
+        }
+        if looked.counted == known.counted {
+            return Ok(true);
+        }
+        if looked.excess.is_some() || looked.counted.ahead != known.counted.ahead {
+            return Ok(false);
+        }
+        let looked = self.inner.client.wait(self.looked(reach.remote(), reach.after(known.newest), None))?;
+        self.judge(reach, known, looked)
     }
 
     fn count(&self, reach: Reach<'_>, newest: i64) -> Result<Counted> {
-        self.inner.client.wait(self.counted(reach.remote(), reach.after(newest)))
+        self.inner.client.wait(self.looked(reach.remote(), reach.after(newest), None)).map(|looked| looked.counted)
     }
 
-    async fn counted(&self, all: Remote, late: Remote) -> Result<Counted> {
-        let client = &self.inner.client;
-        let [all, late] = [all, late]
-            .map(|filter| CountPointsBuilder::new(&self.inner.collections.memories).filter(filter).exact(true).build());
-        let (all, late) = tokio::join!(
-            client.send("count", |node| node.count(all.clone())),
-            client.send("count", |node| node.count(late.clone()))
-        );
-        let number = |answer: CountResponse| answer.result.map_or(0, |count| count.count as i64);
-        Ok(Counted { members: number(all?), ahead: number(late?) })
+    /// Asks for both numbers; for the first by an estimate and what it was too high by, where that is known.
+    async fn looked(&self, all: Remote, late: Remote, excess: Option<i64>) -> Result<Looked> {
+        let ask = |filter: &Remote, exact: bool| {
+            let asked =
+                CountPointsBuilder::new(&self.inner.collections.memories).filter(filter.clone()).exact(exact).build();
+            async move {
+                let answer = self.inner.client.send("count", |node| node.count(asked.clone())).await?;
+                Ok::<i64, StoreError>(answer.result.map_or(0, |count| count.count as i64))
+            }
+        };
+        if let Some(excess) = excess {
+            let (estimate, ahead) = tokio::try_join!(ask(&all, false), ask(&late, true))?;
+            return Ok(Looked { counted: Counted { members: estimate - excess, ahead }, excess: None });
+        }
+        let (estimate, members, ahead) = tokio::try_join!(ask(&all, false), ask(&all, true), ask(&late, true))?;
+        Ok(Looked { counted: Counted { members, ahead }, excess: Some(estimate - members) })
     }
 
     /// [`Self::notice`] beside reads of the view. What they show is what the ledger knew when this began, or later: if
@@ -163,10 +267,12 @@ impl QdrantStore {
         }
         let known = snapshot(self.ledger(), |sql| self.known(sql, reach))?;
         let (all, late) = (reach.remote(), reach.after(known.newest));
-        let counting = self.start(|store| async move { store.counted(all, late).await });
+        let excess = self.inner.estimates.excess(reach);
+        let looking = self.start(move |store| async move { store.looked(all, late, excess).await });
         Ok(Some(Box::new(move || {
             let reach = Self::reach(&scope);
-            if self.inner.client.finish(counting)? == known.counted || self.inner.writers.writing(reach) {
+            let looked = self.inner.client.finish(looking)?;
+            if self.judge(reach, &known, looked)? || self.inner.writers.writing(reach) {
                 return Ok(true);
             }
             self.notice(reach)?;

@@ -2,16 +2,29 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::QdrantStore;
-use super::outbox::{Settled, lock_keys};
+use super::outbox::{Applied, Recorded, Write, lock_keys};
 use super::plan::{LedgerRow, Plan};
 use super::tables::{self, id_value};
+use super::together::Results;
 use crate::database::{Hold, Value, snapshot};
-use crate::{Change, ChangeSet, Filter, HistoryEvent, MemoryId, Result, Scope, ScopeVersion, StoreError};
+use crate::{Change, ChangeSet, Filter, HistoryEvent, MemoryId, Result, Scope, StoreError};
 
 /// Ids read at a time.
 const AT_ONCE: usize = 1000;
+
+/// One of several writes that was recorded, and its place among them.
+struct Accepted<'w> {
+    at: usize,
+    recorded: Recorded,
+    plan: &'w Plan,
+}
+
+fn plans<'w>(accepted: &[Accepted<'w>]) -> Vec<&'w Plan> {
+    accepted.iter().map(|accepted| accepted.plan).collect()
+}
 
 impl QdrantStore {
     pub(super) fn apply_changes(&self, changes: &ChangeSet) -> Result<()> {
@@ -41,51 +54,93 @@ impl QdrantStore {
         self.drain(&hold)?;
         // Before asking Qdrant: what is bound to fail fails here, and at once.
         snapshot(self.ledger(), |sql| tables::expect_versions(sql, &changes.expected))?;
-        let distinct = named.iter().copied().collect();
-        let fetching = self.start(|store| async move { store.fetching(distinct, false, false).await });
-        let known = self.entities_named(&changes.changes)?;
-        let there: BTreeSet<MemoryId> = self.inner.client.finish(fetching)?.into_keys().collect();
+        let naming = self.names(&changes.changes)?;
+        let remaking = self.start(move |store| async move { store.named(naming).await });
+        let there = self.catch_up(&scopes, &named)?;
+        let known = self.inner.client.finish(remaking)?;
         self.enter_unknown(&there)?;
         if !self.scopes_of(&named)?.is_subset(&scopes) {
             return Err(StoreError::Conflict);
         }
         let plan = self.plan(&changes.changes, &there, &known)?;
-        self.carry_out(&changes.expected, &keys, &plan).map(drop)
+        self.carry_out(Write::new(&changes.expected, keys, plan)?).map(drop)
     }
 
-    /// Records a plan, applies it and settles it. `false` if it was accepted, and will be applied when Qdrant is back.
-    fn carry_out(&self, expected: &[(Scope, ScopeVersion)], keys: &[i64], plan: &Plan) -> Result<bool> {
-        let seq = self.record(expected, keys, plan)?;
+    /// Records a write, applies it and settles it, with others that come at the same time. `false` if it was accepted, and
+    /// will be applied when Qdrant is back.
+    fn carry_out(&self, write: Write) -> Result<bool> {
+        self.inner.together.carry_out(write, |writes, results| self.carry_out_all(writes, results))
+    }
+
+    fn carry_out_all(&self, writes: &[&Write], results: &mut Results<'_>) {
+        let recorded = match self.record(writes) {
+            Ok(recorded) => recorded,
+            // One may be what the ledger can't hold, and the others fine.
+            Err(StoreError::Unsupported(_)) if writes.len() > 1 => {
+                for (at, write) in writes.iter().enumerate() {
+                    self.carry_out_all(&[write], &mut results.of(at));
+                }
+                return;
+            }
+            Err(error) => return results.give_all(0..writes.len(), error),
+        };
+        let mut accepted = Vec::with_capacity(writes.len());
+        for (at, recorded) in recorded.into_iter().enumerate() {
+            match recorded {
+                Some(recorded) => accepted.push(Accepted { at, recorded, plan: &writes[at].plan }),
+                None => results.give(at, Err(StoreError::Conflict)),
+            }
+        }
+        if accepted.is_empty() {
+            return;
+        }
         // Both take about as long. What a power cut takes from the ledger in between was not accepted yet.
         let ledger = Arc::clone(&self.inner.ledger);
         let syncing = self.inner.client.start_blocking(move || ledger.sync());
-        let performed = self.perform(plan);
-        self.inner.client.finish(syncing)?;
-        let unnamed = match performed {
-            Ok(unnamed) => unnamed,
+        let performed = self.perform(&plans(&accepted));
+        match self.inner.client.finish(syncing) {
+            Ok(()) => self.end(&accepted, performed, results),
+            Err(error) => results.give_all(accepted.iter().map(|accepted| accepted.at), error),
+        }
+    }
+
+    /// Settles what was applied, as far as it was.
+    fn end(&self, accepted: &[Accepted<'_>], performed: Result<Applied>, results: &mut Results<'_>) {
+        match performed {
+            Ok(applied) => match self.settle_all(accepted, &applied) {
+                Ok(()) => accepted.iter().for_each(|accepted| results.give(accepted.at, Ok(true))),
+                Err(error) => results.give_all(accepted.iter().map(|accepted| accepted.at), error),
+            },
             Err(error @ StoreError::Unavailable { .. }) => {
-                tracing::warn!(%error, "a write was accepted and will be applied when Qdrant is back");
-                self.inner.stuck.store(true, std::sync::atomic::Ordering::Relaxed);
-                return Ok(false);
+                tracing::warn!(writes = accepted.len(), %error, "accepted, and applied when Qdrant is back");
+                self.inner.stuck.store(true, Ordering::Relaxed);
+                accepted.iter().for_each(|accepted| results.give(accepted.at, Ok(false)));
             }
-            Err(error) => {
-                // Refused: what Qdrant says no to it says no to as a whole.
-                self.forget(seq)?;
-                return Err(error);
-            }
-        };
-        let touched: Vec<i64> = snapshot(self.ledger(), |sql| {
-            let mut touched = BTreeSet::new();
-            for scope in plan.scopes() {
-                touched.extend(tables::scope_ids(sql, &scope)?.into_iter().flatten());
-            }
-            Ok(touched.into_iter().filter(|id| *id != 0).collect())
-        })?;
+            // Refused: what Qdrant says no to it says no to as a whole.
+            Err(error) => match accepted {
+                [one] => {
+                    let forgotten = self.forget(one.recorded.seq);
+                    results.give(one.at, forgotten.and(Err(error)));
+                }
+                several => {
+                    for one in several {
+                        self.end(std::slice::from_ref(one), self.perform(&[one.plan]), results);
+                    }
+                }
+            },
+        }
+    }
+
+    fn settle_all(&self, accepted: &[Accepted<'_>], applied: &Applied) -> Result<()> {
+        let touched: BTreeSet<i64> = accepted.iter().flat_map(|accepted| &accepted.recorded.touched).copied().collect();
         // Readers see a scope before or after, never between.
         let mut indexes = self.inner.cache.write_present(touched.into_iter());
-        let settled: Settled = self.settle(seq, plan, &unnamed)?;
-        self.follow(&mut indexes, plan, &settled);
-        Ok(true)
+        let plans: Vec<(i64, &Plan)> = accepted.iter().map(|accepted| (accepted.recorded.seq, accepted.plan)).collect();
+        let settled = self.settle(&plans, applied)?;
+        for (accepted, settled) in accepted.iter().zip(&settled) {
+            self.follow(&mut indexes, accepted.plan, settled);
+        }
+        Ok(())
     }
 
     /// The scopes that the ledger has these memories in.
@@ -177,16 +232,19 @@ impl QdrantStore {
             plan.removed.push(id);
             plan.stripped.push(id);
         }
-        let removed = plan.removed.len();
-        if self.carry_out(&[], &keys, &plan)? {
-            for part in plan.removed.chunks(AT_ONCE) {
+        let removed = plan.removed.clone();
+        if self.carry_out(Write::new(&[], keys, plan)?)? {
+            for part in removed.chunks(AT_ONCE) {
                 let left = self.fetch(part, false, false)?.len();
                 if left != 0 {
-                    return Err(StoreError::Corrupt(format!("{left} of {removed} memories could not be removed")));
+                    return Err(StoreError::Corrupt(format!(
+                        "{left} of {} memories could not be removed",
+                        removed.len()
+                    )));
                 }
             }
         }
-        Ok(removed)
+        Ok(removed.len())
     }
 
     fn places(&self, ids: impl Iterator<Item = MemoryId>) -> Result<std::collections::HashMap<MemoryId, i64>> {
