@@ -2,8 +2,8 @@
 
     speed.py QDRANT_HTTP_URL EMBEDDINGS_URL [N]
 
-N short texts (default 500) are added with infer=False, by one thread and by eight, each into a collection of its own that is
-removed afterwards. `embedding_seconds` is the time spent in calls of the embedder, summed over threads; `adds_per_second`
+N short texts (default 500) are added with infer=False: one a call by one thread, one a call by eight, and as conversations of
+100 a call; each into a collection of its own that is removed afterwards. `embedding_seconds` is the time spent in calls of the embedder, summed over threads; `adds_per_second`
 includes it, `adds_per_second_without_embedder` is what is left for a thread's own work.
 """
 
@@ -26,7 +26,7 @@ def text(number):
     return f"{name} {deed} {PLACES[number % len(PLACES)]}, note {number}."
 
 
-def measure(qdrant, embedder, count, threads):
+def measure(qdrant, embedder, count, threads, at_once):
     import mem0
 
     collection = f"speed_{uuid.uuid4().hex}"
@@ -48,7 +48,12 @@ def measure(qdrant, embedder, count, threads):
         memory.embedding_model.embed = timed
         begin = time.perf_counter()
         with ThreadPoolExecutor(threads) as pool:
-            added = pool.map(lambda n: memory.add(text(n), user_id=f"user{n % 10}", infer=False), range(count))
+
+            def add(first):
+                talk = [{"role": "user", "content": text(first + n)} for n in range(min(at_once, count - first))]
+                return memory.add(talk, user_id=f"user{first // at_once % 10}", infer=False)
+
+            added = pool.map(add, range(0, count, at_once))
             assert sum(len(answer["results"]) for answer in added) == count
         seconds = time.perf_counter() - begin
         assert memory.vector_store.client.count(collection).count == count + 1
@@ -56,6 +61,7 @@ def measure(qdrant, embedder, count, threads):
         memory.vector_store.client.delete_collection(collection)
     return {
         "threads": threads,
+        "messages_per_call": at_once,
         "adds": count,
         "seconds": round(seconds, 3),
         "embedding_seconds": round(spent, 3),
@@ -69,7 +75,7 @@ def main():
 
     qdrant, embedder = sys.argv[1:3]
     count = int(sys.argv[3]) if len(sys.argv) > 3 else 500
-    runs = [measure(qdrant, embedder, count, threads) for threads in (1, 8)]
+    runs = [measure(qdrant, embedder, count, *how) for how in ((1, 1), (8, 1), (1, 100))]
     print(json.dumps({"mem0": mem0.__version__, "runs": runs}))
 
 

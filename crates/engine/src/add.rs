@@ -71,6 +71,9 @@ impl<'r> Draft<'r> {
     }
 }
 
+/// Messages that one thread works out.
+const FEW: usize = 16;
+
 impl Engine {
     /// Remembers messages. All of them are stored, durably, when this returns; none if it fails.
     ///
@@ -94,11 +97,12 @@ impl Engine {
             .flat_map(|(number, request)| request.messages.iter().map(move |message| (number, message)))
             .filter(|(_, message)| message.role != "system")
             .collect();
-        let drafts: Vec<Draft<'_>> = messages
-            .into_par_iter()
-            .with_min_len(16)
-            .map(|(number, message)| Draft::new(number, &requests[number], message, &now))
-            .collect();
+        let draft = |(number, message)| Draft::new(number, &requests[number], message, &now);
+        // A few are done before another thread has woken.
+        let drafts: Vec<Draft<'_>> = match messages.len() {
+            ..FEW => messages.into_iter().map(draft).collect(),
+            FEW.. => messages.into_par_iter().with_min_len(FEW).map(draft).collect(),
+        };
         let texts: Vec<String> = drafts.iter().map(|draft| spoken(&draft.payload)).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let vectors = self.embed(&texts)?;

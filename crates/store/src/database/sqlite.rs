@@ -94,13 +94,14 @@ impl Tables for SqliteDatabase {
 
     fn snapshot(&self, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()> {
         let pooled = self.readers.lock().pop();
-        let mut connection = match pooled {
+        let connection = match pooled {
             Some(connection) => connection,
             None => open_reader(&self.path)?,
         };
-        let snapshot = connection.transaction()?;
-        let result = sqlite_snapshot(&snapshot, work);
-        drop(snapshot);
+        // Kept prepared: there are several for each request. A connection that can't end its snapshot is not used again.
+        connection.prepare_cached("BEGIN")?.execute(())?;
+        let result = sqlite_snapshot(&connection, work);
+        connection.prepare_cached("COMMIT")?.execute(())?;
         self.readers.lock().push(connection);
         result
     }

@@ -32,7 +32,8 @@ impl Client {
         // Uses ring's if the program has chosen none: the client takes whichever is installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            // It passes bytes on; who waits for an answer reads it.
+            .worker_threads(1)
             .thread_name("qdrant")
             .enable_all()
             .build()

@@ -77,15 +77,11 @@ impl QdrantStore {
             .with_payload(false)
             .build();
         let answer = self.inner.client.call("query", |node| node.query(asked.clone()))?;
-        let shown: HashSet<MemoryId> = shown.into_iter().collect();
-        let mut hits = Scored::with_capacity(answer.result.len());
-        for hit in answer.result {
-            let id = memory_id(hit.id)?;
-            // One that came a moment ago is not of this view.
-            if hit.score > 0.0 && shown.contains(&id) {
-                hits.push((id, hit.score));
-            }
-        }
-        Ok(hits)
+        let scored =
+            answer.result.into_iter().map(|hit| Ok((memory_id(hit.id)?, hit.score))).collect::<Result<Scored>>()?;
+        // One that came a moment ago is not of this view.
+        let found: HashSet<MemoryId> = scored.iter().map(|(id, _)| *id).collect();
+        let shown: HashSet<MemoryId> = shown.into_iter().filter(|id| found.contains(id)).collect();
+        Ok(scored.into_iter().filter(|(id, score)| *score > 0.0 && shown.contains(id)).collect())
     }
 }

@@ -226,8 +226,10 @@ pub(crate) fn sparse(
     Ok(hits.into_iter().map(|hit| (index.rows[hit.row as usize].id, hit.score)).collect())
 }
 
-/// Rows a thread takes at a time.
-const ROWS_AT_A_TIME: usize = 8192;
+/// Rows that one thread is done with before another has woken.
+const FEW_ROWS: usize = 8192;
+/// Rows a thread takes at a time: small, so that all end together.
+const ROWS_AT_A_TIME: usize = 1024;
 
 /// Cosine of every row in scope; 0 elsewhere.
 fn cosines(index: &ScopeIndex, rows: &Rows<'_>, vector: &[f32]) -> Vec<f32> {
@@ -246,8 +248,7 @@ fn cosines(index: &ScopeIndex, rows: &Rows<'_>, vector: &[f32]) -> Vec<f32> {
             }
         }
     };
-    // A small scope is done before another thread has woken.
-    if cosines.len() <= ROWS_AT_A_TIME {
+    if cosines.len() <= FEW_ROWS {
         fill((0, &mut cosines));
     } else {
         cosines.par_chunks_mut(ROWS_AT_A_TIME).enumerate().for_each(fill);
