@@ -60,7 +60,7 @@ pub(crate) fn check(label: &str, place: &Place, served: &Served, server: &Qdrant
         faults.len(),
     );
     assert!(faults.is_empty(), "{label}: {}", faults.join("\n"));
-    assert!(told.texts.len() > 50 && !told.deleted.is_empty(), "{label}: there was no load");
+    assert!(!told.texts.is_empty() && !told.deleted.is_empty(), "{label}: there was no load");
 }
 
 /// Whether all that was acknowledged is in Qdrant.

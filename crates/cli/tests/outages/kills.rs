@@ -28,7 +28,8 @@ pub(crate) fn mnemon_is_killed_under_load(seed: u64, ledger: Ledger) {
     let mut longest = Duration::ZERO;
     for _ in 0..kills() {
         let load = Load::start(&served.url, &tally, random.random());
-        sleep(&mut random, 50, 600);
+        tally.wait_for(1);
+        sleep(&mut random, 0, 600);
         served.kill();
         load.stop();
         let begun = Instant::now();
@@ -49,7 +50,8 @@ pub(crate) fn qdrant_is_killed_under_load(seed: u64) {
     let rounds = kills().div_ceil(3).max(3);
     for _ in 0..rounds {
         let load = Load::start(&served.url, &tally, random.random());
-        sleep(&mut random, 100, 600);
+        tally.wait_for(1);
+        sleep(&mut random, 0, 600);
         server.kill();
         sleep(&mut random, 300, 1500);
         server.start_again();

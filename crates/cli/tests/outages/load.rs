@@ -145,7 +145,7 @@ fn write(url: &str, tally: &Tally, stopped: &AtomicBool, writer: u64, mut random
         let text = format!("Note {:016x} about Maria Silva and Project Nori {writer}", random.random::<u64>());
         if tally.add(url, &user(writer), text) != Some(200) {
             std::thread::sleep(PAUSE);
-        } else if random.random_bool(0.15) {
+        } else if random.random_bool(0.25) {
             tally.delete(url, &mut random);
         }
     }
