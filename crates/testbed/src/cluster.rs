@@ -79,6 +79,18 @@ impl Cluster {
         }
     }
 
+    /// Waits until every peer sees all shards of a collection Active, and none on its way to another peer.
+    ///
+    /// # Panics
+    /// After a minute.
+    pub fn wait_for_shards(&self, collection: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.peers.iter().all(|peer| has_active_shards(peer, collection)) {
+            assert!(Instant::now() < until, "shards of {collection} are not active after {PATIENCE:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     fn is_settled(&self, peer: &Qdrant) -> bool {
         let Ok(answer) = rest::get(&format!("{}/cluster", peer.http_url())) else { return false };
         let result = &answer["result"];
@@ -86,8 +98,15 @@ impl Cluster {
         known == self.peers.len()
             && !result["raft_info"]["leader"].is_null()
             && result["raft_info"]["pending_operations"].as_u64() == Some(0)
-            && result["message_send_failures"]
-                .as_object()
-                .is_none_or(|failures| failures.values().all(Value::is_null) || failures.is_empty())
+            // A follower keeps the failures of the time when it stood for election.
+            && (result["raft_info"]["role"] != "Leader"
+                || result["message_send_failures"].as_object().is_none_or(|failures| failures.values().all(Value::is_null)))
     }
+}
+
+fn has_active_shards(peer: &Qdrant, collection: &str) -> bool {
+    let Ok(answer) = rest::get(&format!("{}/collections/{collection}/cluster", peer.http_url())) else { return false };
+    let shards = |key: &str| answer["result"][key].as_array().cloned().unwrap_or_default();
+    shards("shard_transfers").is_empty()
+        && [shards("local_shards"), shards("remote_shards")].concat().iter().all(|shard| shard["state"] == "Active")
 }

@@ -1,19 +1,22 @@
 //! Child processes that do not outlive us, however we end.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A child process and a second one that watches over it: when ours is gone, drop or no drop, the shell reads the end of
 /// its input, kills the child and removes the folder.
 #[derive(Debug)]
-pub(crate) struct Guarded {
+pub struct Guarded {
     child: Child,
     watcher: Child,
 }
 
 impl Guarded {
     /// Starts a command; `folder` is removed by the watcher alone.
-    pub(crate) fn start(command: &mut Command, folder: &Path) -> Self {
+    ///
+    /// # Panics
+    /// The command does not start.
+    pub fn start(command: &mut Command, folder: &Path) -> Self {
         let child = command.spawn().expect("the server starts");
         let watcher = Command::new("sh")
             .args(["-c", r#"read _; kill -9 "$1"; sleep 0.2; rm -rf -- "$2""#, "watcher"])
@@ -25,6 +28,11 @@ impl Guarded {
             .spawn()
             .expect("a shell");
         Self { child, watcher }
+    }
+
+    /// Its stdout, once, if that was to be piped.
+    pub fn take_stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

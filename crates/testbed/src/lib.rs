@@ -15,6 +15,7 @@ mod snapshot;
 
 pub use cluster::Cluster;
 pub use embeddings::EmbeddingsEndpoint;
+pub use guard::Guarded;
 pub use postgres::{Database, POSTGRES, fresh_database, postgres_url};
 pub use qdrant::{Given, QDRANT, Qdrant, shared, unique};
 pub use snapshot::restore_snapshot;

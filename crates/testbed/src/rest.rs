@@ -40,14 +40,37 @@ pub fn delete(url: &str) -> std::io::Result<Value> {
     json(url, "DELETE", None)
 }
 
+/// Status and JSON of any answer.
+///
+/// # Errors
+/// The server does not answer, goes away in the middle of its answer, or answers no JSON.
+pub fn call(method: &str, url: &str, body: Option<&Value>) -> std::io::Result<(u16, Value)> {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let (status, answer) = exchange(method, url, "application/json", body.as_bytes())?;
+    Ok((status, parse(&answer)?))
+}
+
 fn json(url: &str, method: &str, body: Option<&Value>) -> std::io::Result<Value> {
     let body = body.map(Value::to_string).unwrap_or_default();
     let answer = request(method, url, "application/json", body.as_bytes())?;
-    serde_json::from_slice(&answer).map_err(|error| Error::new(ErrorKind::InvalidData, error))
+    parse(&answer)
 }
 
-/// The body of an answer. HTTP/1.0, so that its end is the connection's.
+fn parse(answer: &[u8]) -> std::io::Result<Value> {
+    serde_json::from_slice(answer).map_err(|error| Error::new(ErrorKind::InvalidData, error))
+}
+
+/// The body of an answer whose status is 2xx.
 pub(crate) fn request(method: &str, url: &str, content_type: &str, body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let (status, body) = exchange(method, url, content_type, body)?;
+    if (200..300).contains(&status) {
+        return Ok(body);
+    }
+    Err(Error::other(format!("{method} {url}: {status} {}", String::from_utf8_lossy(&body))))
+}
+
+/// Status and body of an answer. HTTP/1.0, so that its end is the connection's.
+fn exchange(method: &str, url: &str, content_type: &str, body: &[u8]) -> std::io::Result<(u16, Vec<u8>)> {
     let rest = url.strip_prefix("http://").ok_or_else(|| Error::other(format!("no http URL: {url}")))?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut stream = TcpStream::connect(host)?;
@@ -64,9 +87,6 @@ pub(crate) fn request(method: &str, url: &str, content_type: &str, body: &[u8]) 
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").ok_or(ErrorKind::UnexpectedEof)?;
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     let body = answer.split_off(end + 4);
-    let status = head.split_whitespace().nth(1).unwrap_or_default();
-    if status.starts_with('2') {
-        return Ok(body);
-    }
-    Err(Error::other(format!("{method} {url}: {status} {}", String::from_utf8_lossy(&body))))
+    let status = head.split_whitespace().nth(1).and_then(|status| status.parse().ok());
+    Ok((status.ok_or(ErrorKind::InvalidData)?, body))
 }
