@@ -91,10 +91,10 @@ impl<'v> Rows<'v> {
     fn best(&self, index: &ScopeIndex, scores: &[f32], limit: usize, floor: f32) -> Result<Vec<Hit>> {
         let mut reach = if self.further.is_some() { limit.saturating_mul(4) } else { limit };
         loop {
-            let hits = best(scores, &self.in_scope, reach);
+            let hits = best(scores, &self.in_scope, reach, floor);
             let all = hits.len() < reach;
             let mut shown = Vec::with_capacity(limit.min(hits.len()));
-            for hit in hits.into_iter().take_while(|hit| hit.score > floor) {
+            for hit in hits {
                 if shown.len() < limit && self.shows(index, hit.row)? {
                     shown.push(hit);
                 }
@@ -135,8 +135,13 @@ pub(crate) fn stats(index: &ScopeIndex, rows: &Rows<'_>, terms: &[u32]) -> Scope
 
 /// Candidates of the default ranking.
 pub(crate) fn candidates(index: &ScopeIndex, rows: &Rows<'_>, query: &CandidateQuery<'_>) -> Result<Candidates> {
-    let dense = cosines(index, rows, query.vector);
-    let lexical = Lexical::score(index, rows, query.terms, &query.bm25);
+    let (in_scope, count) = (&rows.in_scope[..], rows.count());
+    let dense = || cosines(index, in_scope, query.vector);
+    let lexical = || Lexical::score(index, in_scope, count, query.terms, &query.bm25);
+    let (dense, lexical) = match index.rows.len() {
+        ..=FEW_ROWS => (dense(), lexical()),
+        _ => rayon::join(dense, lexical),
+    };
     let mut chosen = BTreeSet::new();
     for (scores, floor) in [(&dense, f32::NEG_INFINITY), (&lexical.text.sums, 0.0), (&lexical.context.sums, 0.0)] {
         chosen.extend(rows.best(index, scores, query.per_signal, floor)?.into_iter().map(|hit| hit.row));
@@ -152,6 +157,11 @@ pub(crate) fn candidates(index: &ScopeIndex, rows: &Rows<'_>, query: &CandidateQ
                 Hit { score: dense[at] + query.text_share * lexical.text.normed(at), row: *member }
             };
             let mut near: Vec<Hit> = members.iter().filter(|at| rows.in_scope[**at as usize]).map(near).collect();
+            // Where no filter may take some out, the first are enough.
+            if rows.further.is_none() && (1..near.len()).contains(&query.per_session) {
+                near.select_nth_unstable(query.per_session - 1);
+                near.truncate(query.per_session);
+            }
             near.sort_unstable();
             let mut best = Vec::with_capacity(query.per_session);
             for hit in near {
@@ -201,7 +211,7 @@ pub(crate) fn candidates(index: &ScopeIndex, rows: &Rows<'_>, query: &CandidateQ
 
 /// The nearest rows by cosine.
 pub(crate) fn nearest(index: &ScopeIndex, rows: &Rows<'_>, vector: &[f32], limit: usize) -> Result<Scored> {
-    let scores = cosines(index, rows, vector);
+    let scores = cosines(index, &rows.in_scope, vector);
     let hits = rows.best(index, &scores, limit, f32::NEG_INFINITY)?;
     Ok(hits.into_iter().map(|hit| (index.rows[hit.row as usize].id, hit.score)).collect())
 }
@@ -232,10 +242,9 @@ const FEW_ROWS: usize = 8192;
 const ROWS_AT_A_TIME: usize = 1024;
 
 /// Cosine of every row in scope; 0 elsewhere.
-fn cosines(index: &ScopeIndex, rows: &Rows<'_>, vector: &[f32]) -> Vec<f32> {
+fn cosines(index: &ScopeIndex, in_scope: &[bool], vector: &[f32]) -> Vec<f32> {
     let scale = inverse_norm(vector);
     let dims = index.dims.max(1);
-    let in_scope = &rows.in_scope;
     let mut cosines = vec![0f32; index.rows.len()];
     let fill = |(part, cosines): (usize, &mut [f32])| {
         let first = part * ROWS_AT_A_TIME;
@@ -282,8 +291,8 @@ struct Lexical {
 impl Lexical {
     /// score = Σ idf·tf with tf = f·(k + 1) / (f + k·(1 − b + b·len / avg_len)) and
     /// idf = ln(1 + (N − n + ½) / (n + ½)), N and n over the scope, for text and for text with context.
-    fn score(index: &ScopeIndex, rows: &Rows<'_>, terms: &[u32], bm25: &Bm25) -> Self {
-        let memories = rows.count() as f32;
+    fn score(index: &ScopeIndex, in_scope: &[bool], count: usize, terms: &[u32], bm25: &Bm25) -> Self {
+        let memories = count as f32;
         let mut sums = [vec![0f32; index.rows.len()], vec![0f32; index.rows.len()]];
         let mut idf_sums = [0f32; 2];
         let tf = |count: u16, len: u32| {
@@ -294,7 +303,7 @@ impl Lexical {
         for term in terms {
             let list = index.postings.get(term).map_or(&[][..], Vec::as_slice);
             let mut holding = [0usize; 2];
-            for posting in list.iter().filter(|posting| rows.in_scope[posting.row as usize]) {
+            for posting in list.iter().filter(|posting| in_scope[posting.row as usize]) {
                 holding[0] += usize::from(posting.in_text > 0);
                 holding[1] += usize::from(posting.in_context > 0);
             }
@@ -303,7 +312,7 @@ impl Lexical {
             idf_sums[1] += idf[1];
             for posting in list {
                 let at = posting.row as usize;
-                if !rows.in_scope[at] {
+                if !in_scope[at] {
                     continue;
                 }
                 let [text_len, context_len] = index.lengths[at];
@@ -345,19 +354,18 @@ impl PartialOrd for Hit {
     }
 }
 
-/// The best allowed rows, best first.
-fn best(scores: &[f32], allowed: &[bool], limit: usize) -> Vec<Hit> {
+/// The best allowed rows that score more than `floor`, best first.
+fn best(scores: &[f32], allowed: &[bool], limit: usize, floor: f32) -> Vec<Hit> {
     let mut heap: BinaryHeap<Hit> = BinaryHeap::with_capacity(limit.min(scores.len()) + 1);
     for (row, (&score, &allowed)) in scores.iter().zip(allowed).enumerate() {
-        if !allowed {
+        if !allowed || score <= floor {
             continue;
         }
         let hit = Hit { score, row: row as u32 };
         if heap.len() < limit {
             heap.push(hit);
-        } else if heap.peek().is_some_and(|worst| hit < *worst) {
-            heap.pop();
-            heap.push(hit);
+        } else if let Some(mut worst) = heap.peek_mut().filter(|worst| hit < **worst) {
+            *worst = hit;
         }
     }
     heap.into_sorted_vec()
@@ -370,8 +378,9 @@ mod tests {
     #[test]
     fn the_best_come_first_and_the_older_of_equals_wins() {
         let scores = [0.1, 0.9, 0.5, 0.9, -1.0];
-        let rows =
-            |limit| best(&scores, &[true, true, true, true, false], limit).iter().map(|h| h.row).collect::<Vec<_>>();
+        let rows = |limit| {
+            best(&scores, &[true, true, true, true, false], limit, 0.0).iter().map(|h| h.row).collect::<Vec<_>>()
+        };
         assert_eq!(rows(3), [1, 3, 2]);
         assert_eq!(rows(0), Vec::<u32>::new());
         assert_eq!(rows(9), [1, 3, 2, 0]);
