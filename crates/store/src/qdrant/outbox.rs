@@ -31,9 +31,9 @@ pub(super) struct Pending {
 /// A write that was worked out, and is to be carried out.
 pub(super) struct Write {
     /// Versions that scopes must still be at.
-    pub(super) expected: Vec<(Scope, ScopeVersion)>,
+    expected: Vec<(Scope, ScopeVersion)>,
     /// The lock's numbers of what it holds.
-    pub(super) keys: Vec<i64>,
+    keys: Vec<i64>,
     pub(super) plan: Plan,
     /// The plan as the outbox keeps it.
     body: Vec<u8>,
@@ -47,7 +47,6 @@ impl Write {
 }
 
 /// A write that was recorded.
-#[derive(Clone)]
 pub(super) struct Recorded {
     pub(super) seq: i64,
     /// The scopes it touches.
