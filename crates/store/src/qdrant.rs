@@ -21,7 +21,6 @@ mod together;
 mod write;
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -63,8 +62,7 @@ struct Inner {
     writers: sync::Writers,
     estimates: sync::Estimates,
     together: together::Together,
-    /// Whether a write of this process was accepted and could not be applied.
-    stuck: AtomicBool,
+    stuck: outbox::Stuck,
 }
 
 impl std::fmt::Debug for QdrantStore {
@@ -93,7 +91,7 @@ impl QdrantStore {
             writers: sync::Writers::default(),
             estimates: sync::Estimates::default(),
             together: together::Together::default(),
-            stuck: AtomicBool::new(false),
+            stuck: outbox::Stuck::default(),
         };
         let store = Self { inner: Arc::new(inner) };
         store.settle_ledger()?;
@@ -333,7 +331,7 @@ impl Store for QdrantStore {
                 collections.memories
             ));
         }
-        if self.inner.stuck.load(Ordering::Relaxed) {
+        if self.inner.stuck.is() {
             warnings.push("writes were accepted and wait for Qdrant to be back".into());
         }
         warnings

@@ -5,6 +5,7 @@
 //! restart. Who applies it holds its scopes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use qdrant_client::qdrant::points_update_operation::{DeletePoints, Operation, PointStructList};
 use qdrant_client::qdrant::{
@@ -21,6 +22,9 @@ use crate::{Durability, MemoryId, Result, Scope, ScopeVersion, StoreError};
 
 /// Points of one request.
 const AT_ONCE: usize = 500;
+
+/// How often entities are looked at again that another program changes at the same time.
+const TRIES: usize = 5;
 
 /// A recorded write.
 pub(super) struct Pending {
@@ -95,6 +99,32 @@ pub(super) fn lock_keys<'s>(scopes: impl IntoIterator<Item = &'s Scope>) -> Vec<
     keys.into_iter().collect()
 }
 
+/// Whether writes of this process were accepted and could not be applied.
+#[derive(Default)]
+pub(super) struct Stuck {
+    /// How many there were, and of how many it is known that they were applied.
+    met: AtomicU64,
+    mended: AtomicU64,
+}
+
+impl Stuck {
+    pub(super) fn is(&self) -> bool {
+        self.met() != self.mended.load(Ordering::Acquire)
+    }
+
+    pub(super) fn meet(&self) {
+        self.met.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn met(&self) -> u64 {
+        self.met.load(Ordering::Acquire)
+    }
+
+    fn mend(&self, met: u64) {
+        self.mended.fetch_max(met, Ordering::AcqRel);
+    }
+}
+
 impl QdrantStore {
     /// Applies what is pending of these scopes, or of all. Whoever calls holds them.
     pub(super) fn drain(&self, hold: &Hold) -> Result<usize> {
@@ -119,6 +149,7 @@ impl QdrantStore {
 
     /// Applies all that is pending, whosever it is.
     pub(super) fn drain_all(&self) -> Result<usize> {
+        let met = self.inner.stuck.met();
         let mut drained = 0;
         for entry in snapshot(self.ledger(), |sql| pending(sql))? {
             let hold = Hold::Keys(entry.keys);
@@ -127,8 +158,13 @@ impl QdrantStore {
             drained += self.drain(&hold)?;
             drop(held);
         }
-        self.inner.stuck.store(false, std::sync::atomic::Ordering::Relaxed);
+        self.inner.stuck.mend(met);
         Ok(drained)
+    }
+
+    /// Applies what was accepted and could not be applied, before anything is read.
+    pub(super) fn unstick(&self) -> Result<()> {
+        if self.inner.stuck.is() { self.drain_all().map(drop) } else { Ok(()) }
     }
 
     /// Records writes; `None` for one whose scopes are not at the versions expected. From here on a crash can't undo them;
@@ -149,8 +185,25 @@ impl QdrantStore {
         self.inner.client.wait(async {
             let (points, entities) = tokio::join!(self.perform_points(plans), self.find_entities(plans));
             points?;
-            let (entities, instead) = entities?;
-            self.perform_entities(plans, entities, instead).await
+            let mut entities = entities?;
+            for _ in 0..TRIES {
+                match self.perform_entities(plans, entities.0, entities.1).await {
+                    Err(error) if !matches!(error, StoreError::Unavailable { .. }) => {
+                        // Another program removed one since it was found.
+                        tracing::debug!(%error, "entities are looked at again");
+                        entities = self.find_entities(plans).await?;
+                    }
+                    done => return done,
+                }
+            }
+            match self.perform_entities(plans, entities.0, entities.1).await {
+                // The points are there: the write can't be taken back any more, and what it names is the lesser half.
+                Err(error) if plans.len() == 1 && !matches!(error, StoreError::Unavailable { .. }) => {
+                    tracing::error!(%error, "a write was applied without its entities");
+                    Ok(Applied::default())
+                }
+                done => done,
+            }
         })
     }
 

@@ -33,6 +33,7 @@ impl QdrantStore {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
+        self.unstick()?;
         let distinct: BTreeSet<MemoryId> = ids.iter().copied().collect();
         let fetching = self.start(|store| async move { store.fetching(distinct, true, false).await });
         let provenance = self.provenance(ids)?;
@@ -70,6 +71,7 @@ impl QdrantStore {
     }
 
     pub(super) fn stored(&self, ids: &[MemoryId]) -> Result<Vec<Option<StoredMemory>>> {
+        self.unstick()?;
         let mut points = self.fetch(ids, true, true)?;
         let provenance = self.provenance(ids)?;
         let stored = |id: &MemoryId| {
@@ -231,6 +233,7 @@ impl QdrantStore {
     }
 
     pub(super) fn links(&self, id: MemoryId) -> Result<Vec<Link>> {
+        self.unstick()?;
         snapshot(self.ledger(), |sql| {
             let rows = sql.query(
                 "SELECT source, target, kind, created_at FROM links WHERE source = $1 OR target = $1
@@ -242,6 +245,7 @@ impl QdrantStore {
     }
 
     pub(super) fn events(&self, memory_id: &str) -> Result<Vec<HistoryEvent>> {
+        self.unstick()?;
         snapshot(self.ledger(), |sql| {
             let rows = sql
                 .query(&format!("{HISTORY} WHERE memory_id = $1 ORDER BY seq"), &[Value::Text(memory_id.to_owned())])?;

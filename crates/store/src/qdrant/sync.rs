@@ -121,9 +121,7 @@ struct Known {
 impl QdrantStore {
     /// Looks whether other programs changed what is in reach, and if so enters it.
     pub(super) fn notice(&self, reach: Reach<'_>) -> Result<()> {
-        if self.inner.stuck.load(std::sync::atomic::Ordering::Relaxed) {
-            self.drain_all()?;
-        }
+        self.unstick()?;
         // Where a writer of this process is at it, what differs is its write, which need not be seen yet.
         if self.inner.writers.writing(reach) || self.agrees(reach)? || self.inner.writers.writing(reach) {
             return Ok(());
@@ -156,10 +154,8 @@ impl QdrantStore {
         let there: BTreeSet<MemoryId> = found.split_off(counts).into_iter().flatten().collect();
         let mut found = found.into_iter();
         for (reach, known) in reaches.into_iter().zip(known) {
-            // What they added and removed may be noticed a moment later.
             let stands_out = few(&known) && found.next().map_or(0, |ids| ids.len() as i64) != known.counted.ahead;
-            let looked_at = few(&known) && self.inner.estimates.excess(reach).is_some();
-            if stands_out || !(looked_at || self.agrees(reach)?) {
+            if stands_out || !self.agrees(reach)? {
                 self.enter(reach)?;
             }
         }
@@ -258,7 +254,7 @@ impl QdrantStore {
     pub(super) fn look_out(&self, view: &View<'_>) -> Result<Option<Look<'_>>> {
         let scope = Scope::pinned_by(view.filter);
         let reach = Self::reach(&scope);
-        let in_full = self.inner.stuck.load(std::sync::atomic::Ordering::Relaxed)
+        let in_full = self.inner.stuck.is()
             || view.filter.scope().is_contradiction()
             || matches!(reach, Reach::Everything)
             || self.inner.writers.writing(reach);

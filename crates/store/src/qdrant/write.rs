@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::QdrantStore;
 use super::outbox::{Applied, Recorded, Write, lock_keys};
@@ -113,7 +112,7 @@ impl QdrantStore {
             },
             Err(error @ StoreError::Unavailable { .. }) => {
                 tracing::warn!(writes = accepted.len(), %error, "accepted, and applied when Qdrant is back");
-                self.inner.stuck.store(true, Ordering::Relaxed);
+                self.inner.stuck.meet();
                 accepted.iter().for_each(|accepted| results.give(accepted.at, Ok(false)));
             }
             // Refused: what Qdrant says no to it says no to as a whole.
