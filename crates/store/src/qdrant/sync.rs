@@ -2,7 +2,8 @@
 //!
 //! Whether they did anything costs two counts, which go on while a search does: how many points a scope has, and how many
 //! of them were changed later than the latest change known. Python mem0 dates every change. A program whose clock is behind
-//! ours may change a memory unseen, until something else in that scope changes; its additions and deletions are seen.
+//! ours may change a memory unseen, until that memory changes again or the scope is loaded anew; its additions and deletions
+//! are seen, unless it deletes one and adds another between two looks.
 //!
 //! To count a scope's points takes as long as a search where there are many, so that Qdrant is asked for its estimate,
 //! which comes from the index of the scope id and follows each addition and deletion. Where segments are being merged it
