@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use qdrant_client::qdrant::{
-    BatchResult, Condition, CountPointsBuilder, DatetimeRange, Filter as Remote, GetPointsBuilder, PointId,
-    QueryBatchPointsBuilder, QueryPointsBuilder, RetrievedPoint, ScrollPointsBuilder,
+    Condition, CountPointsBuilder, DatetimeRange, Filter as Remote, GetPointsBuilder, PointId, RetrievedPoint,
+    ScrollPointsBuilder,
 };
 
 use super::QdrantStore;
@@ -131,51 +131,17 @@ impl QdrantStore {
     }
 
     /// Enters what other programs changed before we write: once our change is the latest known, an earlier one of theirs
-    /// would no longer stand out. Returns which of these memories are there. Whoever calls holds the scopes.
-    pub(super) fn catch_up(&self, scopes: &BTreeSet<Scope>, ids: &[MemoryId]) -> Result<BTreeSet<MemoryId>> {
-        let ids_of = |scope: &'_ Scope| -> Vec<(usize, String)> {
-            scope.ids().into_iter().enumerate().filter_map(|(kind, id)| Some((kind, id?.to_owned()))).collect()
-        };
-        let carried: BTreeSet<(usize, String)> = scopes.iter().flat_map(ids_of).collect();
-        let reaches: Vec<Reach<'_>> = carried.iter().map(|(kind, value)| Reach::Carrying(*kind, value)).collect();
-        let known = snapshot(self.ledger(), |sql| {
-            reaches.iter().map(|reach| self.known(sql, *reach)).collect::<Result<Vec<_>>>()
-        })?;
-        // One request for all: the points that stand out of each scope, one more than should, and those with these ids.
-        let few = |known: &Known| known.counted.ahead < i64::from(AT_ONCE);
-        let late = reaches.iter().zip(&known).filter(|(_, known)| few(known));
-        let mut asked: Vec<(Remote, u64)> =
-            late.map(|(reach, known)| (reach.after(known.newest), known.counted.ahead as u64 + 1)).collect();
-        let counts = asked.len();
-        asked.extend(ids.chunks(AT_ONCE as usize).map(|ids| {
-            let ids = Condition::has_id(ids.iter().copied().map(point_id));
-            (Remote::must([ids]), u64::from(AT_ONCE))
-        }));
-        let mut found = self.inner.client.wait(self.found(asked))?;
-        let there: BTreeSet<MemoryId> = found.split_off(counts).into_iter().flatten().collect();
-        let mut found = found.into_iter();
-        for (reach, known) in reaches.into_iter().zip(known) {
-            let stands_out = few(&known) && found.next().map_or(0, |ids| ids.len() as i64) != known.counted.ahead;
-            if stands_out || !self.agrees(reach)? {
+    /// would no longer stand out. Whoever calls holds the scopes.
+    pub(super) fn catch_up(&self, scopes: &BTreeSet<Scope>) -> Result<()> {
+        let ids = scopes.iter().flat_map(|scope| scope.ids().into_iter().enumerate());
+        let carried: BTreeSet<(usize, &str)> = ids.filter_map(|(kind, id)| Some((kind, id?))).collect();
+        for (kind, value) in carried {
+            let reach = Reach::Carrying(kind, value);
+            if !self.agrees(reach)? {
                 self.enter(reach)?;
             }
         }
-        Ok(there)
-    }
-
-    /// The ids of points that match filters, up to as many of each, in one request.
-    async fn found(&self, filters: Vec<(Remote, u64)>) -> Result<Vec<Vec<MemoryId>>> {
-        if filters.is_empty() {
-            return Ok(Vec::new());
-        }
-        let memories = &self.inner.collections.memories;
-        let one = |(filter, limit): (Remote, u64)| {
-            QueryPointsBuilder::new(memories).filter(filter).limit(limit).with_payload(false).build()
-        };
-        let asked = QueryBatchPointsBuilder::new(memories, filters.into_iter().map(one).collect::<Vec<_>>()).build();
-        let answer = self.inner.client.send("query", |node| node.query_batch(asked.clone())).await?;
-        let ids = |found: BatchResult| found.result.into_iter().map(|point| memory_id(point.id)).collect();
-        answer.result.into_iter().map(ids).collect()
+        Ok(())
     }
 
     fn enter_others(&self, reach: Reach<'_>) -> Result<()> {

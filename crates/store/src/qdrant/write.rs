@@ -55,7 +55,10 @@ impl QdrantStore {
         snapshot(self.ledger(), |sql| tables::expect_versions(sql, &changes.expected))?;
         let naming = self.names(&changes.changes)?;
         let remaking = self.start(move |store| async move { store.named(naming).await });
-        let there = self.catch_up(&scopes, &named)?;
+        let distinct = named.iter().copied().collect();
+        let fetching = self.start(|store| async move { store.fetching(distinct, false, false).await });
+        self.catch_up(&scopes)?;
+        let there: BTreeSet<MemoryId> = self.inner.client.finish(fetching)?.into_keys().collect();
         let known = self.inner.client.finish(remaking)?;
         self.enter_unknown(&there)?;
         if !self.scopes_of(&named)?.is_subset(&scopes) {
