@@ -7,6 +7,7 @@ mod check;
 mod client;
 mod codec;
 mod collection;
+mod compare;
 mod entities;
 mod index;
 mod options;
@@ -18,6 +19,7 @@ mod search;
 mod sync;
 mod tables;
 mod together;
+mod watch;
 mod write;
 
 use std::ops::ControlFlow;
@@ -60,7 +62,7 @@ struct Inner {
     describe: Describe,
     cache: Cache,
     writers: sync::Writers,
-    estimates: sync::Estimates,
+    watch: watch::Watch,
     together: together::Together,
     stuck: outbox::Stuck,
 }
@@ -89,7 +91,7 @@ impl QdrantStore {
             describe: options.describe,
             cache: Cache::new(options.cache_bytes),
             writers: sync::Writers::default(),
-            estimates: sync::Estimates::default(),
+            watch: watch::Watch::default(),
             together: together::Together::default(),
             stuck: outbox::Stuck::default(),
         };
@@ -172,7 +174,8 @@ impl QdrantStore {
         Ok(())
     }
 
-    /// Applies, now and then, what was accepted and not applied: by this process, or by another that is gone.
+    /// Applies, now and then, what was accepted and not applied, by this process or by another that is gone; and compares
+    /// what is in use with Qdrant.
     fn keep_applying(&self) -> Result<()> {
         let inner: Weak<Inner> = Arc::downgrade(&self.inner);
         let round = move || {
@@ -182,6 +185,8 @@ impl QdrantStore {
                 let store = Self { inner };
                 if let Err(error) = store.drain_all() {
                     tracing::debug!(%error, "pending writes could not be applied");
+                } else if let Err(error) = store.compare_due() {
+                    tracing::debug!(%error, "could not be compared with Qdrant");
                 }
             }
         };

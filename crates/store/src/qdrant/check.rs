@@ -5,10 +5,12 @@ use std::collections::{BTreeSet, HashSet};
 use qdrant_client::qdrant::{Condition, Filter as Remote};
 
 use super::QdrantStore;
-use super::codec::{BM25, memory_id};
+use super::codec::BM25;
+use super::compare::Comparison;
 use super::entities::entity;
 use super::outbox::deletion;
 use super::plan::Plan;
+use super::sync::Reach;
 use super::tables::{id_value, link_at};
 use crate::database::{Hold, snapshot, transact};
 use crate::{Durability, Finding, Link, MemoryId, Result, keys};
@@ -22,6 +24,10 @@ struct Found {
     missing: BTreeSet<MemoryId>,
     links_to_nothing: Vec<Link>,
     without_slot: usize,
+    /// Memories of whose last change by another program nothing is known here.
+    unseen: Vec<MemoryId>,
+    /// Memories that only the history knows.
+    vanished: usize,
 }
 
 impl QdrantStore {
@@ -30,8 +36,8 @@ impl QdrantStore {
             pending: snapshot(self.ledger(), |sql| Ok(sql.query("SELECT seq FROM outbox", &[])?.len()))?,
             ..Found::default()
         };
-        let points = self.scroll_points(Remote::default(), false)?;
-        let ids = points.into_iter().map(|point| memory_id(point.id)).collect::<Result<HashSet<_>>>()?;
+        let Comparison { there: ids, differing } = self.compare(Reach::Everything)?;
+        found.unseen = differing;
         for point in self.inner.client.wait(self.scroll_entities(Remote::default(), false))? {
             let entity = entity(point)?;
             if entity.memories.is_empty() {
@@ -45,6 +51,7 @@ impl QdrantStore {
         })?;
         found.links_to_nothing =
             links.into_iter().filter(|link| !ids.contains(&link.source) || !ids.contains(&link.target)).collect();
+        found.vanished = self.vanished(&ids)?;
         if self.inner.collections.has_bm25 {
             let mut without = Remote::must_not([Condition::has_vector(BM25)]);
             without.must_not.push(Condition::is_empty(keys::TEXT_LEMMATIZED));
@@ -53,13 +60,54 @@ impl QdrantStore {
         Ok(found)
     }
 
+    /// How many memories are neither there nor known to be gone, though the last row of their history is no deletion. Only
+    /// where the row says whose they were: we write that of each, while mem0's histories say it of none.
+    fn vanished(&self, there: &HashSet<MemoryId>) -> Result<usize> {
+        let rows = snapshot(self.ledger(), |sql| {
+            sql.query(
+                "SELECT memory_id FROM history last WHERE event <> 'DELETE'
+                   AND coalesce(user_id, agent_id, run_id) IS NOT NULL
+                   AND seq = (SELECT max(seq) FROM history WHERE memory_id = last.memory_id)",
+                &[],
+            )
+        })?;
+        let mut vanished = Vec::new();
+        for row in rows {
+            vanished.extend(row.text(0)?.parse().ok().filter(|id: &MemoryId| !there.contains(id)));
+        }
+        snapshot(self.ledger(), |sql| {
+            let mut unknown = 0;
+            for id in &vanished {
+                unknown += usize::from(sql.query("SELECT 1 FROM memories WHERE id = $1", &[id_value(*id)])?.is_empty());
+            }
+            Ok(unknown)
+        })
+    }
+
     pub(super) fn findings(&self) -> Result<Vec<Finding>> {
+        self.notice(Reach::Everything)?;
         let found = self.inspect()?;
+        let mut unseen = 0;
+        // What is pending may differ, and is told as such.
+        if found.pending == 0 && !found.unseen.is_empty() {
+            let _held = self.ledger().hold(&Hold::Everything)?;
+            unseen = self.revisit(&found.unseen)?.count();
+        }
         let told = [
             (
                 "pending_writes",
                 found.pending,
                 "writes were accepted and are not yet applied to Qdrant: --fix applies them, and so does a running server",
+            ),
+            (
+                "memory_unseen",
+                unseen,
+                "memories were changed by another program without its having been noticed: they are entered now",
+            ),
+            (
+                "history_without_memory",
+                found.vanished,
+                "the history holds memories that are neither there nor deleted: `history` shows their last text",
             ),
             (
                 "entity_without_link",
@@ -88,8 +136,10 @@ impl QdrantStore {
 
     pub(super) fn mend(&self) -> Result<Vec<Finding>> {
         let applied = self.drain_all()?;
+        self.notice(Reach::Everything)?;
         let _held = self.ledger().hold(&Hold::Everything)?;
         let found = self.inspect()?;
+        let unseen = self.revisit(&found.unseen)?.count();
         let plan = Plan { stripped: found.missing.iter().copied().collect(), ..Plan::default() };
         self.perform(&[&plan])?;
         if !found.unnamed.is_empty() {
@@ -107,6 +157,7 @@ impl QdrantStore {
         })?;
         let mended = [
             ("pending_writes", applied, "accepted writes were applied to Qdrant"),
+            ("memory_unseen", unseen, "memories that another program changed were entered"),
             ("entity_without_link", found.unnamed.len(), "entities that no memory names were removed"),
             ("entity_link_to_nothing", found.missing.len(), "memories that are gone were stripped from entities"),
             ("link_to_nothing", found.links_to_nothing.len(), "links to memories that are gone were removed"),

@@ -1,17 +1,17 @@
 //! Other programs write to the collection too: what they did is noticed here, and entered in the ledger.
 //!
 //! Whether they did anything costs two counts, which go on while a search does: how many points a scope has, and how many
-//! of them were changed later than the latest change known. Python mem0 dates every change. A program whose clock is behind
-//! ours may change a memory unseen, until that memory changes again or the scope is loaded anew; its additions and deletions
-//! are seen, unless it deletes one and adds another between two looks.
+//! of them were changed later than the latest change known. Python mem0 dates every change. What a program does whose clock
+//! is behind ours may leave both as they are: a change, or a deletion and an addition between two looks. It is found within
+//! a minute, when the scope is compared ([`super::compare`]).
 //!
 //! To count a scope's points takes as long as a search where there are many, so that Qdrant is asked for its estimate,
 //! which comes from the index of the scope id and follows each addition and deletion. Where segments are being merged it
 //! may be off for a while: how far is measured, and what it says is held against a count once a second.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::{Duration, Instant};
 
+use qdrant_client::qdrant::with_payload_selector::SelectorOptions;
 use qdrant_client::qdrant::{
     Condition, CountPointsBuilder, DatetimeRange, Filter as Remote, GetPointsBuilder, PointId, RetrievedPoint,
     ScrollPointsBuilder,
@@ -20,7 +20,7 @@ use qdrant_client::qdrant::{
 use super::QdrantStore;
 use super::codec::{memory_id, payload, point_id};
 use super::outbox::lock_key;
-use super::tables::{self, id_at, id_value, scope_is, scope_row};
+use super::tables::{self, id_value, scope_is, scope_row};
 use crate::database::{Hold, Sql, Value, snapshot, transact};
 use crate::{
     Durability, Look, Memory, MemoryId, Payload, Provenance, Result, SCOPE_KEYS, Scope, StoreError, View, keys,
@@ -29,37 +29,11 @@ use crate::{
 /// Points of one answer.
 const AT_ONCE: u32 = 1000;
 
-/// How long Qdrant's estimate of a scope's size is believed.
-const BELIEVED: Duration = Duration::from_secs(1);
-/// Scopes whose estimates are remembered.
-const REMEMBERED: usize = 10_000;
-
 /// What Qdrant says of a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Counted {
     members: i64,
     ahead: i64,
-}
-
-/// By how much Qdrant's estimates of scopes' sizes were too high when they were last held against a count.
-#[derive(Default)]
-pub(super) struct Estimates(parking_lot::Mutex<HashMap<i64, (Instant, i64)>>);
-
-impl Estimates {
-    /// How far an estimate is off, if that was found out a moment ago.
-    fn excess(&self, reach: Reach<'_>) -> Option<i64> {
-        let known = self.0.lock();
-        known.get(&reach.key()?).filter(|(at, _)| at.elapsed() < BELIEVED).map(|(_, excess)| *excess)
-    }
-
-    fn learn(&self, reach: Reach<'_>, excess: i64) {
-        let Some(key) = reach.key() else { return };
-        let mut known = self.0.lock();
-        if known.len() >= REMEMBERED {
-            known.clear();
-        }
-        known.insert(key, (Instant::now(), excess));
-    }
 }
 
 /// Whose points are looked at.
@@ -72,7 +46,7 @@ pub(super) enum Reach<'r> {
 }
 
 impl Reach<'_> {
-    fn remote(self) -> Remote {
+    pub(super) fn remote(self) -> Remote {
         match self {
             Self::Carrying(kind, value) => Remote::must([Condition::matches(SCOPE_KEYS[kind], value.to_owned())]),
             Self::Everything => Remote::default(),
@@ -93,16 +67,11 @@ impl Reach<'_> {
         remote
     }
 
-    /// The lock's number of the scope id.
-    fn key(self) -> Option<i64> {
+    pub(super) fn hold(self) -> Hold {
         match self {
-            Self::Carrying(kind, value) => Some(lock_key(kind, value)),
-            Self::Everything => None,
+            Self::Carrying(kind, value) => Hold::Keys(vec![lock_key(kind, value)]),
+            Self::Everything => Hold::Everything,
         }
-    }
-
-    fn hold(self) -> Hold {
-        self.key().map_or(Hold::Everything, |key| Hold::Keys(vec![key]))
     }
 }
 
@@ -111,6 +80,20 @@ struct Looked {
     counted: Counted,
     /// By how much its estimate was too high, if the points were counted.
     excess: Option<i64>,
+}
+
+/// What was entered of other programs' doing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Entered {
+    pub(super) fresh: i64,
+    pub(super) changed: i64,
+    pub(super) gone: i64,
+}
+
+impl Entered {
+    pub(super) fn count(self) -> usize {
+        usize::try_from(self.fresh + self.changed + self.gone).unwrap_or(0)
+    }
 }
 
 /// What should be there, as far as is known here.
@@ -172,9 +155,9 @@ impl QdrantStore {
         }
     }
 
-    fn agrees(&self, reach: Reach<'_>) -> Result<bool> {
+    pub(super) fn agrees(&self, reach: Reach<'_>) -> Result<bool> {
         let known = snapshot(self.ledger(), |sql| self.known(sql, reach))?;
-        let excess = self.inner.estimates.excess(reach);
+        let excess = self.inner.watch.excess(reach);
         let looked = self.inner.client.wait(self.looked(reach.remote(), reach.after(known.newest), excess))?;
         self.judge(reach, &known, looked)
     }
@@ -182,7 +165,7 @@ impl QdrantStore {
     /// Whether what Qdrant said of a scope is what is known of it. An estimate that differs is held against a count.
     fn judge(&self, reach: Reach<'_>, known: &Known, looked: Looked) -> Result<bool> {
         if let Some(excess) = looked.excess {
-            self.inner.estimates.learn(reach, excess);
+            self.inner.watch.learn(reach, excess);
         }
         if looked.counted == known.counted {
             return Ok(true);
@@ -230,7 +213,7 @@ impl QdrantStore {
         }
         let known = snapshot(self.ledger(), |sql| self.known(sql, reach))?;
         let (all, late) = (reach.remote(), reach.after(known.newest));
-        let excess = self.inner.estimates.excess(reach);
+        let excess = self.inner.watch.excess(reach);
         let looking = self.start(move |store| async move { store.looked(all, late, excess).await });
         Ok(Some(Box::new(move || {
             let reach = Self::reach(&scope);
@@ -244,19 +227,16 @@ impl QdrantStore {
     }
 
     /// Enters what other programs changed. Whoever calls holds what is in reach.
-    fn enter(&self, reach: Reach<'_>) -> Result<()> {
+    pub(super) fn enter(&self, reach: Reach<'_>) -> Result<()> {
         let known = snapshot(self.ledger(), |sql| self.known(sql, reach))?;
         let counted = self.count(reach, known.newest)?;
         // Mostly something was added or changed a moment ago.
         let late = self.scroll(reach.after(known.newest))?;
-        let fresh = self.enter_points(late)?;
+        let fresh = self.enter_points(late)?.fresh;
         let wanted = counted.members - known.counted.members;
         let mut gone = 0;
         if fresh != wanted {
-            let all = self.scroll(reach.remote())?;
-            let ids: BTreeSet<MemoryId> = all.iter().map(|(id, _)| *id).collect();
-            self.enter_points(all)?;
-            gone = self.miss(reach, &ids)?;
+            gone = self.revisit(&self.compare(reach)?.differing)?.gone;
         }
         if let Reach::Carrying(kind, value) = reach {
             let mut scope = Scope::default();
@@ -271,7 +251,7 @@ impl QdrantStore {
                 if ahead == 0 {
                     break ahead;
                 }
-                members += self.enter_points(self.scroll(reach.after(newest))?)?;
+                members += self.enter_points(self.scroll(reach.after(newest))?)?.fresh;
                 let risen = latest()?;
                 // What is left is dated far ahead.
                 if risen == newest {
@@ -320,34 +300,47 @@ impl QdrantStore {
         with_vectors: bool,
     ) -> Result<Vec<RetrievedPoint>> {
         let mut found = Vec::new();
-        let mut offset: Option<PointId> = None;
+        let keep = |point| {
+            found.push(point);
+            Ok(())
+        };
+        self.scroll_each(collection, filter, with_payload, with_vectors, keep).await?;
+        Ok(found)
+    }
+
+    /// Visits all points of a collection that a filter matches.
+    pub(super) async fn scroll_each(
+        &self,
+        collection: &str,
+        filter: Remote,
+        with_payload: impl Into<SelectorOptions>,
+        with_vectors: bool,
+        mut visit: impl FnMut(RetrievedPoint) -> Result<()>,
+    ) -> Result<()> {
+        let mut asked = ScrollPointsBuilder::new(collection)
+            .filter(filter)
+            .limit(AT_ONCE)
+            .with_payload(with_payload)
+            .with_vectors(with_vectors)
+            .build();
         loop {
-            let mut asked = ScrollPointsBuilder::new(collection)
-                .filter(filter.clone())
-                .limit(AT_ONCE)
-                .with_payload(with_payload)
-                .with_vectors(with_vectors);
-            if let Some(offset) = offset {
-                asked = asked.offset(offset);
-            }
-            let asked = asked.build();
             let answer = self.inner.client.send("scroll", |node| node.scroll(asked.clone())).await?;
-            found.extend(answer.result);
-            offset = answer.next_page_offset;
-            if offset.is_none() {
-                return Ok(found);
+            answer.result.into_iter().try_for_each(&mut visit)?;
+            asked.offset = answer.next_page_offset;
+            if asked.offset.is_none() {
+                return Ok(());
             }
         }
     }
 
-    /// Enters points that are new, or other than they were; returns how many are new.
-    pub(super) fn enter_points(&self, mut points: Vec<(MemoryId, Payload)>) -> Result<i64> {
+    /// Enters points that are new, or other than they were.
+    pub(super) fn enter_points(&self, mut points: Vec<(MemoryId, Payload)>) -> Result<Entered> {
         // In the order they were made, as far as that is known.
         points.sort_by_key(|(id, payload)| (payload.created_at(), *id));
-        let mut fresh = 0;
+        let mut entered = Entered::default();
         for part in points.chunks(AT_ONCE as usize) {
-            fresh += transact(self.ledger(), Durability::Written, |sql| {
-                let mut fresh = 0;
+            let (fresh, changed) = transact(self.ledger(), Durability::Written, |sql| {
+                let (mut fresh, mut changed) = (0, 0);
                 let mut touched: BTreeSet<i64> = BTreeSet::new();
                 for (id, payload) in part {
                     let rows = sql.query(
@@ -360,12 +353,12 @@ impl QdrantStore {
                         Some(row) => {
                             let was_gone = row.int(0)? != 0;
                             let same = row.0.get(1) == Some(&tables::short(payload.str(keys::HASH)))
-                                && row.opt_int(2)? == tables::touched(&memory)
+                                && row.opt_int(2)? == tables::touched(payload)
                                 && [row.int(3)?, row.int(4)?, row.int(5)?] == scopes;
                             if !was_gone && same {
                                 continue;
                             }
-                            fresh += i64::from(was_gone);
+                            *(if was_gone { &mut fresh } else { &mut changed }) += 1;
                             memory.provenance = tables::provenance(sql, *id)?;
                             touched.extend([row.int(3)?, row.int(4)?, row.int(5)?]);
                         }
@@ -376,49 +369,12 @@ impl QdrantStore {
                     touched.extend(scopes);
                 }
                 bump(sql, &touched)?;
-                Ok(fresh)
+                Ok((fresh, changed))
             })?;
+            entered.fresh += fresh;
+            entered.changed += changed;
         }
-        Ok(fresh)
-    }
-
-    /// Marks those in reach that were not seen and are really not there; returns how many.
-    fn miss(&self, reach: Reach<'_>, seen: &BTreeSet<MemoryId>) -> Result<usize> {
-        let listed = snapshot(self.ledger(), |sql| {
-            let rows = match reach {
-                Reach::Everything => sql.query("SELECT id FROM memories WHERE gone = 0", &[])?,
-                Reach::Carrying(kind, value) => {
-                    let Some(row) = scope_row(sql, kind, value)? else { return Ok(Vec::new()) };
-                    let condition = scope_is(kind, 1);
-                    sql.query(
-                        &format!("SELECT id FROM memories WHERE gone = 0 AND {condition}"),
-                        &[Value::Int(row.id)],
-                    )?
-                }
-            };
-            rows.iter().map(|row| id_at(row, 0)).collect::<Result<Vec<_>>>()
-        })?;
-        let missed: Vec<MemoryId> = listed.into_iter().filter(|id| !seen.contains(id)).collect();
-        let mut gone = 0;
-        for part in missed.chunks(AT_ONCE as usize) {
-            let there = self.fetch(part, true, false)?;
-            let (moved, lost): (Vec<MemoryId>, Vec<MemoryId>) = part.iter().partition(|id| there.contains_key(id));
-            // Still there, but another's now.
-            let moved = moved.into_iter().filter_map(|id| Some((id, payload(there.get(&id)?.payload.clone()))));
-            self.enter_points(moved.collect())?;
-            transact(self.ledger(), Durability::Written, |sql| {
-                let mut touched = BTreeSet::new();
-                for id in &lost {
-                    if let Some(listed) = tables::listed(sql, *id)? {
-                        touched.extend(listed.scopes);
-                    }
-                    sql.execute("UPDATE memories SET gone = 1 WHERE id = $1", &[id_value(*id)])?;
-                }
-                bump(sql, &touched)
-            })?;
-            gone += lost.len();
-        }
-        Ok(gone)
+        Ok(entered)
     }
 
     /// Points by id.
@@ -466,7 +422,7 @@ fn newest(sql: &mut dyn Sql, kind: usize, value: &str) -> Result<i64> {
 }
 
 /// Tells readers of scopes that something changed.
-fn bump(sql: &mut dyn Sql, scopes: &BTreeSet<i64>) -> Result<()> {
+pub(super) fn bump(sql: &mut dyn Sql, scopes: &BTreeSet<i64>) -> Result<()> {
     for scope in scopes.iter().filter(|scope| **scope != 0) {
         sql.execute(
             "UPDATE scopes SET version = version + 1, applied = applied + 1 WHERE id = $1",

@@ -7,8 +7,8 @@ use crate::ledger::DOCUMENTS;
 use crate::payload::parse_time;
 use crate::scope_index::{day_number, terms_to_blob};
 use crate::{
-    HistoryEvent, Link, Memory, MemoryId, Provenance, Result, Scope, ScopeVersion, SessionMessage, StoreError, Terms,
-    keys,
+    HistoryEvent, Link, Memory, MemoryId, Payload, Provenance, Result, Scope, ScopeVersion, SessionMessage, StoreError,
+    Terms, keys,
 };
 
 /// The steps of the ledger's schema. Steps that were released never change.
@@ -205,8 +205,8 @@ fn make_session_id(sql: &mut dyn Sql, scopes: &[i64; 3], name: &str) -> Result<i
 }
 
 /// When a payload says it was last changed, or made, in microseconds.
-pub(super) fn touched(memory: &Memory) -> Option<i64> {
-    memory.payload.str(keys::UPDATED_AT).and_then(parse_time).map(Timestamp::as_microsecond)
+pub(super) fn touched(payload: &Payload) -> Option<i64> {
+    payload.str(keys::UPDATED_AT).and_then(parse_time).map(Timestamp::as_microsecond)
 }
 
 /// A row of the directory.
@@ -249,7 +249,7 @@ pub(super) fn list(
     };
     let day = memory.happened_at().map(|at| i64::from(day_number(at.to_zoned(jiff::tz::TimeZone::UTC).date())));
     let about = crate::owners::About::of(payload);
-    let touched = touched(memory);
+    let touched = touched(payload);
     let rev = uuid::Uuid::new_v4().as_u64_pair().0 as i64;
     let rows = sql.query(
         "INSERT INTO memories(id, rev, user_scope, agent_scope, run_scope, session, position, event_time, day, expires,

@@ -57,6 +57,26 @@ pub(super) fn trials() -> Vec<Trial> {
 /// Gone when dropped.
 struct Collection(String);
 
+impl Collection {
+    fn points(&self) -> String {
+        format!("{}/collections/{}/points", shared().expect("a Qdrant").http_url(), self.0)
+    }
+
+    /// A point of another program.
+    fn put(&self, id: u64, text: &str, axis: usize, at: &str) {
+        let mut vector = vec![0.0; DIMS];
+        vector[axis] = 1.0;
+        let payload = json!({"data": text, "hash": text, "user_id": "ana", "created_at": at, "updated_at": at});
+        let points = json!({"points": [{"id": id, "vector": vector, "payload": payload}]});
+        rest::put(&format!("{}?wait=true", self.points()), &points).unwrap();
+    }
+
+    /// A deletion by another program.
+    fn delete(&self, id: u64) {
+        rest::post(&format!("{}/delete?wait=true", self.points()), &json!({"points": [id]})).unwrap();
+    }
+}
+
 impl Drop for Collection {
     fn drop(&mut self) {
         let server = shared().expect("a Qdrant");
@@ -90,6 +110,7 @@ const OWN: &[(&str, Test)] = &[
     ("an_old_collection_is_served_and_told", an_old_collection_is_served_and_told),
     ("what_the_wire_cannot_hold_is_refused", what_the_wire_cannot_hold_is_refused),
     ("points_of_others_are_seen_and_places_kept", points_of_others_are_seen_and_places_kept),
+    ("what_counts_do_not_tell_is_found", what_counts_do_not_tell_is_found),
 ];
 
 fn collections_of_another_kind_are_refused(folder: &Path) {
@@ -201,14 +222,7 @@ fn what_the_wire_cannot_hold_is_refused(folder: &Path) {
 fn points_of_others_are_seen_and_places_kept(folder: &Path) {
     let collection = Collection(unique("others"));
     let store = open(&collection.0, ledger(folder));
-    let base = format!("{}/collections/{}/points", shared().unwrap().http_url(), collection.0);
-    let put = |id: u64, text: &str, axis: usize, at: &str| {
-        let mut vector = vec![0.0; DIMS];
-        vector[axis] = 1.0;
-        let payload = json!({"data": text, "hash": text, "user_id": "ana", "created_at": at, "updated_at": at});
-        rest::put(&format!("{base}?wait=true"), &json!({"points": [{"id": id, "vector": vector, "payload": payload}]}))
-            .unwrap();
-    };
+    let put = |id, text, axis, at| collection.put(id, text, axis, at);
     let filter = Filter::eq("user_id", "ana").unwrap();
     let mut axis = vec![0.0; DIMS];
     axis[3] = 1.0;
@@ -230,7 +244,7 @@ fn points_of_others_are_seen_and_places_kept(folder: &Path) {
         listed.items.iter().map(|memory| memory.payload.text()).collect::<Vec<_>>(),
         ["second, changed", "text 1"]
     );
-    rest::post(&format!("{base}/delete?wait=true"), &json!({"points": [1]})).unwrap();
+    collection.delete(1);
     assert_eq!(seen(), [(MemoryId::Number(2), false)]);
     assert_eq!(store.list(Some(&filter), None, &page).unwrap().total, 1);
     assert_eq!(store.list(None, None, &page).unwrap().total, 1);
@@ -244,4 +258,47 @@ fn points_of_others_are_seen_and_places_kept(folder: &Path) {
     store.apply(&ChangeSet { expected: Vec::new(), changes: vec![Change::Remove(MemoryId::Number(2))] }).unwrap();
     assert_eq!(store.info().unwrap().memories, 1);
     assert_eq!(store.check().unwrap(), []);
+}
+
+/// Another program, whose clock is behind, deletes one and adds one, and changes one, between two looks: in the background
+/// while the scope is in use, and by a check.
+fn what_counts_do_not_tell_is_found(folder: &Path) {
+    let collection = Collection(unique("swap"));
+    let [first, second, third] = ["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z"];
+    let store = open(&collection.0, ledger(folder));
+    collection.put(1, "first", 1, first);
+    collection.put(2, "second", 2, third);
+    let filter = Filter::eq("user_id", "ana").unwrap();
+    let axis = |at: usize| -> Vec<f32> { (0..DIMS).map(|axis| f32::from(u8::from(axis == at))).collect() };
+    let seen = |at: usize| -> Vec<u64> {
+        let found = store.nearest(&View::new(&filter, None), &axis(at), 9).unwrap();
+        let near = found.into_iter().filter(|(_, score)| *score > 0.5);
+        near.map(|(id, _)| if let MemoryId::Number(id) = id { id } else { 0 }).collect()
+    };
+    let swap = || {
+        collection.delete(1);
+        collection.put(3, "third", 3, second);
+        collection.put(2, "second, changed", 4, third);
+    };
+    assert_eq!((seen(1), seen(2)), (vec![1], vec![2]));
+    swap();
+    let patience = std::time::Instant::now();
+    while (seen(3), seen(4)) != (vec![3], vec![2]) {
+        assert!(patience.elapsed().as_secs() < 90, "not seen: {:?}", (seen(3), seen(4)));
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    assert_eq!((seen(1), seen(2)), (vec![], vec![]));
+    assert_eq!(store.check().unwrap(), []);
+    // Compared a moment ago, it is not compared again soon.
+    collection.delete(3);
+    collection.put(1, "first", 1, second);
+    let found = store.check().unwrap();
+    assert_eq!(found.iter().map(|found| (found.check, found.count)).collect::<Vec<_>>(), [("memory_unseen", 2)]);
+    assert_eq!((seen(1), seen(3)), (vec![1], vec![]));
+    assert_eq!(store.check().unwrap(), []);
+    collection.delete(1);
+    collection.put(3, "third", 3, second);
+    let mended = store.repair().unwrap();
+    assert_eq!(mended.iter().map(|found| (found.check, found.count)).collect::<Vec<_>>(), [("memory_unseen", 2)]);
+    assert_eq!((seen(1), seen(3)), (vec![], vec![3]));
 }
