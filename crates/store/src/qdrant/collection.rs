@@ -55,10 +55,10 @@ impl Collections {
     /// Looks at both and makes what is missing.
     ///
     /// # Errors
-    /// [`StoreError::Unfit`] for a server that is too old or a collection of another kind; [`StoreError::EmbedderMismatch`]
-    /// for other dims.
+    /// [`StoreError::Unfit`] for a server that is too old or a collection of another kind.
     pub(super) fn settle(client: &Client, options: &QdrantOptions) -> Result<Self> {
-        let version = client.call("version", |node| node.health_check())?.version;
+        let version =
+            client.call("version", |node| node.health_check()).map_err(|error| no_grpc(client, error))?.version;
         check_version(client, &version)?;
         let aliases = client.call("aliases", |node| node.list_aliases())?.aliases;
         let target =
@@ -91,6 +91,17 @@ fn found(client: &Client, name: &str) -> Result<Option<CollectionInfo>> {
         return Ok(None);
     }
     Ok(client.call("collection", |node| node.collection_info(name))?.result)
+}
+
+/// Whoever answers the very first request with something that is no HTTP/2 does not speak gRPC.
+fn no_grpc(client: &Client, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Database(source) if source.to_string().contains("http2 error") => StoreError::Unfit(format!(
+            "what answers at {} does not speak gRPC; is it Qdrant's REST port? Give that of gRPC: 6334, where REST has 6333",
+            client.location()
+        )),
+        other => other,
+    }
 }
 
 fn check_version(client: &Client, version: &str) -> Result<()> {
@@ -132,12 +143,12 @@ fn check_vectors(info: &CollectionInfo, options: &QdrantOptions, name: &str) -> 
         return Err(StoreError::Unfit(message));
     }
     if dense.size != options.dims as u64 {
-        return Err(StoreError::EmbedderMismatch {
-            stored: format!("that of collection {name}"),
-            stored_dims: dense.size as usize,
-            given: options.embedder.clone(),
-            given_dims: options.dims,
-        });
+        let message = format!(
+            "collection `{name}` has vectors of {} dims, embedder `{}` makes {}: choose the embedder that filled it, or \
+             name another collection with --store qdrant:URL/COLLECTION",
+            dense.size, options.embedder, options.dims
+        );
+        return Err(StoreError::Unfit(message));
     }
     Ok(())
 }

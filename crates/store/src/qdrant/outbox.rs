@@ -173,11 +173,26 @@ impl QdrantStore {
         transact_ahead(self.ledger(), |sql| writes.iter().map(|write| record(sql, write)).collect())
     }
 
-    /// Takes a recorded plan back of which nothing was applied.
-    pub(super) fn forget(&self, seq: i64) -> Result<()> {
+    /// Takes a recorded plan back that Qdrant refused; what it had taken of it is removed where it is new.
+    pub(super) fn take_back(&self, seq: i64, plan: &Plan) -> Result<()> {
+        let mut new = Vec::new();
+        snapshot(self.ledger(), |sql| {
+            new.clear();
+            for put in &plan.puts {
+                if tables::listed(sql, put.memory.id)?.is_none() {
+                    new.push(put.memory.id);
+                }
+            }
+            Ok(())
+        })?;
+        let mut ids = new.chunks(AT_ONCE * 10);
+        let removed = ids.try_for_each(|ids| {
+            self.inner.client.wait(self.update(&self.inner.collections.memories, vec![deletion(ids)]))
+        });
         transact(self.ledger(), Durability::Written, |sql| {
             sql.execute("DELETE FROM outbox WHERE seq = $1", &[Value::Int(seq)]).map(drop)
-        })
+        })?;
+        removed
     }
 
     /// Applies plans of different scopes to Qdrant; once or often, with the same result.
@@ -186,24 +201,23 @@ impl QdrantStore {
             let (points, entities) = tokio::join!(self.perform_points(plans), self.find_entities(plans));
             points?;
             let mut entities = entities?;
-            for _ in 0..TRIES {
+            for tries in 0.. {
                 match self.perform_entities(plans, entities.0, entities.1).await {
-                    Err(error) if !matches!(error, StoreError::Unavailable { .. }) => {
-                        // Another program removed one since it was found.
+                    Err(error) if matches!(error, StoreError::Unavailable { .. }) => return Err(error),
+                    // Another program removed one since it was found.
+                    Err(error) if tries < TRIES => {
                         tracing::debug!(%error, "entities are looked at again");
                         entities = self.find_entities(plans).await?;
+                    }
+                    // The points are there: the write can't be taken back any more, and what it names is the lesser half.
+                    Err(error) if plans.len() == 1 => {
+                        tracing::error!(%error, "a write was applied without its entities");
+                        break;
                     }
                     done => return done,
                 }
             }
-            match self.perform_entities(plans, entities.0, entities.1).await {
-                // The points are there: the write can't be taken back any more, and what it names is the lesser half.
-                Err(error) if plans.len() == 1 && !matches!(error, StoreError::Unavailable { .. }) => {
-                    tracing::error!(%error, "a write was applied without its entities");
-                    Ok(Applied::default())
-                }
-                done => done,
-            }
+            Ok(Applied::default())
         })
     }
 

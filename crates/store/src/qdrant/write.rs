@@ -113,16 +113,23 @@ impl QdrantStore {
                 Ok(()) => accepted.iter().for_each(|accepted| results.give(accepted.at, Ok(true))),
                 Err(error) => results.give_all(accepted.iter().map(|accepted| accepted.at), error),
             },
-            Err(error @ StoreError::Unavailable { .. }) => {
-                tracing::warn!(writes = accepted.len(), %error, "accepted, and applied when Qdrant is back");
+            Err(StoreError::Unavailable { server, reason }) => {
+                tracing::warn!(
+                    writes = accepted.len(),
+                    server,
+                    reason,
+                    "accepted, and applied when the server is back"
+                );
                 self.inner.stuck.meet();
                 accepted.iter().for_each(|accepted| results.give(accepted.at, Ok(false)));
             }
             // Refused: what Qdrant says no to it says no to as a whole.
             Err(error) => match accepted {
                 [one] => {
-                    let forgotten = self.forget(one.recorded.seq);
-                    results.give(one.at, forgotten.and(Err(error)));
+                    if let Err(other) = self.take_back(one.recorded.seq, one.plan) {
+                        tracing::error!(error = %other, "a write that was refused could not be taken back");
+                    }
+                    results.give(one.at, Err(error));
                 }
                 several => {
                     for one in several {

@@ -110,6 +110,7 @@ const OWN: &[(&str, Test)] = &[
     ("an_old_collection_is_served_and_told", an_old_collection_is_served_and_told),
     ("what_the_wire_cannot_hold_is_refused", what_the_wire_cannot_hold_is_refused),
     ("points_of_others_are_seen_and_places_kept", points_of_others_are_seen_and_places_kept),
+    ("what_is_refused_in_the_middle_is_taken_back", what_is_refused_in_the_middle_is_taken_back),
     ("what_counts_do_not_tell_is_found", what_counts_do_not_tell_is_found),
 ];
 
@@ -216,6 +217,28 @@ fn what_the_wire_cannot_hold_is_refused(folder: &Path) {
     let stored = store.get(&[MemoryId::Number(1)]).unwrap().remove(0).unwrap();
     assert_eq!(stored.payload.as_map()["deep"], nested(28));
     assert_eq!(store.check().unwrap(), []);
+}
+
+/// Qdrant takes the first part of a large write and refuses the next.
+fn what_is_refused_in_the_middle_is_taken_back(folder: &Path) {
+    let collection = Collection(unique("strict"));
+    let store = open(&collection.0, ledger(folder));
+    let of = |ids: std::ops::Range<u64>| {
+        let long: Vec<(u32, f32)> = (1..20).map(|term| (term, 1.0)).collect();
+        let bm25 = |id| if id < 700 { vec![(1, 1.0)] } else { long.clone() };
+        let inserts = ids.map(|id| Change::Insert(Box::new(Record { bm25: bm25(id), ..record(id, "ana") })));
+        store.apply(&ChangeSet { expected: Vec::new(), changes: inserts.collect() })
+    };
+    of(0..10).unwrap();
+    let url = format!("{}/collections/{}", shared().unwrap().http_url(), collection.0);
+    let strict = json!({"strict_mode_config": {"enabled": true, "sparse_config": {"bm25": {"max_length": 9}}}});
+    assert_eq!(rest::call("PATCH", &url, Some(&strict)).unwrap().0, 200);
+    let error = of(10..1500).unwrap_err().to_string();
+    assert!(error.contains("limit of 9 indices"), "{error}");
+    assert_eq!(store.info().unwrap().memories, 10);
+    assert_eq!(store.check().unwrap(), []);
+    of(10..20).unwrap();
+    assert_eq!(store.info().unwrap().memories, 20);
 }
 
 /// Another program adds, changes and deletes points; what it deletes keeps its place should it come back.
