@@ -11,6 +11,7 @@ mod import;
 mod input;
 mod keys;
 mod list;
+mod migrate;
 mod progress;
 mod search;
 mod serve;
@@ -51,6 +52,8 @@ pub(crate) enum Command {
     Export(export::ExportArgs),
     /// Check the store, and with --fix mend it
     Doctor(doctor::DoctorArgs),
+    /// Leave a mem0 stack, phase by phase: rehearsed, verified, and nothing lost
+    Migrate(migrate::MigrateArgs),
     /// See what it does, on a small example
     Tour(tour::TourArgs),
     /// Measure how well it finds, and how fast
@@ -83,6 +86,7 @@ pub(crate) fn run(command: &Command, settings: &Settings, out: &Output) -> anyho
         Command::Import(args) => import::run(args, settings, out),
         Command::Export(args) => export::run(args, settings, out),
         Command::Doctor(args) => doctor::run(args, settings, out),
+        Command::Migrate(args) => migrate::run(args, settings, out),
         Command::Tour(args) => tour::run(args, settings, out),
         Command::Bench(args) => bench::run(args, settings, out),
     }

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use mnemon_store::{Mention, Payload, Sparse, TermCount, Terms};
+use mnemon_models::Embedder;
+use mnemon_store::{Memory, MemoryId, Mention, Payload, Provenance, Record, Sparse, TermCount, Terms, keys};
 use mnemon_text::bm25::SparseVector;
 use mnemon_text::{dates, entity};
+use rayon::prelude::*;
 
+use crate::session::speaker;
 use crate::{Engine, Result};
 
 /// Terms a memory's context is filled up to, its own included.
@@ -42,8 +45,8 @@ pub fn describe(payload: &Payload) -> (Terms, bool) {
     (count_terms(&own, &[], speaker), dates::holds_time_word(payload.text()))
 }
 
-/// mem0's `bm25` slot: the encoded lemmas, or the text itself where it has none.
-pub(crate) fn sparse(lemmas: &str, text: &str) -> Sparse {
+/// mem0's `bm25` slot: the encoded lemmas, or the text itself where it has none; indices rise.
+pub fn sparse(lemmas: &str, text: &str) -> Sparse {
     let SparseVector { indices, values } = mnemon_text::bm25::encode(if lemmas.is_empty() { text } else { lemmas });
     indices.into_iter().zip(values).collect()
 }
@@ -96,25 +99,83 @@ impl Engine {
         Ok(vectors)
     }
 
-    /// Embeds the entities of several texts in one batch; an entity named twice is embedded once.
+    /// The entities of several texts, embedded in one batch.
     pub(crate) fn mentions<'a>(&self, texts: impl Iterator<Item = &'a [entity::Entity]>) -> Result<Vec<Vec<Mention>>> {
-        let texts: Vec<&[entity::Entity]> = texts.collect();
-        let mut rows: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut names: Vec<&str> = Vec::new();
-        for entity in texts.iter().copied().flatten() {
-            rows.entry(&entity.text).or_insert_with(|| {
-                names.push(&entity.text);
-                names.len() - 1
-            });
-        }
-        let vectors = self.embed(&names)?;
-        let mention = |entity: &entity::Entity| Mention {
-            kind: entity.kind.as_str().to_owned(),
-            text: entity.text.clone(),
-            vector: vectors[rows[entity.text.as_str()]].clone(),
-        };
-        Ok(texts.iter().map(|entities| entities.iter().map(mention).collect()).collect())
+        mentions(texts, |names| self.embed(names))
     }
+}
+
+/// Embeds the entities of several texts in one batch; an entity named twice is embedded once.
+fn mentions<'a>(
+    texts: impl Iterator<Item = &'a [entity::Entity]>,
+    embed: impl FnOnce(&[&str]) -> Result<Vec<Vec<f32>>>,
+) -> Result<Vec<Vec<Mention>>> {
+    let texts: Vec<&[entity::Entity]> = texts.collect();
+    let mut rows: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut names: Vec<&str> = Vec::new();
+    for entity in texts.iter().copied().flatten() {
+        rows.entry(&entity.text).or_insert_with(|| {
+            names.push(&entity.text);
+            names.len() - 1
+        });
+    }
+    let vectors = if names.is_empty() { Vec::new() } else { embed(&names)? };
+    let mention = |entity: &entity::Entity| Mention {
+        kind: entity.kind.as_str().to_owned(),
+        text: entity.text.clone(),
+        vector: vectors[rows[entity.text.as_str()]].clone(),
+    };
+    Ok(texts.iter().map(|entities| entities.iter().map(mention).collect()).collect())
+}
+
+/// A memory of another program, as it lies in a collection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForeignPoint {
+    /// Its id.
+    pub id: MemoryId,
+    /// Its payload, whatever that holds.
+    pub payload: Payload,
+    /// Its dense vector.
+    pub vector: Vec<f32>,
+}
+
+/// Adds to points of another program what search needs: lemmas (unless they have some), the `bm25` slot, terms, and, where
+/// there is an embedder of their kind, entities. Ids, vectors and all other keys of the payload stay as they are. Uses all
+/// cores.
+///
+/// # Errors
+/// [`crate::EngineError::Model`] if the embedder fails.
+pub fn enrich(points: Vec<ForeignPoint>, embedder: Option<&dyn Embedder>) -> Result<Vec<Record>> {
+    let analyses: Vec<Analysis> = points.par_iter().map(|point| analyse(point.payload.text())).collect();
+    let mentions = match embedder {
+        Some(embedder) => {
+            let entities = analyses.iter().map(|analysis| analysis.entities.as_slice());
+            mentions(entities, |names| Ok(embedder.embed(names)?))?
+        }
+        None => vec![Vec::new(); points.len()],
+    };
+    let record = |((point, analysis), mentions): ((ForeignPoint, Analysis), Vec<Mention>)| {
+        let mut payload = point.payload;
+        if !payload.text().is_empty() && payload.str(keys::TEXT_LEMMATIZED).is_none() {
+            payload.set(keys::TEXT_LEMMATIZED, analysis.lemmas.as_str());
+        }
+        let lemmas = payload.str(keys::TEXT_LEMMATIZED).unwrap_or_default();
+        let bm25 = match lemmas == analysis.lemmas {
+            true => analysis.bm25,
+            // The lemmas are another program's: its vector is made of them.
+            false => sparse(lemmas, payload.text()),
+        };
+        let memory = Memory { id: point.id, payload, provenance: Provenance::default() };
+        Record {
+            terms: count_terms(&analysis.terms, &[], speaker(&memory)),
+            memory,
+            vector: point.vector,
+            bm25,
+            holds_time_word: analysis.holds_time_word,
+            mentions,
+        }
+    };
+    Ok(points.into_iter().zip(analyses).zip(mentions).map(record).collect())
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl Engine {
         request.metadata.as_ref().map_or(Ok(()), check_metadata)?;
         let scope = self.owner(id)?;
         self.commit(&[&scope], || {
-            let stored = self.store.get_stored(id)?.ok_or(StoreError::NotFound(id))?;
+            let stored = self.store.get_stored(&[id])?.pop().flatten().ok_or(StoreError::NotFound(id))?;
             let old = stored.memory;
             let mut memory = old.clone();
             let now = now_text();

@@ -1,1 +1,18 @@
-//! The migration phases, from preflight to retire; nothing is served from here yet.
+//! From a mem0 stack to Mnemon, phase by phase: what is there, how it is carried over, and how that is proved.
+#![warn(missing_docs)]
+
+mod copy;
+mod error;
+pub mod read;
+mod rehearse;
+mod survey;
+mod verify;
+
+pub use copy::{Copied, Step, copy};
+pub use error::MigrateError;
+pub use rehearse::{Rehearsal, WordFound, rehearse};
+pub use survey::{Anomaly, Survey};
+pub use verify::{Difference, Verification, verify};
+
+/// The result of a phase's work.
+pub type Result<T, E = MigrateError> = std::result::Result<T, E>;

@@ -238,8 +238,8 @@ impl Store for QdrantStore {
         self.memories(ids)
     }
 
-    fn get_stored(&self, id: MemoryId) -> Result<Option<StoredMemory>> {
-        Ok(self.stored(&[id])?.pop().flatten())
+    fn get_stored(&self, ids: &[MemoryId]) -> Result<Vec<Option<StoredMemory>>> {
+        self.stored(ids)
     }
 
     fn list(&self, filter: Option<&Filter>, today: Option<Date>, page: &PageRequest) -> Result<Page<Memory>> {

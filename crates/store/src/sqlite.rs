@@ -233,8 +233,8 @@ impl Store for SqliteStore {
         self.read(|connection| read::get(connection, ids))
     }
 
-    fn get_stored(&self, id: MemoryId) -> Result<Option<StoredMemory>> {
-        self.read(|connection| read::get_stored(connection, id))
+    fn get_stored(&self, ids: &[MemoryId]) -> Result<Vec<Option<StoredMemory>>> {
+        self.read(|connection| read::get_stored(connection, ids))
     }
 
     fn list(&self, filter: Option<&Filter>, today: Option<Date>, page: &PageRequest) -> Result<Page<Memory>> {

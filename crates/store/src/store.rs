@@ -45,8 +45,8 @@ pub trait Store: Send + Sync {
     /// Memories by id, in the order asked; `None` where there is none.
     fn get(&self, ids: &[MemoryId]) -> Result<Vec<Option<Memory>>>;
 
-    /// A memory with its vectors.
-    fn get_stored(&self, id: MemoryId) -> Result<Option<StoredMemory>>;
+    /// Memories with their vectors by id, in the order asked; `None` where there is none.
+    fn get_stored(&self, ids: &[MemoryId]) -> Result<Vec<Option<StoredMemory>>>;
 
     /// Lists memories, newest first. Without a filter: all of the store. Those that expired before `today` are hidden.
     fn list(&self, filter: Option<&Filter>, today: Option<Date>, page: &PageRequest) -> Result<Page<Memory>>;

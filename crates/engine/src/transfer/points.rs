@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use mnemon_store::{Change, Memory, MemoryId, Payload, Provenance, Record, StoreError, keys};
+use mnemon_store::{Change, MemoryId, Payload, StoreError};
 use serde_json::Value;
 
 use super::import::for_each_line;
 use super::{ImportFormat, Imported, Refused};
 use crate::add::{check_depth, check_length};
-use crate::analyse::{analyse, count_terms, sparse, spoken};
-use crate::session::speaker;
-use crate::{Engine, Result};
+use crate::analyse::spoken;
+use crate::{Engine, ForeignPoint, Result, enrich};
 
 /// Points in one commit.
 const POINTS: usize = 256;
@@ -43,49 +42,33 @@ impl Engine {
     }
 
     fn store_points(&self, points: Vec<Point>, imported: &mut Imported) -> Result<()> {
-        use rayon::prelude::*;
-        let analyses: Vec<_> = points.par_iter().map(|point| analyse(point.payload.text())).collect();
-        let mentions = self.mentions(analyses.iter().map(|analysis| analysis.entities.as_slice()))?;
-        let mut changes = Vec::with_capacity(points.len());
-        let mut seen = std::collections::HashSet::new();
-        for ((mut point, analysis), mentions) in points.into_iter().zip(analyses).zip(mentions) {
-            let text = point.payload.text();
-            if !text.is_empty() && point.payload.str(keys::TEXT_LEMMATIZED).is_none() {
-                point.payload.set(keys::TEXT_LEMMATIZED, analysis.lemmas.as_str());
-            }
-            let existing = self.store.get(&[point.id])?.pop().flatten();
-            if existing.is_some() || !seen.insert(point.id) {
-                if existing.is_some_and(|existing| existing.payload == point.payload) {
-                    imported.unchanged += 1;
-                } else {
-                    let reason = format!("{}; it was left as it is", StoreError::Exists(point.id));
-                    imported.refused.push(Refused { line: point.line, reason });
-                }
-                continue;
-            }
+        let mut new = Vec::with_capacity(points.len());
+        let mut lines = Vec::with_capacity(points.len());
+        for point in points {
             let vector = match point.vector {
                 Some(vector) => vector,
                 // Nothing said, nothing found: the zero vector is near to nothing.
                 None if point.payload.text().is_empty() => vec![0.0; self.embedder.dims()],
                 None => self.embed(&[&spoken(&point.payload)])?.pop().unwrap_or_default(),
             };
-            let memory = Memory { id: point.id, payload: point.payload, provenance: Provenance::default() };
-            imported.stored.memories += 1;
-            let lemmas = memory.payload.str(keys::TEXT_LEMMATIZED).unwrap_or_default();
-            let bm25 = match lemmas == analysis.lemmas {
-                true => analysis.bm25,
-                // The lemmas are another program's: its vector is made of them.
-                false => sparse(lemmas, memory.payload.text()),
-            };
-            changes.push(Change::Insert(Box::new(Record {
-                terms: count_terms(&analysis.terms, &[], speaker(&memory)),
-                memory,
-                vector,
-                bm25,
-                holds_time_word: analysis.holds_time_word,
-                mentions,
-            })));
+            new.push(ForeignPoint { id: point.id, payload: point.payload, vector });
+            lines.push(point.line);
         }
+        let mut changes = Vec::with_capacity(new.len());
+        let mut seen = std::collections::HashSet::new();
+        for (record, line) in enrich(new, Some(&*self.embedder))?.into_iter().zip(lines) {
+            let id = record.memory.id;
+            let existing = self.store.get(&[id])?.pop().flatten();
+            if existing.is_none() && seen.insert(id) {
+                changes.push(Change::Insert(Box::new(record)));
+            } else if existing.is_some_and(|existing| existing.payload == record.memory.payload) {
+                imported.unchanged += 1;
+            } else {
+                let reason = format!("{}; it was left as it is", StoreError::Exists(id));
+                imported.refused.push(Refused { line, reason });
+            }
+        }
+        imported.stored.memories += changes.len();
         let there = self.insert_new(changes)?;
         imported.stored.memories -= there;
         imported.unchanged += there;

@@ -172,7 +172,7 @@ impl Engine {
                 stored.vector = self.embed(&[&spoken(&stored.memory.payload)])?.pop().unwrap_or_default();
             }
             let id = stored.memory.id;
-            if let Some(existing) = self.store.get_stored(id)? {
+            if let Some(existing) = self.store.get_stored(&[id])?.pop().flatten() {
                 let same = existing.memory == stored.memory && (options.reembed || existing.vector == stored.vector);
                 if same {
                     imported.unchanged += 1;

@@ -49,13 +49,13 @@ fn metadata_and_expiration_change_alone() {
     let world = world();
     let metadata = json!({"topic": "dogs", "n": 1}).as_object().unwrap().clone();
     let id = add(&world, AddRequest { metadata, ..note("ana", "My dog Nori lives in Lisbon.") });
-    let before = world.store().get_stored(id).unwrap().unwrap();
+    let before = world.store().get_stored(&[id]).unwrap().remove(0).unwrap();
     let entities = world.detail(id).unwrap().entities;
     let metadata = Some(json!({"n": 2, "new": true}).as_object().unwrap().clone());
     let after = world.update(id, &UpdateRequest { metadata, ..UpdateRequest::default() }).unwrap();
     let own: Vec<String> = after.payload.metadata().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(own, ["n=2", "new=true"]);
-    let stored = world.store().get_stored(id).unwrap().unwrap();
+    let stored = world.store().get_stored(&[id]).unwrap().remove(0).unwrap();
     assert_eq!((stored.vector, stored.bm25), (before.vector, before.bm25));
     assert_eq!(world.detail(id).unwrap().entities, entities);
     let set = |date| UpdateRequest { expiration_date: Some(date), ..UpdateRequest::default() };

@@ -28,7 +28,7 @@ pub(super) fn memories_come_back_bit_by_bit(open: Open<'_>) {
     record.bm25 = vec![(0, 1.0), (7, 0.1), (u32::MAX, 1e-45)];
     insert(&*store, record.clone());
     for store in [store, open()] {
-        let stored = store.get_stored(id(1)).unwrap().unwrap();
+        let stored = store.get_stored(&[id(1)]).unwrap().remove(0).unwrap();
         same(&stored.memory.payload, &record.memory.payload);
         assert_eq!(stored.memory.provenance, record.memory.provenance);
         assert_eq!(bits(&stored.vector), bits(&record.vector));
@@ -40,11 +40,11 @@ pub(super) fn memories_come_back_bit_by_bit(open: Open<'_>) {
     replaced.memory.provenance.session = None;
     replaced.memory.provenance.position = None;
     apply(&*store, vec![Change::Replace(Box::new(replaced.clone()))]).unwrap();
-    let stored = store.get_stored(id(1)).unwrap().unwrap();
+    let stored = store.get_stored(&[id(1)]).unwrap().remove(0).unwrap();
     assert_eq!(stored.memory, replaced.memory);
     assert_eq!(bits(&stored.vector), bits(&replaced.vector));
     apply(&*store, vec![Change::Remove(id(1))]).unwrap();
-    assert!(store.get_stored(id(1)).unwrap().is_none());
+    assert!(store.get_stored(&[id(1)]).unwrap().remove(0).is_none());
     assert_eq!(one(&*store, id(1)), None);
     for change in [Change::Remove(id(1)), Change::Replace(Box::new(replaced))] {
         let error = apply(&*store, vec![change]).unwrap_err();

@@ -110,12 +110,12 @@ pub(super) fn get(connection: &Connection, ids: &[MemoryId]) -> Result<Vec<Optio
     ids.iter().map(one).collect()
 }
 
-pub(super) fn get_stored(connection: &Connection, id: MemoryId) -> Result<Option<StoredMemory>> {
+pub(super) fn get_stored(connection: &Connection, ids: &[MemoryId]) -> Result<Vec<Option<StoredMemory>>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {MEMORY}, s.vector, s.bm25 {FROM_MEMORIES} JOIN signals s ON s.slot = m.slot WHERE m.id = ?"
     ))?;
-    let mut rows = statement.query([id.to_bytes()])?;
-    rows.next()?.map(stored_at).transpose()
+    let mut one = |id: &MemoryId| statement.query([id.to_bytes()])?.next()?.map(stored_at).transpose();
+    ids.iter().map(&mut one).collect()
 }
 
 fn stored_at(row: &Row<'_>) -> Result<StoredMemory> {

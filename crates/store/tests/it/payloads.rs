@@ -48,7 +48,7 @@ fn whole_numbers_and_vectors_at_their_ends_come_back_as_they_were() {
     record.vector = vec![0.1, -0.0, f32::MIN_POSITIVE, f32::MAX, 1e-45, -1.0, 0.333_333_34, f32::MIN];
     let (payload, vector) = (record.memory.payload.clone(), record.vector.clone());
     crate::fixture::add(&store, record).unwrap();
-    let found = store.get_stored(MemoryId::Number(1)).unwrap().unwrap();
+    let found = store.get_stored(&[MemoryId::Number(1)]).unwrap().remove(0).unwrap();
     assert_eq!(found.memory.payload, payload);
     let bits = |vector: &[f32]| vector.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(&found.vector), bits(&vector));

@@ -1,0 +1,83 @@
+//! `mnemon migrate rehearse`: the whole migration from a snapshot file into a store that is thrown away.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use mnemon_migrate::read::{Snapshot, Source};
+use mnemon_models::{Embedder, StaticEmbedder};
+use mnemon_store::sqlite::{SqliteOptions, SqliteStore};
+
+use super::report;
+use crate::commands::progress;
+use crate::exit::{Exit, Fault};
+use crate::output::Output;
+
+/// From where, and where to.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The snapshot is the file that `POST /collections/NAME/snapshots` makes. It is unpacked and opened in \
+this process: no server is needed, and the file stays as it is. Exit code 3: something was not as it should be."
+)]
+pub(crate) struct RehearseArgs {
+    /// Snapshot of the collection
+    #[arg(long, value_name = "FILE")]
+    snapshot: PathBuf,
+    /// How many points the server said the collection has: a snapshot that holds others is refused
+    #[arg(long, value_name = "N")]
+    expect: Option<u64>,
+    /// Keep the store that is made, as this file
+    #[arg(long, value_name = "FILE")]
+    keep: Option<PathBuf>,
+    /// Where to unpack [default: the system's folder for temporary files]
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+    /// Write the report as Markdown to this file, too
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &RehearseArgs, out: &Output) -> anyhow::Result<Exit> {
+    let scratch = args.scratch.clone().unwrap_or_else(std::env::temp_dir);
+    let folder = tempfile::Builder::new()
+        .prefix("mnemon-rehearsal-")
+        .tempdir_in(&scratch)
+        .with_context(|| scratch.display().to_string())?;
+    let file = match &args.keep {
+        Some(file) if file.exists() => {
+            let message = format!("{} is there already: name a file that is not", file.display());
+            return Err(Fault::refused(message).into());
+        }
+        Some(file) => file.clone(),
+        None => folder.path().join("rehearsal.db"),
+    };
+    let source = Snapshot::open(&args.snapshot, folder.path())?;
+    let about = source.about();
+    if let Some(expected) = args.expect.filter(|expected| *expected != about.points) {
+        let message = format!(
+            "{} holds {} points, the server said {expected}: points that were only in its log are not in a snapshot; wait \
+             a few seconds after the last write and take another",
+            about.place, about.points
+        );
+        return Err(Fault::failed("points_missing", message).into());
+    }
+    let builtin = StaticEmbedder::builtin()?;
+    let embedder = (builtin.dims() == about.dims).then_some(&builtin as &dyn Embedder);
+    let bar = progress::counting("points", out.is_json());
+    let store = open(&file, about.dims)?;
+    let told = |phase: &'static str, done: usize| {
+        bar.set_message(format!("points {phase}"));
+        bar.set_position(done as u64);
+    };
+    let rehearsal = mnemon_migrate::rehearse(&source, &store, embedder, &told)?;
+    bar.finish_and_clear();
+    if let Some(file) = &args.report {
+        std::fs::write(file, report::markdown(&rehearsal)).with_context(|| file.display().to_string())?;
+    }
+    out.value(&report::to_json(&rehearsal), |_| report::markdown(&rehearsal))?;
+    Ok(if rehearsal.is_green() { Exit::Ok } else { Exit::Differences })
+}
+
+fn open(file: &Path, dims: usize) -> anyhow::Result<SqliteStore> {
+    let embedder = format!("of the collection, {dims} dims");
+    Ok(SqliteStore::open(SqliteOptions::new(file, embedder, dims))?)
+}

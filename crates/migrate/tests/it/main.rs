@@ -1,0 +1,4 @@
+//! Migrations of what mem0 really wrote.
+
+mod rehearsal;
+mod snapshots;

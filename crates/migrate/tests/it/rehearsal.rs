@@ -1,0 +1,126 @@
+//! A rehearsal carries everything over, tells what is odd, and finds what the old collection could not.
+
+use mnemon_migrate::read::Source;
+use mnemon_migrate::{Rehearsal, copy, rehearse, verify};
+use mnemon_store::sqlite::{SqliteOptions, SqliteStore};
+use mnemon_store::{Change, ChangeSet, Store};
+
+use crate::snapshots::{NAMES, fixture, open, sha, told};
+
+struct World {
+    store: SqliteStore,
+    _folder: tempfile::TempDir,
+}
+
+fn world(dims: usize) -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(SqliteOptions::new(folder.path().join("store"), "legacy", dims)).unwrap();
+    World { store, _folder: folder }
+}
+
+fn rehearsed(name: &str, world: &World) -> Rehearsal {
+    rehearse(&open(&fixture(name)).unwrap(), &world.store, None, &|_, _| {}).unwrap()
+}
+
+#[test]
+fn nothing_is_lost() {
+    for name in NAMES {
+        let world = world(384);
+        let rehearsal = rehearsed(name, &world);
+        assert!(rehearsal.is_green(), "{name}: {:?}", rehearsal.verified);
+        let told = told(name);
+        assert_eq!(rehearsal.verified.points, told.len());
+        assert_eq!(rehearsal.copied.written, told.len());
+        // By what never went through our readers.
+        let ids: Vec<_> = told.keys().copied().collect();
+        for (id, stored) in ids.iter().zip(world.store.get_stored(&ids).unwrap()) {
+            let stored = stored.unwrap();
+            let (payload, vector) = &told[id];
+            assert_eq!(&sha(&stored.vector), vector, "{name} {id}");
+            let there = stored.memory.payload.as_map();
+            for (key, value) in payload.as_object().unwrap() {
+                assert_eq!(there.get(key), Some(value), "{name} {id} {key}");
+            }
+            assert!(there.keys().all(|key| key == "text_lemmatized" || payload.get(key).is_some()), "{name} {id}");
+        }
+        assert_eq!(world.store.check().unwrap(), [], "{name}");
+        assert!(!rehearsal.words.is_empty() && rehearsal.words.iter().all(|word| word.found), "{:?}", rehearsal.words);
+    }
+}
+
+#[test]
+fn a_second_run_writes_nothing() {
+    let world = world(384);
+    rehearsed("legacy_v1", &world);
+    let again = rehearsed("legacy_v1", &world);
+    assert!(again.is_green());
+    assert_eq!((again.copied.written, again.copied.unchanged), (0, 204));
+}
+
+#[test]
+fn counts_and_oddities_are_told() {
+    let survey = rehearsed("legacy_quirks", &world(384)).survey;
+    assert_eq!(survey.points, 78);
+    assert!(survey.counts().contains("user-06: 12\n"), "{}", survey.counts());
+    assert_eq!(survey.by_user["null"], 7);
+    let kinds: Vec<(&str, usize)> = survey.anomalies.iter().map(|anomaly| (anomaly.kind, anomaly.count)).collect();
+    for kind in [
+        "integer_id",
+        "no_text",
+        "no_scope",
+        "scope_no_text",
+        "scope_odd",
+        "hash_wrong",
+        "time_unreadable",
+        "text_long",
+        "control_characters",
+        "duplicate",
+    ] {
+        assert!(kinds.iter().any(|(own, _)| *own == kind), "{kind} of {kinds:?}");
+    }
+    let plain = rehearsed("legacy_v1", &world(384)).survey;
+    assert!(plain.anomalies.iter().all(|anomaly| anomaly.kind != "no_text"), "{:?}", plain.anomalies);
+}
+
+#[test]
+fn what_differs_is_found() {
+    let world = world(384);
+    let source = open(&fixture("legacy_v1")).unwrap();
+    copy(&source, &world.store, None, &|_| {}).unwrap();
+    let ids: Vec<_> = told("legacy_v1").into_keys().take(3).collect();
+    let apply = |change: Change| world.store.apply(&ChangeSet { expected: Vec::new(), changes: vec![change] }).unwrap();
+    let stored = world.store.get_stored(&ids).unwrap();
+    let record = |at: usize| {
+        let stored = stored[at].clone().unwrap();
+        mnemon_store::Record {
+            memory: stored.memory,
+            vector: stored.vector,
+            bm25: stored.bm25,
+            terms: mnemon_store::Terms::default(),
+            holds_time_word: false,
+            mentions: Vec::new(),
+        }
+    };
+    apply(Change::Remove(ids[0]));
+    let mut other = record(1);
+    other.vector[7] = f32::from_bits(other.vector[7].to_bits() ^ 1);
+    apply(Change::Replace(Box::new(other)));
+    let mut other = record(2);
+    other.memory.payload.set("hash", "another");
+    other.bm25.pop();
+    apply(Change::Replace(Box::new(other)));
+    let found = verify(&source, &world.store, &|_| {}).unwrap();
+    assert!(!found.is_green());
+    assert_eq!((found.missing, found.vectors, found.payloads, found.sparse, found.more), (1, 1, 1, 1, 0));
+    assert_eq!(found.users.len(), 1, "{:?}", found.users);
+    let told: Vec<_> = found.differences.iter().map(|difference| difference.id).collect();
+    assert!(ids.iter().all(|id| told.contains(id)), "{:?}", found.differences);
+    assert_eq!(source.about().points, 204);
+}
+
+#[test]
+fn a_store_of_other_dims_is_refused() {
+    let world = world(256);
+    let error = rehearse(&open(&fixture("legacy_v1")).unwrap(), &world.store, None, &|_, _| {}).unwrap_err();
+    assert!(error.to_string().contains("384") && error.to_string().contains("256"), "{error}");
+}
