@@ -23,6 +23,7 @@ mod watch;
 mod write;
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -65,6 +66,8 @@ struct Inner {
     watch: watch::Watch,
     together: together::Together,
     stuck: outbox::Stuck,
+    /// The alias that was asked for leads to another collection by now.
+    moved: AtomicBool,
 }
 
 impl std::fmt::Debug for QdrantStore {
@@ -94,6 +97,7 @@ impl QdrantStore {
             watch: watch::Watch::default(),
             together: together::Together::default(),
             stuck: outbox::Stuck::default(),
+            moved: AtomicBool::new(false),
         };
         let store = Self { inner: Arc::new(inner) };
         store.settle_ledger()?;
@@ -132,7 +136,7 @@ impl QdrantStore {
 
     fn location(&self) -> String {
         let collections = &self.inner.collections;
-        let alias = collections.alias_of.as_ref().map_or(String::new(), |target| format!(" (alias of {target})"));
+        let alias = collections.alias.as_ref().map_or(String::new(), |alias| format!(" (by its alias {alias})"));
         let ledger = self.inner.ledger.location();
         format!("qdrant:{}/{}{alias}, ledger {ledger}", self.inner.client.location(), collections.memories)
     }
@@ -185,7 +189,7 @@ impl QdrantStore {
                 let store = Self { inner };
                 if let Err(error) = store.drain_all() {
                     tracing::debug!(%error, "pending writes could not be applied");
-                } else if let Err(error) = store.compare_due() {
+                } else if let Err(error) = store.compare_due().and_then(|()| store.look_at_alias()) {
                     tracing::debug!(%error, "could not be compared with Qdrant");
                 }
             }
@@ -195,6 +199,16 @@ impl QdrantStore {
             .spawn(round)
             .map(drop)
             .map_err(|source| StoreError::Io { path: "outbox".into(), source })
+    }
+}
+
+impl QdrantStore {
+    fn look_at_alias(&self) -> Result<()> {
+        let moved = self.inner.collections.moved(&self.inner.client)?;
+        if self.inner.moved.swap(moved, Ordering::Relaxed) != moved && moved {
+            tracing::warn!(store = self.location(), "the alias leads to another collection: start again to serve that");
+        }
+        Ok(())
     }
 }
 
@@ -333,6 +347,12 @@ impl Store for QdrantStore {
             warnings.push(format!(
                 "collection `{}` has no bm25 vectors (it was made before mem0 v2): profile mem0 finds by meaning and \
                  entities only; `mnemon migrate rebuild --in-place` adds them",
+                collections.memories
+            ));
+        }
+        if self.inner.moved.load(Ordering::Relaxed) {
+            warnings.push(format!(
+                "the alias leads to another collection than `{}`, which is still served: start again to serve that",
                 collections.memories
             ));
         }

@@ -167,6 +167,10 @@ fn an_old_collection_is_served_and_told(folder: &Path) {
     vector[0] = 1.0;
     let point = json!({"id": 7, "vector": vector, "payload": {"data": "Ana likes tea", "user_id": "ana"}});
     rest::put(&format!("{base}/collections/{}/points?wait=true", old.0), &json!({"points": [point]})).unwrap();
+    let mut by_name_only = options(&alias.0, ledger(folder));
+    by_name_only.takes_alias = false;
+    let error = QdrantStore::open(by_name_only).unwrap_err().to_string();
+    assert!(error.contains(&format!("is an alias of `{}`", old.0)), "{error}");
     let store = open(&alias.0, ledger(folder));
     let warnings = store.warnings();
     assert!(warnings.iter().any(|told| told.contains("mnemon migrate rebuild --in-place")), "{warnings:?}");
@@ -181,6 +185,21 @@ fn an_old_collection_is_served_and_told(folder: &Path) {
     assert_eq!(store.nearest(&View::new(&filter, None), &vector, 9).unwrap().len(), 2);
     assert!(store.info().unwrap().location.contains(&old.0));
     assert_eq!(store.check().unwrap(), []);
+    // By any name it is the same collection, with the same ledger.
+    drop(open(&old.0, ledger(folder)));
+    // The alias moves: what is open stays what it is, and says so.
+    let new = Collection(unique("new"));
+    rest::put(&format!("{base}/collections/{}", new.0), &json!({"vectors": {"size": DIMS, "distance": "Cosine"}}))
+        .unwrap();
+    let away = json!({"delete_alias": {"alias_name": alias.0}});
+    let there = json!({"create_alias": {"collection_name": new.0, "alias_name": alias.0}});
+    rest::post(&format!("{base}/collections/aliases"), &json!({"actions": [away, there]})).unwrap();
+    assert_eq!(store.nearest(&View::new(&filter, None), &vector, 9).unwrap().len(), 2);
+    let patience = std::time::Instant::now();
+    while !store.warnings().iter().any(|told| told.contains("leads to another collection")) {
+        assert!(patience.elapsed().as_secs() < 60, "{:?}", store.warnings());
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
 }
 
 fn record(number: u64, user: &str) -> Record {
