@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use qdrant_client::qdrant::{
     BinaryQuantizationBuilder, CollectionInfo, CreateCollectionBuilder, CreateFieldIndexCollectionBuilder,
     DatetimeIndexParamsBuilder, Distance, FieldType, KeywordIndexParamsBuilder, Modifier, PayloadSchemaInfo,
-    QuantizationType, ScalarQuantizationBuilder, SparseVectorConfig, SparseVectorParams, VectorParamsBuilder,
-    quantization_config, vectors_config,
+    QuantizationType, ScalarQuantizationBuilder, SparseVectorConfig, SparseVectorParams, UpdateCollection,
+    VectorParamsBuilder, quantization_config, vectors_config,
 };
 
 use super::client::Client;
@@ -36,6 +36,9 @@ const MEMORY_INDEXES: [(&str, Index); 6] = [
 
 /// The key of an entity that holds the ids of its memories, sorted.
 pub(super) const LINKED: &str = "linked_memory_ids";
+
+/// Where a collection's own metadata names its ledger. Servers before 1.16 have no such metadata.
+const OWN_LEDGER: &str = "mnemon_ledger";
 
 const ENTITY_INDEXES: [(&str, Index); 4] =
     [("user_id", Index::Tenant), ("agent_id", Index::Keyword), ("run_id", Index::Keyword), (LINKED, Index::Keyword)];
@@ -96,6 +99,23 @@ impl Collections {
             Some(alias) => Ok(target(client, alias)?.as_ref() != Some(&self.memories)),
             None => Ok(false),
         }
+    }
+
+    /// The id of the ledger that the collection was last served with, if it says so.
+    pub(super) fn ledger(&self, client: &Client) -> Result<Option<String>> {
+        let config = found(client, &self.memories)?.and_then(|info| info.config);
+        let named = config.and_then(|mut config| config.metadata.remove(OWN_LEDGER));
+        Ok(named.and_then(|named| named.as_str().cloned()))
+    }
+
+    /// Has the collection name its ledger.
+    pub(super) fn name_ledger(&self, client: &Client, ledger: &str) -> Result<()> {
+        let asked = UpdateCollection {
+            collection_name: self.memories.clone(),
+            metadata: HashMap::from([(OWN_LEDGER.to_owned(), ledger.into())]),
+            ..UpdateCollection::default()
+        };
+        client.call("name the ledger", |node| node.update_collection(asked.clone())).map(drop)
     }
 }
 

@@ -107,6 +107,7 @@ const OWN: &[(&str, Test)] = &[
     ("collections_of_another_kind_are_refused", collections_of_another_kind_are_refused),
     ("a_missing_server_is_told", a_missing_server_is_told),
     ("a_ledger_belongs_to_one_collection", a_ledger_belongs_to_one_collection),
+    ("a_lost_or_second_ledger_is_told", a_lost_or_second_ledger_is_told),
     ("an_old_collection_is_served_and_told", an_old_collection_is_served_and_told),
     ("what_the_wire_cannot_hold_is_refused", what_the_wire_cannot_hold_is_refused),
     ("points_of_others_are_seen_and_places_kept", points_of_others_are_seen_and_places_kept),
@@ -151,6 +152,24 @@ fn a_ledger_belongs_to_one_collection(folder: &Path) {
     drop(open(&one.0, ledger(folder)));
     let error = QdrantStore::open(options(&other.0, ledger(folder))).unwrap_err();
     assert!(matches!(error, StoreError::Unfit(_)) && error.to_string().contains(&one.0), "{error}");
+}
+
+fn a_lost_or_second_ledger_is_told(folder: &Path) {
+    let collection = Collection(unique("lost"));
+    let first = open(&collection.0, ledger(folder));
+    // The same ledger again is no other, as with two servers on one Postgres.
+    assert_eq!(open(&collection.0, ledger(folder)).warnings(), [""; 0]);
+    let elsewhere = folder.join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let second = open(&collection.0, ledger(&elsewhere));
+    assert!(second.warnings().iter().any(|told| told.contains("another ledger")), "{:?}", second.warnings());
+    assert_eq!(second.check().unwrap()[0].check, "another_ledger");
+    assert_eq!(first.check().unwrap(), []);
+    assert_eq!(second.repair().unwrap()[0].check, "another_ledger");
+    assert_eq!(second.warnings(), [""; 0]);
+    assert_eq!(second.check().unwrap(), []);
+    // Now it is the first that is another's.
+    assert_eq!(first.check().unwrap()[0].check, "another_ledger");
 }
 
 /// A collection of mem0 1.x, without the slot, behind an alias.
