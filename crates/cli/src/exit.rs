@@ -142,6 +142,7 @@ fn store_code(error: &StoreError) -> &'static str {
         StoreError::Corrupt(_) => "corrupt",
         StoreError::Database(_) => "database",
         StoreError::Unavailable { .. } => "unavailable",
+        StoreError::OutcomeUnknown { .. } => "outcome_unknown",
         StoreError::Unfit(_) => "unfit",
         StoreError::Unsupported(_) => "unsupported",
         _ => "failed",

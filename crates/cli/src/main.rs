@@ -6,6 +6,9 @@ mod exit;
 mod output;
 mod settings;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     cli::main().into()
 }

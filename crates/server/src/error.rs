@@ -175,6 +175,11 @@ impl From<EngineError> for Problem {
                 StoreError::Unavailable { .. } => {
                     (S::SERVICE_UNAVAILABLE, "datastore_unavailable", Some("Try again; the server goes on by itself."))
                 }
+                StoreError::OutcomeUnknown { .. } => (
+                    S::SERVICE_UNAVAILABLE,
+                    "outcome_unknown",
+                    Some("It may have been stored: look before you repeat it."),
+                ),
                 StoreError::Unsupported(_) => (S::BAD_REQUEST, "invalid_request", None),
                 StoreError::Full => (S::INSUFFICIENT_STORAGE, "full", Some("Free space on the server's disk.")),
                 _ => (S::INTERNAL_SERVER_ERROR, "datastore_unavailable", None),

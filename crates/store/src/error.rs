@@ -120,6 +120,14 @@ pub enum StoreError {
         /// What was seen.
         reason: String,
     },
+    /// A server was lost in the middle of a commit: whether the write was accepted is not known.
+    #[error("{server} was lost while it committed ({reason}). Look whether the write took place before it is repeated")]
+    OutcomeUnknown {
+        /// Which, and where.
+        server: String,
+        /// What was seen.
+        reason: String,
+    },
     /// A server the store needs is there, but is not what it must be; the text says what to change.
     #[error("{0}")]
     Unfit(String),

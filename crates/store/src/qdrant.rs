@@ -23,7 +23,8 @@ mod watch;
 mod write;
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use jiff::civil::Date;
@@ -65,6 +66,11 @@ struct Inner {
     watch: watch::Watch,
     together: together::Together,
     stuck: outbox::Stuck,
+    /// The alias that was asked for leads to another collection by now.
+    moved: AtomicBool,
+    /// The id of our ledger, and whether the collection names another.
+    ledger_id: OnceLock<String>,
+    foreign: AtomicBool,
 }
 
 impl std::fmt::Debug for QdrantStore {
@@ -94,9 +100,13 @@ impl QdrantStore {
             watch: watch::Watch::default(),
             together: together::Together::default(),
             stuck: outbox::Stuck::default(),
+            moved: AtomicBool::new(false),
+            ledger_id: OnceLock::new(),
+            foreign: AtomicBool::new(false),
         };
         let store = Self { inner: Arc::new(inner) };
         store.settle_ledger()?;
+        store.look_at_ledger()?;
         store.drain_all()?;
         store.keep_applying()?;
         Ok(store)
@@ -132,7 +142,7 @@ impl QdrantStore {
 
     fn location(&self) -> String {
         let collections = &self.inner.collections;
-        let alias = collections.alias_of.as_ref().map_or(String::new(), |target| format!(" (alias of {target})"));
+        let alias = collections.alias.as_ref().map_or(String::new(), |alias| format!(" (by its alias {alias})"));
         let ledger = self.inner.ledger.location();
         format!("qdrant:{}/{}{alias}, ledger {ledger}", self.inner.client.location(), collections.memories)
     }
@@ -143,6 +153,7 @@ impl QdrantStore {
             ("collection", self.inner.collections.memories.clone()),
             ("embedder", self.inner.embedder.clone()),
             ("dims", self.inner.dims.to_string()),
+            ("id", uuid::Uuid::new_v4().to_string()),
         ];
         let found = transact(self.ledger(), Durability::Synced, |sql| {
             let mut found = Vec::with_capacity(wanted.len());
@@ -154,7 +165,7 @@ impl QdrantStore {
             }
             Ok(found)
         })?;
-        let [collection, stored, stored_dims] = &found[..] else { return Ok(()) };
+        let [collection, stored, stored_dims, id] = &found[..] else { return Ok(()) };
         if *collection != wanted[0].1 {
             let message = format!(
                 "the ledger {} belongs to collection `{collection}`, not to `{}`: give each collection a ledger of its own",
@@ -171,6 +182,7 @@ impl QdrantStore {
                 given_dims: self.inner.dims,
             });
         }
+        self.inner.ledger_id.get_or_init(|| id.clone());
         Ok(())
     }
 
@@ -185,7 +197,7 @@ impl QdrantStore {
                 let store = Self { inner };
                 if let Err(error) = store.drain_all() {
                     tracing::debug!(%error, "pending writes could not be applied");
-                } else if let Err(error) = store.compare_due() {
+                } else if let Err(error) = store.compare_due().and_then(|()| store.look_around()) {
                     tracing::debug!(%error, "could not be compared with Qdrant");
                 }
             }
@@ -195,6 +207,53 @@ impl QdrantStore {
             .spawn(round)
             .map(drop)
             .map_err(|source| StoreError::Io { path: "outbox".into(), source })
+    }
+}
+
+impl QdrantStore {
+    /// Whether others have changed what this store was opened on.
+    fn look_around(&self) -> Result<()> {
+        self.look_at_alias()?;
+        self.look_at_ledger()
+    }
+
+    /// A collection names the ledger it was first served with: a lost one, or a second one, is noticed by that.
+    fn look_at_ledger(&self) -> Result<()> {
+        let Some(own) = self.inner.ledger_id.get() else { return Ok(()) };
+        let Inner { client, collections, foreign, .. } = &*self.inner;
+        let named = collections.ledger(client)?;
+        // An API key may not be allowed to: then a lost ledger is not noticed, and everything else works.
+        if named.is_none()
+            && let Err(error) = collections.name_ledger(client, own)
+        {
+            tracing::debug!(%error, "the collection could not be made to name its ledger");
+        }
+        let other = named.filter(|named| named != own);
+        if foreign.swap(other.is_some(), Ordering::Relaxed) != other.is_some()
+            && let Some(other) = other
+        {
+            tracing::warn!(store = self.location(), own, other, "the collection was served with another ledger");
+        }
+        Ok(())
+    }
+
+    /// Has the collection name our ledger; whether it named another.
+    fn take_over(&self) -> Result<bool> {
+        self.look_at_ledger()?;
+        let foreign = self.inner.foreign.load(Ordering::Relaxed);
+        if let Some(own) = self.inner.ledger_id.get().filter(|_| foreign) {
+            self.inner.collections.name_ledger(&self.inner.client, own)?;
+            self.look_at_ledger()?;
+        }
+        Ok(foreign)
+    }
+
+    fn look_at_alias(&self) -> Result<()> {
+        let moved = self.inner.collections.moved(&self.inner.client)?;
+        if self.inner.moved.swap(moved, Ordering::Relaxed) != moved && moved {
+            tracing::warn!(store = self.location(), "the alias leads to another collection: start again to serve that");
+        }
+        Ok(())
     }
 }
 
@@ -334,6 +393,20 @@ impl Store for QdrantStore {
                 "collection `{}` has no bm25 vectors (it was made before mem0 v2): profile mem0 finds by meaning and \
                  entities only; `mnemon migrate rebuild --in-place` adds them",
                 collections.memories
+            ));
+        }
+        if self.inner.moved.load(Ordering::Relaxed) {
+            warnings.push(format!(
+                "the alias leads to another collection than `{}`, which is still served: start again to serve that",
+                collections.memories
+            ));
+        }
+        if self.inner.foreign.load(Ordering::Relaxed) {
+            warnings.push(format!(
+                "collection `{}` was served with another ledger than {}: history, links and sessions are in that one; name \
+                 it (MNEMON_LEDGER), or, if it is lost, `mnemon doctor --fix` keeps this one",
+                collections.memories,
+                self.inner.ledger.location()
             ));
         }
         if self.inner.stuck.is() {

@@ -74,6 +74,10 @@ pub(super) fn resolve(
         (Some(ledger), _) => parse_ledger(ledger)?,
         (None, StorePlace::Qdrant { urls, collection }) => {
             let server = urls.first().map_or("", |url| url.split_once("://").map_or(url.as_str(), |(_, host)| host));
+            // Other spellings of this machine are the same server.
+            let server = ["127.0.0.1:", "[::1]:"].iter().fold(server.to_owned(), |server, own| {
+                server.strip_prefix(own).map_or(server.clone(), |port| format!("localhost:{port}"))
+            });
             let plain = |c: char| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '-' };
             let name: String = format!("ledger-{server}-{collection}.db").chars().map(plain).collect();
             LedgerPlace::Sqlite(data_file(&name)?)
@@ -172,6 +176,8 @@ impl QdrantSettings {
         options.timeout = self.timeout;
         options.retries = self.retries;
         options.new = self.new.clone();
+        // The default ledger is named after what was asked for.
+        options.takes_alias = self.ledger_named;
         options
     }
 }

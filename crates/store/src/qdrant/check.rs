@@ -1,6 +1,7 @@
 //! Whether the collections and the ledger agree, checked on request, and mended where nothing is lost by it.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::Ordering;
 
 use qdrant_client::qdrant::{Condition, Filter as Remote};
 
@@ -85,6 +86,7 @@ impl QdrantStore {
     }
 
     pub(super) fn findings(&self) -> Result<Vec<Finding>> {
+        self.look_at_ledger()?;
         self.notice(Reach::Everything)?;
         let found = self.inspect()?;
         let mut unseen = 0;
@@ -94,6 +96,12 @@ impl QdrantStore {
             unseen = self.revisit(&found.unseen)?.count();
         }
         let told = [
+            (
+                "another_ledger",
+                usize::from(self.inner.foreign.load(Ordering::Relaxed)),
+                "the collection was served with another ledger, which holds its history, links and sessions: name that one \
+                 (MNEMON_LEDGER); if it is lost, --fix keeps this one",
+            ),
             (
                 "pending_writes",
                 found.pending,
@@ -135,6 +143,7 @@ impl QdrantStore {
     }
 
     pub(super) fn mend(&self) -> Result<Vec<Finding>> {
+        let taken_over = self.take_over()?;
         let applied = self.drain_all()?;
         self.notice(Reach::Everything)?;
         let _held = self.ledger().hold(&Hold::Everything)?;
@@ -156,6 +165,7 @@ impl QdrantStore {
             Ok(())
         })?;
         let mended = [
+            ("another_ledger", usize::from(taken_over), "the collection names this ledger as its own now"),
             ("pending_writes", applied, "accepted writes were applied to Qdrant"),
             ("memory_unseen", unseen, "memories that another program changed were entered"),
             ("entity_without_link", found.unnamed.len(), "entities that no memory names were removed"),

@@ -192,7 +192,17 @@ fn plain(message: &str) -> String {
 
 fn is_passing(message: &str) -> bool {
     let message = message.to_lowercase();
-    ["timeout", "timed out", "transport", "unavailable", "connection", "not enough", "consensus", "cancelled", "peer"]
-        .iter()
-        .any(|word| message.contains(word))
+    let words = [
+        "timeout",
+        "timed out",
+        "transport",
+        "unavailable",
+        "connect",
+        "name or service",
+        "not enough",
+        "consensus",
+        "cancelled",
+        "peer",
+    ];
+    words.iter().any(|word| message.contains(word))
 }

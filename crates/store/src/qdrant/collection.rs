@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use qdrant_client::qdrant::{
     BinaryQuantizationBuilder, CollectionInfo, CreateCollectionBuilder, CreateFieldIndexCollectionBuilder,
     DatetimeIndexParamsBuilder, Distance, FieldType, KeywordIndexParamsBuilder, Modifier, PayloadSchemaInfo,
-    QuantizationType, ScalarQuantizationBuilder, SparseVectorConfig, SparseVectorParams, VectorParamsBuilder,
-    quantization_config, vectors_config,
+    QuantizationType, ScalarQuantizationBuilder, SparseVectorConfig, SparseVectorParams, UpdateCollection,
+    VectorParamsBuilder, quantization_config, vectors_config,
 };
 
 use super::client::Client;
@@ -37,17 +37,20 @@ const MEMORY_INDEXES: [(&str, Index); 6] = [
 /// The key of an entity that holds the ids of its memories, sorted.
 pub(super) const LINKED: &str = "linked_memory_ids";
 
+/// Where a collection's own metadata names its ledger. Servers before 1.16 have no such metadata.
+const OWN_LEDGER: &str = "mnemon_ledger";
+
 const ENTITY_INDEXES: [(&str, Index); 4] =
     [("user_id", Index::Tenant), ("agent_id", Index::Keyword), ("run_id", Index::Keyword), (LINKED, Index::Keyword)];
 
 /// What was found and made.
 #[derive(Clone, Debug)]
 pub(super) struct Collections {
-    /// As it is asked for: a collection or an alias.
+    /// The collection itself: where an alias leads to may change.
     pub(super) memories: String,
     pub(super) entities: String,
-    /// What `memories` is an alias of.
-    pub(super) alias_of: Option<String>,
+    /// The alias that was asked for, if it was one.
+    pub(super) alias: Option<String>,
     pub(super) has_bm25: bool,
 }
 
@@ -60,11 +63,15 @@ impl Collections {
         let version =
             client.call("version", |node| node.health_check()).map_err(|error| no_grpc(client, error))?.version;
         check_version(client, &version)?;
-        let aliases = client.call("aliases", |node| node.list_aliases())?.aliases;
-        let target =
-            |name: &str| aliases.iter().find(|alias| alias.alias_name == name).map(|a| a.collection_name.clone());
         let name = &options.collection;
-        let alias_of = target(name);
+        let target = target(client, name)?;
+        if let Some(target) = target.as_ref().filter(|_| !options.takes_alias) {
+            let message = format!(
+                "`{name}` is an alias of `{target}`, whose ledger has another name: give --store qdrant:URL/{target}, or name \
+                 the ledger (MNEMON_LEDGER), the same for each name of the collection"
+            );
+            return Err(StoreError::Unfit(message));
+        }
         let Some(info) = found(client, name)? else {
             if !options.create {
                 let message = format!(
@@ -76,14 +83,46 @@ impl Collections {
             make(client, options, name)?;
             let entities = entities_of(client, options, name, None)?;
             ensure_indexes(client, name, &HashMap::new(), &MEMORY_INDEXES)?;
-            return Ok(Self { memories: name.clone(), entities, alias_of: None, has_bm25: true });
+            return Ok(Self { memories: name.clone(), entities, alias: None, has_bm25: true });
         };
         check_vectors(&info, options, name)?;
         let has_bm25 = has_bm25(&info);
         ensure_indexes(client, name, &info.payload_schema, &MEMORY_INDEXES)?;
-        let entities = entities_of(client, options, name, alias_of.as_deref())?;
-        Ok(Self { memories: name.clone(), entities, alias_of, has_bm25 })
+        let entities = entities_of(client, options, name, target.as_deref())?;
+        let alias = target.is_some().then(|| name.clone());
+        Ok(Self { memories: target.unwrap_or_else(|| name.clone()), entities, alias, has_bm25 })
     }
+
+    /// Whether the alias leads to another collection by now.
+    pub(super) fn moved(&self, client: &Client) -> Result<bool> {
+        match &self.alias {
+            Some(alias) => Ok(target(client, alias)?.as_ref() != Some(&self.memories)),
+            None => Ok(false),
+        }
+    }
+
+    /// The id of the ledger that the collection was last served with, if it says so.
+    pub(super) fn ledger(&self, client: &Client) -> Result<Option<String>> {
+        let config = found(client, &self.memories)?.and_then(|info| info.config);
+        let named = config.and_then(|mut config| config.metadata.remove(OWN_LEDGER));
+        Ok(named.and_then(|named| named.as_str().cloned()))
+    }
+
+    /// Has the collection name its ledger.
+    pub(super) fn name_ledger(&self, client: &Client, ledger: &str) -> Result<()> {
+        let asked = UpdateCollection {
+            collection_name: self.memories.clone(),
+            metadata: HashMap::from([(OWN_LEDGER.to_owned(), ledger.into())]),
+            ..UpdateCollection::default()
+        };
+        client.call("name the ledger", |node| node.update_collection(asked.clone())).map(drop)
+    }
+}
+
+/// The collection that a name is an alias of.
+fn target(client: &Client, name: &str) -> Result<Option<String>> {
+    let aliases = client.call("aliases", |node| node.list_aliases())?.aliases;
+    Ok(aliases.into_iter().find(|alias| alias.alias_name == name).map(|alias| alias.collection_name))
 }
 
 fn found(client: &Client, name: &str) -> Result<Option<CollectionInfo>> {

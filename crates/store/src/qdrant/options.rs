@@ -43,6 +43,8 @@ pub struct QdrantOptions {
     pub api_key: Option<String>,
     /// The collection or an alias of it. Entities lie in the one named the same with `_entities`.
     pub collection: String,
+    /// Whether an alias will do. It does where the ledger is the same for each name of the collection.
+    pub takes_alias: bool,
     /// Fingerprint of the embedder whose vectors are stored.
     pub embedder: String,
     /// Dims of its vectors.
@@ -86,6 +88,7 @@ impl QdrantOptions {
             urls: vec![url.into()],
             api_key: None,
             collection: collection.into(),
+            takes_alias: true,
             embedder: embedder.into(),
             dims,
             ledger,

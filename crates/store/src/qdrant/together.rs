@@ -118,6 +118,9 @@ fn alike(error: &StoreError) -> StoreError {
         StoreError::Unavailable { server, reason } => {
             StoreError::Unavailable { server: server.clone(), reason: reason.clone() }
         }
+        StoreError::OutcomeUnknown { server, reason } => {
+            StoreError::OutcomeUnknown { server: server.clone(), reason: reason.clone() }
+        }
         StoreError::Full => StoreError::Full,
         StoreError::Busy => StoreError::Busy,
         other => StoreError::Database(other.to_string().into()),

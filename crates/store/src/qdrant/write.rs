@@ -111,7 +111,12 @@ impl QdrantStore {
         match performed {
             Ok(applied) => match self.settle_all(accepted, &applied) {
                 Ok(()) => accepted.iter().for_each(|accepted| results.give(accepted.at, Ok(true))),
-                Err(error) => results.give_all(accepted.iter().map(|accepted| accepted.at), error),
+                // It is recorded and applied: the ledger is brought up to it when it can be.
+                Err(error) => {
+                    tracing::warn!(writes = accepted.len(), %error, "accepted, and settled when the ledger is back");
+                    self.inner.stuck.meet();
+                    accepted.iter().for_each(|accepted| results.give(accepted.at, Ok(false)));
+                }
             },
             Err(StoreError::Unavailable { server, reason }) => {
                 tracing::warn!(

@@ -122,7 +122,7 @@ fn lost_connections_are_replaced(fresh: &Fresh) {
         fresh.end_sessions();
         gone
     });
-    assert!(matches!(lost, Err(StoreError::Database(_))), "{lost:?}");
+    assert!(matches!(lost, Err(StoreError::OutcomeUnknown { .. })), "{lost:?}");
     assert_eq!(database.documents("note", None, &PageRequest { limit: 9, ..PageRequest::default() }).unwrap().total, 3);
 }
 

@@ -107,6 +107,7 @@ const OWN: &[(&str, Test)] = &[
     ("collections_of_another_kind_are_refused", collections_of_another_kind_are_refused),
     ("a_missing_server_is_told", a_missing_server_is_told),
     ("a_ledger_belongs_to_one_collection", a_ledger_belongs_to_one_collection),
+    ("a_lost_or_second_ledger_is_told", a_lost_or_second_ledger_is_told),
     ("an_old_collection_is_served_and_told", an_old_collection_is_served_and_told),
     ("what_the_wire_cannot_hold_is_refused", what_the_wire_cannot_hold_is_refused),
     ("points_of_others_are_seen_and_places_kept", points_of_others_are_seen_and_places_kept),
@@ -153,6 +154,24 @@ fn a_ledger_belongs_to_one_collection(folder: &Path) {
     assert!(matches!(error, StoreError::Unfit(_)) && error.to_string().contains(&one.0), "{error}");
 }
 
+fn a_lost_or_second_ledger_is_told(folder: &Path) {
+    let collection = Collection(unique("lost"));
+    let first = open(&collection.0, ledger(folder));
+    // The same ledger again is no other, as with two servers on one Postgres.
+    assert_eq!(open(&collection.0, ledger(folder)).warnings(), [""; 0]);
+    let elsewhere = folder.join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let second = open(&collection.0, ledger(&elsewhere));
+    assert!(second.warnings().iter().any(|told| told.contains("another ledger")), "{:?}", second.warnings());
+    assert_eq!(second.check().unwrap()[0].check, "another_ledger");
+    assert_eq!(first.check().unwrap(), []);
+    assert_eq!(second.repair().unwrap()[0].check, "another_ledger");
+    assert_eq!(second.warnings(), [""; 0]);
+    assert_eq!(second.check().unwrap(), []);
+    // Now it is the first that is another's.
+    assert_eq!(first.check().unwrap()[0].check, "another_ledger");
+}
+
 /// A collection of mem0 1.x, without the slot, behind an alias.
 fn an_old_collection_is_served_and_told(folder: &Path) {
     let server = shared().unwrap();
@@ -167,6 +186,10 @@ fn an_old_collection_is_served_and_told(folder: &Path) {
     vector[0] = 1.0;
     let point = json!({"id": 7, "vector": vector, "payload": {"data": "Ana likes tea", "user_id": "ana"}});
     rest::put(&format!("{base}/collections/{}/points?wait=true", old.0), &json!({"points": [point]})).unwrap();
+    let mut by_name_only = options(&alias.0, ledger(folder));
+    by_name_only.takes_alias = false;
+    let error = QdrantStore::open(by_name_only).unwrap_err().to_string();
+    assert!(error.contains(&format!("is an alias of `{}`", old.0)), "{error}");
     let store = open(&alias.0, ledger(folder));
     let warnings = store.warnings();
     assert!(warnings.iter().any(|told| told.contains("mnemon migrate rebuild --in-place")), "{warnings:?}");
@@ -181,6 +204,21 @@ fn an_old_collection_is_served_and_told(folder: &Path) {
     assert_eq!(store.nearest(&View::new(&filter, None), &vector, 9).unwrap().len(), 2);
     assert!(store.info().unwrap().location.contains(&old.0));
     assert_eq!(store.check().unwrap(), []);
+    // By any name it is the same collection, with the same ledger.
+    drop(open(&old.0, ledger(folder)));
+    // The alias moves: what is open stays what it is, and says so.
+    let new = Collection(unique("new"));
+    rest::put(&format!("{base}/collections/{}", new.0), &json!({"vectors": {"size": DIMS, "distance": "Cosine"}}))
+        .unwrap();
+    let away = json!({"delete_alias": {"alias_name": alias.0}});
+    let there = json!({"create_alias": {"collection_name": new.0, "alias_name": alias.0}});
+    rest::post(&format!("{base}/collections/aliases"), &json!({"actions": [away, there]})).unwrap();
+    assert_eq!(store.nearest(&View::new(&filter, None), &vector, 9).unwrap().len(), 2);
+    let patience = std::time::Instant::now();
+    while !store.warnings().iter().any(|told| told.contains("leads to another collection")) {
+        assert!(patience.elapsed().as_secs() < 60, "{:?}", store.warnings());
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
 }
 
 fn record(number: u64, user: &str) -> Record {

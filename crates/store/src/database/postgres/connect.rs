@@ -147,9 +147,7 @@ impl Server {
     /// What an error means that came instead of the commit's success.
     pub(super) fn in_commit(&self, error: &postgres::Error) -> StoreError {
         match self.explain(error) {
-            StoreError::Unavailable { server, reason } => StoreError::Database(
-                format!("{server} was lost while it committed ({reason}); look whether the write took place").into(),
-            ),
+            StoreError::Unavailable { server, reason } => StoreError::OutcomeUnknown { server, reason },
             error => error,
         }
     }
