@@ -99,33 +99,25 @@ impl Engine {
         Ok(vectors)
     }
 
-    /// The entities of several texts, embedded in one batch.
+    /// Embeds the entities of several texts in one batch; an entity named twice is embedded once.
     pub(crate) fn mentions<'a>(&self, texts: impl Iterator<Item = &'a [entity::Entity]>) -> Result<Vec<Vec<Mention>>> {
-        mentions(texts, |names| self.embed(names))
+        let texts: Vec<&[entity::Entity]> = texts.collect();
+        let mut rows: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut names: Vec<&str> = Vec::new();
+        for entity in texts.iter().copied().flatten() {
+            rows.entry(&entity.text).or_insert_with(|| {
+                names.push(&entity.text);
+                names.len() - 1
+            });
+        }
+        let vectors = self.embed(&names)?;
+        let mention = |entity: &entity::Entity| Mention {
+            kind: entity.kind.as_str().to_owned(),
+            text: entity.text.clone(),
+            vector: vectors[rows[entity.text.as_str()]].clone(),
+        };
+        Ok(texts.iter().map(|entities| entities.iter().map(mention).collect()).collect())
     }
-}
-
-/// Embeds the entities of several texts in one batch; an entity named twice is embedded once.
-fn mentions<'a>(
-    texts: impl Iterator<Item = &'a [entity::Entity]>,
-    embed: impl FnOnce(&[&str]) -> Result<Vec<Vec<f32>>>,
-) -> Result<Vec<Vec<Mention>>> {
-    let texts: Vec<&[entity::Entity]> = texts.collect();
-    let mut rows: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut names: Vec<&str> = Vec::new();
-    for entity in texts.iter().copied().flatten() {
-        rows.entry(&entity.text).or_insert_with(|| {
-            names.push(&entity.text);
-            names.len() - 1
-        });
-    }
-    let vectors = if names.is_empty() { Vec::new() } else { embed(&names)? };
-    let mention = |entity: &entity::Entity| Mention {
-        kind: entity.kind.as_str().to_owned(),
-        text: entity.text.clone(),
-        vector: vectors[rows[entity.text.as_str()]].clone(),
-    };
-    Ok(texts.iter().map(|entities| entities.iter().map(mention).collect()).collect())
 }
 
 /// A memory of another program, as it lies in a collection.
@@ -139,43 +131,64 @@ pub struct ForeignPoint {
     pub vector: Vec<f32>,
 }
 
-/// Adds to points of another program what search needs: lemmas (unless they have some), the `bm25` slot, terms, and, where
-/// there is an embedder of their kind, entities. Ids, vectors and all other keys of the payload stay as they are. Uses all
-/// cores.
+/// Adds to points of another program what search needs: lemmas (unless they have some), the `bm25` slot, terms, and the
+/// entities they name, whose vectors are left empty for [`embed_mentions`]. Ids, vectors and all other keys of the payload
+/// stay as they are. Uses all cores.
+pub fn enrich(points: Vec<ForeignPoint>) -> Vec<Record> {
+    points.into_par_iter().map(enriched).collect()
+}
+
+fn enriched(point: ForeignPoint) -> Record {
+    let analysis = analyse(point.payload.text());
+    let mut payload = point.payload;
+    if !payload.text().is_empty() && payload.str(keys::TEXT_LEMMATIZED).is_none() {
+        payload.set(keys::TEXT_LEMMATIZED, analysis.lemmas.as_str());
+    }
+    let lemmas = payload.str(keys::TEXT_LEMMATIZED).unwrap_or_default();
+    let bm25 = match lemmas == analysis.lemmas {
+        true => analysis.bm25,
+        // The lemmas are another program's: its vector is made of them.
+        false => sparse(lemmas, payload.text()),
+    };
+    let mention = |entity: &entity::Entity| Mention {
+        kind: entity.kind.as_str().to_owned(),
+        text: entity.text.clone(),
+        vector: Vec::new(),
+    };
+    let memory = Memory { id: point.id, payload, provenance: Provenance::default() };
+    Record {
+        terms: count_terms(&analysis.terms, &[], speaker(&memory)),
+        memory,
+        vector: point.vector,
+        bm25,
+        holds_time_word: analysis.holds_time_word,
+        mentions: analysis.entities.iter().map(mention).collect(),
+    }
+}
+
+/// Embeds the entities that records name, all in one batch, each name once; without an embedder of their kind no entities
+/// are left.
 ///
 /// # Errors
 /// [`crate::EngineError::Model`] if the embedder fails.
-pub fn enrich(points: Vec<ForeignPoint>, embedder: Option<&dyn Embedder>) -> Result<Vec<Record>> {
-    let analyses: Vec<Analysis> = points.par_iter().map(|point| analyse(point.payload.text())).collect();
-    let mentions = match embedder {
-        Some(embedder) => {
-            let entities = analyses.iter().map(|analysis| analysis.entities.as_slice());
-            mentions(entities, |names| Ok(embedder.embed(names)?))?
-        }
-        None => vec![Vec::new(); points.len()],
+pub fn embed_mentions(records: &mut [Record], embedder: Option<&dyn Embedder>) -> Result<()> {
+    let Some(embedder) = embedder else {
+        records.iter_mut().for_each(|record| record.mentions.clear());
+        return Ok(());
     };
-    let record = |((point, analysis), mentions): ((ForeignPoint, Analysis), Vec<Mention>)| {
-        let mut payload = point.payload;
-        if !payload.text().is_empty() && payload.str(keys::TEXT_LEMMATIZED).is_none() {
-            payload.set(keys::TEXT_LEMMATIZED, analysis.lemmas.as_str());
-        }
-        let lemmas = payload.str(keys::TEXT_LEMMATIZED).unwrap_or_default();
-        let bm25 = match lemmas == analysis.lemmas {
-            true => analysis.bm25,
-            // The lemmas are another program's: its vector is made of them.
-            false => sparse(lemmas, payload.text()),
-        };
-        let memory = Memory { id: point.id, payload, provenance: Provenance::default() };
-        Record {
-            terms: count_terms(&analysis.terms, &[], speaker(&memory)),
-            memory,
-            vector: point.vector,
-            bm25,
-            holds_time_word: analysis.holds_time_word,
-            mentions,
-        }
-    };
-    Ok(points.into_iter().zip(analyses).zip(mentions).map(record).collect())
+    let mut rows: BTreeMap<String, usize> = BTreeMap::new();
+    let mut names: Vec<&str> = Vec::new();
+    for mention in records.iter().flat_map(|record| &record.mentions) {
+        rows.entry(mention.text.clone()).or_insert_with(|| {
+            names.push(&mention.text);
+            names.len() - 1
+        });
+    }
+    let vectors = if names.is_empty() { Vec::new() } else { embedder.embed(&names)? };
+    for mention in records.iter_mut().flat_map(|record| &mut record.mentions) {
+        mention.vector.clone_from(&vectors[rows[&mention.text]]);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ mod transfer;
 mod update;
 
 pub use add::{AddRequest, Added};
-pub use analyse::{ForeignPoint, describe, enrich, sparse};
+pub use analyse::{ForeignPoint, describe, embed_mentions, enrich, sparse};
 pub use engine::{Engine, EngineConfig, MAX_TEXT_BYTES};
 pub use error::EngineError;
 pub use message::{Message, read_time};

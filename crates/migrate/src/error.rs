@@ -28,6 +28,15 @@ pub enum MigrateError {
     /// The source is not what it must be; the text says what to change.
     #[error("{0}")]
     Unfit(String),
+    /// It was refused so that nothing is lost; the text says what to do first.
+    #[error("{0}")]
+    Refused(String),
+    /// Another process works on the same migration.
+    #[error("another `mnemon migrate` works on {}: wait for its end", .0.display())]
+    Busy(PathBuf),
+    /// What is to be switched could not be; the text says why.
+    #[error("{0}")]
+    Switch(String),
     /// The target's store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,18 +1,34 @@
 //! From a mem0 stack to Mnemon, phase by phase: what is there, how it is carried over, and how that is proved.
 #![warn(missing_docs)]
 
-mod copy;
+mod base;
+mod cutover;
 mod error;
+mod pass;
+mod preflight;
 pub mod read;
+mod rebuild;
 mod rehearse;
+mod route;
+mod state;
 mod survey;
+mod switch;
+mod target;
 mod verify;
 
-pub use copy::{Copied, Step, copy};
+pub use base::{Base, Digest, digest};
+pub use cutover::{CutOver, RolledBack, cutover, retire, rollback};
 pub use error::MigrateError;
-pub use rehearse::{Rehearsal, WordFound, rehearse};
+pub use pass::{PassOptions, Passed, pass, write_entities};
+pub use preflight::{COUNTS, Preflight, preflight, read_counts};
+pub use rebuild::{Progress, Rebuilt, rebuild};
+pub use rehearse::{Rehearsal, rehearse};
+pub use route::{Opened, Tools, UNKNOWN_EMBEDDER};
+pub use state::{Ended, From, Migration, Phase, Route, State, Switch, To};
 pub use survey::{Anomaly, Survey};
-pub use verify::{Difference, Verification, verify};
+pub use switch::{MoveAlias, store_in_settings, value_in_env_file};
+pub use target::{IntoCollection, IntoStore, Shape, Target};
+pub use verify::{Difference, Verification, WordFound, verify, verify_migration};
 
 /// The result of a phase's work.
 pub type Result<T, E = MigrateError> = std::result::Result<T, E>;

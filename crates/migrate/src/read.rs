@@ -1,16 +1,21 @@
 //! Where memories come from. A source is only read.
 
+mod collection;
 #[cfg(feature = "snapshot")]
 mod snapshot;
+mod store;
 
 use std::ops::ControlFlow;
 
 use mnemon_engine::ForeignPoint;
+use mnemon_store::MemoryId;
 
 use crate::Result;
 
+pub use collection::Collection;
 #[cfg(feature = "snapshot")]
 pub use snapshot::Snapshot;
+pub use store::OfStore;
 
 /// What a source is.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,4 +44,10 @@ pub trait Source: Sync {
     /// # Errors
     /// [`crate::MigrateError`] if a page can't be read, or a point has no dense vector of the collection's length.
     fn scan(&self, visit: &mut dyn FnMut(Vec<ForeignPoint>) -> ControlFlow<()>) -> Result<()>;
+
+    /// Which of these points it does not have.
+    ///
+    /// # Errors
+    /// [`crate::MigrateError`] if that can't be found out.
+    fn missing(&self, ids: &[MemoryId]) -> Result<Vec<MemoryId>>;
 }

@@ -44,14 +44,16 @@ impl MemoryId {
     }
 
     /// 16 bytes of a UUID, or 8 big-endian bytes of a number: sorts numbers before each other correctly.
-    pub(crate) fn to_bytes(self) -> Vec<u8> {
+    /// Eight bytes of a number, the higher first, or sixteen of a UUID.
+    pub fn to_bytes(self) -> Vec<u8> {
         match self {
             Self::Number(number) => number.to_be_bytes().to_vec(),
             Self::Uuid(uuid) => uuid.as_bytes().to_vec(),
         }
     }
 
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    /// The id that [`MemoryId::to_bytes`] gave.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         if let Ok(number) = <[u8; 8]>::try_from(bytes) {
             return Some(Self::Number(u64::from_be_bytes(number)));
         }

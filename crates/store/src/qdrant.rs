@@ -16,6 +16,7 @@ mod plan;
 mod pushdown;
 mod read;
 mod search;
+mod server;
 mod sync;
 mod tables;
 mod together;
@@ -32,6 +33,7 @@ use qdrant_client::qdrant::Filter as Remote;
 use tokio::task::JoinHandle;
 
 pub use options::{Describe, NewCollection, QdrantOptions, Quantization};
+pub use server::{Described, Server, entities_of};
 pub use tables::LEDGER;
 
 use client::Client;
@@ -86,7 +88,7 @@ impl QdrantStore {
     /// [`StoreError::Unavailable`] if Qdrant or the ledger does not answer; [`StoreError::Unfit`] for a server that is too
     /// old, a collection of another kind, or a ledger of another collection; [`StoreError::EmbedderMismatch`].
     pub fn open(options: QdrantOptions) -> Result<Self> {
-        let client = Client::new(&options)?;
+        let client = Client::new(&options.urls, options.api_key.as_deref(), options.timeout, options.retries)?;
         let collections = Collections::settle(&client, &options)?;
         let inner = Inner {
             client,

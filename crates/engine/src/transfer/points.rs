@@ -9,7 +9,7 @@ use super::import::for_each_line;
 use super::{ImportFormat, Imported, Refused};
 use crate::add::{check_depth, check_length};
 use crate::analyse::spoken;
-use crate::{Engine, ForeignPoint, Result, enrich};
+use crate::{Engine, ForeignPoint, Result, embed_mentions, enrich};
 
 /// Points in one commit.
 const POINTS: usize = 256;
@@ -56,7 +56,9 @@ impl Engine {
         }
         let mut changes = Vec::with_capacity(new.len());
         let mut seen = std::collections::HashSet::new();
-        for (record, line) in enrich(new, Some(&*self.embedder))?.into_iter().zip(lines) {
+        let mut records = enrich(new);
+        embed_mentions(&mut records, Some(&*self.embedder))?;
+        for (record, line) in records.into_iter().zip(lines) {
             let id = record.memory.id;
             let existing = self.store.get(&[id])?.pop().flatten();
             if existing.is_none() && seen.insert(id) {

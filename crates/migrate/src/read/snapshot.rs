@@ -125,6 +125,11 @@ impl Source for Snapshot {
         }
         Ok(())
     }
+
+    /// A file does not change: what was read from it once is there.
+    fn missing(&self, _ids: &[MemoryId]) -> Result<Vec<MemoryId>> {
+        Ok(Vec::new())
+    }
 }
 
 impl Snapshot {

@@ -9,7 +9,6 @@ use qdrant_client::{Qdrant, QdrantError};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use super::QdrantOptions;
 use crate::{Result, StoreError};
 
 /// How long a connection may take to be made.
@@ -28,7 +27,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(options: &QdrantOptions) -> Result<Self> {
+    pub(super) fn new(urls: &[String], api_key: Option<&str>, timeout: Duration, retries: u32) -> Result<Self> {
         // Uses ring's if the program has chosen none: the client takes whichever is installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -39,12 +38,12 @@ impl Client {
             .build()
             .map_err(|source| StoreError::Io { path: "qdrant".into(), source })?;
         let guard = runtime.enter();
-        let mut nodes = Vec::with_capacity(options.urls.len());
-        for url in &options.urls {
+        let mut nodes = Vec::with_capacity(urls.len());
+        for url in urls {
             let mut config = QdrantConfig::from_url(url);
-            config.timeout = options.timeout;
+            config.timeout = timeout;
             config.connect_timeout = CONNECT;
-            config.api_key.clone_from(&options.api_key);
+            config.api_key = api_key.map(str::to_owned);
             // Asked for when the store is opened, in our own words.
             config.check_compatibility = false;
             let node = Qdrant::new(config)
@@ -55,7 +54,7 @@ impl Client {
         if nodes.is_empty() {
             return Err(StoreError::Unfit("no address of a Qdrant server was given".into()));
         }
-        Ok(Self { nodes, current: AtomicUsize::new(0), retries: options.retries, runtime: Some(runtime) })
+        Ok(Self { nodes, current: AtomicUsize::new(0), retries, runtime: Some(runtime) })
     }
 
     /// Where it is.

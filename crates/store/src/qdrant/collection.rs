@@ -11,7 +11,7 @@ use qdrant_client::qdrant::{
 
 use super::client::Client;
 use super::codec::BM25;
-use super::{QdrantOptions, Quantization};
+use super::{NewCollection, QdrantOptions, Quantization};
 use crate::{Result, StoreError, keys};
 
 /// The oldest server whose requests are all known here: it has tenants, IDF and one interface for every query.
@@ -19,13 +19,13 @@ const OLDEST: [u64; 2] = [1, 11];
 
 /// An index of a payload key.
 #[derive(Clone, Copy, PartialEq)]
-enum Index {
+pub(super) enum Index {
     Tenant,
     Keyword,
     Datetime,
 }
 
-const MEMORY_INDEXES: [(&str, Index); 6] = [
+pub(super) const MEMORY_INDEXES: [(&str, Index); 6] = [
     ("user_id", Index::Tenant),
     ("agent_id", Index::Keyword),
     ("run_id", Index::Keyword),
@@ -40,7 +40,7 @@ pub(super) const LINKED: &str = "linked_memory_ids";
 /// Where a collection's own metadata names its ledger. Servers before 1.16 have no such metadata.
 const OWN_LEDGER: &str = "mnemon_ledger";
 
-const ENTITY_INDEXES: [(&str, Index); 4] =
+pub(super) const ENTITY_INDEXES: [(&str, Index); 4] =
     [("user_id", Index::Tenant), ("agent_id", Index::Keyword), ("run_id", Index::Keyword), (LINKED, Index::Keyword)];
 
 /// What was found and made.
@@ -80,7 +80,7 @@ impl Collections {
                 );
                 return Err(StoreError::Unfit(message));
             }
-            make(client, options, name)?;
+            make(client, &options.new, options.dims, name)?;
             let entities = entities_of(client, options, name, None)?;
             ensure_indexes(client, name, &HashMap::new(), &MEMORY_INDEXES)?;
             return Ok(Self { memories: name.clone(), entities, alias: None, has_bm25: true });
@@ -120,12 +120,12 @@ impl Collections {
 }
 
 /// The collection that a name is an alias of.
-fn target(client: &Client, name: &str) -> Result<Option<String>> {
+pub(super) fn target(client: &Client, name: &str) -> Result<Option<String>> {
     let aliases = client.call("aliases", |node| node.list_aliases())?.aliases;
     Ok(aliases.into_iter().find(|alias| alias.alias_name == name).map(|alias| alias.collection_name))
 }
 
-fn found(client: &Client, name: &str) -> Result<Option<CollectionInfo>> {
+pub(super) fn found(client: &Client, name: &str) -> Result<Option<CollectionInfo>> {
     if !client.call("exists", |node| node.collection_exists(name))? {
         return Ok(None);
     }
@@ -133,7 +133,7 @@ fn found(client: &Client, name: &str) -> Result<Option<CollectionInfo>> {
 }
 
 /// Whoever answers the very first request with something that is no HTTP/2 does not speak gRPC.
-fn no_grpc(client: &Client, error: StoreError) -> StoreError {
+pub(super) fn no_grpc(client: &Client, error: StoreError) -> StoreError {
     match error {
         StoreError::Database(source) if source.to_string().contains("http2 error") => StoreError::Unfit(format!(
             "what answers at {} does not speak gRPC; is it Qdrant's REST port? Give that of gRPC: 6334, where REST has 6333",
@@ -143,7 +143,7 @@ fn no_grpc(client: &Client, error: StoreError) -> StoreError {
     }
 }
 
-fn check_version(client: &Client, version: &str) -> Result<()> {
+pub(super) fn check_version(client: &Client, version: &str) -> Result<()> {
     let mut parts = version.split(['.', '-']).map(|part| part.parse::<u64>().unwrap_or(0));
     let found = [parts.next().unwrap_or(0), parts.next().unwrap_or(0)];
     // A build without a version is somebody's own.
@@ -192,27 +192,27 @@ fn check_vectors(info: &CollectionInfo, options: &QdrantOptions, name: &str) -> 
     Ok(())
 }
 
-fn has_bm25(info: &CollectionInfo) -> bool {
+pub(super) fn has_bm25(info: &CollectionInfo) -> bool {
     let params = info.config.as_ref().and_then(|config| config.params.as_ref());
     let sparse = params.and_then(|params| params.sparse_vectors_config.as_ref());
     sparse.is_some_and(|sparse| sparse.map.contains_key(BM25))
 }
 
-fn make(client: &Client, options: &QdrantOptions, name: &str) -> Result<()> {
-    let dense = VectorParamsBuilder::new(options.dims as u64, Distance::Cosine).on_disk(options.new.on_disk);
+pub(super) fn make(client: &Client, new: &NewCollection, dims: usize, name: &str) -> Result<()> {
+    let dense = VectorParamsBuilder::new(dims as u64, Distance::Cosine).on_disk(new.on_disk);
     let slot = SparseVectorParams { modifier: Some(Modifier::Idf.into()), ..SparseVectorParams::default() };
     let slots = SparseVectorConfig { map: HashMap::from([(BM25.to_owned(), slot)]) };
     let mut asked = CreateCollectionBuilder::new(name).vectors_config(dense).sparse_vectors_config(slots);
-    if let Some(shards) = options.new.shards {
+    if let Some(shards) = new.shards {
         asked = asked.shard_number(shards);
     }
-    if let Some(factor) = options.new.replication_factor {
+    if let Some(factor) = new.replication_factor {
         asked = asked.replication_factor(factor);
     }
-    if let Some(factor) = options.new.write_consistency_factor {
+    if let Some(factor) = new.write_consistency_factor {
         asked = asked.write_consistency_factor(factor);
     }
-    match options.new.quantization {
+    match new.quantization {
         Some(Quantization::Scalar) => {
             let scalar = ScalarQuantizationBuilder::default().r#type(QuantizationType::Int8.into()).always_ram(true);
             asked = asked.quantization_config(quantization_config::Quantization::from(scalar.build()));
@@ -245,12 +245,12 @@ fn entities_of(client: &Client, options: &QdrantOptions, name: &str, alias_of: O
         }
     }
     let name = format!("{name}_entities");
-    make(client, options, &name)?;
+    make(client, &options.new, options.dims, &name)?;
     ensure_indexes(client, &name, &HashMap::new(), &ENTITY_INDEXES)?;
     Ok(name)
 }
 
-fn ensure_indexes(
+pub(super) fn ensure_indexes(
     client: &Client,
     name: &str,
     there: &HashMap<String, PayloadSchemaInfo>,

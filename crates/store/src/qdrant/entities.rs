@@ -41,7 +41,7 @@ fn linked(payload: &Payload) -> Vec<MemoryId> {
 }
 
 /// Ids as mem0 writes them: text, sorted.
-fn linking(ids: &BTreeSet<MemoryId>) -> Json {
+pub(super) fn linking(ids: &BTreeSet<MemoryId>) -> Json {
     let mut texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
     texts.sort_unstable();
     Json::from(texts)

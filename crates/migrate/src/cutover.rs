@@ -1,0 +1,276 @@
+//! The phases that switch to the new store, and back, with the writes that were made meanwhile.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+
+use mnemon_store::{MemoryId, Record, Sparse, StoredMemory};
+use parking_lot::Mutex;
+use serde_json::json;
+
+use crate::pass::{PassOptions, Passed, pass};
+use crate::rebuild::{Progress, bring_up};
+use crate::route::Tools;
+use crate::state::{From, Migration, Phase, Switch, To};
+use crate::switch::MoveAlias;
+use crate::target::{IntoCollection, Shape, Target};
+use crate::{MigrateError, Result};
+
+/// What a way there and back leaves in the migration's folder: points as they were before the way back wrote over them.
+const REPLACED: &str = "replaced-by-rollback.jsonl";
+
+/// What a cutover did.
+#[derive(Clone, Debug, Default)]
+pub struct CutOver {
+    /// What the last pass before the switch found.
+    pub last: Passed,
+    /// What was written to the old store while it was switched.
+    pub late: Passed,
+    /// What was switched.
+    pub switch: String,
+}
+
+/// Carries over what is left, switches, and tries the new store; where `smoke` says why not, it is switched back.
+///
+/// # Errors
+/// [`MigrateError::Refused`] before a green verify, or where `smoke` fails; [`MigrateError`] of either side.
+pub fn cutover(
+    migration: &mut Migration,
+    tools: &Tools<'_>,
+    switch: Switch,
+    alias: &MoveAlias<'_>,
+    smoke: &dyn Fn() -> Result<(), String>,
+    progress: &Progress<'_>,
+) -> Result<CutOver> {
+    let route = migration.route()?.clone();
+    let green = |migration: &Migration| {
+        let (rebuilt, verified) =
+            (migration.state.ended.get(&Phase::Rebuild), migration.state.ended.get(&Phase::Verify));
+        verified.is_some_and(|verified| verified.ok && rebuilt.is_none_or(|rebuilt| rebuilt.at <= verified.at))
+    };
+    if !green(migration) {
+        let message = "the last `mnemon migrate verify` is not green, or older than the last rebuild: run it first";
+        return Err(MigrateError::Refused(message.into()));
+    }
+    // Begun once, what was before is known; asked again it would be what is now.
+    let switch = match migration.state.switch.clone() {
+        Some(begun) => begun,
+        None => switch,
+    };
+    let source = route.source(tools)?;
+    let opened = route.target(tools, source.about().dims)?;
+    let base = migration.base()?;
+    let mut done = CutOver { switch: switch.told(), ..CutOver::default() };
+    if !migration.state.switched {
+        done.last = bring_up(&*source, &opened, &base, tools, progress)?;
+    }
+    migration.state.switch = Some(switch.clone());
+    migration.save()?;
+    switch.forward(alias)?;
+    if let Err(told) = smoke() {
+        switch.back(alias)?;
+        migration.state.switch = None;
+        migration.state.switched = false;
+        migration.end(Phase::Cutover, false, format!("switched back: {told}"))?;
+        return Err(MigrateError::Switch(format!("the new store failed its smoke test and was switched back: {told}")));
+    }
+    if !migration.state.switched && !matches!(route.to, To::InPlace) {
+        done.late = bring_up(&*source, &opened, &base, tools, progress)?;
+    }
+    migration.state.switched = true;
+    migration.state.ended.remove(&Phase::Rollback);
+    migration.end(Phase::Cutover, true, done.switch.clone())?;
+    Ok(done)
+}
+
+/// What a rollback did.
+#[derive(Clone, Debug, Default)]
+pub struct RolledBack {
+    /// Writes that were carried back.
+    pub carried: Passed,
+    /// Whether they were left behind instead.
+    pub dropped: bool,
+    /// What was switched back.
+    pub switch: String,
+    /// Where the points are that were written over in the old store; none where there were none.
+    pub replaced: Option<PathBuf>,
+}
+
+/// Switches back, carrying the writes that were made since into the old store, in its shape.
+///
+/// # Errors
+/// [`MigrateError::Refused`] where nothing was switched, or where writes can't be carried and `drop_writes` is not set.
+pub fn rollback(
+    migration: &mut Migration,
+    tools: &Tools<'_>,
+    drop_writes: bool,
+    alias: &MoveAlias<'_>,
+    progress: &Progress<'_>,
+) -> Result<RolledBack> {
+    let route = migration.route()?.clone();
+    let Some(switch) = migration.state.switch.clone() else {
+        return Err(MigrateError::Refused("nothing was switched, so there is nothing to switch back".into()));
+    };
+    let mut done = RolledBack { dropped: drop_writes, switch: switch.told(), ..RolledBack::default() };
+    let in_place = matches!(route.to, To::InPlace);
+    if in_place || drop_writes {
+        switch.back(alias)?;
+    } else {
+        let (Some(server), From::Collection { name, .. }) = (route.server(tools)?, &route.from) else {
+            let message = "the source is a snapshot file: writes made since can't be carried into it; restore the snapshot in \
+                           Qdrant and `mnemon export` the new store, or give --drop-writes";
+            return Err(MigrateError::Refused(message.into()));
+        };
+        let legacy = IntoCollection::new(server, name, Shape::Legacy);
+        let dims = route.source(tools)?.about().dims;
+        let opened = route.target(tools, dims)?;
+        let base = migration.base()?;
+        let keeping = Keeping::new(&legacy, migration.folder().join(REPLACED))?;
+        let back = |progress: &Progress<'_>| {
+            let source = opened.source()?;
+            let options = PassOptions { embedder: None, rate: tools.rate };
+            pass(&*source, &keeping, &base, options, &|done| progress("carried back", done))
+        };
+        done.carried = back(progress)?;
+        switch.back(alias)?;
+        // What was written while it was switched.
+        let late = back(progress)?;
+        done.carried.added += late.added;
+        done.carried.changed += late.changed;
+        done.carried.removed += late.removed;
+        done.replaced = keeping.into_file();
+    }
+    migration.state.switch = None;
+    migration.state.switched = false;
+    let told = format!(
+        "{} added, {} changed, {} removed in the old store",
+        done.carried.added, done.carried.changed, done.carried.removed
+    );
+    migration.end(Phase::Rollback, true, told)?;
+    Ok(done)
+}
+
+/// A target that keeps what is written over or removed, in a file of JSON lines.
+struct Keeping<'t> {
+    inner: &'t dyn Target,
+    path: PathBuf,
+    file: Mutex<(File, usize)>,
+}
+
+impl<'t> Keeping<'t> {
+    fn new(inner: &'t dyn Target, path: PathBuf) -> Result<Self> {
+        let file = File::options().create(true).append(true).open(&path);
+        let file = file.map_err(|source| MigrateError::Io { path: path.clone(), source })?;
+        Ok(Self { inner, path, file: Mutex::new((file, 0)) })
+    }
+
+    fn keep(&self, ids: &[MemoryId]) -> Result<()> {
+        let there = self.inner.get(ids)?;
+        let mut file = self.file.lock();
+        for stored in there.values() {
+            let line = json!({
+                "id": stored.memory.id.to_value(),
+                "payload": stored.memory.payload.as_map(),
+                "vector": stored.vector,
+            });
+            let io = |source| MigrateError::Io { path: self.path.clone(), source };
+            writeln!(file.0, "{line}").map_err(io)?;
+            file.1 += 1;
+        }
+        file.0.sync_data().map_err(|source| MigrateError::Io { path: self.path.clone(), source })
+    }
+
+    fn into_file(self) -> Option<PathBuf> {
+        (self.file.into_inner().1 > 0).then_some(self.path)
+    }
+}
+
+impl Target for Keeping<'_> {
+    fn place(&self) -> String {
+        self.inner.place()
+    }
+
+    fn at_once(&self) -> usize {
+        self.inner.at_once()
+    }
+
+    fn joins_entities(&self) -> bool {
+        self.inner.joins_entities()
+    }
+
+    fn write(&self, records: Vec<Record>) -> Result<()> {
+        self.keep(&records.iter().map(|record| record.memory.id).collect::<Vec<_>>())?;
+        self.inner.write(records)
+    }
+
+    fn remove(&self, ids: &[MemoryId]) -> Result<()> {
+        self.keep(ids)?;
+        self.inner.remove(ids)
+    }
+
+    fn get(&self, ids: &[MemoryId]) -> Result<HashMap<MemoryId, StoredMemory>> {
+        self.inner.get(ids)
+    }
+
+    fn count(&self) -> Result<u64> {
+        self.inner.count()
+    }
+
+    fn first_by_words(&self, user: &str, vector: &Sparse) -> Result<Option<MemoryId>> {
+        self.inner.first_by_words(user, vector)
+    }
+
+    fn lacks_indexes(&self) -> Result<Vec<String>> {
+        self.inner.lacks_indexes()
+    }
+}
+
+/// Deletes the old collection, and the backup, once nobody can want them any more; `what` is told before each.
+///
+/// # Errors
+/// [`MigrateError::Refused`] before the retention date, before a cutover, or where the last verify is not green.
+pub fn retire(
+    migration: &mut Migration,
+    tools: &Tools<'_>,
+    today: jiff::civil::Date,
+    dry_run: bool,
+) -> Result<Vec<String>> {
+    let route = migration.route()?.clone();
+    let refused = |told: String| Err(MigrateError::Refused(told));
+    if !migration.state.switched {
+        return refused(
+            "the old store is still the one that is served: there is nothing to retire before a cutover".into(),
+        );
+    }
+    if !migration.is_done(Phase::Verify) {
+        return refused("the last `mnemon migrate verify` is not green: nothing is deleted before it is".into());
+    }
+    let Some((backup, until)) = migration.state.backup.clone() else {
+        return refused(
+            "there is no backup: make one (`mnemon migrate backup`), then wait for its retention date".into(),
+        );
+    };
+    if today < until {
+        return refused(format!("the backup must be kept until {until}, today is {today}: come back then"));
+    }
+    let mut told = Vec::new();
+    if let (From::Collection { name, .. }, false, Some(server)) =
+        (&route.from, matches!(route.to, To::InPlace), route.server(tools)?)
+    {
+        told.push(format!("collection `{name}`"));
+        if !dry_run {
+            server.delete_collection(name)?;
+        }
+    }
+    told.push(format!("backup {}", backup.display()));
+    if dry_run {
+        return Ok(told);
+    }
+    std::fs::remove_dir_all(&backup).or_else(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(MigrateError::Io { path: backup.clone(), source: error }),
+    })?;
+    migration.end(Phase::Retire, true, told.join(", "))?;
+    Ok(told)
+}

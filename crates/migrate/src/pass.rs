@@ -1,0 +1,287 @@
+//! A pass over the source: what is new or changed since the last one is carried over, what is gone is removed.
+//!
+//! Reading, enriching and writing go on at the same time, a few pages on their way. What was carried over is noted after it
+//! is safe, so a pass that was killed is followed by one that does the rest, and the second pass is what catches the writes
+//! that went on during the first.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use mnemon_engine::{ForeignPoint, embed_mentions, enrich};
+use mnemon_models::Embedder;
+use mnemon_store::{MemoryId, Record, keys};
+use parking_lot::Mutex;
+
+use crate::base::{Base, Digest, digests};
+use crate::read::Source;
+use crate::target::Target;
+use crate::{MigrateError, Result};
+
+/// Pages between two steps.
+const ON_THEIR_WAY: usize = 4;
+/// Ids that are looked for at once.
+const AT_ONCE: usize = 500;
+
+/// How to go.
+#[derive(Clone, Copy, Default)]
+pub struct PassOptions<'e> {
+    /// Embeds entities: of the kind that made the vectors. Without one there are no entities.
+    pub embedder: Option<&'e dyn Embedder>,
+    /// Points a second at most.
+    pub rate: Option<u32>,
+}
+
+impl std::fmt::Debug for PassOptions<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PassOptions").field("rate", &self.rate).finish_non_exhaustive()
+    }
+}
+
+/// What a pass did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Passed {
+    /// Points of the source.
+    pub seen: usize,
+    /// Of them, those that were new.
+    pub added: usize,
+    /// Those that were carried over before, and differ now.
+    pub changed: usize,
+    /// Those that were carried over before, and are gone from the source.
+    pub removed: usize,
+    /// How long it took.
+    pub took: Duration,
+    /// How long each step worked; they work at the same time, writing several at once.
+    pub busy: [(&'static str, Duration); 3],
+}
+
+impl Passed {
+    /// Whether there was nothing to do.
+    pub fn is_idle(&self) -> bool {
+        self.added + self.changed + self.removed == 0
+    }
+}
+
+/// What is to be written, and noted then.
+struct Batch {
+    records: Vec<Record>,
+    digests: Vec<(MemoryId, Digest)>,
+    seen: usize,
+    changed: usize,
+}
+
+/// Brings a target up to its source. `progress` is told how many points are done.
+///
+/// # Errors
+/// [`MigrateError`] of the source, the embedder or the target; what was written until then stays, and another pass goes on.
+pub fn pass(
+    source: &dyn Source,
+    target: &dyn Target,
+    base: &Base,
+    options: PassOptions<'_>,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<Passed> {
+    let begun = Instant::now();
+    let (read, enriched) = (sync_channel(ON_THEIR_WAY), sync_channel(ON_THEIR_WAY));
+    let done = AtomicUsize::new(0);
+    let noting = Mutex::new(());
+    let (reading, enriching, writing) = std::thread::scope(|threads| {
+        let (to_enrich, from_read) = read;
+        let (to_write, from_enrich) = enriched;
+        let from_enrich = std::sync::Arc::new(Mutex::new(from_enrich));
+        let reading = threads.spawn(move || read_all(source, &to_enrich));
+        let enriching = threads.spawn(move || enrich_all(&from_read, target, base, options.embedder, &to_write));
+        let write = |from: std::sync::Arc<Mutex<Receiver<Batch>>>| {
+            let (done, noting) = (&done, &noting);
+            move || write_all(&from, target, base, done, noting, options, progress, begun)
+        };
+        let writing: Vec<_> = (0..target.at_once()).map(|_| threads.spawn(write(from_enrich.clone()))).collect();
+        // Who still reads stops when nobody takes any more.
+        drop(from_enrich);
+        let writing: Vec<_> = writing.into_iter().map(|thread| thread.join()).collect();
+        (reading.join(), enriching.join(), writing)
+    });
+    let ended = |_| MigrateError::Unfit("a step of the copy ended of itself: run it again, and report it".into());
+    let mut passed = Passed::default();
+    let mut write = Duration::ZERO;
+    for written in writing {
+        let written = written.map_err(ended)??;
+        passed.seen += written.seen;
+        passed.added += written.added;
+        passed.changed += written.changed;
+        write += written.took;
+    }
+    let enrich = enriching.map_err(ended)??;
+    let read = reading.map_err(ended)??;
+    passed.removed = remove_gone(source, target, base, passed.seen)?;
+    passed.busy = [("read", read), ("enrich", enrich), ("write", write)];
+    passed.took = begun.elapsed();
+    Ok(passed)
+}
+
+fn read_all(source: &dyn Source, to: &SyncSender<Vec<ForeignPoint>>) -> Result<Duration> {
+    let mut busy = Duration::ZERO;
+    let mut since = Instant::now();
+    source.scan(&mut |page| {
+        busy += since.elapsed();
+        let sent = to.send(page);
+        since = Instant::now();
+        if sent.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(busy)
+}
+
+fn enrich_all(
+    from: &Receiver<Vec<ForeignPoint>>,
+    target: &dyn Target,
+    base: &Base,
+    embedder: Option<&dyn Embedder>,
+    to: &SyncSender<Batch>,
+) -> Result<Duration> {
+    let mut busy = Duration::ZERO;
+    for mut page in from {
+        let since = Instant::now();
+        let seen = page.len();
+        let mut now = digests(&page);
+        let before = base.get(&now.keys().copied().collect::<Vec<_>>())?;
+        now.retain(|id, digest| before.get(id) != Some(digest));
+        page.retain(|point| now.contains_key(&point.id));
+        for point in page.iter_mut().filter(|point| before.contains_key(&point.id)) {
+            // Lemmas that an earlier pass added are those of another text.
+            point.payload.remove(keys::TEXT_LEMMATIZED);
+        }
+        let mut records = enrich(page);
+        match embedder {
+            Some(embedder) if target.joins_entities() => embed_mentions(&mut records, Some(embedder))?,
+            Some(_) => {}
+            None => embed_mentions(&mut records, None)?,
+        }
+        let changed = before.keys().filter(|id| now.contains_key(id)).count();
+        busy += since.elapsed();
+        if to.send(Batch { records, digests: now.into_iter().collect(), seen, changed }).is_err() {
+            break;
+        }
+    }
+    Ok(busy)
+}
+
+/// What one writer did.
+#[derive(Default)]
+struct Written {
+    seen: usize,
+    added: usize,
+    changed: usize,
+    took: Duration,
+}
+
+#[expect(clippy::too_many_arguments, reason = "all that a thread of its own works with")]
+fn write_all(
+    from: &Mutex<Receiver<Batch>>,
+    target: &dyn Target,
+    base: &Base,
+    done: &AtomicUsize,
+    noting: &Mutex<()>,
+    options: PassOptions<'_>,
+    progress: &(dyn Fn(usize) + Sync),
+    begun: Instant,
+) -> Result<Written> {
+    let mut written = Written::default();
+    loop {
+        let next = from.lock().recv();
+        let Ok(batch) = next else { return Ok(written) };
+        let since = Instant::now();
+        let new = batch.digests.len() - batch.changed;
+        if !batch.digests.is_empty() {
+            let gathered = !target.joins_entities() && options.embedder.is_some();
+            let named = if gathered { batch.records.clone() } else { Vec::new() };
+            target.write(batch.records)?;
+            let _one_at_a_time = noting.lock();
+            base.carried(&batch.digests, &named, gathered)?;
+        }
+        written.seen += batch.seen;
+        written.added += new;
+        written.changed += batch.changed;
+        written.took += since.elapsed();
+        let so_far = done.fetch_add(batch.seen, Ordering::Relaxed) + batch.seen;
+        progress(so_far);
+        if let Some(rate) = options.rate.filter(|rate| *rate > 0) {
+            let due = Duration::from_secs_f64(so_far as f64 / f64::from(rate));
+            std::thread::sleep(due.saturating_sub(begun.elapsed()));
+        }
+    }
+}
+
+/// Removes what was carried over once and is not in the source any more.
+fn remove_gone(source: &dyn Source, target: &dyn Target, base: &Base, seen: usize) -> Result<usize> {
+    // All that was seen is noted: where there is no more than that, nothing is gone.
+    if base.count()? == seen as u64 {
+        return Ok(0);
+    }
+    let mut removed = 0;
+    let mut after = None;
+    loop {
+        let page: Vec<MemoryId> = base.page(after, AT_ONCE)?.into_iter().map(|(id, _)| id).collect();
+        after = page.last().copied();
+        if after.is_none() {
+            return Ok(removed);
+        }
+        let gone = source.missing(&page)?;
+        if !gone.is_empty() {
+            target.remove(&gone)?;
+            base.removed(&gone)?;
+            removed += gone.len();
+        }
+    }
+}
+
+/// Writes the entities that changed to a target that does not join them by itself; returns how many.
+///
+/// # Errors
+/// [`MigrateError`] of the embedder or the target; a second call goes on.
+pub fn write_entities(
+    base: &Base,
+    embedder: &dyn Embedder,
+    write: &dyn Fn(&[mnemon_store::Entity]) -> Result<()>,
+    remove: &dyn Fn(&[MemoryId]) -> Result<()>,
+    progress: &dyn Fn(usize),
+) -> Result<usize> {
+    let mut written = 0;
+    let mut vectors: HashMap<String, Vec<f32>> = HashMap::new();
+    loop {
+        let mut entities = base.changed_names(AT_ONCE)?;
+        if entities.is_empty() {
+            return Ok(written);
+        }
+        if vectors.len() > 50_000 {
+            vectors.clear();
+        }
+        let new = |entity: &&mnemon_store::Entity| !entity.memories.is_empty() && !vectors.contains_key(entity.text());
+        let mut names: Vec<String> = entities.iter().filter(new).map(|entity| entity.text().to_owned()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let given: Vec<&str> = names.iter().map(String::as_str).collect();
+        let embedded = if given.is_empty() {
+            Vec::new()
+        } else {
+            embedder.embed(&given).map_err(mnemon_engine::EngineError::from)?
+        };
+        vectors.extend(names.into_iter().zip(embedded));
+        for entity in &mut entities {
+            if let Some(vector) = vectors.get(entity.text()) {
+                entity.vector.clone_from(vector);
+            }
+        }
+        let (kept, gone): (Vec<_>, Vec<_>) = entities.iter().cloned().partition(|entity| !entity.memories.is_empty());
+        if !kept.is_empty() {
+            write(&kept)?;
+        }
+        if !gone.is_empty() {
+            remove(&gone.iter().map(|entity| entity.id).collect::<Vec<_>>())?;
+        }
+        base.names_written(&entities)?;
+        written += entities.len();
+        progress(written);
+    }
+}

@@ -1,0 +1,81 @@
+//! The phase that carries over, and does it again until nothing is left.
+
+use crate::pass::{PassOptions, Passed, pass, write_entities};
+use crate::read::Source;
+use crate::route::{Opened, Tools};
+use crate::state::{Migration, Phase};
+use crate::{Base, MigrateError, Result};
+
+/// Passes at most: where writes never end, the last one is left to cutover.
+const PASSES: usize = 4;
+
+/// What was carried over.
+#[derive(Clone, Debug, Default)]
+pub struct Rebuilt {
+    /// Each pass; the first is the long one.
+    pub passes: Vec<Passed>,
+    /// Entities in the target.
+    pub entities: u64,
+    /// Whether entities were made: not without an embedder of the collection's dims.
+    pub with_entities: bool,
+}
+
+/// Told what is done, and how much of it.
+pub type Progress<'p> = dyn Fn(&'static str, usize) + Sync + 'p;
+
+/// Carries everything over, and then what changed meanwhile. Begun anew after it was stopped, it goes on.
+///
+/// # Errors
+/// [`MigrateError::Refused`] where the target holds something else; [`MigrateError`] of either side.
+pub fn rebuild(migration: &mut Migration, tools: &Tools<'_>, progress: &Progress<'_>) -> Result<Rebuilt> {
+    let route = migration.route()?.clone();
+    let source = route.source(tools)?;
+    let dims = source.about().dims;
+    let opened = route.target(tools, dims)?;
+    let in_place = matches!(route.to, crate::state::To::InPlace);
+    if !migration.state.begun {
+        if let Some(held) = opened.held()?.filter(|held| *held > 0 && !in_place) {
+            let message = format!(
+                "{} holds {held} memories that this migration did not bring: give a target that is new",
+                opened.target().place()
+            );
+            return Err(MigrateError::Refused(message));
+        }
+        opened.prepare(dims, &tools.new)?;
+        migration.state.begun = true;
+        migration.save()?;
+    }
+    opened.prepare(dims, &tools.new)?;
+    let base = migration.base()?;
+    let mut rebuilt = Rebuilt { with_entities: tools.embedder_of(dims).is_some(), ..Rebuilt::default() };
+    while rebuilt.passes.len() < PASSES && !rebuilt.passes.last().is_some_and(Passed::is_idle) {
+        rebuilt.passes.push(bring_up(&*source, &opened, &base, tools, progress)?);
+    }
+    rebuilt.entities = opened.entities()?;
+    let carried = base.count()?;
+    migration.end(Phase::Rebuild, true, format!("{carried} memories, {} entities", rebuilt.entities))?;
+    Ok(rebuilt)
+}
+
+/// One pass, and the entities that changed by it.
+pub(crate) fn bring_up(
+    source: &dyn Source,
+    opened: &Opened,
+    base: &Base,
+    tools: &Tools<'_>,
+    progress: &Progress<'_>,
+) -> Result<Passed> {
+    let embedder = tools.embedder_of(source.about().dims);
+    let options = PassOptions { embedder, rate: tools.rate };
+    let passed = pass(source, &*opened.target(), base, options, &|done| progress("carried over", done))?;
+    if let (Some(embedder), Opened::Collection { .. }) = (embedder, opened) {
+        write_entities(
+            base,
+            embedder,
+            &|entities| opened.put_entities(entities),
+            &|ids| opened.remove_entities(ids),
+            &|done| progress("entities", done),
+        )?;
+    }
+    Ok(passed)
+}
