@@ -112,9 +112,23 @@ pub fn rollback(
     let Some(switch) = migration.state.switch.clone() else {
         return Err(MigrateError::Refused("nothing was switched, so there is nothing to switch back".into()));
     };
-    let mut done = RolledBack { dropped: drop_writes, switch: switch.told(), ..RolledBack::default() };
+    let mut done = RolledBack {
+        dropped: drop_writes && !matches!(route.to, To::InPlace),
+        switch: switch.told(),
+        ..RolledBack::default()
+    };
     let in_place = matches!(route.to, To::InPlace);
-    if in_place || drop_writes {
+    if in_place {
+        // The writes are in the collection; what was added to it goes, so that old readers see what they saw.
+        switch.back(alias)?;
+        if let (Some(server), From::Collection { name, .. }) = (route.server(tools)?, &route.from) {
+            server.remove_slot(name)?;
+        }
+        migration.base()?.clear()?;
+        migration.state.begun = false;
+        migration.state.ended.remove(&Phase::Rebuild);
+        migration.state.ended.remove(&Phase::Verify);
+    } else if drop_writes {
         switch.back(alias)?;
     } else {
         let (Some(server), From::Collection { name, .. }) = (route.server(tools)?, &route.from) else {

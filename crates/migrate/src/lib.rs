@@ -20,7 +20,7 @@ pub use base::{Base, Digest, digest};
 pub use cutover::{CutOver, RolledBack, cutover, retire, rollback};
 pub use error::MigrateError;
 pub use pass::{PassOptions, Passed, pass, write_entities};
-pub use preflight::{COUNTS, Preflight, preflight, read_counts};
+pub use preflight::{COUNTS, Preflight, look, preflight, read_counts};
 pub use rebuild::{Progress, Rebuilt, rebuild};
 pub use rehearse::{Rehearsal, rehearse};
 pub use route::{Opened, Tools, UNKNOWN_EMBEDDER};

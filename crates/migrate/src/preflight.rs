@@ -45,15 +45,32 @@ impl Preflight {
 /// [`MigrateError`] where the source can't be read, or the folder belongs to another migration.
 pub fn preflight(
     migration: &mut Migration,
-    route: Route,
     tools: &Tools<'_>,
     told: &BTreeMap<String, usize>,
+    progress: &Progress<'_>,
+) -> Result<Preflight> {
+    let preflight = look(migration.route()?, tools, told, migration.state.begun, progress)?;
+    write_whole(&migration.folder().join(COUNTS), preflight.survey.counts().as_bytes())?;
+    migration.state.counts.clone_from(&preflight.survey.by_user);
+    let told = format!("{} points of {} users", preflight.survey.points, preflight.survey.by_user.len());
+    migration.end(Phase::Preflight, preflight.is_clear(), told)?;
+    Ok(preflight)
+}
+
+/// [`preflight`], without a trace of it. `begun`: whether the target holds what this migration brought.
+///
+/// # Errors
+/// [`MigrateError`] where the source can't be read.
+pub fn look(
+    route: &Route,
+    tools: &Tools<'_>,
+    told: &BTreeMap<String, usize>,
+    begun: bool,
     progress: &Progress<'_>,
 ) -> Result<Preflight> {
     let version = route.server(tools)?.map(|server| server.version()).transpose()?;
     let source = route.source(tools)?;
     let about = source.about().clone();
-    migration.set_route(route.clone())?;
     let mut survey = Survey::default();
     source.scan(&mut |page| {
         survey.add(&page);
@@ -62,13 +79,12 @@ pub fn preflight(
     })?;
     let survey = survey.finish();
     let (mut obstacles, mut notes) = (Vec::new(), Vec::new());
-    if let Err(error) = look_at_target(&route, tools, about.dims, migration.state.begun) {
-        match error {
-            MigrateError::Refused(told) | MigrateError::Unfit(told) => obstacles.push(told),
-            other => return Err(other),
-        }
+    match look_at_target(route, tools, about.dims, begun) {
+        Ok(()) => {}
+        Err(MigrateError::Refused(told) | MigrateError::Unfit(told)) => obstacles.push(told),
+        Err(error) => return Err(error),
     }
-    if about.has_bm25 && !matches!(route.to, To::InPlace) && !migration.state.begun {
+    if about.has_bm25 && !matches!(route.to, To::InPlace) {
         notes.push("the source has the bm25 slot already: it was made by mem0 v2 or Mnemon".into());
     }
     if tools.embedder_of(about.dims).is_none() {
@@ -91,12 +107,7 @@ pub fn preflight(
             counts_differ.insert(user.clone(), [*told, found]);
         }
     }
-    write_whole(&migration.folder().join(COUNTS), survey.counts().as_bytes())?;
-    migration.state.counts = survey.by_user.clone();
-    let preflight = Preflight { about, version, survey, obstacles, notes, counts_differ };
-    let told = format!("{} points of {} users", preflight.survey.points, preflight.survey.by_user.len());
-    migration.end(Phase::Preflight, preflight.is_clear(), told)?;
-    Ok(preflight)
+    Ok(Preflight { about, version, survey, obstacles, notes, counts_differ })
 }
 
 /// Whether the target can be what it is to be, without making it.

@@ -1,7 +1,13 @@
 //! `mnemon migrate …`: the runbook from a mem0 stack to mem0 v2's pipeline, as commands.
 
+mod cutover;
+mod forward;
+mod legacy;
 mod rehearse;
 mod report;
+mod retire;
+mod stack;
+mod status;
 
 use crate::exit::Exit;
 use crate::output::Output;
@@ -16,12 +22,33 @@ pub(crate) struct MigrateArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum Phase {
+    /// Look at what is there: counts by user, oddities, what stands in the way; writes the plan
+    Preflight(forward::PreflightArgs),
     /// Do the whole migration on a copy: nothing that is in production is touched
     Rehearse(rehearse::RehearseArgs),
+    /// Carry everything over, with lemmas, sparse vectors and entities; again to catch what was written meanwhile
+    Rebuild(forward::RebuildArgs),
+    /// Compare every point: id, vector bit by bit, payload key by key, sparse vector, counts by user
+    Verify(forward::VerifyArgs),
+    /// Carry over the last writes, switch to the new store, try it; switched back if that fails
+    Cutover(cutover::CutoverArgs),
+    /// Switch back, with the writes that were made since
+    Rollback(cutover::RollbackArgs),
+    /// Delete the old collection and the backup, once their retention date is past
+    Retire(retire::RetireArgs),
+    /// Show where the migration stands, and the next command
+    Status(status::StatusArgs),
 }
 
-pub(crate) fn run(args: &MigrateArgs, _settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: &MigrateArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     match &args.phase {
-        Phase::Rehearse(args) => rehearse::run(args, out),
+        Phase::Preflight(args) => forward::preflight(args, settings, out),
+        Phase::Rehearse(args) => rehearse::run(args, settings, out),
+        Phase::Rebuild(args) => forward::rebuild(args, settings, out),
+        Phase::Verify(args) => forward::verify(args, settings, out),
+        Phase::Cutover(args) => cutover::cutover(args, settings, out),
+        Phase::Rollback(args) => cutover::rollback(args, settings, out),
+        Phase::Retire(args) => retire::run(args, settings, out),
+        Phase::Status(args) => status::run(args, out),
     }
 }

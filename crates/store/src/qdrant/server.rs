@@ -150,16 +150,20 @@ impl Server {
         self.client.call("add slot", |node| node.create_vector_name(asked.clone())).map(drop)
     }
 
-    /// Takes the `bm25` slot and the lemmas out of a collection again.
+    /// Takes the `bm25` slot and the lemmas out of a collection again; what is not there is no error.
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
     pub fn remove_slot(&self, name: &str) -> Result<()> {
+        let Some(there) = self.describe(name)? else { return Ok(()) };
         let lemmas = DeletePayloadPointsBuilder::new(name, [keys::TEXT_LEMMATIZED.to_owned()])
             .points_selector(Remote::default())
             .wait(true)
             .build();
         self.client.call("strip lemmas", |node| node.delete_payload(lemmas.clone()))?;
+        if !there.has_bm25 {
+            return Ok(());
+        }
         let asked = DeleteVectorNameRequestBuilder::new(name, BM25).wait(true).build();
         self.client.call("remove slot", |node| node.delete_vector_name(asked.clone())).map(drop)
     }

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use mnemon_migrate::read::{Snapshot, Source};
-use mnemon_models::{Embedder, StaticEmbedder};
+use mnemon_migrate::{Base, UNKNOWN_EMBEDDER};
+use mnemon_models::Embedder;
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore};
 
 use super::report;
 use crate::commands::progress;
 use crate::exit::{Exit, Fault};
 use crate::output::Output;
+use crate::settings::Settings;
 
 /// From where, and where to.
 #[derive(Debug, clap::Args)]
@@ -18,7 +20,7 @@ use crate::output::Output;
     after_help = "The snapshot is the file that `POST /collections/NAME/snapshots` makes. It is unpacked and opened in \
 this process: no server is needed, and the file stays as it is. Exit code 3: something was not as it should be."
 )]
-pub(crate) struct RehearseArgs {
+pub(super) struct RehearseArgs {
     /// Snapshot of the collection
     #[arg(long, value_name = "FILE")]
     snapshot: PathBuf,
@@ -36,7 +38,7 @@ pub(crate) struct RehearseArgs {
     report: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &RehearseArgs, out: &Output) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let scratch = args.scratch.clone().unwrap_or_else(std::env::temp_dir);
     let folder = tempfile::Builder::new()
         .prefix("mnemon-rehearsal-")
@@ -60,15 +62,16 @@ pub(crate) fn run(args: &RehearseArgs, out: &Output) -> anyhow::Result<Exit> {
         );
         return Err(Fault::failed("points_missing", message).into());
     }
-    let builtin = StaticEmbedder::builtin()?;
-    let embedder = (builtin.dims() == about.dims).then_some(&builtin as &dyn Embedder);
+    let embedder = settings.embedder()?;
+    let embedder = (embedder.dims() == about.dims).then_some(&*embedder);
     let bar = progress::counting("points", out.is_json());
-    let store = open(&file, about.dims)?;
+    let store = open(&file, about.dims, embedder)?;
+    let base = Base::open(&folder.path().join("carried.db"))?;
     let told = |phase: &'static str, done: usize| {
         bar.set_message(format!("points {phase}"));
         bar.set_position(done as u64);
     };
-    let rehearsal = mnemon_migrate::rehearse(&source, &store, embedder, &told)?;
+    let rehearsal = mnemon_migrate::rehearse(&source, &store, &base, embedder, &told)?;
     bar.finish_and_clear();
     if let Some(file) = &args.report {
         std::fs::write(file, report::markdown(&rehearsal)).with_context(|| file.display().to_string())?;
@@ -77,7 +80,8 @@ pub(crate) fn run(args: &RehearseArgs, out: &Output) -> anyhow::Result<Exit> {
     Ok(if rehearsal.is_green() { Exit::Ok } else { Exit::Differences })
 }
 
-fn open(file: &Path, dims: usize) -> anyhow::Result<SqliteStore> {
-    let embedder = format!("of the collection, {dims} dims");
-    Ok(SqliteStore::open(SqliteOptions::new(file, embedder, dims))?)
+fn open(file: &Path, dims: usize, embedder: Option<&dyn Embedder>) -> anyhow::Result<SqliteStore> {
+    let unknown = format!("{UNKNOWN_EMBEDDER}:{dims}");
+    let fingerprint = embedder.map_or(unknown, |embedder| embedder.fingerprint().to_owned());
+    Ok(SqliteStore::open(SqliteOptions::new(file, fingerprint, dims))?)
 }

@@ -1,0 +1,213 @@
+//! `mnemon migrate cutover` and `rollback`: the switch, there and back.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use mnemon_migrate::{From, Migration, MigrateError, Route, Switch, To};
+use serde_json::json;
+
+use super::report;
+use super::stack::{StackArgs, store_of, tools, with_progress};
+use crate::commands::smoke;
+use crate::exit::{Exit, Fault};
+use crate::output::Output;
+use crate::settings::Settings;
+
+/// What to switch, and how to try it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "  mnemon migrate cutover --env-file .env --then 'docker compose up -d backend' \\\n    \
+--smoke-url http://localhost:8000 --api-key KEY\n\n\
+What was switched is switched back when the smoke test fails. Before it: a green `verify`, not older than the last `rebuild`.")]
+pub(super) struct CutoverArgs {
+    #[command(flatten)]
+    stack: StackArgs,
+    #[command(flatten)]
+    switch: SwitchArgs,
+    /// Command that makes the server take it, run after the switch, and after it is switched back
+    #[arg(long, value_name = "COMMAND")]
+    then: Option<String>,
+    /// Server that is tried after the switch, as `mnemon smoke` does
+    #[arg(long, value_name = "URL", required_unless_present = "no_smoke")]
+    smoke_url: Option<String>,
+    /// Its API key
+    #[arg(long, value_name = "KEY", env = "MNEMON_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
+    /// How long the server may take to come up, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    patience: u64,
+    /// Switch without trying the server
+    #[arg(long, conflicts_with = "smoke_url")]
+    no_smoke: bool,
+    /// Say what would be switched, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What says which store is served.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct SwitchArgs {
+    /// Alias of Qdrant that leads to the collection
+    #[arg(long, value_name = "NAME")]
+    alias: Option<String>,
+    /// File of KEY=value lines with QDRANT_COLLECTION_NAME
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+    /// Settings file of `mnemon serve`, whose `store` is set
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+}
+
+const KEY: &str = "QDRANT_COLLECTION_NAME";
+
+impl SwitchArgs {
+    fn switch(&self, route: &Route, aliases: &[(String, String)]) -> anyhow::Result<Switch> {
+        let collection = match (&route.to, &route.from) {
+            (To::Collection { name }, _) => Some(name.clone()),
+            (To::InPlace, From::Collection { name, .. }) => Some(name.clone()),
+            _ => None,
+        };
+        let name = |what: &str| {
+            let message = format!("{what} names a collection, and the new store is a file: give --settings mnemon.toml");
+            collection.clone().ok_or_else(|| Fault::usage(message))
+        };
+        Ok(match (&self.alias, &self.env_file, &self.settings) {
+            (Some(alias), ..) => {
+                let was = aliases.iter().find(|(name, _)| name == alias).map(|(_, to)| to.clone());
+                Switch::Alias { alias: alias.clone(), was, now: name("an alias")? }
+            }
+            (_, Some(file), _) => Switch::EnvFile {
+                file: std::path::absolute(file)?,
+                key: KEY.into(),
+                was: mnemon_migrate::value_in_env_file(file, KEY)?,
+                now: name(KEY)?,
+            },
+            (_, _, Some(file)) => Switch::Settings {
+                file: std::path::absolute(file)?,
+                was: mnemon_migrate::store_in_settings(file)?,
+                now: store_of(route),
+            },
+            _ => return Err(Fault::usage("give --alias, --env-file or --settings").into()),
+        })
+    }
+}
+
+/// Moves an alias in one step, which Qdrant offers over REST.
+fn move_alias(rest: Option<&str>, api_key: Option<&str>, alias: &str, to: Option<&str>) -> mnemon_migrate::Result<()> {
+    let failed = |what: String| MigrateError::Switch(format!("alias `{alias}` could not be moved: {what}"));
+    let rest = rest.ok_or_else(|| failed("there is no Qdrant".into()))?;
+    let client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(30)).build();
+    let client = client.map_err(|error| failed(error.to_string()))?;
+    let with_key = |request: reqwest::blocking::RequestBuilder| match api_key {
+        Some(key) => request.header("api-key", key),
+        None => request,
+    };
+    let there = with_key(client.get(format!("{rest}/aliases"))).send().and_then(|answer| answer.json::<serde_json::Value>());
+    let there = there.map_err(|error| failed(error.to_string()))?;
+    let aliases = there["result"]["aliases"].as_array().cloned().unwrap_or_default();
+    let leads = aliases.iter().any(|known| known["alias_name"] == alias);
+    let mut actions = Vec::new();
+    if leads {
+        actions.push(json!({"delete_alias": {"alias_name": alias}}));
+    }
+    if let Some(to) = to {
+        actions.push(json!({"create_alias": {"collection_name": to, "alias_name": alias}}));
+    }
+    let asked = with_key(client.post(format!("{rest}/collections/aliases"))).json(&json!({"actions": actions}));
+    let answer = asked.send().map_err(|error| failed(error.to_string()))?;
+    if answer.status().is_success() {
+        return Ok(());
+    }
+    let body: serde_json::Value = answer.json().unwrap_or_default();
+    Err(failed(body["status"]["error"].as_str().unwrap_or("Qdrant refused it").to_owned()))
+}
+
+pub(super) fn cutover(args: &CutoverArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
+    let embedder = settings.embedder()?;
+    let mut migration = args.stack.open()?;
+    let folder = migration.folder().to_owned();
+    let tools = tools(settings, &embedder, &folder);
+    let route = migration.route()?.clone();
+    let aliases = match (&args.switch.alias, route.server(&tools)?) {
+        (Some(_), Some(server)) => server.aliases()?,
+        _ => Vec::new(),
+    };
+    let switch = args.switch.switch(&route, &aliases)?;
+    if args.dry_run {
+        let value = json!({"switch": switch.told(), "dry_run": true});
+        out.value(&value, |value| format!("would switch {}\n", value["switch"].as_str().unwrap_or("")))?;
+        return Ok(Exit::Ok);
+    }
+    let _fence = settings.fence(&route)?;
+    let alias = |alias: &str, to: Option<&str>| move_alias(rest_of(&route), tools.api_key.as_deref(), alias, to);
+    let smoke = || try_server(args, out);
+    let done = with_progress(out, |progress| {
+        mnemon_migrate::cutover(&mut migration, &tools, switch, &alias, &smoke, progress)
+    });
+    let done = match done {
+        Err(error @ MigrateError::Switch(_)) => {
+            run_then(args.then.as_deref(), out)?;
+            return Err(error.into());
+        }
+        done => done?,
+    };
+    out.value(&report::of_cutover(&done), |_| report::cutover(&done))?;
+    Ok(Exit::Ok)
+}
+
+
+fn rest_of(route: &Route) -> Option<&str> {
+    match &route.from {
+        From::Collection { rest, .. } => Some(rest),
+        From::Snapshot { .. } => None,
+    }
+}
+
+fn run_then(then: Option<&str>, out: &Output) -> anyhow::Result<()> {
+    let Some(then) = then else { return Ok(()) };
+    out.note(&format!("running: {then}"));
+    let status = Command::new("sh").args(["-c", then]).status()?;
+    if !status.success() {
+        return Err(Fault::failed("then", format!("`{then}` ended with {status}")).into());
+    }
+    Ok(())
+}
+
+/// Has the server take the switch, and tries it.
+fn try_server(args: &CutoverArgs, out: &Output) -> Result<(), String> {
+    run_then(args.then.as_deref(), out).map_err(|error| error.to_string())?;
+    let Some(url) = &args.smoke_url else { return Ok(()) };
+    let _ = (url, Duration::from_secs(args.patience));
+    smoke::try_until(url, args.api_key.as_deref(), Duration::from_secs(args.patience))
+}
+
+/// How to go back.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "The writes that were made since the cutover are carried into the old collection, in the shape that mem0 \
+before v2 reads; points that they change are kept in replaced-by-rollback.jsonl.")]
+pub(super) struct RollbackArgs {
+    #[command(flatten)]
+    stack: StackArgs,
+    /// Leave the writes that were made since the cutover behind
+    #[arg(long)]
+    drop_writes: bool,
+    /// Command that makes the server take it, run after the switch
+    #[arg(long, value_name = "COMMAND")]
+    then: Option<String>,
+}
+
+pub(super) fn rollback(args: &RollbackArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
+    let embedder = settings.embedder()?;
+    let mut migration: Migration = args.stack.open()?;
+    let folder = migration.folder().to_owned();
+    let tools = tools(settings, &embedder, &folder);
+    let route = migration.route()?.clone();
+    let alias = |alias: &str, to: Option<&str>| move_alias(rest_of(&route), tools.api_key.as_deref(), alias, to);
+    let done = with_progress(out, |progress| {
+        mnemon_migrate::rollback(&mut migration, &tools, args.drop_writes, &alias, progress)
+    })?;
+    run_then(args.then.as_deref(), out)?;
+    out.value(&report::of_rollback(&done), |_| report::rollback(&done))?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,35 @@
+//! The backend that runs today, asked for its counts as the runbook asks it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::exit::Fault;
+
+/// `/stats/USER` for each user of `API_KEYS`, asked with that user's key.
+pub(super) fn counts(url: &str) -> anyhow::Result<BTreeMap<String, usize>> {
+    let keys = std::env::var("API_KEYS").map_err(|_| {
+        Fault::usage("--legacy-url asks for each user of API_KEYS: set it as the backend has it, {\"key\": \"user\", …}")
+    })?;
+    let keys: BTreeMap<String, String> = serde_json::from_str(&keys)
+        .map_err(|error| Fault::usage(format!("API_KEYS is no JSON object of keys and users: {error}")))?;
+    let client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(30)).build()?;
+    let mut counts = BTreeMap::new();
+    for (key, user) in &keys {
+        if counts.contains_key(user) {
+            continue;
+        }
+        let mut asked = url::Url::parse(url).map_err(|error| Fault::usage(format!("`{url}` is no URL: {error}")))?;
+        if let Ok(mut path) = asked.path_segments_mut() {
+            path.pop_if_empty().extend(["stats", user]);
+        }
+        let told = |what: String| Fault::failed("legacy_backend", format!("{url}/stats/{user}: {what}"));
+        let answer = client.get(asked).header("X-API-Key", key).send().map_err(|error| told(error.to_string()))?;
+        if !answer.status().is_success() {
+            return Err(told(format!("answered {}", answer.status())).into());
+        }
+        let body: serde_json::Value = answer.json().map_err(|error| told(error.to_string()))?;
+        let count = body["memory_count"].as_u64().ok_or_else(|| told("the answer has no memory_count".into()))?;
+        counts.insert(user.clone(), usize::try_from(count)?);
+    }
+    Ok(counts)
+}

@@ -1,0 +1,155 @@
+//! What all phases are told: the stack that is left, where it goes, and the folder that remembers it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mnemon_migrate::{From, Migration, Route, To, Tools};
+use mnemon_models::Embedder;
+
+use crate::commands::progress;
+use crate::exit::Fault;
+use crate::output::Output;
+use crate::settings::Settings;
+
+const STACK: &str = "The stack; what is not given is taken from the folder of the migration";
+
+/// From where to where.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct StackArgs {
+    /// Folder of the migration: its state, counts and reports
+    #[arg(help_heading = STACK, long, value_name = "DIR", env = "MNEMON_MIGRATION", default_value = "mnemon-migration")]
+    pub(super) dir: PathBuf,
+    /// Collection that mem0 writes to [default: QDRANT_COLLECTION_NAME, else mem0]
+    #[arg(help_heading = STACK, long, value_name = "NAME", conflicts_with = "snapshot")]
+    source: Option<String>,
+    /// Snapshot file of the collection, in place of a running Qdrant
+    #[arg(help_heading = STACK, long, value_name = "FILE")]
+    snapshot: Option<PathBuf>,
+    /// New collection to fill, on the same Qdrant
+    #[arg(help_heading = STACK, long, value_name = "NAME", conflicts_with_all = ["to", "in_place"])]
+    target: Option<String>,
+    /// New SQLite store to fill: sqlite:PATH
+    #[arg(help_heading = STACK, long, value_name = "STORE", conflicts_with = "in_place")]
+    to: Option<String>,
+    /// Add what is missing to the collection itself (Qdrant 1.18 or newer)
+    #[arg(help_heading = STACK, long)]
+    in_place: bool,
+    /// Host of Qdrant [env: QDRANT_HOST] [default: localhost]
+    #[arg(help_heading = STACK, long, value_name = "HOST")]
+    qdrant_host: Option<String>,
+    /// Its REST port [env: QDRANT_PORT] [default: 6333]
+    #[arg(help_heading = STACK, long, value_name = "PORT")]
+    qdrant_port: Option<u16>,
+    /// Its gRPC port [env: QDRANT_GRPC_PORT] [default: the one after that of REST]
+    #[arg(help_heading = STACK, long, value_name = "PORT")]
+    qdrant_grpc_port: Option<u16>,
+}
+
+impl StackArgs {
+    /// The route that the flags name, completed by the environment and by `known`; `None` where they name none.
+    pub(super) fn route(&self, known: Option<&Route>) -> anyhow::Result<Option<Route>> {
+        let flags = [self.source.is_some(), self.snapshot.is_some(), self.target.is_some(), self.to.is_some()];
+        let server = [self.qdrant_host.is_some(), self.qdrant_port.is_some(), self.qdrant_grpc_port.is_some()];
+        if !flags.into_iter().chain(server).any(|given| given) && !self.in_place {
+            return Ok(None);
+        }
+        let from = match (&self.snapshot, known) {
+            (Some(file), _) => From::Snapshot { file: absolute(file)? },
+            // Only the target is named: the source is the one that is known.
+            (None, Some(known)) if self.source.is_none() && !server.contains(&true) => known.from.clone(),
+            _ => self.collection()?,
+        };
+        let to = match (&self.target, &self.to, self.in_place, known) {
+            (Some(name), ..) => To::Collection { name: name.clone() },
+            (_, Some(store), ..) => To::Sqlite { file: crate::settings::sqlite_file(store)? },
+            (.., true, _) => To::InPlace,
+            (.., Some(known)) => known.to.clone(),
+            _ => {
+                let message = "where to? Give --target NAME (a new collection), --to sqlite:PATH, or --in-place";
+                return Err(Fault::usage(message).into());
+            }
+        };
+        Ok(Some(Route { from, to }))
+    }
+
+    fn collection(&self) -> anyhow::Result<From> {
+        let variable = |name: &str| std::env::var(name).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let port = |flag: Option<u16>, name: &str| -> Result<Option<u16>, Fault> {
+            let parse = |text: String| {
+                text.parse().map_err(|_| Fault::usage(format!("{name} is `{text}`; give the number of a port")))
+            };
+            flag.map_or_else(|| variable(name).map(parse).transpose(), |port| Ok(Some(port)))
+        };
+        let host = self.qdrant_host.clone().or_else(|| variable("QDRANT_HOST")).unwrap_or_else(|| "localhost".into());
+        let host = if host.contains("://") { host } else { format!("http://{host}") };
+        let rest = port(self.qdrant_port, "QDRANT_PORT")?.unwrap_or(6333);
+        let grpc = port(self.qdrant_grpc_port, "QDRANT_GRPC_PORT")?.unwrap_or_else(|| rest.saturating_add(1));
+        let name = self.source.clone().or_else(|| variable("QDRANT_COLLECTION_NAME")).unwrap_or_else(|| "mem0".into());
+        Ok(From::Collection { grpc: vec![format!("{host}:{grpc}")], rest: format!("{host}:{rest}"), name })
+    }
+
+    /// The migration of the folder, on the route that the flags name or that it knows.
+    pub(super) fn open(&self) -> anyhow::Result<Migration> {
+        // Wrong flags leave no folder behind.
+        let known = Migration::read(&self.dir)?.and_then(|state| state.route);
+        let route = self.route(known.as_ref())?;
+        if route.is_none() && known.is_none() {
+            let message = "what to migrate? Give --source NAME and --target NAME, --to sqlite:PATH or --in-place; or --dir \
+                           with the folder of a migration that was begun";
+            return Err(Fault::usage(message).into());
+        }
+        let mut migration = Migration::open(&self.dir)?;
+        if let Some(route) = route {
+            migration.set_route(route)?;
+        }
+        Ok(migration)
+    }
+}
+
+fn absolute(file: &Path) -> anyhow::Result<PathBuf> {
+    Ok(std::path::absolute(file)?)
+}
+
+/// What phases work with, by the settings.
+pub(super) fn tools<'e>(settings: &Settings, embedder: &'e Arc<dyn Embedder>, scratch: &Path) -> Tools<'e> {
+    let qdrant = settings.qdrant_client();
+    Tools {
+        api_key: qdrant.api_key,
+        timeout: qdrant.timeout,
+        retries: qdrant.retries,
+        embedder: Some(&**embedder),
+        rate: None,
+        scratch: scratch.to_owned(),
+        new: qdrant.new,
+    }
+}
+
+/// Runs work that tells how far it is.
+pub(super) fn with_progress<T>(out: &Output, work: impl FnOnce(&mnemon_migrate::Progress<'_>) -> T) -> T {
+    let bar = progress::counting("points", out.is_json());
+    let told = |what: &'static str, done: usize| {
+        bar.set_message(if what == "entities" { "entities written".into() } else { format!("points {what}") });
+        bar.set_position(done as u64);
+    };
+    let done = work(&told);
+    bar.finish_and_clear();
+    done
+}
+
+/// The new store, as `--store` names it.
+pub(super) fn store_of(route: &Route) -> String {
+    let collection = |grpc: &[String], name: &str| {
+        let hosts = grpc.iter().map(|url| url.split_once("://").map_or(url.as_str(), |(_, host)| host));
+        let scheme = grpc.first().and_then(|url| url.split_once("://")).map_or("http", |(scheme, _)| scheme);
+        format!("qdrant:{scheme}://{}/{name}", hosts.collect::<Vec<_>>().join(","))
+    };
+    match (&route.to, &route.from) {
+        (To::Collection { name }, From::Collection { grpc, .. }) | (To::InPlace, From::Collection { grpc, name, .. }) => {
+            collection(grpc, name)
+        }
+        (To::Sqlite { file }, _) => format!("sqlite:{}", file.display()),
+        // A snapshot goes into a file only; others are refused when they are opened.
+        (To::Collection { name }, From::Snapshot { .. }) => name.clone(),
+        (To::InPlace, From::Snapshot { file }) => file.display().to_string(),
+    }
+}

@@ -1,0 +1,84 @@
+//! `mnemon migrate status`: where it stands, and the next command.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use mnemon_migrate::{Migration, Phase, State};
+use serde_json::json;
+
+use crate::exit::{Exit, Fault};
+use crate::output::Output;
+
+/// Which migration.
+#[derive(Debug, clap::Args)]
+pub(super) struct StatusArgs {
+    /// Folder of the migration
+    #[arg(long, value_name = "DIR", env = "MNEMON_MIGRATION", default_value = "mnemon-migration")]
+    dir: PathBuf,
+}
+
+const PHASES: [Phase; 8] = [
+    Phase::Preflight,
+    Phase::Backup,
+    Phase::Rehearse,
+    Phase::Rebuild,
+    Phase::Verify,
+    Phase::Cutover,
+    Phase::Rollback,
+    Phase::Retire,
+];
+
+pub(super) fn run(args: &StatusArgs, out: &Output) -> anyhow::Result<Exit> {
+    let Some(state) = Migration::read(&args.dir)? else {
+        let message = format!(
+            "{} holds no migration: begin with `mnemon migrate preflight --source NAME --target NAME`",
+            args.dir.display()
+        );
+        return Err(Fault::failed("no_migration", message).into());
+    };
+    let next = next(&state);
+    let value = json!({
+        "route": state.route.as_ref().map(ToString::to_string),
+        "phases": state.ended,
+        "switched": state.switched,
+        "switch": state.switch.as_ref().map(|switch| switch.told()),
+        "retention_until": state.backup.as_ref().map(|(_, until)| until.to_string()),
+        "next": next,
+    });
+    out.value(&value, |_| told(&state, next))?;
+    Ok(Exit::Ok)
+}
+
+/// The command that comes next.
+fn next(state: &State) -> &'static str {
+    let done = |phase: Phase| state.ended.get(&phase).is_some_and(|ended| ended.ok);
+    match () {
+        () if state.switched => "mnemon migrate retire (after the retention date), or mnemon migrate rollback",
+        () if !done(Phase::Preflight) => "mnemon migrate preflight",
+        () if !done(Phase::Backup) => "mnemon migrate backup",
+        () if !done(Phase::Rebuild) => "mnemon migrate rebuild",
+        () if !done(Phase::Verify) => "mnemon migrate verify",
+        () => "mnemon migrate cutover",
+    }
+}
+
+fn told(state: &State, next: &str) -> String {
+    let mut text = String::new();
+    if let Some(route) = &state.route {
+        let _ = writeln!(text, "{route}\n");
+    }
+    for phase in PHASES {
+        let (mark, told) = match state.ended.get(&phase) {
+            Some(ended) => (if ended.ok { "done" } else { "NOT OK" }, format!("{}  {}", ended.at.strftime("%F %T"), ended.told)),
+            None => ("-", String::new()),
+        };
+        let _ = writeln!(text, "{:<10} {mark:<7} {told}", phase.as_str());
+    }
+    let served = if state.switched { "the new store" } else { "the old one" };
+    let _ = writeln!(text, "\nserved: {served}");
+    if let Some((_, until)) = &state.backup {
+        let _ = writeln!(text, "backup kept until {until}");
+    }
+    let _ = writeln!(text, "next: {next}");
+    text
+}
