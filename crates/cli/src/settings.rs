@@ -296,10 +296,11 @@ impl Settings {
     }
 
     fn open_sqlite(&self, path: &Path, embedder_of_store: Option<(String, usize)>) -> anyhow::Result<Opened> {
+        let embedder = self.embedder()?;
         if !path.exists() {
+            self.embedder.prove(&*embedder)?;
             tracing::info!(path = %path.display(), "creating the store");
         }
-        let embedder = self.embedder()?;
         let (fingerprint, dims) =
             embedder_of_store.unwrap_or_else(|| (embedder.fingerprint().to_owned(), embedder.dims()));
         let mut options = SqliteOptions::new(path, fingerprint, dims);
@@ -312,7 +313,11 @@ impl Settings {
     fn open_qdrant(&self, urls: &[String], collection: &str, wanted: Wanted) -> anyhow::Result<Opened> {
         let embedder = self.embedder()?;
         let (database, ledger) = self.qdrant.open()?;
-        let stored = if wanted.as_it_is { QdrantStore::embedder_of(&*database)? } else { None };
+        let mut stored = QdrantStore::embedder_of(&*database)?;
+        if stored.is_none() && wanted.create {
+            self.embedder.prove(&*embedder)?;
+        }
+        stored = stored.filter(|_| wanted.as_it_is);
         let (fingerprint, dims) = stored.unwrap_or_else(|| (embedder.fingerprint().to_owned(), embedder.dims()));
         let mut options = self.qdrant.options(urls, collection, fingerprint, dims, database);
         options.cache_bytes = self.cache_bytes;

@@ -75,6 +75,14 @@ impl EmbedderSettings {
             Self::OpenAi(config) => Arc::new(OpenAiEmbedder::new((**config).clone())?),
         })
     }
+
+    /// Asks a service for one vector, before a store is made that would keep to a wrong length.
+    pub(super) fn prove(&self, embedder: &dyn Embedder) -> Result<(), EngineError> {
+        match self {
+            Self::Builtin => Ok(()),
+            Self::OpenAi(_) => Ok(drop(embedder.embed(&["hello"])?)),
+        }
+    }
 }
 
 #[cfg(test)]
