@@ -80,7 +80,7 @@ impl EmbedderSettings {
     pub(super) fn prove(&self, embedder: &dyn Embedder) -> Result<(), EngineError> {
         match self {
             Self::Builtin => Ok(()),
-            Self::OpenAi(_) => Ok(drop(embedder.embed(&["hello"])?)),
+            Self::OpenAi(_) => embedder.embed(&["hello"]).map(drop).map_err(EngineError::from),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -49,7 +50,9 @@ enum Failure {
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub(super) config: OpenAiConfig,
-    client: Client,
+    /// Made for the first request: reading the system's certificates takes longer than most commands.
+    client: OnceLock<Client>,
+    headers: HeaderMap,
     url: Url,
     /// The base URL without what is nobody's business.
     server: String,
@@ -79,23 +82,29 @@ impl Endpoint {
             bearer.set_sensitive(true);
             headers.insert(AUTHORIZATION, bearer);
         }
+        Ok(Self { config, client: OnceLock::new(), headers, url, server })
+    }
+
+    fn client(&self) -> Result<&Client, ModelError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
         // Uses ring's if the program has chosen none: the client takes whichever is installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
-            .default_headers(headers)
+            .default_headers(self.headers.clone())
             // A redirected POST arrives as a GET.
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT.min(config.timeout))
-            .timeout(config.timeout)
+            .connect_timeout(CONNECT.min(self.config.timeout))
             .user_agent(concat!("mnemon/", env!("CARGO_PKG_VERSION")));
-        if url.scheme() == "http" {
-            // The system's certificates take a while to read, and may not be there.
+        if self.url.scheme() == "http" {
+            // The system's certificates may not be there.
             builder = builder.tls_certs_only([]);
         }
         let client = builder.build().map_err(|error| {
             ModelError::Settings(format!("the embedder's HTTP client can't be made: {}", innermost(&error)))
         })?;
-        Ok(Self { config, client, url, server })
+        Ok(self.client.get_or_init(|| client))
     }
 
     /// Vectors of these texts, asked for together where the service takes them so.
@@ -160,7 +169,8 @@ impl Endpoint {
             dimensions: self.config.send_dims.then_some(self.config.dims),
         };
         let lost = |error: reqwest::Error| Failure::Passing { reason: lost(&error, timeout), wait: None };
-        let request = self.client.post(self.url.clone()).json(&body).timeout(timeout);
+        let client = self.client().map_err(Failure::Final)?;
+        let request = client.post(self.url.clone()).json(&body).timeout(timeout);
         let mut response = request.send().await.map_err(lost)?;
         let status = response.status();
         if !status.is_success() {
