@@ -5,6 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use mnemon_engine::EngineError;
+use mnemon_models::ModelError;
 use mnemon_store::StoreError;
 use serde_json::{Value, json};
 
@@ -115,9 +116,20 @@ fn engine_code(error: &EngineError) -> &'static str {
     match error {
         EngineError::Invalid(_) => "invalid_request",
         EngineError::Store(error) => store_code(error),
-        EngineError::Model(_) => "model",
+        EngineError::Model(error) => model_code(error),
         EngineError::Io { .. } => "io",
         _ => "failed",
+    }
+}
+
+fn model_code(error: &ModelError) -> &'static str {
+    match error {
+        ModelError::Settings(_) => "embedder_settings",
+        ModelError::Unavailable { .. } => "embedder_unavailable",
+        ModelError::Refused { .. } => "embedder_refused",
+        ModelError::Answer { .. } => "embedder_answer",
+        ModelError::Dims { .. } => "embedder_dims",
+        _ => "model",
     }
 }
 
@@ -185,6 +197,8 @@ mod tests {
         assert_eq!(classify(&wrong), (Exit::Usage, "invalid_cursor"));
         let full: anyhow::Error = EngineError::from(StoreError::Full).into();
         assert_eq!(classify(&full), (Exit::Failed, "full"));
+        let away = ModelError::Unavailable { server: "http://localhost:1/v1".into(), reason: "no".into() };
+        assert_eq!(classify(&EngineError::from(away).into()), (Exit::Failed, "embedder_unavailable"));
         assert_eq!(classify(&Fault::refused("no").into()), (Exit::Refused, "refused"));
     }
 

@@ -1,5 +1,6 @@
 //! Settings, resolved once: defaults, then the settings file, then the environment, then flags.
 
+mod embedder;
 mod qdrant;
 pub(crate) mod server;
 mod store_path;
@@ -13,7 +14,7 @@ use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use jiff::{SignedDuration, Span};
 use mnemon_engine::{Engine, EngineConfig, EngineError};
-use mnemon_models::{Embedder, StaticEmbedder};
+use mnemon_models::Embedder;
 use mnemon_store::sqlite::SqliteOptions;
 use mnemon_store::{Ledger, QdrantStore, Scope, SqliteStore, Store};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,10 @@ struct Values {
     run: Option<String>,
     cache_mb: usize,
     session_gap: String,
+    embedder: String,
+    embedder_url: Option<String>,
+    embedder_dims: u32,
+    embedder_timeout: String,
     qdrant_timeout: String,
     qdrant_retries: u32,
     qdrant_shards: u32,
@@ -60,6 +65,10 @@ impl Default for Values {
             run: None,
             cache_mb: 512,
             session_gap: "30m".into(),
+            embedder: "builtin".into(),
+            embedder_url: None,
+            embedder_dims: 0,
+            embedder_timeout: "25s".into(),
             qdrant_timeout: "10s".into(),
             qdrant_retries: 2,
             qdrant_shards: 0,
@@ -80,7 +89,7 @@ impl Default for Values {
 }
 
 /// What is read from the environment.
-const VARIABLES: [&str; 23] = [
+const VARIABLES: [&str; 27] = [
     "MNEMON_CONFIG",
     "MNEMON_STORE",
     "MNEMON_LEDGER",
@@ -89,6 +98,10 @@ const VARIABLES: [&str; 23] = [
     "MNEMON_RUN",
     "MNEMON_CACHE_MB",
     "MNEMON_SESSION_GAP",
+    "MNEMON_EMBEDDER",
+    "MNEMON_EMBEDDER_URL",
+    "MNEMON_EMBEDDER_DIMS",
+    "MNEMON_EMBEDDER_TIMEOUT",
     "MNEMON_QDRANT_TIMEOUT",
     "MNEMON_QDRANT_RETRIES",
     "MNEMON_QDRANT_SHARDS",
@@ -111,6 +124,7 @@ const VARIABLES: [&str; 23] = [
 pub(crate) struct Settings {
     store: StorePlace,
     qdrant: qdrant::QdrantSettings,
+    embedder: embedder::EmbedderSettings,
     cache_bytes: usize,
     session_gap: Span,
     scope: ScopeArgs,
@@ -147,13 +161,14 @@ impl Settings {
             },
         };
         let qdrant = qdrant::resolve(&values, &store, environment)?;
+        let embedder = embedder::resolve(&values, environment)?;
         let cache_bytes = values.cache_mb.checked_mul(1 << 20).ok_or_else(|| {
             Fault::usage(format!("cache_mb is {}; give a number of MiB that this machine can have", values.cache_mb))
         })?;
         let session_gap = session_gap(&values.session_gap)?;
         let server = server::resolve(&values, environment)?;
         let scope = ScopeArgs { user: values.user, agent: values.agent, run: values.run };
-        Ok(Self { store, qdrant, cache_bytes, session_gap, scope, file, server })
+        Ok(Self { store, qdrant, embedder, cache_bytes, session_gap, scope, file, server })
     }
 
     /// How to serve.
@@ -182,6 +197,11 @@ impl Settings {
             agent: or(&flags.agent, &self.scope.agent),
             run: or(&flags.run, &self.scope.run),
         })
+    }
+
+    /// What makes vectors of texts.
+    pub(crate) fn embedder(&self) -> anyhow::Result<Arc<dyn Embedder>> {
+        Ok(self.embedder.make()?)
     }
 
     /// The engine over the store, which must be there.
@@ -276,29 +296,34 @@ impl Settings {
     }
 
     fn open_sqlite(&self, path: &Path, embedder_of_store: Option<(String, usize)>) -> anyhow::Result<Opened> {
+        let embedder = self.embedder()?;
         if !path.exists() {
+            self.embedder.prove(&*embedder)?;
             tracing::info!(path = %path.display(), "creating the store");
         }
-        let embedder = StaticEmbedder::builtin().map_err(EngineError::from)?;
         let (fingerprint, dims) =
             embedder_of_store.unwrap_or_else(|| (embedder.fingerprint().to_owned(), embedder.dims()));
         let mut options = SqliteOptions::new(path, fingerprint, dims);
         options.cache_bytes = self.cache_bytes;
         let store = Arc::new(SqliteStore::open(options)?);
-        Ok(Opened { engine: self.engine(store.clone(), Arc::new(embedder)), ledger: store })
+        Ok(Opened { engine: self.engine(store.clone(), embedder), ledger: store })
     }
 
     /// The engine over a collection. Whether it is made is `wanted`'s to say.
     fn open_qdrant(&self, urls: &[String], collection: &str, wanted: Wanted) -> anyhow::Result<Opened> {
-        let embedder = StaticEmbedder::builtin().map_err(EngineError::from)?;
+        let embedder = self.embedder()?;
         let (database, ledger) = self.qdrant.open()?;
-        let stored = if wanted.as_it_is { QdrantStore::embedder_of(&*database)? } else { None };
+        let mut stored = QdrantStore::embedder_of(&*database)?;
+        if stored.is_none() && wanted.create {
+            self.embedder.prove(&*embedder)?;
+        }
+        stored = stored.filter(|_| wanted.as_it_is);
         let (fingerprint, dims) = stored.unwrap_or_else(|| (embedder.fingerprint().to_owned(), embedder.dims()));
         let mut options = self.qdrant.options(urls, collection, fingerprint, dims, database);
         options.cache_bytes = self.cache_bytes;
         options.create = wanted.create;
         let store = Arc::new(QdrantStore::open(options)?);
-        Ok(Opened { engine: self.engine(store, Arc::new(embedder)), ledger })
+        Ok(Opened { engine: self.engine(store, embedder), ledger })
     }
 
     fn engine(&self, store: Arc<dyn Store>, embedder: Arc<dyn Embedder>) -> Engine {
@@ -350,6 +375,9 @@ fn read(
         "agent",
         "run",
         "session_gap",
+        "embedder",
+        "embedder_url",
+        "embedder_timeout",
         "qdrant_timeout",
         "qdrant_quantization",
         "bind",
@@ -368,6 +396,7 @@ fn read(
         ("cache_mb", " of MiB"),
         ("max_body_mb", " of MiB"),
         ("rate_limit", " of requests a minute"),
+        ("embedder_dims", " of dims"),
         ("qdrant_retries", " of tries"),
         ("qdrant_shards", " of shards"),
         ("qdrant_replication_factor", " of copies"),

@@ -16,3 +16,11 @@ pub trait Embedder: Send + Sync {
     /// model, the empty one above all, gives the zero vector. Long texts may be cut.
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ModelError>;
 }
+
+/// Scales to length 1; the zero vector stays.
+pub(crate) fn normalise(vector: &mut [f32]) {
+    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|x| *x /= length);
+    }
+}

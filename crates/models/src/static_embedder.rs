@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors};
 
-use crate::embedder::Embedder;
+use crate::embedder::{Embedder, normalise};
 use crate::error::ModelError;
 use crate::wordpiece::WordPiece;
 
@@ -93,14 +93,6 @@ fn row(piece: usize) -> Range<usize> {
 fn add_row(sum: &mut [f32], row: &[u8], scale: f32) {
     for (sum, &byte) in sum.iter_mut().zip(row) {
         *sum += scale * f32::from(byte.cast_signed());
-    }
-}
-
-/// Scales to length 1; the zero vector stays.
-fn normalise(vector: &mut [f32]) {
-    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-    if length > 0.0 {
-        vector.iter_mut().for_each(|x| *x /= length);
     }
 }
 

@@ -5,6 +5,7 @@ use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use mnemon_engine::EngineError;
+use mnemon_models::ModelError;
 use mnemon_store::StoreError;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -143,6 +144,15 @@ impl Problem {
             .hint("The log has the reason under this request_id.")
     }
 
+    /// The embedder does not work as it is set up. A service may quote a part of the key: its words go to the log alone.
+    fn embedder_failed(error: &ModelError) -> Self {
+        tracing::error!(request_id = request_id(), error = %error, "the embedder failed");
+        Self::new(StatusCode::BAD_GATEWAY, "embedder_failed", "The embedder does not work as it is set up.").hint(
+            "Nothing was stored. The log has the reason under this request_id; look at embedder, embedder_url, \
+             embedder_dims and OPENAI_API_KEY.",
+        )
+    }
+
     /// A value that is not what it must be, told as FastAPI does: where it lies, and what was expected there.
     pub(crate) fn unprocessable(place: &[&str], kind: &str, message: String, input: Value) -> Self {
         let list = json!([{"type": kind, "loc": place, "msg": message, "input": input}]);
@@ -160,7 +170,15 @@ impl From<EngineError> for Problem {
         }
         let (status, code, hint) = match &error {
             EngineError::Invalid(_) => (S::BAD_REQUEST, "invalid_request", None),
-            EngineError::Model(_) => (S::BAD_GATEWAY, "embedder_failed", Some("Nothing was stored; try again.")),
+            EngineError::Model(error) => match error {
+                ModelError::Unavailable { .. } => {
+                    (S::SERVICE_UNAVAILABLE, "embedder_unavailable", Some("Nothing was stored; try again."))
+                }
+                ModelError::Refused { .. } | ModelError::Answer { .. } | ModelError::Dims { .. } => {
+                    return Self::embedder_failed(error);
+                }
+                _ => (S::BAD_GATEWAY, "embedder_failed", Some("Nothing was stored; try again.")),
+            },
             EngineError::Store(error) => match error {
                 // Whatever is no id names no memory.
                 StoreError::InvalidId(_) => (S::NOT_FOUND, "not_found", Some("A memory's id is a UUID.")),

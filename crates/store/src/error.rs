@@ -53,7 +53,8 @@ pub enum StoreError {
     },
     /// The store was filled by another embedder; its vectors can't be compared with this one's.
     #[error(
-        "the store was written with embedder `{stored}` ({stored_dims} dims), this run uses `{given}` ({given_dims} dims): choose the store's embedder, or `mnemon export` it and `mnemon import --reembed` into a new store"
+        "the store was written with embedder `{stored}` ({stored_dims} dims), this run uses `{given}` ({given_dims} dims): {}, or `mnemon export` it and `mnemon import --reembed` into a new store",
+        settings_for(stored, *stored_dims)
     )]
     EmbedderMismatch {
         /// Fingerprint in the store.
@@ -150,5 +151,15 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error.to_string()),
             _ => Self::Database(error.into()),
         }
+    }
+}
+
+/// What to set to have the embedder of this fingerprint.
+fn settings_for(fingerprint: &str, dims: usize) -> String {
+    let model = fingerprint.strip_prefix("openai:").and_then(|rest| rest.strip_suffix(&format!(":{dims}")));
+    match model {
+        Some(model) => format!("set MNEMON_EMBEDDER=openai:{model} and MNEMON_EMBEDDER_DIMS={dims}"),
+        None if fingerprint.starts_with("static-") => "set MNEMON_EMBEDDER=builtin".into(),
+        None => "choose the store's embedder with MNEMON_EMBEDDER".into(),
     }
 }

@@ -4,6 +4,7 @@
 mod add;
 mod change;
 mod doctor;
+mod embedder;
 mod help;
 mod list;
 mod place;

@@ -54,7 +54,7 @@ impl Engine {
                     let named = entity.memories.len();
                     entity.memories.retain(|id| !refused.contains(id));
                     if named == 0 || !entity.memories.is_empty() {
-                        rest.push(Change::InsertEntity(Box::new(self.own_vector(*entity, options)?)));
+                        rest.push(Change::InsertEntity(entity));
                     }
                 }
                 Line::Link(link) => {
@@ -75,6 +75,7 @@ impl Engine {
                 self.restore_memories(&mut memories, options, &mut tails, &mut displaced, &mut refused, &mut imported)?;
             }
             if rest.len() == BATCH {
+                self.embed_entities(&mut rest, options)?;
                 self.store.apply(&ChangeSet { expected: Vec::new(), changes: std::mem::take(&mut rest) })?;
             }
             read += 1;
@@ -82,6 +83,7 @@ impl Engine {
             Ok(())
         })?;
         self.restore_memories(&mut memories, options, &mut tails, &mut displaced, &mut refused, &mut imported)?;
+        self.embed_entities(&mut rest, options)?;
         self.store.apply(&ChangeSet { expected: Vec::new(), changes: rest })?;
         for id in displaced {
             self.recount_in_place(id)?;
@@ -167,10 +169,12 @@ impl Engine {
         imported: &mut Imported,
     ) -> Result<()> {
         let mut changes = Vec::with_capacity(memories.len());
-        for (line, mut stored) in memories.drain(..) {
-            if options.reembed {
-                stored.vector = self.embed(&[&spoken(&stored.memory.payload)])?.pop().unwrap_or_default();
-            }
+        if options.reembed {
+            let texts: Vec<String> = memories.iter().map(|(_, stored)| spoken(&stored.memory.payload)).collect();
+            let vectors = self.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
+            memories.iter_mut().zip(vectors).for_each(|((_, stored), vector)| stored.vector = vector);
+        }
+        for (line, stored) in memories.drain(..) {
             let id = stored.memory.id;
             if let Some(existing) = self.store.get_stored(&[id])?.pop().flatten() {
                 let same = existing.memory == stored.memory && (options.reembed || existing.vector == stored.vector);
@@ -223,11 +227,21 @@ impl Engine {
         Ok(())
     }
 
-    fn own_vector(&self, mut entity: Entity, options: &ImportOptions) -> Result<Entity> {
-        if options.reembed {
-            entity.vector = self.embed(&[entity.text()])?.pop().unwrap_or_default();
+    /// Computes the vectors of entities anew, if that is asked for.
+    fn embed_entities(&self, changes: &mut [Change], options: &ImportOptions) -> Result<()> {
+        if !options.reembed {
+            return Ok(());
         }
-        Ok(entity)
+        let mut entities: Vec<&mut Entity> = Vec::new();
+        for change in changes {
+            if let Change::InsertEntity(entity) = change {
+                entities.push(entity);
+            }
+        }
+        let names: Vec<&str> = entities.iter().map(|entity| entity.text()).collect();
+        let vectors = self.embed(&names)?;
+        entities.iter_mut().zip(vectors).for_each(|(entity, vector)| entity.vector = vector);
+        Ok(())
     }
 
     fn recount_in_place(&self, id: MemoryId) -> Result<()> {

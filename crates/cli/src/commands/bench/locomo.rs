@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
 use mnemon_engine::{AddRequest, Engine, Message, Profile, SearchRequest};
-use mnemon_models::StaticEmbedder;
 use mnemon_store::{Filter, MemoryId, Scope, parse_time};
 use serde_json::{Value, json};
 
@@ -60,9 +58,7 @@ pub(super) fn run(args: &LocomoArgs, settings: &Settings, out: &Output) -> anyho
     };
     let file = folder.path().join("bench.db");
     let engine = match &collection {
-        Some(collection) => {
-            settings.open_engine_in(collection.name(), Some(&file), Arc::new(StaticEmbedder::builtin()?))?
-        }
+        Some(collection) => settings.open_engine_in(collection.name(), Some(&file), settings.embedder()?)?,
         None => settings.open_engine_at(&file)?,
     };
 

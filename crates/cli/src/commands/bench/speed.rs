@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use mnemon_engine::{Engine, ImportOptions, Profile, SearchRequest};
-use mnemon_models::{Embedder, StaticEmbedder};
 use mnemon_store::{Filter, Scope};
 use serde_json::{Value, json};
 
@@ -25,7 +24,7 @@ pub(super) fn run(args: &SpeedArgs, settings: &Settings, out: &Output) -> anyhow
     let path = args.keep.clone().unwrap_or_else(|| folder.path().join("bench.db"));
     anyhow::ensure!(!path.exists(), "{} exists already; give a new path", path.display());
     let engine = settings.open_engine_at(&path)?;
-    let mut answer = json!({"embed_texts_per_second": embed_rate()?.round()});
+    let mut answer = json!({"embed_texts_per_second": embed_rate(settings)?.round()});
 
     let chat = folder.path().join("chat.jsonl");
     let mut seconds = 0.0;
@@ -59,8 +58,8 @@ pub(super) fn run(args: &SpeedArgs, settings: &Settings, out: &Output) -> anyhow
     Ok(Exit::Ok)
 }
 
-fn embed_rate() -> anyhow::Result<f64> {
-    let embedder = StaticEmbedder::builtin()?;
+fn embed_rate(settings: &Settings) -> anyhow::Result<f64> {
+    let embedder = settings.embedder()?;
     let mut speech = Speech::new(7);
     let texts: Vec<String> = (0..20_000).map(|_| speech.sentence()).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();

@@ -10,7 +10,7 @@ const REDACTED: &str = "[redacted]";
 /// Language models that can be named.
 pub(super) const LLMS: [&str; 3] = ["openai", "anthropic", "gemini"];
 /// What makes vectors.
-pub(super) const EMBEDDERS: [&str; 1] = ["static"];
+pub(super) const EMBEDDERS: [&str; 2] = ["static", "openai"];
 /// What was settled when the server started.
 const SETTLED: [&str; 3] = ["version", "vector_store", "embedder"];
 /// The most that is kept, in bytes of JSON.
@@ -20,13 +20,17 @@ const MAX_DEPTH: usize = 32;
 
 type Object = Map<String, Value>;
 
-/// The settings without any changes.
-pub(super) fn base(store: &str, model: &str, dims: usize) -> Object {
+/// The settings without any changes; `embedder` is its fingerprint.
+pub(super) fn base(store: &str, embedder: &str, dims: usize) -> Object {
+    let (provider, model) = match embedder.strip_prefix("openai:").and_then(|rest| rest.rsplit_once(':')) {
+        Some((model, _)) => (EMBEDDERS[1], model),
+        None => (EMBEDDERS[0], embedder),
+    };
     let base = json!({
         "version": "v1.1",
         "vector_store": {"provider": store, "config": {"embedding_model_dims": dims}},
         "llm": {"provider": null, "config": {}},
-        "embedder": {"provider": EMBEDDERS[0], "config": {"model": model, "embedding_dims": dims}},
+        "embedder": {"provider": provider, "config": {"model": model, "embedding_dims": dims}},
     });
     object(&base)
 }
@@ -124,11 +128,13 @@ fn nothing_kept(place: &[&str]) -> Problem {
 
 fn check(all: &Object, base: &Object) -> Result<(), Problem> {
     if all.get("embedder") != base.get("embedder") {
-        let problem = Problem::new(
-            StatusCode::BAD_REQUEST,
-            "embedder_fixed",
-            "embedder: the store's vectors come from the built-in embedder, provider `static`",
-        );
+        let ours = &base["embedder"];
+        let from = match (ours["provider"].as_str(), ours["config"]["model"].as_str()) {
+            (Some("openai"), Some(model)) => format!("model `{model}`, provider `openai`"),
+            _ => "the built-in embedder, provider `static`".to_owned(),
+        };
+        let message = format!("embedder: the store's vectors come from {from}");
+        let problem = Problem::new(StatusCode::BAD_REQUEST, "embedder_fixed", message);
         return Err(problem.hint("Another one needs all of them made anew: `mnemon export`, then `import --reembed`."));
     }
     for key in SETTLED {
@@ -232,6 +238,15 @@ mod tests {
             // `x` alone is kept, as a list of one.
             assert_eq!(fault.is_ok(), patch["x"] == json!(REDACTED), "{patch}: {fault:?}");
         }
+    }
+
+    #[test]
+    fn a_services_model_is_named_as_such() {
+        let base = base("sqlite", "openai:nomic-embed-text:latest:768", 768);
+        let expected = json!({"model": "nomic-embed-text:latest", "embedding_dims": 768});
+        assert_eq!(base["embedder"], json!({"provider": "openai", "config": expected}));
+        let refused = check(&overlay(&base, &object(&json!({"embedder": {"provider": "static"}}))), &base).unwrap_err();
+        assert!(refused.message.contains("nomic-embed-text:latest"), "{}", refused.message);
     }
 
     #[test]

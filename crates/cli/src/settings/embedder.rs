@@ -1,0 +1,138 @@
+//! Settings of the embedder: the built-in one, or a service's.
+
+use std::sync::Arc;
+
+use mnemon_engine::EngineError;
+use mnemon_models::{Embedder, OpenAiConfig, OpenAiEmbedder, StaticEmbedder};
+
+use super::Values;
+use crate::exit::Fault;
+
+/// What makes vectors.
+#[derive(Clone, Debug)]
+pub(super) enum EmbedderSettings {
+    Builtin,
+    OpenAi(Box<OpenAiConfig>),
+}
+
+/// Models whose dims are known.
+const KNOWN: [(&str, usize); 4] = [
+    ("text-embedding-3-small", 1536),
+    ("text-embedding-3-large", 3072),
+    ("text-embedding-ada-002", 1536),
+    ("all-MiniLM-L6-v2", 384),
+];
+/// Models whose vectors can be had shorter begin with this.
+const SHORTENED: &str = "text-embedding-3-";
+
+pub(super) fn resolve(
+    values: &Values,
+    environment: impl Fn(&str) -> Option<String>,
+) -> anyhow::Result<EmbedderSettings> {
+    let given = |name: &str| environment(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let name = values.embedder.trim();
+    if name == "builtin" {
+        for (key, set) in [("embedder_url", values.embedder_url.is_some()), ("embedder_dims", values.embedder_dims > 0)]
+        {
+            if set {
+                let message =
+                    format!("{key} goes with a service's model only: give embedder = \"openai:MODEL\" as well");
+                return Err(Fault::usage(message).into());
+            }
+        }
+        return Ok(EmbedderSettings::Builtin);
+    }
+    let model = name.strip_prefix("openai:").map(str::trim).filter(|model| !model.is_empty()).ok_or_else(|| {
+        Fault::usage(format!(
+            "embedder is `{name}`; give `builtin`, or `openai:MODEL` such as openai:text-embedding-3-small"
+        ))
+    })?;
+    let known =
+        KNOWN.iter().find(|(name, _)| *name == model.rsplit('/').next().unwrap_or(model)).map(|(_, dims)| *dims);
+    let wanted = Some(values.embedder_dims as usize).filter(|dims| *dims > 0);
+    let dims = wanted.or(known).ok_or_else(|| {
+        Fault::usage(format!(
+            "the length of `{model}`'s vectors is not known: give embedder_dims (MNEMON_EMBEDDER_DIMS), such as 768"
+        ))
+    })?;
+    let mut config = OpenAiConfig::new(model, dims);
+    config.send_dims = model.contains(SHORTENED) && Some(dims) != known;
+    if let Some(url) = values.embedder_url.clone().or_else(|| given("OPENAI_BASE_URL")) {
+        config.base_url = url;
+    }
+    config.api_key = given("OPENAI_API_KEY");
+    config.timeout = super::server::duration("embedder_timeout", &values.embedder_timeout)?;
+    // Room for a second try where the first met nobody.
+    config.deadline = config.timeout.saturating_mul(2);
+    Ok(EmbedderSettings::OpenAi(Box::new(config)))
+}
+
+impl EmbedderSettings {
+    /// The embedder, which has not been asked yet.
+    pub(super) fn make(&self) -> Result<Arc<dyn Embedder>, EngineError> {
+        Ok(match self {
+            Self::Builtin => Arc::new(StaticEmbedder::builtin()?),
+            Self::OpenAi(config) => Arc::new(OpenAiEmbedder::new((**config).clone())?),
+        })
+    }
+
+    /// Asks a service for one vector, before a store is made that would keep to a wrong length.
+    pub(super) fn prove(&self, embedder: &dyn Embedder) -> Result<(), EngineError> {
+        match self {
+            Self::Builtin => Ok(()),
+            Self::OpenAi(_) => embedder.embed(&["hello"]).map(drop).map_err(EngineError::from),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(name: &str, dims: u32, environment: &[(&str, &str)]) -> anyhow::Result<EmbedderSettings> {
+        let values = Values { embedder: name.into(), embedder_dims: dims, ..Values::default() };
+        let found = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        resolve(&values, found)
+    }
+
+    fn config(name: &str, dims: u32, environment: &[(&str, &str)]) -> OpenAiConfig {
+        match resolved(name, dims, environment).unwrap() {
+            EmbedderSettings::OpenAi(config) => *config,
+            EmbedderSettings::Builtin => panic!("{name} is built in"),
+        }
+    }
+
+    #[test]
+    fn the_built_in_one_is_the_default() {
+        let found = resolve(&Values::default(), |_| Some("http://elsewhere".into())).unwrap();
+        assert!(matches!(found, EmbedderSettings::Builtin));
+        assert!(resolved("builtin", 384, &[]).is_err());
+    }
+
+    #[test]
+    fn dims_are_known_or_given() {
+        assert_eq!(config("openai:text-embedding-3-large", 0, &[]).dims, 3072);
+        assert_eq!(config("openai:sentence-transformers/all-MiniLM-L6-v2", 0, &[]).dims, 384);
+        assert_eq!(config("openai:nomic-embed-text:latest", 768, &[]).model, "nomic-embed-text:latest");
+        for name in ["openai:nomic-embed-text", "openai:", "openai", "text-embedding-3-small", ""] {
+            assert!(resolved(name, 0, &[]).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_a_length_that_is_not_the_models_own_is_asked_for() {
+        assert!(config("openai:text-embedding-3-small", 512, &[]).send_dims);
+        assert!(!config("openai:text-embedding-3-small", 1536, &[]).send_dims);
+        assert!(!config("openai:text-embedding-3-small", 0, &[]).send_dims);
+        assert!(!config("openai:all-MiniLM-L6-v2", 256, &[]).send_dims);
+    }
+
+    #[test]
+    fn the_key_is_not_shown() {
+        let environment = [("OPENAI_API_KEY", "hush"), ("OPENAI_BASE_URL", "http://me:hush@localhost:1/v1?key=hush")];
+        let config = config("openai:all-MiniLM-L6-v2", 0, &environment);
+        assert_eq!(config.api_key.as_deref(), Some("hush"));
+        let shown = format!("{config:?}");
+        assert!(shown.contains("localhost:1/v1") && !shown.contains("hush"), "{shown}");
+    }
+}

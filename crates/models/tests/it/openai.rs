@@ -1,0 +1,259 @@
+//! The embedder over HTTP, against a service on a real socket.
+
+use std::collections::HashSet;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+use mnemon_models::{Embedder, ModelError, OpenAiConfig, OpenAiEmbedder};
+use serde_json::json;
+
+use crate::service::{Asked, Reply, Service};
+
+/// An embedder of 2 dims.
+fn embedder(service: &Service, change: impl FnOnce(&mut OpenAiConfig)) -> OpenAiEmbedder {
+    let mut config = OpenAiConfig::new("some-model", 2);
+    config.base_url.clone_from(&service.url);
+    change(&mut config);
+    OpenAiEmbedder::new(config).expect("the configuration can work")
+}
+
+fn same(_: &mut OpenAiConfig) {}
+
+/// A service that refuses with this, and the error that comes of it.
+fn error_of(status: &'static str, message: &'static str) -> (ModelError, usize) {
+    let service = Service::start(move |_, _| Reply::refusal(status, message));
+    let error = embedder(&service, |config| config.retries = 0).embed(&["1 0"]).expect_err("it refuses");
+    (error, service.asked().len())
+}
+
+#[test]
+fn vectors_come_in_the_order_of_their_texts_and_have_length_one() {
+    let service = Service::start(|_, asked| Reply::vectors(asked));
+    let embedder = embedder(&service, |config| config.api_key = Some("the-key".into()));
+    assert_eq!((embedder.dims(), embedder.fingerprint()), (2, "openai:some-model:2"));
+    // The service answers with the last text first.
+    let vectors = embedder.embed(&["3 4", "0 2", "0 0"]).expect("it answers");
+    assert_eq!(vectors, [[0.6, 0.8], [0.0, 1.0], [0.0, 0.0]]);
+    let asked = service.asked();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].line, "POST /v1/embeddings HTTP/1.1");
+    let expected = json!({"model": "some-model", "input": ["3 4", "0 2", "0 0"], "encoding_format": "float"});
+    assert_eq!(asked[0].body, expected);
+    assert!(asked[0].headers.iter().any(|header| header == "authorization: Bearer the-key"), "{:?}", asked[0].headers);
+}
+
+#[test]
+fn dims_are_asked_for_only_where_it_was_said() {
+    let service = Service::start(|_, asked| Reply::vectors(asked));
+    embedder(&service, |config| config.send_dims = true).embed(&["1 0"]).expect("it answers");
+    assert_eq!(service.asked()[0].body["dimensions"], 2);
+    assert!(!service.asked()[0].headers.iter().any(|header| header.starts_with("authorization")));
+}
+
+#[test]
+fn empty_texts_are_not_sent() {
+    let service = Service::start(|_, asked| Reply::vectors(asked));
+    let embedder = embedder(&service, same);
+    assert_eq!(embedder.embed(&["", " \n"]).expect("nothing is asked"), [[0.0, 0.0], [0.0, 0.0]]);
+    assert_eq!(embedder.embed(&[]).expect("nothing is asked"), [[0.0; 2]; 0]);
+    assert_eq!(service.asked().len(), 0);
+    let vectors = embedder.embed(&["", "0 1", "", "1 0", "\t"]).expect("it answers");
+    assert_eq!(vectors, [[0.0, 0.0], [0.0, 1.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0]]);
+    assert_eq!(service.asked()[0].texts(), ["0 1", "1 0"]);
+}
+
+#[test]
+fn a_failure_that_passes_is_tried_again() {
+    let service = Service::start(|before, asked| match before {
+        0 => Reply::refusal("500 Internal Server Error", "not now"),
+        1 => Reply { status: "503 Service Unavailable", headers: "", body: "<html>".into() },
+        _ => Reply::vectors(asked),
+    });
+    assert_eq!(embedder(&service, same).embed(&["0 1"]).expect("the third try"), [[0.0, 1.0]]);
+    assert_eq!(service.asked().len(), 3);
+}
+
+#[test]
+fn a_wait_that_is_asked_for_is_kept() {
+    let service = Service::start(|before, asked| match before {
+        0 => Reply { headers: "Retry-After: 1\r\n", ..Reply::refusal("429 Too Many Requests", "slowly") },
+        _ => Reply::vectors(asked),
+    });
+    embedder(&service, same).embed(&["0 1"]).expect("the second try");
+    let asked = service.asked();
+    assert_eq!(asked.len(), 2);
+    assert!(asked[1].at - asked[0].at >= Duration::from_secs(1));
+}
+
+#[test]
+fn a_wait_past_the_deadline_is_not_begun() {
+    let service = Service::start(|_, _| Reply {
+        headers: "Retry-After: 3600\r\n",
+        ..Reply::refusal("429 Too Many Requests", "slowly")
+    });
+    let begun = Instant::now();
+    let error = embedder(&service, same).embed(&["0 1"]).expect_err("an hour is too long");
+    assert!(matches!(error, ModelError::Unavailable { .. }) && error.to_string().contains("3600 s"), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert_eq!(service.asked().len(), 1);
+}
+
+#[test]
+fn tries_have_an_end() {
+    let service = Service::start(|_, _| Reply::refusal("500 Internal Server Error", "never"));
+    let error = embedder(&service, |config| config.retries = 2).embed(&["0 1"]).expect_err("it never answers");
+    assert!(matches!(error, ModelError::Unavailable { .. }), "{error}");
+    assert!(error.to_string().contains("HTTP 500: never"), "{error}");
+    assert_eq!(service.asked().len(), 3);
+}
+
+#[test]
+fn nobody_there_is_unavailable() {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    let mut config = OpenAiConfig::new("some-model", 2);
+    config.base_url = format!("http://me:hush@{free}/v1");
+    config.retries = 1;
+    let error = OpenAiEmbedder::new(config).expect("a URL").embed(&["0 1"]).expect_err("nobody is there");
+    let told = error.to_string();
+    assert!(matches!(error, ModelError::Unavailable { .. }) && told.contains("connection refused"), "{told}");
+    assert!(told.contains(&free.to_string()) && !told.contains("hush"), "{told}");
+}
+
+#[test]
+fn who_does_not_answer_in_time_is_unavailable() {
+    // Connections are taken by the system, and nobody reads them.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let mut config = OpenAiConfig::new("some-model", 2);
+    config.base_url = format!("http://{}/v1", silent.local_addr().expect("an address"));
+    config.timeout = Duration::from_millis(200);
+    config.deadline = Duration::from_millis(300);
+    let begun = Instant::now();
+    let error = OpenAiEmbedder::new(config).expect("a URL").embed(&["0 1"]).expect_err("nobody answers");
+    assert!(matches!(error, ModelError::Unavailable { .. }) && error.to_string().contains("no answer"), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn a_refusal_is_told_at_once_with_the_setting_that_mends_it() {
+    for (status, told) in [
+        ("401 Unauthorized", "OPENAI_API_KEY"),
+        ("403 Forbidden", "OPENAI_API_KEY"),
+        ("404 Not Found", "MNEMON_EMBEDDER_URL"),
+        ("400 Bad Request", "MNEMON_EMBEDDER"),
+        ("308 Permanent Redirect", "MNEMON_EMBEDDER_URL"),
+    ] {
+        let (error, requests) = error_of(status, "its own words");
+        let text = error.to_string();
+        assert!(matches!(error, ModelError::Refused { .. }), "{status}: {text}");
+        assert!(text.contains(told) && text.contains("its own words") && text.contains(&status[..3]), "{text}");
+        assert_eq!(requests, 1, "{status}");
+    }
+}
+
+#[test]
+fn an_empty_purse_is_no_passing_failure() {
+    let service = Service::start(|_, _| {
+        Reply::new("429 Too Many Requests", &json!({"error": {"message": "quota", "code": "insufficient_quota"}}))
+    });
+    let error = embedder(&service, same).embed(&["0 1"]).expect_err("nobody pays");
+    assert!(matches!(error, ModelError::Refused { .. }) && error.to_string().contains("billing"), "{error}");
+    assert_eq!(service.asked().len(), 1);
+}
+
+#[test]
+fn vectors_of_another_length_are_refused() {
+    let service = Service::start(|_, asked| Reply::vectors(asked));
+    let error = embedder(&service, same).embed(&["1 0", "1 2 3"]).expect_err("one has 3 dims");
+    assert!(matches!(error, ModelError::Dims { expected: 2, found: 3, .. }), "{error}");
+    assert!(error.to_string().contains("set embedder_dims (MNEMON_EMBEDDER_DIMS) to 3"), "{error}");
+}
+
+#[test]
+fn what_is_no_answer_is_told() {
+    let service = Service::start(|_, _| Reply { status: "200 OK", headers: "", body: "<html>hello".into() });
+    let error = embedder(&service, same).embed(&["1 0"]).expect_err("a page is no vector");
+    assert!(matches!(error, ModelError::Answer { .. }) && error.to_string().contains("embedder_url"), "{error}");
+}
+
+#[test]
+fn many_texts_go_in_batches_of_which_four_are_on_their_way() {
+    const BATCHES: usize = 8;
+    let (at_once, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&most);
+    // Each answer waits for three others to be asked for.
+    let four = Barrier::new(4);
+    let service = Service::start(move |_, asked| {
+        most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        four.wait();
+        at_once.fetch_sub(1, Ordering::SeqCst);
+        Reply::vectors(asked)
+    });
+    let texts: Vec<String> = (0..128 * BATCHES).map(|number| format!("1 {number}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let vectors = embedder(&service, |config| config.batch_texts = 1000).embed(&texts).expect("it answers");
+    for (number, vector) in vectors.iter().enumerate() {
+        assert!((vector[1] / vector[0] - number as f32).abs() <= number as f32 * 1e-5, "{number}: {vector:?}");
+    }
+    let asked = service.asked();
+    assert_eq!(asked.iter().map(|asked| asked.texts().len()).collect::<Vec<_>>(), [128; BATCHES]);
+    assert_eq!(counted.load(Ordering::SeqCst), 4);
+}
+
+#[test]
+fn characters_bound_a_batch_and_a_text() {
+    let service = Service::start(|_, asked| Reply::vectors(asked));
+    let bounded = |config: &mut OpenAiConfig| (config.batch_chars, config.max_chars) = (8, 5);
+    // Cut, the last is `1 000`.
+    let vectors = embedder(&service, bounded).embed(&["1 0", "0 1", "1 1", "1 000 7"]).expect("it answers");
+    assert_eq!(vectors[3], [1.0, 0.0]);
+    let sent: HashSet<Vec<String>> =
+        service.asked().iter().map(|asked| asked.texts().iter().map(|text| (*text).to_owned()).collect()).collect();
+    let expected = [vec!["1 0", "0 1"], vec!["1 1", "1 000"]];
+    assert_eq!(sent, expected.map(|batch| batch.into_iter().map(str::to_owned).collect()).into());
+}
+
+#[test]
+fn what_is_too_long_for_the_model_goes_alone_and_then_in_part() {
+    const MOST: usize = 1500;
+    let service = Service::start(|_, asked: &Asked| {
+        let chars: usize = asked.texts().iter().map(|text| text.len()).sum();
+        match chars {
+            0..=MOST => Reply::vectors(asked),
+            _ => Reply::refusal("400 Bad Request", "This model's maximum context length is 1500 tokens"),
+        }
+    });
+    let long = format!("0 1.{}", "0".repeat(9996));
+    let texts = ["3 4", &long, "1 0"];
+    assert_eq!(embedder(&service, same).embed(&texts).expect("parts do"), [[0.6, 0.8], [0.0, 1.0], [1.0, 0.0]]);
+}
+
+#[test]
+fn configurations_that_can_not_work_are_refused() {
+    let with = |change: fn(&mut OpenAiConfig)| {
+        let mut config = OpenAiConfig::new("m", 2);
+        change(&mut config);
+        OpenAiEmbedder::new(config).map(|embedder| embedder.fingerprint().to_owned())
+    };
+    assert!(with(|config| config.base_url = "http://localhost:1/v1/embeddings/".into()).is_ok());
+    for change in [
+        (|config| config.base_url = "localhost:11434/v1".into()) as fn(&mut OpenAiConfig),
+        |config| config.base_url = "ftp://localhost/v1".into(),
+        |config| config.base_url.clear(),
+        |config| config.dims = 0,
+        |config| config.model.clear(),
+        |config| config.api_key = Some("two\nlines".into()),
+    ] {
+        assert!(matches!(with(change), Err(ModelError::Settings(_))));
+    }
+}
+
+#[test]
+fn it_may_be_dropped_where_waiting_is_not_allowed() {
+    let service = Service::start(|_, asked| Reply::vectors(asked));
+    let asked = embedder(&service, same);
+    asked.embed(&["1 0"]).expect("it answers");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async move { drop(asked) });
+}
