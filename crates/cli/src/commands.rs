@@ -15,6 +15,7 @@ mod migrate;
 mod progress;
 mod search;
 mod serve;
+mod smoke;
 mod stats;
 mod tour;
 mod update;

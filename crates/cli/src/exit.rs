@@ -5,6 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use mnemon_engine::EngineError;
+use mnemon_migrate::MigrateError;
 use mnemon_models::ModelError;
 use mnemon_store::StoreError;
 use serde_json::{Value, json};
@@ -101,6 +102,9 @@ fn classify(error: &anyhow::Error) -> (Exit, &'static str) {
             let exit = if error.is_callers_fault() { Exit::Usage } else { Exit::Failed };
             return (exit, engine_code(error));
         }
+        if let Some(error) = cause.downcast_ref::<MigrateError>() {
+            return migrate_class(error);
+        }
         // Met only where a store is opened: a request goes through the engine.
         if let Some(error) = cause.downcast_ref::<StoreError>() {
             return (Exit::Failed, store_code(error));
@@ -110,6 +114,20 @@ fn classify(error: &anyhow::Error) -> (Exit, &'static str) {
         }
     }
     (Exit::Failed, "failed")
+}
+
+fn migrate_class(error: &MigrateError) -> (Exit, &'static str) {
+    match error {
+        MigrateError::Refused(_) | MigrateError::Busy(_) => (Exit::Refused, "refused"),
+        MigrateError::Snapshot { .. } => (Exit::Failed, "not_a_snapshot"),
+        MigrateError::Unfit(_) => (Exit::Failed, "unfit"),
+        MigrateError::Switch(_) => (Exit::Failed, "switch"),
+        MigrateError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => (Exit::Failed, "full"),
+        MigrateError::Io { .. } => (Exit::Failed, "io"),
+        MigrateError::Store(error) => (Exit::Failed, store_code(error)),
+        MigrateError::Engine(error) => (Exit::Failed, engine_code(error)),
+        _ => (Exit::Failed, "failed"),
+    }
 }
 
 fn engine_code(error: &EngineError) -> &'static str {

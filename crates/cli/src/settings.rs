@@ -15,6 +15,7 @@ use figment::providers::{Format, Serialized, Toml};
 use jiff::{SignedDuration, Span};
 use mnemon_engine::{Engine, EngineConfig, EngineError};
 use mnemon_models::Embedder;
+use mnemon_store::database::{Database, Held, Hold};
 use mnemon_store::sqlite::SqliteOptions;
 use mnemon_store::{Ledger, QdrantStore, Scope, SqliteStore, Store};
 use serde::{Deserialize, Serialize};
@@ -248,6 +249,24 @@ impl Settings {
         }
     }
 
+    /// How clients reach Qdrant, and how collections are made.
+    pub(crate) fn qdrant_client(&self) -> qdrant::ClientSettings {
+        self.qdrant.client()
+    }
+
+    /// These settings for another store, whose ledger is the one that goes with it unless one is named.
+    pub(crate) fn with_store(&self, store: &str) -> anyhow::Result<Self> {
+        let store = store_path::parse(store)?;
+        let qdrant = self.qdrant.for_store(&store)?;
+        Ok(Self { store, qdrant, ..self.clone() })
+    }
+
+    /// Keeps all writers out of a collection that Mnemon itself serves, until it is dropped; `None` for one that has no
+    /// ledger here, so is served by somebody else.
+    pub(crate) fn fence(&self) -> anyhow::Result<Option<Fence>> {
+        Ok(self.qdrant.ledger_there()?.map(Fence))
+    }
+
     /// Whether the caller named the ledger of a store in Qdrant.
     pub(crate) fn names_ledger(&self) -> bool {
         self.qdrant.names_ledger()
@@ -332,6 +351,16 @@ impl Settings {
     }
 }
 
+/// A ledger whose scopes are to be held.
+pub(crate) struct Fence(Arc<dyn Database>);
+
+impl Fence {
+    /// Waits for the writers that are at work, and keeps further ones waiting.
+    pub(crate) fn close(&self) -> anyhow::Result<Box<dyn Held + '_>> {
+        Ok(self.0.hold(&Hold::Everything)?)
+    }
+}
+
 /// How a store is to be opened.
 #[derive(Clone, Copy)]
 struct Wanted {
@@ -345,6 +374,17 @@ struct Wanted {
 struct Opened {
     engine: Engine,
     ledger: Arc<dyn Ledger>,
+}
+
+/// The file of a store `sqlite:PATH`.
+pub(crate) fn sqlite_file(store: &str) -> anyhow::Result<PathBuf> {
+    match store_path::parse(store)? {
+        StorePlace::Sqlite(file) => Ok(file),
+        StorePlace::Qdrant { .. } => {
+            let message = format!("`{store}` is no file: give sqlite:PATH; a collection is named by --target");
+            Err(Fault::usage(message).into())
+        }
+    }
 }
 
 /// The scope these flags name, and nothing else; `None` if they name nobody.

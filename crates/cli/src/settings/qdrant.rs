@@ -61,6 +61,22 @@ pub(super) fn of_the_runbook(environment: impl Fn(&str) -> Option<String>) -> Re
     super::store_path::parse(&format!("qdrant:{host}:{port}/{collection}")).map(Some)
 }
 
+/// Where the ledger of a store is, unless one is named.
+fn default_ledger(store: &StorePlace) -> anyhow::Result<LedgerPlace> {
+    let (urls, collection) = match store {
+        StorePlace::Sqlite(path) => return Ok(LedgerPlace::Sqlite(path.clone())),
+        StorePlace::Qdrant { urls, collection } => (urls, collection),
+    };
+    let server = urls.first().map_or("", |url| url.split_once("://").map_or(url.as_str(), |(_, host)| host));
+    // Other spellings of this machine are the same server.
+    let server = ["127.0.0.1:", "[::1]:"].iter().fold(server.to_owned(), |server, own| {
+        server.strip_prefix(own).map_or(server.clone(), |port| format!("localhost:{port}"))
+    });
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '-' };
+    let name: String = format!("ledger-{server}-{collection}.db").chars().map(plain).collect();
+    Ok(LedgerPlace::Sqlite(data_file(&name)?))
+}
+
 pub(super) fn resolve(
     values: &Values,
     store: &StorePlace,
@@ -72,17 +88,7 @@ pub(super) fn resolve(
             return Err(Fault::usage(message).into());
         }
         (Some(ledger), _) => parse_ledger(ledger)?,
-        (None, StorePlace::Qdrant { urls, collection }) => {
-            let server = urls.first().map_or("", |url| url.split_once("://").map_or(url.as_str(), |(_, host)| host));
-            // Other spellings of this machine are the same server.
-            let server = ["127.0.0.1:", "[::1]:"].iter().fold(server.to_owned(), |server, own| {
-                server.strip_prefix(own).map_or(server.clone(), |port| format!("localhost:{port}"))
-            });
-            let plain = |c: char| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '-' };
-            let name: String = format!("ledger-{server}-{collection}.db").chars().map(plain).collect();
-            LedgerPlace::Sqlite(data_file(&name)?)
-        }
-        (None, StorePlace::Sqlite(path)) => LedgerPlace::Sqlite(path.clone()),
+        (None, store) => default_ledger(store)?,
     };
     let some = |number: u32| (number > 0).then_some(number);
     let new = NewCollection {
@@ -116,7 +122,38 @@ pub(crate) struct CollectionPlace<'s> {
     pub(crate) name: &'s str,
 }
 
+/// How clients reach Qdrant, and how collections are made.
+pub(crate) struct ClientSettings {
+    pub(crate) api_key: Option<String>,
+    pub(crate) timeout: std::time::Duration,
+    pub(crate) retries: u32,
+    pub(crate) new: NewCollection,
+}
+
 impl QdrantSettings {
+    pub(super) fn client(&self) -> ClientSettings {
+        ClientSettings {
+            api_key: self.api_key.clone(),
+            timeout: self.timeout,
+            retries: self.retries,
+            new: self.new.clone(),
+        }
+    }
+
+    /// The same for another store; a ledger that was not named is the one that goes with it.
+    pub(super) fn for_store(&self, store: &StorePlace) -> anyhow::Result<Self> {
+        let ledger = if self.ledger_named { self.ledger.clone() } else { default_ledger(store)? };
+        Ok(Self { ledger, ..self.clone() })
+    }
+
+    /// The ledger, if it is there already.
+    pub(super) fn ledger_there(&self) -> anyhow::Result<Option<Arc<dyn Database>>> {
+        match &self.ledger {
+            LedgerPlace::Sqlite(path) if !path.exists() => Ok(None),
+            _ => Ok(Some(self.open()?.0)),
+        }
+    }
+
     /// The same, for a collection whose ledger is this file.
     pub(super) fn with_ledger(&self, file: &Path) -> Self {
         Self { ledger: LedgerPlace::Sqlite(file.to_owned()), ..self.clone() }

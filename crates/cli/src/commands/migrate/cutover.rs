@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use mnemon_migrate::{From, Migration, MigrateError, Route, Switch, To};
+use mnemon_migrate::{From, MigrateError, Migration, Route, Switch, To};
 use serde_json::json;
 
 use super::report;
-use super::stack::{StackArgs, store_of, tools, with_progress};
+use super::stack::{StackArgs, old_store, store_of, tools, with_progress};
 use crate::commands::smoke;
 use crate::exit::{Exit, Fault};
 use crate::output::Output;
@@ -69,7 +69,8 @@ impl SwitchArgs {
             _ => None,
         };
         let name = |what: &str| {
-            let message = format!("{what} names a collection, and the new store is a file: give --settings mnemon.toml");
+            let message =
+                format!("{what} names a collection, and the new store is a file: give --settings mnemon.toml");
             collection.clone().ok_or_else(|| Fault::usage(message))
         };
         Ok(match (&self.alias, &self.env_file, &self.settings) {
@@ -103,7 +104,8 @@ fn move_alias(rest: Option<&str>, api_key: Option<&str>, alias: &str, to: Option
         Some(key) => request.header("api-key", key),
         None => request,
     };
-    let there = with_key(client.get(format!("{rest}/aliases"))).send().and_then(|answer| answer.json::<serde_json::Value>());
+    let there =
+        with_key(client.get(format!("{rest}/aliases"))).send().and_then(|answer| answer.json::<serde_json::Value>());
     let there = there.map_err(|error| failed(error.to_string()))?;
     let aliases = there["result"]["aliases"].as_array().cloned().unwrap_or_default();
     let leads = aliases.iter().any(|known| known["alias_name"] == alias);
@@ -139,7 +141,14 @@ pub(super) fn cutover(args: &CutoverArgs, settings: &Settings, out: &Output) -> 
         out.value(&value, |value| format!("would switch {}\n", value["switch"].as_str().unwrap_or("")))?;
         return Ok(Exit::Ok);
     }
-    let _fence = settings.fence(&route)?;
+    // Where Mnemon serves the old collection, its writers wait until it is switched.
+    let fence = match &route.from {
+        From::Collection { .. } if !matches!(route.to, To::InPlace) => {
+            settings.with_store(&old_store(&route))?.fence()?
+        }
+        _ => None,
+    };
+    let _closed = fence.as_ref().map(|fence| fence.close()).transpose()?;
     let alias = |alias: &str, to: Option<&str>| move_alias(rest_of(&route), tools.api_key.as_deref(), alias, to);
     let smoke = || try_server(args, out);
     let done = with_progress(out, |progress| {
@@ -155,7 +164,6 @@ pub(super) fn cutover(args: &CutoverArgs, settings: &Settings, out: &Output) -> 
     out.value(&report::of_cutover(&done), |_| report::cutover(&done))?;
     Ok(Exit::Ok)
 }
-
 
 fn rest_of(route: &Route) -> Option<&str> {
     match &route.from {
@@ -184,8 +192,10 @@ fn try_server(args: &CutoverArgs, out: &Output) -> Result<(), String> {
 
 /// How to go back.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The writes that were made since the cutover are carried into the old collection, in the shape that mem0 \
-before v2 reads; points that they change are kept in replaced-by-rollback.jsonl.")]
+#[command(
+    after_help = "The writes that were made since the cutover are carried into the old collection, in the shape that mem0 \
+before v2 reads; points that they change are kept in replaced-by-rollback.jsonl."
+)]
 pub(super) struct RollbackArgs {
     #[command(flatten)]
     stack: StackArgs,

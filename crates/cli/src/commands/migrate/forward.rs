@@ -15,8 +15,10 @@ use crate::settings::Settings;
 
 /// What to look at.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Writes pre-cutover-counts.txt (`user: N` a line) and the plan into the migration's folder, and nothing \
-elsewhere. Exit code 3: counts differ from those that were told; 4: something stands in the way.")]
+#[command(
+    after_help = "Writes pre-cutover-counts.txt (`user: N` a line) and the plan into the migration's folder, and nothing \
+elsewhere. Exit code 3: counts differ from those that were told; 4: something stands in the way."
+)]
 pub(super) struct PreflightArgs {
     #[command(flatten)]
     stack: StackArgs,
@@ -92,7 +94,11 @@ fn dry_run(args: &RebuildArgs, settings: &Settings, out: &Output) -> anyhow::Res
     let embedder = settings.embedder()?;
     let known = Migration::read(&args.stack.dir)?;
     let begun = known.as_ref().is_some_and(|state| state.begun);
-    let Some(route) = args.stack.route(known.as_ref().and_then(|state| state.route.as_ref()))?.or(known.and_then(|state| state.route)) else {
+    let Some(route) = args
+        .stack
+        .route(known.as_ref().and_then(|state| state.route.as_ref()))?
+        .or(known.and_then(|state| state.route))
+    else {
         return Err(Fault::usage("what to carry over? Give --source NAME and --target NAME").into());
     };
     let scratch = std::env::temp_dir();
@@ -105,9 +111,10 @@ fn dry_run(args: &RebuildArgs, settings: &Settings, out: &Output) -> anyhow::Res
 /// Takes mem0's history into the new store's; rows that are there stay.
 fn import_history(settings: &Settings, migration: &Migration, file: &std::path::Path) -> anyhow::Result<usize> {
     let route = migration.route()?;
-    let engine = settings.open_engine_of(&super::stack::store_of(route))?;
-    let imported = engine.import(file, &mnemon_engine::ImportOptions::default())?;
-    Ok(imported.history)
+    let settings = settings.with_store(&super::stack::store_of(route))?;
+    let engine = settings.open_engine()?;
+    let imported = engine.import(file, &mnemon_engine::ImportOptions::default(), &mut |_| ())?;
+    Ok(imported.stored.history)
 }
 
 /// What to compare.

@@ -8,7 +8,9 @@ use crate::exit::Fault;
 /// `/stats/USER` for each user of `API_KEYS`, asked with that user's key.
 pub(super) fn counts(url: &str) -> anyhow::Result<BTreeMap<String, usize>> {
     let keys = std::env::var("API_KEYS").map_err(|_| {
-        Fault::usage("--legacy-url asks for each user of API_KEYS: set it as the backend has it, {\"key\": \"user\", …}")
+        Fault::usage(
+            "--legacy-url asks for each user of API_KEYS: set it as the backend has it, {\"key\": \"user\", …}",
+        )
     })?;
     let keys: BTreeMap<String, String> = serde_json::from_str(&keys)
         .map_err(|error| Fault::usage(format!("API_KEYS is no JSON object of keys and users: {error}")))?;

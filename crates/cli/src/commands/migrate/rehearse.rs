@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use mnemon_migrate::read::{Snapshot, Source};
-use mnemon_migrate::{Base, UNKNOWN_EMBEDDER};
+use mnemon_migrate::{Base, From, Route, To, UNKNOWN_EMBEDDER};
 use mnemon_models::Embedder;
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore};
 
 use super::report;
+use super::stack::tools;
 use crate::commands::progress;
 use crate::exit::{Exit, Fault};
 use crate::output::Output;
@@ -52,7 +52,9 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
         Some(file) => file.clone(),
         None => folder.path().join("rehearsal.db"),
     };
-    let source = Snapshot::open(&args.snapshot, folder.path())?;
+    let embedder = settings.embedder()?;
+    let route = Route { from: From::Snapshot { file: args.snapshot.clone() }, to: To::Sqlite { file: file.clone() } };
+    let source = route.source(&tools(settings, &embedder, folder.path()))?;
     let about = source.about();
     if let Some(expected) = args.expect.filter(|expected| *expected != about.points) {
         let message = format!(
@@ -62,7 +64,6 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
         );
         return Err(Fault::failed("points_missing", message).into());
     }
-    let embedder = settings.embedder()?;
     let embedder = (embedder.dims() == about.dims).then_some(&*embedder);
     let bar = progress::counting("points", out.is_json());
     let store = open(&file, about.dims, embedder)?;
@@ -71,7 +72,7 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
         bar.set_message(format!("points {phase}"));
         bar.set_position(done as u64);
     };
-    let rehearsal = mnemon_migrate::rehearse(&source, &store, &base, embedder, &told)?;
+    let rehearsal = mnemon_migrate::rehearse(&*source, &store, &base, embedder, &told)?;
     bar.finish_and_clear();
     if let Some(file) = &args.report {
         std::fs::write(file, report::markdown(&rehearsal)).with_context(|| file.display().to_string())?;

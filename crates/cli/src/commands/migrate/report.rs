@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use mnemon_migrate::read::About;
 use mnemon_migrate::{
-    Anomaly, CutOver, Migration, Passed, Preflight, Rebuilt, Rehearsal, RolledBack, Route, Survey, Verification, WordFound,
+    Anomaly, CutOver, Migration, Passed, Preflight, Rebuilt, Rehearsal, RolledBack, Route, Survey, Verification,
+    WordFound,
 };
 use serde_json::{Value, json};
 
@@ -86,7 +87,8 @@ pub(super) fn preflight(found: &Preflight, migration: &Migration) -> String {
     }
     let file = migration.folder().join(mnemon_migrate::COUNTS);
     let _ = writeln!(text, "\ncounts by user: {}", file.display());
-    let next = if found.is_clear() { "mnemon migrate backup" } else { "mend what stands in the way, then preflight again" };
+    let next =
+        if found.is_clear() { "mnemon migrate backup" } else { "mend what stands in the way, then preflight again" };
     let _ = writeln!(text, "next: {next}");
     text
 }
@@ -192,9 +194,7 @@ pub(super) fn rollback(done: &RolledBack) -> String {
 }
 
 pub(super) fn of_verification(verified: &Verification, took: Duration) -> Value {
-    let word = |word: &WordFound| {
-        json!({"user": word.user, "word": word.word, "memory": word.memory.to_string(), "found": word.found})
-    };
+    let word = |word: &WordFound| json!({"user": word.user, "word": word.word, "memory": word.memory.to_string(), "found": word.found});
     let differences: Vec<Value> = verified
         .differences
         .iter()

@@ -9,8 +9,10 @@ use crate::settings::Settings;
 
 /// What to delete.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Refused (exit code 4) before the retention date of the backup, before a cutover, and where the last \
-verify was not green.")]
+#[command(
+    after_help = "Refused (exit code 4) before the retention date of the backup, before a cutover, and where the last \
+verify was not green."
+)]
 pub(super) struct RetireArgs {
     #[command(flatten)]
     stack: StackArgs,

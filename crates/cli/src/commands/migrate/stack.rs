@@ -73,7 +73,8 @@ impl StackArgs {
     }
 
     fn collection(&self) -> anyhow::Result<From> {
-        let variable = |name: &str| std::env::var(name).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let variable =
+            |name: &str| std::env::var(name).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let port = |flag: Option<u16>, name: &str| -> Result<Option<u16>, Fault> {
             let parse = |text: String| {
                 text.parse().map_err(|_| Fault::usage(format!("{name} is `{text}`; give the number of a port")))
@@ -138,18 +139,26 @@ pub(super) fn with_progress<T>(out: &Output, work: impl FnOnce(&mnemon_migrate::
 
 /// The new store, as `--store` names it.
 pub(super) fn store_of(route: &Route) -> String {
-    let collection = |grpc: &[String], name: &str| {
-        let hosts = grpc.iter().map(|url| url.split_once("://").map_or(url.as_str(), |(_, host)| host));
-        let scheme = grpc.first().and_then(|url| url.split_once("://")).map_or("http", |(scheme, _)| scheme);
-        format!("qdrant:{scheme}://{}/{name}", hosts.collect::<Vec<_>>().join(","))
-    };
-    match (&route.to, &route.from) {
-        (To::Collection { name }, From::Collection { grpc, .. }) | (To::InPlace, From::Collection { grpc, name, .. }) => {
-            collection(grpc, name)
+    match &route.to {
+        To::Collection { name } => collection_of(route, Some(name)),
+        To::Sqlite { file } => format!("sqlite:{}", file.display()),
+        To::InPlace => old_store(route),
+    }
+}
+
+/// The old store, as `--store` names it.
+pub(super) fn old_store(route: &Route) -> String {
+    collection_of(route, None)
+}
+
+fn collection_of(route: &Route, name: Option<&str>) -> String {
+    match &route.from {
+        From::Collection { grpc, name: own, .. } => {
+            let hosts = grpc.iter().map(|url| url.split_once("://").map_or(url.as_str(), |(_, host)| host));
+            let scheme = grpc.first().and_then(|url| url.split_once("://")).map_or("http", |(scheme, _)| scheme);
+            format!("qdrant:{scheme}://{}/{}", hosts.collect::<Vec<_>>().join(","), name.unwrap_or(own))
         }
-        (To::Sqlite { file }, _) => format!("sqlite:{}", file.display()),
-        // A snapshot goes into a file only; others are refused when they are opened.
-        (To::Collection { name }, From::Snapshot { .. }) => name.clone(),
-        (To::InPlace, From::Snapshot { file }) => file.display().to_string(),
+        // A snapshot goes into a file only: collections are refused when they are opened.
+        From::Snapshot { file } => file.display().to_string(),
     }
 }

@@ -69,7 +69,9 @@ fn told(state: &State, next: &str) -> String {
     }
     for phase in PHASES {
         let (mark, told) = match state.ended.get(&phase) {
-            Some(ended) => (if ended.ok { "done" } else { "NOT OK" }, format!("{}  {}", ended.at.strftime("%F %T"), ended.told)),
+            Some(ended) => {
+                (if ended.ok { "done" } else { "NOT OK" }, format!("{}  {}", ended.at.strftime("%F %T"), ended.told))
+            }
             None => ("-", String::new()),
         };
         let _ = writeln!(text, "{:<10} {mark:<7} {told}", phase.as_str());
