@@ -28,10 +28,50 @@ pub enum MigrateError {
     /// The source is not what it must be; the text says what to change.
     #[error("{0}")]
     Unfit(String),
+    /// Qdrant does not answer, or not as it should.
+    #[error("Qdrant at {url}: {reason}")]
+    Server {
+        /// Its REST address.
+        url: String,
+        /// What it said or did, and what helps.
+        reason: String,
+    },
+    /// A disk has no room; what was written until then stays, and a second run goes on from there.
+    #[error("no room for {}: {needs} bytes more are needed{}; make room and run it again: it goes on where it stopped", path.display(), told_free(*.free))]
+    NoSpace {
+        /// What was to be written.
+        path: PathBuf,
+        /// How much is missing to it, at least.
+        needs: u64,
+        /// How much is free, where the system says.
+        free: Option<u64>,
+    },
+    /// A download is not what the server says it is.
+    #[error("{} has the SHA-256 {found}, the server said {expected}: the snapshot or its way here is damaged. The download was removed; run it again for a new snapshot", path.display())]
+    Checksum {
+        /// Where it was to go.
+        path: PathBuf,
+        /// What the server said.
+        expected: String,
+        /// What came.
+        found: String,
+    },
+    /// mem0's history can't be copied.
+    #[error("{} can't be copied as mem0's history.db: {reason}", path.display())]
+    History {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The target's store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+fn told_free(free: Option<u64>) -> String {
+    free.map_or_else(String::new, |free| format!(", {free} are free"))
 }

@@ -1,6 +1,7 @@
 //! From a mem0 stack to Mnemon, phase by phase: what is there, how it is carried over, and how that is proved.
 #![warn(missing_docs)]
 
+mod backup;
 mod copy;
 mod error;
 pub mod read;
@@ -8,6 +9,10 @@ mod rehearse;
 mod survey;
 mod verify;
 
+pub use backup::{
+    Artifact, ArtifactKind, BackedUp, BackupDifference, BackupEvent, BackupOptions, BackupPlan, BackupReport, MANIFEST,
+    Manifest, backup, plan_backup, verify_backup, verify_backup_in,
+};
 pub use copy::{Copied, Step, copy};
 pub use error::MigrateError;
 pub use rehearse::{Rehearsal, WordFound, rehearse};
