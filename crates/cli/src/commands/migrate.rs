@@ -1,5 +1,6 @@
 //! `mnemon migrate …`: the runbook from a mem0 stack to mem0 v2's pipeline, as commands.
 
+mod backup;
 mod rehearse;
 mod report;
 
@@ -16,12 +17,15 @@ pub(crate) struct MigrateArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum Phase {
+    /// Fetch what a rollback needs, with proof that it is whole; or look whether a backup still is
+    Backup(backup::BackupArgs),
     /// Do the whole migration on a copy: nothing that is in production is touched
     Rehearse(rehearse::RehearseArgs),
 }
 
 pub(crate) fn run(args: &MigrateArgs, _settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     match &args.phase {
+        Phase::Backup(args) => backup::run(args, out),
         Phase::Rehearse(args) => rehearse::run(args, out),
     }
 }
