@@ -285,11 +285,13 @@ fn find(server: &Server, options: &BackupOptions) -> Result<Found> {
     let version = server.version()?;
     let aliases = server.aliases()?;
     let source = &options.source;
-    let pairs = aliases["aliases"].as_array().into_iter().flatten();
-    let behind =
-        pairs.filter(|pair| pair["alias_name"] == source.as_str()).find_map(|pair| pair["collection_name"].as_str());
     // By its own name: an alias may be switched while this runs.
-    let collection = behind.unwrap_or(source).to_owned();
+    let behind = |name: &str| {
+        let mut pairs = aliases["aliases"].as_array().into_iter().flatten();
+        let pair = pairs.find(|pair| pair["alias_name"] == name);
+        pair.and_then(|pair| pair["collection_name"].as_str()).unwrap_or(name).to_owned()
+    };
+    let collection = behind(source);
     if collection.is_empty() || collection.starts_with('.') || collection.contains(['/', '\\']) {
         return Err(MigrateError::Unfit(format!("`{collection}` is no name of a collection")));
     }
@@ -301,9 +303,14 @@ fn find(server: &Server, options: &BackupOptions) -> Result<Found> {
         return Err(MigrateError::Unfit(told));
     };
     let mut collections = vec![(collection.clone(), info)];
-    let entities = format!("{collection}_entities");
-    if let Some(info) = server.collection(&entities)? {
-        collections.push((entities, info));
+    // mem0 names that of the entities after what it was told, be it an alias.
+    for name in [&collection, source] {
+        let entities = behind(&format!("{name}_entities"));
+        if collections.iter().all(|(there, _)| *there != entities)
+            && let Some(info) = server.collection(&entities)?
+        {
+            collections.push((entities, info));
+        }
     }
     let seen = |(name, info): (String, Value)| {
         let elsewhere = server.shards_elsewhere(&name)?;
@@ -585,7 +592,7 @@ fn copied(dump: &Path, folder: &Path) -> Result<Artifact> {
     let part = files::part_of(&target);
     let bytes = std::fs::metadata(dump).map_err(files::failed(dump))?.len();
     if let Some(free) = files::free(folder).filter(|free| *free < bytes) {
-        return Err(MigrateError::NoSpace { path: part, needs: bytes, free: Some(free) });
+        return Err(MigrateError::NoSpace { path: part, needs: Some(bytes), free: Some(free) });
     }
     let mut source = File::open(dump).map_err(files::failed(dump))?;
     let file = files::open(&part)?;

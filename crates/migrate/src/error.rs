@@ -37,13 +37,13 @@ pub enum MigrateError {
         reason: String,
     },
     /// A disk has no room; what was written until then stays, and a second run goes on from there.
-    #[error("no room for {}: {needs} bytes more are needed{}; make room and run it again: it goes on where it stopped", path.display(), told_free(*.free))]
+    #[error("no room for {}{}; make room and run it again: it goes on where it stopped", path.display(), told_room(*.needs, *.free))]
     NoSpace {
         /// What was to be written.
         path: PathBuf,
-        /// How much is missing to it, at least.
-        needs: u64,
-        /// How much is free, where the system says.
+        /// Bytes that are still to come, where that is known.
+        needs: Option<u64>,
+        /// Bytes that are free, where the system says.
         free: Option<u64>,
     },
     /// A download is not what the server says it is.
@@ -72,6 +72,11 @@ pub enum MigrateError {
     Engine(#[from] EngineError),
 }
 
-fn told_free(free: Option<u64>) -> String {
-    free.map_or_else(String::new, |free| format!(", {free} are free"))
+fn told_room(needs: Option<u64>, free: Option<u64>) -> String {
+    match (needs, free) {
+        (Some(needs), Some(free)) => format!(": {needs} bytes more are needed, {free} are free"),
+        (Some(needs), None) => format!(": {needs} bytes more are needed"),
+        (None, Some(free)) => format!(": {free} bytes are free"),
+        (None, None) => String::new(),
+    }
 }

@@ -194,7 +194,7 @@ fn stopped(growing: &Growing<'_>, total: Option<u64>, error: io::Error) -> Migra
     let _ = growing.file.sync_all();
     match files::failed(growing.path)(error) {
         MigrateError::NoSpace { path, free, .. } => {
-            let needs = total.map_or(1, |total| total.saturating_sub(growing.hashed.bytes));
+            let needs = total.map(|total| total.saturating_sub(growing.hashed.bytes));
             MigrateError::NoSpace { path, needs, free }
         }
         other => other,
@@ -205,7 +205,9 @@ fn require_room(part: &Path, bytes: Option<u64>, there: u64) -> Result<()> {
     let Some(bytes) = bytes else { return Ok(()) };
     let needs = bytes - there + RESERVE;
     match files::free(part.parent().unwrap_or(part)) {
-        Some(free) if free < needs => Err(MigrateError::NoSpace { path: part.to_owned(), needs, free: Some(free) }),
+        Some(free) if free < needs => {
+            Err(MigrateError::NoSpace { path: part.to_owned(), needs: Some(needs), free: Some(free) })
+        }
         _ => Ok(()),
     }
 }

@@ -15,7 +15,7 @@ pub(super) const CHUNK: usize = 256 * 1024;
 pub(super) fn failed(path: &Path) -> impl Fn(io::Error) -> MigrateError {
     move |source| match source.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            MigrateError::NoSpace { path: path.to_owned(), needs: 1, free: free(path.parent().unwrap_or(path)) }
+            MigrateError::NoSpace { path: path.to_owned(), needs: None, free: free(path.parent().unwrap_or(path)) }
         }
         _ => MigrateError::Io { path: path.to_owned(), source },
     }

@@ -23,7 +23,7 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<u64> {
     drop(files::open(&part)?);
     let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => {
-            MigrateError::NoSpace { path: part.clone(), needs: 1, free: files::free(part.parent().unwrap_or(&part)) }
+            MigrateError::NoSpace { path: part.clone(), needs: None, free: files::free(part.parent().unwrap_or(&part)) }
         }
         Some(ErrorCode::NotADatabase) => unfit(from, "it is no SQLite database"),
         _ => unfit(from, &error.to_string()),

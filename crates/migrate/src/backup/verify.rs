@@ -50,7 +50,7 @@ impl BackupReport {
 /// Hashes every file of a backup and opens it; snapshots are unpacked in the system's folder for temporary files.
 ///
 /// # Errors
-/// [`crate::MigrateError::Io`] if the folder can't be read. All else is told in the report.
+/// [`crate::MigrateError::Io`] if the folder can't be read, or snapshots can't be unpacked. All else is told in the report.
 pub fn verify_backup(folder: &Path) -> Result<BackupReport> {
     verify_backup_in(folder, &std::env::temp_dir())
 }
@@ -91,7 +91,7 @@ pub fn verify_backup_in(folder: &Path, scratch: &Path) -> Result<BackupReport> {
             report.differences.push(difference);
             continue;
         }
-        match open(folder, artifact, &manifest, scratch) {
+        match open(folder, artifact, &manifest, scratch)? {
             Ok(Opened::Sound(told)) => report.sound.push((artifact.file.clone(), told)),
             Ok(Opened::Unseen(why)) => {
                 report.sound.push((artifact.file.clone(), "its hash is right".to_owned()));
@@ -149,47 +149,61 @@ enum Opened {
     Unseen(&'static str),
 }
 
-fn open(folder: &Path, artifact: &Artifact, manifest: &Manifest, scratch: &Path) -> Result<Opened, String> {
+/// Opens a file whose hash is right.
+fn open(folder: &Path, artifact: &Artifact, manifest: &Manifest, scratch: &Path) -> Result<Result<Opened, String>> {
     let path = folder.join(&artifact.file);
+    match artifact.kind {
+        ArtifactKind::Snapshot => snapshot(&path, artifact, manifest, scratch),
+        _ => Ok(read(&path, artifact)),
+    }
+}
+
+fn read(path: &Path, artifact: &Artifact) -> Result<Opened, String> {
     let count = |found: u64, what: &str| match artifact.count {
         Some(expected) if expected != found => Err(format!("holds {found} {what}, not {expected}")),
         _ => Ok(Opened::Sound(format!("{found} {what}"))),
     };
     match artifact.kind {
-        ArtifactKind::Snapshot => snapshot(&path, artifact, manifest, scratch),
         ArtifactKind::Aliases => {
-            let aliases = json(&path)?["aliases"].as_array().map_or(0, Vec::len);
+            let aliases = json(path)?["aliases"].as_array().map_or(0, Vec::len);
             count(aliases as u64, "aliases")
         }
         ArtifactKind::Collection => {
-            let collections = json(&path)?["collections"].as_object().map_or(0, serde_json::Map::len);
+            let collections = json(path)?["collections"].as_object().map_or(0, serde_json::Map::len);
             count(collections as u64, "collections")
         }
-        ArtifactKind::History => count(history::check(&path)?, "rows"),
-        ArtifactKind::Points => count(points(&path)?, "points"),
-        ArtifactKind::Neo4jDump | ArtifactKind::Calendar => Ok(Opened::Sound(format!("{} bytes", artifact.bytes))),
+        ArtifactKind::History => count(history::check(path)?, "rows"),
+        ArtifactKind::Points => count(points(path)?, "points"),
+        ArtifactKind::Neo4jDump | ArtifactKind::Calendar | ArtifactKind::Snapshot => {
+            Ok(Opened::Sound(format!("{} bytes", artifact.bytes)))
+        }
     }
 }
 
 #[cfg(feature = "snapshot")]
-fn snapshot(path: &Path, artifact: &Artifact, manifest: &Manifest, scratch: &Path) -> Result<Opened, String> {
+fn snapshot(path: &Path, artifact: &Artifact, manifest: &Manifest, scratch: &Path) -> Result<Result<Opened, String>> {
     use crate::read::{Snapshot, Source};
-    let found = Snapshot::open(path, scratch).map_err(|error| error.to_string())?.about().points;
+    let found = match Snapshot::open(path, scratch) {
+        Ok(opened) => opened.about().points,
+        // The file was read to its end a moment ago: what can't be written is the scratch folder.
+        Err(error @ crate::MigrateError::Io { .. }) => return Err(error),
+        Err(error) => return Ok(Err(error.to_string())),
+    };
     let told = manifest.collections.iter().find(|done| done.file == artifact.file);
-    let Some(told) = told else { return Ok(Opened::Sound(format!("{found} points"))) };
+    let Some(told) = told else { return Ok(Ok(Opened::Sound(format!("{found} points")))) };
     let (least, most) = (told.points.min(told.points_after), told.points.max(told.points_after));
     if (least..=most).contains(&found) {
-        return Ok(Opened::Sound(format!("{found} points")));
+        return Ok(Ok(Opened::Sound(format!("{found} points"))));
     }
     let counted = if least == most { least.to_string() } else { format!("between {least} and {most}") };
-    Err(format!(
+    Ok(Err(format!(
         "holds {found} points, the server counted {counted}: wait a few seconds after the last write and make another"
-    ))
+    )))
 }
 
 #[cfg(not(feature = "snapshot"))]
-fn snapshot(_: &Path, _: &Artifact, _: &Manifest, _: &Path) -> Result<Opened, String> {
-    Ok(Opened::Unseen("this program was built without the reader of snapshots"))
+fn snapshot(_: &Path, _: &Artifact, _: &Manifest, _: &Path) -> Result<Result<Opened, String>> {
+    Ok(Ok(Opened::Unseen("this program was built without the reader of snapshots")))
 }
 
 fn json(path: &Path) -> Result<Value, String> {

@@ -130,7 +130,13 @@ fn green(folder: &Path) -> Manifest {
     let report = verify_backup(folder).unwrap();
     assert!(report.is_green(), "{:?}", report.differences);
     assert_eq!(report.unknown, [""; 0]);
-    report.manifest.unwrap()
+    let manifest = report.manifest.unwrap();
+    for done in &manifest.collections {
+        let opened =
+            report.sound.iter().any(|(file, told)| *file == done.file && *told == format!("{} points", done.points));
+        assert_eq!(opened, cfg!(feature = "snapshot"), "{:?}", report.sound);
+    }
+    manifest
 }
 
 fn all_is_there_and_sound() {
@@ -390,12 +396,17 @@ fn an_alias_is_resolved() {
     let alias = unique("alias");
     let action = json!({"create_alias": {"alias_name": alias, "collection_name": world.collection}});
     rest::post(&format!("{}/collections/aliases", server()), &json!({"actions": [action]})).unwrap();
+    let entities = format!("{alias}_entities");
+    rest::put(&format!("{}/collections/{entities}", server()), &json!({"vectors": {"size": 4, "distance": "Dot"}}))
+        .unwrap();
     let options = BackupOptions::new(server(), &alias, world.dir());
     let manifest = backup(&options, &quiet).unwrap();
+    rest::delete(&format!("{}/collections/{entities}", server())).unwrap();
     assert_eq!((&manifest.source, &manifest.collection), (&alias, &world.collection));
     let aliases = std::fs::read_to_string(world.dir().join("aliases.json")).unwrap();
     assert!(aliases.contains(&alias), "{aliases}");
-    assert_eq!(manifest.collections.len(), 2);
+    let names: Vec<&String> = manifest.collections.iter().map(|done| &done.name).collect();
+    assert_eq!(names, [&world.collection, &world.entities(), &entities]);
     green(&world.dir());
 }
 
