@@ -32,6 +32,7 @@ pub(crate) const ALL: &[(&str, fn())] = &[
     ("a_snapshot_nobody_saw_is_found", a_snapshot_nobody_saw_is_found),
     ("a_snapshot_that_is_gone_is_made_again", a_snapshot_that_is_gone_is_made_again),
     ("an_alias_is_resolved", an_alias_is_resolved),
+    ("two_at_a_time_are_refused", two_at_a_time_are_refused),
     ("what_is_wrong_is_told", what_is_wrong_is_told),
     ("snapshots_stay_where_they_are_wanted", snapshots_stay_where_they_are_wanted),
 ];
@@ -407,6 +408,21 @@ fn an_alias_is_resolved() {
     assert!(aliases.contains(&alias), "{aliases}");
     let names: Vec<&String> = manifest.collections.iter().map(|done| &done.name).collect();
     assert_eq!(names, [&world.collection, &world.entities(), &entities]);
+    green(&world.dir());
+}
+
+fn two_at_a_time_are_refused() {
+    let world = World::new();
+    let proxy = Proxy::start(server(), |_| {});
+    let (again, seen) = (world.by(proxy.url()), RefCell::new(Vec::new()));
+    backup(&world.by(proxy.url()), &|event| {
+        if matches!(event, BackupEvent::Download { .. }) {
+            seen.borrow_mut().push(backup(&again, &quiet).unwrap_err().to_string());
+        }
+    })
+    .unwrap();
+    let seen = seen.into_inner();
+    assert!(!seen.is_empty() && seen.iter().all(|told| told.contains("another run")), "{seen:?}");
     green(&world.dir());
 }
 
