@@ -120,6 +120,10 @@ fn migrate_class(error: &MigrateError) -> (Exit, &'static str) {
     match error {
         MigrateError::Refused(_) | MigrateError::Busy(_) => (Exit::Refused, "refused"),
         MigrateError::Snapshot { .. } => (Exit::Failed, "not_a_snapshot"),
+        MigrateError::Server { .. } => (Exit::Failed, "unavailable"),
+        MigrateError::NoSpace { .. } => (Exit::Failed, "full"),
+        MigrateError::Checksum { .. } => (Exit::Failed, "checksum"),
+        MigrateError::History { .. } => (Exit::Failed, "history"),
         MigrateError::Unfit(_) => (Exit::Failed, "unfit"),
         MigrateError::Switch(_) => (Exit::Failed, "switch"),
         MigrateError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => (Exit::Failed, "full"),

@@ -37,10 +37,55 @@ pub enum MigrateError {
     /// What is to be switched could not be; the text says why.
     #[error("{0}")]
     Switch(String),
+    /// Qdrant does not answer, or not as it should.
+    #[error("Qdrant at {url}: {reason}")]
+    Server {
+        /// Its REST address.
+        url: String,
+        /// What it said or did, and what helps.
+        reason: String,
+    },
+    /// A disk has no room; what was written until then stays, and a second run goes on from there.
+    #[error("no room for {}{}; make room and run it again: it goes on where it stopped", path.display(), told_room(*.needs, *.free))]
+    NoSpace {
+        /// What was to be written.
+        path: PathBuf,
+        /// Bytes that are still to come, where that is known.
+        needs: Option<u64>,
+        /// Bytes that are free, where the system says.
+        free: Option<u64>,
+    },
+    /// A download is not what the server says it is.
+    #[error("{} has the SHA-256 {found}, the server said {expected}: the snapshot or its way here is damaged. The download was removed; run it again for a new snapshot", path.display())]
+    Checksum {
+        /// Where it was to go.
+        path: PathBuf,
+        /// What the server said.
+        expected: String,
+        /// What came.
+        found: String,
+    },
+    /// mem0's history can't be copied.
+    #[error("{} can't be copied as mem0's history.db: {reason}", path.display())]
+    History {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The target's store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+fn told_room(needs: Option<u64>, free: Option<u64>) -> String {
+    match (needs, free) {
+        (Some(needs), Some(free)) => format!(": {needs} bytes more are needed, {free} are free"),
+        (Some(needs), None) => format!(": {needs} bytes more are needed"),
+        (None, Some(free)) => format!(": {free} bytes are free"),
+        (None, None) => String::new(),
+    }
 }

@@ -1,6 +1,7 @@
 //! From a mem0 stack to Mnemon, phase by phase: what is there, how it is carried over, and how that is proved.
 #![warn(missing_docs)]
 
+mod backup;
 mod base;
 mod cutover;
 mod error;
@@ -16,6 +17,10 @@ mod switch;
 mod target;
 mod verify;
 
+pub use backup::{
+    Artifact, ArtifactKind, BackedUp, BackupDifference, BackupEvent, BackupOptions, BackupPlan, BackupReport, MANIFEST,
+    Manifest, backup, plan_backup, verify_backup, verify_backup_in,
+};
 pub use base::{Base, Digest, digest};
 pub use cutover::{CutOver, RolledBack, cutover, retire, rollback};
 pub use error::MigrateError;

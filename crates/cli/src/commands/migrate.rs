@@ -1,5 +1,6 @@
 //! `mnemon migrate …`: the runbook from a mem0 stack to mem0 v2's pipeline, as commands.
 
+mod backup;
 mod cutover;
 mod forward;
 mod legacy;
@@ -24,6 +25,8 @@ pub(crate) struct MigrateArgs {
 enum Phase {
     /// Look at what is there: counts by user, oddities, what stands in the way; writes the plan
     Preflight(forward::PreflightArgs),
+    /// Fetch what a rollback needs, with proof that it is whole; or look whether a backup still is
+    Backup(backup::BackupArgs),
     /// Do the whole migration on a copy: nothing that is in production is touched
     Rehearse(rehearse::RehearseArgs),
     /// Carry everything over, with lemmas, sparse vectors and entities; again to catch what was written meanwhile
@@ -43,6 +46,7 @@ enum Phase {
 pub(crate) fn run(args: &MigrateArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     match &args.phase {
         Phase::Preflight(args) => forward::preflight(args, settings, out),
+        Phase::Backup(args) => backup::run(args, settings, out),
         Phase::Rehearse(args) => rehearse::run(args, settings, out),
         Phase::Rebuild(args) => forward::rebuild(args, settings, out),
         Phase::Verify(args) => forward::verify(args, settings, out),

@@ -72,21 +72,52 @@ impl StackArgs {
         Ok(Some(Route { from, to }))
     }
 
-    fn collection(&self) -> anyhow::Result<From> {
-        let variable =
-            |name: &str| std::env::var(name).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    /// The collection that the flags name, completed by the environment.
+    fn collection(&self) -> Result<From, Fault> {
+        self.collection_by(|name| std::env::var(name).ok())
+    }
+
+    fn collection_by(&self, environment: impl Fn(&str) -> Option<String>) -> Result<From, Fault> {
+        let given = |name: &str| environment(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let port = |flag: Option<u16>, name: &str| -> Result<Option<u16>, Fault> {
             let parse = |text: String| {
                 text.parse().map_err(|_| Fault::usage(format!("{name} is `{text}`; give the number of a port")))
             };
-            flag.map_or_else(|| variable(name).map(parse).transpose(), |port| Ok(Some(port)))
+            flag.map_or_else(|| given(name).map(parse).transpose(), |port| Ok(Some(port)))
         };
-        let host = self.qdrant_host.clone().or_else(|| variable("QDRANT_HOST")).unwrap_or_else(|| "localhost".into());
-        let host = if host.contains("://") { host } else { format!("http://{host}") };
+        let host = self.qdrant_host.clone().or_else(|| given("QDRANT_HOST")).unwrap_or_else(|| "localhost".into());
+        let (scheme, name) = host.split_once("://").unwrap_or(("http", &host));
+        let name = name.trim_end_matches('/');
+        let name = match name.matches(':').count() {
+            0 => name.to_owned(),
+            _ if name.starts_with('[') && name.ends_with(']') => name.to_owned(),
+            1 => return Err(Fault::usage(format!("`{host}` names a port: give it as --qdrant-port"))),
+            _ => format!("[{name}]"),
+        };
         let rest = port(self.qdrant_port, "QDRANT_PORT")?.unwrap_or(6333);
         let grpc = port(self.qdrant_grpc_port, "QDRANT_GRPC_PORT")?.unwrap_or_else(|| rest.saturating_add(1));
-        let name = self.source.clone().or_else(|| variable("QDRANT_COLLECTION_NAME")).unwrap_or_else(|| "mem0".into());
-        Ok(From::Collection { grpc: vec![format!("{host}:{grpc}")], rest: format!("{host}:{rest}"), name })
+        let source = self.source.clone().or_else(|| given("QDRANT_COLLECTION_NAME")).unwrap_or_else(|| "mem0".into());
+        Ok(From::Collection {
+            grpc: vec![format!("{scheme}://{name}:{grpc}")],
+            rest: format!("{scheme}://{name}:{rest}"),
+            name: source,
+        })
+    }
+
+    /// Address of REST and name of the collection that is left: as the flags have it, else as it is known.
+    pub(super) fn rest(&self, known: Option<&Route>) -> anyhow::Result<(String, String)> {
+        let flags = self.source.is_some() || self.qdrant_host.is_some() || self.qdrant_port.is_some();
+        let from = match known.filter(|_| !flags) {
+            Some(known) => known.from.clone(),
+            None => self.collection()?,
+        };
+        match from {
+            From::Collection { rest, name, .. } => Ok((rest, name)),
+            From::Snapshot { file } => {
+                let message = format!("{} is a snapshot already: there is no server to make one", file.display());
+                Err(Fault::usage(message).into())
+            }
+        }
     }
 
     /// The migration of the folder, on the route that the flags name or that it knows.
@@ -160,5 +191,61 @@ fn collection_of(route: &Route, name: Option<&str>) -> String {
         }
         // A snapshot goes into a file only: collections are refused when they are opened.
         From::Snapshot { file } => file.display().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        stack: StackArgs,
+    }
+
+    fn collection_of(words: &[&str], environment: &[(&str, &str)]) -> Result<(String, String, String), String> {
+        let line = Line::try_parse_from([&["migrate"], words].concat()).map_err(|error| error.to_string())?;
+        let given = |name: &str| environment.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
+        match line.stack.collection_by(given).map_err(|fault| fault.to_string())? {
+            From::Collection { grpc, rest, name } => Ok((rest, grpc[0].clone(), name)),
+            From::Snapshot { .. } => Err("a snapshot".into()),
+        }
+    }
+
+    #[test]
+    fn flags_go_before_the_environment() {
+        let environment = [("QDRANT_HOST", "qdrant"), ("QDRANT_PORT", " 7000 "), ("QDRANT_COLLECTION_NAME", "old")];
+        for (words, environment, rest, grpc, source) in [
+            (&[][..], &[][..], "http://localhost:6333", "http://localhost:6334", "mem0"),
+            (&[], &environment[..], "http://qdrant:7000", "http://qdrant:7001", "old"),
+            (
+                &["--qdrant-host", "https://q/", "--source", "x"],
+                &environment[..],
+                "https://q:7000",
+                "https://q:7001",
+                "x",
+            ),
+            (
+                &["--qdrant-host", "::1", "--qdrant-port", "1", "--qdrant-grpc-port", "9"],
+                &[][..],
+                "http://[::1]:1",
+                "http://[::1]:9",
+                "mem0",
+            ),
+            (&["--qdrant-host", "[::1]"], &[("QDRANT_PORT", "")][..], "http://[::1]:6333", "http://[::1]:6334", "mem0"),
+        ] {
+            let found = collection_of(words, environment).unwrap();
+            assert_eq!(found, (rest.to_owned(), grpc.to_owned(), source.to_owned()));
+        }
+    }
+
+    #[test]
+    fn wrong_calls_are_told() {
+        assert!(collection_of(&["--qdrant-host", "q:6333"], &[]).unwrap_err().contains("--qdrant-port"));
+        assert!(collection_of(&[], &[("QDRANT_PORT", "many")]).unwrap_err().contains("QDRANT_PORT"));
+        assert!(collection_of(&["--target", "x", "--in-place"], &[]).unwrap_err().contains("cannot be used with"));
     }
 }

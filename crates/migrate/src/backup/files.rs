@@ -1,0 +1,156 @@
+//! Files that are there whole or not at all, and their hashes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::{MigrateError, Result};
+
+/// Bytes read at once.
+pub(super) const CHUNK: usize = 256 * 1024;
+
+/// An error at a file in our words; a full disk is one of its own.
+pub(super) fn failed(path: &Path) -> impl Fn(io::Error) -> MigrateError {
+    move |source| match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            MigrateError::NoSpace { path: path.to_owned(), needs: None, free: free(path.parent().unwrap_or(path)) }
+        }
+        _ => MigrateError::Io { path: path.to_owned(), source },
+    }
+}
+
+/// Where a file grows until it is whole.
+pub(super) fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+/// A file to write and read that only its owner may look into; what it holds stays.
+pub(super) fn open(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(failed(path))
+}
+
+/// Makes a folder that only its owner may look into, and those above it.
+pub(super) fn make_folder(path: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(failed(path))
+}
+
+/// Puts a file that is whole in its place, for good.
+pub(super) fn finish(part: &Path, path: &Path) -> Result<()> {
+    open(part)?.sync_all().map_err(failed(part))?;
+    std::fs::rename(part, path).map_err(failed(path))?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Writes a file in one go: after a crash there is the old one or the new one.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let part = part_of(path);
+    let mut file = open(&part)?;
+    file.set_len(0).and_then(|()| file.write_all(bytes)).map_err(failed(&part))?;
+    finish(&part, path)
+}
+
+/// Removes a file that may be missing.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Names of files are on disk only when their folder is.
+pub(super) fn sync_folder(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(failed(path))?;
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+/// Bytes that are free where a file would be.
+pub(super) fn free(folder: &Path) -> Option<u64> {
+    // The folder itself may not be there yet.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    folder.ancestors().find_map(|folder| {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        fs4::available_space(folder).ok()
+    })
+}
+
+/// Length and SHA-256 of what passes through.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Hashed {
+    pub(super) bytes: u64,
+    hasher: Sha256,
+}
+
+impl Hashed {
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        self.hasher.update(bytes);
+    }
+
+    pub(super) fn of(bytes: &[u8]) -> String {
+        let mut hashed = Self::default();
+        hashed.update(bytes);
+        hashed.sha256()
+    }
+
+    /// Reads to the end.
+    pub(super) fn read(reader: &mut impl Read) -> io::Result<Self> {
+        let mut hashed = Self::default();
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            match reader.read(&mut chunk) {
+                Ok(0) => return Ok(hashed),
+                Ok(read) => hashed.update(&chunk[..read]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    pub(super) fn file(path: &Path) -> Result<Self> {
+        File::open(path).and_then(|mut file| Self::read(&mut file)).map_err(failed(path))
+    }
+
+    /// In lower-case hexadecimal digits.
+    pub(super) fn sha256(self) -> String {
+        self.hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// A writer that knows the hash of what it wrote.
+pub(super) struct Hashing<W> {
+    inner: W,
+    pub(super) hashed: Hashed,
+}
+
+impl<W: Write> Hashing<W> {
+    pub(super) fn new(inner: W) -> Self {
+        Self { inner, hashed: Hashed::default() }
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hashed.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

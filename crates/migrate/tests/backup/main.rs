@@ -1,0 +1,24 @@
+//! Backups of a real Qdrant. Where none is named by its variable, the trials are reported as ignored, not as passed.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod proxy;
+mod trials;
+
+use libtest_mimic::{Arguments, Trial};
+use mnemon_testbed::QDRANT;
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let missing = std::env::var_os(QDRANT).is_none_or(|value| value.is_empty());
+    if missing {
+        eprintln!("skipped: backups: {QDRANT} not set");
+    }
+    let trial = |&(name, test): &(&'static str, fn())| {
+        let run = move || {
+            test();
+            Ok(())
+        };
+        Trial::test(name, run).with_ignored_flag(missing)
+    };
+    libtest_mimic::run(&arguments, trials::ALL.iter().map(trial).collect()).exit();
+}
