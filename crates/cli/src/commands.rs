@@ -14,6 +14,7 @@ mod list;
 mod progress;
 mod search;
 mod serve;
+mod smoke;
 mod stats;
 mod tour;
 mod update;
@@ -51,6 +52,8 @@ pub(crate) enum Command {
     Export(export::ExportArgs),
     /// Check the store, and with --fix mend it
     Doctor(doctor::DoctorArgs),
+    /// Try a running server, ours or the one it replaces, and leave nothing behind
+    Smoke(smoke::SmokeArgs),
     /// See what it does, on a small example
     Tour(tour::TourArgs),
     /// Measure how well it finds, and how fast
@@ -63,7 +66,10 @@ impl Command {
         if let Self::Keys(args) = self {
             return args.only_reads();
         }
-        !matches!(self, Self::Add(_) | Self::Update(_) | Self::Delete(_) | Self::Import(_) | Self::Export(_))
+        !matches!(
+            self,
+            Self::Add(_) | Self::Update(_) | Self::Delete(_) | Self::Import(_) | Self::Export(_) | Self::Smoke(_)
+        )
     }
 }
 
@@ -83,6 +89,7 @@ pub(crate) fn run(command: &Command, settings: &Settings, out: &Output) -> anyho
         Command::Import(args) => import::run(args, settings, out),
         Command::Export(args) => export::run(args, settings, out),
         Command::Doctor(args) => doctor::run(args, settings, out),
+        Command::Smoke(args) => smoke::run(args, settings, out),
         Command::Tour(args) => tour::run(args, settings, out),
         Command::Bench(args) => bench::run(args, settings, out),
     }

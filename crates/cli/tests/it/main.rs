@@ -11,5 +11,6 @@ mod readme;
 mod search;
 mod serve;
 mod settings;
+mod smoke;
 mod tour;
 mod transfer;
