@@ -117,7 +117,8 @@ fn log_to_stderr(cli: &Cli, settings: &Settings) {
     let serving = matches!(cli.command, Command::Serve(_));
     let verbose = usize::from(cli.global.verbose) + usize::from(serving);
     let level = ["warn", "info", "debug"].get(verbose).unwrap_or(&"trace");
-    let filter = EnvFilter::try_from_env("MNEMON_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let filter =
+        EnvFilter::try_from_env("MNEMON_LOG").unwrap_or_else(|_| EnvFilter::new(format!("{level},qdrant_edge=error")));
     let ansi = io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(io::stderr);
     if serving && settings.server().log_json { log.json().flatten_event(true).init() } else { log.init() }

@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Doctor(doctor::DoctorArgs),
     /// Leave a mem0 stack, phase by phase: rehearsed, verified, and nothing lost
     Migrate(migrate::MigrateArgs),
+    /// Try a running server, ours or the one it replaces, and leave nothing behind
+    Smoke(smoke::SmokeArgs),
     /// See what it does, on a small example
     Tour(tour::TourArgs),
     /// Measure how well it finds, and how fast
@@ -67,7 +69,10 @@ impl Command {
         if let Self::Keys(args) = self {
             return args.only_reads();
         }
-        !matches!(self, Self::Add(_) | Self::Update(_) | Self::Delete(_) | Self::Import(_) | Self::Export(_))
+        !matches!(
+            self,
+            Self::Add(_) | Self::Update(_) | Self::Delete(_) | Self::Import(_) | Self::Export(_) | Self::Smoke(_)
+        )
     }
 }
 
@@ -88,6 +93,7 @@ pub(crate) fn run(command: &Command, settings: &Settings, out: &Output) -> anyho
         Command::Export(args) => export::run(args, settings, out),
         Command::Doctor(args) => doctor::run(args, settings, out),
         Command::Migrate(args) => migrate::run(args, settings, out),
+        Command::Smoke(args) => smoke::run(args, settings, out),
         Command::Tour(args) => tour::run(args, settings, out),
         Command::Bench(args) => bench::run(args, settings, out),
     }

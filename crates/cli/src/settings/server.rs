@@ -66,7 +66,7 @@ pub(crate) fn address(text: &str) -> anyhow::Result<SocketAddr> {
     Ok(found.ok_or_else(wrong)?)
 }
 
-pub(super) fn duration(key: &str, text: &str) -> anyhow::Result<Duration> {
+pub(crate) fn duration(key: &str, text: &str) -> anyhow::Result<Duration> {
     let found: Option<jiff::SignedDuration> = text.parse().ok();
     let found = found.and_then(|found| Duration::try_from(found).ok()).filter(|found| !found.is_zero());
     Ok(found.ok_or_else(|| Fault::usage(format!("{key} is `{text}`; give a time such as `60s` or `2m`")))?)

@@ -19,7 +19,7 @@ fn every_verb_has_help_and_takes_json() {
     let place = Place::new();
     for verb in [
         "add", "search", "list", "get", "update", "delete", "history", "stats", "import", "export", "doctor", "tour",
-        "bench",
+        "bench", "smoke",
     ] {
         let ran = place.run(&[verb, "--help"]);
         assert!(ran.code == 0 && ran.stdout.contains("--json") && ran.stdout.contains("--store"), "{verb}");

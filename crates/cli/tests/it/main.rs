@@ -12,5 +12,6 @@ mod readme;
 mod search;
 mod serve;
 mod settings;
+mod smoke;
 mod tour;
 mod transfer;

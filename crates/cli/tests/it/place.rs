@@ -51,8 +51,8 @@ impl Place {
                 command.env_remove(name);
             }
         }
-        command.env_remove("API_KEYS").env_remove("ADMIN_API_KEY");
         command.env_remove("OPENAI_API_KEY").env_remove("OPENAI_BASE_URL");
+        command.env_remove("API_KEYS").env_remove("ADMIN_API_KEY").env_remove("MEM0_API_KEY");
         command.env_remove("COLUMNS").env_remove("CLICOLOR_FORCE");
         command
     }

@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 use crate::place::Place;
 
 /// A server process; killed when dropped.
-struct Served {
+pub(crate) struct Served {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Served {
-    fn start(store: &Path) -> Self {
+    pub(crate) fn start(store: &Path) -> Self {
         let mut child = Place::new()
             .bare()
             .args(["--json", "--store", &format!("sqlite:{}", store.display()), "serve", "--bind", "127.0.0.1:0"])
@@ -49,17 +49,17 @@ impl Drop for Served {
 }
 
 /// A connection that is kept open.
-struct Connection(BufReader<TcpStream>);
+pub(crate) struct Connection(BufReader<TcpStream>);
 
 impl Connection {
-    fn open(address: &str) -> Option<Self> {
+    pub(crate) fn open(address: &str) -> Option<Self> {
         let stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
         Some(Self(BufReader::new(stream)))
     }
 
     /// Status and body; `None` if the server went away before all of it had come.
-    fn call(&mut self, method: &str, path: &str, key: &str, body: &Value) -> Option<(u16, Value)> {
+    pub(crate) fn call(&mut self, method: &str, path: &str, key: &str, body: &Value) -> Option<(u16, Value)> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: localhost\r\nx-api-key: {key}\r\ncontent-length: {}\r\n\r\n",
@@ -86,7 +86,7 @@ impl Connection {
 }
 
 /// All ids of a user, page by page.
-fn ids(address: &str, key: &str) -> HashSet<String> {
+pub(crate) fn ids(address: &str, key: &str) -> HashSet<String> {
     let mut connection = Connection::open(address).unwrap();
     let mut ids = HashSet::new();
     let mut path = "/memories?top_k=1000".to_owned();

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mnemon_migrate::{From, MigrateError, Migration, Route, Switch, To};
 use serde_json::json;
 
 use super::report;
 use super::stack::{StackArgs, old_store, store_of, tools, with_progress};
-use crate::commands::smoke;
+use crate::commands::smoke::{self, ApiKey, Smoke, Status};
 use crate::exit::{Exit, Fault};
 use crate::output::Output;
 use crate::settings::Settings;
@@ -186,8 +186,25 @@ fn run_then(then: Option<&str>, out: &Output) -> anyhow::Result<()> {
 fn try_server(args: &CutoverArgs, out: &Output) -> Result<(), String> {
     run_then(args.then.as_deref(), out).map_err(|error| error.to_string())?;
     let Some(url) = &args.smoke_url else { return Ok(()) };
-    let _ = (url, Duration::from_secs(args.patience));
-    smoke::try_until(url, args.api_key.as_deref(), Duration::from_secs(args.patience))
+    let key = args.api_key.clone().map(ApiKey::from);
+    let smoke = Smoke::new(url, key, None).map_err(|error| error.to_string())?;
+    let begun = Instant::now();
+    loop {
+        match smoke::check(&smoke) {
+            Ok(report) if report.ok => return Ok(()),
+            Ok(report) => {
+                let failed = report.checks.iter().filter(|check| check.status == Status::Failed);
+                let told =
+                    failed.map(|check| format!("{}: {}", check.name, check.detail.as_deref().unwrap_or("failed")));
+                return Err(told.collect::<Vec<_>>().join("; "));
+            }
+            // It may still be coming up.
+            Err(_) if begun.elapsed() < Duration::from_secs(args.patience) => {
+                std::thread::sleep(Duration::from_millis(500))
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
 }
 
 /// How to go back.

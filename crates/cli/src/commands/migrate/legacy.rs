@@ -20,7 +20,8 @@ pub(super) fn counts(url: &str) -> anyhow::Result<BTreeMap<String, usize>> {
         if counts.contains_key(user) {
             continue;
         }
-        let mut asked = url::Url::parse(url).map_err(|error| Fault::usage(format!("`{url}` is no URL: {error}")))?;
+        let mut asked =
+            reqwest::Url::parse(url).map_err(|error| Fault::usage(format!("`{url}` is no URL: {error}")))?;
         if let Ok(mut path) = asked.path_segments_mut() {
             path.pop_if_empty().extend(["stats", user]);
         }
