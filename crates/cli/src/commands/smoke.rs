@@ -25,8 +25,8 @@ use crate::settings::server::duration;
 /// Which server, and as whom.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-It writes two memories with a random word in them, reads, searches, changes and deletes them, and asks for /health, /stats,
-/graph/relationships and /chat where they are. It deletes nothing but what it wrote, also after a failure or Ctrl-C; rows of
+It writes two memories with a random word in them, reads, searches, changes and deletes them, and asks for /health, /stats, \
+/graph/relationships and /chat where they are. It deletes nothing but what it wrote, also after a failure or Ctrl-C; rows of \
 the history stay, as they do for everything deleted.
 
   mnemon smoke --url http://127.0.0.1:8000 --api-key KEY

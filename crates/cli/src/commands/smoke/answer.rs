@@ -86,6 +86,9 @@ impl Answer {
         }
         for (key, before) in [("hint", " "), ("request_id", "; its log has it under ")] {
             if let Some(more) = self.body[key].as_str() {
+                if key == "request_id" {
+                    said.truncate(said.trim_end_matches('.').len());
+                }
                 said.push_str(&format!("{before}{}", one_line(more)));
             }
         }

@@ -156,6 +156,9 @@ impl Story<'_> {
             self.stopped = Some("the key was refused".to_owned());
             return Err(Trouble::Wrong(format!("{}; {look}", answer.said())));
         }
+        if answer.status >= 500 {
+            return Err(Trouble::Wrong(answer.said()));
+        }
         if !answer.is_ok() {
             // A list that wants a user is no reason not to try the rest.
             return Ok(Some(format!("not refused, but {}", answer.said())));

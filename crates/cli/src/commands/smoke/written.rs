@@ -44,25 +44,21 @@ impl Written {
     /// # Errors
     /// A sentence, if it changed a memory that is not ours: a language model may merge what it is told into what it knows.
     pub(super) fn added(&mut self, found: Vec<Found>) -> Result<Vec<Found>, String> {
-        let mut added = Vec::new();
+        let (mut added, mut odd) = (Vec::new(), None);
         for found in found {
             let event = found.event.as_deref().unwrap_or("ADD").to_ascii_uppercase();
-            match event.as_str() {
-                "ADD" if self.is_new(&found.id) => {
-                    self.ids.insert(found.id.clone());
-                    added.push(found);
-                }
-                "NONE" | "NOOP" => {}
-                _ if self.ids.contains(&found.id) => added.push(found),
-                _ => {
-                    return Err(format!(
-                        "it answered a write with {event} of memory {}, which is not a new one",
-                        found.id
-                    ));
-                }
+            if matches!(event.as_str(), "NONE" | "NOOP") {
+                continue;
             }
+            if event == "ADD" && self.is_new(&found.id) {
+                self.ids.insert(found.id.clone());
+            } else if !self.ids.contains(&found.id) {
+                odd = Some(format!("it answered a write with {event} of memory {}, which is not a new one", found.id));
+                continue;
+            }
+            added.push(found);
         }
-        Ok(added)
+        odd.map_or(Ok(added), Err)
     }
 
     /// Takes in memories that a list or search shows, if they come from this run.
@@ -134,7 +130,9 @@ mod tests {
         for event in ["UPDATE", "DELETE", "ADD"] {
             assert!(written.added(vec![found("old", "zurivo tea", Some(event), None)]).is_err(), "{event}");
         }
-        assert_eq!(written.ids(), ["a", "b"]);
+        let both = vec![found("old", "tea", Some("UPDATE"), None), found("c", "zurivo", Some("ADD"), None)];
+        assert!(written.added(both).unwrap_err().contains("UPDATE of memory old"));
+        assert_eq!(written.ids(), ["a", "b", "c"]);
     }
 
     #[test]
