@@ -63,7 +63,7 @@ pub fn cutover(
     let base = migration.base()?;
     let mut done = CutOver { switch: switch.told(), ..CutOver::default() };
     if !migration.state.switched {
-        done.last = bring_up(&*source, &opened, &base, tools, progress)?;
+        done.last = bring_up(&*source, &opened, &base, tools, false, progress)?;
     }
     migration.state.switch = Some(switch.clone());
     migration.save()?;
@@ -76,7 +76,7 @@ pub fn cutover(
         return Err(MigrateError::Switch(format!("the new store failed its smoke test and was switched back: {told}")));
     }
     if !migration.state.switched && !matches!(route.to, To::InPlace) {
-        done.late = bring_up(&*source, &opened, &base, tools, progress)?;
+        done.late = bring_up(&*source, &opened, &base, tools, false, progress)?;
     }
     migration.state.switched = true;
     migration.state.ended.remove(&Phase::Rollback);
@@ -143,7 +143,7 @@ pub fn rollback(
         let keeping = Keeping::new(&legacy, migration.folder().join(REPLACED))?;
         let back = |progress: &Progress<'_>| {
             let source = opened.source()?;
-            let options = PassOptions { embedder: None, rate: tools.rate };
+            let options = PassOptions { rate: tools.rate, ..PassOptions::default() };
             pass(&*source, &keeping, &base, options, &|done| progress("carried back", done))
         };
         done.carried = back(progress)?;

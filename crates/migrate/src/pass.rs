@@ -32,6 +32,8 @@ pub struct PassOptions<'e> {
     pub embedder: Option<&'e dyn Embedder>,
     /// Points a second at most.
     pub rate: Option<u32>,
+    /// Writes what is noted as carried over, too.
+    pub again: bool,
 }
 
 impl std::fmt::Debug for PassOptions<'_> {
@@ -92,7 +94,7 @@ pub fn pass(
         let (to_write, from_enrich) = enriched;
         let from_enrich = std::sync::Arc::new(Mutex::new(from_enrich));
         let reading = threads.spawn(move || read_all(source, &to_enrich));
-        let enriching = threads.spawn(move || enrich_all(&from_read, target, base, options.embedder, &to_write));
+        let enriching = threads.spawn(move || enrich_all(&from_read, target, base, options, &to_write));
         let write = |from: std::sync::Arc<Mutex<Receiver<Batch>>>| {
             let (done, noting) = (&done, &noting);
             move || write_all(&from, target, base, done, noting, options, progress, begun)
@@ -137,7 +139,7 @@ fn enrich_all(
     from: &Receiver<Vec<ForeignPoint>>,
     target: &dyn Target,
     base: &Base,
-    embedder: Option<&dyn Embedder>,
+    options: PassOptions<'_>,
     to: &SyncSender<Batch>,
 ) -> Result<Duration> {
     let mut busy = Duration::ZERO;
@@ -146,14 +148,14 @@ fn enrich_all(
         let seen = page.len();
         let mut now = digests(&page);
         let before = base.get(&now.keys().copied().collect::<Vec<_>>())?;
-        now.retain(|id, digest| before.get(id) != Some(digest));
+        now.retain(|id, digest| options.again || before.get(id) != Some(digest));
         page.retain(|point| now.contains_key(&point.id));
         for point in page.iter_mut().filter(|point| before.contains_key(&point.id)) {
             // Lemmas that an earlier pass added are those of another text.
             point.payload.remove(keys::TEXT_LEMMATIZED);
         }
         let mut records = enrich(page);
-        match embedder {
+        match options.embedder {
             Some(embedder) if target.joins_entities() => embed_mentions(&mut records, Some(embedder))?,
             Some(_) => {}
             None => embed_mentions(&mut records, None)?,

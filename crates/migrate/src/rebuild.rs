@@ -23,11 +23,12 @@ pub struct Rebuilt {
 /// Told what is done, and how much of it.
 pub type Progress<'p> = dyn Fn(&'static str, usize) + Sync + 'p;
 
-/// Carries everything over, and then what changed meanwhile. Begun anew after it was stopped, it goes on.
+/// Carries everything over, and then what changed meanwhile. Begun anew after it was stopped, it goes on; `again` writes what
+/// was carried over before, too.
 ///
 /// # Errors
 /// [`MigrateError::Refused`] where the target holds something else; [`MigrateError`] of either side.
-pub fn rebuild(migration: &mut Migration, tools: &Tools<'_>, progress: &Progress<'_>) -> Result<Rebuilt> {
+pub fn rebuild(migration: &mut Migration, tools: &Tools<'_>, again: bool, progress: &Progress<'_>) -> Result<Rebuilt> {
     let route = migration.route()?.clone();
     let source = route.source(tools)?;
     let dims = source.about().dims;
@@ -49,7 +50,8 @@ pub fn rebuild(migration: &mut Migration, tools: &Tools<'_>, progress: &Progress
     let base = migration.base()?;
     let mut rebuilt = Rebuilt { with_entities: tools.embedder_of(dims).is_some(), ..Rebuilt::default() };
     while rebuilt.passes.len() < PASSES && !rebuilt.passes.last().is_some_and(Passed::is_idle) {
-        rebuilt.passes.push(bring_up(&*source, &opened, &base, tools, progress)?);
+        let again = again && rebuilt.passes.is_empty();
+        rebuilt.passes.push(bring_up(&*source, &opened, &base, tools, again, progress)?);
     }
     rebuilt.entities = opened.entities()?;
     let carried = base.count()?;
@@ -63,10 +65,11 @@ pub(crate) fn bring_up(
     opened: &Opened,
     base: &Base,
     tools: &Tools<'_>,
+    again: bool,
     progress: &Progress<'_>,
 ) -> Result<Passed> {
     let embedder = tools.embedder_of(source.about().dims);
-    let options = PassOptions { embedder, rate: tools.rate };
+    let options = PassOptions { embedder, rate: tools.rate, again };
     let passed = pass(source, &*opened.target(), base, options, &|done| progress("carried over", done))?;
     if let (Some(embedder), Opened::Collection { .. }) = (embedder, opened) {
         write_entities(

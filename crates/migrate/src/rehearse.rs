@@ -51,9 +51,10 @@ pub fn rehearse(
         std::ops::ControlFlow::Continue(())
     })?;
     let survey = survey.finish();
-    let copied = pass(source, &IntoStore::new(scratch), base, PassOptions { embedder, rate: None }, &|done| {
-        progress("carried over", done);
-    })?;
+    let copied =
+        pass(source, &IntoStore::new(scratch), base, PassOptions { embedder, ..PassOptions::default() }, &|done| {
+            progress("carried over", done);
+        })?;
     let begun = Instant::now();
     let verified = verify(source, &IntoStore::new(scratch), None, &|done| progress("compared", done))?;
     let verify_took = begun.elapsed();

@@ -65,6 +65,9 @@ pub(super) struct RebuildArgs {
     /// Points a second at most, so that the running backend is not slowed down
     #[arg(long, value_name = "N")]
     rate: Option<u32>,
+    /// Write what was carried over before, too: after it was changed in the target by somebody else
+    #[arg(long)]
+    again: bool,
     /// mem0's history.db, whose rows come along into our history
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
@@ -79,7 +82,7 @@ pub(super) fn rebuild(args: &RebuildArgs, settings: &Settings, out: &Output) -> 
     let folder = migration.folder().to_owned();
     let mut tools = tools(settings, &embedder, &folder);
     tools.rate = args.rate;
-    let rebuilt = with_progress(out, |progress| mnemon_migrate::rebuild(&mut migration, &tools, progress))?;
+    let rebuilt = with_progress(out, |progress| mnemon_migrate::rebuild(&mut migration, &tools, args.again, progress))?;
     let mut value = report::of_rebuilt(&rebuilt);
     if let Some(file) = &args.history {
         let imported = import_history(settings, &migration, file)?;
