@@ -1,8 +1,9 @@
-//! Backups of a real Qdrant. Where none is named by its variable, the trials are reported as ignored, not as passed.
+//! Backups and migrations of a real Qdrant. Where none is named by its variable, the trials are reported as ignored, not as passed.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod backups;
+mod collections;
 mod proxy;
-mod trials;
 
 use libtest_mimic::{Arguments, Trial};
 use mnemon_testbed::QDRANT;
@@ -11,7 +12,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let missing = std::env::var_os(QDRANT).is_none_or(|value| value.is_empty());
     if missing {
-        eprintln!("skipped: backups: {QDRANT} not set");
+        eprintln!("skipped: backups and migrations: {QDRANT} not set");
     }
     let trial = |&(name, test): &(&'static str, fn())| {
         let run = move || {
@@ -20,5 +21,5 @@ fn main() {
         };
         Trial::test(name, run).with_ignored_flag(missing)
     };
-    libtest_mimic::run(&arguments, trials::ALL.iter().map(trial).collect()).exit();
+    libtest_mimic::run(&arguments, backups::ALL.iter().chain(collections::ALL).map(trial).collect()).exit();
 }

@@ -1,0 +1,523 @@
+//! Migrations of the collections that mem0 before v2 wrote, restored on a real Qdrant.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use mnemon_engine::{Engine, EngineConfig, Profile, SearchRequest, describe};
+use mnemon_migrate::{
+    From, MigrateError, Migration, Phase, Route, Switch, To, Tools, cutover, preflight, rebuild, retire, rollback,
+    verify_migration,
+};
+use mnemon_models::{Embedder, ModelError};
+use mnemon_store::database::SqliteDatabase;
+use mnemon_store::qdrant::{LEDGER, NewCollection, QdrantOptions};
+use mnemon_store::{Filter, MemoryId, Payload, QdrantStore, Terms};
+use mnemon_testbed::{Qdrant, rest, restore_snapshot, shared, unique};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+pub(super) const ALL: &[(&str, fn())] = &[
+    ("a_new_collection_holds_all_as_it_was", a_new_collection_holds_all_as_it_was),
+    ("in_place_nothing_but_additions", in_place_nothing_but_additions),
+    ("words_and_names_find_what_they_did_not", words_and_names_find_what_they_did_not),
+    ("what_is_written_meanwhile_is_caught", what_is_written_meanwhile_is_caught),
+    ("entities_follow_their_memories", entities_follow_their_memories),
+    ("the_way_back_carries_the_writes", the_way_back_carries_the_writes),
+    ("a_failed_smoke_test_switches_back", a_failed_smoke_test_switches_back),
+    ("the_way_back_in_place_leaves_nothing", the_way_back_in_place_leaves_nothing),
+    ("what_could_lose_something_is_refused", what_could_lose_something_is_refused),
+    ("nothing_is_retired_too_early", nothing_is_retired_too_early),
+];
+
+const NAMES: [&str; 3] = ["legacy_v0", "legacy_v1", "legacy_quirks"];
+const DIMS: usize = 384;
+
+/// Vectors by the words of a text: near where they share some.
+struct ByWords;
+
+impl Embedder for ByWords {
+    fn dims(&self) -> usize {
+        DIMS
+    }
+
+    fn fingerprint(&self) -> &str {
+        "by words"
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ModelError> {
+        let vector = |text: &&str| {
+            let mut vector = vec![0.0f32; DIMS];
+            for word in text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+                let hash = Sha256::digest(word);
+                vector[usize::from(hash[0]) * 256 % DIMS + usize::from(hash[1]) % 128] += 1.0;
+            }
+            let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt().max(1e-9);
+            vector.iter().map(|value| value / length).collect()
+        };
+        Ok(texts.iter().map(vector).collect())
+    }
+}
+
+/// A restored collection, the folder of its migration, and what it is migrated with.
+struct Stack {
+    server: &'static Qdrant,
+    source: String,
+    target: String,
+    folder: tempfile::TempDir,
+}
+
+impl Stack {
+    fn restored(name: &str) -> Self {
+        let stack = Self::named();
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(format!("{name}.snapshot"));
+        restore_snapshot(stack.server.http_url(), &file, &stack.source);
+        stack
+    }
+
+    fn named() -> Self {
+        let server = shared().expect("a Qdrant");
+        let folder = tempfile::tempdir().unwrap();
+        Self { server, source: unique("old"), target: unique("new"), folder }
+    }
+
+    fn from(&self) -> From {
+        From::Collection {
+            grpc: vec![self.server.grpc_url().into()],
+            rest: self.server.http_url().into(),
+            name: self.source.clone(),
+        }
+    }
+
+    fn to(&self) -> To {
+        To::Collection { name: self.target.clone() }
+    }
+
+    fn tools(&self) -> Tools<'static> {
+        Tools {
+            api_key: None,
+            timeout: Duration::from_secs(30),
+            retries: 2,
+            embedder: Some(&ByWords),
+            rate: None,
+            scratch: self.folder.path().to_owned(),
+            new: NewCollection::default(),
+        }
+    }
+
+    fn migration(&self, to: To) -> Migration {
+        let mut migration = Migration::open(&self.folder.path().join("migration")).unwrap();
+        migration.set_route(Route { from: self.from(), to }).unwrap();
+        migration
+    }
+
+    /// Carried over, and compared.
+    fn done(&self, to: To) -> Migration {
+        let mut migration = self.migration(to);
+        rebuild(&mut migration, &self.tools(), false, &|_, _| {}).unwrap();
+        let verified = verify_migration(&mut migration, &self.tools(), &|_, _| {}).unwrap();
+        assert!(verified.is_green(), "{verified:?}");
+        migration
+    }
+
+    fn url(&self, collection: &str, rest: &str) -> String {
+        format!("{}/collections/{collection}/{rest}", self.server.http_url())
+    }
+
+    /// All points as REST tells them.
+    fn points(&self, collection: &str) -> BTreeMap<String, Value> {
+        let asked = json!({"limit": 100_000, "with_payload": true, "with_vector": true});
+        let answer = rest::post(&self.url(collection, "points/scroll"), &asked).unwrap();
+        let points = answer["result"]["points"].as_array().unwrap();
+        points.iter().map(|point| (id_of(&point["id"]), point.clone())).collect()
+    }
+
+    fn put(&self, collection: &str, id: u64, text: &str, user: &str) {
+        let vector = ByWords.embed(&[text]).unwrap().remove(0);
+        let payload = json!({"data": text, "user_id": user, "created_at": "2026-01-01T00:00:00Z"});
+        let points = json!({"points": [{"id": id, "vector": vector, "payload": payload}]});
+        rest::put(&self.url(collection, "points?wait=true"), &points).unwrap();
+    }
+
+    fn delete(&self, collection: &str, id: &Value) {
+        rest::post(&self.url(collection, "points/delete?wait=true"), &json!({"points": [id]})).unwrap();
+    }
+
+    /// An engine over a collection, with a ledger of its own.
+    fn engine(&self, collection: &str) -> Engine {
+        let ledger = Arc::new(SqliteDatabase::open(&self.folder.path().join(unique("ledger")), LEDGER).unwrap());
+        let described = Arc::new(|payload: &Payload| -> (Terms, bool) { describe(payload) });
+        let options =
+            QdrantOptions::new(self.server.grpc_url(), collection, ByWords.fingerprint(), DIMS, ledger, described);
+        let store = Arc::new(QdrantStore::open(options).unwrap());
+        Engine::new(store, Arc::new(ByWords), EngineConfig::default())
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        for name in [&self.source, &self.target] {
+            let _ = rest::delete(&format!("{}/collections/{name}", self.server.http_url()));
+            let _ = rest::delete(&format!("{}/collections/{name}_entities", self.server.http_url()));
+        }
+    }
+}
+
+fn id_of(id: &Value) -> String {
+    MemoryId::from_value(id).unwrap().to_string()
+}
+
+/// The points of a fixture as Qdrant told them once, in a file that our readers never saw.
+fn told(name: &str) -> BTreeMap<String, Value> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/tests/fixtures");
+    let text = std::fs::read_to_string(folder.join(format!("{name}.points.jsonl"))).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.map(|line| (id_of(&line["id"]), line)).collect()
+}
+
+fn sha(vector: &Value) -> String {
+    let numbers = vector.as_array().unwrap().iter().map(|value| value.as_f64().unwrap() as f32);
+    let bytes: Vec<u8> = numbers.flat_map(f32::to_le_bytes).collect();
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The dense vector of a point, whether it stands alone or with others.
+fn dense(point: &Value) -> &Value {
+    if point["vector"].is_array() { &point["vector"] } else { &point["vector"][""] }
+}
+
+/// Compares a migrated collection with the file of its fixture.
+fn assert_as_told(name: &str, points: &BTreeMap<String, Value>) {
+    let told = told(name);
+    assert_eq!(points.keys().collect::<Vec<_>>(), told.keys().collect::<Vec<_>>(), "{name}");
+    for (id, line) in &told {
+        let point = &points[id];
+        assert_eq!(sha(dense(point)), line["vector_sha256"], "{name} {id}");
+        let (payload, before) = (point["payload"].as_object().unwrap(), line["payload"].as_object().unwrap());
+        let text = before.get("data").and_then(Value::as_str).unwrap_or_default();
+        assert_eq!(payload.contains_key("text_lemmatized"), !text.is_empty(), "{name} {id}");
+        assert_eq!(point["vector"].get("bm25").is_some(), text.chars().any(char::is_alphanumeric), "{name} {id}");
+        let mut payload = payload.clone();
+        // One was half migrated before: its lemmas stay.
+        if !before.contains_key("text_lemmatized") {
+            payload.remove("text_lemmatized");
+        }
+        assert_eq!(&payload, before, "{name} {id}");
+    }
+}
+
+fn a_new_collection_holds_all_as_it_was() {
+    for name in NAMES {
+        let stack = Stack::restored(name);
+        let mut migration = stack.migration(stack.to());
+        let found = preflight(&mut migration, &stack.tools(), &BTreeMap::new(), &|_, _| {}).unwrap();
+        assert!(found.is_clear(), "{found:?}");
+        drop(migration);
+        let mut migration = stack.done(stack.to());
+        assert_as_told(name, &stack.points(&stack.target));
+        let entities = stack.points(&format!("{}_entities", stack.target));
+        assert!(!entities.is_empty(), "{name}");
+        let points = stack.points(&stack.target);
+        for entity in entities.values() {
+            let memories = entity["payload"]["linked_memory_ids"].as_array().unwrap();
+            assert!(!memories.is_empty());
+            for id in memories {
+                let memory = &points[id.as_str().unwrap()]["payload"];
+                // The name may be in the singular.
+                let text = memory["data"].as_str().unwrap().to_lowercase();
+                let name = entity["payload"]["data"].as_str().unwrap().to_lowercase();
+                let begins = |word: &str| text.contains(&word.chars().take(3).collect::<String>());
+                assert!(name.split(' ').all(begins), "{name}: {text}");
+                for key in ["user_id", "agent_id", "run_id"] {
+                    // What is no text is no scope.
+                    assert_eq!(entity["payload"][key].as_str(), memory[key].as_str(), "{name}: {key}: {memory}");
+                }
+            }
+        }
+        let again = rebuild(&mut migration, &stack.tools(), false, &|_, _| {}).unwrap();
+        assert!(again.passes.len() == 1 && again.passes[0].is_idle(), "{again:?}");
+        assert_eq!(stack.points(&format!("{}_entities", stack.target)).len(), entities.len());
+    }
+}
+
+fn in_place_nothing_but_additions() {
+    for name in NAMES {
+        let stack = Stack::restored(name);
+        let mut migration = stack.done(To::InPlace);
+        assert_as_told(name, &stack.points(&stack.source));
+        // A change that nobody carried over is found.
+        stack.put(&stack.source, 990, "an unseen memory", "ana");
+        let verified = verify_migration(&mut migration, &stack.tools(), &|_, _| {}).unwrap();
+        assert_eq!((verified.more, verified.sparse), (1, 1), "{verified:?}");
+        rebuild(&mut migration, &stack.tools(), false, &|_, _| {}).unwrap();
+        assert!(verify_migration(&mut migration, &stack.tools(), &|_, _| {}).unwrap().is_green());
+    }
+}
+
+fn words_and_names_find_what_they_did_not() {
+    let stack = Stack::named();
+    let size = json!({"vectors": {"size": DIMS, "distance": "Cosine"}});
+    rest::put(&format!("{}/collections/{}", stack.server.http_url(), stack.source), &size).unwrap();
+    // Vectors that say nothing of the words, so that meaning alone finds by chance.
+    for id in 0..60_u64 {
+        let text = match id {
+            41 => "The zymurgy class starts on Tuesday".to_owned(),
+            42 => "Dinner with Bartholomew Quimby was pleasant".to_owned(),
+            _ => format!("Something about day {id} of the journey"),
+        };
+        let vector: Vec<f32> = (0..DIMS as u64).map(|at| ((at * 7919 + id * 104_729) % 211) as f32).collect();
+        let payload = json!({"data": text, "user_id": "ana", "created_at": "2026-01-01T00:00:00Z"});
+        let points = json!({"points": [{"id": id, "vector": vector, "payload": payload}]});
+        rest::put(&stack.url(&stack.source, "points?wait=true"), &points).unwrap();
+    }
+    let first = |engine: &Engine, query: &str| {
+        let filter = Filter::eq("user_id", "ana").unwrap();
+        let profile = Profile::Mem0;
+        let request = SearchRequest { top_k: 1, threshold: Some(0.0), profile, ..SearchRequest::new(query, filter) };
+        let hits = engine.search(&request).unwrap().hits;
+        hits.first().map(|hit| hit.memory.id)
+    };
+    let asked = [("zymurgy", 41), ("Who is Bartholomew Quimby?", 42)];
+    let old = stack.engine(&stack.source);
+    for (query, id) in asked {
+        assert_ne!(first(&old, query), Some(MemoryId::Number(id)), "{query}");
+    }
+    stack.done(stack.to());
+    let new = stack.engine(&stack.target);
+    for (query, id) in asked {
+        assert_eq!(first(&new, query), Some(MemoryId::Number(id)), "{query}");
+    }
+}
+
+fn what_is_written_meanwhile_is_caught() {
+    for to in [None, Some(To::InPlace)] {
+        let stack = Stack::restored("legacy_v1");
+        let mut migration = stack.migration(to.clone().unwrap_or_else(|| stack.to()));
+        let mut tools = stack.tools();
+        tools.rate = Some(150);
+        let written = AtomicBool::new(false);
+        let ids: Vec<Value> = stack.points(&stack.source).into_values().map(|point| point["id"].clone()).collect();
+        // While the first points are on their way.
+        let meanwhile = |_: &'static str, _: usize| {
+            if !written.swap(true, Ordering::SeqCst) {
+                for id in &ids[..5] {
+                    stack.delete(&stack.source, id);
+                }
+                for id in &ids[5..10] {
+                    let change = json!({"points": [id], "payload": {"data": "changed meanwhile", "hash": "x"}});
+                    rest::post(&stack.url(&stack.source, "points/payload?wait=true"), &change).unwrap();
+                }
+                for id in 0..5 {
+                    stack.put(&stack.source, id, "added meanwhile", "ana");
+                }
+            }
+        };
+        let rebuilt = rebuild(&mut migration, &tools, false, &meanwhile).unwrap();
+        assert!(rebuilt.passes.last().unwrap().is_idle(), "{rebuilt:?}");
+        let verified = verify_migration(&mut migration, &tools, &|_, _| {}).unwrap();
+        assert!(verified.is_green() && verified.points == 204, "{verified:?}");
+        if to.is_none() {
+            let target = stack.points(&stack.target);
+            assert_eq!(target.len(), 204);
+            let changed = target.values().filter(|point| point["payload"]["data"] == "changed meanwhile");
+            assert_eq!(changed.count(), 5);
+        }
+    }
+}
+
+fn entities_follow_their_memories() {
+    let stack = Stack::named();
+    let size = json!({"vectors": {"size": DIMS, "distance": "Cosine"}});
+    rest::put(&format!("{}/collections/{}", stack.server.http_url(), stack.source), &size).unwrap();
+    stack.put(&stack.source, 1, r#"They read "Red Harvest" and "Lisbon Story""#, "ana");
+    stack.put(&stack.source, 2, r#"They read "Red Harvest" and "Vienna Blood""#, "ana");
+    stack.put(&stack.source, 3, r#"They read "Red Harvest" and "Vienna Blood""#, "ben");
+    let mut migration = stack.done(stack.to());
+    let named = |stack: &Stack| -> BTreeSet<(String, String, Vec<String>)> {
+        let entities = stack.points(&format!("{}_entities", stack.target));
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let entity = |point: &Value| {
+            let payload = &point["payload"];
+            let memories = payload["linked_memory_ids"].as_array().unwrap().iter().map(text).collect();
+            (text(&payload["user_id"]), text(&payload["data"]).to_lowercase(), memories)
+        };
+        entities.values().map(entity).collect()
+    };
+    let entity = |user: &str, name: &str, memories: &[&str]| {
+        (user.to_owned(), name.to_owned(), memories.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>())
+    };
+    let before = named(&stack);
+    assert!(before.contains(&entity("ana", "red harvest", &["1", "2"])), "{before:?}");
+    assert!(before.contains(&entity("ben", "red harvest", &["3"])), "{before:?}");
+    assert!(before.contains(&entity("ana", "lisbon story", &["1"])), "{before:?}");
+    stack.put(&stack.source, 1, r#"They read "Vienna Blood" only"#, "ana");
+    stack.delete(&stack.source, &json!(3));
+    rebuild(&mut migration, &stack.tools(), false, &|_, _| {}).unwrap();
+    let after = named(&stack);
+    assert!(after.contains(&entity("ana", "red harvest", &["2"])), "{after:?}");
+    assert!(after.contains(&entity("ana", "vienna blood", &["1", "2"])), "{after:?}");
+    assert!(after.iter().all(|(user, name, _)| user == "ana" && name != "lisbon story"), "{after:?}");
+}
+
+/// A file of the environment that names the old collection, and its switch.
+fn env_file(stack: &Stack) -> (PathBuf, Switch) {
+    let file = stack.folder.path().join(".env");
+    let key = "QDRANT_COLLECTION_NAME";
+    std::fs::write(&file, format!("A=1\n{key}={}\n", stack.source)).unwrap();
+    let switch = Switch::EnvFile {
+        file: file.clone(),
+        key: key.into(),
+        was: Some(stack.source.clone()),
+        now: stack.target.clone(),
+    };
+    (file, switch)
+}
+
+fn no_alias(_: &str, _: Option<&str>) -> mnemon_migrate::Result<()> {
+    Ok(())
+}
+
+fn the_way_back_carries_the_writes() {
+    let stack = Stack::restored("legacy_v1");
+    let mut migration = stack.done(stack.to());
+    let (file, switch) = env_file(&stack);
+    // Written between verify and cutover.
+    stack.put(&stack.source, 500, "written late", "ana");
+    let done = cutover(&mut migration, &stack.tools(), switch.clone(), &no_alias, &|| Ok(()), &|_, _| {}).unwrap();
+    assert_eq!(done.last.added, 1);
+    assert!(std::fs::read_to_string(&file).unwrap().contains(&stack.target));
+    let ids: Vec<Value> = stack.points(&stack.target).into_values().map(|point| point["id"].clone()).collect();
+    let engine = stack.engine(&stack.target);
+    let before = stack.points(&stack.source);
+    for at in 0..50_u64 {
+        stack.put(&stack.target, 1000 + at, &format!("new memory {at} about Greta Holm"), "ana");
+    }
+    for id in &ids[..7] {
+        stack.delete(&stack.target, id);
+    }
+    for id in &ids[7..10] {
+        let change = json!({"points": [id], "payload": {"data": "changed since"}});
+        rest::post(&stack.url(&stack.target, "points/payload?wait=true"), &change).unwrap();
+    }
+    drop(engine);
+    let back = rollback(&mut migration, &stack.tools(), false, &no_alias, &|_, _| {}).unwrap();
+    assert_eq!((back.carried.added, back.carried.changed, back.carried.removed), (50, 3, 7), "{back:?}");
+    assert!(std::fs::read_to_string(&file).unwrap().contains(&stack.source));
+    let legacy = stack.points(&stack.source);
+    assert_eq!(legacy.len(), before.len() + 50 - 7);
+    for (id, point) in &legacy {
+        assert!(point["payload"].get("text_lemmatized").is_none(), "{point}");
+        assert!(point["vector"].is_array(), "{point}");
+        if let Some(before) = before.get(id).filter(|_| point["payload"]["data"] != "changed since") {
+            assert_eq!(point, before);
+        }
+    }
+    // What was written over or removed is kept.
+    let kept = std::fs::read_to_string(back.replaced.unwrap()).unwrap();
+    assert_eq!(kept.lines().count(), 10);
+    // And forward again, nothing twice; what others wrote without lemmas is written anew.
+    rebuild(&mut migration, &stack.tools(), true, &|_, _| {}).unwrap();
+    let verified = verify_migration(&mut migration, &stack.tools(), &|_, _| {}).unwrap();
+    assert!(verified.is_green(), "{verified:?}");
+    cutover(&mut migration, &stack.tools(), switch, &no_alias, &|| Ok(()), &|_, _| {}).unwrap();
+    assert_eq!(stack.points(&stack.target).keys().collect::<Vec<_>>(), legacy.keys().collect::<Vec<_>>());
+}
+
+fn a_failed_smoke_test_switches_back() {
+    let stack = Stack::restored("legacy_v0");
+    let mut migration = stack.done(stack.to());
+    let (file, switch) = env_file(&stack);
+    let before = std::fs::read_to_string(&file).unwrap();
+    let failing = || Err("the search finds nothing".to_owned());
+    let error = cutover(&mut migration, &stack.tools(), switch, &no_alias, &failing, &|_, _| {}).unwrap_err();
+    assert!(matches!(error, MigrateError::Switch(_)) && error.to_string().contains("finds nothing"), "{error}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+    assert!(!migration.is_done(Phase::Cutover) && !migration.state.switched);
+}
+
+fn the_way_back_in_place_leaves_nothing() {
+    let stack = Stack::restored("legacy_v1");
+    let before = stack.points(&stack.source);
+    let mut migration = stack.done(To::InPlace);
+    let (_, switch) = env_file(&stack);
+    cutover(&mut migration, &stack.tools(), switch, &no_alias, &|| Ok(()), &|_, _| {}).unwrap();
+    stack.put(&stack.source, 7, "written since", "ana");
+    rollback(&mut migration, &stack.tools(), false, &no_alias, &|_, _| {}).unwrap();
+    let mut after = stack.points(&stack.source);
+    assert_eq!(after.remove("7").unwrap()["payload"]["data"], "written since");
+    for (id, point) in &after {
+        assert_eq!(point["payload"], before[id]["payload"]);
+        assert_eq!(dense(point), dense(&before[id]));
+        assert!(point["vector"].get("bm25").is_none(), "{point}");
+    }
+    drop(migration);
+    stack.done(To::InPlace);
+}
+
+fn what_could_lose_something_is_refused() {
+    let stack = Stack::restored("legacy_v0");
+    let refused = |to: To, what: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut migration = Migration::open(folder.path()).unwrap();
+        let route = Route { from: stack.from(), to };
+        let told = match migration.set_route(route) {
+            Err(error) => error,
+            Ok(()) => rebuild(&mut migration, &stack.tools(), false, &|_, _| {}).unwrap_err(),
+        };
+        assert!(matches!(told, MigrateError::Refused(_)), "{told}");
+        assert!(told.to_string().contains(what), "{told}");
+    };
+    refused(To::Collection { name: stack.source.clone() }, "source and target are both");
+    let vectors = |size: usize, distance: &str| {
+        let body =
+            json!({"vectors": {"size": size, "distance": distance}, "sparse_vectors": {"bm25": {"modifier": "idf"}}});
+        rest::put(&format!("{}/collections/{}", stack.server.http_url(), stack.target), &body).unwrap();
+    };
+    vectors(128, "Cosine");
+    refused(stack.to(), "128 dims");
+    rest::delete(&format!("{}/collections/{}", stack.server.http_url(), stack.target)).unwrap();
+    vectors(DIMS, "Dot");
+    refused(stack.to(), "Dot");
+    rest::delete(&format!("{}/collections/{}", stack.server.http_url(), stack.target)).unwrap();
+    vectors(DIMS, "Cosine");
+    let point = json!({"id": 1, "vector": {"": vec![0.5; DIMS]}, "payload": {"data": "somebody's"}});
+    rest::put(&stack.url(&stack.target, "points?wait=true"), &json!({"points": [point]})).unwrap();
+    refused(stack.to(), "did not bring");
+    assert_eq!(stack.points(&stack.target).len(), 1);
+    rest::delete(&format!("{}/collections/{}", stack.server.http_url(), stack.target)).unwrap();
+    // The folder of another migration, and two at once.
+    let mut migration = stack.done(stack.to());
+    let other = Route { from: stack.from(), to: To::Collection { name: "another".into() } };
+    let error = migration.set_route(other).unwrap_err();
+    assert!(error.to_string().contains("another migration"), "{error}");
+    let error = Migration::open(migration.folder()).unwrap_err();
+    assert!(matches!(error, MigrateError::Busy(_)), "{error}");
+}
+
+fn nothing_is_retired_too_early() {
+    let stack = Stack::restored("legacy_v0");
+    let mut migration = stack.done(stack.to());
+    let (_, switch) = env_file(&stack);
+    let until = jiff::civil::date(2030, 1, 31);
+    let refused = |migration: &mut Migration, today: jiff::civil::Date, what: &str| {
+        let error = retire(migration, &stack.tools(), today, false).unwrap_err();
+        assert!(matches!(error, MigrateError::Refused(_)) && error.to_string().contains(what), "{error}");
+        assert_eq!(stack.points(&stack.source).len(), 219);
+    };
+    refused(&mut migration, until, "before a cutover");
+    cutover(&mut migration, &stack.tools(), switch, &no_alias, &|| Ok(()), &|_, _| {}).unwrap();
+    refused(&mut migration, until, "no backup");
+    let backup = stack.folder.path().join("backup");
+    std::fs::create_dir(&backup).unwrap();
+    migration.state.backup = Some((backup.clone(), until));
+    refused(&mut migration, until.yesterday().unwrap(), "kept until 2030-01-31");
+    assert_eq!(retire(&mut migration, &stack.tools(), until, true).unwrap().len(), 2);
+    assert!(backup.exists());
+    retire(&mut migration, &stack.tools(), until, false).unwrap();
+    assert!(!backup.exists());
+    assert_eq!(stack.points(&stack.target).len(), 219);
+    let gone = rest::call("GET", &format!("{}/collections/{}", stack.server.http_url(), stack.source), None).unwrap();
+    assert_eq!(gone.0, 404);
+}
