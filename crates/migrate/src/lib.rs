@@ -28,7 +28,7 @@ pub use pass::{PassOptions, Passed, pass, write_entities};
 pub use preflight::{COUNTS, Preflight, look, preflight, read_counts};
 pub use rebuild::{Progress, Rebuilt, rebuild};
 pub use rehearse::{Rehearsal, rehearse};
-pub use route::{Opened, Tools, UNKNOWN_EMBEDDER};
+pub use route::{Opened, Tools};
 pub use state::{Ended, From, Migration, Phase, Route, State, Switch, To};
 pub use survey::{Anomaly, Survey};
 pub use switch::{MoveAlias, store_in_settings, value_in_env_file};

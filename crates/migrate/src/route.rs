@@ -6,16 +6,13 @@ use std::time::Duration;
 
 use mnemon_models::Embedder;
 use mnemon_store::qdrant::{NewCollection, Server, entities_of};
-use mnemon_store::sqlite::{SqliteOptions, SqliteStore};
+use mnemon_store::sqlite::{SqliteOptions, SqliteStore, UNKNOWN_EMBEDDER};
 use mnemon_store::{Entity, MemoryId, Store};
 
 use crate::read::{Collection, OfStore, Source};
 use crate::state::{From, Route, To};
 use crate::target::{IntoCollection, IntoStore, Shape, Target};
 use crate::{MigrateError, Result};
-
-/// The embedder of a store whose vectors came from elsewhere: it takes the first of its dims that it is opened with.
-pub const UNKNOWN_EMBEDDER: &str = "unknown";
 
 /// What phases work with.
 #[derive(Clone)]
@@ -116,8 +113,11 @@ impl Route {
     pub fn target(&self, tools: &Tools<'_>, dims: usize) -> Result<Opened> {
         match (&self.to, self.server(tools)?, &self.from) {
             (To::Sqlite { file }, ..) => {
-                let unknown = format!("{UNKNOWN_EMBEDDER}:{dims}");
-                let fingerprint = tools.embedder_of(dims).map_or(unknown, |embedder| embedder.fingerprint().to_owned());
+                let known = match tools.embedder_of(dims) {
+                    Some(embedder) => Some(embedder.fingerprint().to_owned()),
+                    None => SqliteStore::embedder_of(file)?.map(|(fingerprint, _)| fingerprint),
+                };
+                let fingerprint = known.unwrap_or_else(|| UNKNOWN_EMBEDDER.to_owned());
                 Ok(Opened::Store(Box::new(SqliteStore::open(SqliteOptions::new(file, fingerprint, dims))?)))
             }
             (To::Collection { name }, Some(server), _) => {

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension};
 
 pub use mem0_history::read_mem0_history;
-pub use open::SqliteOptions;
+pub use open::{SqliteOptions, UNKNOWN_EMBEDDER};
 
 use crate::database::{Sql, Tables, sqlite_snapshot, sqlite_transact};
 use crate::scope_index::{self, Cache, Decide, IndexRead, IndexWrite, Rows, ScopeIndex};

@@ -7,6 +7,7 @@ mod legacy;
 mod rehearse;
 mod report;
 mod retire;
+mod run;
 mod stack;
 mod status;
 
@@ -39,6 +40,8 @@ enum Phase {
     Rollback(cutover::RollbackArgs),
     /// Delete the old collection and the backup, once their retention date is past
     Retire(retire::RetireArgs),
+    /// Preflight to verify in one go; the switch is left to cutover
+    Run(run::RunArgs),
     /// Show where the migration stands, and the next command
     Status(status::StatusArgs),
 }
@@ -53,6 +56,7 @@ pub(crate) fn run(args: &MigrateArgs, settings: &Settings, out: &Output) -> anyh
         Phase::Cutover(args) => cutover::cutover(args, settings, out),
         Phase::Rollback(args) => cutover::rollback(args, settings, out),
         Phase::Retire(args) => retire::run(args, settings, out),
+        Phase::Run(args) => run::run(args, settings, out),
         Phase::Status(args) => status::run(args, out),
     }
 }

@@ -10,12 +10,16 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use super::schema;
 use crate::{Result, StoreError};
 
+/// The fingerprint of a store that was filled with vectors from elsewhere: the first embedder of their dims that it is
+/// opened with is taken to have made them.
+pub const UNKNOWN_EMBEDDER: &str = "unknown";
+
 /// How to open an embedded store.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
     /// The file; created with its folder if it is not there.
     pub path: PathBuf,
-    /// Fingerprint of the embedder whose vectors are stored.
+    /// Fingerprint of the embedder whose vectors are stored; [`UNKNOWN_EMBEDDER`] where they came from elsewhere.
     pub embedder: String,
     /// Dims of its vectors.
     pub dims: usize,
@@ -73,8 +77,10 @@ pub(super) fn look(options: &SqliteOptions) -> Result<Option<Connection>> {
         Some(schema::NEWEST) => {
             let connection = open_reader(path)?;
             match stored_embedder(&connection)? {
-                Some(stored) => check_embedder(stored, options).map(|()| Some(connection)),
-                None => Ok(None),
+                Some(stored) if !is_adopted(&stored, options) => {
+                    check_embedder(stored, options).map(|()| Some(connection))
+                }
+                _ => Ok(None),
             }
         }
         _ => Ok(None),
@@ -264,13 +270,13 @@ fn has_log(path: &Path) -> bool {
     })
 }
 
-/// A new store takes the embedder it is opened with; an old one insists on its own.
+/// A new store takes the embedder it is opened with; an old one insists on its own, if that is known.
 fn settle_embedder(connection: &mut Connection, options: &SqliteOptions) -> Result<()> {
     let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    if let Some(stored) = stored_embedder(&tx)? {
+    if let Some(stored) = stored_embedder(&tx)?.filter(|stored| !is_adopted(stored, options)) {
         return check_embedder(stored, options);
     }
-    let mut statement = tx.prepare("INSERT INTO meta VALUES(?, ?)")?;
+    let mut statement = tx.prepare("INSERT OR REPLACE INTO meta VALUES(?, ?)")?;
     statement.execute(params!["embedder", options.embedder])?;
     statement.execute(params!["dims", options.dims.to_string()])?;
     drop(statement);
@@ -291,6 +297,11 @@ fn stored_embedder(connection: &Connection) -> Result<Option<(String, usize)>> {
         }
         _ => Ok(None),
     }
+}
+
+/// Whether vectors of an unknown embedder are taken for those of the first one that fits.
+fn is_adopted((stored, dims): &(String, usize), options: &SqliteOptions) -> bool {
+    stored == UNKNOWN_EMBEDDER && *dims == options.dims && options.embedder != *stored
 }
 
 fn check_embedder((stored, stored_dims): (String, usize), options: &SqliteOptions) -> Result<()> {

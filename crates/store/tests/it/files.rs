@@ -4,7 +4,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use mnemon_store::sqlite::SqliteOptions;
+use mnemon_store::sqlite::{SqliteOptions, UNKNOWN_EMBEDDER};
 use mnemon_store::{Document, Durability, Ledger, PageRequest, Piece, Scope, SqliteStore, Store, StoreError, View};
 use rusqlite::Connection;
 
@@ -99,6 +99,23 @@ fn another_embedder_is_refused() {
         assert!(fs::read(&path).unwrap() == before);
     }
     assert_eq!(open(&path).info().unwrap().memories, 1);
+}
+
+#[test]
+fn vectors_from_elsewhere_get_the_first_embedder_that_fits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let named = |embedder: &str, dims: usize| {
+        let mut options = options(&path);
+        options.embedder = embedder.into();
+        options.dims = dims;
+        SqliteStore::open(options).map(drop)
+    };
+    named(UNKNOWN_EMBEDDER, 16).unwrap();
+    assert!(matches!(named("other dims", 8), Err(StoreError::EmbedderMismatch { .. })));
+    named("first", 16).unwrap();
+    assert!(matches!(named("second", 16), Err(StoreError::EmbedderMismatch { .. })));
+    assert_eq!(SqliteStore::embedder_of(&path).unwrap(), Some(("first".into(), 16)));
 }
 
 #[test]

@@ -11,6 +11,9 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
 
+/// Days for which the runbook has backups kept.
+pub(super) const RETENTION_DAYS: u32 = 30;
+
 /// What to back up, and where to.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -20,38 +23,38 @@ name another folder. A key that Qdrant wants is taken from QDRANT_API_KEY. Exit 
 )]
 pub(super) struct BackupArgs {
     #[command(flatten)]
-    stack: StackArgs,
+    pub(super) stack: StackArgs,
     /// The folder of the backup [default: `backup` in the migration's folder]
     #[arg(long, value_name = "DIR")]
-    into: Option<PathBuf>,
+    pub(super) into: Option<PathBuf>,
     /// mem0's history.db, copied though mem0 may be writing to it
     #[arg(long, value_name = "FILE")]
-    history: Option<PathBuf>,
+    pub(super) history: Option<PathBuf>,
     /// Write all points as JSON, too: readable without Qdrant
     #[arg(long)]
-    export: bool,
+    pub(super) export: bool,
     /// A dump of Neo4j, made with `neo4j-admin database dump`
     #[arg(long, value_name = "FILE")]
-    neo4j_dump: Option<PathBuf>,
+    pub(super) neo4j_dump: Option<PathBuf>,
     /// Days for which the backup is kept
-    #[arg(long, value_name = "N", default_value_t = 30)]
-    retention_days: u32,
+    #[arg(long, value_name = "N", default_value_t = RETENTION_DAYS)]
+    pub(super) retention_days: u32,
     /// Leave the snapshots on the server, too
     #[arg(long)]
-    keep_on_server: bool,
+    pub(super) keep_on_server: bool,
     /// Say what would be done
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Hash and open every file of the backup in this folder instead
     #[arg(
         long,
         value_name = "DIR",
         conflicts_with_all = ["source", "qdrant_host", "qdrant_port", "into", "history", "export", "neo4j_dump", "retention_days", "keep_on_server", "dry_run"]
     )]
-    verify: Option<PathBuf>,
+    pub(super) verify: Option<PathBuf>,
     /// Where to unpack snapshots for --verify [default: the system's folder for temporary files]
     #[arg(long, value_name = "DIR", requires = "verify")]
-    scratch: Option<PathBuf>,
+    pub(super) scratch: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &BackupArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {

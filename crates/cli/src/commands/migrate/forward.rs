@@ -21,13 +21,13 @@ elsewhere. Exit code 3: counts differ from those that were told; 4: something st
 )]
 pub(super) struct PreflightArgs {
     #[command(flatten)]
-    stack: StackArgs,
+    pub(super) stack: StackArgs,
     /// Backend that runs today: its /stats/USER is asked for each user of API_KEYS and compared with the collection
     #[arg(long, value_name = "URL")]
-    legacy_url: Option<String>,
+    pub(super) legacy_url: Option<String>,
     /// Counts to compare with, `user: N` a line, as the runbook writes them
     #[arg(long, value_name = "FILE")]
-    counts: Option<PathBuf>,
+    pub(super) counts: Option<PathBuf>,
 }
 
 pub(super) fn preflight(args: &PreflightArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
@@ -58,19 +58,19 @@ Stopped at any moment, it goes on where it was. Ids, vectors and every key of th
 )]
 pub(super) struct RebuildArgs {
     #[command(flatten)]
-    stack: StackArgs,
+    pub(super) stack: StackArgs,
     /// Say what would be carried over, by user, and change nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Points a second at most, so that the running backend is not slowed down
     #[arg(long, value_name = "N")]
-    rate: Option<u32>,
+    pub(super) rate: Option<u32>,
     /// Write what was carried over before, too: after it was changed in the target by somebody else
     #[arg(long)]
-    again: bool,
+    pub(super) again: bool,
     /// mem0's history.db, whose rows come along into our history
     #[arg(long, value_name = "FILE")]
-    history: Option<PathBuf>,
+    pub(super) history: Option<PathBuf>,
 }
 
 pub(super) fn rebuild(args: &RebuildArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
@@ -115,7 +115,7 @@ fn dry_run(args: &RebuildArgs, settings: &Settings, out: &Output) -> anyhow::Res
 fn import_history(settings: &Settings, migration: &Migration, file: &std::path::Path) -> anyhow::Result<usize> {
     let route = migration.route()?;
     let settings = settings.with_store(&super::stack::store_of(route))?;
-    let engine = settings.open_engine()?;
+    let engine = settings.open_engine_as_it_is()?;
     let imported = engine.import(file, &mnemon_engine::ImportOptions::default(), &mut |_| ())?;
     Ok(imported.stored.history)
 }
@@ -125,10 +125,10 @@ fn import_history(settings: &Settings, migration: &Migration, file: &std::path::
 #[command(after_help = "Exit code 3: differences were found; the first of them are shown.")]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
-    stack: StackArgs,
+    pub(super) stack: StackArgs,
     /// Write the report as Markdown to this file, and as JSON beside it
     #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    pub(super) report: Option<PathBuf>,
 }
 
 pub(super) fn verify(args: &VerifyArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {

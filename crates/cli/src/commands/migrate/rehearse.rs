@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use mnemon_migrate::{Base, From, Route, To, UNKNOWN_EMBEDDER};
+use mnemon_migrate::{Base, From, Manifest, Migration, Phase, Route, To};
 use mnemon_models::Embedder;
-use mnemon_store::sqlite::{SqliteOptions, SqliteStore};
+use mnemon_store::sqlite::{SqliteOptions, SqliteStore, UNKNOWN_EMBEDDER};
 
 use super::report;
 use super::stack::tools;
@@ -21,21 +21,24 @@ use crate::settings::Settings;
 this process: no server is needed, and the file stays as it is. Exit code 3: something was not as it should be."
 )]
 pub(super) struct RehearseArgs {
-    /// Snapshot of the collection
+    /// Snapshot of the collection [default: that of the migration's last backup]
     #[arg(long, value_name = "FILE")]
-    snapshot: PathBuf,
+    pub(super) snapshot: Option<PathBuf>,
+    /// Folder of the migration, where no snapshot is named
+    #[arg(long, value_name = "DIR", env = "MNEMON_MIGRATION", default_value = "mnemon-migration")]
+    pub(super) dir: PathBuf,
     /// How many points the server said the collection has: a snapshot that holds others is refused
     #[arg(long, value_name = "N")]
-    expect: Option<u64>,
+    pub(super) expect: Option<u64>,
     /// Keep the store that is made, as this file
     #[arg(long, value_name = "FILE")]
-    keep: Option<PathBuf>,
+    pub(super) keep: Option<PathBuf>,
     /// Where to unpack [default: the system's folder for temporary files]
     #[arg(long, value_name = "DIR")]
-    scratch: Option<PathBuf>,
+    pub(super) scratch: Option<PathBuf>,
     /// Write the report as Markdown to this file, too
     #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    pub(super) report: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
@@ -52,11 +55,16 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
         Some(file) => file.clone(),
         None => folder.path().join("rehearsal.db"),
     };
+    let (snapshot, mut expect, mut migration) = match &args.snapshot {
+        Some(snapshot) => (snapshot.clone(), None, None),
+        None => of_backup(&args.dir)?,
+    };
+    expect = args.expect.or(expect);
     let embedder = settings.embedder()?;
-    let route = Route { from: From::Snapshot { file: args.snapshot.clone() }, to: To::Sqlite { file: file.clone() } };
+    let route = Route { from: From::Snapshot { file: snapshot }, to: To::Sqlite { file: file.clone() } };
     let source = route.source(&tools(settings, &embedder, folder.path()))?;
     let about = source.about();
-    if let Some(expected) = args.expect.filter(|expected| *expected != about.points) {
+    if let Some(expected) = expect.filter(|expected| *expected != about.points) {
         let message = format!(
             "{} holds {} points, the server said {expected}: points that were only in its log are not in a snapshot; wait \
              a few seconds after the last write and take another",
@@ -77,12 +85,34 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
     if let Some(file) = &args.report {
         std::fs::write(file, report::markdown(&rehearsal)).with_context(|| file.display().to_string())?;
     }
+    if let Some(migration) = &mut migration {
+        let took = rehearsal.copied.took + rehearsal.verify_took;
+        let told = format!("{} points carried over and compared in {took:.1?}", rehearsal.verified.points);
+        migration.end(Phase::Rehearse, rehearsal.is_green(), told)?;
+    }
     out.value(&report::to_json(&rehearsal), |_| report::markdown(&rehearsal))?;
     Ok(if rehearsal.is_green() { Exit::Ok } else { Exit::Differences })
 }
 
+/// The snapshot of a migration's backup, the points it must have, and the migration.
+fn of_backup(dir: &Path) -> anyhow::Result<(PathBuf, Option<u64>, Option<Migration>)> {
+    let backup = Migration::read(dir)?.and_then(|state| state.backup);
+    let Some((folder, _)) = backup else {
+        let message = format!(
+            "there is no backup in {}: make one with `mnemon migrate backup`, or name a snapshot with --snapshot",
+            dir.display()
+        );
+        return Err(Fault::refused(message).into());
+    };
+    let manifest = Manifest::read(&folder)?;
+    let Some(own) = manifest.collections.iter().find(|own| own.name == manifest.collection) else {
+        let message = format!("the backup in {} holds no snapshot of `{}`", folder.display(), manifest.collection);
+        return Err(Fault::refused(message).into());
+    };
+    Ok((folder.join(&own.file), Some(manifest.points), Some(Migration::open(dir)?)))
+}
+
 fn open(file: &Path, dims: usize, embedder: Option<&dyn Embedder>) -> anyhow::Result<SqliteStore> {
-    let unknown = format!("{UNKNOWN_EMBEDDER}:{dims}");
-    let fingerprint = embedder.map_or(unknown, |embedder| embedder.fingerprint().to_owned());
+    let fingerprint = embedder.map_or(UNKNOWN_EMBEDDER, |embedder| embedder.fingerprint()).to_owned();
     Ok(SqliteStore::open(SqliteOptions::new(file, fingerprint, dims))?)
 }
