@@ -64,6 +64,15 @@ pub fn cutover(
     let mut done = CutOver { switch: switch.told(), ..CutOver::default() };
     if !migration.state.switched {
         done.last = bring_up(&*source, &opened, &base, tools, false, progress)?;
+        let (carried, there) = (base.count()?, opened.target().count()?);
+        // In place, others write to it at this very moment.
+        if carried != there && !matches!(route.to, To::InPlace) {
+            let message = format!(
+                "{carried} memories were carried over, {there} are in the new store: nothing was switched; `mnemon migrate \
+                 verify` tells the difference"
+            );
+            return Err(MigrateError::Refused(message));
+        }
     }
     migration.state.switch = Some(switch.clone());
     migration.save()?;
@@ -75,7 +84,7 @@ pub fn cutover(
         migration.end(Phase::Cutover, false, format!("switched back: {told}"))?;
         return Err(MigrateError::Switch(format!("the new store failed its smoke test and was switched back: {told}")));
     }
-    if !migration.state.switched && !matches!(route.to, To::InPlace) {
+    if !migration.state.switched {
         done.late = bring_up(&*source, &opened, &base, tools, false, progress)?;
     }
     migration.state.switched = true;

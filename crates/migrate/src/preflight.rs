@@ -84,6 +84,7 @@ pub fn look(
         Err(MigrateError::Refused(told) | MigrateError::Unfit(told)) => obstacles.push(told),
         Err(error) => return Err(error),
     }
+    obstacles.extend(lacks_room(route, &survey, about.dims));
     if about.has_bm25 && !matches!(route.to, To::InPlace) {
         notes.push("the source has the bm25 slot already: it was made by mem0 v2 or Mnemon".into());
     }
@@ -130,6 +131,23 @@ fn look_at_target(route: &Route, tools: &Tools<'_>, dims: usize, begun: bool) ->
         ))),
         _ => Ok(()),
     }
+}
+
+/// What is told where a file has no room for what is to come; 3 KB a memory beside its vector were seen.
+fn lacks_room(route: &Route, survey: &Survey, dims: usize) -> Option<String> {
+    let To::Sqlite { file } = &route.to else { return None };
+    let folder = file.ancestors().skip(1).find(|folder| folder.is_dir())?;
+    let free = fs4::available_space(folder).ok()?;
+    let needed = survey.points as u64 * (dims as u64 * 4 + 3_000) * 2;
+    let mib = |bytes: u64| bytes >> 20;
+    (free < needed).then(|| {
+        format!(
+            "{} has {} MiB free, {} MiB may be needed: make room, or name a file elsewhere",
+            folder.display(),
+            mib(free),
+            mib(needed)
+        )
+    })
 }
 
 /// Reads counts by user as the runbook's file has them, `user: N` a line; the last colon divides.

@@ -1,6 +1,8 @@
 //! What a source holds, before anything is done: counts by user, and everything that is odd, by kind.
 
+use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, BuildHasherDefault};
 
 use md5::{Digest, Md5};
 use mnemon_engine::ForeignPoint;
@@ -24,7 +26,8 @@ pub struct Survey {
     pub lemmatized: usize,
     /// What is odd, in a fixed order, with what will happen to it.
     pub anomalies: Vec<Anomaly>,
-    seen: HashSet<(Scope, [u8; 16])>,
+    /// Hashes of scope and text; no more than fit in little memory.
+    seen: HashSet<u64>,
 }
 
 /// A kind of oddity.
@@ -64,6 +67,8 @@ const KINDS: [(&str, &str); 12] = [
 ];
 
 const LONG: usize = 16_384;
+/// Texts among which duplicates are looked for: 5 million take some 90 MB.
+const REMEMBERED: usize = 5_000_000;
 
 impl Survey {
     /// Counts a page of points.
@@ -110,7 +115,11 @@ impl Survey {
         when("text_long", text.len() > LONG);
         when("control_characters", text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')));
         if !text.is_empty() {
-            when("duplicate", !self.seen.insert((payload.scope(), digest)));
+            let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one((payload.scope(), digest));
+            when("duplicate", self.seen.contains(&hash));
+            if self.seen.len() < REMEMBERED {
+                self.seen.insert(hash);
+            }
         }
         odd
     }

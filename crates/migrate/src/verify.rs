@@ -259,6 +259,11 @@ pub fn verify_migration(
 ) -> Result<Verification> {
     use crate::state::{Phase, To};
     let route = migration.route()?.clone();
+    if migration.state.switched {
+        let message = "the new store is the one that is served, and changes: verify compares before a cutover, which carries \
+                       over and counts what was written since; `mnemon doctor` looks at the new store now";
+        return Err(MigrateError::Refused(message.into()));
+    }
     if !migration.state.begun {
         return Err(MigrateError::Refused("nothing was carried over yet: run `mnemon migrate rebuild`".into()));
     }
