@@ -219,11 +219,12 @@ impl Words {
         let mut searched = Vec::new();
         for (user, texts) in users.into_iter().take(USERS) {
             let Some((word, (memory, _, text))) = rare_word(&texts) else { continue };
-            let first = target.first_by_words(&user, &mnemon_engine::sparse(word, word))?;
+            let asked = mnemon_engine::sparse(word, word);
+            let first = target.first_by_words(&user, &asked)?;
             let first = first.map(|id| target.get(&[id])).transpose()?.and_then(|found| found.into_values().next());
             let holds = |stored: &StoredMemory| {
-                let lemmas = stored.memory.payload.str(keys::TEXT_LEMMATIZED).unwrap_or_default();
-                lemmas.split(' ').any(|lemma| lemma == word) && stored.memory.payload.str("user_id") == Some(&user)
+                let holds = stored.bm25.iter().any(|(term, _)| asked.iter().any(|(own, _)| own == term));
+                holds && stored.memory.payload.str("user_id") == Some(&user)
             };
             let (found, word) = (first.as_ref().is_some_and(holds), word.to_owned());
             searched.push(WordFound { user, word, memory: *memory, text: text.clone(), found });
