@@ -3,12 +3,12 @@ FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked --package mnemon-cli
+RUN cargo build --profile dist --locked --package mnemon-cli
 
 FROM debian:bookworm-slim
 # The store is the only state; its owner is the only one who needs to read it.
 RUN useradd --system --uid 10001 --home-dir /data --create-home mnemon && chmod 700 /data
-COPY --from=build /src/target/release/mnemon /usr/local/bin/mnemon
+COPY --from=build /src/target/dist/mnemon /usr/local/bin/mnemon
 COPY LICENSE NOTICE /usr/share/doc/mnemon/
 USER mnemon
 ENV MNEMON_STORE=sqlite:/data/mnemon.db \

@@ -10,7 +10,6 @@ mod export;
 mod files;
 mod history;
 mod manifest;
-mod server;
 mod snapshot;
 mod underway;
 mod verify;
@@ -23,10 +22,10 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Map, Value, json};
 
+use crate::rest::Rest;
 use crate::{MigrateError, Result};
 use export::POINTS;
 use files::Hashed;
-use server::Server;
 use snapshot::snapshot;
 use underway::Underway;
 
@@ -83,6 +82,10 @@ impl BackupOptions {
             retries: 6,
             pause: Duration::from_millis(500),
         }
+    }
+
+    fn rest(&self) -> Result<Rest> {
+        Rest::new(&self.url, self.api_key.as_deref(), self.retries, self.pause)
     }
 }
 
@@ -166,7 +169,7 @@ struct Seen {
 /// it; [`MigrateError::Io`] for files that can't be read.
 pub fn plan_backup(options: &BackupOptions) -> Result<BackupPlan> {
     require_files(options)?;
-    let server = Server::new(options)?;
+    let server = options.rest()?;
     let found = find(&server, options)?;
     let mut files: Vec<String> = found.collections.iter().map(|seen| snapshot_file(&seen.name)).collect();
     files.extend(others(options).into_iter().map(str::to_owned));
@@ -193,7 +196,7 @@ pub fn plan_backup(options: &BackupOptions) -> Result<BackupPlan> {
 pub fn backup(options: &BackupOptions, progress: &dyn Fn(BackupEvent<'_>)) -> Result<Manifest> {
     require_files(options)?;
     let folder = options.folder.as_path();
-    let server = Server::new(options)?;
+    let server = options.rest()?;
     let mut held = if folder.is_dir() { lock(folder)? } else { None };
     let complete = complete(&server, options)?;
     if let Some(manifest) = &complete
@@ -282,7 +285,7 @@ fn require_files(options: &BackupOptions) -> Result<()> {
     Ok(())
 }
 
-fn find(server: &Server, options: &BackupOptions) -> Result<Found> {
+fn find(server: &Rest, options: &BackupOptions) -> Result<Found> {
     let version = server.version()?;
     let aliases = server.aliases()?;
     let source = &options.source;
@@ -329,7 +332,7 @@ fn find(server: &Server, options: &BackupOptions) -> Result<Found> {
 }
 
 /// The backup that a folder holds, if it is complete; every file of it is hashed.
-fn complete(server: &Server, options: &BackupOptions) -> Result<Option<Manifest>> {
+fn complete(server: &Rest, options: &BackupOptions) -> Result<Option<Manifest>> {
     let folder = options.folder.as_path();
     if !folder.join(MANIFEST).exists() {
         return Ok(None);
@@ -375,7 +378,7 @@ fn lock(folder: &Path) -> Result<Option<File>> {
 }
 
 /// What was done already.
-fn begin(server: &Server, options: &BackupOptions, found: &Found, complete: Option<&Manifest>) -> Result<Underway> {
+fn begin(server: &Rest, options: &BackupOptions, found: &Found, complete: Option<&Manifest>) -> Result<Underway> {
     let folder = options.folder.as_path();
     if let Some(underway) = Underway::read(folder)? {
         require_same(folder, (&underway.server, &underway.source), (server.url(), &options.source))?;
@@ -456,7 +459,7 @@ fn retention(created: Timestamp, days: u32) -> Result<jiff::civil::Date> {
 
 /// Writes the calendar's event and, last of all, the manifest.
 fn seal(
-    server: &Server,
+    server: &Rest,
     options: &BackupOptions,
     found: Found,
     underway: &mut Underway,

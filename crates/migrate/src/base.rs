@@ -21,7 +21,7 @@ CREATE TABLE carried(id {bytes} PRIMARY KEY, digest {bytes} NOT NULL) WITHOUT RO
 -- The entities that memories name, gathered here since one must be written with all of them. changed: not yet written so.
 CREATE TABLE names(entity {bytes} PRIMARY KEY, name {text} NOT NULL, kind {text} NOT NULL, scope {text} NOT NULL,
   changed BIGINT NOT NULL) WITHOUT ROWID;
-CREATE INDEX names_changed ON names(entity) WHERE changed = 1;
+CREATE INDEX names_changed ON names(name, entity) WHERE changed = 1;
 CREATE TABLE mentions(entity {bytes} NOT NULL, memory {bytes} NOT NULL, PRIMARY KEY(entity, memory)) WITHOUT ROWID;
 CREATE INDEX mentions_memory ON mentions(memory);
 "];
@@ -139,17 +139,18 @@ impl Base {
     /// # Errors
     /// [`StoreError`] of the file.
     pub fn carried(&self, digests: &[(MemoryId, Digest)], records: &[Record], names: bool) -> Result<()> {
-        let mut rows: Vec<_> = digests.iter().map(|(id, digest)| (id.to_bytes(), digest.to_vec())).collect();
-        rows.sort_unstable();
         Ok(transact(&self.file, Durability::Written, |sql| {
-            for (id, digest) in &rows {
-                sql.execute(
-                    "INSERT INTO carried(id, digest) VALUES($1, $2) ON CONFLICT(id) DO UPDATE SET digest = excluded.digest",
-                    &[Value::Bytes(id.clone()), Value::Bytes(digest.clone())],
-                )?;
+            for (id, digest) in digests {
+                let values = [bytes(*id), Value::Bytes(digest.to_vec())];
+                let new = "INSERT INTO carried(id, digest) VALUES($1, $2) ON CONFLICT(id) DO NOTHING";
+                if sql.execute(new, &values)? == 0 {
+                    sql.execute("UPDATE carried SET digest = $2 WHERE id = $1", &values)?;
+                    if names {
+                        forget_mentions(sql, *id)?;
+                    }
+                }
             }
             for record in records.iter().filter(|_| names) {
-                forget_mentions(sql, record.memory.id)?;
                 let scope = record.memory.payload.scope();
                 for mention in &record.mentions {
                     let entity = entity_id(&scope, &mention.text);
@@ -200,16 +201,18 @@ impl Base {
         })?)
     }
 
-    /// Some of the entities that must be written, with all memories that name them, without vectors. Those that nobody
-    /// names any more come with none.
+    /// A page of the entities that must be written, by name, with all memories that name them, without vectors: those after
+    /// `after`. Those that nobody names any more come without memories.
     ///
     /// # Errors
     /// [`StoreError`] of the file.
-    pub fn changed_names(&self, limit: usize) -> Result<Vec<Entity>> {
+    pub fn changed_names(&self, after: Option<&Entity>, limit: usize) -> Result<Vec<Entity>> {
+        let (name, id) = after.map(|entity| (entity.text(), entity.id.to_bytes())).unwrap_or_default();
         Ok(snapshot(&self.file, |sql| {
             let rows = sql.query(
-                "SELECT entity, name, kind, scope FROM names WHERE changed = 1 ORDER BY entity LIMIT $1",
-                &[Value::Int(limit as i64)],
+                "SELECT entity, name, kind, scope FROM names WHERE changed = 1 AND (name, entity) > ($1, $2)
+                 ORDER BY name, entity LIMIT $3",
+                &[Value::Text(name.to_owned()), Value::Bytes(id.clone()), Value::Int(limit as i64)],
             )?;
             let mut entities = Vec::with_capacity(rows.len());
             for row in &rows {
@@ -246,14 +249,14 @@ impl Base {
         })?)
     }
 
-    /// How many entities are named.
+    /// How many entities must be written.
     ///
     /// # Errors
     /// [`StoreError`] of the file.
-    pub fn names(&self) -> Result<usize> {
+    pub fn changed_count(&self) -> Result<u64> {
         Ok(snapshot(&self.file, |sql| {
-            let rows = sql.query("SELECT count(*) FROM names", &[])?;
-            Ok(usize::try_from(rows.first().map(|row| row.int(0)).transpose()?.unwrap_or(0)).unwrap_or(0))
+            let rows = sql.query("SELECT count(*) FROM names WHERE changed = 1", &[])?;
+            Ok(rows.first().map(|row| row.int(0)).transpose()?.unwrap_or(0).cast_unsigned())
         })?)
     }
 }

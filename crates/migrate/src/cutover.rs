@@ -13,12 +13,25 @@ use crate::pass::{PassOptions, Passed, pass};
 use crate::rebuild::{Progress, bring_up};
 use crate::route::Tools;
 use crate::state::{From, Migration, Phase, Switch, To};
-use crate::switch::MoveAlias;
 use crate::target::{IntoCollection, Shape, Target};
 use crate::{MigrateError, Result};
 
 /// What a way there and back leaves in the migration's folder: points as they were before the way back wrote over them.
 const REPLACED: &str = "replaced-by-rollback.jsonl";
+
+/// The server that is switched. Both say what went wrong.
+pub struct Served<'s> {
+    /// Makes it take what was switched.
+    pub restart: &'s dyn Fn() -> Result<(), String>,
+    /// Tries it.
+    pub smoke: &'s dyn Fn() -> Result<(), String>,
+}
+
+impl std::fmt::Debug for Served<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Served").finish_non_exhaustive()
+    }
+}
 
 /// What a cutover did.
 #[derive(Clone, Debug, Default)]
@@ -31,16 +44,16 @@ pub struct CutOver {
     pub switch: String,
 }
 
-/// Carries over what is left, switches, and tries the new store; where `smoke` says why not, it is switched back.
+/// Carries over what is left, switches, and tries the new store; where that fails, it is switched back.
 ///
 /// # Errors
-/// [`MigrateError::Refused`] before a green verify, or where `smoke` fails; [`MigrateError`] of either side.
+/// [`MigrateError::Refused`] before a green verify; [`MigrateError::Switch`] where the server failed and was switched back;
+/// [`MigrateError`] of either side.
 pub fn cutover(
     migration: &mut Migration,
     tools: &Tools<'_>,
     switch: Switch,
-    alias: &MoveAlias<'_>,
-    smoke: &dyn Fn() -> Result<(), String>,
+    served: &Served<'_>,
     progress: &Progress<'_>,
 ) -> Result<CutOver> {
     let route = migration.route()?.clone();
@@ -58,15 +71,16 @@ pub fn cutover(
         Some(begun) => begun,
         None => switch,
     };
-    let source = route.source(tools)?;
+    let (source, rest) = (route.source(tools)?, route.rest(tools)?);
     let opened = route.target(tools, source.about().dims)?;
     let base = migration.base()?;
     let mut done = CutOver { switch: switch.told(), ..CutOver::default() };
     if !migration.state.switched {
         done.last = bring_up(&*source, &opened, &base, tools, false, progress)?;
         let (carried, there) = (base.count()?, opened.target().count()?);
-        // In place, others write to it at this very moment.
-        if carried != there && !matches!(route.to, To::InPlace) {
+        // Where it was begun before, others may write to the new store since; in place they always do.
+        let alone = migration.state.switch.is_none() && !matches!(route.to, To::InPlace);
+        if carried != there && alone {
             let message = format!(
                 "{carried} memories were carried over, {there} are in the new store: nothing was switched; `mnemon migrate \
                  verify` tells the difference"
@@ -76,13 +90,20 @@ pub fn cutover(
     }
     migration.state.switch = Some(switch.clone());
     migration.save()?;
-    switch.forward(alias)?;
-    if let Err(told) = smoke() {
-        switch.back(alias)?;
+    switch.forward(rest.as_ref())?;
+    if let Err(told) = (served.restart)().and_then(|()| (served.smoke)()) {
+        switch.back(rest.as_ref())?;
+        let restarted = (served.restart)();
+        // Who was faster than the smoke test has written to the new store.
+        if let (From::Collection { .. }, true) = (&route.from, !matches!(route.to, To::InPlace)) {
+            carry_back(migration, tools, progress)?;
+        }
         migration.state.switch = None;
         migration.state.switched = false;
         migration.end(Phase::Cutover, false, format!("switched back: {told}"))?;
-        return Err(MigrateError::Switch(format!("the new store failed its smoke test and was switched back: {told}")));
+        let but = restarted.err().map_or_else(String::new, |told| format!("; then {told}: have the server take it"));
+        let message = format!("the new store failed its smoke test and was switched back: {told}{but}");
+        return Err(MigrateError::Switch(message));
     }
     if !migration.state.switched {
         done.late = bring_up(&*source, &opened, &base, tools, false, progress)?;
@@ -106,30 +127,33 @@ pub struct RolledBack {
     pub replaced: Option<PathBuf>,
 }
 
-/// Switches back, carrying the writes that were made since into the old store, in its shape.
+/// Switches back, carrying the writes that were made since into the old store, in its shape; `restart` makes the server take
+/// it.
 ///
 /// # Errors
-/// [`MigrateError::Refused`] where nothing was switched, or where writes can't be carried and `drop_writes` is not set.
+/// [`MigrateError::Refused`] where nothing was switched, or where writes can't be carried and `drop_writes` is not set;
+/// [`MigrateError::Switch`] where the server could not be restarted: a second call goes on.
 pub fn rollback(
     migration: &mut Migration,
     tools: &Tools<'_>,
     drop_writes: bool,
-    alias: &MoveAlias<'_>,
+    restart: &dyn Fn() -> Result<(), String>,
     progress: &Progress<'_>,
 ) -> Result<RolledBack> {
     let route = migration.route()?.clone();
     let Some(switch) = migration.state.switch.clone() else {
         return Err(MigrateError::Refused("nothing was switched, so there is nothing to switch back".into()));
     };
-    let mut done = RolledBack {
-        dropped: drop_writes && !matches!(route.to, To::InPlace),
-        switch: switch.told(),
-        ..RolledBack::default()
+    let rest = route.rest(tools)?;
+    let back = || {
+        switch.back(rest.as_ref())?;
+        let told = |told| MigrateError::Switch(format!("switched back, but {told}: mend that, and roll back again"));
+        restart().map_err(told)
     };
-    let in_place = matches!(route.to, To::InPlace);
-    if in_place {
+    let mut done = RolledBack { switch: switch.told(), ..RolledBack::default() };
+    if matches!(route.to, To::InPlace) {
         // The writes are in the collection; what was added to it goes, so that old readers see what they saw.
-        switch.back(alias)?;
+        back()?;
         if let (Some(server), From::Collection { name, .. }) = (route.server(tools)?, &route.from) {
             server.remove_slot(name)?;
         }
@@ -138,31 +162,18 @@ pub fn rollback(
         migration.state.ended.remove(&Phase::Rebuild);
         migration.state.ended.remove(&Phase::Verify);
     } else if drop_writes {
-        switch.back(alias)?;
+        done.dropped = true;
+        back()?;
     } else {
-        let (Some(server), From::Collection { name, .. }) = (route.server(tools)?, &route.from) else {
-            let message = "the source is a snapshot file: writes made since can't be carried into it; restore the snapshot in \
-                           Qdrant and `mnemon export` the new store, or give --drop-writes";
-            return Err(MigrateError::Refused(message.into()));
-        };
-        let legacy = IntoCollection::new(server, name, Shape::Legacy);
-        let dims = route.source(tools)?.about().dims;
-        let opened = route.target(tools, dims)?;
-        let base = migration.base()?;
-        let keeping = Keeping::new(&legacy, migration.folder().join(REPLACED))?;
-        let back = |progress: &Progress<'_>| {
-            let source = opened.source()?;
-            let options = PassOptions { rate: tools.rate, ..PassOptions::default() };
-            pass(&*source, &keeping, &base, options, &|done| progress("carried back", done))
-        };
-        done.carried = back(progress)?;
-        switch.back(alias)?;
+        let (carried, replaced) = carry_back(migration, tools, progress)?;
+        back()?;
         // What was written while it was switched.
-        let late = back(progress)?;
+        let (late, replaced_late) = carry_back(migration, tools, progress)?;
+        done.carried = carried;
         done.carried.added += late.added;
         done.carried.changed += late.changed;
         done.carried.removed += late.removed;
-        done.replaced = keeping.into_file();
+        done.replaced = replaced.or(replaced_late);
     }
     migration.state.switch = None;
     migration.state.switched = false;
@@ -172,6 +183,26 @@ pub fn rollback(
     );
     migration.end(Phase::Rollback, true, told)?;
     Ok(done)
+}
+
+/// Carries what was written to the new store into the old one, in its shape; returns what was done, and where the points are
+/// that were written over, if any were.
+fn carry_back(migration: &Migration, tools: &Tools<'_>, progress: &Progress<'_>) -> Result<(Passed, Option<PathBuf>)> {
+    let route = migration.route()?;
+    let (Some(server), From::Collection { name, .. }) = (route.server(tools)?, &route.from) else {
+        let message = "the source is a snapshot file: writes made since can't be carried into it; restore the snapshot in \
+                       Qdrant and `mnemon export` the new store, or give --drop-writes";
+        return Err(MigrateError::Refused(message.into()));
+    };
+    let legacy = IntoCollection::new(server, name, Shape::Legacy);
+    let opened = route.target(tools, route.source(tools)?.about().dims)?;
+    let source = opened.source()?;
+    let keeping = Keeping::new(&legacy, migration.folder().join(REPLACED))?;
+    let options = PassOptions { rate: tools.rate, ..PassOptions::default() };
+    let points = source.about().points;
+    let carried =
+        pass(&*source, &keeping, &migration.base()?, options, &|done| progress("carried back", done, points))?;
+    Ok((carried, keeping.into_file()))
 }
 
 /// A target that keeps what is written over or removed, in a file of JSON lines.

@@ -10,6 +10,8 @@ mod preflight;
 pub mod read;
 mod rebuild;
 mod rehearse;
+mod remember;
+mod rest;
 mod route;
 mod state;
 mod survey;
@@ -22,16 +24,16 @@ pub use backup::{
     Manifest, backup, plan_backup, verify_backup, verify_backup_in,
 };
 pub use base::{Base, Digest, digest};
-pub use cutover::{CutOver, RolledBack, cutover, retire, rollback};
+pub use cutover::{CutOver, RolledBack, Served, cutover, retire, rollback};
 pub use error::MigrateError;
 pub use pass::{PassOptions, Passed, pass, write_entities};
 pub use preflight::{COUNTS, Preflight, look, preflight, read_counts};
-pub use rebuild::{Progress, Rebuilt, rebuild};
+pub use rebuild::{ENTITIES, Progress, Rebuilt, rebuild};
 pub use rehearse::{Rehearsal, rehearse};
 pub use route::{Opened, Tools};
 pub use state::{Ended, From, Migration, Phase, Route, State, Switch, To};
 pub use survey::{Anomaly, Survey};
-pub use switch::{MoveAlias, store_in_settings, value_in_env_file};
+pub use switch::{store_in_settings, value_in_env_file};
 pub use target::{IntoCollection, IntoStore, Shape, Target};
 pub use verify::{Difference, Verification, WordFound, verify, verify_migration};
 

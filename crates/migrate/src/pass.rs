@@ -4,7 +4,7 @@
 //! is safe, so a pass that was killed is followed by one that does the rest, and the second pass is what catches the writes
 //! that went on during the first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use mnemon_engine::{ForeignPoint, embed_mentions, enrich};
 use mnemon_models::Embedder;
-use mnemon_store::{MemoryId, Record, keys};
+use mnemon_store::{Entity, MemoryId, Record, keys};
 use parking_lot::Mutex;
 
 use crate::base::{Base, Digest, digests};
 use crate::read::Source;
+use crate::remember::Remembering;
 use crate::target::Target;
 use crate::{MigrateError, Result};
 
@@ -105,7 +106,6 @@ pub fn pass(
         let writing: Vec<_> = writing.into_iter().map(|thread| thread.join()).collect();
         (reading.join(), enriching.join(), writing)
     });
-    let ended = |_| MigrateError::Unfit("a step of the copy ended of itself: run it again, and report it".into());
     let mut passed = Passed::default();
     let mut write = Duration::ZERO;
     for written in writing {
@@ -143,6 +143,7 @@ fn enrich_all(
     to: &SyncSender<Batch>,
 ) -> Result<Duration> {
     let mut busy = Duration::ZERO;
+    let embedder = options.embedder.map(Remembering::new);
     for mut page in from {
         let since = Instant::now();
         let seen = page.len();
@@ -155,7 +156,7 @@ fn enrich_all(
             point.payload.remove(keys::TEXT_LEMMATIZED);
         }
         let mut records = enrich(page);
-        match options.embedder {
+        match &embedder {
             Some(embedder) if target.joins_entities() => embed_mentions(&mut records, Some(embedder))?,
             Some(_) => {}
             None => embed_mentions(&mut records, None)?,
@@ -238,52 +239,80 @@ fn remove_gone(source: &dyn Source, target: &dyn Target, base: &Base, seen: usiz
     }
 }
 
-/// Writes the entities that changed to a target that does not join them by itself; returns how many.
+/// Writes the entities that changed to a target that does not join them by itself, some pages at a time; returns how many.
 ///
 /// # Errors
 /// [`MigrateError`] of the embedder or the target; a second call goes on.
 pub fn write_entities(
     base: &Base,
     embedder: &dyn Embedder,
-    write: &dyn Fn(&[mnemon_store::Entity]) -> Result<()>,
-    remove: &dyn Fn(&[MemoryId]) -> Result<()>,
-    progress: &dyn Fn(usize),
+    write: &(dyn Fn(&[Entity]) -> Result<()> + Sync),
+    remove: &(dyn Fn(&[MemoryId]) -> Result<()> + Sync),
+    progress: &(dyn Fn(usize) + Sync),
 ) -> Result<usize> {
-    let mut written = 0;
-    let mut vectors: HashMap<String, Vec<f32>> = HashMap::new();
-    loop {
-        let mut entities = base.changed_names(AT_ONCE)?;
-        if entities.is_empty() {
-            return Ok(written);
-        }
-        if vectors.len() > 50_000 {
-            vectors.clear();
-        }
-        let new = |entity: &&mnemon_store::Entity| !entity.memories.is_empty() && !vectors.contains_key(entity.text());
-        let mut names: Vec<String> = entities.iter().filter(new).map(|entity| entity.text().to_owned()).collect();
-        names.sort_unstable();
-        names.dedup();
-        let given: Vec<&str> = names.iter().map(String::as_str).collect();
-        let embedded = if given.is_empty() {
-            Vec::new()
-        } else {
-            embedder.embed(&given).map_err(mnemon_engine::EngineError::from)?
-        };
-        vectors.extend(names.into_iter().zip(embedded));
-        for entity in &mut entities {
-            if let Some(vector) = vectors.get(entity.text()) {
-                entity.vector.clone_from(vector);
+    let pages = Mutex::new(Pages::default());
+    let written = AtomicUsize::new(0);
+    let work = || -> Result<()> {
+        loop {
+            let next = pages.lock().next(base)?;
+            let Some(mut page) = next else { return Ok(()) };
+            embed_names(&mut page, embedder)?;
+            let (kept, gone): (Vec<_>, Vec<_>) = page.iter().cloned().partition(|entity| !entity.memories.is_empty());
+            if !kept.is_empty() {
+                write(&kept)?;
             }
+            if !gone.is_empty() {
+                remove(&gone.iter().map(|entity| entity.id).collect::<Vec<_>>())?;
+            }
+            base.names_written(&page)?;
+            progress(written.fetch_add(page.len(), Ordering::Relaxed) + page.len());
         }
-        let (kept, gone): (Vec<_>, Vec<_>) = entities.iter().cloned().partition(|entity| !entity.memories.is_empty());
-        if !kept.is_empty() {
-            write(&kept)?;
+    };
+    let work = || work().inspect_err(|_| pages.lock().ended = true);
+    std::thread::scope(|threads| {
+        let workers: Vec<_> = (0..ON_THEIR_WAY).map(|_| threads.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(ended)?)
+    })?;
+    Ok(written.into_inner())
+}
+
+/// The entities that must be written, page by page.
+#[derive(Default)]
+struct Pages {
+    last: Option<Entity>,
+    ended: bool,
+}
+
+impl Pages {
+    fn next(&mut self, base: &Base) -> Result<Option<Vec<Entity>>> {
+        if self.ended {
+            return Ok(None);
         }
-        if !gone.is_empty() {
-            remove(&gone.iter().map(|entity| entity.id).collect::<Vec<_>>())?;
-        }
-        base.names_written(&entities)?;
-        written += entities.len();
-        progress(written);
+        let page = base.changed_names(self.last.as_ref(), AT_ONCE)?;
+        self.last = page.last().cloned();
+        self.ended = page.is_empty();
+        Ok((!self.ended).then_some(page))
     }
+}
+
+/// Embeds the names of entities that are to stay, each once. They come by name, so the same ones are neighbours.
+fn embed_names(page: &mut [Entity], embedder: &dyn Embedder) -> Result<()> {
+    let staying = || page.iter().filter(|entity| !entity.memories.is_empty());
+    let names: BTreeSet<String> = staying().map(|entity| entity.text().to_owned()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let given: Vec<&str> = names.iter().map(String::as_str).collect();
+    let embedded = embedder.embed(&given).map_err(mnemon_engine::EngineError::from)?;
+    let vectors: HashMap<&str, Vec<f32>> = given.into_iter().zip(embedded).collect();
+    for entity in page {
+        if let Some(vector) = vectors.get(entity.text()) {
+            entity.vector.clone_from(vector);
+        }
+    }
+    Ok(())
+}
+
+fn ended(_: Box<dyn std::any::Any + Send>) -> MigrateError {
+    MigrateError::Unfit("a step of the copy ended of itself: run it again, and report it".into())
 }

@@ -74,7 +74,7 @@ pub fn look(
     let mut survey = Survey::default();
     source.scan(&mut |page| {
         survey.add(&page);
-        progress("surveyed", survey.points);
+        progress("surveyed", survey.points, about.points);
         ControlFlow::Continue(())
     })?;
     let survey = survey.finish();

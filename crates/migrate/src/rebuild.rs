@@ -9,6 +9,9 @@ use crate::{Base, MigrateError, Result};
 /// Passes at most: where writes never end, the last one is left to cutover.
 const PASSES: usize = 4;
 
+/// What progress is told of entities by; all else is told of points.
+pub const ENTITIES: &str = "entities";
+
 /// What was carried over.
 #[derive(Clone, Debug, Default)]
 pub struct Rebuilt {
@@ -20,8 +23,8 @@ pub struct Rebuilt {
     pub with_entities: bool,
 }
 
-/// Told what is done, and how much of it.
-pub type Progress<'p> = dyn Fn(&'static str, usize) + Sync + 'p;
+/// Told what is being done, how many points or entities it is done with, and of how many in all.
+pub type Progress<'p> = dyn Fn(&'static str, usize, u64) + Sync + 'p;
 
 /// Carries everything over, and then what changed meanwhile. Begun anew after it was stopped, it goes on; `again` writes what
 /// was carried over before, too.
@@ -70,15 +73,18 @@ pub(crate) fn bring_up(
 ) -> Result<Passed> {
     let embedder = tools.embedder_of(source.about().dims);
     let options = PassOptions { embedder, rate: tools.rate, again };
-    let passed = pass(source, &*opened.target(), base, options, &|done| progress("carried over", done))?;
+    let points = source.about().points;
+    let passed = pass(source, &*opened.target(), base, options, &|done| progress("carried over", done, points))?;
     if let (Some(embedder), Opened::Collection { .. }) = (embedder, opened) {
+        let changed = base.changed_count()?;
         write_entities(
             base,
             embedder,
             &|entities| opened.put_entities(entities),
             &|ids| opened.remove_entities(ids),
-            &|done| progress("entities", done),
+            &|done| progress(ENTITIES, done, changed),
         )?;
     }
+    opened.index()?;
     Ok(passed)
 }

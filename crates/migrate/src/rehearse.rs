@@ -6,7 +6,7 @@ use mnemon_models::Embedder;
 use mnemon_store::Store;
 
 use crate::read::{About, Source};
-use crate::{Base, IntoStore, PassOptions, Passed, Result, Survey, Verification, pass, verify};
+use crate::{Base, IntoStore, PassOptions, Passed, Progress, Result, Survey, Verification, pass, verify};
 
 /// What a rehearsal showed.
 #[derive(Clone, Debug)]
@@ -32,8 +32,7 @@ impl Rehearsal {
     }
 }
 
-/// Surveys a source, carries it over into an empty store, noting that in an empty table, compares both and searches. `progress` is told the phase and how
-/// many points are done.
+/// Surveys a source, carries it over into an empty store, noting that in an empty table, compares both and searches.
 ///
 /// # Errors
 /// [`crate::MigrateError`] of the source, the embedder or the store.
@@ -42,21 +41,22 @@ pub fn rehearse(
     scratch: &dyn Store,
     base: &Base,
     embedder: Option<&dyn Embedder>,
-    progress: &(dyn Fn(&'static str, usize) + Sync),
+    progress: &Progress<'_>,
 ) -> Result<Rehearsal> {
+    let points = source.about().points;
     let mut survey = Survey::default();
     source.scan(&mut |page| {
         survey.add(&page);
-        progress("surveyed", survey.points);
+        progress("surveyed", survey.points, points);
         std::ops::ControlFlow::Continue(())
     })?;
     let survey = survey.finish();
     let copied =
         pass(source, &IntoStore::new(scratch), base, PassOptions { embedder, ..PassOptions::default() }, &|done| {
-            progress("carried over", done);
+            progress("carried over", done, points);
         })?;
     let begun = Instant::now();
-    let verified = verify(source, &IntoStore::new(scratch), None, &|done| progress("compared", done))?;
+    let verified = verify(source, &IntoStore::new(scratch), None, &|done| progress("compared", done, points))?;
     let verify_took = begun.elapsed();
     let entities = scratch.info()?.entities;
     Ok(Rehearsal { about: source.about().clone(), survey, copied, entities, verified, verify_took })

@@ -5,14 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mnemon_models::Embedder;
-use mnemon_store::qdrant::{NewCollection, Server, entities_of};
+use mnemon_store::qdrant::{Indexing, NewCollection, Server, entities_of};
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore, UNKNOWN_EMBEDDER};
 use mnemon_store::{Entity, MemoryId, Store};
 
 use crate::read::{Collection, OfStore, Source};
+use crate::rebuild::Progress;
+use crate::rest::Rest;
 use crate::state::{From, Route, To};
 use crate::target::{IntoCollection, IntoStore, Shape, Target};
 use crate::{MigrateError, Result};
+
+/// The pause between two looks at how far an index is.
+const LOOK: Duration = Duration::from_millis(250);
+/// The pause before a request of REST is sent again.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What phases work with.
 #[derive(Clone)]
@@ -66,6 +73,8 @@ pub enum Opened {
         name: String,
         /// How.
         shape: Shape,
+        /// From how many kB on Qdrant indexes the vectors of a segment: as in the source.
+        indexing_from: u64,
     },
 }
 
@@ -86,6 +95,14 @@ impl Route {
     pub fn server(&self, tools: &Tools<'_>) -> Result<Option<Arc<Server>>> {
         match &self.from {
             From::Collection { grpc, .. } => tools.connect(grpc).map(Some),
+            From::Snapshot { .. } => Ok(None),
+        }
+    }
+
+    /// The server's REST port, where the source is on one.
+    pub(crate) fn rest(&self, tools: &Tools<'_>) -> Result<Option<Rest>> {
+        match &self.from {
+            From::Collection { rest, .. } => Rest::new(rest, tools.api_key.as_deref(), tools.retries, PAUSE).map(Some),
             From::Snapshot { .. } => Ok(None),
         }
     }
@@ -120,8 +137,9 @@ impl Route {
                 let fingerprint = known.unwrap_or_else(|| UNKNOWN_EMBEDDER.to_owned());
                 Ok(Opened::Store(Box::new(SqliteStore::open(SqliteOptions::new(file, fingerprint, dims))?)))
             }
-            (To::Collection { name }, Some(server), _) => {
-                Ok(Opened::Collection { server, name: name.clone(), shape: Shape::Whole })
+            (To::Collection { name }, Some(server), From::Collection { name: source, .. }) => {
+                let indexing_from = server.describe(source)?.map_or(0, |described| described.indexing_from);
+                Ok(Opened::Collection { server, name: name.clone(), shape: Shape::Whole, indexing_from })
             }
             (To::InPlace, Some(server), From::Collection { name, .. }) => {
                 if !server.adds_slots()? {
@@ -133,7 +151,8 @@ impl Route {
                     );
                     return Err(MigrateError::Refused(message));
                 }
-                Ok(Opened::Collection { server, name: name.clone(), shape: Shape::Added })
+                let indexing_from = server.describe(name)?.map_or(0, |described| described.indexing_from);
+                Ok(Opened::Collection { server, name: name.clone(), shape: Shape::Added, indexing_from })
             }
             (To::Collection { .. } | To::InPlace, ..) => Err(MigrateError::Refused(
                 "a snapshot file can be carried into a SQLite store only (--to sqlite:FILE): to fill a collection, restore \
@@ -149,7 +168,7 @@ impl Opened {
     pub fn target(&self) -> Box<dyn Target + '_> {
         match self {
             Self::Store(store) => Box::new(IntoStore::new(&**store)),
-            Self::Collection { server, name, shape } => Box::new(IntoCollection::new(server.clone(), name, *shape)),
+            Self::Collection { server, name, shape, .. } => Box::new(IntoCollection::new(server.clone(), name, *shape)),
         }
     }
 
@@ -194,7 +213,7 @@ impl Opened {
     /// # Errors
     /// [`MigrateError::Refused`] for a collection of another kind; [`MigrateError::Store`].
     pub fn prepare(&self, dims: usize, new: &NewCollection) -> Result<()> {
-        let Self::Collection { server, name, shape } = self else { return Ok(()) };
+        let Self::Collection { server, name, shape, .. } = self else { return Ok(()) };
         if let Some(there) = server.describe(name)? {
             if there.dims != Some(dims) || there.distance != "Cosine" {
                 let message = format!(
@@ -213,6 +232,33 @@ impl Opened {
             }
         }
         Ok(server.make(name, dims, new)?)
+    }
+
+    /// Has the vectors indexed, in the background: after all that comes at once is there.
+    pub(crate) fn index(&self) -> Result<()> {
+        match self {
+            Self::Store(_) => Ok(()),
+            Self::Collection { server, name, indexing_from, .. } => Ok(server.index(name, *indexing_from)?),
+        }
+    }
+
+    /// Waits for the index of vectors of a new collection, which nobody writes to yet; says what became of it if not all is
+    /// well.
+    pub(crate) fn indexed(&self, progress: &Progress<'_>) -> Result<Option<String>> {
+        let Self::Collection { server, name, shape: Shape::Whole, .. } = self else { return Ok(None) };
+        for name in [name, &entities_of(name)] {
+            while let Some(there) = server.describe(name)? {
+                match there.indexing {
+                    Indexing::Working { indexed } => {
+                        progress("indexed", usize::try_from(indexed.min(there.points)).unwrap_or(0), there.points);
+                        std::thread::sleep(LOOK);
+                    }
+                    Indexing::Failed(reason) => return Ok(Some(format!("vectors of `{name}`: {reason}"))),
+                    Indexing::Done => break,
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Writes entities beside the memories, in place of those of their ids.

@@ -3,20 +3,18 @@
 use std::fs;
 use std::path::Path;
 
+use crate::rest::Rest;
 use crate::state::{Switch, write_whole};
 use crate::{MigrateError, Result};
 
-/// Moves an alias of Qdrant in one step: name of the alias, and of the collection; `None` removes it.
-pub type MoveAlias<'a> = dyn Fn(&str, Option<&str>) -> Result<()> + 'a;
-
 impl Switch {
-    /// Switches to the new store; again is the same.
+    /// Switches to the new store; again is the same. An alias needs the server.
     ///
     /// # Errors
-    /// [`MigrateError::Io`]; [`MigrateError::Store`] of the server.
-    pub fn forward(&self, alias: &MoveAlias<'_>) -> Result<()> {
+    /// [`MigrateError::Io`]; [`MigrateError::Server`].
+    pub(crate) fn forward(&self, server: Option<&Rest>) -> Result<()> {
         match self {
-            Self::Alias { alias: name, now, .. } => alias(name, Some(now)),
+            Self::Alias { alias, now, .. } => lead(server, alias, Some(now)),
             Self::EnvFile { file, key, now, .. } => set(file, key, Some(now), Form::Env),
             Self::Settings { file, now, .. } => set(file, "store", Some(now), Form::Toml),
         }
@@ -26,9 +24,9 @@ impl Switch {
     ///
     /// # Errors
     /// Those of [`Switch::forward`].
-    pub fn back(&self, alias: &MoveAlias<'_>) -> Result<()> {
+    pub(crate) fn back(&self, server: Option<&Rest>) -> Result<()> {
         match self {
-            Self::Alias { alias: name, was, .. } => alias(name, was.as_deref()),
+            Self::Alias { alias, was, .. } => lead(server, alias, was.as_deref()),
             Self::EnvFile { file, key, was, .. } => set(file, key, was.as_deref(), Form::Env),
             Self::Settings { file, was, .. } => set(file, "store", was.as_deref(), Form::Toml),
         }
@@ -42,6 +40,13 @@ impl Switch {
             Self::EnvFile { file, key, was, now } => format!("{} in {}: {} → `{now}`", key, file.display(), from(was)),
             Self::Settings { file, was, now } => format!("store in {}: {} → `{now}`", file.display(), from(was)),
         }
+    }
+}
+
+fn lead(server: Option<&Rest>, alias: &str, to: Option<&str>) -> Result<()> {
+    match server {
+        Some(server) => server.lead_alias(alias, to),
+        None => Err(MigrateError::Switch(format!("alias `{alias}` can't be moved: there is no Qdrant"))),
     }
 }
 
@@ -156,12 +161,11 @@ mod tests {
         let was = value_in_env_file(&file, key).unwrap();
         assert_eq!(was.as_deref(), Some("mem0"));
         let switch = Switch::EnvFile { file: file.clone(), key: key.into(), was, now: "mem0_v3".into() };
-        let none = |_: &str, _: Option<&str>| Ok(());
-        switch.forward(&none).unwrap();
-        switch.forward(&none).unwrap();
+        switch.forward(None).unwrap();
+        switch.forward(None).unwrap();
         let after = "# the stack\nAPI_KEYS={\"k\": \"ana\"}\nexport QDRANT_COLLECTION_NAME=mem0_v3\nX=1\n";
         assert_eq!(fs::read_to_string(&file).unwrap(), after);
-        switch.back(&none).unwrap();
+        switch.back(None).unwrap();
         assert_eq!(value_in_env_file(&file, key).unwrap().as_deref(), Some("mem0"));
     }
 
@@ -172,11 +176,10 @@ mod tests {
         fs::write(&file, "bind = \"0.0.0.0:1\"\n[table]\nstore = \"no\"\n").unwrap();
         assert_eq!(store_in_settings(&file).unwrap(), None);
         let switch = Switch::Settings { file: file.clone(), was: None, now: "sqlite:a b.db".into() };
-        let none = |_: &str, _: Option<&str>| Ok(());
-        switch.forward(&none).unwrap();
+        switch.forward(None).unwrap();
         assert_eq!(store_in_settings(&file).unwrap().as_deref(), Some("sqlite:a b.db"));
         assert!(fs::read_to_string(&file).unwrap().ends_with("[table]\nstore = \"no\"\n"));
-        switch.back(&none).unwrap();
+        switch.back(None).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "bind = \"0.0.0.0:1\"\n[table]\nstore = \"no\"\n");
     }
 }

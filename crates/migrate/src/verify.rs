@@ -8,6 +8,9 @@ use mnemon_store::{MemoryId, StoredMemory, keys};
 
 use crate::base::{Base, digest};
 use crate::read::Source;
+use crate::rebuild::Progress;
+use crate::route::Tools;
+use crate::state::{Migration, Phase, To};
 use crate::survey::user_of;
 use crate::target::Target;
 use crate::{MigrateError, Result};
@@ -35,7 +38,7 @@ pub struct Verification {
     pub users: BTreeMap<String, [usize; 2]>,
     /// Memories of the target that the source does not have.
     pub more: usize,
-    /// Payload keys without the index that search needs.
+    /// Payload keys without the index that search needs, and why vectors have none.
     pub indexes: Vec<String>,
     /// Searches by a word that few memories hold.
     pub words: Vec<WordFound>,
@@ -253,12 +256,7 @@ fn rare_word(texts: &[(MemoryId, String, String)]) -> Option<(&str, &(MemoryId, 
 ///
 /// # Errors
 /// [`MigrateError`] of either side, or before anything was carried over.
-pub fn verify_migration(
-    migration: &mut crate::Migration,
-    tools: &crate::Tools<'_>,
-    progress: &crate::Progress<'_>,
-) -> Result<Verification> {
-    use crate::state::{Phase, To};
+pub fn verify_migration(migration: &mut Migration, tools: &Tools<'_>, progress: &Progress<'_>) -> Result<Verification> {
     let route = migration.route()?.clone();
     if migration.state.switched {
         let message = "the new store is the one that is served, and changes: verify compares before a cutover, which carries \
@@ -272,7 +270,9 @@ pub fn verify_migration(
     let opened = route.target(tools, source.about().dims)?;
     let base = migration.base()?;
     let carried = matches!(route.to, To::InPlace).then_some(&base);
-    let verified = verify(&*source, &*opened.target(), carried, &|done| progress("compared", done))?;
+    let points = source.about().points;
+    let mut verified = verify(&*source, &*opened.target(), carried, &|done| progress("compared", done, points))?;
+    verified.indexes.extend(opened.indexed(progress)?);
     let told = match verified.is_green() {
         true => format!("{} memories compared, no difference", verified.points),
         false => format!("{} memories compared, see the differences", verified.points),

@@ -33,7 +33,7 @@ use qdrant_client::qdrant::Filter as Remote;
 use tokio::task::JoinHandle;
 
 pub use options::{Describe, NewCollection, QdrantOptions, Quantization};
-pub use server::{Described, Server, entities_of};
+pub use server::{Described, Indexing, Server, entities_of};
 pub use tables::LEDGER;
 
 use client::Client;

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::BackupEvent;
 use super::files::{self, CHUNK, Hashed};
-use super::server::{Asked, Server};
 use super::underway::Taken;
+use crate::rest::{Asked, Rest};
 use crate::{MigrateError, Result};
 
 /// What must be free beside the file itself.
@@ -58,7 +58,7 @@ impl<'p> Growing<'p> {
 
 /// Brings a snapshot here as `target`, going on from what an earlier run left.
 pub(super) fn download(
-    server: &Server,
+    server: &Rest,
     collection: &str,
     taken: &Taken,
     target: &Path,
@@ -137,7 +137,7 @@ enum Fetched {
 
 /// Fetches what is missing, as far as it comes.
 fn fetch(
-    server: &Server,
+    server: &Rest,
     collection: &str,
     taken: &Taken,
     growing: &mut Growing<'_>,

@@ -8,8 +8,8 @@ use serde_json::json;
 use super::BackupEvent;
 use super::files::{self, Hashing};
 use super::manifest::{Artifact, ArtifactKind};
-use super::server::Server;
 use crate::Result;
+use crate::rest::Rest;
 
 /// Points of one page.
 const PAGE: usize = 256;
@@ -19,7 +19,7 @@ pub(super) const POINTS: &str = "points.jsonl";
 
 /// Writes all points of a collection, of which there are about `total`.
 pub(super) fn export(
-    server: &Server,
+    server: &Rest,
     collection: &str,
     folder: &Path,
     total: u64,

@@ -5,14 +5,14 @@ use std::path::Path;
 use super::download::{self, Downloaded};
 use super::files::{self, Hashed};
 use super::manifest::{Artifact, ArtifactKind, BackedUp};
-use super::server::Server;
 use super::underway::{Started, Taken, Underway};
 use super::{BackupEvent, BackupOptions, Seen, snapshot_file};
+use crate::rest::Rest;
 use crate::{MigrateError, Result};
 
 /// Has the server make a snapshot of a collection, fetches it, and has it deleted there.
 pub(super) fn snapshot(
-    server: &Server,
+    server: &Rest,
     options: &BackupOptions,
     seen: &Seen,
     underway: &mut Underway,
@@ -46,7 +46,7 @@ pub(super) fn snapshot(
 }
 
 fn fetch(
-    server: &Server,
+    server: &Rest,
     folder: &Path,
     seen: &Seen,
     underway: &mut Underway,
@@ -116,7 +116,7 @@ fn fetch(
 /// The snapshot to fetch, and the points there were before it: one that was recorded, one that was made meanwhile for a run
 /// that did not live to see it, or a new one.
 fn take(
-    server: &Server,
+    server: &Rest,
     folder: &Path,
     seen: &Seen,
     underway: &mut Underway,

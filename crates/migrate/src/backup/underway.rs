@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files;
 use super::manifest::{Artifact, BackedUp};
-use super::server::Described;
+use crate::rest::Described;
 use crate::{MigrateError, Result};
 
 /// Its file in the folder of a backup; gone when the backup is complete.

@@ -21,7 +21,7 @@ fn world(dims: usize) -> World {
 }
 
 fn rehearsed(name: &str, world: &World) -> Rehearsal {
-    rehearse(&open(&fixture(name)).unwrap(), &world.store, &world.base, None, &|_, _| {}).unwrap()
+    rehearse(&open(&fixture(name)).unwrap(), &world.store, &world.base, None, &|_, _, _| {}).unwrap()
 }
 
 #[test]
@@ -126,6 +126,6 @@ fn what_differs_is_found() {
 fn a_store_of_other_dims_is_refused() {
     let world = world(256);
     let error =
-        rehearse(&open(&fixture("legacy_v1")).unwrap(), &world.store, &world.base, None, &|_, _| {}).unwrap_err();
+        rehearse(&open(&fixture("legacy_v1")).unwrap(), &world.store, &world.base, None, &|_, _, _| {}).unwrap_err();
     assert!(error.to_string().contains("384") && error.to_string().contains("256"), "{error}");
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use mnemon_engine::{Engine, EngineConfig, Profile, SearchRequest, describe};
 use mnemon_migrate::{
-    From, MigrateError, Migration, Phase, Route, Switch, To, Tools, cutover, preflight, rebuild, retire, rollback,
-    verify_migration,
+    From, MigrateError, Migration, Phase, Route, Served, Switch, To, Tools, cutover, preflight, rebuild, retire,
+    rollback, verify_migration,
 };
 use mnemon_models::{Embedder, ModelError};
 use mnemon_store::database::SqliteDatabase;
@@ -116,8 +116,8 @@ impl Stack {
     /// Carried over, and compared.
     fn done(&self, to: To) -> Migration {
         let mut migration = self.migration(to);
-        rebuild(&mut migration, &self.tools(), false, &|_, _| {}).unwrap();
-        let verified = verify_migration(&mut migration, &self.tools(), &|_, _| {}).unwrap();
+        rebuild(&mut migration, &self.tools(), false, &|_, _, _| {}).unwrap();
+        let verified = verify_migration(&mut migration, &self.tools(), &|_, _, _| {}).unwrap();
         assert!(verified.is_green(), "{verified:?}");
         migration
     }
@@ -214,7 +214,7 @@ fn a_new_collection_holds_all_as_it_was() {
     for name in NAMES {
         let stack = Stack::restored(name);
         let mut migration = stack.migration(stack.to());
-        let found = preflight(&mut migration, &stack.tools(), &BTreeMap::new(), &|_, _| {}).unwrap();
+        let found = preflight(&mut migration, &stack.tools(), &BTreeMap::new(), &|_, _, _| {}).unwrap();
         assert!(found.is_clear(), "{found:?}");
         drop(migration);
         let mut migration = stack.done(stack.to());
@@ -238,7 +238,7 @@ fn a_new_collection_holds_all_as_it_was() {
                 }
             }
         }
-        let again = rebuild(&mut migration, &stack.tools(), false, &|_, _| {}).unwrap();
+        let again = rebuild(&mut migration, &stack.tools(), false, &|_, _, _| {}).unwrap();
         assert!(again.passes.len() == 1 && again.passes[0].is_idle(), "{again:?}");
         assert_eq!(stack.points(&format!("{}_entities", stack.target)).len(), entities.len());
     }
@@ -251,10 +251,10 @@ fn in_place_nothing_but_additions() {
         assert_as_told(name, &stack.points(&stack.source));
         // A change that nobody carried over is found.
         stack.put(&stack.source, 990, "an unseen memory", "ana");
-        let verified = verify_migration(&mut migration, &stack.tools(), &|_, _| {}).unwrap();
+        let verified = verify_migration(&mut migration, &stack.tools(), &|_, _, _| {}).unwrap();
         assert_eq!((verified.more, verified.sparse), (1, 1), "{verified:?}");
-        rebuild(&mut migration, &stack.tools(), false, &|_, _| {}).unwrap();
-        assert!(verify_migration(&mut migration, &stack.tools(), &|_, _| {}).unwrap().is_green());
+        rebuild(&mut migration, &stack.tools(), false, &|_, _, _| {}).unwrap();
+        assert!(verify_migration(&mut migration, &stack.tools(), &|_, _, _| {}).unwrap().is_green());
     }
 }
 
@@ -302,7 +302,7 @@ fn what_is_written_meanwhile_is_caught() {
         let written = AtomicBool::new(false);
         let ids: Vec<Value> = stack.points(&stack.source).into_values().map(|point| point["id"].clone()).collect();
         // While the first points are on their way.
-        let meanwhile = |_: &'static str, _: usize| {
+        let meanwhile = |_: &'static str, _: usize, _: u64| {
             if !written.swap(true, Ordering::SeqCst) {
                 for id in &ids[..5] {
                     stack.delete(&stack.source, id);
@@ -318,7 +318,7 @@ fn what_is_written_meanwhile_is_caught() {
         };
         let rebuilt = rebuild(&mut migration, &tools, false, &meanwhile).unwrap();
         assert!(rebuilt.passes.last().unwrap().is_idle(), "{rebuilt:?}");
-        let verified = verify_migration(&mut migration, &tools, &|_, _| {}).unwrap();
+        let verified = verify_migration(&mut migration, &tools, &|_, _, _| {}).unwrap();
         assert!(verified.is_green() && verified.points == 204, "{verified:?}");
         if to.is_none() {
             let target = stack.points(&stack.target);
@@ -356,7 +356,7 @@ fn entities_follow_their_memories() {
     assert!(before.contains(&entity("ana", "lisbon story", &["1"])), "{before:?}");
     stack.put(&stack.source, 1, r#"They read "Vienna Blood" only"#, "ana");
     stack.delete(&stack.source, &json!(3));
-    rebuild(&mut migration, &stack.tools(), false, &|_, _| {}).unwrap();
+    rebuild(&mut migration, &stack.tools(), false, &|_, _, _| {}).unwrap();
     let after = named(&stack);
     assert!(after.contains(&entity("ana", "red harvest", &["2"])), "{after:?}");
     assert!(after.contains(&entity("ana", "vienna blood", &["1", "2"])), "{after:?}");
@@ -377,9 +377,11 @@ fn env_file(stack: &Stack) -> (PathBuf, Switch) {
     (file, switch)
 }
 
-fn no_alias(_: &str, _: Option<&str>) -> mnemon_migrate::Result<()> {
+fn ready() -> Result<(), String> {
     Ok(())
 }
+
+const SERVED: Served<'static> = Served { restart: &ready, smoke: &ready };
 
 fn the_way_back_carries_the_writes() {
     let stack = Stack::restored("legacy_v1");
@@ -387,7 +389,7 @@ fn the_way_back_carries_the_writes() {
     let (file, switch) = env_file(&stack);
     // Written between verify and cutover.
     stack.put(&stack.source, 500, "written late", "ana");
-    let done = cutover(&mut migration, &stack.tools(), switch.clone(), &no_alias, &|| Ok(()), &|_, _| {}).unwrap();
+    let done = cutover(&mut migration, &stack.tools(), switch.clone(), &SERVED, &|_, _, _| {}).unwrap();
     assert_eq!(done.last.added, 1);
     assert!(std::fs::read_to_string(&file).unwrap().contains(&stack.target));
     let ids: Vec<Value> = stack.points(&stack.target).into_values().map(|point| point["id"].clone()).collect();
@@ -404,7 +406,7 @@ fn the_way_back_carries_the_writes() {
         rest::post(&stack.url(&stack.target, "points/payload?wait=true"), &change).unwrap();
     }
     drop(engine);
-    let back = rollback(&mut migration, &stack.tools(), false, &no_alias, &|_, _| {}).unwrap();
+    let back = rollback(&mut migration, &stack.tools(), false, &ready, &|_, _, _| {}).unwrap();
     assert_eq!((back.carried.added, back.carried.changed, back.carried.removed), (50, 3, 7), "{back:?}");
     assert!(std::fs::read_to_string(&file).unwrap().contains(&stack.source));
     let legacy = stack.points(&stack.source);
@@ -420,10 +422,10 @@ fn the_way_back_carries_the_writes() {
     let kept = std::fs::read_to_string(back.replaced.unwrap()).unwrap();
     assert_eq!(kept.lines().count(), 10);
     // And forward again, nothing twice; what others wrote without lemmas is written anew.
-    rebuild(&mut migration, &stack.tools(), true, &|_, _| {}).unwrap();
-    let verified = verify_migration(&mut migration, &stack.tools(), &|_, _| {}).unwrap();
+    rebuild(&mut migration, &stack.tools(), true, &|_, _, _| {}).unwrap();
+    let verified = verify_migration(&mut migration, &stack.tools(), &|_, _, _| {}).unwrap();
     assert!(verified.is_green(), "{verified:?}");
-    cutover(&mut migration, &stack.tools(), switch, &no_alias, &|| Ok(()), &|_, _| {}).unwrap();
+    cutover(&mut migration, &stack.tools(), switch, &SERVED, &|_, _, _| {}).unwrap();
     assert_eq!(stack.points(&stack.target).keys().collect::<Vec<_>>(), legacy.keys().collect::<Vec<_>>());
 }
 
@@ -432,11 +434,19 @@ fn a_failed_smoke_test_switches_back() {
     let mut migration = stack.done(stack.to());
     let (file, switch) = env_file(&stack);
     let before = std::fs::read_to_string(&file).unwrap();
-    let failing = || Err("the search finds nothing".to_owned());
-    let error = cutover(&mut migration, &stack.tools(), switch, &no_alias, &failing, &|_, _| {}).unwrap_err();
+    // A user who was faster than the smoke test.
+    let failing = || {
+        stack.put(&stack.target, 900, "written before it failed", "ana");
+        Err("the search finds nothing".to_owned())
+    };
+    let error =
+        cutover(&mut migration, &stack.tools(), switch, &Served { restart: &ready, smoke: &failing }, &|_, _, _| {})
+            .unwrap_err();
     assert!(matches!(error, MigrateError::Switch(_)) && error.to_string().contains("finds nothing"), "{error}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
     assert!(!migration.is_done(Phase::Cutover) && !migration.state.switched);
+    let carried = stack.points(&stack.source).remove("900").expect("it is carried back");
+    assert_eq!(carried["payload"]["data"], "written before it failed");
 }
 
 fn the_way_back_in_place_leaves_nothing() {
@@ -444,9 +454,9 @@ fn the_way_back_in_place_leaves_nothing() {
     let before = stack.points(&stack.source);
     let mut migration = stack.done(To::InPlace);
     let (_, switch) = env_file(&stack);
-    cutover(&mut migration, &stack.tools(), switch, &no_alias, &|| Ok(()), &|_, _| {}).unwrap();
+    cutover(&mut migration, &stack.tools(), switch, &SERVED, &|_, _, _| {}).unwrap();
     stack.put(&stack.source, 7, "written since", "ana");
-    rollback(&mut migration, &stack.tools(), false, &no_alias, &|_, _| {}).unwrap();
+    rollback(&mut migration, &stack.tools(), false, &ready, &|_, _, _| {}).unwrap();
     let mut after = stack.points(&stack.source);
     assert_eq!(after.remove("7").unwrap()["payload"]["data"], "written since");
     for (id, point) in &after {
@@ -466,7 +476,7 @@ fn what_could_lose_something_is_refused() {
         let route = Route { from: stack.from(), to };
         let told = match migration.set_route(route) {
             Err(error) => error,
-            Ok(()) => rebuild(&mut migration, &stack.tools(), false, &|_, _| {}).unwrap_err(),
+            Ok(()) => rebuild(&mut migration, &stack.tools(), false, &|_, _, _| {}).unwrap_err(),
         };
         assert!(matches!(told, MigrateError::Refused(_)), "{told}");
         assert!(told.to_string().contains(what), "{told}");
@@ -509,7 +519,7 @@ fn nothing_is_retired_too_early() {
         assert_eq!(stack.points(&stack.source).len(), 219);
     };
     refused(&mut migration, until, "before a cutover");
-    cutover(&mut migration, &stack.tools(), switch, &no_alias, &|| Ok(()), &|_, _| {}).unwrap();
+    cutover(&mut migration, &stack.tools(), switch, &SERVED, &|_, _, _| {}).unwrap();
     refused(&mut migration, until, "no backup");
     let backup = stack.folder.path().join("backup");
     std::fs::create_dir(&backup).unwrap();

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use qdrant_client::qdrant::{
     BinaryQuantizationBuilder, CollectionInfo, CreateCollectionBuilder, CreateFieldIndexCollectionBuilder,
-    DatetimeIndexParamsBuilder, Distance, FieldType, KeywordIndexParamsBuilder, Modifier, PayloadSchemaInfo,
-    QuantizationType, ScalarQuantizationBuilder, SparseVectorConfig, SparseVectorParams, UpdateCollection,
-    VectorParamsBuilder, quantization_config, vectors_config,
+    DatetimeIndexParamsBuilder, Distance, FieldType, KeywordIndexParamsBuilder, Modifier, OptimizersConfigDiff,
+    PayloadSchemaInfo, QuantizationType, ScalarQuantizationBuilder, SparseVectorConfig, SparseVectorParams,
+    UpdateCollection, VectorParamsBuilder, quantization_config, vectors_config,
 };
 
 use super::client::Client;
@@ -80,7 +80,7 @@ impl Collections {
                 );
                 return Err(StoreError::Unfit(message));
             }
-            make(client, &options.new, options.dims, name)?;
+            make(client, &options.new, options.dims, name, true)?;
             let entities = entities_of(client, options, name, None)?;
             ensure_indexes(client, name, &HashMap::new(), &MEMORY_INDEXES)?;
             return Ok(Self { memories: name.clone(), entities, alias: None, has_bm25: true });
@@ -198,7 +198,8 @@ pub(super) fn has_bm25(info: &CollectionInfo) -> bool {
     sparse.is_some_and(|sparse| sparse.map.contains_key(BM25))
 }
 
-pub(super) fn make(client: &Client, new: &NewCollection, dims: usize, name: &str) -> Result<()> {
+/// Makes a collection; `indexed`: whether Qdrant indexes its vectors while they come in.
+pub(super) fn make(client: &Client, new: &NewCollection, dims: usize, name: &str, indexed: bool) -> Result<()> {
     let dense = VectorParamsBuilder::new(dims as u64, Distance::Cosine).on_disk(new.on_disk);
     let slot = SparseVectorParams { modifier: Some(Modifier::Idf.into()), ..SparseVectorParams::default() };
     let slots = SparseVectorConfig { map: HashMap::from([(BM25.to_owned(), slot)]) };
@@ -223,6 +224,9 @@ pub(super) fn make(client: &Client, new: &NewCollection, dims: usize, name: &str
         }
         None => {}
     }
+    if !indexed {
+        asked = asked.optimizers_config(indexing_from(0));
+    }
     let asked = asked.build();
     match client.call("create", |node| node.create_collection(asked.clone())) {
         // Another process may have been faster.
@@ -232,6 +236,11 @@ pub(super) fn make(client: &Client, new: &NewCollection, dims: usize, name: &str
             Ok(())
         }
     }
+}
+
+/// Has vectors indexed in segments of this many kB or more; never for 0.
+pub(super) fn indexing_from(kilobytes: u64) -> OptimizersConfigDiff {
+    OptimizersConfigDiff { indexing_threshold: Some(kilobytes), ..OptimizersConfigDiff::default() }
 }
 
 /// The name of the collection of entities, which is made if it is not there.
@@ -245,7 +254,7 @@ fn entities_of(client: &Client, options: &QdrantOptions, name: &str, alias_of: O
         }
     }
     let name = format!("{name}_entities");
-    make(client, &options.new, options.dims, &name)?;
+    make(client, &options.new, options.dims, &name, true)?;
     ensure_indexes(client, &name, &HashMap::new(), &ENTITY_INDEXES)?;
     Ok(name)
 }

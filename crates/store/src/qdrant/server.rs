@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use qdrant_client::qdrant::points_update_operation::{Operation, SetPayload, UpdateVectors};
 use qdrant_client::qdrant::{
-    Condition, CountPointsBuilder, CreateVectorNameRequestBuilder, DeletePayloadPointsBuilder,
+    CollectionStatus, Condition, CountPointsBuilder, CreateVectorNameRequestBuilder, DeletePayloadPointsBuilder,
     DeleteVectorNameRequestBuilder, Distance, Filter as Remote, GetPointsBuilder, Modifier, NamedVectors, PointVectors,
     PointsUpdateOperation, QueryPointsBuilder, RetrievedPoint, ScrollPointsBuilder, SparseVectorCreationConfigBuilder,
-    UpdateBatchPointsBuilder, Vector, VectorInput, Vectors, vector, vectors, vectors_config,
+    UpdateBatchPointsBuilder, UpdateCollection, Vector, VectorInput, Vectors, vector, vectors, vectors_config,
 };
 
 use super::NewCollection;
@@ -18,6 +18,9 @@ use super::collection::{self, ENTITY_INDEXES, LINKED, MEMORY_INDEXES};
 use super::entities::{entity, linking};
 use super::outbox::{deletion, selector, upsertion};
 use crate::{Entity, Memory, MemoryId, Provenance, Result, Sparse, StoreError, StoredMemory, keys};
+
+/// Qdrant's own default, for servers that do not tell it.
+const INDEXING_FROM: u64 = 10_000;
 
 /// A connection to a server.
 pub struct Server {
@@ -45,8 +48,26 @@ pub struct Described {
     pub points: u64,
     /// Shards.
     pub shards: u32,
+    /// From how many kB on Qdrant indexes the vectors of a segment; 0: never.
+    pub indexing_from: u64,
+    /// Whether that is done.
+    pub indexing: Indexing,
     /// Payload keys that are indexed.
     pub indexed: Vec<String>,
+}
+
+/// How far Qdrant is with the index of vectors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Indexing {
+    /// There is nothing to do.
+    Done,
+    /// At work; until then searches compare all vectors.
+    Working {
+        /// Vectors in the index, about.
+        indexed: u64,
+    },
+    /// It gave up, for this reason.
+    Failed(String),
 }
 
 impl Server {
@@ -99,6 +120,7 @@ impl Server {
             Some(vectors_config::Config::ParamsMap(map)) => map.map.get(DENSE),
             None => None,
         };
+        let optimizers = info.config.as_ref().and_then(|config| config.optimizer_config.as_ref());
         let mut indexed: Vec<String> = info.payload_schema.keys().cloned().collect();
         indexed.sort_unstable();
         Ok(Some(Described {
@@ -108,6 +130,14 @@ impl Server {
             distance: dense.map_or(Distance::UnknownDistance, |dense| dense.distance()).as_str_name().to_owned(),
             has_bm25: collection::has_bm25(&info),
             shards: params.map_or(1, |params| params.shard_number),
+            indexing_from: optimizers.and_then(|config| config.indexing_threshold).unwrap_or(INDEXING_FROM),
+            indexing: match info.status() {
+                CollectionStatus::Yellow => Indexing::Working { indexed: info.indexed_vectors_count.unwrap_or(0) },
+                CollectionStatus::Red => {
+                    Indexing::Failed(info.optimizer_status.map_or_else(String::new, |status| status.error))
+                }
+                _ => Indexing::Done,
+            },
             indexed,
         }))
     }
@@ -122,7 +152,7 @@ impl Server {
     }
 
     /// Makes a collection as mem0 v2 makes it, and the one of its entities; those that are there only get the indexes they
-    /// lack.
+    /// lack. What is made has no index of its vectors until [`Server::index`]: it would slow down a load.
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
@@ -131,11 +161,30 @@ impl Server {
             let there = match collection::found(&self.client, name)? {
                 Some(info) => info.payload_schema,
                 None => {
-                    collection::make(&self.client, new, dims, name)?;
+                    collection::make(&self.client, new, dims, name, false)?;
                     HashMap::new()
                 }
             };
             collection::ensure_indexes(&self.client, name, &there, indexes)?;
+        }
+        Ok(())
+    }
+
+    /// Has Qdrant index the vectors of a collection made by [`Server::make`], and of its entities, in segments of this many
+    /// kB or more. It does so in the background. Collections that are indexed already stay as they are.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the connection.
+    pub fn index(&self, name: &str, from: u64) -> Result<()> {
+        for name in [name, &entities_of(name)] {
+            if self.describe(name)?.is_some_and(|there| there.indexing_from == 0 && from > 0) {
+                let asked = UpdateCollection {
+                    collection_name: name.to_owned(),
+                    optimizers_config: Some(collection::indexing_from(from)),
+                    ..UpdateCollection::default()
+                };
+                self.client.call("index", |node| node.update_collection(asked.clone()))?;
+            }
         }
         Ok(())
     }

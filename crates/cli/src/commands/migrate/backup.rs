@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use mnemon_migrate::{BackupEvent, BackupOptions, BackupPlan, BackupReport, Manifest, Migration, Phase};
 use serde_json::{Value, json};
 
 use super::stack::StackArgs;
+use crate::commands::progress::Steps;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
@@ -72,14 +72,14 @@ pub(super) fn run(args: &BackupArgs, settings: &Settings, out: &Output) -> anyho
     }
     // Held, so that nothing else is done with the migration meanwhile.
     let mut migration = Migration::open(&args.stack.dir)?;
-    let bar = Bar::new(out.is_json());
+    let line = Steps::new(out.is_json());
     let already = std::cell::Cell::new(false);
     let done = mnemon_migrate::backup(&options, &|event| match event {
-        BackupEvent::Note(note) => bar.suspend(|| out.note(note)),
+        BackupEvent::Note(note) => line.suspend(|| out.note(note)),
         BackupEvent::AlreadyThere => already.set(true),
-        event => bar.show(event),
+        event => show(&line, event),
     });
-    bar.clear();
+    drop(line);
     let manifest = done?;
     migration.state.backup = Some((std::path::absolute(&options.folder)?, manifest.retention_until));
     let told =
@@ -105,65 +105,14 @@ fn options(args: &BackupArgs, settings: &Settings) -> anyhow::Result<BackupOptio
     Ok(options)
 }
 
-/// How far it is; hidden where stderr is no terminal.
-struct Bar {
-    bar: ProgressBar,
-    bytes: ProgressStyle,
-    points: ProgressStyle,
-    step: ProgressStyle,
-}
-
-impl Bar {
-    fn new(quiet: bool) -> Self {
-        let style = |template: &str| {
-            ProgressStyle::with_template(template)
-                .unwrap_or_else(|_| ProgressStyle::default_bar())
-                .progress_chars("=> ")
-        };
-        let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
-        if !quiet {
-            bar.enable_steady_tick(std::time::Duration::from_millis(100));
+fn show(line: &Steps, event: BackupEvent<'_>) {
+    match event {
+        BackupEvent::Step(what) => line.working(what.to_owned()),
+        BackupEvent::Download { collection, done, total } => {
+            line.bytes(format!("snapshot of {collection}"), done, total);
         }
-        Self {
-            bar,
-            bytes: style("{spinner} {msg} [{bar:30}] {bytes}/{total_bytes} ({bytes_per_sec}, {eta} left)"),
-            points: style("{spinner} {msg} [{bar:30}] {human_pos}/{human_len} ({per_sec})"),
-            step: style("{spinner} {msg} ({elapsed})"),
-        }
-    }
-
-    fn show(&self, event: BackupEvent<'_>) {
-        match event {
-            BackupEvent::Step(what) => self.at(&self.step, what.to_owned(), 0, None),
-            BackupEvent::Download { collection, done, total } => {
-                self.at(&self.bytes, format!("snapshot of {collection}"), done, total);
-            }
-            BackupEvent::Export { done, total } => self.at(&self.points, "points".to_owned(), done, Some(total)),
-            _ => {}
-        }
-    }
-
-    fn at(&self, style: &ProgressStyle, message: String, done: u64, total: Option<u64>) {
-        if self.bar.message() != message {
-            self.bar.set_style(style.clone());
-            self.bar.set_message(message);
-            // What was there before says nothing of the rate.
-            self.bar.set_position(done);
-            self.bar.reset_eta();
-            self.bar.reset_elapsed();
-        }
-        if let Some(total) = total {
-            self.bar.set_length(total);
-        }
-        self.bar.set_position(done);
-    }
-
-    fn suspend(&self, write: impl FnOnce()) {
-        self.bar.suspend(write);
-    }
-
-    fn clear(&self) {
-        self.bar.finish_and_clear();
+        BackupEvent::Export { done, total } => line.things("points".to_owned(), done, total),
+        _ => {}
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use mnemon_migrate::{From, MigrateError, Migration, Route, Switch, To};
+use mnemon_migrate::{From, Migration, Route, Served, Switch, To};
 use serde_json::json;
 
 use super::report;
@@ -94,37 +94,6 @@ impl SwitchArgs {
     }
 }
 
-/// Moves an alias in one step, which Qdrant offers over REST.
-fn move_alias(rest: Option<&str>, api_key: Option<&str>, alias: &str, to: Option<&str>) -> mnemon_migrate::Result<()> {
-    let failed = |what: String| MigrateError::Switch(format!("alias `{alias}` could not be moved: {what}"));
-    let rest = rest.ok_or_else(|| failed("there is no Qdrant".into()))?;
-    let client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(30)).build();
-    let client = client.map_err(|error| failed(error.to_string()))?;
-    let with_key = |request: reqwest::blocking::RequestBuilder| match api_key {
-        Some(key) => request.header("api-key", key),
-        None => request,
-    };
-    let there =
-        with_key(client.get(format!("{rest}/aliases"))).send().and_then(|answer| answer.json::<serde_json::Value>());
-    let there = there.map_err(|error| failed(error.to_string()))?;
-    let aliases = there["result"]["aliases"].as_array().cloned().unwrap_or_default();
-    let leads = aliases.iter().any(|known| known["alias_name"] == alias);
-    let mut actions = Vec::new();
-    if leads {
-        actions.push(json!({"delete_alias": {"alias_name": alias}}));
-    }
-    if let Some(to) = to {
-        actions.push(json!({"create_alias": {"collection_name": to, "alias_name": alias}}));
-    }
-    let asked = with_key(client.post(format!("{rest}/collections/aliases"))).json(&json!({"actions": actions}));
-    let answer = asked.send().map_err(|error| failed(error.to_string()))?;
-    if answer.status().is_success() {
-        return Ok(());
-    }
-    let body: serde_json::Value = answer.json().unwrap_or_default();
-    Err(failed(body["status"]["error"].as_str().unwrap_or("Qdrant refused it").to_owned()))
-}
-
 pub(super) fn cutover(args: &CutoverArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let embedder = settings.embedder()?;
     let mut migration = args.stack.open()?;
@@ -149,42 +118,24 @@ pub(super) fn cutover(args: &CutoverArgs, settings: &Settings, out: &Output) -> 
         _ => None,
     };
     let _closed = fence.as_ref().map(|fence| fence.close()).transpose()?;
-    let alias = |alias: &str, to: Option<&str>| move_alias(rest_of(&route), tools.api_key.as_deref(), alias, to);
-    let smoke = || try_server(args, out);
-    let done = with_progress(out, |progress| {
-        mnemon_migrate::cutover(&mut migration, &tools, switch, &alias, &smoke, progress)
-    });
-    let done = match done {
-        Err(error @ MigrateError::Switch(_)) => {
-            run_then(args.then.as_deref(), out)?;
-            return Err(error.into());
-        }
-        done => done?,
-    };
+    let restart = || run_then(args.then.as_deref(), out);
+    let served = Served { restart: &restart, smoke: &|| try_server(args) };
+    let done =
+        with_progress(out, |progress| mnemon_migrate::cutover(&mut migration, &tools, switch, &served, progress))?;
     out.value(&report::of_cutover(&done), |_| report::cutover(&done))?;
     Ok(Exit::Ok)
 }
 
-fn rest_of(route: &Route) -> Option<&str> {
-    match &route.from {
-        From::Collection { rest, .. } => Some(rest),
-        From::Snapshot { .. } => None,
-    }
-}
-
-fn run_then(then: Option<&str>, out: &Output) -> anyhow::Result<()> {
+/// Has the server take what was switched; says what went wrong.
+fn run_then(then: Option<&str>, out: &Output) -> Result<(), String> {
     let Some(then) = then else { return Ok(()) };
     out.note(&format!("running: {then}"));
-    let status = Command::new("sh").args(["-c", then]).status()?;
-    if !status.success() {
-        return Err(Fault::failed("then", format!("`{then}` ended with {status}")).into());
-    }
-    Ok(())
+    let status = Command::new("sh").args(["-c", then]).status().map_err(|error| format!("`{then}`: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`{then}` ended with {status}")) }
 }
 
-/// Has the server take the switch, and tries it.
-fn try_server(args: &CutoverArgs, out: &Output) -> Result<(), String> {
-    run_then(args.then.as_deref(), out).map_err(|error| error.to_string())?;
+/// Tries the server; says what went wrong.
+fn try_server(args: &CutoverArgs) -> Result<(), String> {
     let Some(url) = &args.smoke_url else { return Ok(()) };
     let key = args.api_key.clone().map(ApiKey::from);
     let smoke = Smoke::new(url, key, None).map_err(|error| error.to_string())?;
@@ -222,6 +173,9 @@ pub(super) struct RollbackArgs {
     /// Command that makes the server take it, run after the switch
     #[arg(long, value_name = "COMMAND")]
     then: Option<String>,
+    /// Say what would be switched back, and change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub(super) fn rollback(args: &RollbackArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
@@ -229,12 +183,22 @@ pub(super) fn rollback(args: &RollbackArgs, settings: &Settings, out: &Output) -
     let mut migration: Migration = args.stack.open()?;
     let folder = migration.folder().to_owned();
     let tools = tools(settings, &embedder, &folder);
-    let route = migration.route()?.clone();
-    let alias = |alias: &str, to: Option<&str>| move_alias(rest_of(&route), tools.api_key.as_deref(), alias, to);
+    if args.dry_run {
+        let switch = migration.state.switch.as_ref().map(Switch::told);
+        let value = json!({"switched": switch, "drop_writes": args.drop_writes, "dry_run": true});
+        out.value(&value, |_| match switch {
+            None => "nothing was switched, so there is nothing to switch back\n".to_owned(),
+            Some(switch) => format!(
+                "would switch back: {switch}\nthe writes made since would be {}\n",
+                if args.drop_writes { "left in the new store" } else { "carried into the old one" }
+            ),
+        })?;
+        return Ok(Exit::Ok);
+    }
+    let restart = || run_then(args.then.as_deref(), out);
     let done = with_progress(out, |progress| {
-        mnemon_migrate::rollback(&mut migration, &tools, args.drop_writes, &alias, progress)
+        mnemon_migrate::rollback(&mut migration, &tools, args.drop_writes, &restart, progress)
     })?;
-    run_then(args.then.as_deref(), out)?;
     out.value(&report::of_rollback(&done), |_| report::rollback(&done))?;
     Ok(Exit::Ok)
 }

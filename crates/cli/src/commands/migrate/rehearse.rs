@@ -8,8 +8,7 @@ use mnemon_models::Embedder;
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore, UNKNOWN_EMBEDDER};
 
 use super::report;
-use super::stack::tools;
-use crate::commands::progress;
+use super::stack::{tools, with_progress};
 use crate::exit::{Exit, Fault};
 use crate::output::Output;
 use crate::settings::Settings;
@@ -73,15 +72,9 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
         return Err(Fault::failed("points_missing", message).into());
     }
     let embedder = (embedder.dims() == about.dims).then_some(&*embedder);
-    let bar = progress::counting("points", out.is_json());
     let store = open(&file, about.dims, embedder)?;
     let base = Base::open(&folder.path().join("carried.db"))?;
-    let told = |phase: &'static str, done: usize| {
-        bar.set_message(format!("points {phase}"));
-        bar.set_position(done as u64);
-    };
-    let rehearsal = mnemon_migrate::rehearse(&*source, &store, &base, embedder, &told)?;
-    bar.finish_and_clear();
+    let rehearsal = with_progress(out, |told| mnemon_migrate::rehearse(&*source, &store, &base, embedder, told))?;
     if let Some(file) = &args.report {
         std::fs::write(file, report::markdown(&rehearsal)).with_context(|| file.display().to_string())?;
     }

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mnemon_migrate::{From, Migration, Route, To, Tools};
+use mnemon_migrate::{ENTITIES, From, Migration, Route, To, Tools};
 use mnemon_models::Embedder;
 
-use crate::commands::progress;
+use crate::commands::progress::Steps;
 use crate::exit::Fault;
 use crate::output::Output;
 use crate::settings::Settings;
@@ -158,14 +158,11 @@ pub(super) fn tools<'e>(settings: &Settings, embedder: &'e Arc<dyn Embedder>, sc
 
 /// Runs work that tells how far it is.
 pub(super) fn with_progress<T>(out: &Output, work: impl FnOnce(&mnemon_migrate::Progress<'_>) -> T) -> T {
-    let bar = progress::counting("points", out.is_json());
-    let told = |what: &'static str, done: usize| {
-        bar.set_message(if what == "entities" { "entities written".into() } else { format!("points {what}") });
-        bar.set_position(done as u64);
-    };
-    let done = work(&told);
-    bar.finish_and_clear();
-    done
+    let line = Steps::new(out.is_json());
+    work(&|what, done, of| {
+        let step = if what == ENTITIES { "entities written".to_owned() } else { format!("points {what}") };
+        line.things(step, done as u64, of);
+    })
 }
 
 /// The new store, as `--store` names it.

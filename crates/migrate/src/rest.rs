@@ -1,4 +1,4 @@
-//! Qdrant's REST: what gRPC has not are snapshots as files.
+//! Qdrant's REST: what gRPC has not are snapshots as files, and several changes of aliases in one step.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -9,7 +9,6 @@ use reqwest::header::{HeaderMap, HeaderValue, RANGE};
 use reqwest::{Method, StatusCode, redirect};
 use serde_json::{Value, json};
 
-use super::BackupOptions;
 use crate::{MigrateError, Result};
 
 /// How long a connection may take to be made.
@@ -24,7 +23,7 @@ const LONGEST: Duration = Duration::from_secs(15);
 const SHOWN: usize = 300;
 
 /// A server's REST port.
-pub(super) struct Server {
+pub(crate) struct Rest {
     url: String,
     client: Client,
     /// For what takes as long as it takes.
@@ -35,21 +34,21 @@ pub(super) struct Server {
 
 /// A snapshot as the server describes it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Described {
-    pub(super) name: String,
-    pub(super) created: Option<String>,
-    pub(super) bytes: Option<u64>,
-    pub(super) sha256: Option<String>,
+pub(crate) struct Described {
+    pub(crate) name: String,
+    pub(crate) created: Option<String>,
+    pub(crate) bytes: Option<u64>,
+    pub(crate) sha256: Option<String>,
 }
 
 /// A page of points and where the next begins.
-pub(super) struct Page {
-    pub(super) points: Vec<Value>,
-    pub(super) next: Option<Value>,
+pub(crate) struct Page {
+    pub(crate) points: Vec<Value>,
+    pub(crate) next: Option<Value>,
 }
 
 /// What came of a request for a file.
-pub(super) enum Asked {
+pub(crate) enum Asked {
     /// The file from this byte on.
     From(u64, Response),
     /// There is no such file.
@@ -60,11 +59,11 @@ pub(super) enum Asked {
     Later(String),
 }
 
-impl Server {
-    pub(super) fn new(options: &BackupOptions) -> Result<Self> {
+impl Rest {
+    pub(crate) fn new(url: &str, api_key: Option<&str>, retries: u32, pause: Duration) -> Result<Self> {
         // Uses ring's if the program has chosen none: the client takes whichever is installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let url = options.url.trim_end_matches('/').to_owned();
+        let url = url.trim_end_matches('/').to_owned();
         let unfit =
             |reason: String| MigrateError::Unfit(format!("`{url}` is no address of Qdrant's REST port: {reason}"));
         let parsed = reqwest::Url::parse(&url).map_err(|error| unfit(error.to_string()))?;
@@ -75,7 +74,7 @@ impl Server {
             return Err(unfit("it holds a user or a password; an API key is given by itself".into()));
         }
         let mut headers = HeaderMap::new();
-        if let Some(key) = &options.api_key {
+        if let Some(key) = api_key {
             let mut key = HeaderValue::from_str(key)
                 .map_err(|_| MigrateError::Unfit("the API key holds characters that no header can".into()))?;
             key.set_sensitive(true);
@@ -93,37 +92,51 @@ impl Server {
                 .map_err(|error| unfit(chain(&error)))
         };
         let (client, patient) = (client(SILENCE)?, client(SNAPSHOT)?);
-        Ok(Self { client, patient, retries: options.retries, pause: options.pause, url })
+        Ok(Self { client, patient, retries, pause, url })
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    pub(super) fn fault(&self, reason: impl Into<String>) -> MigrateError {
+    pub(crate) fn fault(&self, reason: impl Into<String>) -> MigrateError {
         MigrateError::Server { url: self.url.clone(), reason: reason.into() }
     }
 
-    pub(super) fn version(&self) -> Result<String> {
+    pub(crate) fn version(&self) -> Result<String> {
         let answer = self.json(Method::GET, "/", None)?;
         let version = answer["version"].as_str().map(str::to_owned);
         version.ok_or_else(|| self.fault("it answers, but not as Qdrant does: give the address of its REST port, 6333"))
     }
 
     /// Names of all collections.
-    pub(super) fn collections(&self) -> Result<Vec<String>> {
+    pub(crate) fn collections(&self) -> Result<Vec<String>> {
         let answer = self.result(Method::GET, "/collections", None)?;
         let names = answer["collections"].as_array().into_iter().flatten();
         Ok(names.filter_map(|collection| collection["name"].as_str().map(str::to_owned)).collect())
     }
 
     /// All aliases, as the server tells them.
-    pub(super) fn aliases(&self) -> Result<Value> {
+    pub(crate) fn aliases(&self) -> Result<Value> {
         self.result(Method::GET, "/aliases", None)
     }
 
+    /// Leads an alias to a collection, or removes it, in one step.
+    pub(crate) fn lead_alias(&self, alias: &str, to: Option<&str>) -> Result<()> {
+        let there = self.aliases()?;
+        let leads = there["aliases"].as_array().into_iter().flatten().any(|known| known["alias_name"] == alias);
+        let mut actions = Vec::new();
+        if leads {
+            actions.push(json!({"delete_alias": {"alias_name": alias}}));
+        }
+        if let Some(to) = to {
+            actions.push(json!({"create_alias": {"collection_name": to, "alias_name": alias}}));
+        }
+        self.result(Method::POST, "/collections/aliases", Some(&json!({"actions": actions}))).map(drop)
+    }
+
     /// Settings and state of a collection; `None` if there is none of that name.
-    pub(super) fn collection(&self, name: &str) -> Result<Option<Value>> {
+    pub(crate) fn collection(&self, name: &str) -> Result<Option<Value>> {
         match self.send(Method::GET, &collection_path(name, ""), None)? {
             (StatusCode::NOT_FOUND, _) => Ok(None),
             (status, answer) => self.accepted(status, answer).map(Some),
@@ -131,7 +144,7 @@ impl Server {
     }
 
     /// Shards of a collection that this node does not hold itself.
-    pub(super) fn shards_elsewhere(&self, name: &str) -> Result<usize> {
+    pub(crate) fn shards_elsewhere(&self, name: &str) -> Result<usize> {
         let answer = match self.send(Method::GET, &collection_path(name, "/cluster"), None)? {
             // Too old for clusters.
             (StatusCode::NOT_FOUND, _) => return Ok(0),
@@ -146,14 +159,14 @@ impl Server {
     }
 
     /// Points of a collection, counted one by one.
-    pub(super) fn count(&self, name: &str) -> Result<u64> {
+    pub(crate) fn count(&self, name: &str) -> Result<u64> {
         let path = collection_path(name, "/points/count");
         let answer = self.result(Method::POST, &path, Some(&json!({"exact": true})))?;
         answer["count"].as_u64().ok_or_else(|| self.fault(format!("its count of {name} is no number: {answer}")))
     }
 
     /// Points from one on, in order of their ids, with payload and vectors.
-    pub(super) fn page(&self, name: &str, limit: usize, from: Option<&Value>) -> Result<Page> {
+    pub(crate) fn page(&self, name: &str, limit: usize, from: Option<&Value>) -> Result<Page> {
         let mut asked = json!({"limit": limit, "with_payload": true, "with_vector": true});
         if let Some(from) = from {
             asked["offset"] = from.clone();
@@ -167,13 +180,13 @@ impl Server {
     }
 
     /// Snapshots of a collection that are complete.
-    pub(super) fn snapshots(&self, name: &str) -> Result<Vec<Described>> {
+    pub(crate) fn snapshots(&self, name: &str) -> Result<Vec<Described>> {
         let answer = self.result(Method::GET, &collection_path(name, "/snapshots"), None)?;
         Ok(answer.as_array().into_iter().flatten().filter_map(described).collect())
     }
 
     /// Makes a snapshot and waits until it is complete. Not tried twice: the first may be at work.
-    pub(super) fn make_snapshot(&self, name: &str) -> Result<Described> {
+    pub(crate) fn make_snapshot(&self, name: &str) -> Result<Described> {
         let path = collection_path(name, "/snapshots?wait=true");
         let answer = self.request(&self.patient, Method::POST, &path).send().and_then(read);
         let (status, answer) = answer.map_err(|error| {
@@ -187,7 +200,7 @@ impl Server {
     }
 
     /// Deletes a snapshot; whether there was one.
-    pub(super) fn delete_snapshot(&self, name: &str, snapshot: &str) -> Result<bool> {
+    pub(crate) fn delete_snapshot(&self, name: &str, snapshot: &str) -> Result<bool> {
         match self.send(
             Method::DELETE,
             &collection_path(name, &format!("/snapshots/{}?wait=true", escaped(snapshot))),
@@ -199,7 +212,7 @@ impl Server {
     }
 
     /// Asks once for a snapshot's file from a byte on.
-    pub(super) fn open_snapshot(&self, name: &str, snapshot: &str, from: u64) -> Result<Asked> {
+    pub(crate) fn open_snapshot(&self, name: &str, snapshot: &str, from: u64) -> Result<Asked> {
         let path = collection_path(name, &format!("/snapshots/{}", escaped(snapshot)));
         let mut request = self.request(&self.client, Method::GET, &path);
         if from > 0 {
@@ -227,7 +240,7 @@ impl Server {
     }
 
     /// Waits before a try after the first; false if there were enough.
-    pub(super) fn wait(&self, tries: u32) -> bool {
+    pub(crate) fn wait(&self, tries: u32) -> bool {
         if tries >= self.retries {
             return false;
         }
