@@ -87,7 +87,7 @@ fn what_is_no_snapshot_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let whole = std::fs::read(fixture("legacy_quirks")).unwrap();
     let file = folder.path().join("file");
-    let mut told = |bytes: &[u8]| {
+    let told = |bytes: &[u8]| {
         std::fs::write(&file, bytes).unwrap();
         let error = open(&file).unwrap_err();
         assert!(matches!(error, MigrateError::Snapshot { .. }), "{error}");

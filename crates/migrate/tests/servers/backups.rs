@@ -398,7 +398,7 @@ fn an_alias_is_resolved() {
     let action = json!({"create_alias": {"alias_name": alias, "collection_name": world.collection}});
     rest::post(&format!("{}/collections/aliases", server()), &json!({"actions": [action]})).unwrap();
     let entities = format!("{alias}_entities");
-    rest::put(&format!("{}/collections/{entities}", server()), &json!({"vectors": {"size": 4, "distance": "Dot"}}))
+    rest::put(&format!("{}/collections/{entities}", server()), &json!({"vectors": {"size": 4, "distance": "Cosine"}}))
         .unwrap();
     let options = BackupOptions::new(server(), &alias, world.dir());
     let manifest = backup(&options, &quiet).unwrap();
