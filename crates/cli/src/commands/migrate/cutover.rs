@@ -118,6 +118,11 @@ pub(super) fn cutover(args: &CutoverArgs, settings: &Settings, out: &Output) -> 
         _ => None,
     };
     let _closed = fence.as_ref().map(|fence| fence.close()).transpose()?;
+    if args.then.is_none() {
+        out.note(
+            "no --then: until the server is restarted it serves the old store, and what it writes there after this stays there",
+        );
+    }
     let restart = || run_then(args.then.as_deref(), out);
     let served = Served { restart: &restart, smoke: &|| try_server(args) };
     let done =
