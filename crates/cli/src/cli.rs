@@ -69,6 +69,8 @@ pub(crate) fn main() -> Exit {
         Err(error) => return refuse(&error, words.iter().any(|word| word == "--json")),
     };
     let out = Output::new(cli.global.json);
+    // Every client of HTTP takes the one that the process installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let run = || {
         let settings = Settings::resolve(&cli.global)?;
         log_to_stderr(&cli, &settings);

@@ -150,7 +150,7 @@ pub fn rollback(
         let told = |told| MigrateError::Switch(format!("switched back, but {told}: mend that, and roll back again"));
         restart().map_err(told)
     };
-    let mut done = RolledBack { switch: switch.told(), ..RolledBack::default() };
+    let mut done = RolledBack { switch: switch.told_back(), ..RolledBack::default() };
     if matches!(route.to, To::InPlace) {
         // The writes are in the collection; what was added to it goes, so that old readers see what they saw.
         back()?;

@@ -32,13 +32,23 @@ impl Switch {
         }
     }
 
-    /// A line for people.
+    /// A line for people: what, from what, to what.
     pub fn told(&self) -> String {
-        let from = |was: &Option<String>| was.as_ref().map_or("nothing".to_owned(), |was| format!("`{was}`"));
+        let (what, was, now) = self.sides();
+        format!("{what}: {} → `{now}`", was.map_or("nothing".to_owned(), |was| format!("`{was}`")))
+    }
+
+    /// [`Switch::told`] of the way back.
+    pub fn told_back(&self) -> String {
+        let (what, was, now) = self.sides();
+        format!("{what}: `{now}` → {}", was.map_or("nothing".to_owned(), |was| format!("`{was}`")))
+    }
+
+    fn sides(&self) -> (String, Option<&str>, &str) {
         match self {
-            Self::Alias { alias, was, now } => format!("alias `{alias}`: {} → `{now}`", from(was)),
-            Self::EnvFile { file, key, was, now } => format!("{} in {}: {} → `{now}`", key, file.display(), from(was)),
-            Self::Settings { file, was, now } => format!("store in {}: {} → `{now}`", file.display(), from(was)),
+            Self::Alias { alias, was, now } => (format!("alias `{alias}`"), was.as_deref(), now),
+            Self::EnvFile { file, key, was, now } => (format!("{key} in {}", file.display()), was.as_deref(), now),
+            Self::Settings { file, was, now } => (format!("store in {}", file.display()), was.as_deref(), now),
         }
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct GetArgs {
 
 pub(crate) fn run(args: &GetArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let id = input::memory_id(&args.id)?;
-    let detail = settings.open_engine()?.detail(id)?;
+    let detail = settings.open_engine_as_it_is()?.detail(id)?;
     out.value(&to_json(&detail), |shown| for_people(shown, &detail, out))?;
     Ok(Exit::Ok)
 }

@@ -17,7 +17,7 @@ pub(crate) struct HistoryArgs {
 
 pub(crate) fn run(args: &HistoryArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let id = input::memory_id(&args.id)?;
-    let events = settings.open_engine()?.history(id)?;
+    let events = settings.open_engine_as_it_is()?.history(id)?;
     if events.is_empty() {
         out.note("nothing is known of this id");
     }

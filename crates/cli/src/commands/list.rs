@@ -45,7 +45,7 @@ pub(crate) fn run(args: &ListArgs, settings: &Settings, out: &Output) -> anyhow:
         show_expired: args.show_expired,
         ..ListRequest::default()
     };
-    let engine = settings.open_engine()?;
+    let engine = settings.open_engine_as_it_is()?;
     if args.all { list_all(request, &engine, out) } else { list_page(&request, &engine, out) }
 }
 

@@ -49,8 +49,6 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
         );
         return Err(Fault::refused(message).into());
     }
-    // The HTTP client of the webhooks finds it here.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let (engine, ledger) = settings.open_for_server()?;
     for warning in engine.store().warnings() {
         tracing::warn!("{warning}");

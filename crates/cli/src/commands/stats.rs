@@ -19,7 +19,7 @@ pub(crate) struct StatsArgs {
 pub(crate) fn run(args: &StatsArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     match settings.scope(&args.scope)? {
         Some(scope) => {
-            let summary = settings.open_engine()?.stats(&scope)?;
+            let summary = settings.open_engine_as_it_is()?.stats(&scope)?;
             let mut answer = Map::new();
             for (key, id) in mnemon_store::SCOPE_KEYS.into_iter().zip(scope.ids()) {
                 answer.extend(id.map(|id| (key.to_owned(), Value::from(id))));
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &StatsArgs, settings: &Settings, out: &Output) -> anyhow
             out.value(&answer.into(), lines)?;
         }
         None => {
-            let engine = settings.open_engine()?;
+            let engine = settings.open_engine_as_it_is()?;
             let info = engine.store().info()?;
             let mut users = engine.owners(None)?;
             users.retain(|owner| owner.kind == OwnerKind::User);

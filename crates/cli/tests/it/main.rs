@@ -7,6 +7,7 @@ mod doctor;
 mod embedder;
 mod help;
 mod list;
+mod migrate;
 mod place;
 mod readme;
 mod search;

@@ -22,7 +22,6 @@ impl Collection {
             return Err(Fault::usage("this measures Qdrant: give --store qdrant:URL/COLLECTION").into());
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut config = QdrantConfig::from_url(place.url);
         config.timeout = place.timeout;
         config.api_key = place.api_key.map(str::to_owned);

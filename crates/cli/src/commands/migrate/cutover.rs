@@ -189,8 +189,8 @@ pub(super) fn rollback(args: &RollbackArgs, settings: &Settings, out: &Output) -
     let folder = migration.folder().to_owned();
     let tools = tools(settings, &embedder, &folder);
     if args.dry_run {
-        let switch = migration.state.switch.as_ref().map(Switch::told);
-        let value = json!({"switched": switch, "drop_writes": args.drop_writes, "dry_run": true});
+        let switch = migration.state.switch.as_ref().map(Switch::told_back);
+        let value = json!({"switch": switch, "drop_writes": args.drop_writes, "dry_run": true});
         out.value(&value, |_| match switch {
             None => "nothing was switched, so there is nothing to switch back\n".to_owned(),
             Some(switch) => format!(

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::exit::Fault;
 
 /// `/stats/USER` for each user of `API_KEYS`, asked with that user's key.
@@ -12,11 +14,13 @@ pub(super) fn counts(url: &str) -> anyhow::Result<BTreeMap<String, usize>> {
             "--legacy-url asks for each user of API_KEYS: set it as the backend has it, {\"key\": \"user\", …}",
         )
     })?;
-    let keys: BTreeMap<String, String> = serde_json::from_str(&keys)
+    let keys: BTreeMap<String, Value> = serde_json::from_str(&keys)
         .map_err(|error| Fault::usage(format!("API_KEYS is no JSON object of keys and users: {error}")))?;
+    // Others than users, an admin above all, have no memories of their own.
+    let keys = keys.iter().filter_map(|(key, whose)| Some((key, whose.as_str().or_else(|| whose["user"].as_str())?)));
     let client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(30)).build()?;
     let mut counts = BTreeMap::new();
-    for (key, user) in &keys {
+    for (key, user) in keys {
         if counts.contains_key(user) {
             continue;
         }
@@ -30,9 +34,9 @@ pub(super) fn counts(url: &str) -> anyhow::Result<BTreeMap<String, usize>> {
         if !answer.status().is_success() {
             return Err(told(format!("answered {}", answer.status())).into());
         }
-        let body: serde_json::Value = answer.json().map_err(|error| told(error.to_string()))?;
+        let body: Value = answer.json().map_err(|error| told(error.to_string()))?;
         let count = body["memory_count"].as_u64().ok_or_else(|| told("the answer has no memory_count".into()))?;
-        counts.insert(user.clone(), usize::try_from(count)?);
+        counts.insert(user.to_owned(), usize::try_from(count)?);
     }
     Ok(counts)
 }

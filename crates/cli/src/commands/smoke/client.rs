@@ -43,8 +43,6 @@ pub(super) struct Silence {
 
 impl Client {
     pub(super) fn new(url: &Url, key: Option<&ApiKey>, timeout: Duration) -> anyhow::Result<Self> {
-        // The client takes the provider that the process installed.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Http::builder()
             .timeout(timeout)
             .redirect(Policy::custom(|attempt| if same_place(&attempt) { attempt.follow() } else { attempt.stop() }))

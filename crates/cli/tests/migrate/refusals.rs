@@ -1,0 +1,61 @@
+//! What is refused, and what is said then.
+
+use std::time::Duration;
+
+use mnemon_testbed::rest;
+use rand::rngs::StdRng;
+use serde_json::json;
+
+use crate::stack::{DIMS, SOURCE, Stack, memory};
+
+pub(crate) fn what_could_lose_something_is_refused(random: &mut StdRng) {
+    let stack = Stack::of(600, random);
+    stack.make("other_dims", DIMS + 1, "Cosine");
+    stack.make("other_distance", DIMS, "Dot");
+    stack.make("dot", DIMS, "Dot");
+    let sparse = json!({
+        "vectors": {"size": DIMS, "distance": "Cosine"},
+        "sparse_vectors": {"bm25": {"modifier": "idf"}},
+    });
+    rest::put(&stack.url("full"), &sparse).unwrap();
+    stack.upsert("full", &[memory(1, random)]);
+    std::fs::write(stack.path(".env"), "QDRANT_COLLECTION_NAME=mem0\n").unwrap();
+    let source = stack.points(SOURCE);
+    let refused = |args: &[&str], exit: i32, parts: &[&str]| {
+        let said = stack.run(args);
+        let (code, told) = said.error();
+        assert_eq!(said.code, exit, "{args:?} {code}: {told}");
+        for part in parts {
+            assert!(told.contains(part), "{args:?} does not say {part}: {told}");
+        }
+    };
+    let rebuild = |dir: &'static str, target: &'static str| ["rebuild", "--dir", dir, "--target", target];
+    refused(&rebuild("a", "other_dims"), 4, &["33", "32", "--target"]);
+    refused(&rebuild("b", "other_distance"), 4, &["Dot", "--target"]);
+    refused(&rebuild("c", "full"), 4, &["1 memories", "target"]);
+    refused(&rebuild("d", SOURCE), 4, &["--in-place"]);
+    refused(&["rebuild", "--dir", "e", "--source", "dot", "--target", "new"], 1, &["Dot"]);
+    refused(&["rebuild", "--dir", "f", "--source", "nowhere", "--target", "new"], 1, &["nowhere", "--source"]);
+    refused(&["verify", "--dir", "g", "--target", "new"], 4, &["rebuild"]);
+    refused(&["rollback", "--dir", "g"], 4, &["nothing was switched"]);
+    refused(&["cutover", "--dir", "g", "--env-file", ".env", "--no-smoke"], 4, &["verify"]);
+    refused(&["retire", "--dir", "g", "--yes"], 4, &["cutover"]);
+    refused(&["status", "--dir", "nothing"], 1, &["nothing"]);
+
+    stack.run(&rebuild("m", "mem0_v3")).ok();
+    refused(&rebuild("m", "mem0_v4"), 4, &["mem0_v3", "--dir"]);
+    // Rebuilt but not compared.
+    refused(&["cutover", "--dir", "m", "--env-file", ".env", "--no-smoke"], 4, &["verify"]);
+    stack.run(&["backup", "--dir", "m"]).ok();
+    stack.run(&["verify", "--dir", "m"]).ok();
+    stack.run(&["cutover", "--dir", "m", "--env-file", ".env", "--no-smoke"]).ok();
+    refused(&["retire", "--dir", "m", "--yes"], 4, &["must be kept until"]);
+    refused(&["verify", "--dir", "m"], 4, &["served"]);
+
+    // Two at a time.
+    let mut slow = stack.migrate(&["rebuild", "--dir", "two", "--target", "mem0_v5", "--rate", "300"]).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    refused(&rebuild("two", "mem0_v5"), 4, &["works on"]);
+    assert!(slow.wait().unwrap().success());
+    assert_eq!(source, stack.points(SOURCE));
+}
