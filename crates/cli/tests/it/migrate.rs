@@ -34,13 +34,19 @@ fn a_snapshot_becomes_a_store() {
     let place = Place::new();
     let (legacy, migrate) = (snapshot("legacy_v1"), |phase: &'static str| ["migrate", phase]);
     let route = ["--snapshot", &legacy, "--to", "sqlite:new.db"];
+    let planned = place.json(&[&migrate("run")[..], &route, &["--dry-run"]].concat());
+    assert_eq!(planned["phases"].as_array().unwrap().len(), 5, "{planned}");
+    assert!(!place.path("mnemon-migration").exists());
     let found = place.json(&[&migrate("preflight")[..], &route].concat());
     assert_eq!(found["points"], 204, "{found}");
     let counts = std::fs::read_to_string(place.path("mnemon-migration/pre-cutover-counts.txt")).unwrap();
     assert!(counts.lines().any(|line| line == "user-06: 28"), "{counts}");
-    for phase in ["rebuild", "verify"] {
-        place.json(&migrate(phase));
-    }
+    let history = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/tests/fixtures/legacy_v1.history.db");
+    let rebuilt = place.json(&[&migrate("rebuild")[..], &["--history", &history.display().to_string()]].concat());
+    assert_eq!(rebuilt["history_rows"], 222, "{rebuilt}");
+    place.json(&migrate("verify"));
+    let events = place.json(&["history", "f1fc4031-333c-4f9d-849a-7c79f14ee454", "--store", "sqlite:new.db"]);
+    assert_eq!(events.as_array().map(Vec::len), Some(2), "{events}");
     place.file("mnemon.toml", "bind = \"127.0.0.1:0\"\n");
     place.json(&[&migrate("cutover")[..], &["--settings", "mnemon.toml", "--no-smoke"]].concat());
     let settings = std::fs::read_to_string(place.path("mnemon.toml")).unwrap();

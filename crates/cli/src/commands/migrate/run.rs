@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
 use mnemon_migrate::{Migration, Phase};
+use serde_json::json;
 
 use super::stack::StackArgs;
 use super::{backup, forward, rehearse};
@@ -29,15 +30,22 @@ pub(super) struct RunArgs {
     /// Do not ask between the phases
     #[arg(long)]
     yes: bool,
+    /// Say which phases would run, and do nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
+const PHASES: [Phase; 5] = [Phase::Preflight, Phase::Backup, Phase::Rehearse, Phase::Rebuild, Phase::Verify];
+
 pub(super) fn run(args: &RunArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
+    if args.dry_run {
+        return dry_run(args, out);
+    }
     // Held by each phase while it works, not between them.
     drop(args.stack.open()?);
     let stack = args.stack.clone();
-    for phase in [Phase::Preflight, Phase::Backup, Phase::Rehearse, Phase::Rebuild, Phase::Verify] {
-        let state = Migration::read(&stack.dir)?;
-        if state.is_some_and(|state| state.ended.get(&phase).is_some_and(|ended| ended.ok)) {
+    for phase in PHASES {
+        if is_done(&stack, phase)? {
             out.note(&format!("{}: done before", phase.as_str()));
             continue;
         }
@@ -51,6 +59,25 @@ pub(super) fn run(args: &RunArgs, settings: &Settings, out: &Output) -> anyhow::
         }
     }
     out.note("next: mnemon migrate cutover");
+    Ok(Exit::Ok)
+}
+
+fn is_done(stack: &StackArgs, phase: Phase) -> anyhow::Result<bool> {
+    let state = Migration::read(&stack.dir)?;
+    Ok(state.is_some_and(|state| state.ended.get(&phase).is_some_and(|ended| ended.ok)))
+}
+
+fn dry_run(args: &RunArgs, out: &Output) -> anyhow::Result<Exit> {
+    let mut phases = Vec::new();
+    for phase in PHASES {
+        phases.push((phase.as_str(), is_done(&args.stack, phase)?));
+    }
+    let value = phases.iter().map(|(phase, done)| json!({"phase": phase, "done": done})).collect::<Vec<_>>();
+    out.value(&json!({"dry_run": true, "phases": value}), |_| {
+        let line =
+            |(phase, done): &(&str, bool)| format!("{phase:<10} {}\n", if *done { "done before" } else { "would run" });
+        phases.iter().map(line).collect()
+    })?;
     Ok(Exit::Ok)
 }
 
