@@ -198,7 +198,7 @@ fn carry_back(migration: &Migration, tools: &Tools<'_>, progress: &Progress<'_>)
     let opened = route.target(tools, route.source(tools)?.about().dims)?;
     let source = opened.source()?;
     let keeping = Keeping::new(&legacy, migration.folder().join(REPLACED))?;
-    let options = PassOptions { rate: tools.rate, ..PassOptions::default() };
+    let options = PassOptions { rate: tools.rate, removals: tools.removals, ..PassOptions::default() };
     let points = source.about().points;
     let carried =
         pass(&*source, &keeping, &migration.base()?, options, &|done| progress("carried back", done, points))?;

@@ -23,6 +23,8 @@ use crate::{MigrateError, Result};
 
 /// Pages between two steps.
 const ON_THEIR_WAY: usize = 4;
+/// So many removals are never too many.
+const FEW: u64 = 20;
 /// Ids that are looked for at once.
 const AT_ONCE: usize = 500;
 
@@ -35,6 +37,8 @@ pub struct PassOptions<'e> {
     pub rate: Option<u32>,
     /// Writes what is noted as carried over, too.
     pub again: bool,
+    /// Removes from the target what is gone from the source, however much that is; else not most of it.
+    pub removals: bool,
 }
 
 impl std::fmt::Debug for PassOptions<'_> {
@@ -79,6 +83,7 @@ struct Batch {
 ///
 /// # Errors
 /// [`MigrateError`] of the source, the embedder or the target; what was written until then stays, and another pass goes on.
+/// [`MigrateError::Refused`] where most of it is gone from the source.
 pub fn pass(
     source: &dyn Source,
     target: &dyn Target,
@@ -117,6 +122,9 @@ pub fn pass(
     }
     let enrich = enriching.map_err(ended)??;
     let read = reading.map_err(ended)??;
+    if !options.removals {
+        not_most(source, base, passed.seen)?;
+    }
     passed.removed = remove_gone(source, target, base, passed.seen)?;
     passed.busy = [("read", read), ("enrich", enrich), ("write", write)];
     passed.took = begun.elapsed();
@@ -214,6 +222,21 @@ fn write_all(
             std::thread::sleep(due.saturating_sub(begun.elapsed()));
         }
     }
+}
+
+/// Refuses to remove most of what was carried over: a source that was emptied by mistake would empty the target.
+fn not_most(source: &dyn Source, base: &Base, seen: usize) -> Result<()> {
+    // All that was seen is noted, so the rest is gone.
+    let (carried, seen) = (base.count()?, seen as u64);
+    let gone = carried.saturating_sub(seen);
+    if gone <= FEW || gone * 2 <= carried {
+        return Ok(());
+    }
+    Err(MigrateError::Refused(format!(
+        "{gone} of {carried} memories that were carried over are gone from {}: look there first; if they were deleted on \
+         purpose, call it again with --allow-removals",
+        source.about().place
+    )))
 }
 
 /// Removes what was carried over once and is not in the source any more.

@@ -72,7 +72,7 @@ pub(crate) fn bring_up(
     progress: &Progress<'_>,
 ) -> Result<Passed> {
     let embedder = tools.embedder_of(source.about().dims);
-    let options = PassOptions { embedder, rate: tools.rate, again };
+    let options = PassOptions { embedder, rate: tools.rate, again, removals: tools.removals };
     let points = source.about().points;
     let passed = pass(source, &*opened.target(), base, options, &|done| progress("carried over", done, points))?;
     if let (Some(embedder), Opened::Collection { .. }) = (embedder, opened) {

@@ -34,6 +34,8 @@ pub struct Tools<'e> {
     pub embedder: Option<&'e dyn Embedder>,
     /// Points a second at most.
     pub rate: Option<u32>,
+    /// Whether most of a target may be removed since it is gone from the source.
+    pub removals: bool,
     /// Where snapshots are unpacked.
     pub scratch: PathBuf,
     /// How a new collection is made.

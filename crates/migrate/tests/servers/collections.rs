@@ -26,6 +26,7 @@ pub(super) const ALL: &[(&str, fn())] = &[
     ("what_is_written_meanwhile_is_caught", what_is_written_meanwhile_is_caught),
     ("entities_follow_their_memories", entities_follow_their_memories),
     ("the_way_back_carries_the_writes", the_way_back_carries_the_writes),
+    ("an_emptied_side_does_not_empty_the_other", an_emptied_side_does_not_empty_the_other),
     ("a_failed_smoke_test_switches_back", a_failed_smoke_test_switches_back),
     ("the_way_back_in_place_leaves_nothing", the_way_back_in_place_leaves_nothing),
     ("what_could_lose_something_is_refused", what_could_lose_something_is_refused),
@@ -102,6 +103,7 @@ impl Stack {
             retries: 2,
             embedder: Some(&ByWords),
             rate: None,
+            removals: false,
             scratch: self.folder.path().to_owned(),
             new: NewCollection::default(),
         }
@@ -427,6 +429,34 @@ fn the_way_back_carries_the_writes() {
     assert!(verified.is_green(), "{verified:?}");
     cutover(&mut migration, &stack.tools(), switch, &SERVED, &|_, _, _| {}).unwrap();
     assert_eq!(stack.points(&stack.target).keys().collect::<Vec<_>>(), legacy.keys().collect::<Vec<_>>());
+}
+
+fn an_emptied_side_does_not_empty_the_other() {
+    let stack = Stack::restored("legacy_v1");
+    let mut migration = stack.done(stack.to());
+    let before = stack.points(&stack.source);
+    let most: Vec<Value> = before.values().take(150).map(|point| point["id"].clone()).collect();
+    let refused = |done: Result<(), MigrateError>| {
+        let error = done.unwrap_err();
+        assert!(matches!(error, MigrateError::Refused(_)), "{error}");
+        assert!(error.to_string().contains("150 of 204") && error.to_string().contains("--allow-removals"), "{error}");
+    };
+    let (_, switch) = env_file(&stack);
+    cutover(&mut migration, &stack.tools(), switch, &SERVED, &|_, _, _| {}).unwrap();
+    // The new store is not what it was: what goes back must not take the old one along.
+    most.iter().for_each(|id| stack.delete(&stack.target, id));
+    refused(rollback(&mut migration, &stack.tools(), false, &ready, &|_, _, _| {}).map(drop));
+    assert_eq!(stack.points(&stack.source), before);
+    rollback(&mut migration, &stack.tools(), true, &ready, &|_, _, _| {}).unwrap();
+    rebuild(&mut migration, &stack.tools(), true, &|_, _, _| {}).unwrap();
+    assert_eq!(stack.points(&stack.target).len(), before.len());
+    // And on the way there.
+    most.iter().for_each(|id| stack.delete(&stack.source, id));
+    refused(rebuild(&mut migration, &stack.tools(), false, &|_, _, _| {}).map(drop));
+    assert_eq!(stack.points(&stack.target).len(), before.len());
+    let tools = Tools { removals: true, ..stack.tools() };
+    rebuild(&mut migration, &tools, false, &|_, _, _| {}).unwrap();
+    assert_eq!(stack.points(&stack.target).len(), before.len() - 150);
 }
 
 fn a_failed_smoke_test_switches_back() {

@@ -39,6 +39,9 @@ pub(super) struct CutoverArgs {
     /// Switch without trying the server
     #[arg(long, conflicts_with = "smoke_url")]
     no_smoke: bool,
+    /// Remove what is gone from the side that is read, though it is most of it
+    #[arg(long)]
+    allow_removals: bool,
     /// Say what would be switched, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -98,7 +101,8 @@ pub(super) fn cutover(args: &CutoverArgs, settings: &Settings, out: &Output) -> 
     let embedder = settings.embedder()?;
     let mut migration = args.stack.open()?;
     let folder = migration.folder().to_owned();
-    let tools = tools(settings, &embedder, &folder);
+    let mut tools = tools(settings, &embedder, &folder);
+    tools.removals = args.allow_removals;
     let route = migration.route()?.clone();
     let aliases = match (&args.switch.alias, route.server(&tools)?) {
         (Some(_), Some(server)) => server.aliases()?,
@@ -178,6 +182,9 @@ pub(super) struct RollbackArgs {
     /// Command that makes the server take it, run after the switch
     #[arg(long, value_name = "COMMAND")]
     then: Option<String>,
+    /// Remove what is gone from the side that is read, though it is most of it
+    #[arg(long)]
+    allow_removals: bool,
     /// Say what would be switched back, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -187,7 +194,8 @@ pub(super) fn rollback(args: &RollbackArgs, settings: &Settings, out: &Output) -
     let embedder = settings.embedder()?;
     let mut migration: Migration = args.stack.open()?;
     let folder = migration.folder().to_owned();
-    let tools = tools(settings, &embedder, &folder);
+    let mut tools = tools(settings, &embedder, &folder);
+    tools.removals = args.allow_removals;
     if args.dry_run {
         let switch = migration.state.switch.as_ref().map(Switch::told_back);
         let value = json!({"switch": switch, "drop_writes": args.drop_writes, "dry_run": true});

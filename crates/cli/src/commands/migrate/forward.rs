@@ -68,6 +68,9 @@ pub(super) struct RebuildArgs {
     /// Write what was carried over before, too: after it was changed in the target by somebody else
     #[arg(long)]
     pub(super) again: bool,
+    /// Remove what is gone from the side that is read, though it is most of it
+    #[arg(long)]
+    pub(super) allow_removals: bool,
     /// mem0's history.db, whose rows come along into our history
     #[arg(long, value_name = "FILE")]
     pub(super) history: Option<PathBuf>,
@@ -82,6 +85,7 @@ pub(super) fn rebuild(args: &RebuildArgs, settings: &Settings, out: &Output) -> 
     let folder = migration.folder().to_owned();
     let mut tools = tools(settings, &embedder, &folder);
     tools.rate = args.rate;
+    tools.removals = args.allow_removals;
     let rebuilt = with_progress(out, |progress| mnemon_migrate::rebuild(&mut migration, &tools, args.again, progress))?;
     let mut value = report::of_rebuilt(&rebuilt);
     if let Some(file) = &args.history {

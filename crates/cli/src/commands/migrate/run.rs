@@ -110,7 +110,8 @@ fn one(phase: Phase, args: &RunArgs, settings: &Settings, out: &Output) -> anyho
         }
         Phase::Rebuild => {
             let (rate, history) = (args.rate, args.history.clone());
-            let args = forward::RebuildArgs { stack, dry_run: false, rate, again: false, history };
+            let args =
+                forward::RebuildArgs { stack, dry_run: false, rate, again: false, allow_removals: false, history };
             forward::rebuild(&args, settings, out)
         }
         _ => forward::verify(&forward::VerifyArgs { stack, report: None }, settings, out),

@@ -151,6 +151,7 @@ pub(super) fn tools<'e>(settings: &Settings, embedder: &'e Arc<dyn Embedder>, sc
         retries: qdrant.retries,
         embedder: Some(&**embedder),
         rate: None,
+        removals: false,
         scratch: scratch.to_owned(),
         new: qdrant.new,
     }
