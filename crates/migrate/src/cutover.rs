@@ -67,10 +67,16 @@ pub fn cutover(
         return Err(MigrateError::Refused(message.into()));
     }
     // Begun once, what was before is known; asked again it would be what is now.
-    let switch = match migration.state.switch.clone() {
-        Some(begun) => begun,
-        None => switch,
-    };
+    let begun = migration.state.switch.clone();
+    if let Some(begun) = begun.as_ref().filter(|begun| !begun.is_of(&switch)) {
+        let message = format!(
+            "another switch was begun ({}): call that one again, or `mnemon migrate rollback` first",
+            begun.told()
+        );
+        return Err(MigrateError::Refused(message));
+    }
+    let was_begun = begun.is_some();
+    let switch = begun.unwrap_or(switch);
     let (source, rest) = (route.source(tools)?, route.rest(tools)?);
     let opened = route.target(tools, source.about().dims)?;
     let base = migration.base()?;
@@ -79,7 +85,7 @@ pub fn cutover(
         done.last = bring_up(&*source, &opened, &base, tools, false, progress)?;
         let (carried, there) = (base.count()?, opened.target().count()?);
         // Where it was begun before, others may write to the new store since; in place they always do.
-        let alone = migration.state.switch.is_none() && !matches!(route.to, To::InPlace);
+        let alone = !was_begun && !matches!(route.to, To::InPlace);
         if carried != there && alone {
             let message = format!(
                 "{carried} memories were carried over, {there} are in the new store: nothing was switched; `mnemon migrate \
@@ -90,7 +96,14 @@ pub fn cutover(
     }
     migration.state.switch = Some(switch.clone());
     migration.save()?;
-    switch.forward(rest.as_ref())?;
+    if let Err(error) = switch.forward(rest.as_ref()) {
+        // A file is written whole or not at all; an alias may have been moved though no answer came.
+        if !was_begun && !matches!(switch, Switch::Alias { .. }) {
+            migration.state.switch = None;
+            migration.save()?;
+        }
+        return Err(error);
+    }
     if let Err(told) = (served.restart)().and_then(|()| (served.smoke)()) {
         switch.back(rest.as_ref())?;
         let restarted = (served.restart)();

@@ -3,7 +3,7 @@
 use crate::pass::{PassOptions, Passed, pass, write_entities};
 use crate::read::Source;
 use crate::route::{Opened, Tools};
-use crate::state::{Migration, Phase};
+use crate::state::{Migration, Phase, To};
 use crate::{Base, MigrateError, Result};
 
 /// Passes at most: where writes never end, the last one is left to cutover.
@@ -33,10 +33,15 @@ pub type Progress<'p> = dyn Fn(&'static str, usize, u64) + Sync + 'p;
 /// [`MigrateError::Refused`] where the target holds something else; [`MigrateError`] of either side.
 pub fn rebuild(migration: &mut Migration, tools: &Tools<'_>, again: bool, progress: &Progress<'_>) -> Result<Rebuilt> {
     let route = migration.route()?.clone();
+    let in_place = matches!(route.to, To::InPlace);
+    if migration.state.switched && !in_place {
+        let message = "the new store is the one that is served: what is in the old one now would be written over newer \
+                       memories; `mnemon migrate rollback` first";
+        return Err(MigrateError::Refused(message.into()));
+    }
     let source = route.source(tools)?;
     let dims = source.about().dims;
     let opened = route.target(tools, dims)?;
-    let in_place = matches!(route.to, crate::state::To::InPlace);
     if !migration.state.begun {
         if let Some(held) = opened.held()?.filter(|held| *held > 0 && !in_place) {
             let message = format!(

@@ -176,6 +176,18 @@ pub struct Migration {
     _lock: File,
 }
 
+impl Route {
+    /// Whether another one is the same, but for one of the addresses of the server.
+    fn is_at_the_server_of(&self, other: &Self) -> bool {
+        let (From::Collection { grpc, rest, name }, From::Collection { grpc: grpc_of, rest: rest_of, name: name_of }) =
+            (&self.from, &other.from)
+        else {
+            return self == other;
+        };
+        self.to == other.to && name == name_of && (grpc == grpc_of || rest == rest_of)
+    }
+}
+
 impl Migration {
     /// Opens the migration of a folder, which is made if it is not there.
     ///
@@ -260,6 +272,11 @@ impl Migration {
         }
         match &self.state.route {
             Some(begun) if *begun == route => Ok(()),
+            // A port that was wrong may always be mended.
+            Some(begun) if begun.is_at_the_server_of(&route) => {
+                self.state.route = Some(route);
+                self.save()
+            }
             // Until something is carried over, plans may change.
             Some(begun) if self.state.begun => {
                 let message = format!(

@@ -32,6 +32,11 @@ impl Switch {
         }
     }
 
+    /// Whether another one switches the same thing.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        self.sides().0 == other.sides().0
+    }
+
     /// A line for people: what, from what, to what.
     pub fn told(&self) -> String {
         let (what, was, now) = self.sides();
@@ -152,8 +157,9 @@ fn set(file: &Path, key: &str, to: Option<&str>, form: Form) -> Result<()> {
         // Before the first table, in TOML.
         lines.insert(kept.min(lines.len()), line(to, None));
     }
-    let mut text = lines.join("\n");
-    text.push('\n');
+    let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let mut text = lines.join(end);
+    text.push_str(end);
     write_whole(file, text.as_bytes())
 }
 
@@ -177,6 +183,15 @@ mod tests {
         assert_eq!(fs::read_to_string(&file).unwrap(), after);
         switch.back(None).unwrap();
         assert_eq!(value_in_env_file(&file, key).unwrap().as_deref(), Some("mem0"));
+    }
+
+    #[test]
+    fn lines_end_as_they_did() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(".env");
+        fs::write(&file, "A=1\r\nNAME=old\r\n").unwrap();
+        set(&file, "NAME", Some("new"), Form::Env).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "A=1\r\nNAME=new\r\n");
     }
 
     #[test]

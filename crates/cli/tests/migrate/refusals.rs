@@ -44,13 +44,18 @@ pub(crate) fn what_could_lose_something_is_refused(random: &mut StdRng) {
 
     stack.run(&rebuild("m", "mem0_v3")).ok();
     refused(&rebuild("m", "mem0_v4"), 4, &["mem0_v3", "--dir"]);
+    refused(&["rebuild", "--dir", "m", "--source", SOURCE, "--qdrant-host", "127.0.0.2"], 4, &["another migration"]);
     // Rebuilt but not compared.
     refused(&["cutover", "--dir", "m", "--env-file", ".env", "--no-smoke"], 4, &["verify"]);
     stack.run(&["backup", "--dir", "m"]).ok();
     stack.run(&["verify", "--dir", "m"]).ok();
+    // What can't be switched is not remembered as begun.
+    refused(&["cutover", "--dir", "m", "--env-file", "/proc/no", "--no-smoke"], 1, &["/proc/no"]);
     stack.run(&["cutover", "--dir", "m", "--env-file", ".env", "--no-smoke"]).ok();
     refused(&["retire", "--dir", "m", "--yes"], 4, &["must be kept until"]);
     refused(&["verify", "--dir", "m"], 4, &["served"]);
+    refused(&["rebuild", "--dir", "m", "--again"], 4, &["served", "rollback"]);
+    refused(&["cutover", "--dir", "m", "--alias", "other", "--no-smoke"], 4, &[".env", "rollback"]);
 
     // Two at a time.
     let mut slow = stack.migrate(&["rebuild", "--dir", "two", "--target", "mem0_v5", "--rate", "300"]).spawn().unwrap();
