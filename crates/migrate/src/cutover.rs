@@ -262,6 +262,10 @@ impl Target for Keeping<'_> {
         self.inner.at_once()
     }
 
+    fn batch(&self) -> usize {
+        self.inner.batch()
+    }
+
     fn joins_entities(&self) -> bool {
         self.inner.joins_entities()
     }

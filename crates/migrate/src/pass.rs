@@ -201,7 +201,14 @@ fn write_all(
     let mut written = Written::default();
     loop {
         let next = from.lock().recv();
-        let Ok(batch) = next else { return Ok(written) };
+        let Ok(mut batch) = next else { return Ok(written) };
+        while batch.records.len() < target.batch() {
+            let Ok(more) = from.lock().try_recv() else { break };
+            batch.records.extend(more.records);
+            batch.digests.extend(more.digests);
+            batch.seen += more.seen;
+            batch.changed += more.changed;
+        }
         let since = Instant::now();
         let new = batch.digests.len() - batch.changed;
         if !batch.digests.is_empty() {

@@ -18,6 +18,9 @@ pub trait Target: Sync {
     /// Requests that it takes at the same time.
     fn at_once(&self) -> usize;
 
+    /// Memories that it takes best in one write, where so many wait.
+    fn batch(&self) -> usize;
+
     /// Whether it joins entities by itself, from records whose mentions are embedded; else they are put beside the memories
     /// afterwards.
     fn joins_entities(&self) -> bool;
@@ -84,6 +87,10 @@ impl Target for IntoStore<'_> {
 
     fn at_once(&self) -> usize {
         1
+    }
+
+    fn batch(&self) -> usize {
+        2000
     }
 
     fn joins_entities(&self) -> bool {
@@ -179,6 +186,10 @@ impl Target for IntoCollection {
 
     fn at_once(&self) -> usize {
         3
+    }
+
+    fn batch(&self) -> usize {
+        500
     }
 
     fn joins_entities(&self) -> bool {
