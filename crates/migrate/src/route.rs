@@ -115,7 +115,19 @@ impl Route {
     /// [`MigrateError`] where it can't be read, or is not mem0's.
     pub fn source(&self, tools: &Tools<'_>) -> Result<Box<dyn Source>> {
         match &self.from {
-            From::Collection { grpc, name, .. } => Ok(Box::new(Collection::open(tools.connect(grpc)?, name)?)),
+            From::Collection { grpc, name, .. } => {
+                let source = Collection::open(tools.connect(grpc)?, name)?;
+                // Switched, an alias would lead to the target, and the way back from there to itself.
+                if source.name() != name {
+                    let message = format!(
+                        "`{name}` is an alias of `{0}`: give --source {0}; `mnemon migrate cutover --alias {name}` switches \
+                         the alias",
+                        source.name()
+                    );
+                    return Err(MigrateError::Refused(message));
+                }
+                Ok(Box::new(source))
+            }
             #[cfg(feature = "snapshot")]
             From::Snapshot { file } => Ok(Box::new(crate::read::Snapshot::open(file, &tools.scratch)?)),
             #[cfg(not(feature = "snapshot"))]
@@ -217,6 +229,10 @@ impl Opened {
     pub fn prepare(&self, dims: usize, new: &NewCollection) -> Result<()> {
         let Self::Collection { server, name, shape, .. } = self else { return Ok(()) };
         if let Some(there) = server.describe(name)? {
+            if there.name != *name {
+                let message = format!("`{name}` is an alias of `{}`: name another --target", there.name);
+                return Err(MigrateError::Refused(message));
+            }
             if there.dims != Some(dims) || there.distance != "Cosine" {
                 let message = format!(
                     "collection `{name}` has vectors of {} dims compared by {}, the source has {dims} compared by Cosine: \

@@ -34,6 +34,15 @@ pub(crate) fn what_could_lose_something_is_refused(random: &mut StdRng) {
     refused(&rebuild("b", "other_distance"), 4, &["Dot", "--target"]);
     refused(&rebuild("c", "full"), 4, &["1 memories", "target"]);
     refused(&rebuild("d", SOURCE), 4, &["--in-place"]);
+    let lead = json!({"actions": [{"create_alias": {"collection_name": SOURCE, "alias_name": "memories"}}]});
+    rest::post(&format!("{}/collections/aliases", stack.server.http_url()), &lead).unwrap();
+    refused(
+        &["rebuild", "--dir", "d", "--source", "memories", "--target", "new"],
+        4,
+        &["alias of `mem0`", "--source mem0"],
+    );
+    refused(&["preflight", "--dir", "d", "--source", "memories", "--target", "new"], 4, &["alias of `mem0`"]);
+    refused(&rebuild("n", "memories"), 4, &["600 memories", "target"]);
     refused(&["rebuild", "--dir", "e", "--source", "dot", "--target", "new"], 1, &["Dot"]);
     refused(&["rebuild", "--dir", "f", "--source", "nowhere", "--target", "new"], 1, &["nowhere", "--source"]);
     refused(&["verify", "--dir", "g", "--target", "new"], 4, &["rebuild"]);
