@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use mnemon_testbed::rest;
 use rand::Rng;
 use rand::rngs::StdRng;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::number;
 use crate::slow::slow;
-use crate::stack::{SOURCE, Stack, killed, said};
+use crate::stack::{SOURCE, Stack, killed, memory, said};
 
 const POINTS: usize = 4000;
 
@@ -163,6 +163,37 @@ pub(crate) fn of_cutover(random: &mut StdRng) {
         assert_eq!(source, stack.points(SOURCE));
     }
     println!("{landed} kills in {round} cutovers");
+}
+
+pub(crate) fn of_rollback(random: &mut StdRng) {
+    let (mut landed, mut round) = (0, 0);
+    while landed < kills() {
+        round += 1;
+        let stack = Stack::of(1500, random);
+        let before = stack.points(SOURCE);
+        std::fs::write(stack.path(".env"), format!("QDRANT_COLLECTION_NAME={SOURCE}\n")).unwrap();
+        stack.run(&["rebuild", "--target", "mem0_v3"]).ok();
+        stack.run(&["verify"]).ok();
+        stack.run(&["cutover", "--env-file", ".env", "--no-smoke"]).ok();
+        let new: Vec<Value> = (0..1500).map(|number| memory(10_000 + number, random)).collect();
+        new.chunks(500).for_each(|batch| stack.upsert("mem0_v3", batch));
+        let ids: Vec<&str> = before.keys().map(String::as_str).collect();
+        stack.delete("mem0_v3", &ids[..300]);
+        landed += until_done(random, Duration::from_millis(900), || stack.migrate(&["rollback"]));
+        assert_eq!(std::fs::read_to_string(stack.path(".env")).unwrap(), format!("QDRANT_COLLECTION_NAME={SOURCE}\n"));
+        let (after, served) = (stack.points(SOURCE), stack.points("mem0_v3"));
+        assert_eq!(after.keys().collect::<Vec<_>>(), served.keys().collect::<Vec<_>>());
+        assert_eq!(after.len(), 1500 + 1500 - 300);
+        for (id, point) in &after {
+            assert!(point["payload"].get("text_lemmatized").is_none() && point["bm25"] == false, "{point}");
+            assert_eq!(point["vector"], served[id]["vector"]);
+            assert!(before.get(id).is_none_or(|before| before == point), "{id}");
+        }
+        // What was deleted is kept.
+        let kept = std::fs::read_to_string(stack.path("mnemon-migration/replaced-by-rollback.jsonl")).unwrap();
+        assert!(ids[..300].iter().all(|id| kept.contains(id)));
+    }
+    println!("{landed} kills in {round} rollbacks");
 }
 
 /// Deletes what a smoke test that was killed could not.

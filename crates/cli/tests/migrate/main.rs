@@ -25,12 +25,13 @@ use rand::rngs::StdRng;
 type Test = fn(&mut StdRng);
 
 /// Tests, and whether they need a small disk to fill.
-const TESTS: [(&str, bool, Test); 11] = [
+const TESTS: [(&str, bool, Test); 12] = [
     ("kills::of_rebuild_to_a_new_collection", false, kills::of_rebuild_to_a_new_collection),
     ("kills::of_rebuild_in_place", false, kills::of_rebuild_in_place),
     ("kills::of_rebuild_to_a_file", false, kills::of_rebuild_to_a_file),
     ("kills::of_backup", false, kills::of_backup),
     ("kills::of_cutover", false, kills::of_cutover),
+    ("kills::of_rollback", false, kills::of_rollback),
     ("kills::of_qdrant", false, kills::of_qdrant),
     ("disk::a_full_one_of_the_store_is_told_and_mended", true, disk::a_full_one_of_the_store_is_told_and_mended),
     ("disk::a_full_one_of_the_backup_is_told_and_mended", true, disk::a_full_one_of_the_backup_is_told_and_mended),
