@@ -53,6 +53,8 @@ pub(crate) struct Stack {
     pub(crate) server: Qdrant,
     pub(crate) folder: tempfile::TempDir,
     endpoint: EmbeddingsEndpoint,
+    /// Settings of the program in the environment.
+    pub(crate) variables: Vec<(&'static str, String)>,
 }
 
 impl Stack {
@@ -60,7 +62,7 @@ impl Stack {
     pub(crate) fn of(points: usize, random: &mut StdRng) -> Self {
         let server = Qdrant::start(&binary().unwrap());
         let folder = tempfile::tempdir().unwrap();
-        let stack = Self { server, folder, endpoint: EmbeddingsEndpoint::start(by_letters) };
+        let stack = Self { server, folder, endpoint: EmbeddingsEndpoint::start(by_letters), variables: Vec::new() };
         stack.make(SOURCE, DIMS, "Cosine");
         for first in (0..points).step_by(500) {
             let batch: Vec<Value> = (first..points.min(first + 500)).map(|number| memory(number, random)).collect();
@@ -119,6 +121,7 @@ impl Stack {
         command.env("XDG_DATA_HOME", folder.join("data")).env("XDG_CONFIG_HOME", folder.join("config"));
         command.env("MNEMON_EMBEDDER", "openai:letters").env("MNEMON_EMBEDDER_URL", self.endpoint.url());
         command.env("MNEMON_EMBEDDER_DIMS", DIMS.to_string());
+        command.envs(self.variables.iter().cloned());
         command.args(args).arg("--json").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 use crate::stack::{SOURCE, Stack};
 
 pub(crate) fn there_with_fifty_writes_back_and_there_again(random: &mut StdRng) {
-    let stack = Stack::of(300, random);
+    let mut stack = Stack::of(300, random);
+    // A ledger that is named is the new server's, too, whose writes must not wait for the end of the cutover.
+    let ledger = format!("sqlite:{}", stack.path("ledger.db").display());
+    stack.variables.push(("MNEMON_STORE", format!("qdrant:{}/mem0_v3", stack.server.grpc_url())));
+    stack.variables.push(("MNEMON_LEDGER", ledger));
     let before = stack.points(SOURCE);
     std::fs::write(stack.path(".env"), format!("QDRANT_COLLECTION_NAME={SOURCE}\n")).unwrap();
     stack.run(&["rebuild", "--target", "mem0_v3"]).ok();

@@ -1,5 +1,6 @@
 //! `mnemon migrate cutover` and `rollback`: the switch, there and back.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -114,20 +115,24 @@ pub(super) fn cutover(args: &CutoverArgs, settings: &Settings, out: &Output) -> 
         out.value(&value, |value| format!("would switch {}\n", value["switch"].as_str().unwrap_or("")))?;
         return Ok(Exit::Ok);
     }
-    // Where Mnemon serves the old collection, its writers wait until it is switched.
+    // Where Mnemon serves the old collection, its writers wait during the last pass and the switch. What they write then is
+    // found by the pass after the restart; held for longer, the new server might wait, too.
     let fence = match &route.from {
         From::Collection { .. } if !matches!(route.to, To::InPlace) => {
             settings.with_store(&old_store(&route))?.fence()?
         }
         _ => None,
     };
-    let _closed = fence.as_ref().map(|fence| fence.close()).transpose()?;
+    let closed = RefCell::new(fence.as_ref().map(|fence| fence.close()).transpose()?);
     if args.then.is_none() {
         out.note(
             "no --then: until the server is restarted it serves the old store, and what it writes there after this stays there",
         );
     }
-    let restart = || run_then(args.then.as_deref(), out);
+    let restart = || {
+        drop(closed.take());
+        run_then(args.then.as_deref(), out)
+    };
     let served = Served { restart: &restart, smoke: &|| try_server(args) };
     let done =
         with_progress(out, |progress| mnemon_migrate::cutover(&mut migration, &tools, switch, &served, progress))?;
