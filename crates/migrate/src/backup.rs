@@ -26,6 +26,7 @@ use crate::rest::Rest;
 use crate::{MigrateError, Result};
 use export::POINTS;
 use files::Hashed;
+pub(crate) use files::free;
 use snapshot::snapshot;
 use underway::Underway;
 

@@ -42,6 +42,8 @@ pub struct CutOver {
     pub late: Passed,
     /// What was switched.
     pub switch: String,
+    /// Whether it was switched before, and nothing was done now.
+    pub already: bool,
 }
 
 /// Carries over what is left, switches, and tries the new store; where that fails, it is switched back.
@@ -57,15 +59,6 @@ pub fn cutover(
     progress: &Progress<'_>,
 ) -> Result<CutOver> {
     let route = migration.route()?.clone();
-    let green = |migration: &Migration| {
-        let (rebuilt, verified) =
-            (migration.state.ended.get(&Phase::Rebuild), migration.state.ended.get(&Phase::Verify));
-        verified.is_some_and(|verified| verified.ok && rebuilt.is_none_or(|rebuilt| rebuilt.at <= verified.at))
-    };
-    if !green(migration) {
-        let message = "the last `mnemon migrate verify` is not green, or older than the last rebuild: run it first";
-        return Err(MigrateError::Refused(message.into()));
-    }
     // Begun once, what was before is known; asked again it would be what is now.
     let begun = migration.state.switch.clone();
     if let Some(begun) = begun.as_ref().filter(|begun| !begun.is_of(&switch)) {
@@ -75,24 +68,29 @@ pub fn cutover(
         );
         return Err(MigrateError::Refused(message));
     }
+    if let (true, Some(switch)) = (migration.state.switched, &migration.state.switch) {
+        return Ok(CutOver { switch: switch.told(), already: true, ..CutOver::default() });
+    }
+    if !migration.state.is_compared() {
+        let message = "the last `mnemon migrate verify` is not green, or older than the last rebuild: run it first";
+        return Err(MigrateError::Refused(message.into()));
+    }
     let was_begun = begun.is_some();
     let switch = begun.unwrap_or(switch);
     let (source, rest) = (route.source(tools)?, route.rest(tools)?);
     let opened = route.target(tools, source.about().dims)?;
     let base = migration.base()?;
     let mut done = CutOver { switch: switch.told(), ..CutOver::default() };
-    if !migration.state.switched {
-        done.last = bring_up(&*source, &opened, &base, tools, false, progress)?;
-        let (carried, there) = (base.count()?, opened.target().count()?);
-        // Where it was begun before, others may write to the new store since; in place they always do.
-        let alone = !was_begun && !matches!(route.to, To::InPlace);
-        if carried != there && alone {
-            let message = format!(
-                "{carried} memories were carried over, {there} are in the new store: nothing was switched; `mnemon migrate \
-                 verify` tells the difference"
-            );
-            return Err(MigrateError::Refused(message));
-        }
+    done.last = bring_up(&*source, &opened, &base, tools, false, progress)?;
+    let (carried, there) = (base.count()?, opened.target().count()?);
+    // Where it was begun before, others may write to the new store since; in place they always do.
+    let alone = !was_begun && !matches!(route.to, To::InPlace);
+    if carried != there && alone {
+        let message = format!(
+            "{carried} memories were carried over, {there} are in the new store: nothing was switched; `mnemon migrate \
+             verify` tells the difference"
+        );
+        return Err(MigrateError::Refused(message));
     }
     migration.state.switch = Some(switch.clone());
     migration.save()?;
@@ -104,7 +102,9 @@ pub fn cutover(
         }
         return Err(error);
     }
-    if let Err(told) = (served.restart)().and_then(|()| (served.smoke)()) {
+    let tried = (served.restart)()
+        .and_then(|()| (served.smoke)().map_err(|told| format!("the new store failed its smoke test: {told}")));
+    if let Err(told) = tried {
         switch.back(rest.as_ref())?;
         let restarted = (served.restart)();
         // Who was faster than the smoke test has written to the new store.
@@ -115,12 +115,10 @@ pub fn cutover(
         migration.state.switched = false;
         migration.end(Phase::Cutover, false, format!("switched back: {told}"))?;
         let but = restarted.err().map_or_else(String::new, |told| format!("; then {told}: have the server take it"));
-        let message = format!("the new store failed its smoke test and was switched back: {told}{but}");
+        let message = format!("switched back: {told}{but}");
         return Err(MigrateError::Switch(message));
     }
-    if !migration.state.switched {
-        done.late = bring_up(&*source, &opened, &base, tools, false, progress)?;
-    }
+    done.late = bring_up(&*source, &opened, &base, tools, false, progress)?;
     migration.state.switched = true;
     migration.state.ended.remove(&Phase::Rollback);
     migration.end(Phase::Cutover, true, done.switch.clone())?;
@@ -157,6 +155,10 @@ pub fn rollback(
     let Some(switch) = migration.state.switch.clone() else {
         return Err(MigrateError::Refused("nothing was switched, so there is nothing to switch back".into()));
     };
+    if migration.is_done(Phase::Retire) {
+        let message = "the old collection was retired: there is nothing to go back to";
+        return Err(MigrateError::Refused(message.into()));
+    }
     let rest = route.rest(tools)?;
     let back = || {
         switch.back(rest.as_ref())?;
@@ -249,7 +251,11 @@ impl<'t> Keeping<'t> {
     }
 
     fn into_file(self) -> Option<PathBuf> {
-        (self.file.into_inner().1 > 0).then_some(self.path)
+        let (file, kept) = self.file.into_inner();
+        if kept == 0 && file.metadata().is_ok_and(|file| file.len() == 0) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+        (kept > 0).then_some(self.path)
     }
 }
 
@@ -309,6 +315,9 @@ pub fn retire(
 ) -> Result<Vec<String>> {
     let route = migration.route()?.clone();
     let refused = |told: String| Err(MigrateError::Refused(told));
+    if migration.is_done(Phase::Retire) {
+        return refused("the old collection and the backup were deleted before".into());
+    }
     if !migration.state.switched {
         return refused(
             "the old store is still the one that is served: there is nothing to retire before a cutover".into(),

@@ -5,6 +5,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use crate::backup::free;
 use crate::read::About;
 use crate::rebuild::Progress;
 use crate::route::Tools;
@@ -136,8 +137,8 @@ fn look_at_target(route: &Route, tools: &Tools<'_>, dims: usize, begun: bool) ->
 /// What is told where a file has no room for what is to come; 3 KB a memory beside its vector were seen.
 fn lacks_room(route: &Route, survey: &Survey, dims: usize) -> Option<String> {
     let To::Sqlite { file } = &route.to else { return None };
-    let folder = file.ancestors().skip(1).find(|folder| folder.is_dir())?;
-    let free = fs4::available_space(folder).ok()?;
+    let folder = file.parent()?;
+    let free = free(folder)?;
     let needed = survey.points as u64 * (dims as u64 * 4 + 3_000) * 2;
     let mib = |bytes: u64| bytes >> 20;
     (free < needed).then(|| {

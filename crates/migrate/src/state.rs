@@ -176,6 +176,14 @@ pub struct Migration {
     _lock: File,
 }
 
+impl State {
+    /// Whether all was compared, without a difference, after the last rebuild.
+    pub fn is_compared(&self) -> bool {
+        let (rebuilt, verified) = (self.ended.get(&Phase::Rebuild), self.ended.get(&Phase::Verify));
+        verified.is_some_and(|verified| verified.ok && rebuilt.is_none_or(|rebuilt| rebuilt.at <= verified.at))
+    }
+}
+
 impl Route {
     /// Whether another one is the same, but for one of the addresses of the server.
     fn is_at_the_server_of(&self, other: &Self) -> bool {

@@ -58,8 +58,12 @@ pub(crate) fn what_could_lose_something_is_refused(random: &mut StdRng) {
     refused(&["cutover", "--dir", "m", "--env-file", ".env", "--no-smoke"], 4, &["verify"]);
     stack.run(&["backup", "--dir", "m"]).ok();
     stack.run(&["verify", "--dir", "m"]).ok();
-    // What can't be switched is not remembered as begun.
-    refused(&["cutover", "--dir", "m", "--env-file", "/proc/no", "--no-smoke"], 1, &["/proc/no"]);
+    refused(
+        &["cutover", "--dir", "m", "--env-file", "typo.env", "--no-smoke"],
+        4,
+        &["typo.env", "QDRANT_COLLECTION_NAME="],
+    );
+    assert!(!stack.path("typo.env").exists());
     stack.run(&["cutover", "--dir", "m", "--env-file", ".env", "--no-smoke"]).ok();
     refused(&["retire", "--dir", "m", "--yes"], 4, &["must be kept until"]);
     refused(&["verify", "--dir", "m"], 4, &["served"]);
@@ -72,4 +76,21 @@ pub(crate) fn what_could_lose_something_is_refused(random: &mut StdRng) {
     refused(&rebuild("two", "mem0_v5"), 4, &["works on"]);
     assert!(slow.wait().unwrap().success());
     assert_eq!(source, stack.points(SOURCE));
+
+    // What is gone for good.
+    stack.run(&["rollback", "--dir", "m"]).ok();
+    stack.run(&rebuild("r", "mem0_v6")).ok();
+    stack.run(&["backup", "--dir", "r", "--retention-days", "0"]).ok();
+    stack.run(&["verify", "--dir", "r"]).ok();
+    let cutover = ["cutover", "--dir", "r", "--env-file", ".env", "--no-smoke"];
+    assert_eq!(stack.run(&cutover).ok()["already"], false);
+    // A second one does not put to the test what is served.
+    let again = [&cutover[..5], &["--smoke-url", "http://127.0.0.1:1", "--patience", "0"]].concat();
+    assert_eq!(stack.run(&again).ok()["already"], true);
+    refused(&["retire", "--dir", "r"], 4, &["--yes"]);
+    stack.run(&["retire", "--dir", "r", "--yes"]).ok();
+    refused(&["rollback", "--dir", "r", "--drop-writes"], 4, &["retired"]);
+    refused(&["retire", "--dir", "r", "--yes"], 4, &["before"]);
+    assert!(std::fs::read_to_string(stack.path(".env")).unwrap().contains("mem0_v6"));
+    assert_eq!(stack.points("mem0_v6").len(), source.len());
 }

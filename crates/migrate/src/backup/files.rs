@@ -79,7 +79,7 @@ pub(super) fn sync_folder(path: &Path) -> Result<()> {
 }
 
 /// Bytes that are free where a file would be.
-pub(super) fn free(folder: &Path) -> Option<u64> {
+pub(crate) fn free(folder: &Path) -> Option<u64> {
     // The folder itself may not be there yet.
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     folder.ancestors().find_map(|folder| {

@@ -17,10 +17,13 @@ use qdrant_edge::{VectorInternal, WithPayloadInterface};
 use serde_json::Value;
 
 use super::{About, Source};
+use crate::backup::free;
 use crate::{MigrateError, Result};
 
 /// Points of one page.
 const PAGE: usize = 512;
+/// Bytes that opening the shards takes beside the file: their logs are mapped, and a full disk then ends the process.
+const SPARE: u64 = 128 << 20;
 
 /// A snapshot that was opened.
 pub struct Snapshot {
@@ -49,6 +52,10 @@ impl Snapshot {
             .prefix("mnemon-snapshot-")
             .tempdir_in(scratch)
             .map_err(|source| MigrateError::Io { path: scratch.to_owned(), source })?;
+        let needs = std::fs::metadata(file).map_or(0, |file| file.len()) + SPARE;
+        if let Some(free) = free(scratch).filter(|free| *free < needs) {
+            return Err(MigrateError::NoSpace { path: scratch.to_owned(), needs: Some(needs), free: Some(free) });
+        }
         let unpacked = unpack(file, folder.path())?;
         let config: Value = match &unpacked.config {
             Some(config) => {

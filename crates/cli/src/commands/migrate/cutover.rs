@@ -82,12 +82,22 @@ impl SwitchArgs {
                 let was = aliases.iter().find(|(name, _)| name == alias).map(|(_, to)| to.clone());
                 Switch::Alias { alias: alias.clone(), was, now: name("an alias")? }
             }
-            (_, Some(file), _) => Switch::EnvFile {
-                file: std::path::absolute(file)?,
-                key: KEY.into(),
-                was: mnemon_migrate::value_in_env_file(file, KEY)?,
-                now: name(KEY)?,
-            },
+            (_, Some(file), _) => {
+                let was = mnemon_migrate::value_in_env_file(file, KEY)?;
+                if was.is_none() {
+                    let message = format!(
+                        "{} has no line {KEY}=: is it the file that the server reads? Add the line with the old name first",
+                        file.display()
+                    );
+                    return Err(Fault::refused(message).into());
+                }
+                Switch::EnvFile { file: std::path::absolute(file)?, key: KEY.into(), was, now: name(KEY)? }
+            }
+            (_, _, Some(file)) if !file.is_file() => {
+                let message =
+                    format!("there is no settings file {}: name the one that the server reads", file.display());
+                return Err(Fault::refused(message).into());
+            }
             (_, _, Some(file)) => Switch::Settings {
                 file: std::path::absolute(file)?,
                 was: mnemon_migrate::store_in_settings(file)?,

@@ -152,11 +152,14 @@ pub(super) fn rebuilt(rebuilt: &Rebuilt, history: &Value) -> String {
 }
 
 pub(super) fn of_cutover(done: &CutOver) -> Value {
-    json!({"ok": true, "switch": done.switch, "last_pass": of_pass(&done.last), "late_pass": of_pass(&done.late)})
+    json!({"ok": true, "switch": done.switch, "already": done.already, "last_pass": of_pass(&done.last), "late_pass": of_pass(&done.late)})
 }
 
 pub(super) fn cutover(done: &CutOver) -> String {
     let carried = |passed: &Passed| passed.added + passed.changed + passed.removed;
+    if done.already {
+        return format!("switched before, and nothing was done now: {}\n", done.switch);
+    }
     format!(
         "switched: {}\ncarried over before the switch: {} writes; while it was switched: {}\nnext: mnemon migrate retire, after \
          the retention date; mnemon migrate rollback goes back with the writes made since\n",
@@ -268,6 +271,13 @@ fn compared(verified: &Verification, text: &mut String) {
         ("indexes that are missing", verified.indexes.len()),
     ] {
         let _ = writeln!(text, "| {what} | {count} |");
+    }
+    if verified.more > 0 {
+        let _ = writeln!(
+            text,
+            "- memories that the source does not have were written by others, or left by `rollback --drop-writes`: to keep \
+             them out, begin anew with another --target and another --dir"
+        );
     }
     for difference in &verified.differences {
         let _ = writeln!(text, "- {}: {}", difference.id, difference.what);

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
-use mnemon_migrate::{Migration, Phase};
+use mnemon_migrate::{From, Migration, Phase};
 use serde_json::json;
 
 use super::stack::StackArgs;
@@ -45,7 +45,8 @@ pub(super) fn run(args: &RunArgs, settings: &Settings, out: &Output) -> anyhow::
     drop(args.stack.open()?);
     let stack = args.stack.clone();
     for phase in PHASES {
-        if is_done(&stack, phase)? {
+        // A snapshot file is its own backup.
+        if is_done(&stack, phase)? || phase == Phase::Backup && snapshot(&stack)?.is_some() {
             out.note(&format!("{}: done before", phase.as_str()));
             continue;
         }
@@ -65,6 +66,14 @@ pub(super) fn run(args: &RunArgs, settings: &Settings, out: &Output) -> anyhow::
 fn is_done(stack: &StackArgs, phase: Phase) -> anyhow::Result<bool> {
     let state = Migration::read(&stack.dir)?;
     Ok(state.is_some_and(|state| state.ended.get(&phase).is_some_and(|ended| ended.ok)))
+}
+
+/// The snapshot file that is migrated, if it is one.
+fn snapshot(stack: &StackArgs) -> anyhow::Result<Option<PathBuf>> {
+    Ok(match Migration::read(&stack.dir)?.and_then(|state| state.route).map(|route| route.from) {
+        Some(From::Snapshot { file }) => Some(file),
+        _ => None,
+    })
 }
 
 fn dry_run(args: &RunArgs, out: &Output) -> anyhow::Result<Exit> {
@@ -103,9 +112,8 @@ fn one(phase: Phase, args: &RunArgs, settings: &Settings, out: &Output) -> anyho
             backup::run(&args, settings, out)
         }
         Phase::Rehearse => {
-            let dir = stack.dir;
-            let args =
-                rehearse::RehearseArgs { snapshot: None, dir, expect: None, keep: None, scratch: None, report: None };
+            let (snapshot, dir) = (snapshot(&stack)?, stack.dir);
+            let args = rehearse::RehearseArgs { snapshot, dir, expect: None, keep: None, scratch: None, report: None };
             rehearse::run(&args, settings, out)
         }
         Phase::Rebuild => {

@@ -57,6 +57,12 @@ impl StackArgs {
             (Some(file), _) => From::Snapshot { file: absolute(file)? },
             // Only the target is named: the source is the one that is known.
             (None, Some(known)) if self.source.is_none() && !server.contains(&true) => known.from.clone(),
+            (None, Some(Route { from: From::Collection { name, .. }, .. })) if self.source.is_none() => {
+                match self.collection()? {
+                    From::Collection { grpc, rest, .. } => From::Collection { grpc, rest, name: name.clone() },
+                    other => other,
+                }
+            }
             _ => self.collection()?,
         };
         let to = match (&self.target, &self.to, self.in_place, known) {

@@ -53,11 +53,13 @@ pub(super) fn run(args: &StatusArgs, out: &Output) -> anyhow::Result<Exit> {
 fn next(state: &State) -> &'static str {
     let done = |phase: Phase| state.ended.get(&phase).is_some_and(|ended| ended.ok);
     match () {
+        () if done(Phase::Retire) => "nothing: the old stack is gone",
         () if state.switched => "mnemon migrate retire (after the retention date), or mnemon migrate rollback",
         () if !done(Phase::Preflight) => "mnemon migrate preflight",
         () if !done(Phase::Backup) => "mnemon migrate backup",
         () if !done(Phase::Rebuild) => "mnemon migrate rebuild",
-        () if !done(Phase::Verify) => "mnemon migrate verify",
+        () if state.switch.is_some() => "mnemon migrate cutover, which was begun, or mnemon migrate rollback",
+        () if !state.is_compared() => "mnemon migrate verify",
         () => "mnemon migrate cutover",
     }
 }
@@ -76,7 +78,11 @@ fn told(state: &State, next: &str) -> String {
         };
         let _ = writeln!(text, "{:<10} {mark:<7} {told}", phase.as_str());
     }
-    let served = if state.switched { "the new store" } else { "the old one" };
+    let served = match (state.switched, &state.switch) {
+        (true, _) => "the new store",
+        (false, None) => "the old one",
+        (false, Some(_)) => "perhaps the new store: a cutover was begun and not ended",
+    };
     let _ = writeln!(text, "\nserved: {served}");
     if let Some((_, until)) = &state.backup {
         let _ = writeln!(text, "backup kept until {until}");
