@@ -89,12 +89,14 @@ pub fn look(
     if about.has_bm25 && !matches!(route.to, To::InPlace) {
         notes.push("the source has the bm25 slot already: it was made by mem0 v2 or Mnemon".into());
     }
-    if tools.embedder_of(about.dims).is_none() {
-        notes.push(format!(
+    match tools.embedder_of(about.dims) {
+        None => notes.push(format!(
             "no embedder makes vectors of {} dims: there will be no entities, and nothing can be searched by meaning until \
              one is given (MNEMON_EMBEDDER=openai:MODEL, the model that mem0 used)",
             about.dims
-        ));
+        )),
+        // Better told now than by the first names of entities.
+        Some(embedder) => obstacles.extend(embedder.embed(&["preflight"]).err().map(|error| error.to_string())),
     }
     if survey.points as u64 != about.points {
         notes.push(format!(

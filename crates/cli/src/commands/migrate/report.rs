@@ -256,6 +256,11 @@ pub(super) fn verification(verified: &Verification) -> String {
     let verdict = if verified.is_green() { "GREEN: nothing is lost" } else { "RED: see the differences below" };
     let mut text = format!("# {verdict}\n\n{} points compared\n\n", verified.points);
     compared(verified, &mut text);
+    let next = match verified.is_green() {
+        true => "mnemon migrate cutover",
+        false => "mnemon migrate rebuild, then verify again",
+    };
+    let _ = writeln!(text, "\nnext: {next}");
     text
 }
 
