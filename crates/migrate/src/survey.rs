@@ -44,7 +44,7 @@ pub struct Anomaly {
 }
 
 /// Every kind, in the order they are told.
-const KINDS: [(&str, &str); 12] = [
+const KINDS: [(&str, &str); 13] = [
     ("integer_id", "ids are numbers, not UUIDs: carried over as they are"),
     ("no_text", "`data` is missing, null, empty or no text: carried over, found by no word and by id and list only"),
     ("no_scope", "no user_id, agent_id or run_id: carried over, shown to nobody; `list` without a scope shows them"),
@@ -63,6 +63,11 @@ const KINDS: [(&str, &str); 12] = [
     ("time_offset", "times with another offset than UTC, as mem0 v0 and v1 wrote them: kept, and compared as instants"),
     ("text_long", "texts of more than 16,384 bytes: carried over whole"),
     ("control_characters", "control characters in the text: carried over as they are"),
+    (
+        "number_large",
+        "a number of 2^63 or more that came as floating-point: a running Qdrant hands whole numbers on only below that; a \
+         snapshot file has the last digits",
+    ),
     ("duplicate", "the same text in the same scope as another memory: both are carried over"),
 ];
 
@@ -114,6 +119,7 @@ impl Survey {
         );
         when("text_long", text.len() > LONG);
         when("control_characters", text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')));
+        when("number_large", map.values().any(holds_large));
         if !text.is_empty() {
             let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one((payload.scope(), digest));
             when("duplicate", self.seen.contains(&hash));
@@ -157,6 +163,17 @@ pub(crate) fn user_of(value: Option<&Value>) -> String {
         None | Some(Value::Null) => NO_USER.to_owned(),
         Some(Value::String(user)) => user.clone(),
         Some(other) => other.to_string(),
+    }
+}
+
+/// Whether a value holds a number that may have been a whole one before gRPC, which has none of 2^63 and more.
+fn holds_large(value: &Value) -> bool {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    match value {
+        Value::Number(number) => number.is_f64() && number.as_f64().is_some_and(|number| number.abs() >= LIMIT),
+        Value::Array(items) => items.iter().any(holds_large),
+        Value::Object(map) => map.values().any(holds_large),
+        _ => false,
     }
 }
 

@@ -20,6 +20,14 @@ pub(crate) fn what_could_lose_something_is_refused(random: &mut StdRng) {
     rest::put(&stack.url("full"), &sparse).unwrap();
     stack.upsert("full", &[memory(1, random)]);
     std::fs::write(stack.path(".env"), "QDRANT_COLLECTION_NAME=mem0\n").unwrap();
+    // Not refused, but told: gRPC has no whole numbers so large.
+    stack.make("large", DIMS, "Cosine");
+    let mut large = memory(7, random);
+    large["payload"]["custom"]["nested"] = json!([{"n": u64::MAX}]);
+    stack.upsert("large", &[large]);
+    let found = stack.run(&["preflight", "--dir", "large", "--source", "large", "--target", "new"]).ok();
+    assert!(found["anomalies"].to_string().contains("number_large"), "{found}");
+
     let source = stack.points(SOURCE);
     let refused = |args: &[&str], exit: i32, parts: &[&str]| {
         let said = stack.run(args);
