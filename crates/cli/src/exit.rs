@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use mnemon_engine::EngineError;
 use mnemon_migrate::MigrateError;
-use mnemon_models::ModelError;
+use mnemon_models::{ModelError, ModelKind};
 use mnemon_store::StoreError;
 use serde_json::{Value, json};
 
@@ -146,6 +146,9 @@ fn engine_code(error: &EngineError) -> &'static str {
 
 fn model_code(error: &ModelError) -> &'static str {
     match error {
+        ModelError::Unavailable { kind: ModelKind::LanguageModel, .. } => "llm_unavailable",
+        ModelError::Refused { kind: ModelKind::LanguageModel, .. } => "llm_refused",
+        ModelError::Answer { kind: ModelKind::LanguageModel, .. } => "llm_answer",
         ModelError::Settings(_) => "embedder_settings",
         ModelError::Unavailable { .. } => "embedder_unavailable",
         ModelError::Refused { .. } => "embedder_refused",
@@ -219,7 +222,11 @@ mod tests {
         assert_eq!(classify(&wrong), (Exit::Usage, "invalid_cursor"));
         let full: anyhow::Error = EngineError::from(StoreError::Full).into();
         assert_eq!(classify(&full), (Exit::Failed, "full"));
-        let away = ModelError::Unavailable { server: "http://localhost:1/v1".into(), reason: "no".into() };
+        let away = ModelError::Unavailable {
+            kind: ModelKind::Embedder,
+            server: "http://localhost:1/v1".into(),
+            reason: "no".into(),
+        };
         assert_eq!(classify(&EngineError::from(away).into()), (Exit::Failed, "embedder_unavailable"));
         assert_eq!(classify(&Fault::refused("no").into()), (Exit::Refused, "refused"));
     }

@@ -2,6 +2,34 @@
 
 use safetensors::SafeTensorError;
 
+/// What a model is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelKind {
+    /// Makes vectors.
+    Embedder,
+    /// Answers in words.
+    LanguageModel,
+    /// Judges how well memories answer a question.
+    Reranker,
+}
+
+impl ModelKind {
+    /// Its name, for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Embedder => "embedder",
+            Self::LanguageModel => "language model",
+            Self::Reranker => "reranker",
+        }
+    }
+}
+
+impl std::fmt::Display for ModelKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Why a model could not be loaded or asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -20,20 +48,24 @@ pub enum ModelError {
     /// The vocabulary cannot serve a tokenizer.
     #[error("the model's vocabulary {0}")]
     Vocabulary(&'static str),
-    /// An embedder that was configured in a way that can't work; the text says what to change.
+    /// A model that was configured in a way that can't work; the text says what to change.
     #[error("{0}")]
     Settings(String),
-    /// A service that makes vectors does not answer, or not now.
-    #[error("the embedder at {server} is not available: {reason}. Nothing was stored; try again when it is back")]
+    /// The service does not answer, or not now.
+    #[error("the {kind} at {server} is not available: {reason}; try again when it is back")]
     Unavailable {
+        /// What kind of model it is.
+        kind: ModelKind,
         /// Its base URL.
         server: String,
         /// What was seen at the last try.
         reason: String,
     },
-    /// A service that makes vectors refuses: a key, a model or an address is wrong.
-    #[error("the embedder at {server} refuses ({reason}): {advice}")]
+    /// The service refuses: a key, a model or an address is wrong.
+    #[error("the {kind} at {server} refuses ({reason}): {advice}")]
     Refused {
+        /// What kind of model it is.
+        kind: ModelKind,
         /// Its base URL.
         server: String,
         /// The status, and its own words.
@@ -42,14 +74,16 @@ pub enum ModelError {
         advice: String,
     },
     /// What came is no answer to the question.
-    #[error(
-        "the embedder at {server} answered {answer}: look whether embedder_url (MNEMON_EMBEDDER_URL) is the base URL of an OpenAI-compatible service"
-    )]
+    #[error("the {kind} at {server} answered {answer}: {advice}")]
     Answer {
+        /// What kind of model it is.
+        kind: ModelKind,
         /// Its base URL.
         server: String,
         /// What it answered.
         answer: String,
+        /// What to look at.
+        advice: &'static str,
     },
     /// The model makes vectors of another length.
     #[error(

@@ -1,13 +1,19 @@
-//! Embedders: what turns the text of a memory or a question into a vector.
+//! Models: embedders, which turn texts into vectors, and clients of language models.
 #![warn(missing_docs)]
 
 mod embedder;
 mod error;
+mod llm;
 mod openai;
+mod service;
 mod static_embedder;
 pub mod wordpiece;
 
 pub use embedder::Embedder;
-pub use error::ModelError;
+pub use error::{ModelError, ModelKind};
+pub use llm::{
+    ChatAnswer, ChatMessage, ChatModel, ChatRequest, ChatRole, Finish, JsonShape, LlmClient, LlmConfig, LlmProvider,
+    Usage, json,
+};
 pub use openai::{OpenAiConfig, OpenAiEmbedder};
 pub use static_embedder::StaticEmbedder;

@@ -11,7 +11,8 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::runtime::Runtime;
 
 use crate::embedder::{Embedder, normalise};
-use crate::error::ModelError;
+use crate::error::{ModelError, ModelKind};
+use crate::service;
 use batches::batches;
 use send::Endpoint;
 
@@ -72,7 +73,7 @@ impl fmt::Debug for OpenAiConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenAiConfig")
             // May hold a password.
-            .field("base_url", &send::place(&self.base_url))
+            .field("base_url", &service::place(&self.base_url))
             .field("api_key", &self.api_key.as_ref().map(|_| "[redacted]"))
             .field("model", &self.model)
             .field("dims", &self.dims)
@@ -109,13 +110,7 @@ impl OpenAiEmbedder {
     pub fn new(config: OpenAiConfig) -> Result<Self, ModelError> {
         let fingerprint = format!("openai:{}:{}", config.model, config.dims);
         let endpoint = Endpoint::new(config)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            // It passes bytes on; who waits for an answer reads it.
-            .worker_threads(1)
-            .thread_name("embedder")
-            .enable_all()
-            .build()
-            .map_err(|error| ModelError::Settings(format!("the embedder's thread can't be started: {error}")))?;
+        let runtime = service::runtime(ModelKind::Embedder)?;
         Ok(Self { endpoint, fingerprint, runtime: Some(runtime) })
     }
 
@@ -147,7 +142,7 @@ impl Embedder for OpenAiEmbedder {
                 vectors[place] = vec![0.0; self.dims()];
             } else {
                 places.push(place);
-                sent.push(batches::cut(text, self.endpoint.config.max_chars));
+                sent.push(service::cut(text, self.endpoint.config.max_chars));
             }
         }
         if sent.is_empty() {

@@ -11,6 +11,7 @@ mod ports;
 mod postgres;
 mod qdrant;
 pub mod rest;
+mod service;
 mod snapshot;
 
 pub use cluster::Cluster;
@@ -18,4 +19,5 @@ pub use embeddings::EmbeddingsEndpoint;
 pub use guard::Guarded;
 pub use postgres::{Database, POSTGRES, fresh_database, postgres_url};
 pub use qdrant::{Given, QDRANT, Qdrant, shared, unique};
+pub use service::{Asked, Reply, Service};
 pub use snapshot::restore_snapshot;

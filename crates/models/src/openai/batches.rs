@@ -18,11 +18,6 @@ pub(super) fn batches<'a, 't>(texts: &'a [&'t str], most: usize, chars: usize) -
     batches
 }
 
-/// The first characters of a text.
-pub(super) fn cut(text: &str, chars: usize) -> &str {
-    text.char_indices().nth(chars).map_or(text, |(end, _)| &text[..end])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,12 +35,5 @@ mod tests {
         check(&["aaaa"; 5], 3, 10, &[2, 2, 1]);
         check(&["a", "a long one that goes alone", "b", "c"], 3, 10, &[1, 1, 2]);
         check(&["ää", "öö", "üü"], 9, 4, &[2, 1]);
-    }
-
-    #[test]
-    fn a_text_is_cut_between_characters() {
-        assert_eq!(cut("äöü", 2), "äö");
-        assert_eq!(cut("äöü", 3), "äöü");
-        assert_eq!(cut("", 3), "");
     }
 }

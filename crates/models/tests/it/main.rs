@@ -1,6 +1,6 @@
 //! Integration tests of the models, one file a subject.
 
+mod llm;
 mod openai;
-mod service;
 mod static_embedder;
 mod wordpiece;

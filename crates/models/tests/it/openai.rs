@@ -7,9 +7,8 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use mnemon_models::{Embedder, ModelError, OpenAiConfig, OpenAiEmbedder};
+use mnemon_testbed::{Asked, Reply, Service};
 use serde_json::json;
-
-use crate::service::{Asked, Reply, Service};
 
 /// An embedder of 2 dims.
 fn embedder(service: &Service, change: impl FnOnce(&mut OpenAiConfig)) -> OpenAiEmbedder {

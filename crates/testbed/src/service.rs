@@ -8,40 +8,76 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 /// What was asked.
-#[derive(Clone)]
-pub(crate) struct Asked {
+#[derive(Clone, Debug)]
+pub struct Asked {
     /// The first line.
-    pub(crate) line: String,
+    pub line: String,
     /// Header lines in lower case.
-    pub(crate) headers: Vec<String>,
-    pub(crate) body: Value,
-    pub(crate) at: Instant,
+    pub headers: Vec<String>,
+    /// Its JSON.
+    pub body: Value,
+    /// When it came.
+    pub at: Instant,
 }
 
 impl Asked {
-    pub(crate) fn texts(&self) -> Vec<&str> {
+    /// The texts to be embedded.
+    ///
+    /// # Panics
+    /// If it asks for something else.
+    pub fn texts(&self) -> Vec<&str> {
         self.body["input"].as_array().expect("a list").iter().map(|text| text.as_str().expect("a text")).collect()
     }
 }
 
 /// What is answered: a status line's end, header lines, and a body.
-pub(crate) struct Reply {
-    pub(crate) status: &'static str,
-    pub(crate) headers: &'static str,
-    pub(crate) body: String,
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// `200 OK`.
+    pub status: &'static str,
+    /// Each with its line's end.
+    pub headers: &'static str,
+    /// Whatever it is.
+    pub body: String,
 }
 
 impl Reply {
-    pub(crate) fn new(status: &'static str, body: &Value) -> Self {
+    /// JSON.
+    pub fn new(status: &'static str, body: &Value) -> Self {
         Self { status, headers: "", body: body.to_string() }
     }
 
-    pub(crate) fn refusal(status: &'static str, message: &str) -> Self {
+    /// OpenAI's form of a refusal.
+    pub fn refusal(status: &'static str, message: &str) -> Self {
         Self::new(status, &json!({"error": {"message": message, "type": "x", "code": null}}))
     }
 
+    /// A chat completion, whole or streamed word by word, as it was asked for.
+    pub fn chat(asked: &Asked, text: &str) -> Self {
+        Self::chat_cut(asked, text, "stop")
+    }
+
+    /// The same, with the reason why it ends.
+    pub fn chat_cut(asked: &Asked, text: &str, finish: &str) -> Self {
+        if asked.body["stream"] != true {
+            let choice =
+                json!({"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish});
+            return Self::new("200 OK", &json!({"object": "chat.completion", "choices": [choice]}));
+        }
+        let event = |delta: Value, finish: Value| {
+            let choice = json!({"index": 0, "delta": delta, "finish_reason": finish});
+            format!("data: {}\n\n", json!({"object": "chat.completion.chunk", "choices": [choice]}))
+        };
+        let words = text.split_inclusive(' ').map(|word| event(json!({"content": word}), Value::Null));
+        let body = words.chain([event(json!({}), finish.into()), "data: [DONE]\n\n".to_owned()]).collect();
+        Self { status: "200 OK", headers: "Content-Type: text/event-stream\r\n", body }
+    }
+
     /// For each text what it is read as: numbers with spaces between.
-    pub(crate) fn vectors(asked: &Asked) -> Self {
+    ///
+    /// # Panics
+    /// If it is read as none.
+    pub fn vectors(asked: &Asked) -> Self {
         let vector = |text: &str| text.split(' ').map(|word| word.parse().expect("a number")).collect::<Vec<f32>>();
         let mut data: Vec<Value> = asked
             .texts()
@@ -57,14 +93,19 @@ impl Reply {
 type Answer = dyn Fn(usize, &Asked) -> Reply + Send + Sync;
 
 /// Answers until the process ends.
-pub(crate) struct Service {
-    pub(crate) url: String,
+#[derive(Debug)]
+pub struct Service {
+    /// The base URL, which ends in `/v1`.
+    pub url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Service {
-    /// `answer` is told how many requests came before.
-    pub(crate) fn start(answer: impl Fn(usize, &Asked) -> Reply + Send + Sync + 'static) -> Self {
+    /// Starts on a free port. `answer` is told how many requests came before.
+    ///
+    /// # Panics
+    /// Without a free port.
+    pub fn start(answer: impl Fn(usize, &Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}/v1", listener.local_addr().expect("an address"));
         let answer: Arc<Answer> = Arc::new(answer);
@@ -79,7 +120,11 @@ impl Service {
         Self { url, asked }
     }
 
-    pub(crate) fn asked(&self) -> Vec<Asked> {
+    /// All that was asked so far.
+    ///
+    /// # Panics
+    /// Never: nobody panics while holding it.
+    pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().expect("no test panics here").clone()
     }
 }

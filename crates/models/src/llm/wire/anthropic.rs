@@ -1,0 +1,50 @@
+//! Anthropic's messages.
+
+use serde_json::{Map, Value, json};
+
+use super::{Piece, finish, set, text_at, usage};
+use crate::llm::{ChatRequest, ChatRole, LlmConfig};
+
+/// Requests must say how much they allow; every model allows this much, and a cut answer is asked on for.
+const MAX_TOKENS: u32 = 4096;
+
+pub(super) fn body(config: &LlmConfig, request: &ChatRequest, stream: bool) -> Map<String, Value> {
+    let (mut system, mut messages): (Vec<&str>, Vec<Value>) = (Vec::new(), Vec::new());
+    for message in &request.messages {
+        match message.role {
+            ChatRole::System => system.push(&message.content),
+            role => messages.push(json!({"role": role.as_str(), "content": message.content})),
+        }
+    }
+    let mut body = Map::new();
+    body.insert("model".into(), config.model.as_str().into());
+    body.insert("max_tokens".into(), request.max_tokens.or(config.max_tokens).unwrap_or(MAX_TOKENS).into());
+    set(&mut body, "system", (!system.is_empty()).then(|| system.join("\n\n")));
+    body.insert("messages".into(), messages.into());
+    if stream {
+        body.insert("stream".into(), true.into());
+    }
+    set(&mut body, "temperature", config.temperature);
+    set(&mut body, "top_p", config.top_p);
+    body
+}
+
+pub(super) fn answer(json: &Value) -> Result<Piece, String> {
+    let Some(blocks) = json["content"].as_array() else { return Err("no `content`".into()) };
+    Ok(Piece {
+        text: blocks.iter().map(|block| text_at(block, &["text"])).collect(),
+        thought: blocks.iter().map(|block| text_at(block, &["thinking"])).collect(),
+        finish: finish(json["stop_reason"].as_str()),
+        usage: usage(&json["usage"], "input_tokens", "output_tokens"),
+    })
+}
+
+pub(super) fn event(json: &Value) -> Piece {
+    let delta = &json["delta"];
+    Piece {
+        text: text_at(delta, &["text"]).to_owned(),
+        thought: text_at(delta, &["thinking"]).to_owned(),
+        finish: finish(delta["stop_reason"].as_str()),
+        usage: None,
+    }
+}

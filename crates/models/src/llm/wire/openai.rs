@@ -1,0 +1,72 @@
+//! OpenAI's chat completions, and what others make of them.
+
+use serde_json::{Map, Value, json};
+
+use super::{Piece, finish, set, text_at, usage};
+use crate::llm::quirks::{JsonMode, Quirks, TokensKey};
+use crate::llm::{ChatRequest, LlmConfig};
+
+pub(super) fn body(config: &LlmConfig, request: &ChatRequest, quirks: &Quirks, stream: bool) -> Map<String, Value> {
+    let message =
+        |message: &crate::llm::ChatMessage| json!({"role": message.role.as_str(), "content": message.content});
+    let mut body = Map::new();
+    body.insert("model".into(), config.model.as_str().into());
+    body.insert("messages".into(), request.messages.iter().map(message).collect());
+    if stream {
+        body.insert("stream".into(), true.into());
+    }
+    set(&mut body, "temperature", config.temperature);
+    set(&mut body, "top_p", config.top_p);
+    let most = request.max_tokens.or(config.max_tokens);
+    match quirks.tokens {
+        TokensKey::MaxTokens => set(&mut body, "max_tokens", most),
+        TokensKey::MaxCompletionTokens => set(&mut body, "max_completion_tokens", most),
+        TokensKey::Unknown => {}
+    }
+    if let Some(shape) = &request.json {
+        let format = match quirks.json {
+            JsonMode::Schema => {
+                let schema = json!({"name": shape.name, "schema": shape.schema, "strict": true});
+                Some(json!({"type": "json_schema", "json_schema": schema}))
+            }
+            JsonMode::Object => Some(json!({"type": "json_object"})),
+            JsonMode::Words => None,
+        };
+        set(&mut body, "response_format", format);
+    }
+    body
+}
+
+pub(super) fn answer(json: &Value) -> Result<Piece, String> {
+    let Some(choice) = json["choices"].get(0) else {
+        return Err(match text_at(&json["error"], &["message"]) {
+            "" => "no `choices`".into(),
+            message => format!("an error with a status of success: {message}"),
+        });
+    };
+    let message = &choice["message"];
+    let refusal = text_at(message, &["refusal"]);
+    if !refusal.is_empty() {
+        return Err(format!("that it will not: {refusal}"));
+    }
+    Ok(Piece { usage: usage(&json["usage"], "prompt_tokens", "completion_tokens"), ..piece(choice, message) })
+}
+
+pub(super) fn event(json: &Value) -> Piece {
+    let usage = usage(&json["usage"], "prompt_tokens", "completion_tokens");
+    match json["choices"].get(0) {
+        Some(choice) => Piece { usage, ..piece(choice, &choice["delta"]) },
+        None => Piece { usage, ..Piece::default() },
+    }
+}
+
+fn piece(choice: &Value, message: &Value) -> Piece {
+    // Some answer in parts, as they are asked in.
+    let parts = message["content"].as_array().map(|parts| parts.iter().map(|part| text_at(part, &["text"])).collect());
+    Piece {
+        text: parts.unwrap_or_else(|| text_at(message, &["content"]).to_owned()),
+        thought: text_at(message, &["reasoning_content", "reasoning"]).to_owned(),
+        finish: finish(choice["finish_reason"].as_str()),
+        usage: None,
+    }
+}

@@ -1,0 +1,303 @@
+//! The client of language models, against an endpoint on a real socket.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mnemon_models::{
+    ChatMessage, ChatModel, ChatRequest, ChatRole, Finish, JsonShape, LlmClient, LlmConfig, LlmProvider, ModelError,
+};
+use mnemon_testbed::{Asked, Reply, Service};
+use serde_json::{Value, json};
+
+fn client(service: &Service, change: impl FnOnce(&mut LlmConfig)) -> LlmClient {
+    let mut config = LlmConfig::new(LlmProvider::OpenAi, "some-model");
+    config.base_url.clone_from(&service.url);
+    change(&mut config);
+    LlmClient::new(config).expect("the configuration can work")
+}
+
+fn same(_: &mut LlmConfig) {}
+
+fn question() -> ChatRequest {
+    let messages = vec![ChatMessage::new(ChatRole::System, "Be brief."), ChatMessage::new(ChatRole::User, "Hi!")];
+    ChatRequest { messages, ..ChatRequest::default() }
+}
+
+fn for_json() -> ChatRequest {
+    let shape = JsonShape { name: "facts", schema: json!({"type": "object"}) };
+    ChatRequest { json: Some(shape), ..question() }
+}
+
+#[test]
+fn nothing_is_sent_that_is_not_set() {
+    let service = Service::start(|_, asked| Reply::chat(asked, "Hello."));
+    let answer = client(&service, |config| config.api_key = Some("the-key".into())).chat(&question()).unwrap();
+    assert_eq!((answer.text.as_str(), answer.finish), ("Hello.", Finish::Stop));
+    let asked = &service.asked()[0];
+    assert_eq!(asked.line, "POST /v1/chat/completions HTTP/1.1");
+    assert!(asked.headers.iter().any(|header| header == "authorization: Bearer the-key"), "{:?}", asked.headers);
+    let messages = json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi!"}]);
+    assert_eq!(asked.body, json!({"model": "some-model", "messages": messages}));
+}
+
+#[test]
+fn what_is_set_is_sent() {
+    let service = Service::start(|_, asked| Reply::chat(asked, "Hello."));
+    let client = client(&service, |config| {
+        config.temperature = Some(0.5);
+        config.max_tokens = Some(99);
+        config.extra.insert("store".into(), false.into());
+        config.headers.push(("X-Team".into(), "memory".into()));
+    });
+    client.chat(&for_json()).unwrap();
+    let asked = &service.asked()[0];
+    assert_eq!((&asked.body["temperature"], &asked.body["max_tokens"]), (&json!(0.5), &json!(99)));
+    assert_eq!(asked.body["store"], false);
+    assert_eq!(asked.body["response_format"]["json_schema"]["schema"], json!({"type": "object"}));
+    assert!(asked.headers.contains(&"x-team: memory".to_owned()), "{:?}", asked.headers);
+}
+
+/// Refuses as several endpoints together would.
+fn strict(asked: &Asked) -> Reply {
+    let body = asked.body.as_object().expect("an object");
+    let format = body.get("response_format").map(|format| format["type"].as_str().unwrap_or_default().to_owned());
+    let no = |message: &str| Reply::refusal("400 Bad Request", message);
+    match format.as_deref() {
+        _ if body.contains_key("store") => no("store: Extra inputs are not permitted"),
+        _ if body.contains_key("temperature") && body.contains_key("top_p") => {
+            no("`temperature` and `top_p` cannot both be specified for this model")
+        }
+        _ if body.contains_key("max_tokens") => no("'max_tokens' is not supported. Use 'max_completion_tokens'."),
+        Some("json_schema") => no("Invalid parameter: response_format of type json_schema is not supported"),
+        Some("json_object") => no("This response_format type is unavailable now"),
+        _ => Reply::chat(asked, "{}"),
+    }
+}
+
+#[test]
+fn each_refused_parameter_is_refused_once() {
+    let service = Service::start(|_, asked| strict(asked));
+    let client = Arc::new(client(&service, |config| {
+        config.temperature = Some(0.5);
+        config.top_p = Some(0.5);
+        config.max_tokens = Some(99);
+        config.extra.insert("store".into(), false.into());
+        config.extra.insert("seed".into(), 1.into());
+    }));
+    let threads: Vec<_> = (0..20)
+        .map(|_| {
+            let client = Arc::clone(&client);
+            std::thread::spawn(move || client.chat(&for_json()).expect("an answer"))
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| drop(thread.join().expect("no panic")));
+    let asked = service.asked();
+    assert_eq!(asked.len(), 20 + 5, "five refusals");
+    let last = &asked[24].body;
+    let keys: Vec<&str> = last.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["model", "messages", "temperature", "max_completion_tokens", "seed"]);
+}
+
+#[test]
+fn what_no_parameter_mends_is_told() {
+    let service = Service::start(|_, _| Reply::refusal("404 Not Found", "The model `some-model` does not exist"));
+    let error = client(&service, same).chat(&for_json()).unwrap_err();
+    assert!(matches!(error, ModelError::Refused { .. }) && error.to_string().contains("MNEMON_LLM"), "{error}");
+    assert_eq!(service.asked().len(), 1);
+    // A guess that did not help is forgotten.
+    let service = Service::start(|_, _| Reply::refusal("400 Bad Request", "no"));
+    let client = client(&service, same);
+    assert!(client.chat(&for_json()).is_err() && client.chat(&for_json()).is_err());
+    let formats: Vec<Value> =
+        service.asked().iter().map(|asked| asked.body["response_format"]["type"].clone()).collect();
+    let round = [json!("json_schema"), json!("json_object"), Value::Null];
+    assert_eq!(formats, [round.clone(), round].concat());
+}
+
+#[test]
+fn failures_pass_and_waits_are_kept() {
+    let service = Service::start(|before, asked| match before {
+        0 => Reply::refusal("500 Internal Server Error", "injected"),
+        1 => Reply { headers: "Retry-After: 1\r\n", ..Reply::refusal("429 Too Many Requests", "slowly") },
+        _ => Reply::chat(asked, "At last."),
+    });
+    assert_eq!(client(&service, same).chat(&question()).unwrap().text, "At last.");
+    let asked = service.asked();
+    assert!(asked[2].at - asked[1].at >= Duration::from_secs(1));
+}
+
+#[test]
+fn an_endpoint_that_fails_on_and_on_is_left_alone() {
+    let service = Service::start(|_, _| Reply::refusal("503 Service Unavailable", "never"));
+    let client = client(&service, |config| config.retries = 0);
+    for _ in 0..8 {
+        assert!(client.chat(&question()).unwrap_err().to_string().contains("HTTP 503"));
+    }
+    let begun = Instant::now();
+    let told = client.chat(&question()).unwrap_err().to_string();
+    assert!(told.contains("failed 8 times in a row") && begun.elapsed() < Duration::from_secs(1), "{told}");
+    assert_eq!(service.asked().len(), 8);
+}
+
+#[test]
+fn thoughts_are_no_answer() {
+    for (text, expected) in [
+        ("<think>hm {\"a\": 1}</think>\n```json\n{\"b\": 2}\n```", Some("{\"b\": 2}")),
+        ("hm</think>Yes.", Some("Yes.")),
+        ("<think>never closed", None),
+        ("", None),
+        (" \n", None),
+    ] {
+        let service = Service::start(move |_, asked| Reply::chat(asked, text));
+        let answer = client(&service, same).chat(&question());
+        match expected {
+            Some(expected) => assert_eq!(answer.unwrap().text, expected),
+            None => assert!(matches!(answer.unwrap_err(), ModelError::Answer { .. }), "{text}"),
+        }
+    }
+}
+
+#[test]
+fn an_answer_may_stand_where_thoughts_belong_and_say_that_it_is_cut() {
+    let service = Service::start(|_, _| {
+        let message = json!({"role": "assistant", "content": null, "reasoning_content": "Yes."});
+        Reply::new("200 OK", &json!({"choices": [{"message": message, "finish_reason": "length"}]}))
+    });
+    let answer = client(&service, same).chat(&question()).unwrap();
+    assert_eq!((answer.text.as_str(), answer.finish), ("Yes.", Finish::Length));
+}
+
+#[test]
+fn what_is_no_answer_is_told() {
+    for body in [json!({}), json!({"choices": []}), json!([1]), json!({"error": {"message": "overloaded"}})] {
+        let service = Service::start(move |_, _| Reply::new("200 OK", &body));
+        let error = client(&service, same).chat(&question()).unwrap_err();
+        assert!(matches!(error, ModelError::Answer { .. }) && error.to_string().contains("MNEMON_LLM_URL"), "{error}");
+    }
+}
+
+/// The pieces of a streamed answer, and the answer.
+fn streamed(client: &LlmClient) -> (Vec<String>, String) {
+    let mut pieces = Vec::new();
+    let answer = client.chat_stream(&question(), &mut |piece| {
+        pieces.push(piece.to_owned());
+        ControlFlow::Continue(())
+    });
+    (pieces, answer.expect("an answer").text)
+}
+
+#[test]
+fn a_stream_comes_in_pieces_without_thoughts() {
+    let service = Service::start(|_, asked| Reply::chat(asked, "<think>let me see</think>Hello there, you."));
+    let (pieces, text) = streamed(&client(&service, same));
+    assert_eq!((pieces.join("|").as_str(), text.as_str()), ("Hello |there, |you.", "Hello there, you."));
+    assert_eq!(service.asked()[0].body["stream"], true);
+}
+
+#[test]
+fn a_stream_may_be_ended_and_may_not_be_one() {
+    let service = Service::start(|_, asked| Reply::chat(asked, "one two three"));
+    let mut heard = String::new();
+    let answer = client(&service, same).chat_stream(&question(), &mut |piece| {
+        heard += piece;
+        ControlFlow::Break(())
+    });
+    assert_eq!((heard.as_str(), answer.unwrap().text.as_str()), ("one ", "one "));
+    let whole = Service::start(|_, asked| {
+        let plain = Asked { body: json!({}), ..asked.clone() };
+        Reply::chat(&plain, "All at once.")
+    });
+    assert_eq!(streamed(&client(&whole, same)), (vec!["All at once.".to_owned()], "All at once.".to_owned()));
+}
+
+#[test]
+fn a_stream_that_tells_of_an_error_has_failed() {
+    let service = Service::start(|_, _| Reply {
+        status: "200 OK",
+        headers: "Content-Type: text/event-stream\r\n",
+        body: "data: {\"error\": {\"message\": \"overloaded\"}}\n\n".into(),
+    });
+    let error = client(&service, same).chat_stream(&question(), &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(error.to_string().contains("overloaded"), "{error}");
+}
+
+#[test]
+fn anthropic_is_asked_in_its_own_form() {
+    let service = Service::start(|_, asked| {
+        if asked.body["stream"] != true {
+            let content = json!([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Hello."}]);
+            return Reply::new("200 OK", &json!({"content": content, "stop_reason": "max_tokens"}));
+        }
+        let events = [
+            json!({"type": "message_start", "message": {}}),
+            json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "Hel"}}),
+            json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "lo."}}),
+            json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}),
+        ];
+        let line = |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap());
+        let body = events.iter().map(line).collect();
+        Reply { status: "200 OK", headers: "Content-Type: text/event-stream\r\n", body }
+    });
+    let client = client(&service, |config| {
+        config.provider = LlmProvider::Anthropic;
+        config.api_key = Some("the-key".into());
+    });
+    let answer = client.chat(&for_json()).unwrap();
+    assert_eq!((answer.text.as_str(), answer.finish), ("Hello.", Finish::Length));
+    let asked = &service.asked()[0];
+    assert_eq!(asked.line, "POST /v1/messages HTTP/1.1");
+    for header in ["x-api-key: the-key", "anthropic-version: 2023-06-01"] {
+        assert!(asked.headers.iter().any(|found| found == header), "{:?}", asked.headers);
+    }
+    let messages = json!([{"role": "user", "content": "Hi!"}]);
+    let body = json!({"model": "some-model", "max_tokens": 4096, "system": "Be brief.", "messages": messages});
+    assert_eq!(asked.body, body);
+    assert_eq!(streamed(&client), (vec!["Hel".to_owned(), "lo.".to_owned()], "Hello.".to_owned()));
+}
+
+#[test]
+fn ollama_is_asked_in_its_own_form() {
+    let service = Service::start(|_, asked| {
+        let piece = |text: &str, done: bool| json!({"message": {"role": "assistant", "content": text}, "done": done});
+        if asked.body["stream"] != true {
+            return Reply::new("200 OK", &piece("Hello.", true));
+        }
+        let body = format!("{}\n{}\n{}", piece("Hel", false), piece("lo.", false), piece("", true));
+        Reply { status: "200 OK", headers: "Content-Type: application/x-ndjson\r\n", body }
+    });
+    let client = client(&service, |config| {
+        config.provider = LlmProvider::Ollama;
+        config.base_url = config.base_url.trim_end_matches("/v1").to_owned();
+        config.max_tokens = Some(99);
+    });
+    assert_eq!(client.chat(&for_json()).unwrap().text, "Hello.");
+    let asked = &service.asked()[0];
+    assert_eq!(asked.line, "POST /api/chat HTTP/1.1");
+    assert_eq!((&asked.body["stream"], &asked.body["format"]), (&json!(false), &json!({"type": "object"})));
+    assert_eq!(asked.body["options"], json!({"num_predict": 99}));
+    assert_eq!(streamed(&client), (vec!["Hel".to_owned(), "lo.".to_owned()], "Hello.".to_owned()));
+}
+
+#[test]
+fn what_can_not_work_is_refused_at_once_and_keys_are_not_shown() {
+    let with = |change: fn(&mut LlmConfig)| {
+        let mut config = LlmConfig::new(LlmProvider::OpenAi, "some-model");
+        change(&mut config);
+        LlmClient::new(config)
+    };
+    for change in [
+        (|config| config.base_url = "localhost:8000".into()) as fn(&mut LlmConfig),
+        |config| config.model = " ".into(),
+        |config| config.api_key = Some("a\nb".into()),
+        |config| config.headers.push(("no header".into(), "x".into())),
+    ] {
+        assert!(matches!(with(change), Err(ModelError::Settings(_))));
+    }
+    let client = with(|config| {
+        config.api_key = Some("hush".into());
+        config.base_url = "http://me:hush@localhost:1/v1".into();
+        config.headers.push(("x-key".into(), "hush".into()));
+    });
+    assert!(!format!("{client:?}").contains("hush"));
+}
