@@ -33,6 +33,8 @@ pub const STORIES: &[(&str, Story)] = &[
     ("sessions_and_windows", reads::sessions_and_windows),
     ("hashes_are_found_in_the_exact_scope", reads::hashes_are_found_in_the_exact_scope),
     ("history_is_in_order", reads::history_is_in_order),
+    ("messages_are_kept_and_forgotten", reads::messages_are_kept_and_forgotten),
+    ("successors_are_found", reads::successors_are_found),
     ("scans_are_complete", reads::scans_are_complete),
     ("summaries_of_scopes", reads::summaries_of_scopes),
     ("owners_are_counted", reads::owners_are_counted),

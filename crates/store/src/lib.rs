@@ -12,6 +12,7 @@ mod history;
 mod id;
 mod ledger;
 mod memory;
+mod messages;
 mod owners;
 mod payload;
 #[cfg(feature = "qdrant")]
@@ -29,6 +30,7 @@ pub use history::{EventKind, HistoryEvent, SessionMessage};
 pub use id::MemoryId;
 pub use ledger::{Document, Durability, Ledger};
 pub use memory::{Entity, Link, Memory, Mention, Provenance, Record, Sparse, TermCount, Terms};
+pub use messages::Messages;
 pub use payload::{Payload, RESERVED_KEYS, keys, parse_time};
 #[cfg(feature = "qdrant")]
 pub use qdrant::QdrantStore;

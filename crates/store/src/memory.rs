@@ -123,3 +123,10 @@ pub struct Link {
     /// When it was made, RFC 3339.
     pub created_at: String,
 }
+
+impl Link {
+    /// The kind of a link from a fact to an older one that it stands in for.
+    pub const SUPERSEDES: &'static str = "supersedes";
+    /// The kind of a link between facts about the same thing.
+    pub const RELATED: &'static str = "related";
+}

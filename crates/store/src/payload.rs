@@ -28,10 +28,12 @@ pub mod keys {
     pub const MEMORY_TYPE: &str = "memory_type";
     /// The last day the memory is shown, `YYYY-MM-DD`.
     pub const EXPIRATION_DATE: &str = "expiration_date";
+    /// Ids of the messages that a fact was extracted from.
+    pub const SOURCE_MESSAGES: &str = "source_messages";
 }
 
 /// Every key that [`Payload::metadata`] leaves out.
-pub const RESERVED_KEYS: [&str; 13] = [
+pub const RESERVED_KEYS: [&str; 14] = [
     keys::DATA,
     keys::HASH,
     keys::CREATED_AT,
@@ -45,6 +47,7 @@ pub const RESERVED_KEYS: [&str; 13] = [
     keys::ATTRIBUTED_TO,
     keys::MEMORY_TYPE,
     keys::EXPIRATION_DATE,
+    keys::SOURCE_MESSAGES,
 ];
 
 /// A payload as it lies in the store. Reading never changes it: odd values of legacy writers survive as they are.

@@ -43,8 +43,8 @@ use crate::database::{Database, Value, snapshot, transact};
 use crate::scope_index::{self, Cache};
 use crate::{
     CandidateQuery, Candidates, ChangeSet, Durability, Entity, Filter, Finding, HistoryEvent, Link, Look, Memory,
-    MemoryId, NearEntity, Owner, Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion,
-    Scored, SessionWindow, SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
+    MemoryId, Messages, NearEntity, Owner, Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary,
+    ScopeVersion, Scored, SessionMessage, SessionWindow, SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
 };
 
 /// How often pending writes are looked for that nobody applied.
@@ -361,6 +361,22 @@ impl Store for QdrantStore {
 
     fn links_of(&self, id: MemoryId) -> Result<Vec<Link>> {
         self.links(id)
+    }
+
+    fn successors(&self, ids: &[MemoryId]) -> Result<Vec<Link>> {
+        crate::messages::successors(self.ledger(), ids)
+    }
+
+    fn last_messages(&self, scope: &Scope, count: usize) -> Result<Vec<SessionMessage>> {
+        crate::messages::last(self.ledger(), scope, count)
+    }
+
+    fn messages(&self, ids: &[String]) -> Result<Vec<Option<SessionMessage>>> {
+        crate::messages::get(self.ledger(), ids)
+    }
+
+    fn forget_messages(&self, which: &Messages) -> Result<u64> {
+        crate::messages::forget(self.ledger(), which)
     }
 
     fn history(&self, memory_id: &str) -> Result<Vec<HistoryEvent>> {

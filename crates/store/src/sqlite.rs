@@ -26,8 +26,8 @@ use crate::database::{Sql, Tables, sqlite_snapshot, sqlite_transact};
 use crate::scope_index::{self, Cache, Decide, IndexRead, IndexWrite, Rows, ScopeIndex};
 use crate::{
     CandidateQuery, Candidates, ChangeSet, Durability, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId,
-    NearEntity, Owner, Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored,
-    SessionWindow, SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
+    Messages, NearEntity, Owner, Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion,
+    Scored, SessionMessage, SessionWindow, SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
 };
 
 /// A store in one SQLite file. Several processes may open the same file; each sees the others' commits.
@@ -302,6 +302,22 @@ impl Store for SqliteStore {
 
     fn links_of(&self, id: MemoryId) -> Result<Vec<Link>> {
         self.read(|connection| read::links_of(connection, id))
+    }
+
+    fn successors(&self, ids: &[MemoryId]) -> Result<Vec<Link>> {
+        crate::messages::successors(self, ids)
+    }
+
+    fn last_messages(&self, scope: &Scope, count: usize) -> Result<Vec<SessionMessage>> {
+        crate::messages::last(self, scope, count)
+    }
+
+    fn messages(&self, ids: &[String]) -> Result<Vec<Option<SessionMessage>>> {
+        crate::messages::get(self, ids)
+    }
+
+    fn forget_messages(&self, which: &Messages) -> Result<u64> {
+        crate::messages::forget(self, which)
     }
 
     fn history(&self, memory_id: &str) -> Result<Vec<HistoryEvent>> {

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use jiff::civil::Date;
 
 use crate::{
-    CandidateQuery, Candidates, ChangeSet, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, NearEntity,
-    Owner, Page, PageRequest, Piece, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored, SessionWindow, SparseQuery,
-    StoreError, StoreInfo, StoredMemory, View,
+    CandidateQuery, Candidates, ChangeSet, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, Messages,
+    NearEntity, Owner, Page, PageRequest, Piece, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored, SessionMessage,
+    SessionWindow, SparseQuery, StoreError, StoreInfo, StoredMemory, View,
 };
 
 /// The result of a store's work.
@@ -104,6 +104,18 @@ pub trait Store: Send + Sync {
 
     /// Links that start or end at a memory.
     fn links_of(&self, id: MemoryId) -> Result<Vec<Link>>;
+
+    /// Links of the kind [`Link::SUPERSEDES`] that lead to these memories, whoever they start at.
+    fn successors(&self, ids: &[MemoryId]) -> Result<Vec<Link>>;
+
+    /// The last messages of exactly this scope, oldest first.
+    fn last_messages(&self, scope: &Scope, count: usize) -> Result<Vec<SessionMessage>>;
+
+    /// Messages by id, in the order asked; `None` where there is none.
+    fn messages(&self, ids: &[String]) -> Result<Vec<Option<SessionMessage>>>;
+
+    /// Removes messages for good; returns how many there were.
+    fn forget_messages(&self, which: &Messages) -> Result<u64>;
 
     /// What happened to a memory, oldest first.
     fn history(&self, memory_id: &str) -> Result<Vec<HistoryEvent>>;

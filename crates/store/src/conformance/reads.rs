@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::world::{Dice, TODAY, apply, event, everything, id, insert, mention, one, plain, scope, user, whole};
 use super::{DIMS, Open};
 use crate::{
-    Change, EventKind, Filter, Link, MemoryId, Owner, PageRequest, Payload, Record, SessionMessage, SessionWindow,
-    Store, StoreError,
+    Change, EventKind, Filter, Link, MemoryId, Messages, Owner, PageRequest, Payload, Record, SessionMessage,
+    SessionWindow, Store, StoreError,
 };
 
 pub(super) fn memories_come_back_bit_by_bit(open: Open<'_>) {
@@ -215,6 +215,59 @@ pub(super) fn history_is_in_order(open: Open<'_>) {
     apply(&*store, vec![Change::History(Box::new(history[0].clone()))]).unwrap();
     assert_eq!(store.history(&id(1).to_string()).unwrap(), history);
     assert_eq!(store.history("unknown").unwrap(), []);
+}
+
+pub(super) fn messages_are_kept_and_forgotten(open: Open<'_>) {
+    let store = open();
+    let ana = user("ana");
+    let both = scope(Some("ana"), Some("bot"), None);
+    let said = |at: usize, of: &crate::Scope| SessionMessage {
+        id: format!("m{at}"),
+        session_scope: of.session_scope(),
+        role: Some("user".into()),
+        content: Some(format!("text {at}")),
+        name: None,
+        created_at: None,
+    };
+    for (at, of) in [&ana, &both, &ana, &user("bob"), &ana].into_iter().enumerate() {
+        apply(&*store, vec![Change::Message(Box::new(said(at, of)))]).unwrap();
+    }
+    apply(&*store, vec![Change::Message(Box::new(said(4, &ana)))]).unwrap();
+    let ids = |found: Vec<SessionMessage>| found.into_iter().map(|message| message.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.last_messages(&ana, 2).unwrap()), ["m2", "m4"], "oldest first, and each once");
+    assert_eq!(ids(store.last_messages(&both, 9).unwrap()), ["m1"]);
+    assert_eq!(store.last_messages(&user("nobody"), 9).unwrap(), []);
+    let asked = ["m3", "no", "m0"].map(str::to_owned);
+    assert_eq!(store.messages(&asked).unwrap(), [Some(said(3, &user("bob"))), None, Some(said(0, &ana))]);
+
+    assert_eq!(store.forget_messages(&Messages::Ids(vec!["m0".into(), "no".into()])).unwrap(), 1);
+    assert_eq!(store.forget_messages(&Messages::Of(scope(None, Some("bot"), None))).unwrap(), 1);
+    assert_eq!(ids(store.last_messages(&ana, 9).unwrap()), ["m2", "m4"]);
+    assert_eq!(store.forget_messages(&Messages::Of(ana.clone())).unwrap(), 2);
+    assert_eq!(ids(store.last_messages(&user("bob"), 9).unwrap()), ["m3"]);
+    assert_eq!(store.forget_messages(&Messages::All).unwrap(), 1);
+    assert_eq!(everything(&*open()).messages, []);
+}
+
+pub(super) fn successors_are_found(open: Open<'_>) {
+    let store = open();
+    let mut dice = Dice(5);
+    for number in 0..4 {
+        insert(&*store, dice.record(id(number), number));
+    }
+    let link = |source, target, kind: &str| Link {
+        source: id(source),
+        target: id(target),
+        kind: kind.into(),
+        created_at: "2024-01-01T00:00:00Z".into(),
+    };
+    let links = [link(1, 0, Link::SUPERSEDES), link(2, 0, Link::RELATED), link(3, 1, Link::SUPERSEDES)];
+    apply(&*store, links.iter().cloned().map(Change::Link).collect()).unwrap();
+    assert_eq!(store.successors(&[id(0), id(2)]).unwrap(), [links[0].clone()]);
+    assert_eq!(store.successors(&[id(1), id(3)]).unwrap(), [links[2].clone()]);
+    assert_eq!(store.successors(&[]).unwrap(), []);
+    apply(&*store, vec![Change::Remove(id(3))]).unwrap();
+    assert_eq!(store.successors(&[id(1)]).unwrap(), []);
 }
 
 pub(super) fn scans_are_complete(open: Open<'_>) {

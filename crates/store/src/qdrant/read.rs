@@ -11,9 +11,10 @@ use super::codec::{payload, vectors};
 use super::entities::entity;
 use super::pushdown;
 use super::sync::Reach;
-use super::tables::{self, HISTORY, MESSAGES, event_at, id_at, id_value, link_at, message_at, scope_ids, scope_is};
+use super::tables::{self, HISTORY, event_at, id_at, id_value, link_at, scope_ids, scope_is};
 use crate::cursor;
 use crate::database::{Sql, Value, snapshot};
+use crate::messages::{COLUMNS as MESSAGES, message_at};
 use crate::owners::{About, OwnerCounts};
 use crate::scope_index::day_number;
 use crate::{

@@ -375,21 +375,6 @@ pub(super) fn insert_history(sql: &mut dyn Sql, event: &HistoryEvent) -> Result<
     Ok(())
 }
 
-/// Columns [`message_at`] reads.
-pub(super) const MESSAGES: &str = "SELECT id, session_scope, role, content, name, created_at FROM messages";
-
-pub(super) fn message_at(row: &Row) -> Result<SessionMessage> {
-    let own = |at: usize| -> Result<Option<String>> { Ok(row.opt_text(at)?.map(str::to_owned)) };
-    Ok(SessionMessage {
-        id: row.text(0)?.to_owned(),
-        session_scope: row.text(1)?.to_owned(),
-        role: own(2)?,
-        content: own(3)?,
-        name: own(4)?,
-        created_at: own(5)?,
-    })
-}
-
 pub(super) fn insert_message(sql: &mut dyn Sql, message: &SessionMessage) -> Result<()> {
     sql.execute(
         "INSERT INTO messages(id, session_scope, role, content, name, created_at) VALUES($1, $2, $3, $4, $5, $6)
