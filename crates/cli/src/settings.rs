@@ -1,6 +1,7 @@
 //! Settings, resolved once: defaults, then the settings file, then the environment, then flags.
 
 mod embedder;
+mod llm;
 mod qdrant;
 pub(crate) mod server;
 mod store_path;
@@ -39,6 +40,17 @@ struct Values {
     embedder_url: Option<String>,
     embedder_dims: u32,
     embedder_timeout: String,
+    llm: String,
+    llm_url: Option<String>,
+    llm_temperature: Option<f64>,
+    llm_top_p: Option<f64>,
+    llm_max_tokens: u32,
+    llm_timeout: String,
+    llm_extra: String,
+    llm_headers: String,
+    llm_instructions: String,
+    reranker: String,
+    reranker_url: Option<String>,
     qdrant_timeout: String,
     qdrant_retries: u32,
     qdrant_shards: u32,
@@ -70,6 +82,17 @@ impl Default for Values {
             embedder_url: None,
             embedder_dims: 0,
             embedder_timeout: "25s".into(),
+            llm: "none".into(),
+            llm_url: None,
+            llm_temperature: None,
+            llm_top_p: None,
+            llm_max_tokens: 0,
+            llm_timeout: "40s".into(),
+            llm_extra: String::new(),
+            llm_headers: String::new(),
+            llm_instructions: String::new(),
+            reranker: "none".into(),
+            reranker_url: None,
             qdrant_timeout: "10s".into(),
             qdrant_retries: 2,
             qdrant_shards: 0,
@@ -90,7 +113,7 @@ impl Default for Values {
 }
 
 /// What is read from the environment.
-const VARIABLES: [&str; 27] = [
+const VARIABLES: [&str; 38] = [
     "MNEMON_CONFIG",
     "MNEMON_STORE",
     "MNEMON_LEDGER",
@@ -103,6 +126,17 @@ const VARIABLES: [&str; 27] = [
     "MNEMON_EMBEDDER_URL",
     "MNEMON_EMBEDDER_DIMS",
     "MNEMON_EMBEDDER_TIMEOUT",
+    "MNEMON_LLM",
+    "MNEMON_LLM_URL",
+    "MNEMON_LLM_TEMPERATURE",
+    "MNEMON_LLM_TOP_P",
+    "MNEMON_LLM_MAX_TOKENS",
+    "MNEMON_LLM_TIMEOUT",
+    "MNEMON_LLM_EXTRA",
+    "MNEMON_LLM_HEADERS",
+    "MNEMON_LLM_INSTRUCTIONS",
+    "MNEMON_RERANKER",
+    "MNEMON_RERANKER_URL",
     "MNEMON_QDRANT_TIMEOUT",
     "MNEMON_QDRANT_RETRIES",
     "MNEMON_QDRANT_SHARDS",
@@ -126,6 +160,7 @@ pub(crate) struct Settings {
     store: StorePlace,
     qdrant: qdrant::QdrantSettings,
     embedder: embedder::EmbedderSettings,
+    llm: llm::LlmSettings,
     cache_bytes: usize,
     session_gap: Span,
     scope: ScopeArgs,
@@ -163,13 +198,14 @@ impl Settings {
         };
         let qdrant = qdrant::resolve(&values, &store, environment)?;
         let embedder = embedder::resolve(&values, environment)?;
+        let llm = llm::resolve(&values, environment)?;
         let cache_bytes = values.cache_mb.checked_mul(1 << 20).ok_or_else(|| {
             Fault::usage(format!("cache_mb is {}; give a number of MiB that this machine can have", values.cache_mb))
         })?;
         let session_gap = session_gap(&values.session_gap)?;
         let server = server::resolve(&values, environment)?;
         let scope = ScopeArgs { user: values.user, agent: values.agent, run: values.run };
-        Ok(Self { store, qdrant, embedder, cache_bytes, session_gap, scope, file, server })
+        Ok(Self { store, qdrant, embedder, llm, cache_bytes, session_gap, scope, file, server })
     }
 
     /// How to serve.
@@ -285,9 +321,10 @@ impl Settings {
         };
         let qdrant = ledger.map_or_else(|| self.qdrant.clone(), |file| self.qdrant.with_ledger(file));
         let fingerprint = embedder.fingerprint().to_owned();
-        let mut options = qdrant.options(urls, collection, fingerprint, embedder.dims(), qdrant.open()?.0);
+        let (database, ledger) = qdrant.open()?;
+        let mut options = qdrant.options(urls, collection, fingerprint, embedder.dims(), database);
         options.cache_bytes = self.cache_bytes;
-        Ok(self.engine(Arc::new(QdrantStore::open(options)?), embedder))
+        self.engine(Arc::new(QdrantStore::open(options)?), embedder, ledger)
     }
 
     /// The engine over the store, which is created if it is not there, and the server's ledger.
@@ -325,7 +362,7 @@ impl Settings {
         let mut options = SqliteOptions::new(path, fingerprint, dims);
         options.cache_bytes = self.cache_bytes;
         let store = Arc::new(SqliteStore::open(options)?);
-        Ok(Opened { engine: self.engine(store.clone(), embedder), ledger: store })
+        Ok(Opened { engine: self.engine(store.clone(), embedder, store.clone())?, ledger: store })
     }
 
     /// The engine over a collection. Whether it is made is `wanted`'s to say.
@@ -342,12 +379,17 @@ impl Settings {
         options.cache_bytes = self.cache_bytes;
         options.create = wanted.create;
         let store = Arc::new(QdrantStore::open(options)?);
-        Ok(Opened { engine: self.engine(store, embedder), ledger })
+        Ok(Opened { engine: self.engine(store, embedder, ledger.clone())?, ledger })
     }
 
-    fn engine(&self, store: Arc<dyn Store>, embedder: Arc<dyn Embedder>) -> Engine {
+    fn engine(
+        &self,
+        store: Arc<dyn Store>,
+        embedder: Arc<dyn Embedder>,
+        ledger: Arc<dyn Ledger>,
+    ) -> anyhow::Result<Engine> {
         let config = EngineConfig { session_gap: self.session_gap, ..EngineConfig::default() };
-        Engine::new(store, embedder, config)
+        Ok(Engine::new(store, embedder, config).with_understanding(self.llm.make(ledger)?))
     }
 }
 
@@ -418,6 +460,14 @@ fn read(
         "embedder",
         "embedder_url",
         "embedder_timeout",
+        "llm",
+        "llm_url",
+        "llm_timeout",
+        "llm_extra",
+        "llm_headers",
+        "llm_instructions",
+        "reranker",
+        "reranker_url",
         "qdrant_timeout",
         "qdrant_quantization",
         "bind",
@@ -437,6 +487,7 @@ fn read(
         ("max_body_mb", " of MiB"),
         ("rate_limit", " of requests a minute"),
         ("embedder_dims", " of dims"),
+        ("llm_max_tokens", " of tokens"),
         ("qdrant_retries", " of tries"),
         ("qdrant_shards", " of shards"),
         ("qdrant_replication_factor", " of copies"),
@@ -448,6 +499,16 @@ fn read(
             .parse()
             .map_err(|_| Fault::usage(format!("MNEMON_QDRANT_ON_DISK is `{text}`; give `true` or `false`")))?;
         figment = figment.merge(Serialized::default("qdrant_on_disk", on_disk));
+    }
+    for key in ["llm_temperature", "llm_top_p"] {
+        let name = variable(key);
+        if let Some(text) = environment(&name) {
+            let number: f64 = text
+                .trim()
+                .parse()
+                .map_err(|_| Fault::usage(format!("{name} is `{text}`; give a number such as 0.2")))?;
+            figment = figment.merge(Serialized::default(key, number));
+        }
     }
     for (key, unit) in numbers {
         let name = variable(key);

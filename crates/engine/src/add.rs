@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use mnemon_store::{
     Change, ChangeSet, HistoryEvent, Link, Memory, MemoryId, Payload, Provenance, RESERVED_KEYS, Record, SCOPE_KEYS,
-    Scope, keys,
+    Scope, SessionMessage, keys,
 };
 use rayon::prelude::*;
 use serde_json::{Map, Value};
@@ -51,24 +51,45 @@ pub struct Added {
     pub role: String,
 }
 
-/// A message on its way to a record.
-struct Draft<'r> {
-    request: usize,
-    message: &'r Message,
-    payload: Payload,
-    analysis: Analysis,
-    time: Timestamp,
+/// A memory on its way to a record.
+pub(crate) struct Draft<'r> {
+    /// Which of the requests it belongs to.
+    pub(crate) request: usize,
+    /// What it gets, or has already, if it was stored by a call that ended before it could say so.
+    pub(crate) id: MemoryId,
+    /// What the answer says of who spoke.
+    pub(crate) role: &'r str,
+    pub(crate) payload: Payload,
+    pub(crate) analysis: Analysis,
+    pub(crate) time: Timestamp,
+    /// Whether `time` was told, or is only when it was stored.
+    pub(crate) dated: bool,
+    /// Links to memories that may have gone meanwhile.
+    pub(crate) links: Vec<(MemoryId, &'static str)>,
 }
 
 impl<'r> Draft<'r> {
     fn new(number: usize, request: &AddRequest, message: &'r Message, now: &str) -> Self {
         let analysis = analyse(&message.content);
-        let time = message.timestamp.or(request.timestamp).unwrap_or_else(Timestamp::now);
-        // The store keeps microseconds.
-        let time = Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time);
-        let payload = payload(request, message, &analysis, now);
-        Self { request: number, message, payload, analysis, time }
+        let told = message.timestamp.or(request.timestamp);
+        let mut payload = payload(request, &message.content, &analysis.lemmas, now);
+        spoken_by(&mut payload, message);
+        Self {
+            request: number,
+            id: MemoryId::random(),
+            role: &message.role,
+            payload,
+            analysis,
+            time: in_microseconds(told.unwrap_or_else(Timestamp::now)),
+            dated: told.is_some(),
+            links: Vec::new(),
+        }
     }
+}
+
+/// As precise as the store keeps it.
+pub(crate) fn in_microseconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
 }
 
 /// Messages that one thread works out.
@@ -103,6 +124,18 @@ impl Engine {
             ..FEW => messages.into_iter().map(draft).collect(),
             FEW.. => messages.into_par_iter().with_min_len(FEW).map(draft).collect(),
         };
+        self.store_drafts(requests, &drafts, &[], &now)
+    }
+
+    /// Embeds drafts and stores them, with messages that were said beside them, in one commit. What was stored before
+    /// under a draft's id is answered again.
+    pub(crate) fn store_drafts(
+        &self,
+        requests: &[AddRequest],
+        drafts: &[Draft<'_>],
+        said: &[SessionMessage],
+        now: &str,
+    ) -> Result<Vec<Vec<Added>>> {
         let texts: Vec<String> = drafts.iter().map(|draft| spoken(&draft.payload)).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let vectors = self.embed(&texts)?;
@@ -114,26 +147,37 @@ impl Engine {
             scopes.dedup();
             scopes
         };
+        let ids: Vec<MemoryId> = drafts.iter().map(|draft| draft.id).collect();
         self.commit(&scopes, || {
             let mut sessions = Sessions::new(self);
             let mut changes = ChangeSet::default();
+            changes.changes.extend(said.iter().cloned().map(|message| Change::Message(Box::new(message))));
             let mut answers = vec![Vec::new(); requests.len()];
             let mut fresh = std::collections::HashSet::new();
-            for ((draft, vector), mentions) in drafts.iter().zip(&vectors).zip(&mentions) {
+            // Only what was asked for with ids of its own can be there already.
+            let there = if said.is_empty() { vec![None; ids.len()] } else { self.store.get(&ids)? };
+            for (((draft, vector), mentions), there) in drafts.iter().zip(&vectors).zip(&mentions).zip(there) {
                 let request = &requests[draft.request];
                 let hash = draft.payload.str(keys::HASH).unwrap_or_default();
                 let repeated = !fresh.insert((&request.scope, hash));
+                let added = Added {
+                    id: draft.id,
+                    memory: draft.payload.text().to_owned(),
+                    actor_id: draft.payload.actor().map(str::to_owned),
+                    role: draft.role.to_owned(),
+                };
+                if there.is_some() {
+                    answers[draft.request].push(added);
+                    continue;
+                }
                 if request.skip_duplicates
                     && (repeated || self.store.find_by_hash(&request.scope, hash, Some(today()))?.is_some())
                 {
                     continue;
                 }
-                let mut memory = Memory {
-                    id: MemoryId::random(),
-                    payload: draft.payload.clone(),
-                    provenance: Provenance::default(),
-                };
-                memory.provenance.event_time = request.timestamp.or(draft.message.timestamp).map(|_| draft.time);
+                let mut memory =
+                    Memory { id: draft.id, payload: draft.payload.clone(), provenance: Provenance::default() };
+                memory.provenance.event_time = draft.dated.then_some(draft.time);
                 let own = &draft.analysis.terms;
                 let terms = if request.unordered {
                     crate::analyse::count_terms(own, &[], speaker(&memory))
@@ -148,19 +192,21 @@ impl Engine {
                     memory.provenance.position = Some(position);
                     terms
                 };
-                changes.changes.push(Change::History(Box::new(HistoryEvent::added(&memory, &now))));
+                changes.changes.push(Change::History(Box::new(HistoryEvent::added(&memory, now))));
+                let link = |target, kind: &str| {
+                    Change::Link(Link { source: draft.id, target, kind: kind.to_owned(), created_at: now.to_owned() })
+                };
                 for (target, kind) in &request.links {
                     // Again, now that the scope's version is known: it may have been deleted since.
                     self.must_own(*target, &request.scope)?;
-                    let link = Link { source: memory.id, target: *target, kind: kind.clone(), created_at: now.clone() };
-                    changes.changes.push(Change::Link(link));
+                    changes.changes.push(link(*target, kind));
                 }
-                answers[draft.request].push(Added {
-                    id: memory.id,
-                    memory: memory.payload.text().to_owned(),
-                    actor_id: memory.payload.actor().map(str::to_owned),
-                    role: draft.message.role.clone(),
-                });
+                for (target, kind) in &draft.links {
+                    if self.must_own(*target, &request.scope).is_ok() {
+                        changes.changes.push(link(*target, kind));
+                    }
+                }
+                answers[draft.request].push(added);
                 changes.changes.push(Change::Insert(Box::new(Record {
                     memory,
                     vector: vector.clone(),
@@ -264,10 +310,11 @@ pub(crate) fn check_metadata(metadata: &Map<String, Value>) -> Result<()> {
     }
 }
 
-fn payload(request: &AddRequest, message: &Message, analysis: &Analysis, now: &str) -> Payload {
+/// What is kept of a text beside its vectors: the text, whose it is, and the caller's own keys.
+pub(crate) fn payload(request: &AddRequest, text: &str, lemmas: &str, now: &str) -> Payload {
     let mut payload = Payload::default();
-    payload.set(keys::DATA, message.content.as_str());
-    payload.set(keys::HASH, hash(&message.content));
+    payload.set(keys::DATA, text);
+    payload.set(keys::HASH, hash(text));
     payload.set(keys::CREATED_AT, now);
     payload.set(keys::UPDATED_AT, now);
     for (key, id) in SCOPE_KEYS.iter().zip(request.scope.ids()) {
@@ -275,11 +322,7 @@ fn payload(request: &AddRequest, message: &Message, analysis: &Analysis, now: &s
             payload.set(key, id);
         }
     }
-    payload.set(keys::ROLE, message.role.as_str());
-    if let Some(name) = message.name.as_deref().map(str::trim).filter(|name| !name.is_empty()) {
-        payload.set(keys::ACTOR_ID, name);
-    }
-    payload.set(keys::TEXT_LEMMATIZED, analysis.lemmas.as_str());
+    payload.set(keys::TEXT_LEMMATIZED, lemmas);
     if let Some(date) = request.expiration_date {
         payload.set(keys::EXPIRATION_DATE, date.to_string());
     }
@@ -287,6 +330,14 @@ fn payload(request: &AddRequest, message: &Message, analysis: &Analysis, now: &s
         payload.set(key, value.clone());
     }
     payload
+}
+
+/// Notes who said it.
+pub(crate) fn spoken_by(payload: &mut Payload, message: &Message) {
+    payload.set(keys::ROLE, message.role.as_str());
+    if let Some(name) = message.name.as_deref().map(str::trim).filter(|name| !name.is_empty()) {
+        payload.set(keys::ACTOR_ID, name);
+    }
 }
 
 /// mem0's hash of a text: MD5 in hex. It recognises, it does not protect.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use mnemon_store::{
-    Change, ChangeSet, Filter, HistoryEvent, Memory, MemoryId, PageRequest, Scope, SessionWindow, StoreError,
+    Change, ChangeSet, Filter, HistoryEvent, Memory, MemoryId, Messages, PageRequest, Scope, SessionWindow, StoreError,
+    keys,
 };
 
 use crate::analyse::{CONTEXT_REACH, count_terms};
@@ -23,14 +24,23 @@ impl Engine {
     /// [`StoreError::NotFound`].
     pub fn delete(&self, id: MemoryId) -> Result<()> {
         let scope = self.owner(id)?;
-        self.commit(&[&scope], || {
+        let sources = self.commit(&[&scope], || {
             let memory = self.store.get(&[id])?.pop().flatten().ok_or(StoreError::NotFound(id))?;
             let (_, later) = self.recount(&memory, None)?;
             let event = HistoryEvent::deleted(&memory, &now_text());
             let mut changes = vec![Change::Remove(id), Change::History(Box::new(event))];
             changes.extend(later);
-            Ok((ChangeSet { expected: Vec::new(), changes }, ()))
-        })
+            Ok((ChangeSet { expected: Vec::new(), changes }, source_messages(&memory)))
+        })?;
+        self.forget(sources)
+    }
+
+    /// Messages go with the memories that were made of them.
+    fn forget(&self, sources: Vec<String>) -> Result<()> {
+        if !sources.is_empty() {
+            self.store.forget_messages(&Messages::Ids(sources))?;
+        }
+        Ok(())
     }
 
     /// Deletes every memory that carries all ids of the scope, expired ones included, and returns how many there were.
@@ -42,7 +52,9 @@ impl Engine {
         let nobody = || StoreError::InvalidScope("at least one of user_id, agent_id, run_id is required".into());
         let filter = Filter::of_scope(scope).ok_or_else(nobody)?;
         let _serialised = self.lock(&[scope]);
-        Ok(self.store.remove_matching(Some(&filter), &now_text())?)
+        let removed = self.store.remove_matching(Some(&filter), &now_text())?;
+        self.store.forget_messages(&Messages::Of(scope.clone()))?;
+        Ok(removed)
     }
 
     /// Deletes every memory the filter matches, whosever it is, expired ones included, and returns how many there were.
@@ -53,7 +65,16 @@ impl Engine {
     pub fn delete_matching(&self, filter: &Filter) -> Result<usize> {
         // All memories of a session have one owner: it goes whole or stays whole, and no context changes.
         if asks_for_owners_only(filter) {
-            return Ok(self.store.remove_matching(Some(filter), &now_text())?);
+            let mut sources = Vec::new();
+            self.for_each_match(filter, |memory| sources.extend(source_messages(memory)))?;
+            let removed = self.store.remove_matching(Some(filter), &now_text())?;
+            self.forget(sources)?;
+            // Where the owners are named, what they said without saying a fact goes as well.
+            let owner = Scope::pinned_by(filter);
+            if Filter::of_scope(&owner).as_ref() == Some(filter) {
+                self.store.forget_messages(&Messages::Of(owner))?;
+            }
+            return Ok(removed);
         }
         for _ in 0..MAX_CONFLICTS {
             let mut scopes = BTreeSet::new();
@@ -62,7 +83,8 @@ impl Engine {
             })?;
             let scopes: Vec<&Scope> = scopes.iter().collect();
             let removed = self.commit(&scopes, || self.removal(filter, &scopes))?;
-            if let Some(removed) = removed {
+            if let Some((removed, sources)) = removed {
+                self.forget(sources)?;
                 return Ok(removed);
             }
         }
@@ -75,15 +97,18 @@ impl Engine {
     /// # Errors
     /// Only if the store fails.
     pub fn reset(&self) -> Result<usize> {
-        Ok(self.store.remove_matching(None, &now_text())?)
+        let removed = self.store.remove_matching(None, &now_text())?;
+        self.store.forget_messages(&Messages::All)?;
+        Ok(removed)
     }
 
-    /// What it takes to remove all that match, and how many those are; `None` if one belongs to another than these
+    /// What it takes to remove all that match, how many those are, and the messages they were made of; `None` if one belongs to another than these
     /// scopes, sorted, whose versions are known: it was added a moment ago.
-    fn removal(&self, filter: &Filter, scopes: &[&Scope]) -> Result<(ChangeSet, Option<usize>)> {
+    fn removal(&self, filter: &Filter, scopes: &[&Scope]) -> Result<(ChangeSet, Option<(usize, Vec<String>)>)> {
         let now = now_text();
         let mut changes = Vec::new();
         let mut gone = HashSet::new();
+        let mut sources = Vec::new();
         let mut sessions = BTreeSet::new();
         let mut foreign = false;
         self.for_each_match(filter, |memory| {
@@ -92,6 +117,7 @@ impl Engine {
             changes.push(Change::Remove(memory.id));
             changes.push(Change::History(Box::new(HistoryEvent::deleted(memory, &now))));
             gone.insert(memory.id);
+            sources.extend(source_messages(memory));
             if let (Some(session), Some(_)) = (&memory.provenance.session, memory.provenance.position) {
                 sessions.insert((scope, session.clone()));
             }
@@ -102,7 +128,7 @@ impl Engine {
         for (scope, session) in sessions {
             changes.extend(left_behind(&self.store.session(&scope, &session, WHOLE_SESSION)?, &gone));
         }
-        Ok((ChangeSet { expected: Vec::new(), changes }, Some(gone.len())))
+        Ok((ChangeSet { expected: Vec::new(), changes }, Some((gone.len(), sources))))
     }
 
     fn for_each_match(&self, filter: &Filter, mut each: impl FnMut(&Memory)) -> Result<()> {
@@ -138,6 +164,12 @@ fn left_behind(session: &[Memory], gone: &HashSet<MemoryId>) -> Vec<Change> {
         before.truncate(CONTEXT_REACH);
     }
     changes
+}
+
+/// Ids of the messages that a memory was made of.
+pub(crate) fn source_messages(memory: &Memory) -> Vec<String> {
+    let ids = memory.payload.as_map().get(keys::SOURCE_MESSAGES).and_then(|ids| ids.as_array());
+    ids.into_iter().flatten().filter_map(|id| Some(id.as_str()?.to_owned())).collect()
 }
 
 fn asks_for_owners_only(filter: &Filter) -> bool {

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::{Span, Timestamp, Zoned};
-use mnemon_models::Embedder;
-use mnemon_store::{ChangeSet, Scope, Store, StoreError};
+use mnemon_models::{ChatModel, Embedder, Reranker};
+use mnemon_store::{ChangeSet, Ledger, Scope, Store, StoreError};
 
 use crate::search::FusionWeights;
 use crate::search::Mem0Config;
@@ -33,18 +34,57 @@ impl Default for EngineConfig {
     }
 }
 
+/// What it takes to understand what was said, beyond embedding it.
+#[derive(Clone)]
+pub struct Understanding {
+    /// Extracts facts, answers and judges; without one facts are extracted by rules.
+    pub llm: Option<Arc<dyn ChatModel>>,
+    /// Where requests wait whose model was away; without one they fail.
+    pub ledger: Option<Arc<dyn Ledger>>,
+    /// Judges the best of what a search finds, where that is asked for.
+    pub reranker: Option<Arc<dyn Reranker>>,
+    /// What every extraction is told beside its task.
+    pub instructions: Option<String>,
+    /// For how long a request that is being worked on is nobody else's; longer than a model takes for it.
+    pub lease: Duration,
+}
+
+impl Default for Understanding {
+    fn default() -> Self {
+        Self { llm: None, ledger: None, reranker: None, instructions: None, lease: Duration::from_secs(180) }
+    }
+}
+
 /// Remembers and finds. Shared between threads; every method blocks.
 pub struct Engine {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) config: EngineConfig,
+    pub(crate) understanding: Understanding,
     locks: [Mutex<()>; 64],
 }
 
 impl Engine {
     /// An engine over a store whose vectors come from this embedder.
     pub fn new(store: Arc<dyn Store>, embedder: Arc<dyn Embedder>, config: EngineConfig) -> Self {
-        Self { store, embedder, config, locks: std::array::from_fn(|_| Mutex::new(())) }
+        Self {
+            store,
+            embedder,
+            config,
+            understanding: Understanding::default(),
+            locks: std::array::from_fn(|_| Mutex::new(())),
+        }
+    }
+
+    /// The same engine with a language model, and a place where requests wait for one that is away.
+    #[must_use]
+    pub fn with_understanding(self, understanding: Understanding) -> Self {
+        Self { understanding, ..self }
+    }
+
+    /// The language model, if there is one.
+    pub fn language_model(&self) -> Option<&dyn ChatModel> {
+        self.understanding.llm.as_deref()
     }
 
     /// The store.

@@ -13,9 +13,15 @@ pub enum EngineError {
     /// The store failed or refused.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The embedder failed.
+    /// The embedder or the language model failed.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The language model answered, but not what it was asked.
+    #[error("the language model gave no facts: {0}")]
+    Extraction(String),
+    /// What was asked needs a language model, and none is configured.
+    #[error("{0} needs a language model: set llm (MNEMON_LLM), such as openai:gpt-4o-mini or ollama:qwen3")]
+    NoLanguageModel(&'static str),
     /// A file to import or export could not be read or written.
     #[error("{what}: {source}")]
     Io {
@@ -51,7 +57,12 @@ impl EngineError {
                     | StoreError::Exists(_)
                     | StoreError::Unsupported(_)
             ),
-            Self::Model(_) | Self::Io { .. } => false,
+            Self::Model(_) | Self::Extraction(_) | Self::NoLanguageModel(_) | Self::Io { .. } => false,
         }
+    }
+
+    /// Whether a model is to blame, so that the same request may succeed once it is mended or back.
+    pub fn is_models_fault(&self) -> bool {
+        matches!(self, Self::Model(_) | Self::Extraction(_))
     }
 }

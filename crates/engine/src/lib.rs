@@ -3,10 +3,14 @@
 
 mod add;
 mod analyse;
+mod chat;
 mod delete;
 mod engine;
 mod error;
+mod extract;
+mod learn;
 mod message;
+mod prompts;
 mod read;
 mod search;
 mod session;
@@ -15,12 +19,15 @@ mod update;
 
 pub use add::{AddRequest, Added};
 pub use analyse::{ForeignPoint, describe, embed_mentions, enrich, sparse};
-pub use engine::{Engine, EngineConfig, MAX_TEXT_BYTES};
+pub use chat::{ChatTurn, Recalled};
+pub use engine::{Engine, EngineConfig, MAX_TEXT_BYTES, Understanding};
 pub use error::EngineError;
+pub use extract::Extractor;
+pub use learn::{LearnRequest, Learned, Outcome, Worked};
 pub use message::{Message, read_time};
 pub use read::{ListRequest, MemoryDetail};
 pub use search::{
-    Explanation, FusionWeights, Profile, Ranking, SearchAnswer, SearchHit, SearchRequest, Signal, Weights,
+    Explanation, FusionWeights, LlmReranker, Profile, Ranking, SearchAnswer, SearchHit, SearchRequest, Signal, Weights,
 };
 pub use search::{Mem0Config, Mem0Query, Mem0Score};
 pub use transfer::{ImportFormat, ImportOptions, Imported, Refused, Transferred};

@@ -3,11 +3,15 @@
 mod fusion;
 mod mem0;
 mod question;
+mod rerank;
+mod successors;
 
 use mnemon_store::{Filter, Memory, MemoryId, View};
 
 pub use fusion::{FusionWeights, Weights};
 pub use mem0::{Mem0Config, Mem0Query, Mem0Score};
+
+pub use rerank::LlmReranker;
 
 use crate::engine::today;
 use crate::{Engine, EngineError, Result};
@@ -67,6 +71,10 @@ pub struct SearchRequest {
     pub explain: bool,
     /// Shows expired memories too.
     pub show_expired: bool,
+    /// Has the best of them judged by the reranker, if there is one.
+    pub rerank: bool,
+    /// Leaves out facts that a newer one stands in for.
+    pub latest_only: bool,
 }
 
 impl SearchRequest {
@@ -80,6 +88,8 @@ impl SearchRequest {
             profile: Profile::default(),
             explain: false,
             show_expired: false,
+            rerank: false,
+            latest_only: false,
         }
     }
 }
@@ -91,6 +101,8 @@ pub struct SearchAnswer {
     pub hits: Vec<SearchHit>,
     /// How it was ranked.
     pub ranking: Ranking,
+    /// Whether the reranker judged them: their scores are then its own, from 0 to 1.
+    pub reranked: bool,
 }
 
 /// A memory that was found.
@@ -102,6 +114,8 @@ pub struct SearchHit {
     pub score: f32,
     /// Why, if asked.
     pub explanation: Option<Explanation>,
+    /// The newest fact that stands in for this one.
+    pub superseded_by: Option<MemoryId>,
 }
 
 /// Why a memory ranked where it did.
@@ -153,11 +167,29 @@ impl Engine {
                 "the filter must name one user_id, agent_id or run_id whose memories are searched",
             ));
         }
-        let view = View::new(&request.filter, (!request.show_expired).then(today));
+        // What the reranker may lift, and what stands in for others, comes from further down.
+        let deeper = if self.reranks(request) {
+            rerank::DEPTH
+        } else if request.latest_only {
+            2 * request.top_k
+        } else {
+            0
+        };
+        let wide = SearchRequest { top_k: request.top_k.max(deeper).min(MAX_TOP_K), ..request.clone() };
+        let view = View::new(&wide.filter, (!wide.show_expired).then(today));
         let look = self.store.look(&view)?;
-        let answer = self.answer(request, &view)?;
-        let holds = look.map_or(Ok(true), |look| look())?;
-        if holds { Ok(answer) } else { self.answer(request, &view) }
+        let mut answer = self.answer(&wide, &view)?;
+        if !look.map_or(Ok(true), |look| look())? {
+            answer = self.answer(&wide, &view)?;
+        }
+        if self.reranks(request) {
+            self.rerank(request, &mut answer);
+        }
+        if request.profile == Profile::Fusion {
+            self.prefer_successors(request, &mut answer)?;
+        }
+        answer.hits.truncate(request.top_k);
+        Ok(answer)
     }
 
     fn answer(&self, request: &SearchRequest, view: &View<'_>) -> Result<SearchAnswer> {
@@ -170,8 +202,8 @@ impl Engine {
         // One that was deleted since, or given to another, is no longer an answer.
         let hits = ranked.into_iter().zip(memories).filter_map(|(hit, memory)| {
             let memory = memory.filter(|memory| request.filter.matches(memory.payload.as_map()))?;
-            Some(SearchHit { memory, score: hit.score, explanation: hit.explanation })
+            Some(SearchHit { memory, score: hit.score, explanation: hit.explanation, superseded_by: None })
         });
-        Ok(SearchAnswer { hits: hits.collect(), ranking })
+        Ok(SearchAnswer { hits: hits.collect(), ranking, reranked: false })
     }
 }

@@ -1,10 +1,11 @@
-//! Models: embedders, which turn texts into vectors, and clients of language models.
+//! Models: embedders, which turn texts into vectors, clients of language models, and rerankers.
 #![warn(missing_docs)]
 
 mod embedder;
 mod error;
 mod llm;
 mod openai;
+mod rerank;
 mod service;
 mod static_embedder;
 pub mod wordpiece;
@@ -16,4 +17,5 @@ pub use llm::{
     Usage, json,
 };
 pub use openai::{OpenAiConfig, OpenAiEmbedder};
+pub use rerank::{HttpReranker, RerankConfig, Reranker};
 pub use static_embedder::StaticEmbedder;

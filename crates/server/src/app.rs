@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use mnemon_engine::Engine;
+use mnemon_engine::{Engine, EngineError};
 use mnemon_store::{Ledger, MemoryId, StoreError};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::accounts::Accounts;
 use crate::auth::{Keys, Limits};
@@ -15,6 +15,9 @@ use crate::error::Problem;
 use crate::observe::{request_id, with_request_id};
 use crate::request_log::RequestLog;
 use crate::webhooks::Webhooks;
+
+/// Calls at once that wait for a model.
+const THINKING: usize = 32;
 
 /// The server's parts, shared by all requests.
 pub(crate) struct App {
@@ -27,11 +30,15 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     pub(crate) requests: RequestLog,
     pub(crate) webhooks: Webhooks,
+    /// Called when there is something to learn from.
+    pub(crate) learning: Notify,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) started: Instant,
     /// `sqlite`, ….
     pub(crate) store_kind: String,
     work: Arc<Semaphore>,
+    /// For what waits for a model: it must not keep searches waiting.
+    thinking: Arc<Semaphore>,
 }
 
 /// The state of the router.
@@ -53,8 +60,10 @@ impl App {
             limits: Limits::new(config.rate_limit),
             requests: RequestLog::default(),
             webhooks: Webhooks::new(ledger.clone()),
+            learning: Notify::new(),
             started: Instant::now(),
             work: Arc::new(Semaphore::new(config.workers)),
+            thinking: Arc::new(Semaphore::new(THINKING)),
             engine,
             ledger,
             config,
@@ -68,7 +77,22 @@ impl App {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let turn = self.work.clone().acquire_owned().await.map_err(|_| Problem::internal())?;
+        Self::in_turn(&self.work, work).await
+    }
+
+    /// The same for what may wait for a language model for a while.
+    pub(crate) async fn thinking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        Self::in_turn(&self.thinking, work).await
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        room: &Arc<Semaphore>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = room.clone().acquire_owned().await.map_err(|_| Problem::internal())?;
         let request = request_id();
         let task = tokio::task::spawn_blocking(move || {
             let _turn = turn;
@@ -80,12 +104,13 @@ impl App {
         })
     }
 
-    /// Whether the store answers, asked for a memory that need not be there, and what it can't do as it is. Asked beside the others' turn, so that a probe is answered
-    /// however busy they are.
-    pub(crate) async fn probe(&self) -> Result<Vec<String>, Problem> {
+    /// Whether the store answers, asked for a memory that need not be there, what it can't do as it is, and how many
+    /// requests wait for a model. Asked beside the others' turn, so that a probe is answered however busy they are.
+    pub(crate) async fn probe(&self) -> Result<(Vec<String>, usize), Problem> {
         let engine = self.engine.clone();
         let asked = tokio::task::spawn_blocking(move || {
-            engine.store().get(&[MemoryId::Number(0)]).map(|_| engine.store().warnings())
+            engine.store().get(&[MemoryId::Number(0)])?;
+            Ok::<_, EngineError>((engine.store().warnings(), engine.waiting()?))
         });
         Ok(asked.await.map_err(|_| Problem::internal())??)
     }

@@ -5,7 +5,7 @@ use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use mnemon_engine::EngineError;
-use mnemon_models::ModelError;
+use mnemon_models::{ModelError, ModelKind};
 use mnemon_store::StoreError;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ impl Problem {
 
     pub(crate) fn no_llm(what: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "llm_not_configured", format!("{what} needs a language model."))
-            .hint("This version of Mnemon calls none yet; everything that needs no model works.")
+            .hint("Set llm (MNEMON_LLM), such as openai:gpt-4o-mini or ollama:qwen3; all else works without one.")
     }
 
     pub(crate) fn timeout() -> Self {
@@ -153,6 +153,15 @@ impl Problem {
         )
     }
 
+    /// The language model does not work as it is set up; its words go to the log alone as well.
+    fn llm_failed(error: &ModelError) -> Self {
+        tracing::error!(request_id = request_id(), error = %error, "the language model failed");
+        Self::new(StatusCode::BAD_GATEWAY, "llm_failed", "The language model does not work as it is set up.").hint(
+            "Nothing was stored. The log has the reason under this request_id; look at llm, llm_url, llm_max_tokens and \
+             LLM_API_KEY.",
+        )
+    }
+
     /// A value that is not what it must be, told as FastAPI does: where it lies, and what was expected there.
     pub(crate) fn unprocessable(place: &[&str], kind: &str, message: String, input: Value) -> Self {
         let list = json!([{"type": kind, "loc": place, "msg": message, "input": input}]);
@@ -170,7 +179,14 @@ impl From<EngineError> for Problem {
         }
         let (status, code, hint) = match &error {
             EngineError::Invalid(_) => (S::BAD_REQUEST, "invalid_request", None),
+            EngineError::NoLanguageModel(what) => return Self::no_llm(what),
+            EngineError::Extraction(_) => (S::BAD_GATEWAY, "llm_answer", Some("Nothing was stored; try again.")),
             EngineError::Model(error) => match error {
+                ModelError::Unavailable { kind: ModelKind::LanguageModel, .. } => {
+                    (S::SERVICE_UNAVAILABLE, "llm_unavailable", Some("Nothing was stored; try again."))
+                }
+                ModelError::Refused { kind: ModelKind::LanguageModel, .. }
+                | ModelError::Answer { kind: ModelKind::LanguageModel, .. } => return Self::llm_failed(error),
                 ModelError::Unavailable { .. } => {
                     (S::SERVICE_UNAVAILABLE, "embedder_unavailable", Some("Nothing was stored; try again."))
                 }

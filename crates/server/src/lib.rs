@@ -6,6 +6,7 @@ pub mod auth;
 mod body;
 mod config;
 mod error;
+mod learning;
 mod memories;
 mod observe;
 mod openapi;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mnemon_engine::{AddRequest, Added, EngineError, ListRequest, SearchAnswer, SearchRequest, UpdateRequest};
 use mnemon_store::filter::{ScopeKey, ScopeTerm};
-use mnemon_store::{Filter, Memory, MemoryId, StoreError};
+use mnemon_store::{Filter, Memory, MemoryId, Scope, StoreError};
 
 use crate::app::App;
 use crate::auth::Caller;
@@ -71,7 +71,10 @@ impl App {
     /// Searches what the filter of [`Caller::filter`] shows. A filter that names several owners is asked for each of them,
     /// and the best of all answers count.
     pub(crate) async fn search(&self, request: SearchRequest) -> Result<SearchAnswer, Problem> {
-        self.engine(move |engine| {
+        let rerank = request.rerank;
+        let engine = self.engine.clone();
+        let search = move || {
+            let engine = &*engine;
             let branches = branches(&request.filter);
             let Some((first, rest)) = branches.split_first() else { return Ok(engine.search(&request)?) };
             let ask = |filter: &Filter| engine.search(&SearchRequest { filter: filter.clone(), ..request.clone() });
@@ -84,8 +87,8 @@ impl App {
             answer.hits.retain(|hit| seen.insert(hit.memory.id));
             answer.hits.truncate(request.top_k);
             Ok(answer)
-        })
-        .await
+        };
+        if rerank { self.thinking(search).await? } else { self.blocking(search).await? }
     }
 
     /// Deletes what the filter matches, or everything; it must come from [`Caller::filter`]. Returns how many those were.
@@ -96,6 +99,16 @@ impl App {
         then: impl FnOnce(usize) -> Result<T, Problem>,
     ) -> Result<(Vec<Happened>, T), Problem> {
         let happened = self.about_to_go(filter)?;
+        // What waits would come back as memories.
+        match filter {
+            None => self.drop_waiting(None)?,
+            Some(filter) => {
+                let owner = Scope::pinned_by(filter);
+                if Filter::of_scope(&owner).as_ref() == Some(filter) {
+                    self.drop_waiting(Some(&owner))?;
+                }
+            }
+        }
         let deleted = match filter {
             Some(filter) => self.engine.delete_matching(filter)?,
             None => self.engine.reset()?,

@@ -1,10 +1,15 @@
 //! The routes: the runbook's backend, mem0's server, the hosted platform, and what operators ask for.
 
+mod chat;
 pub(crate) mod dto;
+mod events_stream;
+mod openai;
 mod operators;
 mod oss;
 mod platform;
 mod runbook;
+
+pub(crate) use platform::events;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -16,6 +21,7 @@ pub(crate) fn guarded() -> OpenApiRouter<Shared> {
         .merge(runbook::guarded())
         .merge(oss::guarded())
         .merge(platform::guarded())
+        .merge(openai::guarded())
         .merge(operators::guarded())
 }
 

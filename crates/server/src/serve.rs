@@ -85,6 +85,7 @@ impl Server {
         let room = Arc::new(Semaphore::new(app.config.max_connections));
         let chores = tokio::spawn(chores(app.clone()));
         let deliveries = tokio::spawn(crate::webhooks::deliver(app.clone()));
+        let learning = tokio::spawn(crate::learning::work_off(app.clone()));
         tokio::pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -121,6 +122,7 @@ impl Server {
         }
         chores.abort();
         deliveries.abort();
+        learning.abort();
         let flushed = app.blocking({
             let app = app.clone();
             move || app.requests.flush(&*app.ledger)

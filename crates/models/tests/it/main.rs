@@ -2,5 +2,6 @@
 
 mod llm;
 mod openai;
+mod rerank;
 mod static_embedder;
 mod wordpiece;

@@ -56,13 +56,11 @@ impl<'de> Deserialize<'de> for Messages {
     }
 }
 
-/// Checks the `memory_type` that an add asks for: there is only one, and it can't be had yet.
-pub(crate) fn memory_type(asked: Option<&str>) -> Result<(), Problem> {
-    match asked {
-        None => Ok(()),
-        Some("procedural_memory") => {
-            Err(Problem::bad_request("procedural_memory needs a language model, and none is configured"))
-        }
+/// Whether an add asks for a procedural memory: there is no other `memory_type`.
+pub(crate) fn procedure(memory_type: Option<&str>) -> Result<bool, Problem> {
+    match memory_type {
+        None => Ok(false),
+        Some("procedural_memory") => Ok(true),
         Some(_) => Err(Problem::bad_request("memory_type can only be procedural_memory")),
     }
 }

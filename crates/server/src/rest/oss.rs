@@ -24,6 +24,7 @@ pub(super) fn guarded() -> OpenApiRouter<Shared> {
         .routes(routes!(memories::add, memories::list, memories::delete_all))
         .routes(routes!(memories::get, memories::update, memories::delete))
         .routes(routes!(memories::history))
+        .routes(routes!(memories::sources))
         .routes(routes!(search::search))
         .routes(routes!(entities::list))
         .routes(routes!(entities::delete))

@@ -6,7 +6,7 @@ mod batch;
 mod delete_all;
 mod dto;
 mod entities;
-mod events;
+pub(crate) mod events;
 mod exports;
 mod feedback;
 mod filters;

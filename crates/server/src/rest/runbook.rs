@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::oss;
+use super::{chat, oss};
 use crate::app::Shared;
-use crate::auth::{Caller, Reader, Writer};
+use crate::auth::{Caller, Reader};
 use crate::body::{Body, Json, Path};
 use crate::error::Problem;
 
@@ -24,7 +24,7 @@ pub(super) fn guarded() -> OpenApiRouter<Shared> {
         .routes(routes!(search))
         .routes(routes!(stats))
         .routes(routes!(relationships))
-        .routes(routes!(chat))
+        .routes(routes!(chat::chat))
 }
 
 /// How the server is.
@@ -38,6 +38,10 @@ struct Health {
     store: String,
     /// Whether search is hybrid: dense, words and context together.
     hybrid_search: bool,
+    /// The language model; null if there is none.
+    llm: Option<String>,
+    /// Requests that wait for a model, or are being worked on.
+    waiting: usize,
     /// Seconds since the start.
     uptime_seconds: u64,
     /// Whether there are warnings; left out if not.
@@ -49,12 +53,14 @@ struct Health {
 }
 
 impl Health {
-    fn new(store: String, uptime_seconds: u64, warnings: Vec<String>) -> Self {
+    fn new(store: String, llm: Option<String>, waiting: usize, uptime_seconds: u64, warnings: Vec<String>) -> Self {
         Self {
             status: "healthy",
             version: env!("CARGO_PKG_VERSION"),
             store,
             hybrid_search: true,
+            llm,
+            waiting,
             uptime_seconds,
             degraded: !warnings.is_empty(),
             warnings,
@@ -65,8 +71,9 @@ impl Health {
 /// Whether the server can answer
 #[utoipa::path(get, path = "/health", tag = TAG, security(()), responses((status = 200, body = Health)))]
 async fn health(State(app): State<Shared>) -> Result<Json<Health>, Problem> {
-    let warnings = app.probe().await?;
-    Ok(Json(Health::new(app.store_kind.clone(), app.started.elapsed().as_secs(), warnings)))
+    let (warnings, waiting) = app.probe().await?;
+    let llm = app.engine.language_model().map(|llm| llm.name().to_owned());
+    Ok(Json(Health::new(app.store_kind.clone(), llm, waiting, app.started.elapsed().as_secs(), warnings)))
 }
 
 /// Search memories
@@ -151,14 +158,6 @@ async fn relationships(Reader(caller): Reader, Path(user): Path<String>) -> Resu
     }))
 }
 
-/// Chat with memory
-///
-/// Needs a language model; until one can be configured it answers 503.
-#[utoipa::path(post, path = "/chat", tag = TAG, responses((status = 503, body = crate::error::ErrorBody)))]
-async fn chat(_: Writer) -> Problem {
-    Problem::no_llm("/chat")
-}
-
 fn of_user(caller: &Caller, user: &str) -> Result<mnemon_store::Scope, Problem> {
     caller.scope(Some(user), None, None)
 }
@@ -171,10 +170,10 @@ mod tests {
 
     #[test]
     fn health_tells_of_warnings_only_where_there_are_some() {
-        let told = |warnings| serde_json::to_value(Health::new("sqlite".into(), 7, warnings)).unwrap();
+        let told = |warnings| serde_json::to_value(Health::new("sqlite".into(), None, 0, 7, warnings)).unwrap();
         let mut expected = json!({
             "status": "healthy", "version": env!("CARGO_PKG_VERSION"), "store": "sqlite", "hybrid_search": true,
-            "uptime_seconds": 7,
+            "llm": null, "waiting": 0, "uptime_seconds": 7,
         });
         assert_eq!(told(Vec::new()), expected);
         expected["degraded"] = json!(true);

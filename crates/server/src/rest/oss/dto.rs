@@ -1,14 +1,22 @@
 //! How mem0's server writes a memory.
 
-use mnemon_engine::Explanation;
+use mnemon_engine::{Explanation, SearchHit};
 use mnemon_store::{HistoryEvent, Memory, keys};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 /// Keys that stand beside `metadata`, if the memory has them.
-const PROMOTED: [&str; 7] =
-    ["user_id", "agent_id", "run_id", keys::ACTOR_ID, keys::ROLE, keys::ATTRIBUTED_TO, keys::EXPIRATION_DATE];
+const PROMOTED: [&str; 8] = [
+    "user_id",
+    "agent_id",
+    "run_id",
+    keys::ACTOR_ID,
+    keys::ROLE,
+    keys::ATTRIBUTED_TO,
+    keys::EXPIRATION_DATE,
+    keys::SOURCE_MESSAGES,
+];
 /// Keys that are neither there nor in `metadata` under their own name.
 const INNER: [&str; 6] = [keys::DATA, keys::HASH, keys::CREATED_AT, keys::UPDATED_AT, "id", keys::TEXT_LEMMATIZED];
 
@@ -34,7 +42,10 @@ pub(crate) struct Item {
     /// Why it was found, if `explain` was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     score_details: Option<ScoreDetails>,
-    /// user_id, agent_id, run_id, actor_id, role, attributed_to, expiration_date: those it has.
+    /// The memory that stands in for this one, which is no longer current.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    superseded_by: Option<String>,
+    /// user_id, agent_id, run_id, actor_id, role, attributed_to, expiration_date, source_messages: those it has.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     promoted: Map<String, Value>,
@@ -89,6 +100,7 @@ impl Item {
             updated_at: value(keys::UPDATED_AT),
             score: None,
             score_details: None,
+            superseded_by: None,
             promoted,
         }
     }
@@ -98,9 +110,10 @@ impl Item {
         Self { score: Some(None), ..Self::of(memory) }
     }
 
-    pub(crate) fn scored(memory: &Memory, score: f32, why: Option<&Explanation>, threshold: f32) -> Self {
-        let details = why.map(|why| ScoreDetails::of(why, score, threshold));
-        Self { score: Some(Some(score)), score_details: details, ..Self::of(memory) }
+    pub(crate) fn scored(hit: &SearchHit, threshold: f32) -> Self {
+        let details = hit.explanation.as_ref().map(|why| ScoreDetails::of(why, hit.score, threshold));
+        let superseded_by = hit.superseded_by.map(|id| id.to_string());
+        Self { score: Some(Some(hit.score)), score_details: details, superseded_by, ..Self::of(&hit.memory) }
     }
 
     /// The memory with everything it holds as metadata, as mem0 lists a whole store.

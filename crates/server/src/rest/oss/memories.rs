@@ -1,9 +1,10 @@
 //! `/memories` of mem0's server.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use jiff::civil::Date;
-use mnemon_engine::{AddRequest, Added, ListRequest, UpdateRequest};
-use mnemon_store::Filter;
+use mnemon_engine::{AddRequest, LearnRequest, ListRequest, UpdateRequest};
+use mnemon_store::{Filter, SessionMessage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -13,7 +14,8 @@ use crate::app::Shared;
 use crate::auth::{Caller, Reader, Writer};
 use crate::body::{Body, Json, Path, Query, count, memory_id, some};
 use crate::error::Problem;
-use crate::rest::dto::{Done, Messages, MessagesDoc, memory_type};
+use crate::learning::AddedFact;
+use crate::rest::dto::{Done, Messages, MessagesDoc, procedure};
 
 const TAG: &str = "mem0 server";
 /// mem0's page, if none is asked for.
@@ -41,19 +43,33 @@ pub(crate) struct AddBody {
     /// The last day the memories are shown, `YYYY-MM-DD`.
     #[schema(value_type = Option<String>, format = Date)]
     expiration_date: Option<Date>,
-    /// Whether to extract facts. Without a language model every message is remembered as it is, whatever this says.
+    /// Whether to extract facts, which is the default; otherwise every message is remembered as it is. Without a language
+    /// model facts are the sentences that state something.
     infer: Option<bool>,
-    /// `procedural_memory` needs a language model.
+    /// `procedural_memory`: one record of what an agent did. Needs an agent_id and a language model.
     memory_type: Option<String>,
+    /// What the language model is told beside its task.
+    prompt: Option<String>,
+    /// Whether to wait where a model is away, instead of answering 202 at once.
+    sync: Option<bool>,
 }
 
 /// What was remembered.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AddAnswer {
     results: Vec<AddedItem>,
-    /// `verbatim`: facts were asked for, and the messages were remembered as they are.
+    /// Where facts were asked for, who extracted them: `llm`, or `extractive` without a language model.
     #[serde(skip_serializing_if = "Option::is_none")]
     extractor: Option<&'static str>,
+    /// Where facts were asked for: see /v1/event/{event_id}.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<String>,
+    /// `PENDING`, with 202: a model is away. The messages are kept, and worked on until it is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    /// What it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 /// A memory that was stored.
@@ -67,21 +83,14 @@ struct AddedItem {
     role: String,
 }
 
-impl From<Added> for AddedItem {
-    fn from(added: Added) -> Self {
-        Self {
-            id: added.id.to_string(),
-            memory: added.memory,
-            event: "ADD",
-            actor_id: added.actor_id,
-            role: added.role,
-        }
+impl From<AddedFact> for AddedItem {
+    fn from(added: AddedFact) -> Self {
+        Self { id: added.id, memory: added.memory, event: "ADD", actor_id: added.actor_id, role: added.role }
     }
 }
 
 impl AddBody {
     fn request(self, caller: &Caller) -> Result<AddRequest, Problem> {
-        memory_type(self.memory_type.as_deref())?;
         if self.messages.0.len() > MAX_MESSAGES {
             return Err(Problem::bad_request(format!(
                 "more than {MAX_MESSAGES} messages; send them in several requests"
@@ -99,19 +108,39 @@ impl AddBody {
 
 /// Remember messages
 ///
-/// Each message that is not the system's becomes a memory, stored durably when this answers.
-#[utoipa::path(post, path = "/memories", tag = TAG, request_body = AddBody, responses((status = 200, body = AddAnswer)))]
+/// What was said is stored, durably, when this answers 200: as facts, or word for word with `infer` false. 202: a model is
+/// away, and the messages are kept until it is back.
+#[utoipa::path(post, path = "/memories", tag = TAG, request_body = AddBody,
+    responses((status = 200, body = AddAnswer), (status = 202, body = AddAnswer)))]
 pub(crate) async fn add(
     State(app): State<Shared>,
     Writer(caller): Writer,
-    Body(body): Body<AddBody>,
-) -> Result<Json<AddAnswer>, Problem> {
-    let infer = body.infer.unwrap_or(true);
-    let added = app.add(body.request(&caller)?).await?;
-    Ok(Json(AddAnswer {
-        results: added.into_iter().map(AddedItem::from).collect(),
-        extractor: infer.then_some("verbatim"),
-    }))
+    Body(mut body): Body<AddBody>,
+) -> Result<(StatusCode, Json<AddAnswer>), Problem> {
+    let procedure = procedure(body.memory_type.as_deref())?;
+    let (infer, sync) = (body.infer.unwrap_or(true) || procedure, body.sync.unwrap_or(false));
+    let instructions = body.prompt.take().filter(|prompt| !prompt.trim().is_empty());
+    let add = body.request(&caller)?;
+    let mut answer = AddAnswer { results: Vec::new(), extractor: None, event_id: None, status: None, reason: None };
+    if !infer {
+        let added = app.add(add).await?.into_iter().map(AddedFact::from);
+        answer.results = added.map(AddedItem::from).collect();
+        return Ok((StatusCode::OK, Json(answer)));
+    }
+    let told = app.learn(LearnRequest { add, instructions, procedure }, sync).await?;
+    answer.extractor = Some(told.extractor.as_str());
+    answer.event_id = Some(told.event_id);
+    Ok(match told.added {
+        Ok(added) => {
+            answer.results = added.into_iter().map(AddedItem::from).collect();
+            (StatusCode::OK, Json(answer))
+        }
+        Err(reason) => {
+            answer.status = Some("PENDING");
+            answer.reason = Some(reason);
+            (StatusCode::ACCEPTED, Json(answer))
+        }
+    })
 }
 
 /// Whose memories, and which page.
@@ -268,6 +297,46 @@ pub(crate) async fn delete(
 ) -> Result<Json<Done>, Problem> {
     app.delete(&caller, memory_id(&id)?).await?;
     Ok(Json(Done::new("Memory deleted successfully")))
+}
+
+/// The messages that a memory was extracted from.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Sources {
+    /// In the order they were said; those that were forgotten are left out.
+    messages: Vec<SourceMessage>,
+}
+
+/// A message that a memory was extracted from.
+#[derive(Serialize, ToSchema)]
+struct SourceMessage {
+    id: String,
+    role: Option<String>,
+    name: Option<String>,
+    content: Option<String>,
+    /// When it was said, RFC 3339.
+    created_at: Option<String>,
+}
+
+/// The messages a memory was extracted from
+///
+/// Empty for memories that are a message themselves.
+#[utoipa::path(get, path = "/memories/{memory_id}/sources", tag = TAG, params(("memory_id" = String, Path)),
+    responses((status = 200, body = Sources)))]
+pub(crate) async fn sources(
+    State(app): State<Shared>,
+    Reader(caller): Reader,
+    Path(id): Path<String>,
+) -> Result<Json<Sources>, Problem> {
+    let memory = app.get(&caller, memory_id(&id)?).await?;
+    let found = app.engine(move |engine| Ok(engine.evidence(&memory)?)).await?;
+    let message = |SessionMessage { id, role, name, content, created_at, .. }| SourceMessage {
+        id,
+        role,
+        name,
+        content,
+        created_at,
+    };
+    Ok(Json(Sources { messages: found.into_iter().map(message).collect() }))
 }
 
 /// What happened to a memory, oldest first

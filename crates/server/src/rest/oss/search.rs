@@ -39,6 +39,10 @@ pub(crate) struct SearchBody {
     explain: Option<bool>,
     /// Shows expired memories too.
     show_expired: Option<bool>,
+    /// Has the best of them judged by the reranker, if one is configured.
+    rerank: Option<bool>,
+    /// Leaves out facts that a newer one stands in for.
+    latest_only: Option<bool>,
     /// Instead of the filter's, as older clients do it.
     user_id: Option<String>,
     /// Likewise.
@@ -71,6 +75,8 @@ impl SearchBody {
             threshold: self.threshold,
             explain: self.explain.unwrap_or(false),
             show_expired: self.show_expired.unwrap_or(false),
+            rerank: self.rerank.unwrap_or(false),
+            latest_only: self.latest_only.unwrap_or(false),
             ..SearchRequest::new(self.query, filter)
         })
     }
@@ -86,7 +92,5 @@ pub(crate) async fn search(
 ) -> Result<Json<SearchAnswer>, Problem> {
     let threshold = body.threshold.unwrap_or(THRESHOLD);
     let answer = app.search(body.request(&caller)?).await?;
-    let item =
-        |hit: &mnemon_engine::SearchHit| Item::scored(&hit.memory, hit.score, hit.explanation.as_ref(), threshold);
-    Ok(Json(SearchAnswer { results: answer.hits.iter().map(item).collect() }))
+    Ok(Json(SearchAnswer { results: answer.hits.iter().map(|hit| Item::scored(hit, threshold)).collect() }))
 }

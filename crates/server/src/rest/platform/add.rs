@@ -1,8 +1,9 @@
 //! Remembering, as the hosted platform's clients ask for it.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use jiff::civil::Date;
-use mnemon_engine::{AddRequest, Added, read_time};
+use mnemon_engine::{AddRequest, Added, Extractor, LearnRequest, read_time};
 use mnemon_store::filter::check_id;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -16,7 +17,8 @@ use crate::app::Shared;
 use crate::auth::{Caller, Writer};
 use crate::body::{Body, Json};
 use crate::error::Problem;
-use crate::rest::dto::{Messages, MessagesDoc, memory_type};
+use crate::learning::{AddedFact, Told};
+use crate::rest::dto::{Messages, MessagesDoc, procedure};
 use crate::webhooks::{Happened, HappenedKind};
 
 /// What to remember.
@@ -40,8 +42,15 @@ pub(super) struct AddBody {
     /// Your own keys, stored with each memory.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
-    /// Whether to extract facts. Without a language model every message is remembered as it is, whatever this says.
+    /// Whether to extract facts, which is the default; otherwise every message is remembered as it is. Without a language
+    /// model facts are the sentences that state something.
     infer: Option<bool>,
+    /// What the language model is told beside its task.
+    custom_instructions: Option<String>,
+    /// The same where the memory is an agent's alone.
+    agent_custom_instructions: Option<String>,
+    /// Whether to wait where a model is away, instead of answering 202 at once.
+    sync: Option<bool>,
     /// When it was said: unix seconds, or RFC 3339. Shown as `created_at`.
     #[schema(value_type = Option<f64>)]
     timestamp: Option<Value>,
@@ -55,7 +64,7 @@ pub(super) struct AddBody {
     /// Kept beside the memory.
     #[schema(value_type = Option<Object>)]
     structured_attributes: Option<Map<String, Value>>,
-    /// `procedural_memory` needs a language model.
+    /// `procedural_memory`: one record of what an agent did. Needs an agent_id and a language model.
     memory_type: Option<String>,
     /// Older clients only: `v1.1` answers with an object, anything else with a list.
     output_format: Option<String>,
@@ -65,13 +74,13 @@ pub(super) struct AddBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = PlatformAdded)]
 pub(super) struct AddAnswer {
-    message: &'static str,
-    /// SUCCEEDED: it is stored.
+    message: String,
+    /// SUCCEEDED: it is stored. PENDING, with 202: a model is away; the messages are kept until it is back.
     status: &'static str,
     /// See /v1/event/{event_id}.
     event_id: String,
     results: Vec<AddedItem>,
-    /// `verbatim`: facts were asked for, and the messages were remembered as they are.
+    /// Where facts were asked for, who extracted them: `llm`, or `extractive` without a language model.
     #[serde(skip_serializing_if = "Option::is_none")]
     extractor: Option<&'static str>,
 }
@@ -166,7 +175,6 @@ impl Ids {
 
 impl AddBody {
     fn request(self, caller: &Caller) -> Result<AddRequest, Problem> {
-        memory_type(self.memory_type.as_deref())?;
         limited("messages", &self.messages.0)?;
         let mut ids = Ids { ids: [self.user_id, self.agent_id, self.app_id, self.run_id] };
         if let Some(filters) = &self.filters {
@@ -205,16 +213,26 @@ impl AddBody {
 
 /// Remember messages
 ///
-/// Each message that is not the system's becomes a memory, stored durably when this answers.
+/// What was said is stored, durably, when this answers 200: as facts, or word for word with `infer` false. 202: a model is
+/// away, and the messages are kept until it is back.
 #[utoipa::path(post, path = "/v3/memories/add", tag = TAG, request_body = AddBody,
-    responses((status = 200, body = AddAnswer)))]
+    responses((status = 200, body = AddAnswer), (status = 202, body = AddAnswer)))]
 pub(super) async fn add(
     State(app): State<Shared>,
     Writer(caller): Writer,
-    Body(body): Body<AddBody>,
-) -> Result<Json<AddAnswer>, Problem> {
-    let infer = body.infer.unwrap_or(true);
+    Body(mut body): Body<AddBody>,
+) -> Result<(StatusCode, Json<AddAnswer>), Problem> {
+    let procedure = procedure(body.memory_type.as_deref())?;
+    let infer = body.infer.unwrap_or(true) || procedure;
+    let sync = body.sync.unwrap_or(false);
+    let instructions = [body.agent_custom_instructions.take(), body.custom_instructions.take()];
     let request = body.request(&caller)?;
+    if infer {
+        let [for_agents, for_all] = instructions.map(|text| text.filter(|text| !text.trim().is_empty()));
+        let of_agent = request.scope.agent_id.is_some() && request.scope.user_id.is_none();
+        let instructions = for_agents.filter(|_| of_agent).or(for_all);
+        return learnt(app.learn(LearnRequest { add: request, instructions, procedure }, sync).await?);
+    }
     let owner = request.scope.user_id.clone();
     let payload = json!({
         "user_id": request.scope.user_id,
@@ -239,32 +257,54 @@ pub(super) async fn add(
             Ok((added.iter().map(happened).collect(), (event_id, added)))
         })
         .await?;
-    let item = |added: Added| AddedItem {
-        id: added.id.to_string(),
-        data: AddedData { memory: added.memory.clone() },
-        memory: added.memory,
-        event: "ADD",
-        status: "SUCCEEDED",
-        event_id: event_id.clone(),
-    };
-    Ok(Json(AddAnswer {
-        message: "Memories stored",
-        status: "SUCCEEDED",
-        results: added.into_iter().map(item).collect(),
-        event_id,
-        extractor: infer.then_some("verbatim"),
-    }))
+    let stored = added.into_iter().map(AddedFact::from);
+    Ok((StatusCode::OK, Json(AddAnswer::stored(stored, event_id, None))))
+}
+
+impl AddAnswer {
+    fn stored(added: impl Iterator<Item = AddedFact>, event_id: String, extractor: Option<Extractor>) -> Self {
+        let item = |added: AddedFact| AddedItem {
+            id: added.id,
+            data: AddedData { memory: added.memory.clone() },
+            memory: added.memory,
+            event: "ADD",
+            status: "SUCCEEDED",
+            event_id: event_id.clone(),
+        };
+        Self {
+            message: "Memories stored".to_owned(),
+            status: "SUCCEEDED",
+            results: added.map(item).collect(),
+            event_id: event_id.clone(),
+            extractor: extractor.map(Extractor::as_str),
+        }
+    }
+}
+
+fn learnt(told: Told) -> Result<(StatusCode, Json<AddAnswer>), Problem> {
+    let Told { event_id, extractor, added } = told;
+    Ok(match added {
+        Ok(added) => (StatusCode::OK, Json(AddAnswer::stored(added.into_iter(), event_id, Some(extractor)))),
+        Err(reason) => {
+            let message = format!("The messages are kept until a model is back: {reason}");
+            let extractor = Some(extractor.as_str());
+            let answer = AddAnswer { message, status: "PENDING", results: Vec::new(), event_id, extractor };
+            (StatusCode::ACCEPTED, Json(answer))
+        }
+    })
 }
 
 /// Remember messages, as older clients do
 #[utoipa::path(post, path = "/v1/memories", tag = TAG, request_body = AddBody,
-    responses((status = 200, body = OldAddAnswer)))]
+    responses((status = 200, body = OldAddAnswer), (status = 202, body = OldAddAnswer)))]
 pub(super) async fn add_old(
     state: State<Shared>,
     writer: Writer,
     Body(body): Body<AddBody>,
-) -> Result<Json<OldAddAnswer>, Problem> {
+) -> Result<(StatusCode, Json<OldAddAnswer>), Problem> {
     let object = body.output_format.as_deref() == Some("v1.1");
-    let Json(answer) = add(state, writer, Body(body)).await?;
-    Ok(Json(if object { OldAddAnswer::Object(answer) } else { OldAddAnswer::List(answer.results) }))
+    let (status, Json(answer)) = add(state, writer, Body(body)).await?;
+    // A list could not say that it waits.
+    let object = object || status == StatusCode::ACCEPTED;
+    Ok((status, Json(if object { OldAddAnswer::Object(answer) } else { OldAddAnswer::List(answer.results) })))
 }

@@ -140,6 +140,9 @@ pub(super) fn is_promoted(key: &str, value: &Value) -> bool {
 pub(super) fn hit(hit: &SearchHit) -> Map<String, Value> {
     let mut fields = memory(&hit.memory);
     fields.insert("score".into(), json!(hit.score));
+    if let Some(by) = hit.superseded_by {
+        fields.insert("replaced_by".into(), by.to_string().into());
+    }
     if let Some(why) = &hit.explanation {
         fields.insert("score_breakdown".into(), json!(breakdown(why)));
     }

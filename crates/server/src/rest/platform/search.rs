@@ -48,6 +48,10 @@ pub(super) struct SearchBody {
     metadata: Option<Value>,
     /// Shows expired memories too.
     show_expired: Option<bool>,
+    /// Has the best of them judged by the reranker, if one is configured.
+    rerank: Option<bool>,
+    /// Leaves out facts that a newer one stands in for.
+    latest_only: Option<bool>,
     /// Older addresses only; elsewhere in `filters`.
     user_id: Option<Value>,
     /// Likewise.
@@ -102,6 +106,8 @@ async fn found(app: Shared, caller: Caller, body: SearchBody, new: bool) -> Resu
         threshold: body.threshold,
         explain: true,
         show_expired: body.show_expired.unwrap_or(false),
+        rerank: body.rerank.unwrap_or(false),
+        latest_only: body.latest_only.unwrap_or(false),
         ..SearchRequest::new(body.query, filter)
     };
     let answer = app.search(request).await?;

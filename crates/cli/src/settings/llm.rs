@@ -1,0 +1,187 @@
+//! Settings of the language model, and of the reranker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mnemon_engine::{EngineError, LlmReranker, Understanding};
+use mnemon_models::{ChatModel, HttpReranker, LlmClient, LlmConfig, LlmProvider, RerankConfig, Reranker};
+use mnemon_store::Ledger;
+use serde_json::{Map, Value};
+
+use super::Values;
+use crate::exit::Fault;
+
+/// Which language model, if any, and who judges what a search finds.
+#[derive(Clone, Debug)]
+pub(super) struct LlmSettings {
+    llm: Option<Box<LlmConfig>>,
+    reranker: RerankerSettings,
+    instructions: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+enum RerankerSettings {
+    None,
+    Llm,
+    Http(Box<RerankConfig>),
+}
+
+/// What one request of extraction may ask of a model, one after the other: parts of a cut answer, parts of long messages.
+const CALLS: u32 = 4;
+
+pub(super) fn resolve(values: &Values, environment: impl Fn(&str) -> Option<String>) -> anyhow::Result<LlmSettings> {
+    let given = |name: &str| environment(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let llm = match values.llm.trim() {
+        "none" => None,
+        name => Some(Box::new(config(name, values, given)?)),
+    };
+    let reranker = match values.reranker.trim() {
+        "none" => RerankerSettings::None,
+        "llm" if llm.is_none() => return Err(Fault::usage("reranker is `llm`: set llm (MNEMON_LLM) as well").into()),
+        "llm" => RerankerSettings::Llm,
+        name => {
+            let model = name.strip_prefix("http:").filter(|model| !model.is_empty()).ok_or_else(|| {
+                Fault::usage(format!("reranker is `{name}`; give `none`, `llm`, or `http:MODEL` with reranker_url"))
+            })?;
+            let url = values.reranker_url.clone().ok_or_else(|| {
+                Fault::usage("reranker_url (MNEMON_RERANKER_URL) is missing: the base URL of a service with /rerank")
+            })?;
+            let mut config = RerankConfig::new(url, model);
+            config.api_key = given("RERANKER_API_KEY");
+            RerankerSettings::Http(Box::new(config))
+        }
+    };
+    let instructions = Some(values.llm_instructions.trim().to_owned()).filter(|text| !text.is_empty());
+    Ok(LlmSettings { llm, reranker, instructions })
+}
+
+fn config(name: &str, values: &Values, given: impl Fn(&str) -> Option<String>) -> anyhow::Result<LlmConfig> {
+    let wrong = || {
+        Fault::usage(format!(
+            "llm is `{name}`; give `none`, or `openai:MODEL`, `anthropic:MODEL` or `ollama:MODEL`, such as \
+             openai:gpt-4o-mini"
+        ))
+    };
+    let (provider, model) = name.split_once(':').ok_or_else(wrong)?;
+    let (provider, key, url) = match provider {
+        "openai" => (LlmProvider::OpenAi, "OPENAI_API_KEY", "OPENAI_BASE_URL"),
+        "anthropic" => (LlmProvider::Anthropic, "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
+        "ollama" => (LlmProvider::Ollama, "OLLAMA_API_KEY", "OLLAMA_BASE_URL"),
+        _ => return Err(wrong().into()),
+    };
+    if model.trim().is_empty() {
+        return Err(wrong().into());
+    }
+    let mut config = LlmConfig::new(provider, model.trim());
+    config.api_key = given("LLM_API_KEY").or_else(|| given(key));
+    if let Some(url) = values.llm_url.clone().or_else(|| given(url)) {
+        config.base_url = url;
+    }
+    for (key, value, most) in [("llm_temperature", values.llm_temperature, 2.0), ("llm_top_p", values.llm_top_p, 1.0)] {
+        if let Some(value) = value.filter(|value| !(0.0..=most).contains(value)) {
+            return Err(Fault::usage(format!("{key} is {value}; give a number from 0 to {most}")).into());
+        }
+    }
+    config.temperature = values.llm_temperature;
+    config.top_p = values.llm_top_p;
+    config.max_tokens = Some(values.llm_max_tokens).filter(|most| *most > 0);
+    config.timeout = super::server::duration("llm_timeout", &values.llm_timeout)?;
+    // Room for a second try, within the time that a server's request has.
+    config.deadline = config.timeout + config.timeout.mul_f64(0.375);
+    config.extra = object("llm_extra", &values.llm_extra)?;
+    for (name, value) in object("llm_headers", &values.llm_headers)? {
+        let Value::String(value) = value else {
+            return Err(Fault::usage(format!("llm_headers: the value of {name} must be a text")).into());
+        };
+        config.headers.push((name, value));
+    }
+    Ok(config)
+}
+
+fn object(key: &str, text: &str) -> anyhow::Result<Map<String, Value>> {
+    if text.trim().is_empty() {
+        return Ok(Map::new());
+    }
+    let wrong = || Fault::usage(format!("{key} must be a JSON object, such as {{\"store\": false}}"));
+    Ok(serde_json::from_str(text).map_err(|_| wrong())?)
+}
+
+impl LlmSettings {
+    /// What an engine understands with; nothing has been asked yet.
+    pub(super) fn make(&self, ledger: Arc<dyn Ledger>) -> Result<Understanding, EngineError> {
+        let llm: Option<Arc<dyn ChatModel>> = match &self.llm {
+            Some(config) => Some(Arc::new(LlmClient::new((**config).clone())?)),
+            None => None,
+        };
+        let reranker: Option<Arc<dyn Reranker>> = match (&self.reranker, &llm) {
+            (RerankerSettings::Http(config), _) => Some(Arc::new(HttpReranker::new((**config).clone())?)),
+            (RerankerSettings::Llm, Some(llm)) => Some(Arc::new(LlmReranker::new(llm.clone()))),
+            _ => None,
+        };
+        let deadline = self.llm.as_ref().map_or(Duration::from_secs(55), |config| config.deadline);
+        Ok(Understanding {
+            llm,
+            ledger: Some(ledger),
+            reranker,
+            instructions: self.instructions.clone(),
+            lease: deadline.saturating_mul(CALLS),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(change: impl FnOnce(&mut Values), environment: &[(&str, &str)]) -> anyhow::Result<LlmSettings> {
+        let mut values = Values::default();
+        change(&mut values);
+        resolve(&values, |name| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    fn config(name: &str, environment: &[(&str, &str)]) -> LlmConfig {
+        *resolved(|values| values.llm = name.into(), environment).unwrap().llm.unwrap()
+    }
+
+    #[test]
+    fn there_is_none_unless_one_is_named() {
+        let environment = [("OPENAI_API_KEY", "hush"), ("OPENAI_BASE_URL", "http://x/v1")];
+        assert!(resolved(|_| (), &environment).unwrap().llm.is_none());
+        for name in ["gpt-4o", "openai:", "gemini:x", ""] {
+            assert!(resolved(|values| values.llm = name.into(), &[]).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn keys_and_places_are_the_providers_unless_said_otherwise() {
+        let environment = [("OPENAI_API_KEY", "o"), ("OPENAI_BASE_URL", "http://o/v1"), ("ANTHROPIC_API_KEY", "a")];
+        let openai = config("openai:gpt-4o-mini", &environment);
+        assert_eq!((openai.base_url.as_str(), openai.api_key.as_deref()), ("http://o/v1", Some("o")));
+        let anthropic = config("anthropic:claude-x", &environment);
+        assert_eq!(
+            (anthropic.base_url.as_str(), anthropic.api_key.as_deref()),
+            ("https://api.anthropic.com/v1", Some("a"))
+        );
+        let ollama = config("ollama:qwen3:4b", &[("LLM_API_KEY", "l")]);
+        assert_eq!((ollama.model.as_str(), ollama.api_key.as_deref()), ("qwen3:4b", Some("l")));
+    }
+
+    #[test]
+    fn what_can_not_be_is_refused() {
+        for change in [
+            (|values| values.llm_temperature = Some(3.0)) as fn(&mut Values),
+            |values| values.llm_extra = "store".into(),
+            |values| values.llm_headers = r#"{"x": 1}"#.into(),
+            |values| values.llm_timeout = "soon".into(),
+            |values| values.reranker = "http:x".into(),
+            |values| values.reranker = "x".into(),
+        ] {
+            let with = |values: &mut Values| {
+                values.llm = "openai:x".into();
+                change(values);
+            };
+            assert!(resolved(with, &[]).is_err());
+        }
+        assert!(resolved(|values| values.reranker = "llm".into(), &[]).is_err());
+    }
+}

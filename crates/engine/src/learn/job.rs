@@ -1,0 +1,201 @@
+//! A request to learn, as it is kept until it is done.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use mnemon_store::{MemoryId, Scope};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::LearnRequest;
+use crate::extract::{Extractor, Fact};
+use crate::{AddRequest, Message};
+
+/// A request with what is known of it so far.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    pub(super) id: String,
+    pub(super) request: LearnRequest,
+    pub(super) extractor: Extractor,
+    pub(super) received: Timestamp,
+    /// What was extracted, once it was.
+    pub(super) planned: Option<Vec<Planned>>,
+    /// How often it was tried in vain.
+    pub(super) attempts: usize,
+    /// Why it was in vain.
+    pub(super) error: Option<String>,
+}
+
+/// A fact, and the id it is stored under.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Planned {
+    #[serde(with = "id")]
+    pub(super) id: MemoryId,
+    pub(super) fact: Fact,
+}
+
+impl Planned {
+    pub(super) fn new(fact: Fact) -> Self {
+        Self { id: MemoryId::random(), fact }
+    }
+}
+
+impl Job {
+    pub(super) fn new(request: LearnRequest, extractor: Extractor, received: Timestamp) -> Self {
+        let id = uuid::Uuid::new_v4().to_string();
+        Self { id, request, extractor, received, planned: None, attempts: 0, error: None }
+    }
+
+    /// The id that a message is kept under, the same however often it is tried.
+    pub(super) fn message_id(&self, at: usize) -> String {
+        format!("{}-{at}", self.id)
+    }
+
+    /// As the ledger keeps it.
+    pub(super) fn to_json(&self) -> Value {
+        let add = &self.request.add;
+        let [user_id, agent_id, run_id] = add.scope.ids().map(|id| id.map(str::to_owned));
+        let message = |message: &Message| StoredMessage {
+            role: message.role.clone(),
+            content: message.content.clone(),
+            name: message.name.clone(),
+            timestamp: message.timestamp,
+        };
+        let stored = Stored {
+            user_id,
+            agent_id,
+            run_id,
+            messages: add.messages.iter().map(message).collect(),
+            metadata: add.metadata.clone(),
+            timestamp: add.timestamp,
+            session: add.session.clone(),
+            unordered: add.unordered,
+            expiration_date: add.expiration_date,
+            links: add.links.iter().map(|(id, kind)| (id.to_string(), kind.clone())).collect(),
+            instructions: self.request.instructions.clone(),
+            procedure: self.request.procedure,
+            extractor: self.extractor,
+            received: self.received,
+            planned: self.planned.clone(),
+            attempts: self.attempts,
+            error: self.error.clone(),
+        };
+        serde_json::json!(stored)
+    }
+
+    /// Reads what [`Job::to_json`] wrote; `None` if it is none.
+    pub(super) fn from_json(id: &str, value: &Value) -> Option<Self> {
+        let stored: Stored = serde_json::from_value(value.clone()).ok()?;
+        let message = |message: StoredMessage| Message {
+            role: message.role,
+            content: message.content,
+            name: message.name,
+            timestamp: message.timestamp,
+        };
+        let links = stored.links.into_iter().map(|(id, kind)| Some((id.parse().ok()?, kind))).collect::<Option<_>>()?;
+        let add = AddRequest {
+            scope: Scope { user_id: stored.user_id, agent_id: stored.agent_id, run_id: stored.run_id },
+            messages: stored.messages.into_iter().map(message).collect(),
+            metadata: stored.metadata,
+            timestamp: stored.timestamp,
+            session: stored.session,
+            unordered: stored.unordered,
+            expiration_date: stored.expiration_date,
+            skip_duplicates: true,
+            links,
+        };
+        Some(Self {
+            id: id.to_owned(),
+            request: LearnRequest { add, instructions: stored.instructions, procedure: stored.procedure },
+            extractor: stored.extractor,
+            received: stored.received,
+            planned: stored.planned,
+            attempts: stored.attempts,
+            error: stored.error,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    user_id: Option<String>,
+    agent_id: Option<String>,
+    run_id: Option<String>,
+    messages: Vec<StoredMessage>,
+    metadata: Map<String, Value>,
+    timestamp: Option<Timestamp>,
+    session: Option<String>,
+    unordered: bool,
+    expiration_date: Option<Date>,
+    links: Vec<(String, String)>,
+    instructions: Option<String>,
+    procedure: bool,
+    extractor: Extractor,
+    received: Timestamp,
+    planned: Option<Vec<Planned>>,
+    attempts: usize,
+    error: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredMessage {
+    role: String,
+    content: String,
+    name: Option<String>,
+    timestamp: Option<Timestamp>,
+}
+
+/// A memory's id as JSON has it.
+mod id {
+    use mnemon_store::MemoryId;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(id: &MemoryId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MemoryId, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_comes_back_as_it_was() {
+        let add = AddRequest {
+            scope: Scope::new(Some("ana"), Some("bot"), None).unwrap(),
+            messages: vec![Message {
+                role: "user".into(),
+                content: "x".into(),
+                name: Some("Ana".into()),
+                timestamp: None,
+            }],
+            metadata: [("k".to_owned(), Value::from(0.1))].into_iter().collect(),
+            timestamp: Some("2024-05-01T12:00:00.000001Z".parse().unwrap()),
+            session: Some("s".into()),
+            expiration_date: Some("2030-01-02".parse().unwrap()),
+            links: vec![(MemoryId::Number(7), "related".into())],
+            ..AddRequest::default()
+        };
+        let request = LearnRequest { add, instructions: Some("be brief".into()), procedure: true };
+        let mut job = Job::new(request, Extractor::Llm, "2024-06-01T00:00:00Z".parse().unwrap());
+        let fact = Fact {
+            text: "x".into(),
+            attributed_to: Some("user".into()),
+            sources: vec![0],
+            related: vec![MemoryId::Number(7)],
+            supersedes: vec![MemoryId::random()],
+        };
+        job.planned = Some(vec![Planned::new(fact)]);
+        let again = Job::from_json(&job.id, &job.to_json()).unwrap();
+        assert_eq!(again.to_json(), job.to_json());
+        assert_eq!(again.planned, job.planned);
+        assert_eq!(
+            (&again.request.add.scope, &again.request.add.messages),
+            (&job.request.add.scope, &job.request.add.messages)
+        );
+        assert!(Job::from_json("x", &serde_json::json!({"messages": []})).is_none());
+    }
+}

@@ -1,0 +1,217 @@
+//! Requests that wait for a model, in the ledger.
+
+use jiff::{SignedDuration, Timestamp};
+use mnemon_store::{Document, Durability, Ledger, PageRequest, Scope};
+
+use super::job::{Job, Planned};
+use super::{LearnRequest, Outcome, PAUSES};
+use crate::extract::Extractor;
+use crate::{Engine, EngineError, Result};
+
+/// The kind of the documents.
+const KIND: &str = "extraction";
+/// Requests looked at when one is to be taken up.
+const LOOKED_AT: usize = 32;
+
+/// A request that waited and was tried again.
+#[derive(Clone, Debug)]
+pub struct Worked {
+    /// Its name.
+    pub event_id: String,
+    /// Whose memory it is.
+    pub scope: Scope,
+    /// Who extracted, or will.
+    pub extractor: Extractor,
+    /// When it came.
+    pub received: Timestamp,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+impl Engine {
+    /// Takes up the request that is due the longest and tries it again; `None` if none is due. Of several callers, in
+    /// this process or another, each takes up another one.
+    ///
+    /// # Errors
+    /// If the store fails: the request waits until somebody takes it up again.
+    pub fn work_off(&self) -> Result<Option<Worked>> {
+        let Some(mut job) = self.take_up()? else { return Ok(None) };
+        let outcome = match self.work(&mut job) {
+            Ok(added) => match self.done(&job.id)? {
+                true => Outcome::Stored(added),
+                // Somebody else was as fast, and tells of it.
+                false => return self.work_off(),
+            },
+            Err(EngineError::Store(error)) => return Err(error.into()),
+            // A request that was taken and can't be served is no less to be kept.
+            Err(error) => {
+                self.postpone(&job.id, &error)?;
+                Outcome::Waiting { reason: error.to_string() }
+            }
+        };
+        let Job { id, request, extractor, received, .. } = job;
+        Ok(Some(Worked { event_id: id, scope: request.add.scope, extractor, received, outcome }))
+    }
+
+    /// Takes a request to be learnt from soon, by whoever calls [`Engine::work_off`] next. It is kept, durably, when this
+    /// returns its name.
+    ///
+    /// # Errors
+    /// As [`Engine::learn`], before any model is asked.
+    pub fn learn_later(&self, request: LearnRequest) -> Result<String> {
+        let (extractor, request) = self.checked(request)?;
+        let mut job = Job::new(request, extractor, Timestamp::now());
+        if self.understanding.ledger.is_none() {
+            self.work(&mut job)?;
+            return Ok(job.id);
+        }
+        self.keep(&job)?;
+        self.hurry(&job.id)?;
+        Ok(job.id)
+    }
+
+    /// How many requests wait for a model, or are being worked on.
+    ///
+    /// # Errors
+    /// Only if the ledger fails.
+    pub fn waiting(&self) -> Result<usize> {
+        let Some(ledger) = &self.understanding.ledger else { return Ok(0) };
+        Ok(ledger.documents(KIND, None, &PageRequest { limit: 1, ..PageRequest::default() })?.total)
+    }
+
+    /// Whether a request still waits, and why it was in vain so far.
+    ///
+    /// # Errors
+    /// Only if the ledger fails.
+    pub fn waits(&self, event_id: &str) -> Result<Option<Option<String>>> {
+        let Some(ledger) = &self.understanding.ledger else { return Ok(None) };
+        let found = ledger.document(KIND, event_id)?;
+        Ok(found.map(|document| Job::from_json(event_id, &document.body).and_then(|job| job.error)))
+    }
+
+    /// Tries a request that waits at once, rather than when its time comes.
+    ///
+    /// # Errors
+    /// Only if the ledger fails.
+    pub fn hurry(&self, event_id: &str) -> Result<()> {
+        if let Some(ledger) = &self.understanding.ledger {
+            ledger.change(KIND, event_id, &mut |document| {
+                document.due = Some(Timestamp::now());
+                true
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Removes what waits of owners that carry all ids of the scope, or all there is, and returns the names and owners.
+    ///
+    /// # Errors
+    /// Only if the ledger fails.
+    pub fn drop_waiting(&self, scope: Option<&Scope>) -> Result<Vec<(String, Scope)>> {
+        let Some(ledger) = &self.understanding.ledger else { return Ok(Vec::new()) };
+        let mut dropped = Vec::new();
+        let page = PageRequest { limit: usize::MAX >> 1, ..PageRequest::default() };
+        for document in ledger.documents(KIND, None, &page)?.items {
+            let Some(job) = Job::from_json(&document.id, &document.body) else { continue };
+            let own = job.request.add.scope;
+            let carries = scope.is_none_or(|scope| {
+                own.ids().iter().zip(scope.ids()).all(|(own, asked)| asked.is_none() || *own == asked)
+            });
+            if carries && ledger.take(KIND, &document.id)?.is_some() {
+                dropped.push((document.id, own));
+            }
+        }
+        Ok(dropped)
+    }
+
+    /// Writes a request down; for the time of its lease it is the caller's.
+    pub(super) fn keep(&self, job: &Job) -> Result<()> {
+        let Some(ledger) = &self.understanding.ledger else { return Ok(()) };
+        let owner = job.request.add.scope.user_id.as_deref();
+        let document = Document::new(KIND, job.id.as_str(), job.to_json()).of(owner).due(self.lease_end());
+        Ok(ledger.put(&[document], Durability::Synced)?)
+    }
+
+    /// Ends a request; whether it was there, and so is the caller's to tell of.
+    pub(super) fn done(&self, id: &str) -> Result<bool> {
+        match &self.understanding.ledger {
+            Some(ledger) => Ok(ledger.take(KIND, id)?.is_some()),
+            None => Ok(true),
+        }
+    }
+
+    /// Lets a request wait.
+    pub(super) fn postpone(&self, id: &str, error: &EngineError) -> Result<()> {
+        let Some(ledger) = &self.understanding.ledger else { return Ok(()) };
+        let told = error.to_string();
+        ledger.change(KIND, id, &mut |document| {
+            let Some(mut job) = Job::from_json(&document.id, &document.body) else { return false };
+            let pause = PAUSES[job.attempts.min(PAUSES.len() - 1)];
+            job.attempts += 1;
+            job.error = Some(told.clone());
+            document.body = job.to_json();
+            document.due = Some(after(pause));
+            true
+        })?;
+        tracing::warn!(event_id = id, %error, "messages wait for a model");
+        metrics::counter!("mnemon_extractions_postponed_total").increment(1);
+        Ok(())
+    }
+
+    /// Notes what was extracted. Of two that extracted the same request the first is right, so that facts have one id.
+    pub(super) fn settle_on(&self, job: &Job, planned: Vec<Planned>) -> Result<Vec<Planned>> {
+        let Some(ledger) = self.understanding.ledger.as_deref().filter(|_| job.extractor == Extractor::Llm) else {
+            return Ok(planned);
+        };
+        let mut settled = planned;
+        ledger.change(KIND, &job.id, &mut |document| {
+            let Some(mut found) = Job::from_json(&document.id, &document.body) else { return false };
+            if let Some(planned) = found.planned {
+                settled = planned;
+                return false;
+            }
+            found.planned = Some(settled.clone());
+            document.body = found.to_json();
+            true
+        })?;
+        Ok(settled)
+    }
+
+    fn take_up(&self) -> Result<Option<Job>> {
+        let Some(ledger) = self.understanding.ledger.as_deref() else { return Ok(None) };
+        let now = Timestamp::now();
+        for document in ledger.due(KIND, now, LOOKED_AT)? {
+            if let Some(job) = self.claim(ledger, &document.id, now)? {
+                return Ok(Some(job));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes a request the caller's, unless somebody else was faster.
+    fn claim(&self, ledger: &dyn Ledger, id: &str, now: Timestamp) -> Result<Option<Job>> {
+        let mut unreadable = false;
+        let claimed = ledger.change(KIND, id, &mut |document| {
+            if document.due.is_none_or(|due| due > now) {
+                return false;
+            }
+            unreadable = Job::from_json(&document.id, &document.body).is_none();
+            // What a newer version wrote is left to it.
+            document.due = Some(if unreadable { after(PAUSES[PAUSES.len() - 1]) } else { self.lease_end() });
+            true
+        })?;
+        if unreadable {
+            tracing::error!(event_id = id, "messages wait in a form that is not known here: use a newer mnemon");
+        }
+        Ok(claimed.and_then(|document| Job::from_json(&document.id, &document.body)))
+    }
+
+    fn lease_end(&self) -> Timestamp {
+        after(self.understanding.lease)
+    }
+}
+
+fn after(pause: std::time::Duration) -> Timestamp {
+    let pause = SignedDuration::try_from(pause).unwrap_or(SignedDuration::from_mins(5));
+    Timestamp::now().checked_add(pause).unwrap_or(Timestamp::MAX)
+}
