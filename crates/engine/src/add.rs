@@ -72,8 +72,7 @@ impl<'r> Draft<'r> {
     fn new(number: usize, request: &AddRequest, message: &'r Message, now: &str) -> Self {
         let analysis = analyse(&message.content);
         let told = message.timestamp.or(request.timestamp);
-        let mut payload = payload(request, &message.content, &analysis.lemmas, now);
-        spoken_by(&mut payload, message);
+        let payload = payload(request, &message.content, Some(message), &analysis.lemmas, now);
         Self {
             request: number,
             id: MemoryId::random(),
@@ -310,8 +309,8 @@ pub(crate) fn check_metadata(metadata: &Map<String, Value>) -> Result<()> {
     }
 }
 
-/// What is kept of a text beside its vectors: the text, whose it is, and the caller's own keys.
-pub(crate) fn payload(request: &AddRequest, text: &str, lemmas: &str, now: &str) -> Payload {
+/// What is kept of a text beside its vectors: the text, whose it is, who said it, and the caller's own keys.
+pub(crate) fn payload(request: &AddRequest, text: &str, said_by: Option<&Message>, lemmas: &str, now: &str) -> Payload {
     let mut payload = Payload::default();
     payload.set(keys::DATA, text);
     payload.set(keys::HASH, hash(text));
@@ -322,6 +321,12 @@ pub(crate) fn payload(request: &AddRequest, text: &str, lemmas: &str, now: &str)
             payload.set(key, id);
         }
     }
+    if let Some(message) = said_by {
+        payload.set(keys::ROLE, message.role.as_str());
+        if let Some(name) = message.name.as_deref().map(str::trim).filter(|name| !name.is_empty()) {
+            payload.set(keys::ACTOR_ID, name);
+        }
+    }
     payload.set(keys::TEXT_LEMMATIZED, lemmas);
     if let Some(date) = request.expiration_date {
         payload.set(keys::EXPIRATION_DATE, date.to_string());
@@ -330,14 +335,6 @@ pub(crate) fn payload(request: &AddRequest, text: &str, lemmas: &str, now: &str)
         payload.set(key, value.clone());
     }
     payload
-}
-
-/// Notes who said it.
-pub(crate) fn spoken_by(payload: &mut Payload, message: &Message) {
-    payload.set(keys::ROLE, message.role.as_str());
-    if let Some(name) = message.name.as_deref().map(str::trim).filter(|name| !name.is_empty()) {
-        payload.set(keys::ACTOR_ID, name);
-    }
 }
 
 /// mem0's hash of a text: MD5 in hex. It recognises, it does not protect.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use mnemon_store::{Filter, Link, MemoryId, SessionMessage, View, keys};
 
-use crate::add::{AddRequest, Added, Draft, in_microseconds, payload, spoken_by};
+use crate::add::{AddRequest, Added, Draft, in_microseconds, payload};
 use crate::analyse::analyse;
 use crate::engine::{time_text, today};
 use crate::extract::{self, Extractor, Fact, Question};
@@ -218,16 +218,14 @@ fn draft<'j>(job: &'j Job, planned: &'j Planned, now: &str) -> Draft<'j> {
     let analysis = analyse(&fact.text);
     let source = fact.sources.last().and_then(|source| add.messages.get(*source));
     let told = add.timestamp.or(source.and_then(|message| message.timestamp));
-    let mut payload = payload(add, &fact.text, &analysis.lemmas, now);
+    // A sentence is somebody's own words; what a model writes names whom it speaks of.
+    let said_by = source.filter(|_| job.extractor == Extractor::Extractive);
+    let mut payload = payload(add, &fact.text, said_by, &analysis.lemmas, now);
     if job.request.procedure {
         payload.set(keys::MEMORY_TYPE, PROCEDURE);
     }
     if let Some(who) = &fact.attributed_to {
         payload.set(keys::ATTRIBUTED_TO, who.as_str());
-    }
-    // A sentence is somebody's own words; what a model writes names whom it speaks of.
-    if let Some(message) = source.filter(|_| job.extractor == Extractor::Extractive) {
-        spoken_by(&mut payload, message);
     }
     let sources: Vec<String> = fact.sources.iter().map(|source| job.message_id(*source)).collect();
     payload.set(keys::SOURCE_MESSAGES, sources);

@@ -3,10 +3,14 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
-use mnemon_engine::{AddRequest, Engine, EngineConfig, ImportOptions, Imported, Message, SearchHit, SearchRequest};
-use mnemon_models::StaticEmbedder;
-use mnemon_store::{Filter, MemoryId, Piece, Scope, Store};
+use mnemon_engine::{
+    AddRequest, Engine, EngineConfig, ImportOptions, Imported, Message, SearchHit, SearchRequest, Understanding,
+};
+use mnemon_models::{LlmClient, LlmConfig, LlmProvider, StaticEmbedder};
+use mnemon_store::sqlite::SqliteOptions;
+use mnemon_store::{Filter, Ledger, MemoryId, Piece, Scope, SqliteStore, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -49,6 +53,30 @@ pub(crate) fn open_file(path: &Path) -> Engine {
 
 fn engine(store: Arc<dyn Store>) -> Engine {
     Engine::new(store, Arc::new(EMBEDDER.clone()), EngineConfig::default())
+}
+
+/// An engine over the world's store that asks a language model at this endpoint.
+pub(crate) fn understanding(world: &World, endpoint: &mnemon_testbed::Service) -> Engine {
+    understanding_with(world, endpoint, |ledger| ledger)
+}
+
+/// The same with another ledger around the one there is.
+pub(crate) fn understanding_with(
+    world: &World,
+    endpoint: &mnemon_testbed::Service,
+    around: impl FnOnce(Arc<dyn Ledger>) -> Arc<dyn Ledger>,
+) -> Engine {
+    let mut config = LlmConfig::new(LlmProvider::OpenAi, "some-model");
+    config.base_url.clone_from(&endpoint.url);
+    config.timeout = Duration::from_secs(5);
+    config.retries = 0;
+    let llm = LlmClient::new(config).expect("a configuration");
+    let ledger = SqliteStore::open(SqliteOptions::new(world.folder.path().join("ledger.db"), "none", 1));
+    world.another().with_understanding(Understanding {
+        llm: Some(Arc::new(llm)),
+        ledger: Some(around(Arc::new(ledger.expect("a ledger")))),
+        ..Understanding::default()
+    })
 }
 
 pub(crate) fn fixture(name: &str) -> PathBuf {

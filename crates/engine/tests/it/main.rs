@@ -14,17 +14,19 @@ mod delete;
 mod expiry;
 mod fixture;
 mod languages;
+mod learn;
 mod legacy;
 mod mem0_golden;
 mod search;
 mod session;
+mod talk;
 mod transfer;
 mod update;
 
 use libtest_mimic::{Arguments, Trial};
 use stores::{KINDS, SQLITE, Tests};
 
-const ON_ALL: [(&str, Tests); 13] = [
+const ON_ALL: [(&str, Tests); 15] = [
     ("add", add::TESTS),
     ("arbitrary", arbitrary::TESTS),
     ("chat", chat::TESTS),
@@ -32,10 +34,12 @@ const ON_ALL: [(&str, Tests); 13] = [
     ("delete", delete::TESTS),
     ("expiry", expiry::TESTS),
     ("languages", languages::TESTS),
+    ("learn", learn::TESTS),
     ("legacy", legacy::TESTS),
     ("mem0_golden", mem0_golden::TESTS),
     ("search", search::TESTS),
     ("session", session::TESTS),
+    ("talk", talk::TESTS),
     ("transfer", transfer::TESTS),
     ("update", update::TESTS),
 ];

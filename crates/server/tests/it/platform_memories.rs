@@ -68,17 +68,18 @@ async fn what_is_added_says_so_at_once_and_in_both_forms() {
 #[tokio::test]
 async fn ids_may_stand_in_filters_and_texts_alone() {
     let service = Service::start().await;
-    let id = add(&service, ADMIN, json!({"messages": "x", "filters": {"user_id": "alice"}})).await;
+    let id = add(&service, ADMIN, json!({"messages": "I like tea", "filters": {"user_id": "alice"}})).await;
     let memory = service.get(ADMIN, &format!("/v1/memories/{id}/")).await.expect(200);
     assert_eq!(memory["user_id"], "alice");
-    let id = add(&service, ANA, json!({"messages": "x", "filters": {"AND": [{"app_id": "shop"}]}})).await;
+    let id = add(&service, ANA, json!({"messages": "I like tea", "filters": {"AND": [{"app_id": "shop"}]}})).await;
     let memory = service.get(ANA, &format!("/v1/memories/{id}/")).await.expect(200);
     assert_eq!((&memory["user_id"], &memory["app_id"]), (&json!("ana"), &json!("shop")));
-    let old = json!({"messages": "y", "user_id": "alice", "output_format": "v1.1", "async_mode": true});
+    let old = json!({"messages": "My cat is old", "user_id": "alice", "output_format": "v1.1", "async_mode": true});
     let old = service.post(ADMIN, "/v1/memories/", old).await.expect(200);
-    assert!(old["results"][0]["event_id"].is_string() && old["results"][0]["memory"] == "y", "{old}");
-    let oldest = service.post(ADMIN, "/v1/memories/", json!({"messages": "z", "user_id": "alice"})).await.expect(200);
-    assert_eq!(oldest[0]["memory"], "z");
+    assert!(old["results"][0]["event_id"].is_string() && old["results"][0]["memory"] == "My cat is old", "{old}");
+    let oldest = json!({"messages": "My dog is young", "user_id": "alice"});
+    let oldest = service.post(ADMIN, "/v1/memories/", oldest).await.expect(200);
+    assert_eq!(oldest[0]["memory"], "My dog is young");
 }
 
 #[tokio::test]

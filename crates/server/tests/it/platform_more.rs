@@ -13,10 +13,10 @@ async fn add(service: &Service, key: &str, body: Value) -> String {
 async fn entities_are_whoever_memories_are_kept_for() {
     let service = Service::start().await;
     for (key, body) in [
-        (ANA, json!({"messages": "x", "agent_id": "a/b", "app_id": "shop"})),
-        (ANA, json!({"messages": "y", "run_id": "r1"})),
-        (BOB, json!({"messages": "z", "agent_id": "bot"})),
-        (ADMIN, json!({"messages": "w", "user_id": "ä@b.c+d"})),
+        (ANA, json!({"messages": "I like tea", "agent_id": "a/b", "app_id": "shop"})),
+        (ANA, json!({"messages": "My cat is old", "run_id": "r1"})),
+        (BOB, json!({"messages": "My dog is young", "agent_id": "bot"})),
+        (ADMIN, json!({"messages": "The tram is late", "user_id": "ä@b.c+d"})),
     ] {
         add(&service, key, body).await;
     }
@@ -76,7 +76,7 @@ async fn with_a_user_goes_what_was_kept_of_them() {
 #[tokio::test]
 async fn events_are_their_users() {
     let service = Service::start().await;
-    let added = service.post(ANA, "/v3/memories/add/", json!({"messages": "x"})).await.expect(200);
+    let added = service.post(ANA, "/v3/memories/add/", json!({"messages": "I like tea"})).await.expect(200);
     let event = added["event_id"].as_str().unwrap();
     assert_eq!(service.get(BOB, &format!("/v1/event/{event}/")).await.status, 404);
     assert_eq!(service.get(BOB, "/v1/events/").await.expect(200)["count"], 0);

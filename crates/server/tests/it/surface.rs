@@ -122,7 +122,7 @@ async fn keys_come_in_three_headers_and_must_agree() {
 #[tokio::test]
 async fn with_auth_off_everybody_may() {
     let service = Service::with(Config { auth: AuthMode::Off, ..Config::default() }).await;
-    let body = json!({"messages": "hello", "user_id": "anybody"});
+    let body = json!({"messages": "I like tea", "user_id": "anybody"});
     assert_eq!(service.post("", "/memories", body).await.status, 200);
     assert_eq!(service.get("", "/memories?user_id=anybody").await.body["count"], 1);
 }
