@@ -9,11 +9,9 @@ use tokio::sync::mpsc;
 
 use crate::app::Shared;
 
-/// Events that may wait for a slow reader.
-const WAITING: usize = 64;
-
-/// The end of the stream that is written to, from a thread that may block.
-pub(super) struct Events(mpsc::Sender<String>);
+/// The end of the stream that is written to. Writing never waits: it may happen on a thread of a client that waits for
+/// the next piece, and an answer is not long.
+pub(super) struct Events(mpsc::UnboundedSender<String>);
 
 impl Events {
     /// Sends an event; false once nobody reads any more.
@@ -24,13 +22,13 @@ impl Events {
 
     /// Sends lines as they are.
     pub(super) fn text(&self, lines: String) -> bool {
-        self.0.blocking_send(lines).is_ok()
+        self.0.send(lines).is_ok()
     }
 }
 
 /// An answer whose events `write` makes, on a thread of its own.
 pub(super) fn stream(app: &Shared, write: impl FnOnce(&Events) + Send + 'static) -> Response {
-    let (sender, receiver) = mpsc::channel(WAITING);
+    let (sender, receiver) = mpsc::unbounded_channel();
     let app = app.clone();
     tokio::spawn(async move { app.thinking(move || write(&Events(sender))).await });
     let events = futures_util::stream::unfold(receiver, |mut receiver| async {

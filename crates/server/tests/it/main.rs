@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod isolation;
+mod learning;
 mod openapi;
 mod oss_accounts;
 mod oss_configure;

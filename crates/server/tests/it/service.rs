@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use mnemon_engine::{Engine, EngineConfig};
-use mnemon_models::{Embedder, StaticEmbedder};
+use mnemon_engine::{Engine, EngineConfig, Understanding};
+use mnemon_models::{ChatModel, Embedder, StaticEmbedder};
 use mnemon_server::auth::FixedKey;
 use mnemon_server::{Config, Secret, Server};
 use mnemon_store::SqliteStore;
@@ -76,14 +76,28 @@ impl Service {
         service
     }
 
+    /// A server over a new store, with a language model.
+    pub(crate) async fn with_model(config: Config, llm: Option<Arc<dyn ChatModel>>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut service = Self::serve(&folder.path().join("m.db"), config, llm).await;
+        service.folder = Some(folder);
+        service
+    }
+
     /// A server over the store in this file.
     pub(crate) async fn over(path: &Path, config: Config) -> Self {
+        Self::serve(path, config, None).await
+    }
+
+    async fn serve(path: &Path, config: Config, llm: Option<Arc<dyn ChatModel>>) -> Self {
         static EMBEDDER: OnceLock<Arc<StaticEmbedder>> = OnceLock::new();
         let embedder = EMBEDDER.get_or_init(|| Arc::new(StaticEmbedder::builtin().unwrap())).clone();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let options = SqliteOptions::new(path, embedder.fingerprint(), embedder.dims());
         let store = Arc::new(SqliteStore::open(options).unwrap());
-        let engine = Arc::new(Engine::new(store.clone(), embedder, EngineConfig::default()));
+        let understanding = Understanding { llm, ledger: Some(store.clone()), ..Understanding::default() };
+        let engine = Engine::new(store.clone(), embedder, EngineConfig::default()).with_understanding(understanding);
+        let engine = Arc::new(engine);
         let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let server = Server::bind(loopback, engine.clone(), store, config).await.unwrap();
         let url = format!("http://{}", server.address());

@@ -1,0 +1,247 @@
+//! Facts from what was said, `/chat` and OpenAI's chat completions, with a language model behind an endpoint.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mnemon_models::{LlmClient, LlmConfig, LlmProvider};
+use mnemon_testbed::{Asked, Reply, Service as Endpoint};
+use serde_json::{Value, json};
+
+use crate::service::{ADMIN, ANA, BOB, Service, config};
+
+/// A server that asks this endpoint.
+async fn with_model(endpoint: &Endpoint) -> Service {
+    let mut llm = LlmConfig::new(LlmProvider::OpenAi, "some-model");
+    llm.base_url.clone_from(&endpoint.url);
+    llm.retries = 0;
+    Service::with_model(config(), Some(Arc::new(LlmClient::new(llm).unwrap()))).await
+}
+
+/// Facts for an extraction, words for a chat.
+fn answer(asked: &Asked) -> Reply {
+    let messages = asked.body["messages"].as_array().unwrap();
+    let last = messages.last().unwrap()["content"].as_str().unwrap();
+    if !last.contains("## New Messages") {
+        return Reply::chat(asked, "You live in Lisbon [m1].");
+    }
+    let section = last.split("## New Messages\n").nth(1).unwrap().split("\n\n## ").next().unwrap();
+    let said: Vec<Value> = serde_json::from_str(section).unwrap();
+    let facts: Vec<Value> =
+        said.iter().filter(|m| m["role"] == "user").map(|m| json!({"text": m["content"]})).collect();
+    Reply::chat(asked, &json!({"memory": facts}).to_string())
+}
+
+async fn until_done(service: &Service, key: &str, event: &str) -> Value {
+    let begun = Instant::now();
+    loop {
+        let event = service.get(key, &format!("/v1/event/{event}/")).await.expect(200);
+        if event["status"] != "PENDING" {
+            return event;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{event}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn facts_are_extracted_on_both_surfaces() {
+    let endpoint = Endpoint::start(|_, asked| answer(asked));
+    let service = with_model(&endpoint).await;
+    let body = json!({"messages": [{"role": "user", "content": "I live in Lisbon."}, {"role": "assistant", "content": "Ok."}],
+        "prompt": "Only places."});
+    let added = service.post(ANA, "/memories", body).await.expect(200);
+    assert_eq!((&added["extractor"], &added["results"][0]["memory"]), (&json!("llm"), &json!("I live in Lisbon.")));
+    let id = added["results"][0]["id"].as_str().unwrap();
+    let memory = service.get(ANA, &format!("/memories/{id}")).await.expect(200);
+    assert_eq!((&memory["attributed_to"], &memory["metadata"]), (&json!("user"), &Value::Null));
+    let sources = service.get(ANA, &format!("/memories/{id}/sources")).await.expect(200);
+    assert_eq!(sources["messages"][0]["content"], "I live in Lisbon.");
+    service.get(BOB, &format!("/memories/{id}/sources")).await.expect(404);
+
+    let body = json!({"messages": "I have a cat.", "custom_instructions": "Only pets."});
+    let added = service.post(ANA, "/v3/memories/add/", body).await.expect(200);
+    assert_eq!((&added["status"], &added["extractor"]), (&json!("SUCCEEDED"), &json!("llm")));
+    let event = service.get(ANA, &format!("/v1/event/{}/", added["event_id"].as_str().unwrap())).await.expect(200);
+    assert_eq!(
+        (&event["status"], &event["results"][0]["data"]["memory"]),
+        (&json!("SUCCEEDED"), &json!("I have a cat."))
+    );
+    let asked = endpoint.asked();
+    for (asked, told) in asked.iter().zip(["Only places.", "Only pets."]) {
+        assert!(asked.body["messages"][1]["content"].as_str().unwrap().ends_with(told));
+    }
+    let verbatim = json!({"messages": "Hm.", "infer": false});
+    assert_eq!(service.post(ANA, "/memories", verbatim).await.expect(200)["extractor"], Value::Null);
+    assert_eq!(endpoint.asked().len(), 2);
+    let health = service.get("", "/health").await.expect(200);
+    assert_eq!((&health["llm"], &health["waiting"]), (&json!("some-model"), &json!(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_kept_while_the_model_is_away() {
+    let away = Arc::new(AtomicBool::new(true));
+    let gone = away.clone();
+    let endpoint = Endpoint::start(move |_, asked| match gone.load(Ordering::SeqCst) {
+        true => Reply::refusal("503 Service Unavailable", "overloaded"),
+        false => answer(asked),
+    });
+    let service = with_model(&endpoint).await;
+    let add = |text: &str| json!({"messages": text, "metadata": {"n": 1}});
+    let told = service.post(ANA, "/memories", add("I live in Lisbon.")).await.expect(202);
+    assert_eq!((&told["status"], &told["results"]), (&json!("PENDING"), &json!([])));
+    assert!(told["reason"].as_str().unwrap().contains("overloaded"), "{told}");
+    let platform = service.post(ANA, "/v3/memories/add/", add("I have a cat.")).await.expect(202);
+    assert_eq!(platform["status"], "PENDING");
+    let old = service.post(ANA, "/v1/memories/", add("I like tea.")).await.expect(202);
+    assert_eq!(old["status"], "PENDING", "a list could not say so");
+    let event = |told: &Value| told["event_id"].as_str().unwrap().to_owned();
+    let pending = service.get(ANA, &format!("/v1/event/{}/", event(&told))).await.expect(200);
+    assert!(pending["error"].as_str().unwrap().contains("overloaded"), "{pending}");
+    service.get(BOB, &format!("/v1/event/{}/", event(&told))).await.expect(404);
+    assert_eq!(service.get(ANA, "/memories").await.expect(200)["count"], 0);
+    away.store(false, Ordering::SeqCst);
+    // Who waits hears of it as soon as it is stored.
+    for (told, text) in [(&told, "I live in Lisbon."), (&platform, "I have a cat."), (&old, "I like tea.")] {
+        let done = until_done(&service, ANA, &event(told)).await;
+        assert_eq!((&done["status"], &done["error"]), (&json!("SUCCEEDED"), &Value::Null), "{done}");
+        assert_eq!(done["results"][0]["data"]["memory"], text);
+    }
+    assert_eq!(service.get(ANA, "/memories").await.expect(200)["count"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_to_wait_gets_the_facts() {
+    let endpoint = Endpoint::start(|before, asked| match before {
+        0 => Reply::refusal("503 Service Unavailable", "overloaded"),
+        _ => answer(asked),
+    });
+    let service = with_model(&endpoint).await;
+    let body = json!({"messages": "I live in Lisbon.", "sync": true});
+    let added = service.post(ANA, "/memories", body).await.expect(200);
+    assert_eq!(added["results"][0]["memory"], "I live in Lisbon.");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_goes_with_its_owner() {
+    let endpoint = Endpoint::start(|_, _| Reply::refusal("503 Service Unavailable", "overloaded"));
+    let service = with_model(&endpoint).await;
+    let told = service.post(ANA, "/memories", json!({"messages": "I live in Lisbon."})).await.expect(202);
+    let kept = service.post(BOB, "/memories", json!({"messages": "I live in Rome."})).await.expect(202);
+    service.call(ANA, "DELETE", "/memories?user_id=ana", Value::Null).await.expect(200);
+    let event = until_done(&service, ANA, told["event_id"].as_str().unwrap()).await;
+    assert!(event["status"] == "FAILED" && event["error"].as_str().unwrap().contains("deleted"), "{event}");
+    let event = service.get(BOB, &format!("/v1/event/{}/", kept["event_id"].as_str().unwrap())).await.expect(200);
+    assert_eq!(event["status"], "PENDING");
+    assert_eq!(service.get("", "/health").await.expect(200)["waiting"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_remembers() {
+    let endpoint = Endpoint::start(|_, asked| answer(asked));
+    let service = with_model(&endpoint).await;
+    service.remember(ANA, "I live in Lisbon.").await;
+    service.remember(BOB, "Bob lives in Rome.").await;
+    let body = json!({"message": "Where do I live? I like tea.", "run_id": "r1"});
+    let reply = service.post(ANA, "/chat", body).await.expect(200);
+    assert_eq!(reply["response"], "You live in Lisbon [m1].");
+    let used = &reply["memories_used"];
+    assert_eq!(
+        (&used[0]["memory"], &used[0]["label"], &used[0]["cited"]),
+        (&json!("I live in Lisbon."), &json!("m1"), &json!(true))
+    );
+    assert_eq!(used.as_array().unwrap().len(), 1, "{used}");
+    assert_eq!(reply["memories_added"][0]["memory"], "Where do I live? I like tea.");
+    let id = reply["memories_added"][0]["id"].as_str().unwrap();
+    assert_eq!(service.get(ANA, &format!("/memories/{id}")).await.expect(200)["run_id"], "r1");
+    let quiet = json!({"messages": [{"role": "user", "content": "And?"}], "remember": false});
+    assert_eq!(service.post(ANA, "/chat", quiet).await.expect(200)["memories_added"], json!([]));
+
+    service.post(ANA, "/chat", json!({})).await.expect(400);
+    service.post(ANA, "/chat", json!({"message": "x", "user_id": "bob"})).await.expect(403);
+    service.post(ADMIN, "/chat", json!({"message": "x"})).await.expect(400);
+    let without = Service::start().await;
+    let refused = without.post(ANA, "/chat", json!({"message": "x"})).await.expect(503);
+    assert_eq!(refused["code"], "llm_not_configured");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_streams_memories_first() {
+    let endpoint = Endpoint::start(|_, asked| answer(asked));
+    let service = with_model(&endpoint).await;
+    service.remember(ANA, "I live in Lisbon.").await;
+    let request = service.request("POST", "/chat").header("x-api-key", ANA);
+    let body = json!({"message": "Where do I live?", "stream": true}).to_string();
+    let answer = request.header("content-type", "application/json").body(body).send().await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    let text = answer.text().await.unwrap();
+    let events: Vec<(&str, Value)> = text
+        .split_terminator("\n\n")
+        .map(|event| {
+            let (name, data) = event.split_once('\n').unwrap();
+            (name.trim_start_matches("event: "), serde_json::from_str(data.trim_start_matches("data: ")).unwrap())
+        })
+        .collect();
+    let names: Vec<&str> = events.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["memories", "delta", "delta", "delta", "delta", "delta", "done"]);
+    assert_eq!(events[0].1["memories_used"][0]["memory"], "I live in Lisbon.");
+    let said: String = events[1..6].iter().map(|(_, data)| data["text"].as_str().unwrap()).collect();
+    let done = &events[6].1;
+    assert_eq!(
+        (done["response"].as_str(), done["memories_added"].as_array().map(Vec::len)),
+        (Some(said.as_str()), Some(1))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openais_clients_get_memory() {
+    let endpoint = Endpoint::start(|_, asked| answer(asked));
+    let service = with_model(&endpoint).await;
+    service.remember(ANA, "I live in Lisbon.").await;
+    let body = json!({
+        "model": "gpt-x", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where do I live? I like tea."}],
+        "temperature": 0.3, "user": "whoever", "metadata": {"run_id": "r1"}, "max_tokens": 99,
+    });
+    let reply = service.post(ANA, "/v1/chat/completions", body).await.expect(200);
+    assert_eq!((&reply["object"], &reply["model"]), (&json!("chat.completion"), &json!("some-model")));
+    let choice = &reply["choices"][0];
+    assert_eq!(choice["message"], json!({"role": "assistant", "content": "You live in Lisbon [m1]."}));
+    assert_eq!((&choice["finish_reason"], &reply["memories_used"][0]["cited"]), (&json!("stop"), &json!(true)));
+    let asked = &endpoint.asked()[0].body;
+    assert_eq!((&asked["max_tokens"], asked.get("temperature")), (&json!(99), None));
+    assert_eq!(asked["messages"][1]["content"], "Be brief.");
+    // What was said is learnt afterwards.
+    let begun = Instant::now();
+    while service.get(ANA, "/memories").await.expect(200)["count"] != 2 {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let body = json!({"messages": [{"role": "user", "content": "Where?"}], "stream": true, "remember": false,
+        "stream_options": {"include_usage": true}});
+    let request = service.request("POST", "/v1/chat/completions").header("authorization", format!("Bearer {ANA}"));
+    let text = request
+        .header("content-type", "application/json")
+        .body(body.to_string())
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let lines: Vec<&str> = text.split_terminator("\n\n").collect();
+    assert_eq!(lines.last(), Some(&"data: [DONE]"));
+    let events: Vec<Value> =
+        lines[..lines.len() - 1].iter().map(|line| serde_json::from_str(&line["data: ".len()..]).unwrap()).collect();
+    assert_eq!(
+        (&events[0]["choices"][0]["delta"]["role"], &events[0]["object"]),
+        (&json!("assistant"), &json!("chat.completion.chunk"))
+    );
+    let said: String = events.iter().filter_map(|event| event["choices"][0]["delta"]["content"].as_str()).collect();
+    assert_eq!(said, "You live in Lisbon [m1].");
+    assert_eq!(events[events.len() - 2]["choices"][0]["finish_reason"], "stop");
+    assert_eq!(events[events.len() - 1]["choices"], json!([]));
+    let models = service.get(ANA, "/v1/models").await.expect(200);
+    assert_eq!(models["data"][0]["id"], "some-model");
+    let tools = json!({"messages": [{"role": "user", "content": "x"}], "tools": [{}]});
+    service.post(ANA, "/v1/chat/completions", tools).await.expect(400);
+}
