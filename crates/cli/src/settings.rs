@@ -1,6 +1,8 @@
 //! Settings, resolved once: defaults, then the settings file, then the environment, then flags.
 
 mod embedder;
+#[cfg(feature = "minilm")]
+mod minilm;
 mod qdrant;
 pub(crate) mod server;
 mod store_path;
@@ -39,6 +41,7 @@ struct Values {
     embedder_url: Option<String>,
     embedder_dims: u32,
     embedder_timeout: String,
+    models_url: Option<String>,
     qdrant_timeout: String,
     qdrant_retries: u32,
     qdrant_shards: u32,
@@ -70,6 +73,7 @@ impl Default for Values {
             embedder_url: None,
             embedder_dims: 0,
             embedder_timeout: "25s".into(),
+            models_url: None,
             qdrant_timeout: "10s".into(),
             qdrant_retries: 2,
             qdrant_shards: 0,
@@ -90,7 +94,7 @@ impl Default for Values {
 }
 
 /// What is read from the environment.
-const VARIABLES: [&str; 27] = [
+const VARIABLES: [&str; 28] = [
     "MNEMON_CONFIG",
     "MNEMON_STORE",
     "MNEMON_LEDGER",
@@ -103,6 +107,7 @@ const VARIABLES: [&str; 27] = [
     "MNEMON_EMBEDDER_URL",
     "MNEMON_EMBEDDER_DIMS",
     "MNEMON_EMBEDDER_TIMEOUT",
+    "MNEMON_MODELS_URL",
     "MNEMON_QDRANT_TIMEOUT",
     "MNEMON_QDRANT_RETRIES",
     "MNEMON_QDRANT_SHARDS",
@@ -126,6 +131,8 @@ pub(crate) struct Settings {
     store: StorePlace,
     qdrant: qdrant::QdrantSettings,
     embedder: embedder::EmbedderSettings,
+    #[cfg_attr(not(feature = "minilm"), expect(dead_code, reason = "nothing is fetched"))]
+    models_url: Option<String>,
     cache_bytes: usize,
     session_gap: Span,
     scope: ScopeArgs,
@@ -169,7 +176,8 @@ impl Settings {
         let session_gap = session_gap(&values.session_gap)?;
         let server = server::resolve(&values, environment)?;
         let scope = ScopeArgs { user: values.user, agent: values.agent, run: values.run };
-        Ok(Self { store, qdrant, embedder, cache_bytes, session_gap, scope, file, server })
+        let models_url = values.models_url;
+        Ok(Self { store, qdrant, embedder, models_url, cache_bytes, session_gap, scope, file, server })
     }
 
     /// How to serve.
@@ -203,6 +211,26 @@ impl Settings {
     /// What makes vectors of texts.
     pub(crate) fn embedder(&self) -> anyhow::Result<Arc<dyn Embedder>> {
         Ok(self.embedder.make()?)
+    }
+
+    /// Loads an embedder that lies on this machine now rather than with the first text.
+    pub(crate) fn load_embedder(&self) -> anyhow::Result<()> {
+        Ok(self.embedder.load()?)
+    }
+
+    /// The folder of the local MiniLM: the embedder's, or the one that `minilm` alone would name.
+    #[cfg(feature = "minilm")]
+    pub(crate) fn minilm_folder(&self) -> anyhow::Result<PathBuf> {
+        match &self.embedder {
+            embedder::EmbedderSettings::MiniLm(model) => Ok(model.folder().to_owned()),
+            _ => minilm::folder(None),
+        }
+    }
+
+    /// Where models are published.
+    #[cfg(feature = "minilm")]
+    pub(crate) fn models_url(&self) -> Option<&str> {
+        self.models_url.as_deref()
     }
 
     /// The engine over the store, which must be there.
@@ -418,6 +446,7 @@ fn read(
         "embedder",
         "embedder_url",
         "embedder_timeout",
+        "models_url",
         "qdrant_timeout",
         "qdrant_quantization",
         "bind",
@@ -431,6 +460,7 @@ fn read(
         texts.extend(environment(&variable(key)).map(|value| (key, value)));
     }
     texts.extend(flags.store.clone().map(|store| ("store", store)));
+    texts.extend(flags.embedder.clone().map(|embedder| ("embedder", embedder)));
     figment = figment.merge(Serialized::defaults(texts));
     let numbers = [
         ("cache_mb", " of MiB"),

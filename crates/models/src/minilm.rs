@@ -15,8 +15,7 @@ use batches::Batch;
 
 /// The model's name, as its publisher writes it.
 const NAME: &str = "all-MiniLM-L6-v2";
-const FINGERPRINT: &str = "minilm:all-MiniLM-L6-v2:384";
-const DIMS: usize = 384;
+const DIMS: usize = MiniLmEmbedder::DIMS;
 /// Word pieces that are read, `[CLS]` and `[SEP]` among them: `max_seq_length` of the model's `sentence_bert_config.json`.
 const MAX_PIECES: usize = 256;
 const CLS: u16 = 101;
@@ -35,6 +34,10 @@ pub struct MiniLmEmbedder {
 }
 
 impl MiniLmEmbedder {
+    /// The length of its vectors.
+    pub const DIMS: usize = 384;
+    /// What a store notes of it, and of every embedder that gives the same vectors.
+    pub const FINGERPRINT: &str = "minilm:all-MiniLM-L6-v2:384";
     /// Files that [`open`](Self::open) reads, under the names that the model is published with.
     pub const FILES: [&str; 3] = ["config.json", "model.safetensors", "vocab.txt"];
 
@@ -94,7 +97,7 @@ impl Embedder for MiniLmEmbedder {
     }
 
     fn fingerprint(&self) -> &str {
-        FINGERPRINT
+        Self::FINGERPRINT
     }
 
     fn embed(&self, texts: &[&str]) -> std::result::Result<Vec<Vec<f32>>, ModelError> {
