@@ -2,8 +2,10 @@
 
 use super::PAD;
 
-/// Texts of a batch. More at a time are no faster, and their states no longer fit the caches.
+/// Texts of a batch at most. More at a time are no faster.
 const TEXTS: usize = 32;
+/// Pieces of a batch at most, padding included: a thousand of long texts take some 80 MB while they are computed.
+const PIECES: usize = 2048;
 
 /// Texts that are computed together.
 pub(super) struct Batch<'p> {
@@ -16,7 +18,18 @@ pub(super) fn of(pieces: &[Vec<u16>]) -> Vec<Batch<'_>> {
     let mut texts: Vec<(usize, &[u16])> = pieces.iter().map(Vec::as_slice).enumerate().collect();
     texts.retain(|(_, pieces)| !pieces.is_empty());
     texts.sort_by_key(|(_, pieces)| pieces.len());
-    texts.chunks(TEXTS).map(|texts| Batch { texts: texts.to_vec() }).collect()
+    let mut batches = Vec::new();
+    let mut rest = texts.as_slice();
+    while !rest.is_empty() {
+        // The longest comes last, so the padded size only grows.
+        let fits =
+            |&(count, (_, pieces)): &(usize, &(usize, &[u16]))| count == 0 || (count + 1) * pieces.len() <= PIECES;
+        let count = rest.iter().take(TEXTS).enumerate().take_while(fits).count();
+        let (batch, later) = rest.split_at(count);
+        batches.push(Batch { texts: batch.to_vec() });
+        rest = later;
+    }
+    batches
 }
 
 impl Batch<'_> {
@@ -68,7 +81,16 @@ mod tests {
         let mut places: Vec<usize> = batches.iter().flat_map(Batch::places).collect();
         places.sort_unstable();
         assert_eq!(places, (1..100).collect::<Vec<_>>());
-        assert_eq!(batches.iter().map(Batch::width).collect::<Vec<_>>(), [32, 64, 96, 99]);
+        let shapes: Vec<_> = batches.iter().map(|batch| (batch.len(), batch.width())).collect();
+        assert_eq!(shapes, [(32, 32), (32, 64), (23, 87), (12, 99)]);
+    }
+
+    #[test]
+    fn long_texts_come_in_smaller_batches() {
+        let lengths = |length: usize| of(&vec![vec![7; length]; 70]).iter().map(Batch::len).collect::<Vec<_>>();
+        assert_eq!(lengths(64), [32, 32, 6]);
+        assert_eq!(lengths(256), [8, 8, 8, 8, 8, 8, 8, 8, 6]);
+        assert_eq!(lengths(2 * PIECES), vec![1; 70]);
     }
 
     #[test]
