@@ -12,6 +12,8 @@ mod input;
 mod keys;
 mod list;
 mod migrate;
+#[cfg(feature = "minilm")]
+mod models;
 mod progress;
 mod search;
 mod serve;
@@ -55,6 +57,9 @@ pub(crate) enum Command {
     Doctor(doctor::DoctorArgs),
     /// Leave a mem0 stack, phase by phase: rehearsed, verified, and nothing lost
     Migrate(migrate::MigrateArgs),
+    /// Fetch embedding models that run on this machine, and list them
+    #[cfg(feature = "minilm")]
+    Models(models::ModelsArgs),
     /// Try a running server, ours or the one it replaces, and leave nothing behind
     Smoke(smoke::SmokeArgs),
     /// See what it does, on a small example
@@ -67,6 +72,10 @@ impl Command {
     /// Whether nothing is left undone when the reader of the answer goes away.
     pub(crate) fn only_reads(&self) -> bool {
         if let Self::Keys(args) = self {
+            return args.only_reads();
+        }
+        #[cfg(feature = "minilm")]
+        if let Self::Models(args) = self {
             return args.only_reads();
         }
         !matches!(
@@ -93,6 +102,8 @@ pub(crate) fn run(command: &Command, settings: &Settings, out: &Output) -> anyho
         Command::Export(args) => export::run(args, settings, out),
         Command::Doctor(args) => doctor::run(args, settings, out),
         Command::Migrate(args) => migrate::run(args, settings, out),
+        #[cfg(feature = "minilm")]
+        Command::Models(args) => models::run(args, settings, out),
         Command::Smoke(args) => smoke::run(args, settings, out),
         Command::Tour(args) => tour::run(args, settings, out),
         Command::Bench(args) => bench::run(args, settings, out),

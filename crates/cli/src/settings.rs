@@ -2,6 +2,8 @@
 
 mod embedder;
 mod llm;
+#[cfg(feature = "minilm")]
+mod minilm;
 mod qdrant;
 pub(crate) mod server;
 mod store_path;
@@ -51,6 +53,7 @@ struct Values {
     llm_instructions: String,
     reranker: String,
     reranker_url: Option<String>,
+    models_url: Option<String>,
     qdrant_timeout: String,
     qdrant_retries: u32,
     qdrant_shards: u32,
@@ -93,6 +96,7 @@ impl Default for Values {
             llm_instructions: String::new(),
             reranker: "none".into(),
             reranker_url: None,
+            models_url: None,
             qdrant_timeout: "10s".into(),
             qdrant_retries: 2,
             qdrant_shards: 0,
@@ -113,7 +117,7 @@ impl Default for Values {
 }
 
 /// What is read from the environment.
-const VARIABLES: [&str; 38] = [
+const VARIABLES: [&str; 39] = [
     "MNEMON_CONFIG",
     "MNEMON_STORE",
     "MNEMON_LEDGER",
@@ -137,6 +141,7 @@ const VARIABLES: [&str; 38] = [
     "MNEMON_LLM_INSTRUCTIONS",
     "MNEMON_RERANKER",
     "MNEMON_RERANKER_URL",
+    "MNEMON_MODELS_URL",
     "MNEMON_QDRANT_TIMEOUT",
     "MNEMON_QDRANT_RETRIES",
     "MNEMON_QDRANT_SHARDS",
@@ -161,6 +166,8 @@ pub(crate) struct Settings {
     qdrant: qdrant::QdrantSettings,
     embedder: embedder::EmbedderSettings,
     llm: llm::LlmSettings,
+    #[cfg_attr(not(feature = "minilm"), expect(dead_code, reason = "nothing is fetched"))]
+    models_url: Option<String>,
     cache_bytes: usize,
     session_gap: Span,
     scope: ScopeArgs,
@@ -205,7 +212,8 @@ impl Settings {
         let session_gap = session_gap(&values.session_gap)?;
         let server = server::resolve(&values, environment)?;
         let scope = ScopeArgs { user: values.user, agent: values.agent, run: values.run };
-        Ok(Self { store, qdrant, embedder, llm, cache_bytes, session_gap, scope, file, server })
+        let models_url = values.models_url;
+        Ok(Self { store, qdrant, embedder, llm, models_url, cache_bytes, session_gap, scope, file, server })
     }
 
     /// How to serve.
@@ -239,6 +247,26 @@ impl Settings {
     /// What makes vectors of texts.
     pub(crate) fn embedder(&self) -> anyhow::Result<Arc<dyn Embedder>> {
         Ok(self.embedder.make()?)
+    }
+
+    /// Loads an embedder that lies on this machine now rather than with the first text.
+    pub(crate) fn load_embedder(&self) -> anyhow::Result<()> {
+        Ok(self.embedder.load()?)
+    }
+
+    /// The folder of the local MiniLM: the embedder's, or the one that `minilm` alone would name.
+    #[cfg(feature = "minilm")]
+    pub(crate) fn minilm_folder(&self) -> anyhow::Result<PathBuf> {
+        match &self.embedder {
+            embedder::EmbedderSettings::MiniLm(model) => Ok(model.folder().to_owned()),
+            _ => minilm::folder(None),
+        }
+    }
+
+    /// Where models are published.
+    #[cfg(feature = "minilm")]
+    pub(crate) fn models_url(&self) -> Option<&str> {
+        self.models_url.as_deref()
     }
 
     /// The engine over the store, which must be there.
@@ -468,6 +496,7 @@ fn read(
         "llm_instructions",
         "reranker",
         "reranker_url",
+        "models_url",
         "qdrant_timeout",
         "qdrant_quantization",
         "bind",
@@ -481,6 +510,7 @@ fn read(
         texts.extend(environment(&variable(key)).map(|value| (key, value)));
     }
     texts.extend(flags.store.clone().map(|store| ("store", store)));
+    texts.extend(flags.embedder.clone().map(|embedder| ("embedder", embedder)));
     figment = figment.merge(Serialized::defaults(texts));
     let numbers = [
         ("cache_mb", " of MiB"),

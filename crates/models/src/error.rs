@@ -1,5 +1,7 @@
 //! What can go wrong with a model.
 
+use std::path::PathBuf;
+
 use safetensors::SafeTensorError;
 
 /// What a model is for.
@@ -48,6 +50,19 @@ pub enum ModelError {
     /// The vocabulary cannot serve a tokenizer.
     #[error("the model's vocabulary {0}")]
     Vocabulary(&'static str),
+    /// A folder does not hold the model it should.
+    #[error("{} does not hold {model}: {reason}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// The model that was looked for.
+        model: &'static str,
+        /// What is missing or wrong.
+        reason: String,
+    },
+    /// A model that was loaded could not compute.
+    #[error("the model could not compute")]
+    Compute(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A model that was configured in a way that can't work; the text says what to change.
     #[error("{0}")]
     Settings(String),

@@ -4,6 +4,8 @@
 mod embedder;
 mod error;
 mod llm;
+#[cfg(feature = "minilm")]
+mod minilm;
 mod openai;
 mod rerank;
 mod service;
@@ -16,6 +18,8 @@ pub use llm::{
     ChatAnswer, ChatMessage, ChatModel, ChatRequest, ChatRole, Finish, JsonShape, LlmClient, LlmConfig, LlmProvider,
     Usage, json,
 };
+#[cfg(feature = "minilm")]
+pub use minilm::MiniLmEmbedder;
 pub use openai::{OpenAiConfig, OpenAiEmbedder};
 pub use rerank::{HttpReranker, RerankConfig, Reranker};
 pub use static_embedder::StaticEmbedder;

@@ -4,6 +4,8 @@
 //! Devlin et al. 2018; the reference is `BertNormalizer` (clean text, Chinese characters apart, accents stripped,
 //! lower case), `BertPreTokenizer` and the `WordPiece` model.
 
+use std::borrow::Cow;
+
 use unicode_categories::UnicodeCategories;
 use unicode_normalization_alignments::char::decompose_canonical;
 
@@ -21,7 +23,7 @@ const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 /// A vocabulary of word pieces, ready to cut texts.
 pub struct WordPiece {
     /// The vocabulary, a piece a line.
-    text: &'static str,
+    text: Cow<'static, str>,
     /// Where each piece begins in `text`, and where one after the last would.
     starts: Vec<u32>,
     /// Open addressing: ids of pieces, at the slot their hash names or after it.
@@ -37,7 +39,8 @@ impl WordPiece {
     ///
     /// # Errors
     /// [`ModelError::Vocabulary`] if there are more than 65,534 pieces, or BERT's special ones are not all there.
-    pub fn new(vocabulary: &'static str) -> Result<Self, ModelError> {
+    pub fn new(vocabulary: impl Into<Cow<'static, str>>) -> Result<Self, ModelError> {
+        let vocabulary = vocabulary.into();
         let mut starts = vec![0];
         starts.extend(vocabulary.bytes().enumerate().filter(|&(_, b)| b == b'\n').map(|(at, _)| at as u32 + 1));
         let len = starts.len() - 1;
@@ -48,12 +51,13 @@ impl WordPiece {
         let mut this = Self { text: vocabulary, starts, slots, longest: 0, unknown: 0, special: [0; _] };
         for id in 0..len as u16 {
             let (piece, inner) = this.piece(id);
+            let length = piece.len();
             let mut slot = this.slot(piece.bytes().fold(seed(inner), hash));
             while this.slots[slot] != EMPTY {
                 slot = this.after(slot);
             }
             this.slots[slot] = id;
-            this.longest = this.longest.max(piece.len());
+            this.longest = this.longest.max(length);
         }
         for (at, name) in SPECIAL.into_iter().enumerate() {
             let id = this.find(name.as_bytes(), false, name.bytes().fold(seed(false), hash));
@@ -197,7 +201,7 @@ impl WordPiece {
     }
 
     /// The text of a piece, without the mark of an inner one, and whether it is one.
-    fn piece(&self, id: u16) -> (&'static str, bool) {
+    fn piece(&self, id: u16) -> (&str, bool) {
         let id = usize::from(id);
         let line = &self.text[self.starts[id] as usize..self.starts[id + 1] as usize - 1];
         match line.strip_prefix(INNER) {

@@ -1,6 +1,7 @@
 //! `mnemon bench`: how well it finds, and how fast, measured on this machine.
 
 mod collection;
+mod embed;
 mod hashed_words;
 mod locomo;
 mod qdrant;
@@ -32,6 +33,8 @@ enum What {
     Locomo(LocomoArgs),
     /// Rates and latencies over made-up conversations in a temporary store.
     Speed(SpeedArgs),
+    /// Rates of the embedder alone, over made-up sentences: one at a time, then 32.
+    Embed(EmbedArgs),
     /// Searches in Qdrant beside plain queries of the same collection, and adds.
     ///
     /// Makes the collection that --store names, which must not be there yet, and its entities; both go afterwards.
@@ -68,6 +71,13 @@ struct SpeedArgs {
     /// Keep the store at this file, which must not exist yet, instead of a temporary one.
     #[arg(long, value_name = "FILE")]
     keep: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct EmbedArgs {
+    /// Sentences of 15 to 40 words, for each way.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    texts: u32,
 }
 
 #[derive(Debug, clap::Args)]
@@ -112,6 +122,7 @@ pub(crate) fn run(args: &BenchArgs, settings: &Settings, out: &Output) -> anyhow
     match &args.what {
         What::Locomo(args) => locomo::run(args, settings, out),
         What::Speed(args) => speed::run(args, settings, out),
+        What::Embed(args) => embed::run(args, settings, out),
         What::Qdrant(args) => qdrant::run(args, settings, out),
     }
 }

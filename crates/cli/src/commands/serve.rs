@@ -49,6 +49,7 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
         );
         return Err(Fault::refused(message).into());
     }
+    settings.load_embedder()?;
     let (engine, ledger) = settings.open_for_server()?;
     for warning in engine.store().warnings() {
         tracing::warn!("{warning}");

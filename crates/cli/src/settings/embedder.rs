@@ -1,4 +1,4 @@
-//! Settings of the embedder: the built-in one, or a service's.
+//! Settings of the embedder: the built-in one, a local model, or a service's.
 
 use std::sync::Arc;
 
@@ -6,12 +6,16 @@ use mnemon_engine::EngineError;
 use mnemon_models::{Embedder, OpenAiConfig, OpenAiEmbedder, StaticEmbedder};
 
 use super::Values;
+#[cfg(feature = "minilm")]
+use super::minilm::LocalMiniLm;
 use crate::exit::Fault;
 
 /// What makes vectors.
 #[derive(Clone, Debug)]
 pub(super) enum EmbedderSettings {
     Builtin,
+    #[cfg(feature = "minilm")]
+    MiniLm(Arc<LocalMiniLm>),
     OpenAi(Box<OpenAiConfig>),
 }
 
@@ -31,7 +35,8 @@ pub(super) fn resolve(
 ) -> anyhow::Result<EmbedderSettings> {
     let given = |name: &str| environment(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let name = values.embedder.trim();
-    if name == "builtin" {
+    let local = name == "minilm" || name.starts_with("minilm:");
+    if name == "builtin" || local {
         for (key, set) in [("embedder_url", values.embedder_url.is_some()), ("embedder_dims", values.embedder_dims > 0)]
         {
             if set {
@@ -40,11 +45,11 @@ pub(super) fn resolve(
                 return Err(Fault::usage(message).into());
             }
         }
-        return Ok(EmbedderSettings::Builtin);
+        return if local { minilm(name) } else { Ok(EmbedderSettings::Builtin) };
     }
     let model = name.strip_prefix("openai:").map(str::trim).filter(|model| !model.is_empty()).ok_or_else(|| {
         Fault::usage(format!(
-            "embedder is `{name}`; give `builtin`, or `openai:MODEL` such as openai:text-embedding-3-small"
+            "embedder is `{name}`; give `builtin`, `minilm`, or `openai:MODEL` such as openai:text-embedding-3-small"
         ))
     })?;
     let known =
@@ -67,20 +72,43 @@ pub(super) fn resolve(
     Ok(EmbedderSettings::OpenAi(Box::new(config)))
 }
 
+/// `minilm` or `minilm:FOLDER`.
+#[cfg(feature = "minilm")]
+fn minilm(name: &str) -> anyhow::Result<EmbedderSettings> {
+    let folder = name.strip_prefix("minilm:").map(str::trim);
+    Ok(EmbedderSettings::MiniLm(Arc::new(LocalMiniLm::new(super::minilm::folder(folder)?))))
+}
+
+#[cfg(not(feature = "minilm"))]
+fn minilm(name: &str) -> anyhow::Result<EmbedderSettings> {
+    Err(Fault::usage(format!("embedder is `{name}`, and this mnemon was built without the feature `minilm`")).into())
+}
+
 impl EmbedderSettings {
     /// The embedder, which has not been asked yet.
     pub(super) fn make(&self) -> Result<Arc<dyn Embedder>, EngineError> {
         Ok(match self {
             Self::Builtin => Arc::new(StaticEmbedder::builtin()?),
+            #[cfg(feature = "minilm")]
+            Self::MiniLm(model) => model.clone(),
             Self::OpenAi(config) => Arc::new(OpenAiEmbedder::new((**config).clone())?),
         })
     }
 
-    /// Asks a service for one vector, before a store is made that would keep to a wrong length.
+    /// Asks for one vector, before a store is made that would keep to a wrong length or to a model that is not there.
     pub(super) fn prove(&self, embedder: &dyn Embedder) -> Result<(), EngineError> {
         match self {
             Self::Builtin => Ok(()),
-            Self::OpenAi(_) => embedder.embed(&["hello"]).map(drop).map_err(EngineError::from),
+            _ => embedder.embed(&["hello"]).map(drop).map_err(EngineError::from),
+        }
+    }
+
+    /// Loads what is loaded from this machine; a service may come later.
+    pub(super) fn load(&self) -> Result<(), EngineError> {
+        match self {
+            #[cfg(feature = "minilm")]
+            Self::MiniLm(model) => Ok(model.load()?),
+            _ => Ok(()),
         }
     }
 }
@@ -98,7 +126,7 @@ mod tests {
     fn config(name: &str, dims: u32, environment: &[(&str, &str)]) -> OpenAiConfig {
         match resolved(name, dims, environment).unwrap() {
             EmbedderSettings::OpenAi(config) => *config,
-            EmbedderSettings::Builtin => panic!("{name} is built in"),
+            other => panic!("{name} is {other:?}"),
         }
     }
 
@@ -107,6 +135,19 @@ mod tests {
         let found = resolve(&Values::default(), |_| Some("http://elsewhere".into())).unwrap();
         assert!(matches!(found, EmbedderSettings::Builtin));
         assert!(resolved("builtin", 384, &[]).is_err());
+    }
+
+    #[cfg(feature = "minilm")]
+    #[test]
+    fn a_local_model_lies_in_a_folder() {
+        for (name, folder) in [("minilm", "models/all-MiniLM-L6-v2"), (" minilm: /srv/minilm ", "/srv/minilm")] {
+            let EmbedderSettings::MiniLm(model) = resolved(name, 0, &[]).unwrap() else { panic!("{name}") };
+            assert!(model.folder().ends_with(folder), "{model:?}");
+            assert_eq!((model.dims(), model.fingerprint()), (384, "minilm:all-MiniLM-L6-v2:384"));
+        }
+        for (name, dims) in [("minilm:", 0), ("minilm", 384), ("minilml6", 0)] {
+            assert!(resolved(name, dims, &[]).is_err(), "{name}");
+        }
     }
 
     #[test]

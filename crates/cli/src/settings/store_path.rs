@@ -114,6 +114,11 @@ fn file(store: &str) -> Result<PathBuf, Fault> {
     if path == ":memory:" {
         return Err(Fault::usage("a store in memory would be gone when the command ends: give sqlite:PATH"));
     }
+    expanded(path)
+}
+
+/// The path, absolute; `~/` is the home directory.
+pub(super) fn expanded(path: &str) -> Result<PathBuf, Fault> {
     let path = match path.strip_prefix("~/") {
         Some(rest) => dirs::home_dir()
             .ok_or_else(|| Fault::usage("your home directory is not known: give the path without ~"))?

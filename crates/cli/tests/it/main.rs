@@ -8,6 +8,8 @@ mod embedder;
 mod help;
 mod list;
 mod migrate;
+#[cfg(feature = "minilm")]
+mod models;
 mod place;
 mod readme;
 mod search;
