@@ -47,8 +47,10 @@ pub struct Added {
     pub memory: String,
     /// The speaker's name.
     pub actor_id: Option<String>,
-    /// The message's role.
+    /// The message's role, or whose statement an extracted fact is.
     pub role: String,
+    /// Places of the messages it was made of in the request, rising.
+    pub sources: Vec<usize>,
 }
 
 /// A memory on its way to a record.
@@ -59,6 +61,8 @@ pub(crate) struct Draft<'r> {
     pub(crate) id: MemoryId,
     /// What the answer says of who spoke.
     pub(crate) role: &'r str,
+    /// Places of the messages it is made of.
+    pub(crate) sources: Vec<usize>,
     pub(crate) payload: Payload,
     pub(crate) analysis: Analysis,
     pub(crate) time: Timestamp,
@@ -69,7 +73,7 @@ pub(crate) struct Draft<'r> {
 }
 
 impl<'r> Draft<'r> {
-    fn new(number: usize, request: &AddRequest, message: &'r Message, now: &str) -> Self {
+    fn new(number: usize, place: usize, request: &AddRequest, message: &'r Message, now: &str) -> Self {
         let analysis = analyse(&message.content);
         let told = message.timestamp.or(request.timestamp);
         let payload = payload(request, &message.content, Some(message), &analysis.lemmas, now);
@@ -77,6 +81,7 @@ impl<'r> Draft<'r> {
             request: number,
             id: MemoryId::random(),
             role: &message.role,
+            sources: vec![place],
             payload,
             analysis,
             time: in_microseconds(told.unwrap_or_else(Timestamp::now)),
@@ -111,13 +116,15 @@ impl Engine {
     pub fn add_batch(&self, requests: &[AddRequest]) -> Result<Vec<Vec<Added>>> {
         let now = now_text();
         requests.iter().try_for_each(|request| self.check_request(request))?;
-        let messages: Vec<(usize, &Message)> = requests
+        let messages: Vec<(usize, usize, &Message)> = requests
             .iter()
             .enumerate()
-            .flat_map(|(number, request)| request.messages.iter().map(move |message| (number, message)))
-            .filter(|(_, message)| message.role != "system")
+            .flat_map(|(number, request)| {
+                request.messages.iter().enumerate().map(move |(place, message)| (number, place, message))
+            })
+            .filter(|(_, _, message)| message.role != "system")
             .collect();
-        let draft = |(number, message)| Draft::new(number, &requests[number], message, &now);
+        let draft = |(number, place, message)| Draft::new(number, place, &requests[number], message, &now);
         // A few are done before another thread has woken.
         let drafts: Vec<Draft<'_>> = match messages.len() {
             ..FEW => messages.into_iter().map(draft).collect(),
@@ -164,6 +171,7 @@ impl Engine {
                     memory: draft.payload.text().to_owned(),
                     actor_id: draft.payload.actor().map(str::to_owned),
                     role: draft.role.to_owned(),
+                    sources: draft.sources.clone(),
                 };
                 if there.is_some() {
                     answers[draft.request].push(added);

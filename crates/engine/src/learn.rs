@@ -234,6 +234,7 @@ fn draft<'j>(job: &'j Job, planned: &'j Planned, now: &str) -> Draft<'j> {
         request: 0,
         id: planned.id,
         role: fact.attributed_to.as_deref().unwrap_or("user"),
+        sources: fact.sources.clone(),
         payload,
         analysis,
         time: in_microseconds(told.unwrap_or(job.received)),
@@ -242,12 +243,14 @@ fn draft<'j>(job: &'j Job, planned: &'j Planned, now: &str) -> Draft<'j> {
     }
 }
 
-/// Before a request is tried again; the last for every further time.
-const PAUSES: [Duration; 6] = [
-    Duration::from_secs(2),
-    Duration::from_secs(10),
-    Duration::from_secs(60),
-    Duration::from_secs(5 * 60),
-    Duration::from_secs(15 * 60),
-    Duration::from_secs(60 * 60),
-];
+/// Seconds before a request is tried again whose model is away; the last for every further time.
+const AWAY: [u64; 5] = [2, 5, 15, 30, 60];
+/// The same where the model answered, but not as it should: that is for people to mend.
+const WRONG: [u64; 6] = [2, 10, 60, 5 * 60, 15 * 60, 60 * 60];
+
+/// Before a request is tried again that was tried so often.
+fn pause(attempts: usize, error: &EngineError) -> Duration {
+    let away = matches!(error, EngineError::Model(mnemon_models::ModelError::Unavailable { .. }));
+    let pauses: &[u64] = if away { &AWAY } else { &WRONG };
+    Duration::from_secs(pauses[attempts.min(pauses.len() - 1)])
+}

@@ -21,6 +21,8 @@ pub(crate) use refusal::Refusal;
 const CONNECT: Duration = Duration::from_secs(5);
 /// Before the second try; doubled for each further one.
 const BACKOFF: Duration = Duration::from_millis(250);
+/// A service that is left alone for no longer than this is waited for.
+const WORTH_WAITING: Duration = Duration::from_secs(2);
 /// A refusal is read up to here, in bytes.
 const MAX_REFUSAL: usize = 64 << 10;
 
@@ -136,7 +138,13 @@ impl Service {
         let mut pause = BACKOFF;
         let mut tries = 0;
         loop {
-            self.breaker.may_ask().map_err(|reason| Failure::Passing { reason, wait: None })?;
+            if let Err(open) = self.breaker.may_ask() {
+                if open.wait > WORTH_WAITING || Instant::now() + open.wait >= end {
+                    return Err(Failure::Passing { reason: open.reason, wait: None });
+                }
+                tokio::time::sleep(open.wait.mul_f64(1.0 + jitter())).await;
+                continue;
+            }
             let left = end.saturating_duration_since(Instant::now());
             let done = attempt(left.min(self.patience.timeout)).await;
             let Err(Failure::Passing { reason, wait }) = done else {

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use mnemon_engine::{AddRequest, Added, Message};
+use mnemon_engine::{AddRequest, Added, LearnRequest, Message, Outcome};
 use mnemon_store::MemoryId;
 use serde_json::{Value, json};
 
 use super::input::{self, MetadataArgs};
 use crate::cli::ScopeArgs;
 use crate::exit::{Exit, Fault};
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::settings::Settings;
 
 /// What to remember.
@@ -42,6 +42,13 @@ pub(crate) struct AddArgs {
     /// The speaker's name; where messages do not say
     #[arg(long)]
     name: Option<String>,
+    /// Remember the facts in it instead of the words: by the language model of the settings, else the sentences that state
+    /// something
+    #[arg(long, conflicts_with_all = ["stdin", "skip_duplicates"])]
+    infer: bool,
+    /// What the language model is told beside its task
+    #[arg(long, value_name = "TEXT", requires = "infer")]
+    instructions: Option<String>,
     /// The conversation it belongs to [default: the one before, unless that is long past]
     #[arg(long, conflicts_with = "unordered")]
     session: Option<String>,
@@ -78,12 +85,54 @@ pub(crate) fn run(args: &AddArgs, settings: &Settings, out: &Output) -> anyhow::
         (None, Some(file)) => read_messages(file, &args.defaults())?,
         (None, None) => Vec::new(),
     };
+    if args.infer {
+        return learn(args, AddRequest { messages, ..request }, settings, out);
+    }
     let added = settings.open_or_create_engine()?.add(AddRequest { messages, ..request })?;
     if added.is_empty() {
         out.note("nothing was stored: system messages and duplicates that are to be skipped are left out");
     }
     let results: Vec<Value> = added.iter().map(result).collect();
     out.value(&json!({"results": results}), |_| added.iter().map(|one| format!("{}\n", one.id)).collect())?;
+    Ok(Exit::Ok)
+}
+
+/// Remembers facts. If a model is away the messages wait in the store's ledger.
+fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
+    let engine = settings.open_or_create_engine()?;
+    let request = LearnRequest { add, instructions: args.instructions.clone(), procedure: false };
+    let learned = engine.learn(request)?;
+    let extractor = learned.extractor.as_str();
+    match learned.outcome {
+        Outcome::Stored(added) => {
+            if added.is_empty() {
+                out.note("nothing was stored: nothing in it is worth knowing, or all of it is known");
+            }
+            let results: Vec<Value> = added.iter().map(result).collect();
+            let answer = json!({"results": results, "extractor": extractor, "event_id": learned.event_id});
+            out.value(&answer, |_| added.iter().map(|one| format!("{}  {}\n", one.id, one.memory)).collect())?;
+        }
+        Outcome::Waiting { reason } => {
+            let id = learned.event_id;
+            out.note(&format!("kept, and learnt from by the next `mnemon serve` or `mnemon add --infer`: {reason}"));
+            let answer =
+                json!({"results": [], "extractor": extractor, "event_id": id, "status": "PENDING", "reason": reason});
+            out.value(&answer, |_| format!("{id}\n"))?;
+        }
+    }
+    // What waited from before may have its turn now.
+    while let Some(worked) = engine.work_off()? {
+        match worked.outcome {
+            Outcome::Stored(added) => {
+                out.note(&format!(
+                    "learnt from what had waited as {}: {}",
+                    worked.event_id,
+                    counted(added.len(), "fact", "facts")
+                ));
+            }
+            Outcome::Waiting { .. } => break,
+        }
+    }
     Ok(Exit::Ok)
 }
 

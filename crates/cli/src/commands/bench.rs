@@ -55,6 +55,15 @@ struct LocomoArgs {
     /// Forget order and sessions: every turn is a fact by itself.
     #[arg(long)]
     unordered: bool,
+    /// Remember facts instead of turns: extracted by rules, or by the language model of the settings.
+    #[arg(long, value_enum)]
+    infer: Option<InferArg>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum InferArg {
+    Extractive,
+    Llm,
 }
 
 #[derive(Debug, clap::Args)]

@@ -43,6 +43,12 @@ pub(crate) struct SearchArgs {
     /// Show expired memories too
     #[arg(long)]
     show_expired: bool,
+    /// Have the best of them judged by the reranker of the settings
+    #[arg(long)]
+    rerank: bool,
+    /// Leave out facts that a newer one stands in for
+    #[arg(long)]
+    latest_only: bool,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -63,11 +69,16 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, out: &Output) -> anyho
         },
         explain: args.explain,
         show_expired: args.show_expired,
+        rerank: args.rerank,
+        latest_only: args.latest_only,
         ..SearchRequest::new(args.query.as_str(), filter)
     };
     let answer = settings.open_engine()?.search(&request)?;
     if answer.hits.is_empty() {
         out.note("nothing found");
+    }
+    if args.rerank && !answer.reranked && answer.hits.len() > 1 {
+        out.note("not reranked: set reranker (MNEMON_RERANKER), or look why it failed with --verbose");
     }
     out.value(&to_json(&answer), |_| answer.hits.iter().map(|hit| for_people(hit, out)).collect())?;
     if args.explain && !answer.hits.is_empty() {
@@ -84,6 +95,9 @@ pub(super) fn to_json(answer: &SearchAnswer) -> Value {
 
 fn hit(hit: &SearchHit) -> Value {
     let mut shown = item(&hit.memory, Some(hit.score));
+    if let Some(by) = hit.superseded_by {
+        shown["superseded_by"] = by.to_string().into();
+    }
     if let Some(explanation) = &hit.explanation {
         shown["explanation"] = of_explanation(explanation);
     }
@@ -102,7 +116,8 @@ fn of_explanation(explanation: &Explanation) -> Value {
 fn for_people(hit: &SearchHit, out: &Output) -> String {
     let text = shortened(hit.memory.payload.text(), out.width() - 6);
     let mut lines = format!("{}  {text}\n", out.bold(&format!("{:.2}", hit.score)));
-    let about = [who(&hit.memory).map(one_line), when(&hit.memory), Some(hit.memory.id.to_string())];
+    let outdated = hit.superseded_by.map(|by| format!("superseded by {by}"));
+    let about = [who(&hit.memory).map(one_line), when(&hit.memory), Some(hit.memory.id.to_string()), outdated];
     let about = about.into_iter().flatten().collect::<Vec<_>>().join(" · ");
     lines += &format!("      {}\n", out.dim(&about));
     if let Some(explanation) = &hit.explanation {

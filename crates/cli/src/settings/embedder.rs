@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mnemon_engine::EngineError;
-use mnemon_models::{Embedder, OpenAiConfig, OpenAiEmbedder, StaticEmbedder};
+use mnemon_models::{Embedder, LlmProvider, OpenAiConfig, OpenAiEmbedder, StaticEmbedder};
 
 use super::Values;
 #[cfg(feature = "minilm")]
@@ -20,11 +20,16 @@ pub(super) enum EmbedderSettings {
 }
 
 /// Models whose dims are known.
-const KNOWN: [(&str, usize); 4] = [
+const KNOWN: [(&str, usize); 9] = [
     ("text-embedding-3-small", 1536),
     ("text-embedding-3-large", 3072),
     ("text-embedding-ada-002", 1536),
     ("all-MiniLM-L6-v2", 384),
+    ("all-minilm", 384),
+    ("nomic-embed-text", 768),
+    ("mxbai-embed-large", 1024),
+    ("bge-m3", 1024),
+    ("embeddinggemma", 768),
 ];
 /// Models whose vectors can be had shorter begin with this.
 const SHORTENED: &str = "text-embedding-3-";
@@ -47,13 +52,20 @@ pub(super) fn resolve(
         }
         return if local { minilm(name) } else { Ok(EmbedderSettings::Builtin) };
     }
-    let model = name.strip_prefix("openai:").map(str::trim).filter(|model| !model.is_empty()).ok_or_else(|| {
-        Fault::usage(format!(
-            "embedder is `{name}`; give `builtin`, `minilm`, or `openai:MODEL` such as openai:text-embedding-3-small"
-        ))
-    })?;
-    let known =
-        KNOWN.iter().find(|(name, _)| *name == model.rsplit('/').next().unwrap_or(model)).map(|(_, dims)| *dims);
+    let service = name.split_once(':').map(|(service, model)| (service, model.trim()));
+    let (ollama, model) = match service.filter(|(_, model)| !model.is_empty()) {
+        Some(("openai", model)) => (false, model),
+        Some(("ollama", model)) => (true, model),
+        _ => {
+            let message = format!(
+                "embedder is `{name}`; give `builtin`, `minilm`, `openai:MODEL` such as openai:text-embedding-3-small, or \
+                 `ollama:MODEL` such as ollama:nomic-embed-text"
+            );
+            return Err(Fault::usage(message).into());
+        }
+    };
+    let known_as = model.rsplit('/').next().unwrap_or(model).trim_end_matches(":latest");
+    let known = KNOWN.iter().find(|(name, _)| *name == known_as).map(|(_, dims)| *dims);
     let wanted = Some(values.embedder_dims as usize).filter(|dims| *dims > 0);
     let dims = wanted.or(known).ok_or_else(|| {
         Fault::usage(format!(
@@ -62,10 +74,19 @@ pub(super) fn resolve(
     })?;
     let mut config = OpenAiConfig::new(model, dims);
     config.send_dims = model.contains(SHORTENED) && Some(dims) != known;
-    if let Some(url) = values.embedder_url.clone().or_else(|| given("OPENAI_BASE_URL")) {
+    let (place, key) =
+        if ollama { ("OLLAMA_BASE_URL", "OLLAMA_API_KEY") } else { ("OPENAI_BASE_URL", "OPENAI_API_KEY") };
+    if ollama {
+        config.base_url = LlmProvider::Ollama.default_url().to_owned();
+    }
+    if let Some(url) = values.embedder_url.clone().or_else(|| given(place)) {
         config.base_url = url;
     }
-    config.api_key = given("OPENAI_API_KEY");
+    if ollama && !config.base_url.trim_end_matches('/').ends_with("/v1") {
+        // Where it answers as OpenAI does.
+        config.base_url = format!("{}/v1", config.base_url.trim_end_matches('/'));
+    }
+    config.api_key = given(key);
     config.timeout = super::server::duration("embedder_timeout", &values.embedder_timeout)?;
     // Room for a second try where the first met nobody.
     config.deadline = config.timeout.saturating_mul(2);
@@ -155,7 +176,9 @@ mod tests {
         assert_eq!(config("openai:text-embedding-3-large", 0, &[]).dims, 3072);
         assert_eq!(config("openai:sentence-transformers/all-MiniLM-L6-v2", 0, &[]).dims, 384);
         assert_eq!(config("openai:nomic-embed-text:latest", 768, &[]).model, "nomic-embed-text:latest");
-        for name in ["openai:nomic-embed-text", "openai:", "openai", "text-embedding-3-small", ""] {
+        let ollama = config("ollama:nomic-embed-text:latest", 0, &[("OPENAI_BASE_URL", "http://o/v1")]);
+        assert_eq!((ollama.base_url.as_str(), ollama.dims), ("http://127.0.0.1:11434/v1", 768));
+        for name in ["openai:some-model", "openai:", "openai", "ollama:", "text-embedding-3-small", ""] {
             assert!(resolved(name, 0, &[]).is_err(), "{name}");
         }
     }

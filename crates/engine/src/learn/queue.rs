@@ -4,12 +4,14 @@ use jiff::{SignedDuration, Timestamp};
 use mnemon_store::{Document, Durability, Ledger, PageRequest, Scope};
 
 use super::job::{Job, Planned};
-use super::{LearnRequest, Outcome, PAUSES};
+use super::{LearnRequest, Outcome, pause};
 use crate::extract::Extractor;
 use crate::{Engine, EngineError, Result};
 
 /// The kind of the documents.
 const KIND: &str = "extraction";
+/// Before one in an unknown form is looked at again.
+const UNKNOWN: std::time::Duration = std::time::Duration::from_secs(3600);
 /// Requests looked at when one is to be taken up.
 const LOOKED_AT: usize = 32;
 
@@ -146,7 +148,7 @@ impl Engine {
         let told = error.to_string();
         ledger.change(KIND, id, &mut |document| {
             let Some(mut job) = Job::from_json(&document.id, &document.body) else { return false };
-            let pause = PAUSES[job.attempts.min(PAUSES.len() - 1)];
+            let pause = pause(job.attempts, error);
             job.attempts += 1;
             job.error = Some(told.clone());
             document.body = job.to_json();
@@ -197,7 +199,7 @@ impl Engine {
             }
             unreadable = Job::from_json(&document.id, &document.body).is_none();
             // What a newer version wrote is left to it.
-            document.due = Some(if unreadable { after(PAUSES[PAUSES.len() - 1]) } else { self.lease_end() });
+            document.due = Some(if unreadable { after(UNKNOWN) } else { self.lease_end() });
             true
         })?;
         if unreadable {

@@ -6,10 +6,21 @@ use std::time::{Duration, Instant};
 
 /// Failures in a row after which a service is left alone.
 const PATIENCE: u32 = 8;
+/// One that answered within this time is not: it is only busy.
+const ALIVE: Duration = Duration::from_secs(2);
 /// For how long at first; doubled by each further failure.
 const PAUSE: Duration = Duration::from_secs(1);
 /// For how long at most.
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// That a service is left alone.
+#[derive(Debug)]
+pub(super) struct Open {
+    /// The last failure, and how long it goes on.
+    pub(super) reason: String,
+    /// For how long.
+    pub(super) wait: Duration,
+}
 
 /// What is known of a service's health.
 #[derive(Debug, Default)]
@@ -23,22 +34,25 @@ struct State {
     failures: u32,
     /// Nobody asks before.
     until: Option<Instant>,
+    /// When it last answered.
+    answered: Option<Instant>,
     /// The last failure.
     reason: String,
 }
 
 impl Breaker {
     /// Whether to ask now; why not, if not. After a pause one caller at a time may.
-    pub(super) fn may_ask(&self) -> Result<(), String> {
+    pub(super) fn may_ask(&self) -> Result<(), Open> {
         let mut state = self.lock();
         let now = Instant::now();
         match state.until {
-            Some(until) if now < until => Err(format!(
-                "{}; it failed {} times in a row and is asked again in {:.0} s",
-                state.reason,
-                state.failures,
-                (until - now).as_secs_f64().ceil()
-            )),
+            Some(until) if now < until => {
+                let (wait, State { reason, failures, .. }) = (until - now, &*state);
+                let seconds = wait.as_secs_f64().ceil();
+                let told =
+                    format!("{reason}; it failed {failures} times in a row and is asked again in {seconds:.0} s");
+                Err(Open { reason: told, wait })
+            }
             Some(_) => {
                 // Others wait for what this one meets.
                 state.until = Some(now + pause(state.failures));
@@ -50,7 +64,7 @@ impl Breaker {
 
     /// It answered, if only to refuse.
     pub(super) fn answered(&self) {
-        *self.lock() = State::default();
+        *self.lock() = State { answered: Some(Instant::now()), ..State::default() };
     }
 
     /// It did not.
@@ -58,7 +72,8 @@ impl Breaker {
         let mut state = self.lock();
         state.failures = state.failures.saturating_add(1);
         reason.clone_into(&mut state.reason);
-        if state.failures >= PATIENCE {
+        let alive = state.answered.is_some_and(|answered| answered.elapsed() < ALIVE);
+        if state.failures >= PATIENCE && !alive {
             state.until = Some(Instant::now() + pause(state.failures));
         }
     }
@@ -85,13 +100,15 @@ mod tests {
             assert!(breaker.may_ask().is_ok());
         }
         breaker.failed("HTTP 500");
-        let told = breaker.may_ask().unwrap_err();
+        let told = breaker.may_ask().unwrap_err().reason;
         assert!(told.starts_with("HTTP 500; it failed 8 times in a row and is asked again in 1 s"), "{told}");
         breaker.lock().until = Some(Instant::now());
         assert!(breaker.may_ask().is_ok(), "one may look whether it is back");
         assert!(breaker.may_ask().is_err(), "the others wait for what it meets");
         breaker.answered();
         assert!(breaker.may_ask().is_ok());
+        (0..2 * PATIENCE).for_each(|_| breaker.failed("HTTP 429"));
+        assert!(breaker.may_ask().is_ok(), "it answered a moment ago");
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use mnemon_engine::{AddRequest, Engine, Message, Profile, SearchRequest};
+use mnemon_engine::{AddRequest, Engine, LearnRequest, Message, Outcome, Profile, SearchRequest};
 use mnemon_store::{Filter, MemoryId, Scope, parse_time};
 use serde_json::{Value, json};
 
 use super::collection::Collection;
-use super::{LocomoArgs, percentile, rounded};
+use super::{InferArg, LocomoArgs, percentile, rounded};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
@@ -64,8 +64,12 @@ pub(super) fn run(args: &LocomoArgs, settings: &Settings, out: &Output) -> anyho
 
     let start = Instant::now();
     let mut turns = HashMap::new();
+    anyhow::ensure!(
+        (args.infer == Some(InferArg::Llm)) == (args.infer.is_some() && engine.language_model().is_some()),
+        "--infer llm needs a language model in the settings (MNEMON_LLM), --infer extractive that there is none"
+    );
     for conversation in &conversations {
-        remember(&engine, conversation, args.unordered, &mut turns)?;
+        remember(&engine, conversation, args, &mut turns)?;
     }
     let seconds = start.elapsed().as_secs_f64();
 
@@ -76,6 +80,7 @@ pub(super) fn run(args: &LocomoArgs, settings: &Settings, out: &Output) -> anyho
     let mut answer = json!({
         "data": args.data.display().to_string(),
         "user_only": args.user_only,
+        "infer": args.infer.map(|infer| if infer == InferArg::Llm { "llm" } else { "extractive" }),
         "conversations": conversations.len(),
         "memories": turns.len(),
         "ingest_seconds": rounded(seconds, 3),
@@ -158,18 +163,27 @@ fn read(folder: &Path, args: &LocomoArgs) -> anyhow::Result<Conversation> {
 fn remember(
     engine: &Engine,
     conversation: &Conversation,
-    unordered: bool,
-    turns: &mut HashMap<MemoryId, String>,
+    args: &LocomoArgs,
+    turns: &mut HashMap<MemoryId, Vec<String>>,
 ) -> anyhow::Result<()> {
     for (session, said) in &conversation.sessions {
-        let added = engine.add(AddRequest {
+        let add = AddRequest {
             scope: Scope::user(&conversation.user)?,
             messages: said.iter().map(|turn| turn.message.clone()).collect(),
-            session: (!unordered).then(|| session.clone()),
-            unordered,
+            session: (!args.unordered).then(|| session.clone()),
+            unordered: args.unordered,
             ..AddRequest::default()
-        })?;
-        turns.extend(added.iter().zip(said).map(|(added, turn)| (added.id, turn.id.clone())));
+        };
+        let added = match args.infer {
+            None => engine.add(add)?,
+            Some(_) => match engine.learn(LearnRequest { add, ..LearnRequest::default() })?.outcome {
+                Outcome::Stored(added) => added,
+                Outcome::Waiting { reason } => anyhow::bail!("{reason}"),
+            },
+        };
+        for added in added {
+            turns.insert(added.id, added.sources.iter().map(|place| said[*place].id.clone()).collect());
+        }
     }
     Ok(())
 }
@@ -177,7 +191,7 @@ fn remember(
 fn ask(
     engine: &Engine,
     conversations: &[Conversation],
-    turns: &HashMap<MemoryId, String>,
+    turns: &HashMap<MemoryId, Vec<String>>,
     profile: Profile,
 ) -> anyhow::Result<Value> {
     let mut all = Tally::default();
@@ -191,13 +205,15 @@ fn ask(
             let start = Instant::now();
             let answer = engine.search(&request)?;
             latencies.push(start.elapsed().as_secs_f64() * 1e3);
-            let found: Vec<usize> = answer
-                .hits
-                .iter()
-                .enumerate()
-                .filter(|(_, hit)| turns.get(&hit.memory.id).is_some_and(|turn| question.evidence.contains(turn)))
-                .map(|(rank, _)| rank)
-                .collect();
+            // A turn is found by the first memory that was made of it.
+            let mut seen = HashSet::new();
+            let mut found = Vec::new();
+            for (rank, hit) in answer.hits.iter().enumerate() {
+                let made_of = turns.get(&hit.memory.id).into_iter().flatten();
+                found.extend(
+                    made_of.filter(|turn| question.evidence.contains(*turn) && seen.insert(*turn)).map(|_| rank),
+                );
+            }
             all.count(question, &found);
             categories.entry(&question.category).or_default().count(question, &found);
         }
