@@ -68,7 +68,7 @@ pub(crate) async fn change(
     let names_model = patch.get("llm").is_some_and(|llm| !llm.is_null());
     let base = app.engine(in_force).await?;
     app.ledger(move |ledger| keep(ledger, &patch, &base)).await??;
-    let note = "The language model's settings are kept; this version of Mnemon calls none yet.";
+    let note = "The language model's settings are kept and have no effect: it is configured where the server starts.";
     Ok(Json(Configured { message: "Configuration set successfully", note: names_model.then_some(note) }))
 }
 
