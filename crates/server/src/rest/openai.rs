@@ -160,6 +160,24 @@ impl CompletionBody {
     }
 }
 
+/// A problem in OpenAI's form, which is where its clients look for the reason.
+pub(super) struct OpenAiProblem(Problem);
+
+impl From<Problem> for OpenAiProblem {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl IntoResponse for OpenAiProblem {
+    fn into_response(self) -> Response {
+        let Self(problem) = self;
+        let kind = if problem.status.is_server_error() { "server_error" } else { "invalid_request_error" };
+        let error = json!({"message": problem.message, "type": kind, "param": null, "code": problem.code});
+        (problem.status, axum::Json(json!({"error": error}))).into_response()
+    }
+}
+
 /// Chat completions with memory
 ///
 /// What is remembered of the key's user is put before the conversation. What was said is learnt from afterwards; the answer
@@ -170,7 +188,7 @@ pub(super) async fn complete(
     State(app): State<Shared>,
     Writer(caller): Writer,
     Body(body): Body<CompletionBody>,
-) -> Result<Response, Problem> {
+) -> Result<Response, OpenAiProblem> {
     let in_pieces = body.stream.unwrap_or(false);
     let with_usage = body.stream_options.as_ref().is_some_and(|options| options["include_usage"] == true);
     let turn = body.turn(&caller)?;

@@ -243,5 +243,6 @@ async fn openais_clients_get_memory() {
     let models = service.get(ANA, "/v1/models").await.expect(200);
     assert_eq!(models["data"][0]["id"], "some-model");
     let tools = json!({"messages": [{"role": "user", "content": "x"}], "tools": [{}]});
-    service.post(ANA, "/v1/chat/completions", tools).await.expect(400);
+    let refused = service.post(ANA, "/v1/chat/completions", tools).await.expect(400);
+    assert_eq!(refused["error"]["type"], "invalid_request_error", "{refused}");
 }
