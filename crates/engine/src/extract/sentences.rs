@@ -1,7 +1,7 @@
 //! Extraction without a language model: what states something is kept as it was said, chatter is not.
 //!
-//! A message is cut into sentences. Questions, greetings, thanks and exclamations without content are left out; what is
-//! left becomes one fact a message, or several where it is long. A short answer keeps the question that it answers, and a
+//! A message is cut into sentences. Questions that tell nothing of who asks, greetings, thanks and exclamations without
+//! content are left out; what is left becomes one fact a message, or several where it is long. A short answer keeps the question that it answers, and a
 //! sentence that begins with a pronoun stays with the one before it, so that a fact can be read by itself.
 
 use std::sync::LazyLock;
@@ -17,6 +17,10 @@ const LONG: usize = 400;
 const LONGER: usize = 800;
 /// An answer with fewer words of content can't be read without its question.
 const SHORT_ANSWER: usize = 3;
+/// A question with so many words of content tells what it is about.
+const MUCH: usize = 9;
+/// One of its own person does with so many.
+const SOME: usize = 4;
 /// A question that is longer is no question to be quoted.
 const LONG_QUESTION: usize = 200;
 
@@ -82,7 +86,19 @@ fn joined(sentences: &[&str]) -> Vec<String> {
 
 /// Whether a sentence says something that may be worth knowing.
 fn states(sentence: &str) -> bool {
-    !sentence.trim_end().trim_end_matches(['"', '\u{201d}', ')']).ends_with(['?', '？']) && content_words(sentence) > 0
+    let content = content_words(sentence);
+    let asks = sentence.trim_end().trim_end_matches(['"', '\u{201d}', ')']).ends_with(['?', '？']);
+    content > 0 && (!asks || content >= MUCH || (content >= SOME && tells_of_oneself(sentence)))
+}
+
+/// "I earn $85,000 and live in Porto, so can you give me advice?" tells more than it asks.
+fn tells_of_oneself(sentence: &str) -> bool {
+    let own = [
+        "i", "i'm", "i've", "i'd", "i'll", "my", "we", "we're", "we've", "our", "ich", "mein", "meine", "je", "mon",
+        "yo", "mi",
+    ];
+    sentence.contains(|char: char| char.is_ascii_digit())
+        || sentence.unicode_words().any(|word| own.contains(&word.to_lowercase().replace('\u{2019}', "'").as_str()))
 }
 
 /// Words that are neither function words nor phrases of politeness.
@@ -144,6 +160,8 @@ mod tests {
         check(&[("user", "I'm vegan.")], &["I'm vegan."]);
         check(&[("user", "I have a cat. It is called Miso.")], &["I have a cat. It is called Miso."]);
         check(&[("user", "Ich wohne in Graz und spiele Cello.")], &["Ich wohne in Graz und spiele Cello."]);
+        let told = "I'm Crystal, I earn $85,000 and live in Porto, so can you give me some advice?";
+        check(&[("user", told)], &[told]);
         check(&[("user", "我住在里斯本。我有一只猫。")], &["我住在里斯本。我有一只猫。"]);
     }
 
@@ -156,6 +174,8 @@ mod tests {
             "Really? That sounds great.",
             "You're welcome :)",
             "How was your day?",
+            "Do you like the sea?",
+            "What do you think I should say?",
             "I'm glad to hear that!",
             "",
             "  \n ",
