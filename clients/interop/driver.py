@@ -1,11 +1,12 @@
 """Drives this venv's mem0 for a test: a JSON command a line on stdin, a JSON answer a line on stdout.
 
-    driver.py QDRANT_HTTP_URL COLLECTION EMBEDDINGS_URL [HISTORY_DB]
+    driver.py QDRANT_HTTP_URL COLLECTION EMBEDDINGS_URL [HISTORY_DB [LLM_URL]]
 
 The first line out is {"ok": true, "result": {"version": …}}. A command is {"op": …} with that operation's arguments, by the
 names of mem0's own; the answer is {"ok": true, "result": …} or {"ok": false, "kind": exception, "error": message}.
 
     add      text, or messages; user_id, agent_id, run_id, metadata   always infer=False
+    learn    messages; user_id, agent_id, run_id, metadata   infer=True, over LLM_URL
     search   query, filters, top_k, threshold
     get      memory_id
     get_all  filters, top_k
@@ -28,14 +29,20 @@ ANSWERS, sys.stdout = sys.stdout, sys.stderr
 
 
 class Driver:
-    def __init__(self, qdrant, collection, embedder, history=None):
+    def __init__(self, qdrant, collection, embedder, history=None, llm=None):
         import mem0
 
         self.version = mem0.__version__
-        self.memory = mem0.Memory.from_config(offline.config(qdrant, collection, embedder, history))
+        config = offline.config(qdrant, collection, embedder, history)
+        if llm:
+            config["llm"]["config"]["openai_base_url"] = llm
+        self.memory = mem0.Memory.from_config(config)
 
     def add(self, text=None, messages=None, **arguments):
         return self.memory.add(text if messages is None else messages, infer=False, **arguments)
+
+    def learn(self, messages, **arguments):
+        return self.memory.add(messages, infer=True, **arguments)
 
     def search(self, query, **arguments):
         return self.memory.search(query, **arguments)

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on panics")]
 
 mod alone;
+mod extracted;
 mod mem0;
 mod together;
 
@@ -16,11 +17,12 @@ use serde_json::Value;
 
 type Test = fn(&Bed);
 
-const TESTS: [(&str, Test); 5] = [
+const TESTS: [(&str, Test); 6] = [
     ("an_added_memory_is_what_we_would_write", alone::an_added_memory_is_what_we_would_write),
     ("an_update_writes_the_point_anew", alone::an_update_writes_the_point_anew),
     ("a_delete_leaves_links_if_the_process_is_fresh", alone::a_delete_leaves_links_if_the_process_is_fresh),
     ("all_of_a_scope_is_deleted", alone::all_of_a_scope_is_deleted),
+    ("the_same_facts_come_of_the_same_messages", extracted::the_same_facts_come_of_the_same_messages),
     ("each_side_has_what_the_other_did", together::each_side_has_what_the_other_did),
 ];
 

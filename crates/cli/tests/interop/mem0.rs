@@ -27,9 +27,18 @@ pub(crate) fn is_installed(version: &str) -> bool {
 
 impl Mem0 {
     pub(crate) fn start(version: &str, qdrant: &str, collection: &str, embedder: &str) -> Self {
+        Self::run(version, &[qdrant, collection, embedder])
+    }
+
+    /// The same with a language model behind an endpoint.
+    pub(crate) fn start_with(version: &str, qdrant: &str, collection: &str, embedder: &str, llm: &str) -> Self {
+        Self::run(version, &[qdrant, collection, embedder, "", llm])
+    }
+
+    fn run(version: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(folder().join(format!(".venv-{version}/bin/python")))
             .arg(folder().join("driver.py"))
-            .args([qdrant, collection, embedder])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
