@@ -115,6 +115,14 @@ impl App {
         Ok(asked.await.map_err(|_| Problem::internal())??)
     }
 
+    /// Why a model does not do what it could: there is none, or it is not asked to yet.
+    pub(crate) fn not_asked(&self, what: &str) -> Problem {
+        match self.engine.language_model() {
+            None => Problem::no_llm(what),
+            Some(_) => Problem::not_yet(what),
+        }
+    }
+
     /// Calls the engine.
     pub(crate) async fn engine<T: Send + 'static>(
         &self,

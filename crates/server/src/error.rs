@@ -128,6 +128,14 @@ impl Problem {
             .hint("Set llm (MNEMON_LLM), such as openai:gpt-4o-mini or ollama:qwen3; all else works without one.")
     }
 
+    pub(crate) fn not_yet(what: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "not_implemented",
+            format!("{what} is nothing that this server writes yet."),
+        )
+    }
+
     pub(crate) fn timeout() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "The request took too long.")
             .hint("Try again; a write may have been stored nevertheless, so look before you repeat it.")

@@ -145,6 +145,7 @@ pub(crate) async fn work_off(app: Shared) {
                 app.clone().thinking(move || app.work_off()).await
             };
             if !again.unwrap_or(false) {
+                tell_of_waiting(&app).await;
                 tokio::select! {
                     () = tokio::time::sleep(LOOK) => {}
                     () = app.learning.notified() => {}
@@ -154,6 +155,12 @@ pub(crate) async fn work_off(app: Shared) {
     };
     let workers: [_; AT_ONCE] = std::array::from_fn(|_| worker());
     futures_util::future::join_all(workers).await;
+}
+
+/// For whoever watches the queue.
+async fn tell_of_waiting(app: &Shared) {
+    let waiting = app.engine(|engine| Ok(engine.waiting()?)).await;
+    metrics::gauge!("mnemon_extraction_queue").set(waiting.unwrap_or_default() as f64);
 }
 
 fn doing(scope: &Scope, metadata: &serde_json::Map<String, Value>) -> Doing {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::stats::{lines, of_store};
 use crate::exit::Exit;
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::settings::Settings;
 
 /// Whether to mend.
@@ -33,6 +33,7 @@ pub(crate) fn run(args: &DoctorArgs, settings: &Settings, out: &Output) -> anyho
         "mended": told(&mended),
         "findings": told(&findings),
         "warnings": store.warnings(),
+        "waiting": engine.waiting()?,
     });
     out.value(&answer, |answer| text(answer, args.fix, &out.bold("WARNING")))?;
     Ok(if findings.is_empty() { Exit::Ok } else { Exit::Differences })
@@ -54,6 +55,12 @@ fn text(answer: &Value, fixed: bool, warning: &str) -> String {
             let word = |key: &str| finding[key].as_str().unwrap_or_default();
             text.push_str(&format!("{mark} {}: {} {}\n", word("check"), finding["count"], word("detail")));
         }
+    }
+    if let Some(waiting) = answer["waiting"].as_u64().filter(|waiting| *waiting > 0) {
+        text.push_str(&format!(
+            "waiting {} for a model: a running server takes them up\n",
+            counted(waiting as usize, "request", "requests")
+        ));
     }
     for sentence in items("warnings") {
         text.push_str(&format!("{warning} {}\n", sentence.as_str().unwrap_or_default()));

@@ -4,19 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mnemon_models::{LlmClient, LlmConfig, LlmProvider};
 use mnemon_testbed::{Asked, Reply, Service as Endpoint};
 use serde_json::{Value, json};
 
 use crate::service::{ADMIN, ANA, BOB, Service, config};
-
-/// A server that asks this endpoint.
-async fn with_model(endpoint: &Endpoint) -> Service {
-    let mut llm = LlmConfig::new(LlmProvider::OpenAi, "some-model");
-    llm.base_url.clone_from(&endpoint.url);
-    llm.retries = 0;
-    Service::with_model(config(), Some(Arc::new(LlmClient::new(llm).unwrap()))).await
-}
 
 /// Facts for an extraction, words for a chat.
 fn answer(asked: &Asked) -> Reply {
@@ -47,7 +38,7 @@ async fn until_done(service: &Service, key: &str, event: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn facts_are_extracted_on_both_surfaces() {
     let endpoint = Endpoint::start(|_, asked| answer(asked));
-    let service = with_model(&endpoint).await;
+    let service = Service::asking(&endpoint, config()).await;
     let body = json!({"messages": [{"role": "user", "content": "I live in Lisbon."}, {"role": "assistant", "content": "Ok."}],
         "prompt": "Only places."});
     let added = service.post(ANA, "/memories", body).await.expect(200);
@@ -86,7 +77,7 @@ async fn messages_are_kept_while_the_model_is_away() {
         true => Reply::refusal("503 Service Unavailable", "overloaded"),
         false => answer(asked),
     });
-    let service = with_model(&endpoint).await;
+    let service = Service::asking(&endpoint, config()).await;
     let add = |text: &str| json!({"messages": text, "metadata": {"n": 1}});
     let told = service.post(ANA, "/memories", add("I live in Lisbon.")).await.expect(202);
     assert_eq!((&told["status"], &told["results"]), (&json!("PENDING"), &json!([])));
@@ -116,7 +107,7 @@ async fn who_asks_to_wait_gets_the_facts() {
         0 => Reply::refusal("503 Service Unavailable", "overloaded"),
         _ => answer(asked),
     });
-    let service = with_model(&endpoint).await;
+    let service = Service::asking(&endpoint, config()).await;
     let body = json!({"messages": "I live in Lisbon.", "sync": true});
     let added = service.post(ANA, "/memories", body).await.expect(200);
     assert_eq!(added["results"][0]["memory"], "I live in Lisbon.");
@@ -125,7 +116,7 @@ async fn who_asks_to_wait_gets_the_facts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_goes_with_its_owner() {
     let endpoint = Endpoint::start(|_, _| Reply::refusal("503 Service Unavailable", "overloaded"));
-    let service = with_model(&endpoint).await;
+    let service = Service::asking(&endpoint, config()).await;
     let told = service.post(ANA, "/memories", json!({"messages": "I live in Lisbon."})).await.expect(202);
     let kept = service.post(BOB, "/memories", json!({"messages": "I live in Rome."})).await.expect(202);
     service.call(ANA, "DELETE", "/memories?user_id=ana", Value::Null).await.expect(200);
@@ -139,7 +130,7 @@ async fn what_waits_goes_with_its_owner() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_remembers() {
     let endpoint = Endpoint::start(|_, asked| answer(asked));
-    let service = with_model(&endpoint).await;
+    let service = Service::asking(&endpoint, config()).await;
     service.remember(ANA, "I live in Lisbon.").await;
     service.remember(BOB, "Bob lives in Rome.").await;
     let body = json!({"message": "Where do I live? I like tea.", "run_id": "r1"});
@@ -168,7 +159,7 @@ async fn a_chat_remembers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_streams_memories_first() {
     let endpoint = Endpoint::start(|_, asked| answer(asked));
-    let service = with_model(&endpoint).await;
+    let service = Service::asking(&endpoint, config()).await;
     service.remember(ANA, "I live in Lisbon.").await;
     let request = service.request("POST", "/chat").header("x-api-key", ANA);
     let body = json!({"message": "Where do I live?", "stream": true}).to_string();
@@ -196,7 +187,7 @@ async fn a_chat_streams_memories_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn openais_clients_get_memory() {
     let endpoint = Endpoint::start(|_, asked| answer(asked));
-    let service = with_model(&endpoint).await;
+    let service = Service::asking(&endpoint, config()).await;
     service.remember(ANA, "I live in Lisbon.").await;
     let body = json!({
         "model": "gpt-x", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where do I live? I like tea."}],

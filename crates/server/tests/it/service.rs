@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use mnemon_engine::{Engine, EngineConfig, Understanding};
-use mnemon_models::{ChatModel, Embedder, StaticEmbedder};
+use mnemon_models::{ChatModel, Embedder, LlmClient, LlmConfig, LlmProvider, StaticEmbedder};
 use mnemon_server::auth::FixedKey;
 use mnemon_server::{Config, Secret, Server};
 use mnemon_store::SqliteStore;
 use mnemon_store::sqlite::SqliteOptions;
+use mnemon_testbed::Service as Endpoint;
 use reqwest::{Method, Response};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -76,10 +77,14 @@ impl Service {
         service
     }
 
-    /// A server over a new store, with a language model.
-    pub(crate) async fn with_model(config: Config, llm: Option<Arc<dyn ChatModel>>) -> Self {
+    /// A server over a new store, with a language model behind this endpoint.
+    pub(crate) async fn asking(endpoint: &Endpoint, config: Config) -> Self {
+        let mut llm = LlmConfig::new(LlmProvider::OpenAi, "some-model");
+        llm.base_url.clone_from(&endpoint.url);
+        llm.retries = 0;
+        let llm: Arc<dyn ChatModel> = Arc::new(LlmClient::new(llm).unwrap());
         let folder = tempfile::tempdir().unwrap();
-        let mut service = Self::serve(&folder.path().join("m.db"), config, llm).await;
+        let mut service = Self::serve(&folder.path().join("m.db"), config, Some(llm)).await;
         service.folder = Some(folder);
         service
     }

@@ -1,8 +1,10 @@
 //! `/generate-instructions` of mem0's server.
 
+use axum::extract::State;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::app::Shared;
 use crate::auth::Reader;
 use crate::body::Body;
 use crate::error::{ErrorBody, Problem};
@@ -17,13 +19,13 @@ pub(crate) struct InstructionsBody {
 
 /// Suggest instructions for a use case
 ///
-/// Needs a language model; until one can be configured it answers 503.
+/// Not written yet: 503 without a language model, 501 with one.
 #[utoipa::path(post, path = "/generate-instructions", tag = "mem0 server", request_body = InstructionsBody,
     responses((status = 503, body = ErrorBody)))]
-pub(crate) async fn generate(_: Reader, Body(body): Body<InstructionsBody>) -> Problem {
+pub(crate) async fn generate(State(app): State<Shared>, _: Reader, Body(body): Body<InstructionsBody>) -> Problem {
     if body.use_case.trim().is_empty() {
         let message = "String should have at least 1 character".to_owned();
         return Problem::unprocessable(&["body", "use_case"], "string_too_short", message, body.use_case.into());
     }
-    Problem::no_llm("/generate-instructions")
+    app.not_asked("/generate-instructions")
 }

@@ -1,11 +1,13 @@
 //! What the hosted platform has its language model do: summaries and profiles. Told for what it is: not to be had.
 
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::TAG;
 use super::ask::Ask;
+use crate::app::Shared;
 use crate::auth::{Admin, Reader, Writer};
 use crate::body::{Body, Json, Path, some};
 use crate::error::{ErrorBody, Problem};
@@ -22,12 +24,16 @@ pub(super) struct SummaryBody {
 
 /// Sum memories up
 ///
-/// Needs a language model; until one can be configured it answers 503.
+/// Not written yet: 503 without a language model, 501 with one.
 #[utoipa::path(post, path = "/v1/summary", tag = TAG, request_body = SummaryBody,
     responses((status = 503, body = ErrorBody)))]
-pub(super) async fn summary(Reader(caller): Reader, Body(body): Body<SummaryBody>) -> Problem {
+pub(super) async fn summary(
+    State(app): State<Shared>,
+    Reader(caller): Reader,
+    Body(body): Body<SummaryBody>,
+) -> Problem {
     match (Ask { filters: body.filters, ..Ask::default() }).gate(&caller) {
-        Ok(_) => Problem::no_llm("A summary"),
+        Ok(_) => app.not_asked("A summary"),
         Err(fault) => fault,
     }
 }
@@ -92,10 +98,10 @@ pub(super) async fn profile_settings(_: Reader) -> Json<ProfileSettings> {
 
 /// Switch profiles on
 ///
-/// Needs a language model; until one can be configured it answers 503.
+/// Not written yet: 503 without a language model, 501 with one.
 #[utoipa::path(post, path = "/v2/profiles/settings", tag = TAG, responses((status = 503, body = ErrorBody)))]
-pub(super) async fn change_profile_settings(_: Admin) -> Problem {
-    Problem::no_llm("A profile")
+pub(super) async fn change_profile_settings(State(app): State<Shared>, _: Admin) -> Problem {
+    app.not_asked("A profile")
 }
 
 /// Have profiles written
@@ -103,7 +109,7 @@ pub(super) async fn change_profile_settings(_: Admin) -> Problem {
 /// 400: they are not enabled.
 #[utoipa::path(post, path = "/v2/profiles/jobs", tag = TAG, responses((status = 400, body = ErrorBody)))]
 pub(super) async fn start_profile_job(_: Writer) -> Problem {
-    Problem::bad_request("Profiles are not enabled: they need a language model, and none is configured.")
+    Problem::bad_request("Profiles are not enabled: this server writes none yet.")
 }
 
 /// What became of the writing of profiles: there is none
