@@ -19,6 +19,9 @@ const CONVERSATION_TOKENS: usize = 12_000;
 /// Characters a token, on the low side for languages written in letters.
 const CHARS_PER_TOKEN: usize = 4;
 
+/// Takes a piece of an answer, and says whether there is a use for more.
+pub type OnPiece<'p> = &'p mut dyn FnMut(&str) -> ControlFlow<()>;
+
 /// A conversation that waits for its next answer.
 #[derive(Clone, Debug, Default)]
 pub struct ChatTurn {
@@ -90,11 +93,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NoLanguageModel`], or the model's failure.
-    pub fn reply(
-        &self,
-        recalled: &Recalled,
-        stream: Option<&mut dyn FnMut(&str) -> ControlFlow<()>>,
-    ) -> Result<ChatAnswer> {
+    pub fn reply(&self, recalled: &Recalled, stream: Option<OnPiece<'_>>) -> Result<ChatAnswer> {
         let llm = self.must_chat()?;
         Ok(match stream {
             Some(piece) => llm.chat_stream(&recalled.request, piece)?,

@@ -83,9 +83,9 @@ impl Engine {
             })?;
             let scopes: Vec<&Scope> = scopes.iter().collect();
             let removed = self.commit(&scopes, || self.removal(filter, &scopes))?;
-            if let Some((removed, sources)) = removed {
-                self.forget(sources)?;
-                return Ok(removed);
+            if let Some(gone) = removed {
+                self.forget(gone.sources)?;
+                return Ok(gone.memories);
             }
         }
         Err(StoreError::Busy.into())
@@ -104,7 +104,7 @@ impl Engine {
 
     /// What it takes to remove all that match, how many those are, and the messages they were made of; `None` if one belongs to another than these
     /// scopes, sorted, whose versions are known: it was added a moment ago.
-    fn removal(&self, filter: &Filter, scopes: &[&Scope]) -> Result<(ChangeSet, Option<(usize, Vec<String>)>)> {
+    fn removal(&self, filter: &Filter, scopes: &[&Scope]) -> Result<(ChangeSet, Option<Gone>)> {
         let now = now_text();
         let mut changes = Vec::new();
         let mut gone = HashSet::new();
@@ -128,7 +128,7 @@ impl Engine {
         for (scope, session) in sessions {
             changes.extend(left_behind(&self.store.session(&scope, &session, WHOLE_SESSION)?, &gone));
         }
-        Ok((ChangeSet { expected: Vec::new(), changes }, Some((gone.len(), sources))))
+        Ok((ChangeSet { expected: Vec::new(), changes }, Some(Gone { memories: gone.len(), sources })))
     }
 
     fn for_each_match(&self, filter: &Filter, mut each: impl FnMut(&Memory)) -> Result<()> {
@@ -142,6 +142,13 @@ impl Engine {
             }
         }
     }
+}
+
+/// What goes.
+struct Gone {
+    memories: usize,
+    /// Ids of the messages they were made of.
+    sources: Vec<String>,
 }
 
 /// New terms for those of a session, in order, whose context held one that is gone.

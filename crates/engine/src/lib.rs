@@ -19,7 +19,7 @@ mod update;
 
 pub use add::{AddRequest, Added};
 pub use analyse::{ForeignPoint, describe, embed_mentions, enrich, sparse};
-pub use chat::{ChatTurn, Recalled};
+pub use chat::{ChatTurn, OnPiece, Recalled};
 pub use engine::{Engine, EngineConfig, MAX_TEXT_BYTES, Understanding};
 pub use error::EngineError;
 pub use extract::Extractor;

@@ -189,7 +189,9 @@ impl Service {
         let text = read(&mut response, MAX_REFUSAL).await.map_err(|error| lost(&error, timeout))?;
         let refusal = Refusal::parse(&text);
         let passing = matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();
-        if passing && !refusal.is_about_money() {
+        // Some answer 500 to what they can't read.
+        let unread = status.as_u16() == 500 && refusal.is_about_form();
+        if passing && !unread && !refusal.is_about_money() {
             let told = refusal.told(status.as_u16());
             let reason = match wait {
                 Some(wait) => format!("{told} (it asks to wait {} s)", wait.as_secs()),

@@ -12,6 +12,8 @@ pub(super) enum JsonMode {
     /// By a schema.
     #[default]
     Schema,
+    /// As an object, with the schema beside it, as servers of local models have it.
+    ObjectOfSchema,
     /// As any object.
     Object,
     /// By the messages alone.
@@ -54,7 +56,7 @@ const JSON_KEYS: [&str; 2] = ["response_format", "format"];
 impl Quirks {
     /// Changes what is sent so that the refusal does not come again; `None` if nothing that was sent is to blame.
     pub(super) fn learn(&mut self, status: u16, refusal: &Refusal, sent: &Map<String, Value>) -> Option<Lesson> {
-        if !matches!(status, 400 | 415 | 422 | 501) {
+        if !matches!(status, 400 | 415 | 422 | 500 | 501) {
             return None;
         }
         let message = refusal.message.to_lowercase();
@@ -99,7 +101,7 @@ impl Quirks {
         if let Some(key) = named {
             return lesson(self.without(key));
         }
-        if json && !refusal.is_about_length() && refusal.param.is_none() {
+        if json && status != 500 && !refusal.is_about_length() && refusal.param.is_none() {
             return Some(Lesson { told: self.less_json(), guessed: true });
         }
         None
@@ -112,11 +114,13 @@ impl Quirks {
 
     fn less_json(&mut self) -> String {
         self.json = match self.json {
-            JsonMode::Schema => JsonMode::Object,
+            JsonMode::Schema => JsonMode::ObjectOfSchema,
+            JsonMode::ObjectOfSchema => JsonMode::Object,
             JsonMode::Object | JsonMode::Words => JsonMode::Words,
         };
         match self.json {
-            JsonMode::Object => "takes no JSON schema; it is asked for a JSON object".into(),
+            JsonMode::ObjectOfSchema => "takes no `json_schema`; it is asked for a JSON object of that schema".into(),
+            JsonMode::Object => "takes no schema; it is asked for a JSON object".into(),
             _ => "takes no `response_format`; JSON is asked for in words".into(),
         }
     }
@@ -170,9 +174,10 @@ mod tests {
     #[test]
     fn json_is_asked_for_in_ever_plainer_ways() {
         let sent = json!({"response_format": {"type": "json_schema"}});
-        assert_eq!(learnt(sent.clone(), &["json_schema is not supported"]).json, JsonMode::Object);
-        let twice = ["Invalid parameter: 'response_format'", "response_format is not supported"];
-        assert_eq!(learnt(sent, &twice).json, JsonMode::Words);
+        assert_eq!(learnt(sent.clone(), &["json_schema is not supported"]).json, JsonMode::ObjectOfSchema);
+        let told = "response_format is not supported";
+        assert_eq!(learnt(sent.clone(), &[told, told]).json, JsonMode::Object);
+        assert_eq!(learnt(sent, &[told, told, told]).json, JsonMode::Words);
     }
 
     #[test]

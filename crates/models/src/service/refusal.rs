@@ -50,6 +50,14 @@ impl Refusal {
         self.code == "insufficient_quota"
     }
 
+    /// Whether the request's form was minded, not its moment.
+    pub(crate) fn is_about_form(&self) -> bool {
+        let message = self.message.to_lowercase();
+        ["validation error", "not supported", "unsupported", "unrecognized", "not permitted", "unexpected keyword"]
+            .iter()
+            .any(|words| message.contains(words))
+    }
+
     /// Whether what was sent was too long, alone or together.
     pub(crate) fn is_about_length(&self) -> bool {
         let message = self.message.to_lowercase();

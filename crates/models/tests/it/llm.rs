@@ -93,10 +93,24 @@ fn each_refused_parameter_is_refused_once() {
         .collect();
     threads.into_iter().for_each(|thread| drop(thread.join().expect("no panic")));
     let asked = service.asked();
-    assert_eq!(asked.len(), 20 + 5, "five refusals");
-    let last = &asked[24].body;
+    assert_eq!(asked.len(), 20 + 6, "six refusals");
+    let last = &asked[25].body;
     let keys: Vec<&str> = last.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, ["model", "messages", "temperature", "max_completion_tokens", "seed"]);
+}
+
+#[test]
+fn a_refusal_may_come_as_500() {
+    let service = Service::start(|_, asked| match asked.body["response_format"]["type"].as_str() {
+        Some("json_schema") => {
+            let told =
+                "1 validation error: {'loc': ('body', 'response_format', 'type'), 'msg': \"Input should be 'text'\"}";
+            Reply::refusal("500 Internal Server Error", told)
+        }
+        _ => Reply::chat(asked, "{}"),
+    });
+    assert_eq!(client(&service, same).chat(&for_json()).unwrap().text, "{}");
+    assert_eq!(service.asked().len(), 2);
 }
 
 #[test]
@@ -111,7 +125,7 @@ fn what_no_parameter_mends_is_told() {
     assert!(client.chat(&for_json()).is_err() && client.chat(&for_json()).is_err());
     let formats: Vec<Value> =
         service.asked().iter().map(|asked| asked.body["response_format"]["type"].clone()).collect();
-    let round = [json!("json_schema"), json!("json_object"), Value::Null];
+    let round = [json!("json_schema"), json!("json_object"), json!("json_object"), Value::Null];
     assert_eq!(formats, [round.clone(), round].concat());
 }
 

@@ -21,7 +21,7 @@ pub(super) fn body(config: &LlmConfig, request: &ChatRequest, quirks: &Quirks, s
     set(&mut body, "options", (!options.is_empty()).then_some(options));
     if let Some(shape) = &request.json {
         let format = match quirks.json {
-            JsonMode::Schema => Some(shape.schema.clone()),
+            JsonMode::Schema | JsonMode::ObjectOfSchema => Some(shape.schema.clone()),
             JsonMode::Object => Some("json".into()),
             JsonMode::Words => None,
         };

@@ -29,6 +29,7 @@ pub(super) fn body(config: &LlmConfig, request: &ChatRequest, quirks: &Quirks, s
                 let schema = json!({"name": shape.name, "schema": shape.schema, "strict": true});
                 Some(json!({"type": "json_schema", "json_schema": schema}))
             }
+            JsonMode::ObjectOfSchema => Some(json!({"type": "json_object", "schema": shape.schema})),
             JsonMode::Object => Some(json!({"type": "json_object"})),
             JsonMode::Words => None,
         };
