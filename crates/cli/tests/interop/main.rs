@@ -5,6 +5,7 @@
 mod alone;
 mod extracted;
 mod mem0;
+mod openai;
 mod together;
 
 use std::sync::LazyLock;
@@ -38,6 +39,11 @@ fn main() {
         if !installed {
             eprintln!("skipped: mem0 {version}: run clients/interop/setup.sh to install it");
         }
+        let chat = move || {
+            openai::its_client_gets_memory(version);
+            Ok(())
+        };
+        trials.push(Trial::test(format!("openai_beside_mem0_{version}"), chat).with_ignored_flag(!installed));
         for (name, test) in TESTS {
             let run = move || {
                 test(&Bed::new(version));
