@@ -57,9 +57,14 @@ pub enum Outcome {
     Stored(Vec<Added>),
     /// A model is away. The messages are kept, durably, and tried again until it is back.
     Waiting {
-        /// Why.
+        /// Why, with what the model's service said: for operators.
         reason: String,
+        /// Why, for whoever asked.
+        told: &'static str,
     },
+    /// The owner's memories were deleted while it was worked on, or somebody else has finished it: nothing was stored by
+    /// this call.
+    Dropped,
 }
 
 impl Engine {
@@ -71,23 +76,33 @@ impl Engine {
     /// [`EngineError::Invalid`] for no messages, empty ones or bad metadata, before any model is asked;
     /// [`EngineError::NoLanguageModel`] for a procedure without one; a model's failure if there is no ledger to wait in.
     pub fn learn(&self, request: LearnRequest) -> Result<Learned> {
+        self.learn_telling(request, &mut |_| {})
+    }
+
+    /// The same; `kept` is told the request's name once it is kept, before any model is asked.
+    ///
+    /// # Errors
+    /// As [`Engine::learn`].
+    pub fn learn_telling(&self, request: LearnRequest, kept: &mut dyn FnMut(&str)) -> Result<Learned> {
         let (extractor, request) = self.checked(request)?;
         let mut job = Job::new(request, extractor, Timestamp::now());
         // What no model is needed for is done before it could be lost.
         if extractor == Extractor::Llm {
             self.keep(&job)?;
+            kept(&job.id);
         }
         let outcome = match self.work(&mut job) {
-            Ok(added) => {
+            Ok(Some(added)) => {
                 self.done(&job.id)?;
                 Outcome::Stored(added)
             }
+            Ok(None) => Outcome::Dropped,
             Err(error) if error.is_models_fault() && self.understanding.ledger.is_some() => {
                 if extractor != Extractor::Llm {
                     self.keep(&job)?;
                 }
                 self.postpone(&job.id, &error)?;
-                Outcome::Waiting { reason: error.to_string() }
+                Outcome::Waiting { reason: error.to_string(), told: told(&error) }
             }
             Err(error) => {
                 // What can't be stored now is told, so nobody believes it to be kept.
@@ -123,19 +138,22 @@ impl Engine {
         Ok(if ids.is_empty() { Vec::new() } else { self.store.messages(&ids)?.into_iter().flatten().collect() })
     }
 
-    /// Extracts, unless that was done before, and stores.
-    fn work(&self, job: &mut Job) -> Result<Vec<Added>> {
+    /// Extracts, unless that was done before, and stores; `None` if the request is there no more.
+    fn work(&self, job: &mut Job) -> Result<Option<Vec<Added>>> {
         let begun = Instant::now();
         if job.planned.is_none() {
             let planned = self.facts_of(job)?.into_iter().map(Planned::new).collect();
             metrics::histogram!("mnemon_extract_seconds", "extractor" => job.extractor.as_str())
                 .record(begun.elapsed());
-            job.planned = Some(self.settle_on(job, planned)?);
+            job.planned = self.settle_on(job, planned)?;
+            if job.planned.is_none() {
+                return Ok(None);
+            }
         }
         let added = self.store_facts(job)?;
         metrics::counter!("mnemon_extracted_facts_total", "extractor" => job.extractor.as_str())
             .increment(added.len() as u64);
-        Ok(added)
+        Ok(Some(added))
     }
 
     fn facts_of(&self, job: &Job) -> Result<Vec<Fact>> {
@@ -165,7 +183,7 @@ impl Engine {
             let sources = (0..messages.len()).collect();
             return Ok(vec![Fact { text, attributed_to: None, sources, related: Vec::new(), supersedes: Vec::new() }]);
         }
-        let mut facts = extract::extract(llm, &question)?;
+        let mut facts = extract::extract(llm, &question, &mut || self.renew(&job.id))?;
         // Their sources are counted among the messages that were shown.
         let shown: Vec<usize> =
             (0..request.add.messages.len()).filter(|at| request.add.messages[*at].role != "system").collect();
@@ -240,6 +258,24 @@ fn draft<'j>(job: &'j Job, planned: &'j Planned, now: &str) -> Draft<'j> {
         time: in_microseconds(told.unwrap_or(job.received)),
         dated: told.is_some(),
         links: links.chain(fact.supersedes.iter().map(|id| (*id, Link::SUPERSEDES))).collect(),
+    }
+}
+
+/// Why a request waits, without the words of a service, which may hold anything.
+fn told(error: &EngineError) -> &'static str {
+    use mnemon_models::{ModelError, ModelKind};
+    match error {
+        EngineError::Model(ModelError::Unavailable { kind: ModelKind::Embedder, .. }) => {
+            "the embedder is not available"
+        }
+        EngineError::Model(ModelError::Unavailable { .. }) => "the language model is not available",
+        EngineError::Model(ModelError::Refused { kind: ModelKind::LanguageModel, .. }) => {
+            "the language model refuses; the server's log says why"
+        }
+        EngineError::Model(ModelError::Answer { kind: ModelKind::LanguageModel, .. }) | EngineError::Extraction(_) => {
+            "the language model's answer can't be used; the server's log says why"
+        }
+        _ => "a model does not work as it is set up; the server's log says why",
     }
 }
 

@@ -108,6 +108,9 @@ impl HttpReranker {
     fn read(&self, body: &[u8], texts: usize) -> Result<Vec<f32>, ModelError> {
         let wrong = |told: String| self.service.no_answer(told, WRONG_PLACE);
         let answer: Answer = serde_json::from_slice(body).map_err(|error| wrong(format!("no scores ({error})")))?;
+        if answer.results.is_empty() && texts > 0 {
+            return Err(wrong("no scores".into()));
+        }
         // What a service leaves out is worse than all it names.
         let worst = answer.results.iter().map(|row| row.relevance_score).fold(0.0, f32::min);
         let mut scores = vec![worst - 1.0; texts];

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, Url};
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -54,6 +54,8 @@ pub(crate) struct Service {
     pub(crate) server: String,
     base: Url,
     headers: HeaderMap,
+    /// What a refusal may quote and nobody may read.
+    secrets: Vec<String>,
     /// Made for the first request: reading the system's certificates takes longer than most commands.
     client: OnceLock<Client>,
     patience: Patience,
@@ -91,7 +93,20 @@ impl Service {
                     "{setting} is `{server}`: give the base URL of a service, such as https://api.openai.com/v1"
                 ))
             })?;
-        Ok(Self { kind, server, base, headers, client: OnceLock::new(), patience, breaker: Breaker::default() })
+        let secret =
+            |value: &HeaderValue| value.to_str().ok().map(|text| text.trim_start_matches("Bearer ").to_owned());
+        let secrets = headers.values().filter(|value| value.is_sensitive()).filter_map(secret);
+        let secrets = secrets.filter(|secret| secret.len() > 3).collect();
+        Ok(Self {
+            kind,
+            server,
+            base,
+            headers,
+            secrets,
+            client: OnceLock::new(),
+            patience,
+            breaker: Breaker::default(),
+        })
     }
 
     fn client(&self) -> Result<&Client, Failure> {
@@ -187,7 +202,8 @@ impl Service {
         }
         let wait = wait_of(&response);
         let text = read(&mut response, MAX_REFUSAL).await.map_err(|error| lost(&error, timeout))?;
-        let refusal = Refusal::parse(&text);
+        let mut refusal = Refusal::parse(&text);
+        refusal.message = self.without_secrets(&refusal.message);
         let passing = matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();
         // Some answer 500 to what they can't read.
         let unread = status.as_u16() == 500 && refusal.is_about_form();
@@ -202,6 +218,10 @@ impl Service {
         Err(Failure::Refused { status: status.as_u16(), refusal })
     }
 
+    fn without_secrets(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[redacted]"))
+    }
+
     /// That the service is away.
     pub(crate) fn unavailable(&self, reason: String) -> ModelError {
         ModelError::Unavailable { kind: self.kind, server: self.server.clone(), reason }
@@ -214,7 +234,8 @@ impl Service {
 
     /// That what came is no answer.
     pub(crate) fn no_answer(&self, answer: impl Into<String>, advice: &'static str) -> ModelError {
-        ModelError::Answer { kind: self.kind, server: self.server.clone(), answer: answer.into(), advice }
+        let answer = self.without_secrets(&answer.into());
+        ModelError::Answer { kind: self.kind, server: self.server.clone(), answer, advice }
     }
 }
 

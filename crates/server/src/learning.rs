@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::http::StatusCode;
 use mnemon_engine::{Added, Extractor, LearnRequest, Learned, Outcome, Worked};
 use mnemon_store::Scope;
 use serde_json::{Value, json};
@@ -48,12 +49,26 @@ impl App {
     /// whether to stay until it is back, as long as the request's time allows.
     pub(crate) async fn learn(self: &Arc<Self>, request: LearnRequest, wait: bool) -> Result<Told, Problem> {
         let begun = Instant::now();
+        let end = begun + self.config.request_timeout.saturating_sub(MARGIN);
+        let (kept, mut name) = tokio::sync::mpsc::unbounded_channel();
         let app = self.clone();
-        let told = self.thinking(move || app.learn_now(request)).await??;
+        // Goes on by itself, whoever waits for it.
+        let work = tokio::spawn(async move {
+            let working = app.clone();
+            app.thinking(move || working.learn_telling(request, &mut |id| drop(kept.send(id.to_owned())))).await
+        });
+        let told = match tokio::time::timeout_at(end.into(), work).await {
+            Ok(done) => done.map_err(|_| Problem::internal())???,
+            // It takes longer than a caller waits.
+            Err(_) => {
+                let Ok(event_id) = name.try_recv() else { return Err(Problem::timeout()) };
+                let added = Err("it is still being worked on".to_owned());
+                return Ok(Told { event_id, extractor: Extractor::Llm, added });
+            }
+        };
         if !wait || told.added.is_ok() {
             return Ok(told);
         }
-        let end = begun + self.config.request_timeout.saturating_sub(MARGIN);
         while Instant::now() < end {
             tokio::time::sleep(GLANCE).await;
             let (app, id) = (self.clone(), told.event_id.clone());
@@ -74,19 +89,44 @@ impl App {
 
     /// Blocks.
     pub(crate) fn learn_now(&self, request: LearnRequest) -> Result<Told, Problem> {
+        self.learn_telling(request, &mut |_| {})
+    }
+
+    /// The same, telling the event's name once there is something to watch. Blocks.
+    fn learn_telling(&self, request: LearnRequest, told: &mut dyn FnMut(&str)) -> Result<Told, Problem> {
         let scope = request.add.scope.clone();
-        let doing = doing(&scope, &request.add.metadata);
-        let Learned { event_id, extractor, outcome } = self.engine.learn(request)?;
+        let metadata = request.add.metadata.clone();
         let owner = scope.user_id.as_deref();
+        let mut event = None;
+        let learned = self.engine.learn_telling(request, &mut |id| {
+            doing(&scope, &metadata).waits(self, id, owner, "it is being worked on");
+            event = Some(id.to_owned());
+            told(id);
+        });
+        let became = |id: &str, end: End| events::became(self, id, owner, doing(&scope, &metadata), end);
+        let Learned { event_id, extractor, outcome } = match learned {
+            Ok(learned) => learned,
+            Err(error) => {
+                if let Some(id) = event {
+                    became(&id, End::Failed("it was refused, and is not kept".to_owned()));
+                }
+                return Err(error.into());
+            }
+        };
         let added = match outcome {
             Outcome::Stored(added) => {
                 self.webhooks.queue(&happened(&added, owner));
-                doing.done_as(self, &event_id, owner, results(&added, owner));
+                became(&event_id, End::Succeeded(results(&added, owner)));
                 Ok(added.into_iter().map(AddedFact::from).collect())
             }
-            Outcome::Waiting { reason } => {
-                doing.waits(self, &event_id, owner, &reason);
-                Err(reason)
+            Outcome::Waiting { told, .. } => {
+                became(&event_id, End::Waits(told.to_owned()));
+                Err(told.to_owned())
+            }
+            // Who dropped it has told the event.
+            Outcome::Dropped => {
+                let message = "The memories of this owner were deleted while it was worked on; nothing was stored.";
+                return Err(Problem::new(StatusCode::CONFLICT, "conflict", message));
             }
         };
         Ok(Told { event_id, extractor, added })
@@ -129,7 +169,8 @@ impl App {
                 self.webhooks.queue(&happened(&added, owner));
                 End::Succeeded(results(&added, owner))
             }
-            Outcome::Waiting { reason } => End::Waits(reason),
+            Outcome::Waiting { told, .. } => End::Waits(told.to_owned()),
+            Outcome::Dropped => return true,
         };
         events::became(self, &event_id, owner, doing(&scope, &serde_json::Map::new()), end);
         true

@@ -112,7 +112,8 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
             let answer = json!({"results": results, "extractor": extractor, "event_id": learned.event_id});
             out.value(&answer, |_| added.iter().map(|one| format!("{}  {}\n", one.id, one.memory)).collect())?;
         }
-        Outcome::Waiting { reason } => {
+        Outcome::Dropped => return Err(Fault::failed("deleted", "the owner's memories were deleted meanwhile").into()),
+        Outcome::Waiting { reason, .. } => {
             let id = learned.event_id;
             out.note(&format!("kept, and learnt from by the next `mnemon serve` or `mnemon add --infer`: {reason}"));
             let answer =
@@ -130,6 +131,7 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
                     counted(added.len(), "fact", "facts")
                 ));
             }
+            Outcome::Dropped => {}
             Outcome::Waiting { .. } => break,
         }
     }

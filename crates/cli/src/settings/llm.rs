@@ -26,8 +26,8 @@ enum RerankerSettings {
     Http(Box<RerankConfig>),
 }
 
-/// What one request of extraction may ask of a model, one after the other: parts of a cut answer, parts of long messages.
-const CALLS: u32 = 4;
+/// What embedding and storing facts may take.
+const LEASE_MARGIN: Duration = Duration::from_secs(60);
 
 pub(super) fn resolve(values: &Values, environment: impl Fn(&str) -> Option<String>) -> anyhow::Result<LlmSettings> {
     let given = |name: &str| environment(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
@@ -124,7 +124,8 @@ impl LlmSettings {
             ledger: Some(ledger),
             reranker,
             instructions: self.instructions.clone(),
-            lease: deadline.saturating_mul(CALLS),
+            // It is renewed before each call of the model.
+            lease: deadline + LEASE_MARGIN,
         })
     }
 }

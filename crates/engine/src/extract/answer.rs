@@ -41,10 +41,8 @@ pub(super) fn read(text: &str, known: &[MemoryId], messages: usize) -> Result<Re
         }
     }
     match lists {
-        0 => Err(format!("without a list of facts: {}", beginning(text))),
-        _ if unreadable > 0 && answer.facts.is_empty() => {
-            Err(format!("with {unreadable} items that are no facts: {}", beginning(text)))
-        }
+        0 => Err("without a list of facts".into()),
+        _ if unreadable > 0 && answer.facts.is_empty() => Err(format!("with {unreadable} items that are no facts")),
         _ => Ok(answer),
     }
 }
@@ -104,15 +102,6 @@ fn numbers(value: &Value) -> impl Iterator<Item = usize> + '_ {
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     })
-}
-
-fn beginning(text: &str) -> String {
-    let line: Vec<&str> = text.split_whitespace().collect();
-    let line = line.join(" ");
-    match line.char_indices().nth(120) {
-        Some((end, _)) => format!("`{}…`", &line[..end]),
-        None => format!("`{line}`"),
-    }
 }
 
 #[cfg(test)]

@@ -41,18 +41,18 @@ pub(crate) struct Question<'q> {
 /// A stretch of the messages: (place among all, role, name, text, time).
 type Piece<'q> = (usize, &'q Message, &'q str);
 
-/// The facts that a model finds in the messages.
+/// The facts that a model finds in the messages. `asking` is called before each call of the model.
 ///
 /// # Errors
 /// If the model can't be asked, or answers no facts even when asked again.
-pub(crate) fn extract(model: &dyn ChatModel, question: &Question<'_>) -> Result<Vec<Fact>> {
+pub(crate) fn extract(model: &dyn ChatModel, question: &Question<'_>, asking: &mut dyn FnMut()) -> Result<Vec<Fact>> {
     let mut facts: Vec<Fact> = Vec::new();
     for window in windows(question.messages) {
         let conversation = vec![
             ChatMessage::new(ChatRole::System, system(question)),
             ChatMessage::new(ChatRole::User, user(question, &window, &facts)),
         ];
-        let found = complete(model, conversation, question)?;
+        let found = complete(model, conversation, question, asking)?;
         facts.extend(found.into_iter().map(|fact| attributed(fact, &window)));
     }
     Ok(facts)
@@ -76,7 +76,12 @@ pub(crate) fn procedure(model: &dyn ChatModel, question: &Question<'_>) -> Resul
 }
 
 /// Asks until all is said: a cut answer is asked on for the rest, nonsense is asked for again.
-fn complete(model: &dyn ChatModel, begun: Vec<ChatMessage>, question: &Question<'_>) -> Result<Vec<Fact>> {
+fn complete(
+    model: &dyn ChatModel,
+    begun: Vec<ChatMessage>,
+    question: &Question<'_>,
+    asking: &mut dyn FnMut(),
+) -> Result<Vec<Fact>> {
     let known: Vec<MemoryId> = question.existing.iter().map(|(id, _)| *id).collect();
     let mut facts: Vec<Fact> = Vec::new();
     let mut tries = 0;
@@ -88,6 +93,7 @@ fn complete(model: &dyn ChatModel, begun: Vec<ChatMessage>, question: &Question<
             messages.push(ChatMessage::new(ChatRole::User, prompts::EXTRACT_MORE));
         }
         let request = ChatRequest { messages, json: Some(shape()), max_tokens: None };
+        asking();
         let read = model.chat(&request).map_err(EngineError::from).and_then(|reply| {
             let mut read =
                 answer::read(&reply.text, &known, question.messages.len()).map_err(|told| nonsense(model, told))?;

@@ -39,16 +39,17 @@ impl Engine {
     pub fn work_off(&self) -> Result<Option<Worked>> {
         let Some(mut job) = self.take_up()? else { return Ok(None) };
         let outcome = match self.work(&mut job) {
-            Ok(added) => match self.done(&job.id)? {
+            Ok(Some(added)) => match self.done(&job.id)? {
                 true => Outcome::Stored(added),
                 // Somebody else was as fast, and tells of it.
-                false => return self.work_off(),
+                false => Outcome::Dropped,
             },
+            Ok(None) => Outcome::Dropped,
             Err(EngineError::Store(error)) => return Err(error.into()),
             // A request that was taken and can't be served is no less to be kept.
             Err(error) => {
                 self.postpone(&job.id, &error)?;
-                Outcome::Waiting { reason: error.to_string() }
+                Outcome::Waiting { reason: error.to_string(), told: super::told(&error) }
             }
         };
         let Job { id, request, extractor, received, .. } = job;
@@ -64,7 +65,7 @@ impl Engine {
         let (extractor, request) = self.checked(request)?;
         let mut job = Job::new(request, extractor, Timestamp::now());
         if self.understanding.ledger.is_none() {
-            self.work(&mut job)?;
+            let _ = self.work(&mut job)?;
             return Ok(job.id);
         }
         self.keep(&job)?;
@@ -145,12 +146,12 @@ impl Engine {
     /// Lets a request wait.
     pub(super) fn postpone(&self, id: &str, error: &EngineError) -> Result<()> {
         let Some(ledger) = &self.understanding.ledger else { return Ok(()) };
-        let told = error.to_string();
+        let told = super::told(error);
         ledger.change(KIND, id, &mut |document| {
             let Some(mut job) = Job::from_json(&document.id, &document.body) else { return false };
             let pause = pause(job.attempts, error);
             job.attempts += 1;
-            job.error = Some(told.clone());
+            job.error = Some(told.to_owned());
             document.body = job.to_json();
             document.due = Some(after(pause));
             true
@@ -160,20 +161,35 @@ impl Engine {
         Ok(())
     }
 
-    /// Notes what was extracted. Of two that extracted the same request the first is right, so that facts have one id.
-    pub(super) fn settle_on(&self, job: &Job, planned: Vec<Planned>) -> Result<Vec<Planned>> {
+    /// Says that a request is still being worked on. That it can't be said now is no reason to stop.
+    pub(super) fn renew(&self, id: &str) {
+        let Some(ledger) = &self.understanding.ledger else { return };
+        let renewed = ledger.change(KIND, id, &mut |document| {
+            document.due = Some(self.lease_end());
+            true
+        });
+        if let Err(error) = renewed {
+            tracing::warn!(event_id = id, %error, "a lease could not be renewed");
+        }
+    }
+
+    /// Notes what was extracted. Of two that extracted the same request the first is right, so that facts have one id;
+    /// `None` if the request is there no more.
+    pub(super) fn settle_on(&self, job: &Job, planned: Vec<Planned>) -> Result<Option<Vec<Planned>>> {
         let Some(ledger) = self.understanding.ledger.as_deref().filter(|_| job.extractor == Extractor::Llm) else {
-            return Ok(planned);
+            return Ok(Some(planned));
         };
-        let mut settled = planned;
+        let mut settled = None;
         ledger.change(KIND, &job.id, &mut |document| {
             let Some(mut found) = Job::from_json(&document.id, &document.body) else { return false };
             if let Some(planned) = found.planned {
-                settled = planned;
+                settled = Some(planned);
                 return false;
             }
-            found.planned = Some(settled.clone());
+            found.planned = Some(planned.clone());
+            settled.clone_from(&found.planned);
             document.body = found.to_json();
+            document.due = Some(self.lease_end());
             true
         })?;
         Ok(settled)

@@ -2,7 +2,8 @@
 //! away, answers nonsense, or the process ends.
 
 use mnemon_engine::{AddRequest, EngineError, Extractor, LearnRequest, Learned, Message, Outcome, SearchRequest};
-use mnemon_store::{Document, Durability, Ledger, MemoryId, Page, PageRequest, Scope, StoreError, keys};
+use mnemon_store::sqlite::SqliteOptions;
+use mnemon_store::{Document, Durability, Ledger, MemoryId, Page, PageRequest, Scope, SqliteStore, StoreError, keys};
 use mnemon_testbed::{Asked, Reply, Service};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -25,7 +26,9 @@ tests!(
     without_a_model_sentences_are_kept,
     what_is_empty_is_refused_before_anybody_is_asked,
     what_is_deleted_is_forgotten_with_what_was_said,
-    what_waits_is_dropped_with_its_owner
+    what_waits_is_dropped_with_its_owner,
+    what_is_deleted_while_it_is_worked_on_does_not_come_back,
+    who_works_on_a_request_keeps_it
 );
 
 fn learn_from(scope: Scope, messages: &[(&str, &str)]) -> LearnRequest {
@@ -41,7 +44,7 @@ fn facts(texts: &[&str]) -> String {
 fn stored(learned: Learned) -> Vec<String> {
     match learned.outcome {
         Outcome::Stored(added) => added.into_iter().map(|added| added.memory).collect(),
-        Outcome::Waiting { reason } => panic!("it waits: {reason}"),
+        outcome => panic!("{outcome:?}"),
     }
 }
 
@@ -188,10 +191,10 @@ fn a_request_waits_for_a_model_that_is_away() {
     });
     let engine = understanding(&world, &endpoint);
     let learned = engine.learn(learn_from(user("ana"), &[("user", "I like tea.")])).unwrap();
-    let Outcome::Waiting { reason } = learned.outcome else { panic!("nobody answered") };
+    let Outcome::Waiting { reason, .. } = learned.outcome else { panic!("nobody answered") };
     assert!(reason.contains("overloaded"), "{reason}");
     assert_eq!((engine.waiting().unwrap(), texts(&world, "ana").len()), (1, 0));
-    assert!(engine.waits(&learned.event_id).unwrap().flatten().unwrap().contains("overloaded"));
+    assert_eq!(engine.waits(&learned.event_id).unwrap().flatten().unwrap(), "the language model is not available");
     assert!(engine.work_off().unwrap().is_none(), "its time has not come");
     engine.hurry(&learned.event_id).unwrap();
     let worked = engine.work_off().unwrap().unwrap();
@@ -298,7 +301,7 @@ fn a_cut_answer_is_asked_on_for_the_rest() {
     // One that is cut before it says anything is told, and waits.
     let endpoint = Service::start(|_, asked| Reply::chat_cut(asked, r#"{"memory": [{"text": "on"#, "length"));
     let learned = understanding(&world, &endpoint).learn(learn_from(user("ben"), &[("user", "One.")])).unwrap();
-    let Outcome::Waiting { reason } = learned.outcome else { panic!("nothing was said") };
+    let Outcome::Waiting { reason, .. } = learned.outcome else { panic!("nothing was said") };
     assert!(reason.contains("MNEMON_LLM_MAX_TOKENS"), "{reason}");
 }
 
@@ -447,4 +450,40 @@ fn what_waits_is_dropped_with_its_owner() {
     assert!(dropped.len() == 2 && dropped.iter().all(|(_, scope)| *scope == user("ana")), "{dropped:?}");
     assert_eq!(engine.waiting().unwrap(), 1);
     assert_eq!(engine.drop_waiting(None).unwrap().len(), 1);
+}
+
+fn what_is_deleted_while_it_is_worked_on_does_not_come_back() {
+    let world = world();
+    // The owner is deleted while the model thinks.
+    let path = world.folder.path().join("ledger.db");
+    let endpoint = Service::start(move |_, asked| {
+        let ledger = SqliteStore::open(SqliteOptions::new(&path, "none", 1)).unwrap();
+        let page = PageRequest { limit: 9, ..PageRequest::default() };
+        for document in ledger.documents("extraction", None, &page).unwrap().items {
+            ledger.take("extraction", &document.id).unwrap();
+        }
+        echo(asked)
+    });
+    let engine = understanding(&world, &endpoint);
+    let learned = engine.learn(learn_from(user("ana"), &[("user", "I like tea.")])).unwrap();
+    assert_eq!((learned.outcome, texts(&world, "ana").len()), (Outcome::Dropped, 0));
+}
+
+fn who_works_on_a_request_keeps_it() {
+    let world = world();
+    let path = world.folder.path().join("ledger.db");
+    let dues = Arc::new(Mutex::new(Vec::new()));
+    let seen = dues.clone();
+    let long = "I like tea. ".repeat(6000);
+    let endpoint = Service::start(move |_, asked| {
+        let ledger = SqliteStore::open(SqliteOptions::new(&path, "none", 1)).unwrap();
+        let page = PageRequest { limit: 9, ..PageRequest::default() };
+        seen.lock().unwrap().extend(ledger.documents("extraction", None, &page).unwrap().items.pop().unwrap().due);
+        Reply::chat(asked, &facts(&["I like tea."]))
+    });
+    let engine = understanding(&world, &endpoint);
+    let learned = engine.learn(learn_from(user("ana"), &[("user", &long)])).unwrap();
+    assert_eq!(stored(learned), ["I like tea."]);
+    let dues = dues.lock().unwrap();
+    assert!(dues.len() >= 3 && dues.windows(2).all(|pair| pair[0] < pair[1]), "{dues:?}");
 }

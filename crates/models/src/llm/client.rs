@@ -4,6 +4,7 @@ use std::future::Future;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
@@ -20,8 +21,10 @@ use super::{ChatAnswer, ChatModel, ChatRequest, Finish, LlmConfig, LlmProvider};
 use crate::error::{ModelError, ModelKind};
 use crate::service::{self, Failure, Patience, Refusal, Service};
 
-/// The longest answer that is read.
-const MAX_ANSWER: usize = 64 << 20;
+/// The longest answer that is read, in bytes of what comes over the wire.
+const MAX_ANSWER: usize = 16 << 20;
+/// How long an answer may stream.
+const LONGEST: Duration = Duration::from_secs(10 * 60);
 /// Refusals in a row that are learnt from.
 const MAX_LESSONS: usize = 8;
 /// What to look at where an answer is none.
@@ -92,40 +95,44 @@ impl LlmClient {
         };
         // The one before may have settled it.
         let _first = first.filter(|_| !settled.load(Ordering::Acquire));
-        let mut before = None;
-        let mut lessons = 0;
+        let mut quirks = self.quirks().clone();
+        let mut lessons: Vec<String> = Vec::new();
         loop {
-            let quirks = self.quirks().clone();
             let body = wire::body(&self.config, request, &quirks, stream);
             let (status, refusal) = match send(&body).await {
                 Ok(answer) => {
+                    self.remember(quirks, &lessons);
                     settled.store(true, Ordering::Release);
                     return Ok(answer);
                 }
-                Err(Failure::Passing { reason, .. }) => return Err(self.service.unavailable(reason)),
+                Err(Failure::Passing { reason, .. }) => {
+                    self.remember(quirks, &lessons);
+                    return Err(self.service.unavailable(reason));
+                }
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Refused { status, refusal }) => (status, refusal),
             };
+            // What does not help was not the reason: a refusal may quote anything. So it is forgotten with the request.
             let mut next = quirks.clone();
-            let lesson = next.learn(status, &refusal, &body).filter(|_| lessons < MAX_LESSONS);
+            let lesson = next.learn(status, &refusal, &body).filter(|_| lessons.len() < MAX_LESSONS);
             let Some(lesson) = lesson.filter(|_| wire::body(&self.config, request, &next, stream) != body) else {
-                if let Some(before) = before {
-                    // The guess was wrong.
-                    *self.quirks.write().unwrap_or_else(PoisonError::into_inner) = before;
-                }
                 return Err(self.refused(status, &refusal));
             };
-            lessons += 1;
-            tracing::info!(
-                endpoint = self.service.server,
-                model = self.config.model,
-                reason = refusal.message,
-                "the language model {}",
-                lesson.told
-            );
-            before = if lesson.guessed { before.or(Some(quirks)) } else { None };
-            *self.quirks.write().unwrap_or_else(PoisonError::into_inner) = next;
+            lessons.push(lesson);
+            quirks = next;
         }
+    }
+
+    /// Keeps what was learnt for the requests to come.
+    fn remember(&self, quirks: Quirks, lessons: &[String]) {
+        if lessons.is_empty() {
+            return;
+        }
+        for lesson in lessons {
+            let (endpoint, model) = (&self.service.server, &self.config.model);
+            tracing::info!(%endpoint, %model, "the language model {lesson}");
+        }
+        *self.quirks.write().unwrap_or_else(PoisonError::into_inner) = quirks;
     }
 
     fn quirks(&self) -> std::sync::RwLockReadGuard<'_, Quirks> {
@@ -187,7 +194,14 @@ impl LlmClient {
             let _ = piece(&answer.text);
             return Ok(answer);
         }
-        let bytes = response.bytes_stream();
+        let mut room = MAX_ANSWER;
+        let bytes = response.bytes_stream().take_while(move |chunk| {
+            room = room.saturating_sub(chunk.as_ref().map_or(0, |chunk| chunk.len()));
+            std::future::ready(room > 0)
+        });
+        let bytes = bytes.boxed();
+        let end = Instant::now() + LONGEST;
+        let mut ended = false;
         let mut events = match lines {
             true => line_events(bytes).boxed(),
             false => bytes.eventsource().map(|event| event.map(|e| e.data).map_err(|error| error.to_string())).boxed(),
@@ -203,13 +217,18 @@ impl LlmClient {
             let Some(event) = next else { break };
             let data = event.map_err(|reason| self.service.unavailable(format!("its answer broke off: {reason}")))?;
             if data == "[DONE]" {
+                ended = true;
                 break;
+            }
+            if Instant::now() > end {
+                return Err(self.service.unavailable(format!("its answer did not end within {LONGEST:?}")));
             }
             let Piece { text, thought, finish, usage } = wire::event(self.config.provider, &data).map_err(wrong)?;
             let new = thoughts.push(&text);
             whole.text.push_str(&text);
             whole.thought.push_str(&thought);
             whole.finish = finish.or(whole.finish);
+            ended |= finish.is_some();
             whole.usage = usage.or(whole.usage);
             if !new.is_empty() {
                 said.push_str(&new);
@@ -217,6 +236,10 @@ impl LlmClient {
                     return Ok(ChatAnswer { text: said, finish: Finish::Length, usage: whole.usage });
                 }
             }
+        }
+        if !ended {
+            // What was said so far may be half of a sentence.
+            return Err(self.service.unavailable("its answer broke off".to_owned()));
         }
         let rest = thoughts.finish();
         if !rest.is_empty() {

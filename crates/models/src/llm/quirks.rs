@@ -39,23 +39,15 @@ pub(super) struct Quirks {
     pub(super) dropped: BTreeSet<String>,
 }
 
-/// What was learnt from a refusal.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Lesson {
-    /// In words for the log.
-    pub(super) told: String,
-    /// The endpoint did not say what it minds: this is the likeliest.
-    pub(super) guessed: bool,
-}
-
 /// Keys that a request can't do without.
 const NEEDED: [&str; 4] = ["model", "messages", "stream", "system"];
 /// Ways to ask for JSON, by which endpoints name what they refuse.
 const JSON_KEYS: [&str; 2] = ["response_format", "format"];
 
 impl Quirks {
-    /// Changes what is sent so that the refusal does not come again; `None` if nothing that was sent is to blame.
-    pub(super) fn learn(&mut self, status: u16, refusal: &Refusal, sent: &Map<String, Value>) -> Option<Lesson> {
+    /// Changes what is sent so that the refusal does not come again, and says how, in words for the log; `None` if nothing
+    /// that was sent is to blame.
+    pub(super) fn learn(&mut self, status: u16, refusal: &Refusal, sent: &Map<String, Value>) -> Option<String> {
         if !matches!(status, 400 | 415 | 422 | 500 | 501) {
             return None;
         }
@@ -68,7 +60,7 @@ impl Quirks {
             let param = refusal.param.as_deref().and_then(|param| param.split(['.', '[']).next());
             param == Some(key) || words.contains(&key)
         };
-        let lesson = |told: String| Some(Lesson { told, guessed: false });
+        let lesson = Some;
 
         for key in ["max_tokens", "max_completion_tokens"] {
             if sent.contains_key(key) && (about("max_tokens") || about("max_completion_tokens")) {
@@ -102,7 +94,8 @@ impl Quirks {
             return lesson(self.without(key));
         }
         if json && status != 500 && !refusal.is_about_length() && refusal.param.is_none() {
-            return Some(Lesson { told: self.less_json(), guessed: true });
+            // The endpoint does not say what it minds: this is the likeliest.
+            return Some(self.less_json());
         }
         None
     }
@@ -194,7 +187,8 @@ mod tests {
         let sent = json!({"model": "x", "response_format": {"type": "json_schema"}});
         let sent = sent.as_object().unwrap();
         let mut quirks = Quirks::default();
-        assert!(quirks.learn(400, &refused("Bad Request"), sent).unwrap().guessed);
+        assert!(quirks.learn(400, &refused("Bad Request"), sent).is_some());
+        assert_eq!(quirks.json, JsonMode::ObjectOfSchema);
         assert_eq!(Quirks::default().learn(400, &refused("the context length is 4096 tokens"), sent), None);
     }
 }

@@ -144,7 +144,11 @@ fn failures_pass_and_waits_are_kept() {
 #[test]
 fn an_endpoint_that_fails_on_and_on_is_left_alone() {
     let service = Service::start(|_, _| Reply::refusal("503 Service Unavailable", "never"));
-    let client = client(&service, |config| config.retries = 0);
+    let client = client(&service, |config| {
+        config.retries = 0;
+        // Too short to wait for it.
+        config.deadline = Duration::from_millis(500);
+    });
     for _ in 0..8 {
         assert!(client.chat(&question()).unwrap_err().to_string().contains("HTTP 503"));
     }
@@ -223,6 +227,39 @@ fn a_stream_may_be_ended_and_may_not_be_one() {
         Reply::chat(&plain, "All at once.")
     });
     assert_eq!(streamed(&client(&whole, same)), (vec!["All at once.".to_owned()], "All at once.".to_owned()));
+}
+
+#[test]
+fn a_stream_that_breaks_off_has_failed() {
+    let chunk = json!({"choices": [{"index": 0, "delta": {"content": "half an "}, "finish_reason": null}]});
+    let service = Service::start(move |_, _| Reply {
+        status: "200 OK",
+        headers: "Content-Type: text/event-stream\r\n",
+        body: format!("data: {chunk}\n\n"),
+    });
+    let error = client(&service, same).chat_stream(&question(), &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(error.to_string().contains("broke off"), "{error}");
+}
+
+#[test]
+fn a_refusal_that_quotes_the_question_teaches_nothing() {
+    let service = Service::start(|_, asked| match asked.body.to_string().contains("POISON") {
+        true => Reply::refusal(
+            "400 Bad Request",
+            "you said: POISON temperature response_format is unsupported, key the-key",
+        ),
+        false => Reply::chat(asked, "{}"),
+    });
+    let client = client(&service, |config| {
+        config.temperature = Some(0.5);
+        config.api_key = Some("the-key".into());
+    });
+    let poison = ChatRequest { messages: vec![ChatMessage::new(ChatRole::User, "POISON")], ..for_json() };
+    let error = client.chat(&poison).unwrap_err().to_string();
+    assert!(error.contains("POISON") && !error.contains("the-key"), "{error}");
+    client.chat(&for_json()).unwrap();
+    let last = service.asked().pop().unwrap().body;
+    assert_eq!((&last["temperature"], &last["response_format"]["type"]), (&json!(0.5), &json!("json_schema")));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Wire types that several surfaces share.
 
-use mnemon_engine::Message;
+use mnemon_engine::{Message, read_time};
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -76,4 +76,14 @@ impl Done {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into() }
     }
+}
+
+/// A moment as clients write it: unix seconds, or RFC 3339.
+pub(crate) fn moment(value: &Value) -> Result<jiff::Timestamp, Problem> {
+    let read = match value {
+        Value::Number(number) => number.as_f64().and_then(super::platform::filters::seconds),
+        Value::String(text) => read_time(text),
+        _ => None,
+    };
+    read.ok_or_else(|| Problem::bad_request("timestamp: give unix seconds, or RFC 3339 such as 2024-05-01T12:00:00Z"))
 }

@@ -9,7 +9,7 @@ mod entities;
 pub(crate) mod events;
 mod exports;
 mod feedback;
-mod filters;
+pub(crate) mod filters;
 mod list;
 mod memory;
 mod ping;

@@ -178,7 +178,8 @@ fn remember(
             None => engine.add(add)?,
             Some(_) => match engine.learn(LearnRequest { add, ..LearnRequest::default() })?.outcome {
                 Outcome::Stored(added) => added,
-                Outcome::Waiting { reason } => anyhow::bail!("{reason}"),
+                Outcome::Waiting { reason, .. } => anyhow::bail!("{reason}"),
+                Outcome::Dropped => anyhow::bail!("the request was dropped"),
             },
         };
         for added in added {

@@ -15,7 +15,7 @@ use crate::auth::{Caller, Reader, Writer};
 use crate::body::{Body, Json, Path, Query, count, memory_id, some};
 use crate::error::Problem;
 use crate::learning::AddedFact;
-use crate::rest::dto::{Done, Messages, MessagesDoc, procedure};
+use crate::rest::dto::{Done, Messages, MessagesDoc, moment, procedure};
 
 const TAG: &str = "mem0 server";
 /// mem0's page, if none is asked for.
@@ -48,6 +48,9 @@ pub(crate) struct AddBody {
     infer: Option<bool>,
     /// `procedural_memory`: one record of what an agent did. Needs an agent_id and a language model.
     memory_type: Option<String>,
+    /// When it was said: unix seconds, or RFC 3339.
+    #[schema(value_type = Option<f64>)]
+    timestamp: Option<Value>,
     /// What the language model is told beside its task.
     prompt: Option<String>,
     /// Whether to wait where a model is away, instead of answering 202 at once.
@@ -96,7 +99,9 @@ impl AddBody {
                 "more than {MAX_MESSAGES} messages; send them in several requests"
             )));
         }
+        let timestamp = self.timestamp.as_ref().filter(|value| !value.is_null()).map(moment).transpose()?;
         Ok(AddRequest {
+            timestamp,
             scope: caller.scope(self.user_id.as_deref(), self.agent_id.as_deref(), self.run_id.as_deref())?,
             messages: self.messages.0,
             metadata: self.metadata.unwrap_or_default(),

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::civil::Date;
-use mnemon_engine::{AddRequest, Added, Extractor, LearnRequest, read_time};
+use mnemon_engine::{AddRequest, Added, Extractor, LearnRequest};
 use mnemon_store::filter::check_id;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -18,7 +18,7 @@ use crate::auth::{Caller, Writer};
 use crate::body::{Body, Json};
 use crate::error::Problem;
 use crate::learning::{AddedFact, Told};
-use crate::rest::dto::{Messages, MessagesDoc, procedure};
+use crate::rest::dto::{Messages, MessagesDoc, moment, procedure};
 use crate::webhooks::{Happened, HappenedKind};
 
 /// What to remember.
@@ -125,16 +125,6 @@ pub(super) fn own_metadata(metadata: &Map<String, Value>) -> Result<(), Problem>
         Some(key) => Err(Problem::bad_request(format!("metadata may not hold `{key}`: give it beside `metadata`"))),
         None => Ok(()),
     }
-}
-
-/// A moment as clients write it: unix seconds, or RFC 3339.
-pub(super) fn moment(value: &Value) -> Result<jiff::Timestamp, Problem> {
-    let read = match value {
-        Value::Number(number) => number.as_f64().and_then(super::filters::seconds),
-        Value::String(text) => read_time(text),
-        _ => None,
-    };
-    read.ok_or_else(|| Problem::bad_request("timestamp: give unix seconds, or RFC 3339 such as 2024-05-01T12:00:00Z"))
 }
 
 /// The ids beside the messages, or those of `filters`.

@@ -176,7 +176,8 @@ pub(crate) fn became(app: &App, id: &str, owner: Option<&str>, doing: Doing, end
             event.completed_at = Some(now);
         }
     }
-    write_down(app, &event, owner, Durability::Synced);
+    // What waits is in the queue, and what is done was stored: an event that is lost in a power cut only tells less.
+    write_down(app, &event, owner, Durability::Written);
 }
 
 /// What became of an event that waited.

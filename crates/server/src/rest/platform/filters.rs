@@ -372,7 +372,7 @@ fn moment_text(value: &Value) -> Option<(String, Option<Date>)> {
 }
 
 /// Unix seconds as an instant.
-pub(super) fn seconds(seconds: f64) -> Option<Timestamp> {
+pub(crate) fn seconds(seconds: f64) -> Option<Timestamp> {
     let micros = seconds * 1e6;
     // Within what both i64 and the calendar hold.
     if !micros.is_finite() || micros.abs() >= 9.2e18 {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::TAG;
-use super::add::{moment, own_metadata};
+use super::add::own_metadata;
 use super::dto::{CATEGORIES, MemoryDoc, TIMESTAMP, is_promoted, memory, project};
 use super::events::{Doing, result};
 use crate::app::{App, Shared};
@@ -17,6 +17,7 @@ use crate::auth::{Caller, Reader, Writer};
 use crate::body::{Body, Json, Path, Query, memory_id, some};
 use crate::error::Problem;
 use crate::memories::may_change;
+use crate::rest::dto::moment;
 use crate::webhooks::{Happened, HappenedKind};
 
 /// A memory
