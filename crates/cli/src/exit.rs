@@ -167,7 +167,7 @@ fn store_code(error: &StoreError) -> &'static str {
         StoreError::Damaged { .. } => "damaged",
         StoreError::NewerSchema { .. } => "newer_schema",
         StoreError::EmbedderMismatch { .. } => "embedder_mismatch",
-        StoreError::Reembedding { .. } => "reembedding",
+        StoreError::Reembedding { .. } | StoreError::Stalled(_) => "reembedding",
         StoreError::Full => "full",
         StoreError::Busy => "busy",
         StoreError::Conflict => "conflict",

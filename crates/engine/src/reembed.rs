@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use mnemon_models::Embedder;
-use mnemon_store::SqliteStore;
 use mnemon_store::sqlite::{ReembedCounts, Reembedding, TextToEmbed};
+use mnemon_store::{SqliteStore, StoreError};
 
 use crate::analyse::spoken;
 use crate::{EngineError, Result};
@@ -88,9 +88,8 @@ impl<'a> Reembed<'a> {
                 });
             }
         }
-        Err(EngineError::invalid(
-            "others write faster than the embedder embeds: what was embedded is kept; call again when there are fewer writes",
-        ))
+        let message = "others write faster than the embedder embeds: what was embedded is kept, call again";
+        Err(StoreError::Stalled(message.into()).into())
     }
 
     /// Goes once through the store; returns how many texts were embedded.

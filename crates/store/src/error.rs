@@ -80,6 +80,9 @@ pub enum StoreError {
         /// Dims asked for.
         asked_dims: usize,
     },
+    /// A move to another embedder can't go on as it is; the text says why.
+    #[error("{0}")]
+    Stalled(String),
     /// No room left.
     #[error("no space left for the store: nothing of this write was stored; free space and try again")]
     Full,

@@ -357,4 +357,9 @@ impl Store for SqliteStore {
     fn repair(&self) -> Result<Vec<Finding>> {
         self.write(check::repair)
     }
+
+    fn warnings(&self) -> Vec<String> {
+        // A store that can't be read tells so wherever it is asked for more.
+        self.read(|connection| reembed::warnings(connection, &self.options)).unwrap_or_default()
+    }
 }

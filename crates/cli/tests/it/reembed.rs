@@ -154,6 +154,7 @@ fn what_can_not_be_moved_stays_as_it_is() {
     check_refused(&place, &nine, 1, "dims");
     let qdrant = ["reembed", "--to", "builtin", "--store", "qdrant:http://127.0.0.1:1/memories"];
     check_refused(&place, &qdrant, 2, "mnemon import --reembed");
+    assert_eq!(place.json(&["doctor"])["warnings"], json!([]));
     // None of them began: another embedder may be chosen.
     assert_eq!(place.json(&to(&endpoint, &["--dry-run"]))["resumed"], json!(0));
 
@@ -165,6 +166,8 @@ fn what_can_not_be_moved_stays_as_it_is() {
     });
     check_refused(&place, &to(&unsteady, &[]), 1, "nothing was switched");
     // Now a move is under way.
+    let warned = place.json(&["doctor"])["warnings"].to_string();
+    assert!(warned.contains("`mnemon reembed` goes on with it"), "{warned}");
     let other = ["reembed", "--to", "openai:other", "--to-url", endpoint.url(), "--to-dims", "8"];
     check_refused(&place, &other, 4, "--restart");
     check_refused(&place, &[&other[..], &["--dry-run"]].concat(), 4, "openai:hashed:8");

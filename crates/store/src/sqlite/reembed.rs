@@ -5,7 +5,7 @@ mod switch;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::{SqliteStore, open};
+use super::{SqliteOptions, SqliteStore, open};
 use crate::scope_index::vector_to_blob;
 use crate::{Payload, Result, StoreError};
 pub use rows::TextToEmbed;
@@ -91,7 +91,7 @@ impl Reembedding<'_> {
     /// Keeps the vectors of texts, safe from a power cut.
     ///
     /// # Errors
-    /// [`StoreError::Dims`] for a vector that the embedder can't have made; [`StoreError::Reembedding`] or
+    /// [`StoreError::Stalled`] without a vector for each text; [`StoreError::Dims`] for a vector that the embedder can't have made; [`StoreError::Reembedding`] or
     /// [`StoreError::EmbedderMismatch`] if another process has begun another move or has ended this one.
     pub fn keep(&self, texts: &[TextToEmbed], vectors: &[Vec<f32>]) -> Result<()> {
         self.store.write(|connection| {
@@ -114,7 +114,7 @@ impl Reembedding<'_> {
     fn put(&self, tx: &Transaction<'_>, texts: &[TextToEmbed], vectors: &[Vec<f32>]) -> Result<()> {
         if texts.len() != vectors.len() {
             let message = format!("{} vectors for {} texts", vectors.len(), texts.len());
-            return Err(StoreError::Unfit(message));
+            return Err(StoreError::Stalled(message));
         }
         for (text, vector) in texts.iter().zip(vectors) {
             let finite = vector.iter().filter(|value| value.is_finite()).count();
@@ -131,7 +131,7 @@ impl Reembedding<'_> {
         open::check_still(tx, &self.store.options)?;
         match open::noted_embedder(tx, TARGET)? {
             Some(under_way) => self.check_target(under_way),
-            None => Err(StoreError::Unfit("the move to another embedder was not begun".into())),
+            None => Err(StoreError::Stalled("the move to another embedder was not begun".into())),
         }
     }
 
@@ -142,6 +142,20 @@ impl Reembedding<'_> {
         let (asked, asked_dims) = (self.embedder.clone(), self.dims);
         Err(StoreError::Reembedding { under_way, under_way_dims, asked, asked_dims })
     }
+}
+
+/// What is to be known of a store that is on its way, or that has left who opened it behind.
+pub(super) fn warnings(connection: &Connection, options: &SqliteOptions) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    if let Err(error @ StoreError::EmbedderMismatch { .. }) = open::check_still(connection, options) {
+        warnings.push(error.to_string());
+    }
+    if let Some((embedder, dims)) = open::noted_embedder(connection, TARGET)? {
+        warnings.push(format!(
+            "a move to embedder `{embedder}` ({dims} dims) was begun: `mnemon reembed` goes on with it, if nobody does already"
+        ));
+    }
+    Ok(warnings)
 }
 
 /// Drops what was gathered, and the note of where to.

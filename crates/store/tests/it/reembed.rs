@@ -152,7 +152,7 @@ fn a_switch_is_made_whole_or_not_at_all() {
         assert!(matches!(refused, Err(StoreError::Dims { expected: MORE, .. })), "{refused:?}");
     }
     let few = moving.switch(9, |_| Ok::<_, StoreError>(Vec::new()));
-    assert!(matches!(few, Err(StoreError::Unfit(_))), "{few:?}");
+    assert!(matches!(few, Err(StoreError::Stalled(_))), "{few:?}");
     assert_eq!(moving.counts().unwrap().embedded, 4);
     assert_eq!(SqliteStore::embedder_of(&path).unwrap(), Some(("test".into(), DIMS)));
     assert_eq!(before(&store), old);
@@ -215,6 +215,8 @@ fn who_opened_the_store_before_can_neither_write_nor_search_after() {
                 "{error}"
             );
         }
+        let told = store.warnings();
+        assert!(told.len() == 1 && told[0].contains("written with embedder `other` (12 dims)"), "{told:?}");
         // What has nothing to do with vectors goes on.
         assert!(store.get(&[MemoryId::Number(1)]).unwrap()[0].is_some());
     }
@@ -256,9 +258,12 @@ fn one_move_at_a_time() {
     let (_folder, path) = filled(6);
     let store = open(&path);
     let moving = to_other(&store);
-    assert!(matches!(moving.keep(&[], &[]), Err(StoreError::Unfit(_))), "it was not begun");
+    assert!(matches!(moving.keep(&[], &[]), Err(StoreError::Stalled(_))), "it was not begun");
+    assert_eq!(store.warnings(), [""; 0]);
     moving.begin(false).unwrap();
     embed_some(&moving, 3);
+    let told = store.warnings();
+    assert!(told.len() == 1 && told[0].contains("a move to embedder `other` (12 dims) was begun"), "{told:?}");
     let third = store.reembedding("third", MORE, spoken);
     for refused in [third.begin(false), third.counts().map(drop), third.keep(&[], &[])] {
         let error = refused.unwrap_err();

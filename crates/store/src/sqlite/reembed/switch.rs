@@ -37,16 +37,16 @@ impl Reembedding<'_> {
     pub fn switch<E: From<StoreError>>(
         &self,
         at_most: usize,
-        mut embed: impl FnMut(&[&str]) -> Result<Vec<Vec<f32>>, E>,
+        embed: impl FnOnce(&[&str]) -> Result<Vec<Vec<f32>>, E>,
     ) -> Result<Option<Switched>, E> {
-        self.store.write(|connection| Ok(self.switch_on(connection, at_most, &mut embed)))?
+        self.store.write(|connection| Ok(self.switch_on(connection, at_most, embed)))?
     }
 
     fn switch_on<E: From<StoreError>>(
         &self,
         connection: &mut Connection,
         at_most: usize,
-        embed: &mut dyn FnMut(&[&str]) -> Result<Vec<Vec<f32>>, E>,
+        embed: impl FnOnce(&[&str]) -> Result<Vec<Vec<f32>>, E>,
     ) -> Result<Option<Switched>, E> {
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
         let begun = Instant::now();
