@@ -15,6 +15,7 @@ mod migrate;
 #[cfg(feature = "minilm")]
 mod models;
 mod progress;
+mod reembed;
 mod search;
 mod serve;
 mod smoke;
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     Export(export::ExportArgs),
     /// Check the store, and with --fix mend it
     Doctor(doctor::DoctorArgs),
+    /// Move the store to another embedder while it is in use
+    Reembed(reembed::ReembedArgs),
     /// Leave a mem0 stack, phase by phase: rehearsed, verified, and nothing lost
     Migrate(migrate::MigrateArgs),
     /// Fetch embedding models that run on this machine, and list them
@@ -80,7 +83,13 @@ impl Command {
         }
         !matches!(
             self,
-            Self::Add(_) | Self::Update(_) | Self::Delete(_) | Self::Import(_) | Self::Export(_) | Self::Smoke(_)
+            Self::Add(_)
+                | Self::Update(_)
+                | Self::Delete(_)
+                | Self::Import(_)
+                | Self::Export(_)
+                | Self::Reembed(_)
+                | Self::Smoke(_)
         )
     }
 }
@@ -101,6 +110,7 @@ pub(crate) fn run(command: &Command, settings: &Settings, out: &Output) -> anyho
         Command::Import(args) => import::run(args, settings, out),
         Command::Export(args) => export::run(args, settings, out),
         Command::Doctor(args) => doctor::run(args, settings, out),
+        Command::Reembed(args) => reembed::run(args, settings, out),
         Command::Migrate(args) => migrate::run(args, settings, out),
         #[cfg(feature = "minilm")]
         Command::Models(args) => models::run(args, settings, out),

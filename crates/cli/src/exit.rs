@@ -140,6 +140,7 @@ fn engine_code(error: &EngineError) -> &'static str {
         EngineError::Store(error) => store_code(error),
         EngineError::Model(error) => model_code(error),
         EngineError::Io { .. } => "io",
+        EngineError::Unsteady { .. } => "embedder_unsteady",
         _ => "failed",
     }
 }
@@ -166,6 +167,7 @@ fn store_code(error: &StoreError) -> &'static str {
         StoreError::Damaged { .. } => "damaged",
         StoreError::NewerSchema { .. } => "newer_schema",
         StoreError::EmbedderMismatch { .. } => "embedder_mismatch",
+        StoreError::Reembedding { .. } | StoreError::Stalled(_) => "reembedding",
         StoreError::Full => "full",
         StoreError::Busy => "busy",
         StoreError::Conflict => "conflict",

@@ -5,6 +5,7 @@ mod llm;
 #[cfg(feature = "minilm")]
 mod minilm;
 mod qdrant;
+mod reembed;
 pub(crate) mod server;
 mod store_path;
 
@@ -165,6 +166,8 @@ pub(crate) struct Settings {
     store: StorePlace,
     qdrant: qdrant::QdrantSettings,
     embedder: embedder::EmbedderSettings,
+    embedder_name: String,
+    embedder_timeout: String,
     llm: llm::LlmSettings,
     #[cfg_attr(not(feature = "minilm"), expect(dead_code, reason = "nothing is fetched"))]
     models_url: Option<String>,
@@ -212,8 +215,20 @@ impl Settings {
         let session_gap = session_gap(&values.session_gap)?;
         let server = server::resolve(&values, environment)?;
         let scope = ScopeArgs { user: values.user, agent: values.agent, run: values.run };
-        let models_url = values.models_url;
-        Ok(Self { store, qdrant, embedder, llm, models_url, cache_bytes, session_gap, scope, file, server })
+        Ok(Self {
+            store,
+            qdrant,
+            embedder,
+            embedder_name: values.embedder,
+            embedder_timeout: values.embedder_timeout,
+            llm,
+            models_url: values.models_url,
+            cache_bytes,
+            session_gap,
+            scope,
+            file,
+            server,
+        })
     }
 
     /// How to serve.

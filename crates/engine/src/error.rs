@@ -22,6 +22,16 @@ pub enum EngineError {
     /// What was asked needs a language model, and none is configured.
     #[error("{0} needs a language model: set llm (MNEMON_LLM), such as openai:gpt-4o-mini or ollama:qwen3")]
     NoLanguageModel(&'static str),
+    /// An embedder gives a text another vector than it gave before.
+    #[error(
+        "the embedder gives `{text}` another vector than before (cosine {cosine:.4}): nothing was switched. Another model may be behind its name now: mend that, or embed everything again with --restart"
+    )]
+    Unsteady {
+        /// The beginning of the text.
+        text: String,
+        /// Of the two vectors.
+        cosine: f32,
+    },
     /// A file to import or export could not be read or written.
     #[error("{what}: {source}")]
     Io {
@@ -57,7 +67,11 @@ impl EngineError {
                     | StoreError::Exists(_)
                     | StoreError::Unsupported(_)
             ),
-            Self::Model(_) | Self::Extraction(_) | Self::NoLanguageModel(_) | Self::Io { .. } => false,
+            Self::Model(_)
+            | Self::Extraction(_)
+            | Self::NoLanguageModel(_)
+            | Self::Unsteady { .. }
+            | Self::Io { .. } => false,
         }
     }
 

@@ -12,6 +12,7 @@ mod learn;
 mod message;
 mod prompts;
 mod read;
+mod reembed;
 mod search;
 mod session;
 mod transfer;
@@ -26,6 +27,7 @@ pub use extract::Extractor;
 pub use learn::{LearnRequest, Learned, Outcome, Worked};
 pub use message::{Message, read_time};
 pub use read::{ListRequest, MemoryDetail};
+pub use reembed::{Reembed, Reembedded};
 pub use search::{
     Explanation, FusionWeights, LlmReranker, Profile, Ranking, SearchAnswer, SearchHit, SearchRequest, Signal, Weights,
 };

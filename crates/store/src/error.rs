@@ -53,7 +53,7 @@ pub enum StoreError {
     },
     /// The store was filled by another embedder; its vectors can't be compared with this one's.
     #[error(
-        "the store was written with embedder `{stored}` ({stored_dims} dims), this run uses `{given}` ({given_dims} dims): {}, or `mnemon export` it and `mnemon import --reembed` into a new store",
+        "the store was written with embedder `{stored}` ({stored_dims} dims), this run uses `{given}` ({given_dims} dims): {}, or move the store to this one with `mnemon reembed`",
         settings_for(stored, *stored_dims)
     )]
     EmbedderMismatch {
@@ -66,6 +66,23 @@ pub enum StoreError {
         /// Dims asked for.
         given_dims: usize,
     },
+    /// The store is being moved to another embedder than the one asked for.
+    #[error(
+        "the store is being moved to embedder `{under_way}` ({under_way_dims} dims), not to `{asked}` ({asked_dims} dims): go on with that one, or give --restart to drop what is there and begin anew"
+    )]
+    Reembedding {
+        /// Fingerprint that it is being moved to.
+        under_way: String,
+        /// Dims of that embedder.
+        under_way_dims: usize,
+        /// Fingerprint asked for.
+        asked: String,
+        /// Dims asked for.
+        asked_dims: usize,
+    },
+    /// A move to another embedder can't go on as it is; the text says why.
+    #[error("{0}")]
+    Stalled(String),
     /// No room left.
     #[error("no space left for the store: nothing of this write was stored; free space and try again")]
     Full,
@@ -160,6 +177,7 @@ fn settings_for(fingerprint: &str, dims: usize) -> String {
     match model {
         Some(model) => format!("set MNEMON_EMBEDDER=openai:{model} and MNEMON_EMBEDDER_DIMS={dims}"),
         None if fingerprint.starts_with("static-") => "set MNEMON_EMBEDDER=builtin".into(),
+        None if fingerprint.starts_with("minilm:") => "set MNEMON_EMBEDDER=minilm".into(),
         None => "choose the store's embedder with MNEMON_EMBEDDER".into(),
     }
 }

@@ -7,6 +7,7 @@ mod mem0_history;
 pub(crate) mod open;
 mod owners;
 mod read;
+mod reembed;
 mod schema;
 mod write;
 
@@ -21,6 +22,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 pub use mem0_history::read_mem0_history;
 pub use open::{SqliteOptions, UNKNOWN_EMBEDDER};
+pub use reembed::{ReembedCounts, Reembedding, Switched, TextToEmbed};
 
 use crate::database::{Sql, Tables, sqlite_snapshot, sqlite_transact};
 use crate::scope_index::{self, Cache, Decide, IndexRead, IndexWrite, Rows, ScopeIndex};
@@ -108,6 +110,14 @@ impl SqliteStore {
         result
     }
 
+    /// [`SqliteStore::read`] for what hands out vectors, or compares with them.
+    fn read_vectors<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.read(|connection| {
+            open::check_still(connection, &self.options)?;
+            work(connection)
+        })
+    }
+
     /// Searches the index of the scope a filter pins, in the rows that the view shows. `T::default()` where nothing can
     /// match.
     fn search<T: Default>(
@@ -162,7 +172,11 @@ impl SqliteStore {
         }
         let mut index = match guard.take() {
             Some(index) if index.version == version => index,
-            _ => load::scope(connection, self.dims, kind, anchor, version)?,
+            _ => {
+                // Once the store has been moved to another embedder every index comes by here.
+                open::check_still(connection, &self.options)?;
+                load::scope(connection, self.dims, kind, anchor, version)?
+            }
         };
         if with_bm25 {
             load::bm25(connection, &mut index)?;
@@ -234,7 +248,7 @@ impl Store for SqliteStore {
     }
 
     fn get_stored(&self, ids: &[MemoryId]) -> Result<Vec<Option<StoredMemory>>> {
-        self.read(|connection| read::get_stored(connection, ids))
+        self.read_vectors(|connection| read::get_stored(connection, ids))
     }
 
     fn list(&self, filter: Option<&Filter>, today: Option<Date>, page: &PageRequest) -> Result<Page<Memory>> {
@@ -293,11 +307,11 @@ impl Store for SqliteStore {
         limit: usize,
         min_score: f32,
     ) -> Result<Vec<Vec<NearEntity>>> {
-        self.read(|connection| entities::near(connection, filter, vectors, limit, min_score))
+        self.read_vectors(|connection| entities::near(connection, filter, vectors, limit, min_score))
     }
 
     fn entities_of(&self, id: MemoryId) -> Result<Vec<Entity>> {
-        self.read(|connection| entities::of_memory(connection, id))
+        self.read_vectors(|connection| entities::of_memory(connection, id))
     }
 
     fn links_of(&self, id: MemoryId) -> Result<Vec<Link>> {
@@ -333,7 +347,7 @@ impl Store for SqliteStore {
     }
 
     fn visit(&self, visitor: &mut dyn FnMut(Piece) -> ControlFlow<()>) -> Result<()> {
-        self.read(|connection| read::visit(connection, visitor))
+        self.read_vectors(|connection| read::visit(connection, visitor))
     }
 
     fn check(&self) -> Result<Vec<Finding>> {
@@ -342,5 +356,10 @@ impl Store for SqliteStore {
 
     fn repair(&self) -> Result<Vec<Finding>> {
         self.write(check::repair)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        // A store that can't be read tells so wherever it is asked for more.
+        self.read(|connection| reembed::warnings(connection, &self.options)).unwrap_or_default()
     }
 }

@@ -14,7 +14,7 @@ const DIMS: usize = 8;
 const NOBODY: &str = "http://127.0.0.1:1/v1";
 
 /// Each word counted in one of eight places.
-fn hashed(texts: &[&str]) -> Vec<Vec<f32>> {
+pub(crate) fn hashed(texts: &[&str]) -> Vec<Vec<f32>> {
     let vector = |text: &&str| {
         let mut vector = vec![0.0; DIMS];
         for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {

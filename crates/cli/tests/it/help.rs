@@ -5,7 +5,7 @@ use crate::place::Place;
 #[test]
 fn help_of_the_program_and_of_the_verbs_with_most_options() {
     let place = Place::new();
-    for verb in ["", "add", "search", "list", "delete", "doctor"] {
+    for verb in ["", "add", "search", "list", "delete", "doctor", "reembed"] {
         let mut args: Vec<&str> = if verb.is_empty() { vec![] } else { vec![verb] };
         args.push("--help");
         let ran = place.run(&args);
@@ -18,8 +18,8 @@ fn help_of_the_program_and_of_the_verbs_with_most_options() {
 fn every_verb_has_help_and_takes_json() {
     let place = Place::new();
     for verb in [
-        "add", "search", "list", "get", "update", "delete", "history", "stats", "import", "export", "doctor", "tour",
-        "bench", "smoke",
+        "add", "search", "list", "get", "update", "delete", "history", "stats", "import", "export", "doctor",
+        "reembed", "tour", "bench", "smoke",
     ] {
         let ran = place.run(&[verb, "--help"]);
         assert!(ran.code == 0 && ran.stdout.contains("--json") && ran.stdout.contains("--store"), "{verb}");

@@ -12,6 +12,7 @@ mod migrate;
 mod models;
 mod place;
 mod readme;
+mod reembed;
 mod search;
 mod serve;
 mod settings;

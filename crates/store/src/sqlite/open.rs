@@ -285,12 +285,17 @@ fn settle_embedder(connection: &mut Connection, options: &SqliteOptions) -> Resu
 }
 
 /// Fingerprint and dims of the embedder that filled the store.
-fn stored_embedder(connection: &Connection) -> Result<Option<(String, usize)>> {
+pub(super) fn stored_embedder(connection: &Connection) -> Result<Option<(String, usize)>> {
+    noted_embedder(connection, ["embedder", "dims"])
+}
+
+/// Fingerprint and dims that are noted under these keys.
+pub(super) fn noted_embedder(connection: &Connection, keys: [&str; 2]) -> Result<Option<(String, usize)>> {
     let read = |key: &str| -> Result<Option<String>> {
-        let mut statement = connection.prepare("SELECT value FROM meta WHERE key = ?")?;
+        let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE key = ?")?;
         Ok(statement.query_row([key], |row| row.get(0)).optional()?)
     };
-    match (read("embedder")?, read("dims")?) {
+    match (read(keys[0])?, read(keys[1])?) {
         (Some(embedder), Some(dims)) => {
             let dims = dims.parse().map_err(|_| StoreError::Corrupt(format!("dims `{dims}`")))?;
             Ok(Some((embedder, dims)))
@@ -298,6 +303,23 @@ fn stored_embedder(connection: &Connection) -> Result<Option<(String, usize)>> {
         _ => Ok(None),
     }
 }
+
+/// Whether the vectors are still those of the embedder that the store was opened with: another process may have moved it
+/// to another one since.
+pub(super) fn check_still(connection: &Connection, options: &SqliteOptions) -> Result<()> {
+    let Some(stored) = stored_embedder(connection)? else { return Ok(()) };
+    // Whoever fills a store without knowing the embedder goes on once somebody else has named it.
+    if options.embedder == UNKNOWN_EMBEDDER && options.dims == stored.1 {
+        let mut moved = connection.prepare_cached("SELECT 1 FROM meta WHERE key = ?")?;
+        if !moved.exists([MOVED_FROM])? {
+            return Ok(());
+        }
+    }
+    check_embedder(stored, options)
+}
+
+/// The key of the embedder that a store was last moved away from.
+pub(super) const MOVED_FROM: &str = "moved_from";
 
 /// Whether vectors of an unknown embedder are taken for those of the first one that fits.
 fn is_adopted((stored, dims): &(String, usize), options: &SqliteOptions) -> bool {

@@ -16,7 +16,11 @@ struct Step {
 }
 
 /// Applied in order inside one transaction. Steps that were released never change.
-const STEPS: [Step; 2] = [Step { sql: FIRST, fill: |_| Ok(()) }, Step { sql: DOCUMENTS_AND_OWNERS, fill: fill_owners }];
+const STEPS: [Step; 3] = [
+    Step { sql: FIRST, fill: |_| Ok(()) },
+    Step { sql: DOCUMENTS_AND_OWNERS, fill: fill_owners },
+    Step { sql: REEMBEDDED, fill: |_| Ok(()) },
+];
 
 const FIRST: &str = r#"
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -93,6 +97,13 @@ ALTER TABLE memories ADD COLUMN app TEXT;
 ALTER TABLE memories ADD COLUMN created_at TEXT;
 ALTER TABLE memories ADD COLUMN updated_at TEXT;
 CREATE INDEX memories_owners ON memories(user_scope, created_at, updated_at, app, agent_scope, run_scope);
+"#;
+
+const REEMBEDDED: &str = r#"
+-- Vectors of the embedder that the store is being moved to, which `meta` names, by the slot of what they are for; digest is
+-- the SHA-256 of the text that was embedded. Empty but for the time of a move.
+CREATE TABLE reembedded_memories(slot INTEGER PRIMARY KEY, digest BLOB NOT NULL, vector BLOB NOT NULL);
+CREATE TABLE reembedded_entities(slot INTEGER PRIMARY KEY, digest BLOB NOT NULL, vector BLOB NOT NULL);
 "#;
 
 /// Memories read at a time.

@@ -53,6 +53,7 @@ struct Stored {
 
 pub(super) fn apply(store: &SqliteStore, connection: &mut Connection, changes: &ChangeSet) -> Result<()> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    super::open::check_still(&tx, &store.options)?;
     for (scope, expected) in &changes.expected {
         if super::read::scope_version(&tx, scope)? != *expected {
             return Err(StoreError::Conflict);
@@ -95,6 +96,7 @@ pub(super) fn remove_matching(
     now: &str,
 ) -> Result<usize> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    super::open::check_still(&tx, &store.options)?;
     let ids = super::read::matching(&tx, filter)?;
     if ids.is_empty() {
         return Ok(0);
@@ -150,6 +152,13 @@ fn commit(store: &SqliteStore, tx: Transaction<'_>, touched: &BTreeSet<i64>, del
         store.cache.settle(*scope, index.bytes());
     }
     Ok(())
+}
+
+/// Commits a change to all that indexes are made of: every scope is read anew, by other processes too.
+pub(super) fn commit_to_all_scopes(store: &SqliteStore, tx: Transaction<'_>) -> Result<()> {
+    let all: BTreeSet<i64> =
+        tx.prepare("SELECT id FROM scopes")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    commit(store, tx, &all, None)
 }
 
 /// Frees an index, and the room it took.

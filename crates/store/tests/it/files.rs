@@ -149,17 +149,23 @@ fn names_are_names_of_files_whatever_they_look_like() {
     }
 }
 
-/// Written by the last mnemon of schema 1.
+/// Written by the last mnemon of schema 1, and brought up by the last one of schema 2.
 #[test]
-fn a_store_of_schema_1_is_brought_up_with_all_it_holds() {
+fn stores_of_older_schemas_are_brought_up_with_all_they_hold() {
+    for fixture in ["schema_1.db", "schema_2.db"] {
+        check_brought_up(fixture);
+    }
+}
+
+fn check_brought_up(fixture: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
-    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/schema_1.db"), &path).unwrap();
+    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture), &path).unwrap();
     let (embedder, dims) = SqliteStore::embedder_of(&path).unwrap().unwrap();
     for _ in 0..2 {
         let store = SqliteStore::open(SqliteOptions::new(&path, &embedder, dims)).unwrap();
         let info = store.info().unwrap();
-        assert_eq!((info.schema, info.memories, info.entities, info.history), (2, 4, 3, 6));
+        assert_eq!((info.schema, info.memories, info.entities, info.history), (3, 4, 3, 6));
         let page = PageRequest { limit: 9, ..PageRequest::default() };
         let listed = store.list(Some(&by_user("ana")), None, &page).unwrap();
         let texts: Vec<&str> = listed.items.iter().map(|memory| memory.payload.text()).collect();

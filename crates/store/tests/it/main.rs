@@ -9,4 +9,5 @@ mod fixture;
 mod full;
 mod metrics;
 mod payloads;
+mod reembed;
 mod repair;
