@@ -222,6 +222,11 @@ impl From<EngineError> for Problem {
                     "outcome_unknown",
                     Some("It may have been stored: look before you repeat it."),
                 ),
+                StoreError::EmbedderMismatch { .. } => (
+                    S::SERVICE_UNAVAILABLE,
+                    "embedder_mismatch",
+                    Some("The store was moved to another embedder: restart the server with its setting."),
+                ),
                 StoreError::Unsupported(_) => (S::BAD_REQUEST, "invalid_request", None),
                 StoreError::Full => (S::INSUFFICIENT_STORAGE, "full", Some("Free space on the server's disk.")),
                 _ => (S::INTERNAL_SERVER_ERROR, "datastore_unavailable", None),

@@ -129,8 +129,8 @@ fn a_server_that_was_not_restarted_writes_nothing_more() {
     assert_eq!(call("/memories", message("The cat is grey")).0, 200);
     assert_eq!(call("/search", query.clone()).0, 200);
     assert_eq!(place.json(&to(&endpoint, &[]))["memories"], json!(101));
-    assert_eq!(call("/memories", message("The dog is brown")).0, 500);
-    assert_eq!(call("/search", query).0, 500);
+    assert_eq!(call("/memories", message("The dog is brown")).0, 503);
+    assert_eq!(call("/search", query).0, 503);
     assert_eq!(place.json(&["stats"])["store"]["memories"], json!(101));
     check_found(&moved(&place, &endpoint, &SEARCH));
 }
