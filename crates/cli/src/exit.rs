@@ -228,6 +228,7 @@ mod tests {
             kind: ModelKind::Embedder,
             server: "http://localhost:1/v1".into(),
             reason: "no".into(),
+            wait: None,
         };
         assert_eq!(classify(&EngineError::from(away).into()), (Exit::Failed, "embedder_unavailable"));
         assert_eq!(classify(&Fault::refused("no").into()), (Exit::Refused, "refused"));

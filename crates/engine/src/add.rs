@@ -130,18 +130,21 @@ impl Engine {
             ..FEW => messages.into_iter().map(draft).collect(),
             FEW.. => messages.into_par_iter().with_min_len(FEW).map(draft).collect(),
         };
-        self.store_drafts(requests, &drafts, &[], &now)
+        let stored = self.store_drafts(requests, &drafts, &[], &now, &|| Ok(true))?;
+        Ok(stored.unwrap_or_default())
     }
 
     /// Embeds drafts and stores them, with messages that were said beside them, in one commit. What was stored before
-    /// under a draft's id is answered again.
+    /// under a draft's id is answered again. `wanted` is asked while nobody else writes to the scopes; if it says no, `None`
+    /// comes back and nothing is stored.
     pub(crate) fn store_drafts(
         &self,
         requests: &[AddRequest],
         drafts: &[Draft<'_>],
         said: &[SessionMessage],
         now: &str,
-    ) -> Result<Vec<Vec<Added>>> {
+        wanted: &dyn Fn() -> Result<bool>,
+    ) -> Result<Option<Vec<Vec<Added>>>> {
         let texts: Vec<String> = drafts.iter().map(|draft| spoken(&draft.payload)).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let vectors = self.embed(&texts)?;
@@ -155,6 +158,9 @@ impl Engine {
         };
         let ids: Vec<MemoryId> = drafts.iter().map(|draft| draft.id).collect();
         self.commit(&scopes, || {
+            if !wanted()? {
+                return Ok((ChangeSet::default(), None));
+            }
             let mut sessions = Sessions::new(self);
             let mut changes = ChangeSet::default();
             changes.changes.extend(said.iter().cloned().map(|message| Change::Message(Box::new(message))));
@@ -223,7 +229,7 @@ impl Engine {
                     mentions: mentions.clone(),
                 })));
             }
-            Ok((changes, answers))
+            Ok((changes, Some(answers)))
         })
     }
 

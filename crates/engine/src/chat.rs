@@ -7,6 +7,7 @@ use mnemon_models::{ChatAnswer, ChatMessage, ChatRequest, ChatRole};
 use mnemon_store::{Filter, Scope};
 use serde_json::json;
 
+use crate::add::check_text;
 use crate::prompts::CHAT;
 use crate::{Engine, EngineError, Message, Result, SearchHit, SearchRequest};
 
@@ -62,10 +63,12 @@ impl Engine {
     /// [`EngineError::NoLanguageModel`]; [`EngineError::Invalid`] if the last message is nobody's to answer.
     pub fn recall(&self, turn: &ChatTurn) -> Result<Recalled> {
         self.must_chat()?;
-        let last = turn.messages.last().filter(|last| last.role == "user" && !last.content.trim().is_empty());
+        let last = turn.messages.last().filter(|last| last.role == "user");
         let Some(last) = last else {
-            return Err(EngineError::invalid("the last message must be a user's, and say something"));
+            return Err(EngineError::invalid("the last message must be a user's"));
         };
+        // As it could not be remembered either.
+        check_text(&last.content).map_err(|fault| EngineError::invalid(format!("the last message {fault}")))?;
         let filter = Filter::of_scope(&turn.scope)
             .ok_or_else(|| EngineError::invalid("at least one of user_id, agent_id, run_id is required"))?;
         let search = SearchRequest { top_k: TOP_K, ..SearchRequest::new(last.content.as_str(), filter) };
@@ -115,7 +118,9 @@ fn label(place: usize) -> String {
 fn conversation(messages: &[Message]) -> Vec<ChatMessage> {
     let mut room = CONVERSATION_TOKENS * CHARS_PER_TOKEN;
     let mut kept: Vec<ChatMessage> = Vec::new();
-    for (back, message) in messages.iter().rev().enumerate() {
+    // Nobody takes a message without words, such as an agent's call of a tool.
+    let said = messages.iter().filter(|message| !message.content.trim().is_empty());
+    for (back, message) in said.rev().enumerate() {
         let chars = message.content.chars().count();
         let role = match message.role.as_str() {
             "system" | "developer" => ChatRole::System,
@@ -147,6 +152,7 @@ mod tests {
         let long = [said("system", 9), said("user", 5), said("assistant", 40_000), said("user", 20_000)];
         assert_eq!(lens(&long), [9, 20_000]);
         assert_eq!(lens(&[said("user", 5), said("user", 90_000)]), [90_000]);
+        assert_eq!(lens(&[said("assistant", 0), said("tool", 3), said("user", 1)]), [3, 1]);
     }
 
     #[test]

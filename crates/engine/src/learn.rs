@@ -18,12 +18,14 @@ use crate::engine::{time_text, today};
 use crate::extract::{self, Extractor, Fact, Question};
 use crate::{Engine, EngineError, Result};
 use job::{Job, Planned};
-pub use queue::Worked;
+pub use queue::{Waiting, Worked};
 
 /// Messages before the new ones that are shown to the model.
 const EARLIER: usize = 10;
 /// Memories near the new messages that are shown to the model.
 const EXISTING: usize = 10;
+/// Bytes of a request's own instructions: they are sent with each stretch of its messages.
+const MAX_INSTRUCTIONS: usize = 64 << 10;
 /// mem0's name of a record of what an agent did.
 const PROCEDURE: &str = "procedural_memory";
 
@@ -33,7 +35,7 @@ pub struct LearnRequest {
     /// The messages, the owner, and what is kept beside each fact. Facts that the owner already has are never stored
     /// again, so `skip_duplicates` means nothing here.
     pub add: AddRequest,
-    /// What the model is told beside its task, in place of [`crate::Understanding::instructions`].
+    /// What the model is told beside its task, in place of [`crate::Understanding::instructions`]; at most 64 KiB.
     pub instructions: Option<String>,
     /// One record of what an agent did, in place of facts. Needs an `agent_id`, and a language model.
     pub procedure: bool,
@@ -88,7 +90,7 @@ impl Engine {
         let mut job = Job::new(request, extractor, Timestamp::now());
         // What no model is needed for is done before it could be lost.
         if extractor == Extractor::Llm {
-            self.keep(&job)?;
+            self.keep(&mut job)?;
             kept(&job.id);
         }
         let outcome = match self.work(&mut job) {
@@ -98,8 +100,8 @@ impl Engine {
             }
             Ok(None) => Outcome::Dropped,
             Err(error) if error.is_models_fault() && self.understanding.ledger.is_some() => {
-                if extractor != Extractor::Llm {
-                    self.keep(&job)?;
+                if !job.kept {
+                    self.keep(&mut job)?;
                 }
                 self.postpone(&job.id, &error)?;
                 Outcome::Waiting { reason: error.to_string(), told: told(&error) }
@@ -114,7 +116,12 @@ impl Engine {
     }
 
     /// Who would extract, if the request can be served.
-    fn checked(&self, request: LearnRequest) -> Result<(Extractor, LearnRequest)> {
+    fn checked(&self, mut request: LearnRequest) -> Result<(Extractor, LearnRequest)> {
+        // An agent's call of a tool comes as a message without words. Alone it is refused: there is nothing to learn.
+        let messages = &mut request.add.messages;
+        if messages.iter().any(|message| !message.content.trim().is_empty()) {
+            messages.retain(|message| !message.content.trim().is_empty());
+        }
         self.check_request(&request.add)?;
         let extractor = match self.understanding.llm {
             Some(_) => Extractor::Llm,
@@ -125,6 +132,10 @@ impl Engine {
         }
         if request.procedure && extractor != Extractor::Llm {
             return Err(EngineError::NoLanguageModel("a procedural memory"));
+        }
+        if let Some(bytes) = request.instructions.as_ref().map(String::len).filter(|bytes| *bytes > MAX_INSTRUCTIONS) {
+            let told = format!("the instructions have {bytes} bytes; keep them to {MAX_INSTRUCTIONS}");
+            return Err(EngineError::invalid(told));
         }
         Ok((extractor, request))
     }
@@ -150,7 +161,7 @@ impl Engine {
                 return Ok(None);
             }
         }
-        let added = self.store_facts(job)?;
+        let Some(added) = self.store_facts(job)? else { return Ok(None) };
         metrics::counter!("mnemon_extracted_facts_total", "extractor" => job.extractor.as_str())
             .increment(added.len() as u64);
         Ok(Some(added))
@@ -206,7 +217,8 @@ impl Engine {
         Ok(memories.map(|memory| (memory.id, memory.payload.text().to_owned())).collect())
     }
 
-    fn store_facts(&self, job: &Job) -> Result<Vec<Added>> {
+    /// `None` if the request is there no more.
+    fn store_facts(&self, job: &Job) -> Result<Option<Vec<Added>>> {
         let request = AddRequest { skip_duplicates: true, ..job.request.add.clone() };
         let now = time_text(job.received);
         let planned = job.planned.as_deref().unwrap_or_default();
@@ -226,7 +238,8 @@ impl Engine {
             })
             .collect();
         let requests = [request];
-        Ok(self.store_drafts(&requests, &drafts, &said, &now)?.pop().unwrap_or_default())
+        let stored = self.store_drafts(&requests, &drafts, &said, &now, &|| self.is_wanted(job))?;
+        Ok(stored.map(|mut stored| stored.pop().unwrap_or_default()))
     }
 }
 
@@ -284,9 +297,39 @@ const AWAY: [u64; 5] = [2, 5, 15, 30, 60];
 /// The same where the model answered, but not as it should: that is for people to mend.
 const WRONG: [u64; 6] = [2, 10, 60, 5 * 60, 15 * 60, 60 * 60];
 
+/// No service is left alone for longer, whatever it asks for.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
 /// Before a request is tried again that was tried so often.
 fn pause(attempts: usize, error: &EngineError) -> Duration {
-    let away = matches!(error, EngineError::Model(mnemon_models::ModelError::Unavailable { .. }));
-    let pauses: &[u64] = if away { &AWAY } else { &WRONG };
-    Duration::from_secs(pauses[attempts.min(pauses.len() - 1)])
+    let (pauses, asked) = match error {
+        EngineError::Model(mnemon_models::ModelError::Unavailable { wait, .. }) => {
+            (&AWAY[..], wait.unwrap_or_default())
+        }
+        _ => (&WRONG[..], Duration::ZERO),
+    };
+    Duration::from_secs(pauses[attempts.min(pauses.len() - 1)]).max(asked.min(LONGEST))
+}
+
+#[cfg(test)]
+mod tests {
+    use mnemon_models::{ModelError, ModelKind};
+
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_are_as_long_as_a_service_asks() {
+        let away = |wait: Option<u64>| {
+            EngineError::Model(ModelError::Unavailable {
+                kind: ModelKind::LanguageModel,
+                server: String::new(),
+                reason: String::new(),
+                wait: wait.map(Duration::from_secs),
+            })
+        };
+        let seconds = |attempts, error: &EngineError| pause(attempts, error).as_secs();
+        assert_eq!([0, 1, 9].map(|attempts| seconds(attempts, &away(None))), [2, 5, 60]);
+        assert_eq!([1, 600, 86_400].map(|wait| seconds(0, &away(Some(wait)))), [2, 600, 3600]);
+        assert_eq!([0, 9].map(|attempts| seconds(attempts, &EngineError::Extraction(String::new()))), [2, 3600]);
+    }
 }

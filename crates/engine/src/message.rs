@@ -19,7 +19,7 @@ pub struct Message {
 
 impl Message {
     /// Reads `{"role", "content", "name"?, "timestamp"?}`; what is absent is taken from `defaults`. `content` is text, or
-    /// a list of parts with `text`.
+    /// a list of parts with `text`; null is an empty text.
     ///
     /// # Errors
     /// What is wrong with the value, in words for whoever wrote it.
@@ -27,6 +27,8 @@ impl Message {
         let Value::Object(map) = value else { return Err("a message is an object with `content`".into()) };
         let content = match map.get("content") {
             Some(Value::String(text)) => text.clone(),
+            // An agent's call of a tool says nothing.
+            Some(Value::Null) => String::new(),
             Some(Value::Array(parts)) => {
                 let texts: Option<Vec<&str>> = parts.iter().map(|part| part.get("text")?.as_str()).collect();
                 texts.ok_or("`content` has parts that are no text")?.join("\n")
@@ -92,6 +94,7 @@ mod tests {
             json!("hi"),
             json!({}),
             json!({"content": 1}),
+            json!({"role": "tool"}),
             json!({"content": "x", "timestamp": "soon"}),
             json!({"content": "x", "role": 7}),
             json!({"content": [{"image": "…"}]}),

@@ -1,6 +1,7 @@
 //! What can go wrong with a model.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use safetensors::SafeTensorError;
 
@@ -75,6 +76,8 @@ pub enum ModelError {
         server: String,
         /// What was seen at the last try.
         reason: String,
+        /// How long it asks to be left alone.
+        wait: Option<Duration>,
     },
     /// The service refuses: a key, a model or an address is wrong.
     #[error("the {kind} at {server} refuses ({reason}): {advice}")]

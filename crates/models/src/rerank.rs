@@ -111,9 +111,9 @@ impl HttpReranker {
         if answer.results.is_empty() && texts > 0 {
             return Err(wrong("no scores".into()));
         }
-        // What a service leaves out is worse than all it names.
+        // What a service leaves out is no better than what it names last.
         let worst = answer.results.iter().map(|row| row.relevance_score).fold(0.0, f32::min);
-        let mut scores = vec![worst - 1.0; texts];
+        let mut scores = vec![worst; texts];
         for Row { index, relevance_score } in answer.results {
             match scores.get_mut(index) {
                 Some(score) => *score = relevance_score,
@@ -133,7 +133,7 @@ impl Reranker for HttpReranker {
         };
         match asked {
             Ok(body) => self.read(&body, texts.len()),
-            Err(Failure::Passing { reason, .. }) => Err(self.service.unavailable(reason)),
+            Err(Failure::Passing { reason, wait }) => Err(self.service.unavailable(reason, wait)),
             Err(Failure::Final(error)) => Err(error),
             Err(Failure::Refused { status, refusal }) => {
                 let advice = "look at reranker (MNEMON_RERANKER) and reranker_url (MNEMON_RERANKER_URL)".to_owned();

@@ -155,22 +155,22 @@ impl Service {
         loop {
             if let Err(open) = self.breaker.may_ask() {
                 if open.wait > WORTH_WAITING || Instant::now() + open.wait >= end {
-                    return Err(Failure::Passing { reason: open.reason, wait: None });
+                    return Err(Failure::Passing { reason: open.reason, wait: Some(open.wait) });
                 }
                 tokio::time::sleep(open.wait.mul_f64(1.0 + jitter())).await;
                 continue;
             }
             let left = end.saturating_duration_since(Instant::now());
             let done = attempt(left.min(self.patience.timeout)).await;
-            let Err(Failure::Passing { reason, wait }) = done else {
+            let Err(Failure::Passing { reason, wait: asked }) = done else {
                 self.breaker.answered();
                 return done;
             };
             self.breaker.failed(&reason);
             // Those that were refused together must not come back together.
-            let wait = wait.unwrap_or_default().max(pause.mul_f64(jitter()));
+            let wait = asked.unwrap_or_default().max(pause.mul_f64(jitter()));
             if tries >= self.patience.retries || Instant::now() + wait >= end {
-                return Err(Failure::Passing { reason, wait: None });
+                return Err(Failure::Passing { reason, wait: asked });
             }
             tries += 1;
             tokio::time::sleep(wait).await;
@@ -222,9 +222,9 @@ impl Service {
         self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[redacted]"))
     }
 
-    /// That the service is away.
-    pub(crate) fn unavailable(&self, reason: String) -> ModelError {
-        ModelError::Unavailable { kind: self.kind, server: self.server.clone(), reason }
+    /// That the service is away, and how long it asks to be left alone.
+    pub(crate) fn unavailable(&self, reason: String, wait: Option<Duration>) -> ModelError {
+        ModelError::Unavailable { kind: self.kind, server: self.server.clone(), reason, wait }
     }
 
     /// That the service says no, and which setting to look at.

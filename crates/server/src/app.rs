@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use mnemon_engine::{Engine, EngineError};
+use mnemon_engine::{Engine, EngineError, Waiting};
 use mnemon_store::{Ledger, MemoryId, StoreError};
 use tokio::sync::{Notify, Semaphore};
 
@@ -106,7 +106,7 @@ impl App {
 
     /// Whether the store answers, asked for a memory that need not be there, what it can't do as it is, and how many
     /// requests wait for a model. Asked beside the others' turn, so that a probe is answered however busy they are.
-    pub(crate) async fn probe(&self) -> Result<(Vec<String>, usize), Problem> {
+    pub(crate) async fn probe(&self) -> Result<(Vec<String>, Waiting), Problem> {
         let engine = self.engine.clone();
         let asked = tokio::task::spawn_blocking(move || {
             engine.store().get(&[MemoryId::Number(0)])?;

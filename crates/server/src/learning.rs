@@ -201,7 +201,7 @@ pub(crate) async fn work_off(app: Shared) {
 /// For whoever watches the queue.
 async fn tell_of_waiting(app: &Shared) {
     let waiting = app.engine(|engine| Ok(engine.waiting()?)).await;
-    metrics::gauge!("mnemon_extraction_queue").set(waiting.unwrap_or_default() as f64);
+    metrics::gauge!("mnemon_extraction_queue").set(waiting.unwrap_or_default().requests as f64);
 }
 
 fn doing(scope: &Scope, metadata: &serde_json::Map<String, Value>) -> Doing {

@@ -118,7 +118,7 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
             out.note(&format!("kept, and learnt from by the next `mnemon serve` or `mnemon add --infer`: {reason}"));
             let answer =
                 json!({"results": [], "extractor": extractor, "event_id": id, "status": "PENDING", "reason": reason});
-            out.value(&answer, |_| format!("{id}\n"))?;
+            out.value(&answer, |_| format!("waits as {id}\n"))?;
         }
     }
     // What waited from before may have its turn now.

@@ -25,6 +25,7 @@ pub(crate) fn run(args: &DoctorArgs, settings: &Settings, out: &Output) -> anyho
     let mended = if args.fix { store.repair()? } else { Vec::new() };
     let info = store.info()?;
     let findings = store.check()?;
+    let waiting = engine.waiting()?;
     let answer = json!({
         "ok": findings.is_empty(),
         "version": env!("CARGO_PKG_VERSION"),
@@ -33,7 +34,8 @@ pub(crate) fn run(args: &DoctorArgs, settings: &Settings, out: &Output) -> anyho
         "mended": told(&mended),
         "findings": told(&findings),
         "warnings": store.warnings(),
-        "waiting": engine.waiting()?,
+        "waiting": waiting.requests,
+        "waiting_reason": waiting.reason,
     });
     out.value(&answer, |answer| text(answer, args.fix, &out.bold("WARNING")))?;
     Ok(if findings.is_empty() { Exit::Ok } else { Exit::Differences })
@@ -58,8 +60,9 @@ fn text(answer: &Value, fixed: bool, warning: &str) -> String {
     }
     if let Some(waiting) = answer["waiting"].as_u64().filter(|waiting| *waiting > 0) {
         text.push_str(&format!(
-            "waiting {} for a model: a running server takes them up\n",
-            counted(waiting as usize, "request", "requests")
+            "waiting {} for a model{}: a running server takes them up\n",
+            counted(waiting as usize, "request", "requests"),
+            answer["waiting_reason"].as_str().map(|reason| format!(" ({reason})")).unwrap_or_default(),
         ));
     }
     for sentence in items("warnings") {

@@ -42,7 +42,10 @@ fn what_was_mended_is_told_and_gone() {
     assert_eq!((&found["ok"], &found["mended"], &found["warnings"]), (&json!(false), &json!([]), &json!([])));
     assert_eq!(checks(&found["findings"]), both);
     let keys: Vec<&str> = found.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, ["ok", "version", "settings", "store", "mended", "findings", "warnings", "waiting"]);
+    assert_eq!(
+        keys,
+        ["ok", "version", "settings", "store", "mended", "findings", "warnings", "waiting", "waiting_reason"]
+    );
     for (counted, count) in [("memories", 2), ("links", 2), ("history", 2), ("messages", 0)] {
         assert_eq!(found["store"][counted], json!(count), "{counted}");
     }

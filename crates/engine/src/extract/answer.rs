@@ -43,7 +43,16 @@ pub(super) fn read(text: &str, known: &[MemoryId], messages: usize) -> Result<Re
     match lists {
         0 => Err("without a list of facts".into()),
         _ if unreadable > 0 && answer.facts.is_empty() => Err(format!("with {unreadable} items that are no facts")),
-        _ => Ok(answer),
+        _ => {
+            if unreadable > 0 {
+                tracing::warn!(
+                    left_out = unreadable,
+                    kept = answer.facts.len(),
+                    "some items of an answer are no facts"
+                );
+            }
+            Ok(answer)
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Job {
     pub(super) attempts: usize,
     /// Why it was in vain.
     pub(super) error: Option<String>,
+    /// Whether the ledger holds it, so that it is there no more where the ledger has lost it.
+    pub(super) kept: bool,
 }
 
 /// A fact, and the id it is stored under.
@@ -42,7 +44,7 @@ impl Planned {
 impl Job {
     pub(super) fn new(request: LearnRequest, extractor: Extractor, received: Timestamp) -> Self {
         let id = uuid::Uuid::new_v4().to_string();
-        Self { id, request, extractor, received, planned: None, attempts: 0, error: None }
+        Self { id, request, extractor, received, planned: None, attempts: 0, error: None, kept: false }
     }
 
     /// The id that a message is kept under, the same however often it is tried.
@@ -111,6 +113,7 @@ impl Job {
             planned: stored.planned,
             attempts: stored.attempts,
             error: stored.error,
+            kept: true,
         })
     }
 }

@@ -15,6 +15,15 @@ const UNKNOWN: std::time::Duration = std::time::Duration::from_secs(3600);
 /// Requests looked at when one is to be taken up.
 const LOOKED_AT: usize = 32;
 
+/// Requests that wait for a model, or are being worked on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// How many.
+    pub requests: usize,
+    /// Why one of them was tried in vain, in words for everybody; `None` if none was.
+    pub reason: Option<String>,
+}
+
 /// A request that waited and was tried again.
 #[derive(Clone, Debug)]
 pub struct Worked {
@@ -68,18 +77,20 @@ impl Engine {
             let _ = self.work(&mut job)?;
             return Ok(job.id);
         }
-        self.keep(&job)?;
+        self.keep(&mut job)?;
         self.hurry(&job.id)?;
         Ok(job.id)
     }
 
-    /// How many requests wait for a model, or are being worked on.
+    /// What waits for a model, or is being worked on.
     ///
     /// # Errors
     /// Only if the ledger fails.
-    pub fn waiting(&self) -> Result<usize> {
-        let Some(ledger) = &self.understanding.ledger else { return Ok(0) };
-        Ok(ledger.documents(KIND, None, &PageRequest { limit: 1, ..PageRequest::default() })?.total)
+    pub fn waiting(&self) -> Result<Waiting> {
+        let Some(ledger) = &self.understanding.ledger else { return Ok(Waiting::default()) };
+        let page = ledger.documents(KIND, None, &PageRequest { limit: LOOKED_AT, ..PageRequest::default() })?;
+        let reason = page.items.iter().find_map(|document| Job::from_json(&document.id, &document.body)?.error);
+        Ok(Waiting { requests: page.total, reason })
     }
 
     /// Whether a request still waits, and why it was in vain so far.
@@ -120,7 +131,12 @@ impl Engine {
             let carries = scope.is_none_or(|scope| {
                 own.ids().iter().zip(scope.ids()).all(|(own, asked)| asked.is_none() || *own == asked)
             });
-            if carries && ledger.take(KIND, &document.id)?.is_some() {
+            if !carries {
+                continue;
+            }
+            // Who is about to store its facts has done so, or finds it gone.
+            let _serialised = self.lock(&[&own]);
+            if ledger.take(KIND, &document.id)?.is_some() {
                 dropped.push((document.id, own));
             }
         }
@@ -128,11 +144,19 @@ impl Engine {
     }
 
     /// Writes a request down; for the time of its lease it is the caller's.
-    pub(super) fn keep(&self, job: &Job) -> Result<()> {
+    pub(super) fn keep(&self, job: &mut Job) -> Result<()> {
         let Some(ledger) = &self.understanding.ledger else { return Ok(()) };
         let owner = job.request.add.scope.user_id.as_deref();
         let document = Document::new(KIND, job.id.as_str(), job.to_json()).of(owner).due(self.lease_end());
-        Ok(ledger.put(&[document], Durability::Synced)?)
+        ledger.put(&[document], Durability::Synced)?;
+        job.kept = true;
+        Ok(())
+    }
+
+    /// Whether nobody has removed the request since it was kept.
+    pub(super) fn is_wanted(&self, job: &Job) -> Result<bool> {
+        let ledger = self.understanding.ledger.as_deref().filter(|_| job.kept);
+        ledger.map_or(Ok(true), |ledger| Ok(ledger.document(KIND, &job.id)?.is_some()))
     }
 
     /// Ends a request; whether it was there, and so is the caller's to tell of.
@@ -176,7 +200,7 @@ impl Engine {
     /// Notes what was extracted. Of two that extracted the same request the first is right, so that facts have one id;
     /// `None` if the request is there no more.
     pub(super) fn settle_on(&self, job: &Job, planned: Vec<Planned>) -> Result<Option<Vec<Planned>>> {
-        let Some(ledger) = self.understanding.ledger.as_deref().filter(|_| job.extractor == Extractor::Llm) else {
+        let Some(ledger) = self.understanding.ledger.as_deref().filter(|_| job.kept) else {
             return Ok(Some(planned));
         };
         let mut settled = None;

@@ -37,15 +37,10 @@ impl Engine {
                 return;
             }
         };
-        let (worst, best) =
-            scores.iter().fold((f32::MAX, f32::MIN), |(worst, best), score| (worst.min(*score), best.max(*score)));
+        // Models that give probabilities keep them; those that give any number give logits.
+        let probable = scores.iter().all(|score| (0.0..=1.0).contains(score));
         for (hit, score) in answer.hits.iter_mut().zip(&scores) {
-            // Models that give probabilities keep them; those that give any number are spread from 0 to 1.
-            hit.score = if (0.0..=1.0).contains(&worst) && best <= 1.0 {
-                *score
-            } else {
-                (score - worst) / (best - worst).max(f32::EPSILON)
-            };
+            hit.score = if probable { *score } else { 1.0 / (1.0 + (-score).exp()) };
         }
         answer.hits.truncate(judged);
         answer.hits.sort_by(|a, b| b.score.total_cmp(&a.score));

@@ -193,7 +193,7 @@ fn a_request_waits_for_a_model_that_is_away() {
     let learned = engine.learn(learn_from(user("ana"), &[("user", "I like tea.")])).unwrap();
     let Outcome::Waiting { reason, .. } = learned.outcome else { panic!("nobody answered") };
     assert!(reason.contains("overloaded"), "{reason}");
-    assert_eq!((engine.waiting().unwrap(), texts(&world, "ana").len()), (1, 0));
+    assert_eq!((engine.waiting().unwrap().requests, texts(&world, "ana").len()), (1, 0));
     assert_eq!(engine.waits(&learned.event_id).unwrap().flatten().unwrap(), "the language model is not available");
     assert!(engine.work_off().unwrap().is_none(), "its time has not come");
     engine.hurry(&learned.event_id).unwrap();
@@ -206,7 +206,7 @@ fn a_request_waits_for_a_model_that_is_away() {
     let worked = engine.work_off().unwrap().unwrap();
     assert_eq!((worked.event_id.as_str(), worked.scope.clone()), (learned.event_id.as_str(), user("ana")));
     assert!(matches!(&worked.outcome, Outcome::Stored(added) if added.len() == 1), "{worked:?}");
-    assert_eq!((engine.waiting().unwrap(), texts(&world, "ana")), (0, vec!["I like tea.".to_owned()]));
+    assert_eq!((engine.waiting().unwrap().requests, texts(&world, "ana")), (0, vec!["I like tea.".to_owned()]));
     assert!(engine.work_off().unwrap().is_none() && engine.waits(&learned.event_id).unwrap().is_none());
 }
 
@@ -219,10 +219,15 @@ fn what_was_stored_before_the_end_is_not_stored_again() {
         let n = count.fetch_add(1, Ordering::SeqCst);
         Reply::chat(asked, &facts(&[&format!("User likes tea, wording {n}"), &format!("User has a cat, wording {n}")]))
     });
-    let dying = understanding_with(&world, &endpoint, |ledger| Arc::new(Dying { ledger }));
+    let dying =
+        understanding_with(&world, &endpoint, |ledger| Arc::new(Unlucky { ledger, fate: Fate::EndsBeforeItIsDone }));
     let id = dying.learn_later(learn_from(user("ana"), &[("user", "I like tea. I have a cat.")])).unwrap();
     assert!(dying.work_off().is_err());
-    assert_eq!((texts(&world, "ana").len(), dying.waiting().unwrap()), (2, 1), "stored, and nobody could say so");
+    assert_eq!(
+        (texts(&world, "ana").len(), dying.waiting().unwrap().requests),
+        (2, 1),
+        "stored, and nobody could say so"
+    );
     let engine = understanding(&world, &endpoint);
     engine.hurry(&id).unwrap();
     let worked = engine.work_off().unwrap().unwrap();
@@ -231,12 +236,21 @@ fn what_was_stored_before_the_end_is_not_stored_again() {
     whole(&world);
 }
 
-/// A ledger of a process that ends before it can take what is done from it.
-struct Dying {
+/// A ledger to which something happens.
+struct Unlucky {
     ledger: Arc<dyn Ledger>,
+    fate: Fate,
 }
 
-impl Ledger for Dying {
+#[derive(PartialEq)]
+enum Fate {
+    /// The process ends before it can take what is done from it.
+    EndsBeforeItIsDone,
+    /// Somebody deletes a request as soon as its facts are noted.
+    IsDeletedOnceSettled,
+}
+
+impl Ledger for Unlucky {
     fn put(&self, documents: &[Document], durability: Durability) -> mnemon_store::Result<()> {
         self.ledger.put(documents, durability)
     }
@@ -268,11 +282,20 @@ impl Ledger for Dying {
         id: &str,
         change: &mut dyn FnMut(&mut Document) -> bool,
     ) -> mnemon_store::Result<Option<Document>> {
-        self.ledger.change(kind, id, change)
+        let changed = self.ledger.change(kind, id, change)?;
+        if self.fate == Fate::IsDeletedOnceSettled
+            && changed.as_ref().is_some_and(|document| !document.body["planned"].is_null())
+        {
+            self.ledger.take(kind, id)?;
+        }
+        Ok(changed)
     }
 
-    fn take(&self, _: &'static str, _: &str) -> mnemon_store::Result<Option<Document>> {
-        Err(StoreError::Busy)
+    fn take(&self, kind: &'static str, id: &str) -> mnemon_store::Result<Option<Document>> {
+        match self.fate {
+            Fate::EndsBeforeItIsDone => Err(StoreError::Busy),
+            Fate::IsDeletedOnceSettled => self.ledger.take(kind, id),
+        }
     }
 
     fn forget(&self, owner: &str) -> mnemon_store::Result<usize> {
@@ -408,12 +431,18 @@ fn what_is_empty_is_refused_before_anybody_is_asked() {
     let world = world();
     let endpoint = Service::start(|_, asked| echo(asked));
     let engine = understanding(&world, &endpoint);
-    for messages in [&[][..], &[("user", "")], &[("user", "I like tea."), ("user", " \n")]] {
+    for messages in [&[][..], &[("user", "")], &[("user", " \n"), ("assistant", "")]] {
         let error = engine.learn(learn_from(user("ana"), messages)).unwrap_err();
         assert!(error.is_callers_fault(), "{error}");
     }
     assert_eq!(stored(engine.learn(learn_from(user("ana"), &[("system", "Be kind.")])).unwrap()), [""; 0]);
-    assert_eq!((endpoint.asked().len(), engine.waiting().unwrap()), (0, 0));
+    let instructions = Some("x".repeat(65 << 10));
+    let request = LearnRequest { instructions, ..learn_from(user("ana"), &[("user", "I like tea.")]) };
+    assert!(engine.learn(request).unwrap_err().to_string().contains("65536"));
+    assert_eq!((endpoint.asked().len(), engine.waiting().unwrap().requests), (0, 0));
+    // Beside others one without words is an agent's call of a tool.
+    let said = [("assistant", ""), ("tool", "Rain in Lisbon."), ("user", "I like rain.")];
+    assert_eq!(stored(engine.learn(learn_from(user("ana"), &said)).unwrap()), ["Rain in Lisbon.", "I like rain."]);
 }
 
 fn what_is_deleted_is_forgotten_with_what_was_said() {
@@ -448,7 +477,7 @@ fn what_waits_is_dropped_with_its_owner() {
     }
     let dropped = engine.drop_waiting(Some(&user("ana"))).unwrap();
     assert!(dropped.len() == 2 && dropped.iter().all(|(_, scope)| *scope == user("ana")), "{dropped:?}");
-    assert_eq!(engine.waiting().unwrap(), 1);
+    assert_eq!(engine.waiting().unwrap().requests, 1);
     assert_eq!(engine.drop_waiting(None).unwrap().len(), 1);
 }
 
@@ -467,6 +496,13 @@ fn what_is_deleted_while_it_is_worked_on_does_not_come_back() {
     let engine = understanding(&world, &endpoint);
     let learned = engine.learn(learn_from(user("ana"), &[("user", "I like tea.")])).unwrap();
     assert_eq!((learned.outcome, texts(&world, "ana").len()), (Outcome::Dropped, 0));
+    // The owner is deleted after that, before the facts are stored.
+    let endpoint = Service::start(|_, asked| echo(asked));
+    let around = |ledger| -> Arc<dyn Ledger> { Arc::new(Unlucky { ledger, fate: Fate::IsDeletedOnceSettled }) };
+    let engine = understanding_with(&world, &endpoint, around);
+    let learned = engine.learn(learn_from(user("ana"), &[("user", "I like tea.")])).unwrap();
+    assert_eq!((learned.outcome, texts(&world, "ana").len()), (Outcome::Dropped, 0));
+    assert_eq!(world.store().last_messages(&user("ana"), 9).unwrap(), []);
 }
 
 fn who_works_on_a_request_keeps_it() {

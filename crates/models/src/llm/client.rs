@@ -105,9 +105,9 @@ impl LlmClient {
                     settled.store(true, Ordering::Release);
                     return Ok(answer);
                 }
-                Err(Failure::Passing { reason, .. }) => {
+                Err(Failure::Passing { reason, wait }) => {
                     self.remember(quirks, &lessons);
-                    return Err(self.service.unavailable(reason));
+                    return Err(self.service.unavailable(reason, wait));
                 }
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Refused { status, refusal }) => (status, refusal),
@@ -212,16 +212,17 @@ impl LlmClient {
         loop {
             let next = tokio::time::timeout(self.config.timeout, events.next()).await;
             let Ok(next) = next else {
-                return Err(self.service.unavailable(format!("it fell silent for {:?}", self.config.timeout)));
+                return Err(self.service.unavailable(format!("it fell silent for {:?}", self.config.timeout), None));
             };
             let Some(event) = next else { break };
-            let data = event.map_err(|reason| self.service.unavailable(format!("its answer broke off: {reason}")))?;
+            let data =
+                event.map_err(|reason| self.service.unavailable(format!("its answer broke off: {reason}"), None))?;
             if data == "[DONE]" {
                 ended = true;
                 break;
             }
             if Instant::now() > end {
-                return Err(self.service.unavailable(format!("its answer did not end within {LONGEST:?}")));
+                return Err(self.service.unavailable(format!("its answer did not end within {LONGEST:?}"), None));
             }
             let Piece { text, thought, finish, usage } = wire::event(self.config.provider, &data).map_err(wrong)?;
             let new = thoughts.push(&text);
@@ -239,7 +240,7 @@ impl LlmClient {
         }
         if !ended {
             // What was said so far may be half of a sentence.
-            return Err(self.service.unavailable("its answer broke off".to_owned()));
+            return Err(self.service.unavailable("its answer broke off".to_owned(), None));
         }
         let rest = thoughts.finish();
         if !rest.is_empty() {

@@ -64,7 +64,7 @@ impl Endpoint {
         Box::pin(async move {
             let (status, refusal) = match self.send(texts).await {
                 Ok(body) => return self.read(&body, texts.len()),
-                Err(Failure::Passing { reason, .. }) => return Err(self.service.unavailable(reason)),
+                Err(Failure::Passing { reason, wait }) => return Err(self.service.unavailable(reason, wait)),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Refused { status, refusal }) => (status, refusal),
             };

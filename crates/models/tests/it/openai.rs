@@ -94,7 +94,9 @@ fn a_wait_past_the_deadline_is_not_begun() {
     });
     let begun = Instant::now();
     let error = embedder(&service, same).embed(&["0 1"]).expect_err("an hour is too long");
-    assert!(matches!(error, ModelError::Unavailable { .. }) && error.to_string().contains("3600 s"), "{error}");
+    assert!(error.to_string().contains("3600 s"), "{error}");
+    let ModelError::Unavailable { wait, .. } = error else { panic!("{error}") };
+    assert_eq!(wait, Some(Duration::from_secs(3600)));
     assert!(begun.elapsed() < Duration::from_secs(20));
     assert_eq!(service.asked().len(), 1);
 }

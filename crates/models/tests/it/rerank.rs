@@ -14,7 +14,9 @@ fn asked(results: Value) -> (Result<Vec<f32>, ModelError>, Service) {
 fn scores_come_in_the_order_of_the_texts() {
     let results = json!([{"index": 2, "relevance_score": 0.9}, {"index": 0, "score": -3.5}]);
     let (scores, service) = asked(results);
-    assert_eq!(scores.unwrap(), [-3.5, -4.5, 0.9], "what is left out is the worst");
+    assert_eq!(scores.unwrap(), [-3.5, -3.5, 0.9], "what is left out is as good as the worst");
+    let results = json!([{"index": 2, "relevance_score": 0.9}, {"index": 0, "score": 0.3}]);
+    assert_eq!(asked(results).0.unwrap(), [0.3, 0.0, 0.9], "a probability of none");
     let asked = &service.asked()[0];
     assert_eq!(asked.line, "POST /v1/rerank HTTP/1.1");
     let documents = json!(["Ana", "Ben", "Cleo"]);

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use mnemon_engine::{AddRequest, ChatTurn, LearnRequest, Message, Recalled};
+use mnemon_engine::{AddRequest, ChatTurn, LearnRequest, MAX_TEXT_BYTES, Message, Recalled};
 use mnemon_store::Scope;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::dto::{Messages, MessagesDoc};
 use super::events_stream::{Events, stream};
 use crate::app::{App, Shared};
-use crate::auth::Writer;
+use crate::auth::{Caller, Reader};
 use crate::body::{Body, Json};
 use crate::error::Problem;
 use crate::learning::Told;
@@ -34,7 +34,7 @@ pub(super) struct ChatBody {
     run_id: Option<String>,
     /// Answers with server-sent events: `memories` first, `delta` for each piece of the answer, `done` with all of it.
     stream: Option<bool>,
-    /// Whether what was said is remembered, which is the default.
+    /// Whether what was said is remembered, which is the default. A key that may only read must say `false`.
     remember: Option<bool>,
     /// The most tokens of the answer.
     max_tokens: Option<u32>,
@@ -86,6 +86,15 @@ pub(super) struct Turn {
     pub(super) remember: bool,
 }
 
+/// Whether a turn is remembered, which is the default, and takes a key that may write.
+pub(super) fn remembers(caller: &Caller, asked: Option<bool>) -> Result<bool, Problem> {
+    let remember = asked.unwrap_or(true);
+    if remember && !caller.access.write {
+        return Err(Problem::missing_scope("write"));
+    }
+    Ok(remember)
+}
+
 impl Turn {
     /// A turn of a conversation under a scope of [`crate::auth::Caller::scope`]. All that the person said is at hand,
     /// whichever agent and run it was said to; without a person all of the agent's, and without one the run's.
@@ -98,10 +107,12 @@ impl Turn {
         Self { turn: ChatTurn { scope: near, messages, max_tokens }, scope, remember }
     }
 
-    /// What is learnt from this turn: the last message and the answer. What came before was learnt from in its own turn.
+    /// What is learnt from this turn: the last message, and as much of the answer as a message may hold. What came before
+    /// was learnt from in its own turn.
     pub(super) fn lesson(&self, answer: &str) -> LearnRequest {
         let mut messages: Vec<Message> = self.turn.messages.last().cloned().into_iter().collect();
-        messages.push(Message { role: "assistant".into(), content: answer.to_owned(), ..Message::default() });
+        let content = answer[..answer.floor_char_boundary(MAX_TEXT_BYTES)].to_owned();
+        messages.push(Message { role: "assistant".into(), content, ..Message::default() });
         let add = AddRequest { scope: self.scope.clone(), messages, ..AddRequest::default() };
         LearnRequest { add, ..LearnRequest::default() }
     }
@@ -127,13 +138,13 @@ pub(super) fn used(recalled: &Recalled, answer: Option<&str>) -> Vec<UsedMemory>
     responses((status = 200, body = ChatReply)))]
 pub(super) async fn chat(
     State(app): State<Shared>,
-    Writer(caller): Writer,
+    Reader(caller): Reader,
     Body(body): Body<ChatBody>,
 ) -> Result<Response, Problem> {
     let mut messages = body.messages.map(|messages| messages.0).unwrap_or_default();
     messages.extend(body.message.map(|content| Message { role: "user".into(), content, ..Message::default() }));
     let scope = caller.scope(body.user_id.as_deref(), body.agent_id.as_deref(), body.run_id.as_deref())?;
-    let turn = Turn::new(scope, messages, body.max_tokens, body.remember.unwrap_or(true));
+    let turn = Turn::new(scope, messages, body.max_tokens, remembers(&caller, body.remember)?);
     let recalling = app.clone();
     let (turn, recalled) = app
         .blocking(move || {

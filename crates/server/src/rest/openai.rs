@@ -13,11 +13,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::chat::{Turn, UsedMemory, used};
+use super::chat::{Turn, UsedMemory, remembers, used};
 use super::dto::{Messages, MessagesDoc};
 use super::events_stream::{Events, stream};
 use crate::app::{App, Shared};
-use crate::auth::{Reader, Writer};
+use crate::auth::Reader;
 use crate::body::{Body, Json};
 use crate::error::Problem;
 
@@ -49,11 +49,14 @@ pub(super) struct CompletionBody {
     /// `agent_id` and `run_id`, under which what is learnt is kept as well.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
-    /// Whether what was said is remembered, which is the default.
+    /// Whether what was said is remembered, which is the default. A key that may only read must say `false`.
     remember: Option<bool>,
     /// Refused: tools are not passed on.
     #[schema(value_type = Option<Vec<Object>>)]
     tools: Option<Vec<Value>>,
+    /// Only of type `text`: the form of an answer is not passed on.
+    #[schema(value_type = Option<Object>)]
+    response_format: Option<Value>,
     /// Only 1.
     n: Option<u32>,
 }
@@ -142,6 +145,11 @@ impl CompletionBody {
         if self.tools.is_some_and(|tools| !tools.is_empty()) {
             return Err(Problem::bad_request("tools are not passed on to the language model: leave them out"));
         }
+        if self.response_format.is_some_and(|format| !format.is_null() && format["type"] != "text") {
+            let told =
+                "response_format is not passed on to the language model: leave it out, and say it in the messages";
+            return Err(Problem::bad_request(told));
+        }
         if self.n.is_some_and(|n| n != 1) {
             return Err(Problem::bad_request("n can only be 1"));
         }
@@ -156,7 +164,7 @@ impl CompletionBody {
         let scope = caller.scope(user.or(named("user_id")?), named("agent_id")?, named("run_id")?)?;
         let messages: Vec<Message> = self.messages.0;
         let max_tokens = self.max_completion_tokens.or(self.max_tokens);
-        Ok(Turn::new(scope, messages, max_tokens, self.remember.unwrap_or(true)))
+        Ok(Turn::new(scope, messages, max_tokens, remembers(caller, self.remember)?))
     }
 }
 
@@ -186,7 +194,7 @@ impl IntoResponse for OpenAiProblem {
     responses((status = 200, body = Completion)))]
 pub(super) async fn complete(
     State(app): State<Shared>,
-    Writer(caller): Writer,
+    Reader(caller): Reader,
     Body(body): Body<CompletionBody>,
 ) -> Result<Response, OpenAiProblem> {
     let in_pieces = body.stream.unwrap_or(false);

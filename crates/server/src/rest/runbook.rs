@@ -47,7 +47,7 @@ struct Health {
     /// Whether there are warnings; left out if not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     degraded: bool,
-    /// What the store can't do as it is, and what to do about it.
+    /// What can't be done as things are, and what to do about it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
@@ -71,9 +71,12 @@ impl Health {
 /// Whether the server can answer
 #[utoipa::path(get, path = "/health", tag = TAG, security(()), responses((status = 200, body = Health)))]
 async fn health(State(app): State<Shared>) -> Result<Json<Health>, Problem> {
-    let (warnings, waiting) = app.probe().await?;
+    let (mut warnings, waiting) = app.probe().await?;
+    if let Some(reason) = &waiting.reason {
+        warnings.push(format!("messages wait to be learnt from: {reason}"));
+    }
     let llm = app.engine.language_model().map(|llm| llm.name().to_owned());
-    Ok(Json(Health::new(app.store_kind.clone(), llm, waiting, app.started.elapsed().as_secs(), warnings)))
+    Ok(Json(Health::new(app.store_kind.clone(), llm, waiting.requests, app.started.elapsed().as_secs(), warnings)))
 }
 
 /// Search memories

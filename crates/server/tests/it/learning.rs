@@ -87,6 +87,9 @@ async fn messages_are_kept_while_the_model_is_away() {
     let old = service.post(ANA, "/v1/memories/", add("I like tea.")).await.expect(202);
     assert_eq!(old["status"], "PENDING", "a list could not say so");
     let event = |told: &Value| told["event_id"].as_str().unwrap().to_owned();
+    let health = service.get("", "/health").await.expect(200);
+    let warning = "messages wait to be learnt from: the language model is not available";
+    assert_eq!((&health["waiting"], &health["warnings"]), (&json!(3), &json!([warning])));
     let pending = service.get(ANA, &format!("/v1/event/{}/", event(&told))).await.expect(200);
     assert_eq!(pending["error"], "the language model is not available");
     service.get(BOB, &format!("/v1/event/{}/", event(&told))).await.expect(404);
@@ -154,6 +157,37 @@ async fn a_chat_remembers() {
     let without = Service::start().await;
     let refused = without.post(ANA, "/chat", json!({"message": "x"})).await.expect(503);
     assert_eq!(refused["code"], "llm_not_configured");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_only_read_or_write_chats_accordingly() {
+    let endpoint = Endpoint::start(|_, asked| answer(asked));
+    let keys = r#"{"ro": {"user": "ana", "scopes": ["read"]}, "wo": {"user": "ana", "scopes": ["write"]}}"#;
+    let keys = mnemon_server::auth::FixedKey::parse_all(keys).unwrap();
+    let service = Service::asking(&endpoint, mnemon_server::Config { keys, ..config() }).await;
+    for path in ["/chat", "/v1/chat/completions"] {
+        let body =
+            |remember: bool| json!({"messages": [{"role": "user", "content": "I like tea."}], "remember": remember});
+        service.post("wo", path, body(false)).await.expect(403);
+        service.post("ro", path, body(true)).await.expect(403);
+        service.post("ro", path, body(false)).await.expect(200);
+    }
+    assert_eq!(
+        (endpoint.asked().len(), service.get("ro", "/memories").await.expect(200)["count"].clone()),
+        (2, json!(0))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_to_rerank_is_told_whether_it_was_done() {
+    let service = Service::start().await;
+    service.remember(ANA, "I like tea.").await;
+    let body = json!({"query": "tea", "filters": {"user_id": "ana"}});
+    let asked = json!({"query": "tea", "filters": {"user_id": "ana"}, "rerank": true});
+    for path in ["/search", "/v3/memories/search/"] {
+        assert_eq!(service.post(ANA, path, body.clone()).await.expect(200).get("reranked"), None);
+        assert_eq!(service.post(ANA, path, asked.clone()).await.expect(200)["reranked"], false);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,9 +267,18 @@ async fn openais_clients_get_memory() {
     assert_eq!(events[events.len() - 1]["choices"], json!([]));
     let models = service.get(ANA, "/v1/models").await.expect(200);
     assert_eq!(models["data"][0]["id"], "some-model");
-    let tools = json!({"messages": [{"role": "user", "content": "x"}], "tools": [{}]});
-    let refused = service.post(ANA, "/v1/chat/completions", tools).await.expect(400);
-    assert_eq!(refused["error"]["type"], "invalid_request_error", "{refused}");
+    for (key, value) in [("tools", json!([{}])), ("response_format", json!({"type": "json_object"}))] {
+        let mut body = json!({"messages": [{"role": "user", "content": "x"}]});
+        body[key] = value;
+        let refused = service.post(ANA, "/v1/chat/completions", body).await.expect(400);
+        assert_eq!(refused["error"]["type"], "invalid_request_error", "{refused}");
+    }
+    // A conversation in which an agent called a tool.
+    let body = json!({"messages": [{"role": "assistant", "content": null, "tool_calls": [{}]}, {"role": "tool", "content": "7"},
+        {"role": "user", "content": "So?"}], "remember": false, "response_format": {"type": "text"}});
+    service.post(ANA, "/v1/chat/completions", body).await.expect(200);
+    let sent = endpoint.asked().pop().unwrap().body["messages"].clone();
+    assert_eq!((sent[1]["content"].as_str(), sent[2]["content"].as_str()), (Some("7"), Some("So?")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,6 +55,9 @@ pub(crate) struct SearchBody {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SearchAnswer {
     pub(in crate::rest) results: Vec<Item>,
+    /// Where that was asked for: whether the reranker has judged them; if not, its failure is in the server's log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::rest) reranked: Option<bool>,
 }
 
 impl SearchBody {
@@ -91,6 +94,9 @@ pub(crate) async fn search(
     Body(body): Body<SearchBody>,
 ) -> Result<Json<SearchAnswer>, Problem> {
     let threshold = body.threshold.unwrap_or(THRESHOLD);
-    let answer = app.search(body.request(&caller)?).await?;
-    Ok(Json(SearchAnswer { results: answer.hits.iter().map(|hit| Item::scored(hit, threshold)).collect() }))
+    let request = body.request(&caller)?;
+    let asked_to_rerank = request.rerank;
+    let answer = app.search(request).await?;
+    let results = answer.hits.iter().map(|hit| Item::scored(hit, threshold)).collect();
+    Ok(Json(SearchAnswer { results, reranked: asked_to_rerank.then_some(answer.reranked) }))
 }

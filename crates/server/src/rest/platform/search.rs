@@ -70,6 +70,9 @@ pub(super) struct SearchBody {
 pub(super) struct SearchAnswer {
     #[schema(value_type = Vec<MemoryDoc>)]
     results: Vec<Map<String, Value>>,
+    /// Where that was asked for: whether the reranker has judged them; if not, its failure is in the server's log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reranked: Option<bool>,
 }
 
 /// The answer of the older addresses: an object for `output_format` `v1.1`, else the list alone.
@@ -81,7 +84,7 @@ pub(super) enum OldSearchAnswer {
     List(Vec<Map<String, Value>>),
 }
 
-async fn found(app: Shared, caller: Caller, body: SearchBody, new: bool) -> Result<Vec<Map<String, Value>>, Problem> {
+async fn found(app: Shared, caller: Caller, body: SearchBody, new: bool) -> Result<SearchAnswer, Problem> {
     let ask = Ask {
         filters: body.filters,
         ids: [body.user_id, body.agent_id, body.app_id, body.run_id],
@@ -110,10 +113,12 @@ async fn found(app: Shared, caller: Caller, body: SearchBody, new: bool) -> Resu
         latest_only: body.latest_only.unwrap_or(false),
         ..SearchRequest::new(body.query, filter)
     };
+    let asked_to_rerank = request.rerank;
     let answer = app.search(request).await?;
     let meant = |hit: &&SearchHit| gated.ids.as_ref().is_none_or(|ids| ids.contains(&hit.memory.id));
     let hits = answer.hits.iter().filter(meant).take(top_k);
-    Ok(hits.map(|found| project(hit(found), fields.as_deref())).collect())
+    let results = hits.map(|found| project(hit(found), fields.as_deref())).collect();
+    Ok(SearchAnswer { results, reranked: asked_to_rerank.then_some(answer.reranked) })
 }
 
 /// Search memories
@@ -124,7 +129,7 @@ pub(super) async fn search(
     Reader(caller): Reader,
     Body(body): Body<SearchBody>,
 ) -> Result<Json<SearchAnswer>, Problem> {
-    Ok(Json(SearchAnswer { results: found(app, caller, body, true).await? }))
+    Ok(Json(found(app, caller, body, true).await?))
 }
 
 /// Search memories, as older clients do
@@ -136,8 +141,8 @@ pub(super) async fn search_v2(
     Body(body): Body<SearchBody>,
 ) -> Result<Json<OldSearchAnswer>, Problem> {
     let object = body.output_format.as_deref() == Some("v1.1");
-    let results = found(app, caller, body, false).await?;
-    Ok(Json(if object { OldSearchAnswer::Object(SearchAnswer { results }) } else { OldSearchAnswer::List(results) }))
+    let found = found(app, caller, body, false).await?;
+    Ok(Json(if object { OldSearchAnswer::Object(found) } else { OldSearchAnswer::List(found.results) }))
 }
 
 /// Search memories, as the oldest clients do
