@@ -11,7 +11,7 @@ use serde_json::json;
 use super::import::{of_counts, told_counts};
 use super::progress;
 use crate::exit::{Exit, Fault};
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::settings::Settings;
 
 /// Where to.
@@ -31,6 +31,7 @@ pub(crate) fn run(args: &ExportArgs, settings: &Settings, out: &Output) -> anyho
         let mut stdout = BufWriter::new(io::stdout().lock());
         let counts = write(&engine, &mut stdout, out)?;
         out.note(&format!("exported {}", told_counts(&counts)));
+        left_out(&engine, out)?;
         return Ok(Exit::Ok);
     }
     // Through a link, what it leads to is replaced, not the link.
@@ -39,9 +40,22 @@ pub(crate) fn run(args: &ExportArgs, settings: &Settings, out: &Output) -> anyho
     refuse_databases(file, settings.file_of_store())?;
     let engine = settings.open_engine_as_it_is()?;
     let counts = into_file(&engine, file, out)?;
-    let answer = json!({"file": file.display().to_string(), "exported": of_counts(&counts)});
+    let waiting = left_out(&engine, out)?;
+    let answer = json!({"file": file.display().to_string(), "exported": of_counts(&counts), "waiting": waiting});
     out.value(&answer, |_| format!("exported {} to {}\n", told_counts(&counts), file.display()))?;
     Ok(Exit::Ok)
+}
+
+/// What waits for a model is no memory yet. Returns how many requests do.
+fn left_out(engine: &Engine, out: &Output) -> anyhow::Result<usize> {
+    let waiting = engine.waiting()?.requests;
+    if waiting > 0 {
+        let requests = counted(waiting, "request", "requests");
+        out.note(&format!(
+            "{requests} to learn from still waiting for a model: not exported. Export again once `mnemon doctor` tells of none"
+        ));
+    }
+    Ok(waiting)
 }
 
 fn into_file(engine: &Engine, file: &Path, out: &Output) -> anyhow::Result<Transferred> {

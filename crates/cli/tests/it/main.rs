@@ -6,6 +6,7 @@ mod change;
 mod doctor;
 mod embedder;
 mod help;
+mod infer;
 mod list;
 mod migrate;
 #[cfg(feature = "minilm")]
