@@ -225,14 +225,19 @@ fn windows(messages: &[Message]) -> Vec<Vec<Piece<'_>>> {
     windows
 }
 
-/// The beginning of a text, up to the last line or word that is whole.
+/// The beginning of a text, up to the last line, else sentence, else word that is whole and does not leave too little.
 fn part(text: &str, chars: usize) -> &str {
     let head = cut(text, chars);
     if head.len() == text.len() {
         return text;
     }
-    let end = head.rfind('\n').or_else(|| head.rfind(' ')).filter(|end| *end > head.len() / 2);
-    end.map_or(head, |end| &head[..=end])
+    let sentence = head.rmatch_indices(['.', '!', '?', '。', '！', '？']).find_map(|(at, mark)| {
+        let end = at + mark.len();
+        (!mark.is_ascii() || head[end..].starts_with(' ')).then_some(end)
+    });
+    let after = |char: char| head.rfind(char).map(|at| at + 1);
+    let end = [after('\n'), sentence, after(' ')].into_iter().flatten().find(|end| *end > head.len() / 2);
+    end.map_or(head, |end| &head[..end])
 }
 
 /// The first characters of a text.
@@ -310,6 +315,20 @@ mod tests {
         let said: String = windows.iter().flatten().filter(|(at, _, _)| *at == 1).map(|(_, _, text)| *text).collect();
         assert_eq!(said, long);
         assert_eq!(windows.last().and_then(|window| window.last()).map(|(at, _, _)| *at), Some(2));
+    }
+
+    #[test]
+    fn a_part_ends_where_something_is_whole() {
+        for (text, expected) in [
+            ("one two three\nfour five six", "one two three\n"),
+            ("a\nOne is two. Three is 3.5 and more", "a\nOne is two."),
+            ("we are one 猫が好き。犬も好きです", "we are one 猫が好き。"),
+            ("abcdefghijkl mnopqrstuvwxyz", "abcdefghijkl "),
+            ("abcdefghijklmnopqrstuvwxyz", "abcdefghijklmnopqrst"),
+            ("all of it.", "all of it."),
+        ] {
+            assert_eq!(part(text, 20), expected);
+        }
     }
 
     #[test]
