@@ -36,7 +36,8 @@ pub(crate) struct GlobalArgs {
     /// [default: a file in your data directory]
     #[arg(help_heading = GLOBAL, long, global = true, value_name = "STORE")]
     pub(crate) store: Option<String>,
-    /// What makes vectors: builtin, minilm, minilm:FOLDER or openai:MODEL [env: MNEMON_EMBEDDER] [default: builtin]
+    /// What makes vectors: builtin, minilm, minilm:FOLDER, openai:MODEL or ollama:MODEL [env: MNEMON_EMBEDDER]
+    /// [default: builtin]
     #[arg(help_heading = GLOBAL, long, global = true, value_name = "EMBEDDER")]
     pub(crate) embedder: Option<String>,
     /// Settings file [env: MNEMON_CONFIG] [default: ./mnemon.toml, else the one in your config directory]

@@ -152,6 +152,17 @@ impl Problem {
             .hint("The log has the reason under this request_id.")
     }
 
+    /// A model does not answer. Where it is, and what it said, is the operator's business.
+    fn model_away(kind: ModelKind, error: &ModelError) -> Self {
+        tracing::warn!(request_id = request_id(), %error, "a model is away");
+        let code = match kind {
+            ModelKind::LanguageModel => "llm_unavailable",
+            _ => "embedder_unavailable",
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, format!("The {kind} is not available; try again later."))
+            .hint("Nothing was stored. The log has the reason under this request_id.")
+    }
+
     /// The embedder does not work as it is set up. A service may quote a part of the key: its words go to the log alone.
     fn embedder_failed(error: &ModelError) -> Self {
         tracing::error!(request_id = request_id(), error = %error, "the embedder failed");
@@ -190,14 +201,9 @@ impl From<EngineError> for Problem {
             EngineError::NoLanguageModel(what) => return Self::no_llm(what),
             EngineError::Extraction(_) => (S::BAD_GATEWAY, "llm_answer", Some("Nothing was stored; try again.")),
             EngineError::Model(error) => match error {
-                ModelError::Unavailable { kind: ModelKind::LanguageModel, .. } => {
-                    (S::SERVICE_UNAVAILABLE, "llm_unavailable", Some("Nothing was stored; try again."))
-                }
+                ModelError::Unavailable { kind, .. } => return Self::model_away(*kind, error),
                 ModelError::Refused { kind: ModelKind::LanguageModel, .. }
                 | ModelError::Answer { kind: ModelKind::LanguageModel, .. } => return Self::llm_failed(error),
-                ModelError::Unavailable { .. } => {
-                    (S::SERVICE_UNAVAILABLE, "embedder_unavailable", Some("Nothing was stored; try again."))
-                }
                 ModelError::Refused { .. } | ModelError::Answer { .. } | ModelError::Dims { .. } => {
                     return Self::embedder_failed(error);
                 }
