@@ -7,10 +7,10 @@
 
 mod database;
 mod entities;
-mod ledger;
+mod documents;
 mod reads;
 mod search;
-mod world;
+mod fixture;
 mod writes;
 
 use crate::database::Database;
@@ -70,21 +70,21 @@ pub type LedgerStory = fn(OpenLedger<'_>);
 
 /// All stories of ledgers by name.
 pub const LEDGER_STORIES: &[(&str, LedgerStory)] = &[
-    ("what_is_put_comes_back", ledger::what_is_put_comes_back),
-    ("what_is_replaced_keeps_its_place", ledger::what_is_replaced_keeps_its_place),
-    ("a_name_is_taken_once", ledger::a_name_is_taken_once),
-    ("a_document_is_handed_to_one", ledger::a_document_is_handed_to_one),
-    ("no_change_is_lost", ledger::no_change_is_lost),
-    ("a_change_refused_writes_nothing", ledger::a_change_refused_writes_nothing),
-    ("the_longest_due_comes_first", ledger::the_longest_due_comes_first),
-    ("only_the_owners_is_forgotten", ledger::only_the_owners_is_forgotten),
-    ("the_newest_are_kept", ledger::the_newest_are_kept),
-    ("documents_are_paged_newest_first", ledger::paged_newest_first),
-    ("what_cannot_be_read_is_not_written", ledger::what_cannot_be_read_is_not_written),
+    ("what_is_put_comes_back", documents::what_is_put_comes_back),
+    ("what_is_replaced_keeps_its_place", documents::what_is_replaced_keeps_its_place),
+    ("a_name_is_taken_once", documents::a_name_is_taken_once),
+    ("a_document_is_handed_to_one", documents::a_document_is_handed_to_one),
+    ("no_change_is_lost", documents::no_change_is_lost),
+    ("a_change_refused_writes_nothing", documents::a_change_refused_writes_nothing),
+    ("the_longest_due_comes_first", documents::the_longest_due_comes_first),
+    ("only_the_owners_is_forgotten", documents::only_the_owners_is_forgotten),
+    ("the_newest_are_kept", documents::the_newest_are_kept),
+    ("documents_are_paged_newest_first", documents::paged_newest_first),
+    ("what_cannot_be_read_is_not_written", documents::what_cannot_be_read_is_not_written),
 ];
 
 /// The schema step that makes a database a ledger.
-pub const DOCUMENTS: &str = crate::ledger::DOCUMENTS;
+pub const DOCUMENTS: &str = crate::documents::DOCUMENTS;
 
 /// Opens the database of a story with steps of a schema: the first time an empty one, then the same again with all it
 /// holds, as another process would.

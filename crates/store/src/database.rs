@@ -6,7 +6,7 @@
 //!
 //! Postgres finds out a parameter's type by where it stands, and its sums of `BIGINT` are no `BIGINT`: cast them.
 
-mod hold;
+mod lock;
 #[cfg(feature = "qdrant")]
 mod postgres;
 mod row;
@@ -18,7 +18,16 @@ pub use row::{Row, Value};
 pub use sqlite::SqliteDatabase;
 pub(crate) use sqlite::{sqlite_snapshot, sqlite_transact};
 
-use crate::{Durability, Result};
+use crate::Result;
+
+/// What must survive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A power cut.
+    Synced,
+    /// The end of the process, however sudden; a power cut may take the last moments. Far cheaper.
+    Written,
+}
 
 /// A transaction, or a snapshot to read from. Once a statement has failed, the transaction can't be committed.
 pub trait Sql {

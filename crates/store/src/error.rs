@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::MemoryId;
 use crate::filter::FilterError;
+use crate::{InvalidId, MemoryId};
+
+/// The result of a store's work.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// Any failure of a store. Nothing was written when a write returns one.
 #[derive(Debug, thiserror::Error)]
@@ -99,8 +102,8 @@ pub enum StoreError {
     #[error("memory {0} was not found")]
     NotFound(MemoryId),
     /// The text is no id.
-    #[error("`{0}` is not a memory id: give a UUID or an unsigned integer")]
-    InvalidId(String),
+    #[error(transparent)]
+    InvalidId(#[from] InvalidId),
     /// The scope ids are not usable.
     #[error("invalid scope: {0}")]
     InvalidScope(String),

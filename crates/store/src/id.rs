@@ -6,7 +6,10 @@ use std::str::FromStr;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::StoreError;
+/// A text or a JSON value that is not a memory id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a memory id: give a UUID or an unsigned integer")]
+pub struct InvalidId(pub String);
 
 /// The id of a memory, as a Qdrant point id has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,12 +37,12 @@ impl MemoryId {
     /// Reads what [`MemoryId::to_value`] writes.
     ///
     /// # Errors
-    /// [`StoreError::InvalidId`] for anything but a UUID or an unsigned integer.
-    pub fn from_value(value: &Value) -> Result<Self, StoreError> {
+    /// [`InvalidId`] for anything but a UUID or an unsigned integer.
+    pub fn from_value(value: &Value) -> Result<Self, InvalidId> {
         match value {
             Value::String(text) => text.parse(),
             Value::Number(number) if number.is_u64() => Ok(Self::Number(number.as_u64().unwrap_or_default())),
-            other => Err(StoreError::InvalidId(other.to_string())),
+            other => Err(InvalidId(other.to_string())),
         }
     }
 
@@ -71,10 +74,10 @@ impl fmt::Display for MemoryId {
 }
 
 impl FromStr for MemoryId {
-    type Err = StoreError;
+    type Err = InvalidId;
 
-    fn from_str(text: &str) -> Result<Self, StoreError> {
-        let invalid = || StoreError::InvalidId(text.chars().take(80).collect());
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let invalid = || InvalidId(text.chars().take(80).collect());
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && text.len() < 32 {
             return text.parse().map(Self::Number).map_err(|_| invalid());
         }

@@ -2,18 +2,7 @@
 //! which.
 
 use crate::database::{Row, Tables, Value, snapshot, transact};
-use crate::{Durability, Link, MemoryId, Result, Scope, SessionMessage, StoreError};
-
-/// Which messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Messages {
-    /// All there are.
-    All,
-    /// Those of every owner that carries all of these ids, of which there is at least one.
-    Of(Scope),
-    /// Those with these ids.
-    Ids(Vec<String>),
-}
+use crate::{Durability, Link, MemoryId, Messages, Result, Scope, SessionMessage, StoreError};
 
 /// Ids looked for at a time.
 const STRETCH: usize = 500;

@@ -17,10 +17,10 @@ mod pushdown;
 mod read;
 mod search;
 mod server;
-mod sync;
+mod external_changes;
 mod tables;
-mod together;
-mod watch;
+mod group_commit;
+mod count_estimates;
 mod write;
 
 use std::ops::ControlFlow;
@@ -64,9 +64,9 @@ struct Inner {
     dims: usize,
     describe: Describe,
     cache: Cache,
-    writers: sync::Writers,
-    watch: watch::Watch,
-    together: together::Together,
+    writers: external_changes::Writers,
+    watch: count_estimates::Watch,
+    together: group_commit::Together,
     stuck: outbox::Stuck,
     /// The alias that was asked for leads to another collection by now.
     moved: AtomicBool,
@@ -98,9 +98,9 @@ impl QdrantStore {
             dims: options.dims,
             describe: options.describe,
             cache: Cache::new(options.cache_bytes),
-            writers: sync::Writers::default(),
-            watch: watch::Watch::default(),
-            together: together::Together::default(),
+            writers: external_changes::Writers::default(),
+            watch: count_estimates::Watch::default(),
+            together: group_commit::Together::default(),
             stuck: outbox::Stuck::default(),
             moved: AtomicBool::new(false),
             ledger_id: OnceLock::new(),

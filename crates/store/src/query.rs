@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use jiff::civil::Date;
 
-use crate::{Entity, Filter, HistoryEvent, Link, Memory, MemoryId, SessionMessage, Sparse};
+use crate::{Entity, Filter, HistoryEvent, Link, Memory, MemoryId, Scope, SessionMessage, Sparse};
 
 /// Which memories a read may see.
 #[derive(Clone, Debug)]
@@ -157,6 +157,17 @@ pub enum SessionWindow {
         /// Places after.
         after: usize,
     },
+}
+
+/// Which messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Messages {
+    /// All there are.
+    All,
+    /// Those of every owner that carries all of these ids, of which there is at least one.
+    Of(Scope),
+    /// Those with these ids.
+    Ids(Vec<String>),
 }
 
 /// Where a page starts and how long it is.

@@ -6,12 +6,9 @@ use jiff::civil::Date;
 
 use crate::{
     CandidateQuery, Candidates, ChangeSet, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, Messages,
-    NearEntity, Owner, Page, PageRequest, Piece, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored, SessionMessage,
-    SessionWindow, SparseQuery, StoreError, StoreInfo, StoredMemory, View,
+    NearEntity, Owner, Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored,
+    SessionMessage, SessionWindow, SparseQuery, StoreError, StoreInfo, StoredMemory, View,
 };
-
-/// The result of a store's work.
-pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// A look at what other programs did that is under way: waits for its end and tells whether what was read by the view
 /// meanwhile holds. If not, reading it again shows what they did.

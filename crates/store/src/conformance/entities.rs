@@ -1,6 +1,6 @@
 //! Entities: joined by name within a scope, gone with the last memory that names them.
 
-use super::world::{apply, id, insert, mention, plain, scope, unit, user, whole};
+use super::fixture::{apply, id, insert, mention, plain, scope, unit, user, whole};
 use super::{DIMS, Open};
 use crate::{Change, Entity, Filter, MemoryId, Payload, Record, Scope, Store, StoreError, keys};
 

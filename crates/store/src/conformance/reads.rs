@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
 
-use super::world::{Dice, TODAY, apply, event, everything, id, insert, mention, one, plain, scope, user, whole};
+use super::fixture::{Dice, TODAY, apply, event, everything, id, insert, mention, one, plain, scope, user, whole};
 use super::{DIMS, Open};
 use crate::{
     Change, EventKind, Filter, Link, MemoryId, Messages, Owner, PageRequest, Payload, Record, SessionMessage,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::civil::Date;
 
-use super::world::{Dice, TODAY, apply, id, insert};
+use super::fixture::{Dice, TODAY, apply, id, insert};
 use super::{DIMS, Open};
 use crate::{
     Bm25, CandidateQuery, Change, Filter, MemoryId, Record, Role, Scope, Scored, Sparse, SparseQuery, Store,
@@ -395,7 +395,7 @@ pub(super) fn nobody_sees_another(open: Open<'_>) {
     let mut of_user = HashMap::new();
     for number in 0..200 {
         let mut record = dice.record(id(number), number);
-        record.mentions = vec![super::world::mention("Nori", 0)];
+        record.mentions = vec![super::fixture::mention("Nori", 0)];
         of_user.insert(record.memory.id, record.memory.payload.scope().user_id);
         insert(&*store, record);
     }
@@ -429,11 +429,11 @@ pub(super) fn nobody_sees_another(open: Open<'_>) {
             store.candidates(&view, &query).unwrap().hits.iter().for_each(|hit| own(hit.id));
             let page = crate::PageRequest { limit: 999, ..Default::default() };
             store.list(Some(filter), None, &page).unwrap().items.iter().for_each(|memory| own(memory.id));
-            for near in store.near_entities(filter, &[super::world::mention("Nori", 0).vector], 99, 0.0).unwrap() {
+            for near in store.near_entities(filter, &[super::fixture::mention("Nori", 0).vector], 99, 0.0).unwrap() {
                 near.iter().flat_map(|entity| &entity.memories).for_each(|id| own(*id));
             }
         }
-        let owner = super::world::user(user);
+        let owner = super::fixture::user(user);
         let last = store.last_in_scope(&owner).unwrap();
         last.iter().for_each(|memory| own(memory.id));
         for session in ["s1", "s2"] {
@@ -445,7 +445,7 @@ pub(super) fn nobody_sees_another(open: Open<'_>) {
 
 pub(super) fn pinning_nothing_is_refused(open: Open<'_>) {
     let store = open();
-    insert(&*store, super::world::plain(1, &super::world::user("u1"), "text"));
+    insert(&*store, super::fixture::plain(1, &super::fixture::user("u1"), "text"));
     let filters = [
         Filter::eq("colour", "red").unwrap(),
         Filter::one_of("user_id", ["u1", "u2"]).unwrap(),

@@ -1,6 +1,6 @@
 //! Change sets: all or nothing, one after another, and nobody else's.
 
-use super::world::{Dice, apply, event, everything, id, insert, mention, one, plain, scope, user, whole};
+use super::fixture::{Dice, apply, event, everything, id, insert, mention, one, plain, scope, user, whole};
 use super::{DIMS, Open};
 use crate::filter::ScopeKey;
 use crate::{Change, ChangeSet, EventKind, Filter, Link, MemoryId, Store, StoreError, Terms, View};

@@ -12,7 +12,7 @@ use postgres::error::SqlState;
 use postgres::types::ToSql;
 use postgres::{Client, Statement};
 
-use super::hold::{Holding, Holds, PATIENCE};
+use super::lock::{Holding, Holds, PATIENCE};
 use super::{Database, Held, Hold, Row, Sql, Tables, Value, failed_before, translate};
 use crate::{Durability, Result, StoreError};
 use connect::{Connection, Server};

@@ -1,7 +1,7 @@
 //! A database in one SQLite file, which several processes may open.
 
-mod gate;
-mod log;
+mod file_lock;
+mod wal;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -10,12 +10,12 @@ use parking_lot::Mutex;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Params, ToSql, TransactionBehavior, params_from_iter};
 
-use super::hold::{Holding, Holds, PATIENCE};
+use super::lock::{Holding, Holds, PATIENCE};
 use super::{Database, Held, Hold, Row, Sql, Tables, Value, failed_before, translate};
 use crate::sqlite::open::{FileKind, make_durable, open_file, open_reader, refuse_foreign};
 use crate::{Durability, Result, StoreError};
-use gate::{Entered, Gate};
-use log::Log;
+use file_lock::{Entered, Gate};
+use wal::Log;
 
 const WORDS: [(&str, &str); 4] = [
     ("{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT"),

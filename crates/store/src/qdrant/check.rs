@@ -11,7 +11,7 @@ use super::compare::Comparison;
 use super::entities::entity;
 use super::outbox::deletion;
 use super::plan::Plan;
-use super::sync::Reach;
+use super::external_changes::Reach;
 use super::tables::{id_value, link_at};
 use crate::database::{Hold, snapshot, transact};
 use crate::{Durability, Finding, Link, MemoryId, Result, keys};

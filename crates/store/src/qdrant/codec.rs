@@ -31,7 +31,7 @@ pub(super) fn point_id(id: MemoryId) -> PointId {
 pub(super) fn memory_id(id: Option<PointId>) -> Result<MemoryId> {
     match id.and_then(|id| id.point_id_options) {
         Some(PointIdOptions::Num(number)) => Ok(MemoryId::Number(number)),
-        Some(PointIdOptions::Uuid(uuid)) => uuid.parse(),
+        Some(PointIdOptions::Uuid(uuid)) => Ok(uuid.parse()?),
         None => Err(StoreError::Corrupt("a point without an id".into())),
     }
 }

@@ -10,7 +10,7 @@ use super::QdrantStore;
 use super::codec::{payload, vectors};
 use super::entities::entity;
 use super::pushdown;
-use super::sync::Reach;
+use super::external_changes::Reach;
 use super::tables::{self, HISTORY, event_at, id_at, id_value, link_at, scope_ids, scope_is};
 use crate::cursor;
 use crate::database::{Sql, Value, snapshot};

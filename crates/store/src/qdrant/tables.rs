@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::database::{Row, Sql, Value};
-use crate::ledger::DOCUMENTS;
+use crate::documents::DOCUMENTS;
 use crate::payload::parse_time;
 use crate::scope_index::{day_number, terms_to_blob};
 use crate::{

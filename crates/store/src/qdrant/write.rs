@@ -7,7 +7,7 @@ use super::QdrantStore;
 use super::outbox::{Applied, Recorded, Write, lock_keys};
 use super::plan::{LedgerRow, Plan};
 use super::tables::{self, id_value};
-use super::together::Results;
+use super::group_commit::Results;
 use crate::database::{Hold, Value, snapshot};
 use crate::{Change, ChangeSet, Filter, HistoryEvent, MemoryId, Result, Scope, StoreError};
 

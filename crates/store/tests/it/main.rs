@@ -6,7 +6,7 @@ mod conformance;
 mod database;
 mod files;
 mod fixture;
-mod full;
+mod disk_full;
 mod metrics;
 mod payloads;
 mod reembed;

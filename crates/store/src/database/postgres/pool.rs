@@ -6,7 +6,7 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 
 use super::connect::{Connection, Server};
-use crate::database::hold::PATIENCE;
+use crate::database::lock::PATIENCE;
 use crate::{Result, StoreError};
 
 /// Connections to a server; as many as were needed at a time, up to a limit.

@@ -1,14 +1,13 @@
 //! What a server keeps beside memories: keys, accounts, settings, events, deliveries. Documents of a kind, by id.
 
-mod documents;
+mod table;
 
 #[cfg(any(feature = "qdrant", feature = "conformance"))]
-pub(crate) use documents::DOCUMENTS;
+pub(crate) use table::DOCUMENTS;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::store::Result;
-use crate::{Page, PageRequest};
+use crate::{Durability, Page, PageRequest, Result};
 
 /// A JSON value with a name, and with an owner where it is somebody's.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,15 +43,6 @@ impl Document {
         self.due = Some(at);
         self
     }
-}
-
-/// What must survive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// A power cut.
-    Synced,
-    /// The end of the process, however sudden; a power cut may take the last moments. Far cheaper.
-    Written,
 }
 
 /// The documents of a server. Blocking and shared between threads and processes.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::outbox::lock_key;
-use super::sync::Reach;
+use super::external_changes::Reach;
 
 /// How long Qdrant's estimate of a scope's size is believed.
 const BELIEVED: Duration = Duration::from_secs(1);
