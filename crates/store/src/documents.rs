@@ -2,10 +2,10 @@
 
 mod table;
 
-#[cfg(any(feature = "qdrant", feature = "conformance"))]
-pub(crate) use table::DOCUMENTS;
 use jiff::Timestamp;
 use serde_json::Value;
+#[cfg(any(feature = "qdrant", feature = "conformance"))]
+pub(crate) use table::DOCUMENTS;
 
 use crate::{Durability, Page, PageRequest, Result};
 
@@ -46,7 +46,7 @@ impl Document {
 }
 
 /// The documents of a server. Blocking and shared between threads and processes.
-pub trait Ledger: Send + Sync {
+pub trait DocumentStore: Send + Sync {
     /// Writes documents in one commit. One of the same kind and id is replaced and keeps its place in lists.
     fn put(&self, documents: &[Document], durability: Durability) -> Result<()>;
 

@@ -161,7 +161,7 @@ pub enum SessionWindow {
 
 /// Which messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Messages {
+pub enum MessageSelector {
     /// All there are.
     All,
     /// Those of every owner that carries all of these ids, of which there is at least one.
@@ -205,7 +205,7 @@ pub struct StoredMemory {
 
 /// One of all the things a store holds.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Piece {
+pub enum ExportRecord {
     /// A memory with its vectors.
     Memory(Box<StoredMemory>),
     /// An entity with its links.

@@ -7,8 +7,8 @@ use qdrant_client::qdrant::PayloadIncludeSelector;
 
 use super::QdrantStore;
 use super::codec::{memory_id, payload};
-use super::outbox::fnv;
 use super::external_changes::{Entered, Reach, bump};
+use super::outbox::fnv;
 use super::tables::{self, id_at, id_value, scope_is, scope_row};
 use crate::database::{Value, snapshot, transact};
 use crate::{Durability, MemoryId, Payload, Result, keys};
@@ -32,8 +32,8 @@ impl QdrantStore {
             let begun = Instant::now();
             let found = self.compare(reach)?;
             if !found.differing.is_empty() {
-                let hold = reach.hold();
-                let _held = self.ledger().hold(&hold)?;
+                let hold = reach.lock();
+                let _held = self.ledger().lock(&hold)?;
                 self.drain(&hold)?;
                 if !self.agrees(reach)? {
                     self.enter(reach)?;

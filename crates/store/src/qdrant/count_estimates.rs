@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::outbox::lock_key;
 use super::external_changes::Reach;
+use super::outbox::lock_key;
 
 /// How long Qdrant's estimate of a scope's size is believed.
 const BELIEVED: Duration = Duration::from_secs(1);

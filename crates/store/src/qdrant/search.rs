@@ -7,8 +7,8 @@ use qdrant_client::qdrant::{Condition, QueryPointsBuilder, SearchParamsBuilder, 
 
 use super::QdrantStore;
 use super::codec::{BM25, memory_id, point_id, sparse};
-use super::pushdown::carrying;
 use super::external_changes::Reach;
+use super::pushdown::carrying;
 use crate::scope_index::{Decide, Row, Rows, ScopeIndex};
 use crate::{MemoryId, Result, Scope, Scored, SparseQuery, StoreError, View};
 

@@ -4,9 +4,9 @@
 mod concurrency;
 mod conformance;
 mod database;
+mod disk_full;
 mod files;
 mod fixture;
-mod disk_full;
 mod metrics;
 mod payloads;
 mod reembed;
