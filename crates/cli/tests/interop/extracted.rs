@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mnemon_engine::{AddRequest, Engine, EngineConfig, LearnRequest, ListRequest, Message, Outcome, Understanding};
+use mnemon_engine::{AddRequest, Engine, EngineConfig, LearnRequest, ListRequest, Message, ModelServices, Outcome};
 use mnemon_models::{Embedder, LlmClient, LlmConfig, LlmProvider};
 use mnemon_store::sqlite::SqliteOptions;
 use mnemon_store::{Scope, SqliteStore};
@@ -72,13 +72,13 @@ pub(crate) fn the_same_facts_come_of_the_same_messages(bed: &Bed) {
     let store = Arc::new(SqliteStore::open(options).unwrap());
     let mut llm = LlmConfig::new(LlmProvider::OpenAi, "double");
     llm.base_url.clone_from(&endpoint.url);
-    let understanding = Understanding {
+    let model_services = ModelServices {
         llm: Some(Arc::new(LlmClient::new(llm).unwrap())),
-        ledger: Some(store.clone()),
-        ..Understanding::default()
+        documents: Some(store.clone()),
+        ..ModelServices::default()
     };
     let engine = Engine::new(store, Arc::new(bed.embedder.clone()), EngineConfig::default());
-    let engine = engine.with_understanding(understanding);
+    let engine = engine.with_model_services(model_services);
     for (user, messages) in CONVERSATIONS {
         let message = |(role, content): &(&str, &str)| Message {
             role: (*role).into(),
