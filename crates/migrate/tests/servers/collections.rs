@@ -109,14 +109,14 @@ impl Stack {
         }
     }
 
-    fn migration(&self, to: To) -> Migration {
+    fn migration(&self, to: TargetSpec) -> Migration {
         let mut migration = Migration::open(&self.folder.path().join("migration")).unwrap();
         migration.set_route(Route { from: self.from(), to }).unwrap();
         migration
     }
 
     /// Carried over, and compared.
-    fn done(&self, to: To) -> Migration {
+    fn done(&self, to: TargetSpec) -> Migration {
         let mut migration = self.migration(to);
         rebuild(&mut migration, &self.tools(), false, &|_, _, _| {}).unwrap();
         let verified = verify_migration(&mut migration, &self.tools(), &|_, _, _| {}).unwrap();
