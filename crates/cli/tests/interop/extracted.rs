@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mnemon_engine::{AddRequest, Engine, EngineConfig, LearnRequest, ListRequest, Message, ModelServices, Outcome};
+use mnemon_engine::{
+    AddRequest, Engine, EngineConfig, LearnOutcome, LearnRequest, ListRequest, Message, ModelServices,
+};
 use mnemon_models::{Embedder, LlmClient, LlmConfig, LlmProvider};
 use mnemon_store::sqlite::SqliteOptions;
 use mnemon_store::{Scope, SqliteStore};
@@ -88,7 +90,7 @@ pub(crate) fn the_same_facts_come_of_the_same_messages(bed: &Bed) {
         let messages = messages.iter().map(message).collect();
         let add = AddRequest { scope: Scope::user(user).unwrap(), messages, ..AddRequest::default() };
         let learned = engine.learn(LearnRequest { add, ..LearnRequest::default() }).unwrap();
-        assert!(matches!(learned.outcome, Outcome::Stored(_)), "{learned:?}");
+        assert!(matches!(learned.outcome, LearnOutcome::Stored(_)), "{learned:?}");
     }
     let listed = engine.list(&ListRequest { limit: 1000, ..ListRequest::default() }).unwrap().items;
     let ours: Facts = listed.iter().map(|memory| fact(&Value::Object(memory.payload.as_map().clone()))).collect();
