@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use syn::ext::IdentExt;
-use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Ident, Item, UseTree, Visibility};
 
@@ -262,14 +261,14 @@ impl Reader<'_> {
                 }
                 return;
             }
-            UseTree::Glob(tree) => (prefix.clone(), None, tree.span()),
+            UseTree::Glob(tree) => (prefix.clone(), None, tree.star_token.spans[0]),
             UseTree::Name(tree) if tree.ident == "self" => {
-                (prefix.clone(), prefix.segments.last().cloned(), tree.span())
+                (prefix.clone(), prefix.segments.last().cloned(), tree.ident.span())
             }
-            UseTree::Name(tree) => (with(&tree.ident), Some(tree.ident.unraw().to_string()), tree.span()),
+            UseTree::Name(tree) => (with(&tree.ident), Some(tree.ident.unraw().to_string()), tree.ident.span()),
             UseTree::Rename(tree) => {
                 let path = if tree.ident == "self" { prefix.clone() } else { with(&tree.ident) };
-                (path, Some(tree.rename.unraw().to_string()), tree.span())
+                (path, Some(tree.rename.unraw().to_string()), tree.ident.span())
             }
         };
         let glob = matches!(tree, UseTree::Glob(_));
@@ -450,7 +449,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let segments = path.segments.iter().map(|segment| segment.ident.unraw().to_string()).collect();
         let external = path.leading_colon.is_some();
-        self.mention(NamePath { external, segments }, path.span().start().line, false);
+        self.mention(NamePath { external, segments }, line_of(path), false);
         visit::visit_path(self, path);
     }
 
@@ -468,7 +467,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         let segments: Vec<String> =
             call.path.segments.iter().map(|segment| segment.ident.unraw().to_string()).collect();
         let external = call.path.leading_colon.is_some();
-        self.mention(NamePath { external, segments }, call.path.span().start().line, true);
+        self.mention(NamePath { external, segments }, line_of(&call.path), true);
         self.scan(call.tokens.clone());
     }
 
@@ -520,6 +519,10 @@ fn bound_in(visit: impl FnOnce(&mut Bound)) -> BTreeSet<String> {
     let mut names = Bound(BTreeSet::new());
     visit(&mut names);
     names.0
+}
+
+fn line_of(path: &syn::Path) -> usize {
+    path.segments.first().map_or(0, |first| first.ident.span().start().line)
 }
 
 fn is_exported(visibility: &Visibility) -> bool {
