@@ -1,22 +1,22 @@
-# What CI runs.
+# Runs what CI runs.
 check:
     bash .ci/run
 
-# Remembers a small conversation in a temporary store and asks it questions.
+# Stores and searches a small conversation in a temporary store.
 tour:
     cargo run --release -- tour
 
-# Recall and speed on this machine; DIR holds conversations (see `mnemon bench locomo --help`).
+# Measures recall and speed on this machine; DIR holds conversations (see `mnemon bench locomo --help`).
 bench dir:
     cargo run --release -- bench locomo --data {{dir}}
     cargo run --release -- bench speed
 
-# Load on a server of its own: 10,000 memories, 16 connections.
+# Starts a server and puts load on it: 10,000 memories, 16 connections.
 load seconds="60":
     cargo build --release
     bench/load/run.sh {{seconds}}
 
-# What the routes' description says, from the code.
+# Generates docs/openapi.json from the code.
 openapi:
     cargo run -- serve --openapi > docs/openapi.json
 
