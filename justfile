@@ -1,17 +1,17 @@
-# Runs what CI runs.
+# What CI runs.
 check:
     bash .ci/run
 
-# Stores and searches a small conversation in a temporary store.
+# Remembers a small conversation in a temporary store and asks it questions.
 tour:
     cargo run --release -- tour
 
-# Measures recall and speed on this machine; DIR holds conversations (see `mnemon bench locomo --help`).
+# Recall and speed on this machine; DIR holds conversations (see `mnemon bench locomo --help`).
 bench dir:
     cargo run --release -- bench locomo --data {{dir}}
     cargo run --release -- bench speed
 
-# Starts a server and puts load on it: 10,000 memories, 16 connections.
+# Load on a server of its own: 10,000 memories, 16 connections.
 load seconds="60":
     cargo build --release
     bench/load/run.sh {{seconds}}
