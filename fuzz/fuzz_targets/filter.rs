@@ -1,5 +1,5 @@
-//! Arbitrary bytes as the filter of a search or a list, with ana's key: no response may contain another user's memory or a
-//! server error.
+//! Arbitrary bytes as the filter of a search or a list, with ana's key: no response may contain another user's memory or
+//! be a server error.
 #![no_main]
 
 mod world;
