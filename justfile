@@ -16,7 +16,7 @@ load seconds="60":
     cargo build --release
     bench/load/run.sh {{seconds}}
 
-# What the routes' description says, from the code.
+# Generates docs/openapi.json from the code.
 openapi:
     cargo run -- serve --openapi > docs/openapi.json
 

@@ -1,6 +1,6 @@
 """Drives the mem0 command line against BASE_URL: every verb that talks to a server.
 
-Each verb runs as a user would run it, in a home of its own. Not run: `identify` and `agent-rush`,
+Each verb runs as a user would run it, in a separate home directory. Not run: `identify` and `agent-rush`,
 which are for mem0's own hosted service only.
 """
 
@@ -32,7 +32,7 @@ def step(method):
 
 
 def mem0(*arguments, key="API_KEY", base="environment", stdin=""):
-    """Runs the command line; nothing of the caller's environment but the path reaches it."""
+    """Runs the command line; of the caller's environment it gets only PATH."""
     if key == "ADMIN_KEY" and not os.environ.get(key):
         raise Skip("ADMIN_KEY is not set")
     environment = {
@@ -80,7 +80,7 @@ def add(text, *arguments, key="API_KEY", user=USER):
 
 
 def count(user=USER, key="API_KEY"):
-    """How many memories a user has; asked without the command line, which takes long to start."""
+    """The number of memories of a user; requested without the command line, which starts slowly."""
     request = Request(
         f"{BASE}/v3/memories/?page_size=1",
         data=json.dumps({"filters": {"user_id": user}, "show_expired": True}).encode(),
@@ -91,7 +91,7 @@ def count(user=USER, key="API_KEY"):
 
 
 def harmless(*arguments, **options):
-    """As `refused`, and neither user's memories may be fewer after it."""
+    """As `refused`; in addition, no memory of either user may be lost."""
     before = count(), count(OTHER_USER, "OTHER_KEY")
     assert before[0] and before[1], "nothing there that could be deleted"
     try:

@@ -1,4 +1,4 @@
-// Drives mem0's MemoryClient for Node against BASE_URL: each public method, and the traps around it.
+// Drives mem0's MemoryClient for Node against BASE_URL: each public method, and known error cases.
 
 import { createRequire } from "node:module";
 import { strict as assert } from "node:assert";
@@ -33,7 +33,7 @@ function setting(name) {
   process.exit(1);
 }
 
-/** A client that notes which of its methods were called. */
+/** A client that records which of its methods were called. */
 function client(apiKey) {
   const inner = new mem0.MemoryClient({ apiKey, host: base });
   return new Proxy(inner, {
@@ -48,7 +48,7 @@ function client(apiKey) {
 
 class Skip extends Error {}
 
-/** Runs one step; a failed step does not stop those after it. */
+/** Runs one step; after a failed step the next ones still run. */
 async function step(method, body) {
   const line = { client: "node", version, method, ok: true };
   try {
@@ -99,7 +99,7 @@ async function refused(call, ...statuses) {
   assert.fail(`expected ${statuses}, but it answered ${JSON.stringify(answer)}`);
 }
 
-/** As `refused`, and neither user's memories may be fewer after it. */
+/** As `refused`; in addition, no memory of either user may be lost. */
 async function harmless(call, ...statuses) {
   const before = [await count(mine, user), await count(other, otherUser)];
   assert(before[0] && before[1], "nothing there that could be deleted");
@@ -110,7 +110,7 @@ async function harmless(call, ...statuses) {
   }
 }
 
-/** The call must fail in the client or at the server, and nothing may be fewer after it. */
+/** The call must fail in the client or at the server, and no memory may be lost. */
 async function fails(call) {
   const before = [await count(mine, user), await count(other, otherUser)];
   await assert.rejects(call);

@@ -8,7 +8,7 @@ import traceback
 
 
 class Skip(Exception):
-    """What the step needs is not there: counted as skipped, never as passed."""
+    """Something that the step needs is missing: counts as skipped, never as passed."""
 
 
 def setting(name, default=None):
@@ -20,12 +20,12 @@ def setting(name, default=None):
 
 
 async def settle(answer):
-    """Waits for the answer of an async client; a sync client's is there already."""
+    """Waits for the answer of an async client; a sync client has returned it already."""
     return await answer if inspect.isawaitable(answer) else answer
 
 
 class Report:
-    """The steps of one client; a failed step does not stop those after it."""
+    """The steps of one client; after a failed step the next ones still run."""
 
     def __init__(self, client, version):
         self.client = client
@@ -47,7 +47,7 @@ class Report:
 
 
 def describe(error):
-    """Names the error and the last lines of the test that it came through."""
+    """The error and the last lines of the test in its traceback."""
     here = os.path.dirname(os.path.abspath(__file__)) + os.sep
     lines = []
     for frame in traceback.extract_tb(error.__traceback__):

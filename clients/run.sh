@@ -14,7 +14,7 @@ cd "$(dirname "$0")"
 lines=$(mktemp)
 trap 'rm -f "$lines"' EXIT
 
-# One after another: each empties its user's memories at its end.
+# One after another, because each deletes all memories of its users at its end.
 stopped=()
 for client in ".venv-2/bin/python sync.py" ".venv-2/bin/python async_client.py" \
     ".venv-1/bin/python sync.py" ".venv-1/bin/python async_client.py" \
@@ -22,7 +22,7 @@ for client in ".venv-2/bin/python sync.py" ".venv-2/bin/python async_client.py" 
     before=$(wc -l <"$lines")
     status=0
     $client | tee -a "$lines" || status=$?
-    # A script that failed without a failed step did not come to its end.
+    # A script that failed without a failed step did not run to its end.
     tail -n "+$((before + 1))" "$lines" | grep -q '"ok": \?false' && status=0
     [ "$status" -eq 0 ] || stopped+=("$client (exit $status)")
 done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the real mem0 clients beside this script; does nothing when they are there.
+# Installs the real mem0 clients beside this script; does nothing if they exist.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -16,7 +16,7 @@ python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
     exit 1
 }
 
-# A copy of the pins is written last: where it matches, the installation is whole.
+# A copy of the pins is written last: if it matches, the installation is complete.
 if ! cmp -s requirements-2.txt .venv-2/installed.txt; then
     echo "clients: installing the Python client 2.x and the command line" >&2
     rm -rf .venv-2 .venv-1

@@ -1,4 +1,4 @@
-"""Sums up the JSON lines of a run: a row for each client, then what failed. Exits 1 if any did."""
+"""Summarizes the JSON lines of a run: a row for each client, then the failed steps. Exits 1 if any step failed."""
 
 import json
 import sys

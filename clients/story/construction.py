@@ -1,4 +1,4 @@
-"""What a client asks for when it is made."""
+"""The requests of a client when it is created."""
 
 from world import step
 

@@ -1,4 +1,4 @@
-"""Users, agents, apps and runs, with names that try a path."""
+"""Users, agents, apps and runs, with names that contain paths."""
 
 from world import MAJOR, settle, step
 
@@ -27,7 +27,7 @@ async def _(w):
 
 @step("delete_users: odd names", until=1)
 async def _(w):
-    """1.x does not encode: `a/b` becomes two segments and must not be taken for `a`."""
+    """1.x does not encode names: `a/b` becomes two path segments and must not be treated as `a`."""
     kept = await w.add("kept", agent_id="a")
     mine = await w.add("Alice's", agent_id="ä@b.c+d")
     await w.harmless(lambda: w.mine.delete_users(agent_id="a/b"), 400, 404, 405)
@@ -49,7 +49,7 @@ async def _(w):
 
 @step("delete_users: dots")
 async def _(w):
-    """The HTTP library takes dot segments out: what arrives is a collection's path."""
+    """The HTTP library removes dot segments: the server receives the path of a collection."""
     await w.harmless(lambda: w.mine.delete_users(user_id="."), 400, 404, 405)
     return await w.harmless(lambda: w.mine.delete_users(user_id=".."), 400, 404, 405)
 

@@ -1,4 +1,4 @@
-"""Exports, the summary, and the method that is not there."""
+"""Exports, the summary, and the method that does not exist."""
 
 import httpx
 from mem0 import exceptions

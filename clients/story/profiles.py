@@ -1,4 +1,4 @@
-"""Profiles: a server may not have them, but must then say so cleanly."""
+"""Profiles: a server may lack them, but must then return a documented error."""
 
 from mem0 import exceptions
 

@@ -1,4 +1,4 @@
-"""Search: scopes, filters, limits, and what must not be found."""
+"""Search: scopes, filters, limits, and memories that must not be found."""
 
 from world import client_refuses, ids, settle, step
 

@@ -1,4 +1,4 @@
-"""Adding memories, and the event that tells of it."""
+"""Adding memories, and the event of the addition."""
 
 from world import UNKNOWN, ids, settle, step, texts
 
