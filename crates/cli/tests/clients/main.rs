@@ -1,4 +1,4 @@
-//! Real, unmodified mem0 clients against `mnemon serve`. `clients/setup.sh` installs them; a client that is not there is
+//! Real, unmodified mem0 clients against `mnemon serve`. `compat/setup.sh` installs them; a client that is not there is
 //! reported as ignored, not as passed. So is the tour with curl where there is no curl.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on panics")]
 
@@ -31,7 +31,7 @@ fn main() {
                 program => folder().join(program).exists(),
             };
             if !installed {
-                eprintln!("skipped: {name}: run clients/setup.sh to install the client");
+                eprintln!("skipped: {name}: run compat/setup.sh to install the client");
             }
             Trial::test(name, move || run(program, script)).with_ignored_flag(!installed)
         })
@@ -49,7 +49,7 @@ fn on_path(program: &str) -> bool {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat").canonicalize().unwrap()
 }
 
 /// A server with keys for alice, bob and an admin; killed when dropped.
