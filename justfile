@@ -22,7 +22,7 @@ examples:
 
 # Unused dependencies, and each feature alone; needs cargo-machete and cargo-hack.
 dependencies:
-    cargo machete
+    cargo machete --with-metadata
     cargo hack check --workspace --each-feature --locked
 
 # Remembers a small conversation in a temporary store and asks it questions.
