@@ -15,7 +15,7 @@ def setting(name, default=None):
     """Reads a setting of the run from the environment."""
     value = os.environ.get(name) or default
     if value is None:
-        sys.exit(f"{name} is not set; see clients/README.md")
+        sys.exit(f"{name} is not set; see compat/README.md")
     return value
 
 

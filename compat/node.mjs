@@ -29,7 +29,7 @@ let failed = 0;
 
 function setting(name) {
   if (process.env[name]) return process.env[name];
-  console.error(`${name} is not set; see clients/README.md`);
+  console.error(`${name} is not set; see compat/README.md`);
   process.exit(1);
 }
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs every real mem0 client against BASE_URL and sums up: clients/run.sh http://127.0.0.1:8000
+# Runs every real mem0 client against BASE_URL and sums up: compat/run.sh http://127.0.0.1:8000
 # Keys come from API_KEY and OTHER_KEY (two users) and ADMIN_KEY; see README.md beside this.
 set -euo pipefail
 if [ $# -ne 1 ]; then
-    echo "usage: API_KEY=… OTHER_KEY=… ADMIN_KEY=… clients/run.sh BASE_URL" >&2
+    echo "usage: API_KEY=… OTHER_KEY=… ADMIN_KEY=… compat/run.sh BASE_URL" >&2
     exit 2
 fi
 : "${API_KEY:?is not set}" "${OTHER_KEY:?is not set}"

@@ -5,11 +5,11 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 command -v python3 >/dev/null || {
-    echo "clients/interop/setup.sh: python3 is not on the path; Python 3.11 or newer is needed" >&2
+    echo "compat/interop/setup.sh: python3 is not on the path; Python 3.11 or newer is needed" >&2
     exit 1
 }
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-    echo "clients/interop/setup.sh: $(python3 --version) is too old, the pins need Python 3.11 or newer" >&2
+    echo "compat/interop/setup.sh: $(python3 --version) is too old, the pins need Python 3.11 or newer" >&2
     exit 1
 }
 

@@ -5,20 +5,20 @@ cd "$(dirname "$0")"
 
 need() {
     command -v "$1" >/dev/null && return
-    echo "clients/setup.sh: $1 is not on the path; $2" >&2
+    echo "compat/setup.sh: $1 is not on the path; $2" >&2
     exit 1
 }
 need python3 "the Python clients need Python 3.11 or newer"
 need node "the Node client needs Node 20 or newer"
 need npm "the Node client is installed with npm"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-    echo "clients/setup.sh: $(python3 --version) is too old, the pins need Python 3.11 or newer" >&2
+    echo "compat/setup.sh: $(python3 --version) is too old, the pins need Python 3.11 or newer" >&2
     exit 1
 }
 
 # A copy of the pins is written last: if it matches, the installation is complete.
 if ! cmp -s requirements-2.txt .venv-2/installed.txt; then
-    echo "clients: installing the Python client 2.x and the command line" >&2
+    echo "compat: installing the Python client 2.x and the command line" >&2
     rm -rf .venv-2 .venv-1
     python3 -m venv .venv-2
     .venv-2/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
@@ -28,7 +28,7 @@ if ! cmp -s requirements-2.txt .venv-2/installed.txt; then
 fi
 
 if ! cmp -s requirements-1.txt .venv-1/installed.txt; then
-    echo "clients: installing the Python client 1.x" >&2
+    echo "compat: installing the Python client 1.x" >&2
     rm -rf .venv-1
     python3 -m venv --without-pip .venv-1
     packages() { "$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
@@ -41,7 +41,7 @@ if ! cmp -s requirements-1.txt .venv-1/installed.txt; then
 fi
 
 if ! cmp -s package-lock.json node_modules/installed.json; then
-    echo "clients: installing the Node client" >&2
+    echo "compat: installing the Node client" >&2
     npm ci --silent
     cp package-lock.json node_modules/installed.json
 fi

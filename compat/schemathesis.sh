@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Throws generated requests at every route of a running server and holds its answers against its OpenAPI document: no 5xx, no
 # undocumented status, no answer off its schema, no route that forgets to ask for a key.
-# usage: ADMIN_KEY=… clients/schemathesis.sh BASE_URL [EXAMPLES]    (a server made for the test: everything in it is at risk)
+# usage: ADMIN_KEY=… compat/schemathesis.sh BASE_URL [EXAMPLES]    (a server made for the test: everything in it is at risk)
 set -euo pipefail
 cd "$(dirname "$0")"
-base=${1:?usage: ADMIN_KEY=… clients/schemathesis.sh BASE_URL [EXAMPLES]}
+base=${1:?usage: ADMIN_KEY=… compat/schemathesis.sh BASE_URL [EXAMPLES]}
 examples=${2:-100}
 if [ ! -x .venv-schemathesis/bin/schemathesis ]; then
     python3 -m venv .venv-schemathesis
