@@ -8,4 +8,4 @@ from mem0 import AsyncMemoryClient
 from mem0.client.project import AsyncProject
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(story.tell("python-async", AsyncMemoryClient, AsyncProject)))
+    sys.exit(asyncio.run(story.run("python-async", AsyncMemoryClient, AsyncProject)))

@@ -69,7 +69,7 @@ def refused(*arguments, **options):
     done = mem0("--json", *arguments, **options)
     assert done.returncode != 0, f"it succeeded: {done.stdout}"
     if not done.stdout:
-        return "refused"  # `add` and `event status` tell their error to a terminal only
+        return "refused"  # `add` and `event status` print their error on a terminal only
     answer = json.loads(done.stdout)
     assert answer["status"] == "error" and answer["error"], answer
     return answer["error"].splitlines()[0]

@@ -8,4 +8,4 @@ from mem0 import MemoryClient
 from mem0.client.project import Project
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(story.tell("python-sync", MemoryClient, Project)))
+    sys.exit(asyncio.run(story.run("python-sync", MemoryClient, Project)))

@@ -99,18 +99,18 @@ def answer(driver, line):
     return getattr(driver, operation)(**command)
 
 
-def tell(result):
+def respond(result):
     print(json.dumps(result, ensure_ascii=False, default=str), file=ANSWERS, flush=True)
 
 
 def main():
     driver = Driver(*sys.argv[1:])
-    tell({"ok": True, "result": {"version": driver.version}})
+    respond({"ok": True, "result": {"version": driver.version}})
     for line in sys.stdin:
         try:
-            tell({"ok": True, "result": answer(driver, line)})
+            respond({"ok": True, "result": answer(driver, line)})
         except Exception as error:
-            tell({"ok": False, "kind": type(error).__name__, "error": str(error)})
+            respond({"ok": False, "kind": type(error).__name__, "error": str(error)})
 
 
 main()

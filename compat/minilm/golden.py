@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Vectors of all-MiniLM-L6-v2 in float64, from its weights and nothing of ours: what the Rust one is held against.
+"""Vectors of all-MiniLM-L6-v2 in float64, from its weights and without our code, to compare the Rust embedder with.
 
     pip install numpy tokenizers
     python golden.py FOLDER < texts.jsonl > vectors.jsonl

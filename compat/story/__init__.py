@@ -22,7 +22,7 @@ import mem0
 from report import Report
 
 
-async def tell(name, client_class, project_class):
+async def run(name, client_class, project_class):
     """Runs the steps with one client class; returns the exit code."""
     shared = world.World(client_class, project_class)
     report = Report(name, mem0.__version__)
