@@ -1,14 +1,14 @@
 //! Extraction: from what was said to facts that can be understood without it.
 
-mod answer;
-mod ask;
-mod sentences;
+mod parse;
+mod prompt;
+mod rules;
 
 use mnemon_store::MemoryId;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use ask::{Question, cut, extract, procedure};
-pub(crate) use sentences::sentences;
+pub(crate) use prompt::{Question, cut, extract, procedure};
+pub(crate) use rules::sentences;
 
 /// Who extracts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

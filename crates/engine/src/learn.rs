@@ -5,7 +5,7 @@
 //! asking again where the model has answered, and storing nothing twice.
 
 mod job;
-mod queue;
+mod jobs;
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::engine::{time_text, today};
 use crate::extract::{self, Extractor, Fact, Question};
 use crate::{Engine, EngineError, Result};
 use job::{Job, Planned};
-pub use queue::{Waiting, Worked};
+pub use jobs::{Waiting, Worked};
 
 /// Messages before the new ones that are shown to the model.
 const EARLIER: usize = 10;

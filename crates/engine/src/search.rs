@@ -2,9 +2,9 @@
 
 mod fusion;
 mod mem0;
-mod question;
+mod query;
 mod rerank;
-mod successors;
+mod superseded;
 
 use mnemon_store::{Filter, Memory, MemoryId, View};
 

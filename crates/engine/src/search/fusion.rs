@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use mnemon_store::{Bm25, Candidate, CandidateQuery, Role, View};
 use mnemon_text::dates;
 
-use super::question::{Question, names};
+use super::query::{Question, names};
 use super::{Explanation, Ranked, Ranking, SearchRequest, Signal, THRESHOLD};
 use crate::{Engine, Result};
 

@@ -6,7 +6,7 @@ use mnemon_store::{MemoryId, SessionMessage};
 use serde_json::{Value, json};
 
 use super::Fact;
-use super::answer::{self, Read};
+use super::parse::{self, Read};
 use crate::prompts::{self, section};
 use crate::{EngineError, Message, Result};
 
@@ -96,7 +96,7 @@ fn complete(
         asking();
         let read = model.chat(&request).map_err(EngineError::from).and_then(|reply| {
             let mut read =
-                answer::read(&reply.text, &known, question.messages.len()).map_err(|told| nonsense(model, told))?;
+                parse::read(&reply.text, &known, question.messages.len()).map_err(|told| nonsense(model, told))?;
             read.cut |= reply.finish == Finish::Length;
             Ok(read)
         });
