@@ -1,112 +1,120 @@
-//! A language model is asked for facts.
+//! Asks a language model for facts.
 
 use jiff::Timestamp;
 use mnemon_models::{ChatMessage, ChatModel, ChatRequest, ChatRole, Finish, JsonShape, ModelError};
 use mnemon_store::{MemoryId, SessionMessage};
 use serde_json::{Value, json};
 
-use super::Fact;
-use super::parse::{self, Read};
+use super::fact::Fact;
+use super::parse::{ParsedAnswer, parse_answer};
+use crate::error::{EngineError, Result};
+use crate::message::Message;
 use crate::prompts::{self, section};
-use crate::{EngineError, Message, Result};
 
-/// Characters of new messages that are read at a time.
-const WINDOW: usize = 24_000;
-/// Characters of an earlier message that are shown.
-const EARLIER: usize = 400;
-/// How often a model that was cut is asked to go on.
-const MAX_PARTS: usize = 12;
-/// How often a model that answers nonsense is asked.
-const MAX_TRIES: usize = 2;
-/// Facts of the windows before that are shown.
-const RECENT: usize = 30;
+/// Characters of new messages in one prompt.
+const WINDOW_CHARS: usize = 24_000;
+/// Characters of an earlier message in the prompt.
+const EARLIER_CHARS: usize = 400;
+/// Maximum number of calls for one window, when answers are truncated.
+const MAX_CALLS: usize = 12;
+/// Maximum number of calls whose answers bring nothing usable.
+const MAX_FAILED_CALLS: usize = 2;
+/// Number of facts from previous windows in the prompt.
+const RECENT_FACTS: usize = 30;
 
-/// All that a model is told beside its task.
-pub(crate) struct Question<'q> {
+/// What the prompts contain beside the task.
+pub(crate) struct ExtractionInput<'q> {
     pub(crate) messages: &'q [Message],
-    /// What was said before, oldest first.
+    /// Earlier messages of the conversation, oldest first.
     pub(crate) earlier: &'q [SessionMessage],
-    /// Memories near what is said, by the numbers they are shown under.
+    /// Memories about similar subjects. The prompt lists them by index.
     pub(crate) existing: &'q [(MemoryId, String)],
-    /// When it was said.
+    /// The time of the messages.
     pub(crate) observed: Timestamp,
-    /// Now.
+    /// The current time.
     pub(crate) now: Timestamp,
-    /// The caller's own.
+    /// The caller's own instructions.
     pub(crate) instructions: Option<&'q str>,
-    /// Whether the memory is an agent's alone.
+    /// Whether the memory belongs to an agent alone.
     pub(crate) of_agent: bool,
 }
 
-/// A stretch of the messages: (place among all, role, name, text, time).
-type Piece<'q> = (usize, &'q Message, &'q str);
+/// A message, or a part of a long one.
+#[derive(Clone, Copy)]
+struct Part<'q> {
+    /// Index of the message.
+    index: usize,
+    message: &'q Message,
+    text: &'q str,
+}
 
-/// The facts that a model finds in the messages. `asking` is called before each call of the model.
+/// Extracts the facts of the messages. `before_call` runs before each call of the model.
 ///
 /// # Errors
-/// If the model can't be asked, or answers no facts even when asked again.
-pub(crate) fn extract(model: &dyn ChatModel, question: &Question<'_>, asking: &mut dyn FnMut()) -> Result<Vec<Fact>> {
+/// If the model can't be called, or its answer is unusable even after a second call.
+pub(crate) fn extract_facts(
+    model: &dyn ChatModel,
+    input: &ExtractionInput<'_>,
+    before_call: &mut dyn FnMut(),
+) -> Result<Vec<Fact>> {
     let mut facts: Vec<Fact> = Vec::new();
-    for window in windows(question.messages) {
+    for window in windows(input.messages) {
         let conversation = vec![
-            ChatMessage::new(ChatRole::System, system(question)),
-            ChatMessage::new(ChatRole::User, user(question, &window, &facts)),
+            ChatMessage::new(ChatRole::System, system_prompt(input)),
+            ChatMessage::new(ChatRole::User, user_prompt(input, &window, &facts)),
         ];
-        let found = complete(model, conversation, question, asking)?;
-        facts.extend(found.into_iter().map(|fact| attributed(fact, &window)));
+        let found = call_until_complete(model, &conversation, input, before_call)?;
+        facts.extend(found.into_iter().map(|fact| attribute(fact, &window)));
     }
     Ok(facts)
 }
 
-/// One record of what an agent did.
+/// Writes one record of what an agent did.
 ///
 /// # Errors
-/// If the model can't be asked.
-pub(crate) fn procedure(model: &dyn ChatModel, question: &Question<'_>) -> Result<String> {
+/// If the model can't be called.
+pub(crate) fn record_procedure(model: &dyn ChatModel, input: &ExtractionInput<'_>) -> Result<String> {
     let mut user = String::new();
-    let pieces: Vec<Piece<'_>> =
-        question.messages.iter().enumerate().map(|(at, message)| (at, message, message.content.as_str())).collect();
-    section(&mut user, "Messages", &listed(&pieces));
-    section(&mut user, "Current Date", &day(question.now));
-    if let Some(instructions) = question.instructions {
+    let parts: Vec<Part<'_>> = input
+        .messages
+        .iter()
+        .enumerate()
+        .map(|(index, message)| Part { index, message, text: message.content.as_str() })
+        .collect();
+    section(&mut user, "Messages", &message_list(&parts));
+    section(&mut user, "Current Date", &day(input.now));
+    if let Some(instructions) = input.instructions {
         section(&mut user, "Custom Instructions", instructions);
     }
     let messages = vec![ChatMessage::new(ChatRole::System, prompts::PROCEDURE), ChatMessage::new(ChatRole::User, user)];
     Ok(model.chat(&ChatRequest { messages, ..ChatRequest::default() })?.text)
 }
 
-/// Asks until all is said: a cut answer is asked on for the rest, nonsense is asked for again.
-fn complete(
+/// Calls the model until its answer is complete: after a truncated answer it is asked for the rest, after an unusable one
+/// it is asked again.
+fn call_until_complete(
     model: &dyn ChatModel,
-    begun: Vec<ChatMessage>,
-    question: &Question<'_>,
-    asking: &mut dyn FnMut(),
+    conversation: &[ChatMessage],
+    input: &ExtractionInput<'_>,
+    before_call: &mut dyn FnMut(),
 ) -> Result<Vec<Fact>> {
-    let known: Vec<MemoryId> = question.existing.iter().map(|(id, _)| *id).collect();
     let mut facts: Vec<Fact> = Vec::new();
-    let mut tries = 0;
-    for _ in 0..MAX_PARTS {
-        let mut messages = begun.clone();
+    let mut failed_calls = 0;
+    for _ in 0..MAX_CALLS {
+        let mut messages = conversation.to_vec();
         if !facts.is_empty() {
             let texts: Vec<Value> = facts.iter().map(|fact| json!({"text": fact.text})).collect();
             messages.push(ChatMessage::new(ChatRole::Assistant, json!({"memory": texts}).to_string()));
             messages.push(ChatMessage::new(ChatRole::User, prompts::EXTRACT_MORE));
         }
-        let request = ChatRequest { messages, json: Some(shape()), max_tokens: None };
-        asking();
-        let read = model.chat(&request).map_err(EngineError::from).and_then(|reply| {
-            let mut read =
-                parse::read(&reply.text, &known, question.messages.len()).map_err(|told| nonsense(model, told))?;
-            read.cut |= reply.finish == Finish::Length;
-            Ok(read)
-        });
-        let Read { facts: found, cut } = match read {
-            Ok(read) => read,
+        before_call();
+        let ParsedAnswer { facts: found, cut } = match call(model, messages, input) {
+            Ok(answer) => answer,
             Err(error) => {
-                tries += 1;
-                let asked_in_vain =
+                failed_calls += 1;
+                let unusable =
                     matches!(error, EngineError::Model(ModelError::Answer { .. }) | EngineError::Extraction(_));
-                if !asked_in_vain || tries >= MAX_TRIES {
+                if !unusable || failed_calls >= MAX_FAILED_CALLS {
                     return Err(error);
                 }
                 continue;
@@ -122,112 +130,118 @@ fn complete(
             return Ok(facts);
         }
         if facts.len() == before {
-            tries += 1;
-            if tries >= MAX_TRIES {
+            failed_calls += 1;
+            if failed_calls >= MAX_FAILED_CALLS {
                 break;
             }
         }
     }
     Err(EngineError::Extraction(format!(
-        "the answers of `{}` are cut before they say anything new: set llm_max_tokens (MNEMON_LLM_MAX_TOKENS) higher, or \
-         send fewer messages at a time",
+        "the answers of `{}` are truncated before they contain anything new: set llm_max_tokens (MNEMON_LLM_MAX_TOKENS) \
+         higher, or send fewer messages at a time",
         model.name()
     )))
 }
 
-fn nonsense(model: &dyn ChatModel, told: String) -> EngineError {
-    EngineError::Extraction(format!("`{}` answered {told}", model.name()))
+fn call(model: &dyn ChatModel, messages: Vec<ChatMessage>, input: &ExtractionInput<'_>) -> Result<ParsedAnswer> {
+    let known: Vec<MemoryId> = input.existing.iter().map(|(id, _)| *id).collect();
+    let reply = model.chat(&ChatRequest { messages, json: Some(answer_schema()), max_tokens: None })?;
+    let mut answer = parse_answer(&reply.text, &known, input.messages.len())
+        .map_err(|fault| EngineError::Extraction(format!("`{}` answered {fault}", model.name())))?;
+    answer.cut |= reply.finish == Finish::Length;
+    Ok(answer)
 }
 
-fn system(question: &Question<'_>) -> String {
+fn system_prompt(input: &ExtractionInput<'_>) -> String {
     let mut prompt = prompts::EXTRACT.to_owned();
-    if question.of_agent {
+    if input.of_agent {
         prompt.push_str(prompts::EXTRACT_AGENT);
     }
     prompt
 }
 
-fn user(question: &Question<'_>, window: &[Piece<'_>], found: &[Fact]) -> String {
+fn user_prompt(input: &ExtractionInput<'_>, window: &[Part<'_>], found: &[Fact]) -> String {
     let mut prompt = String::new();
-    let earlier: Vec<Value> = question
+    let earlier: Vec<Value> = input
         .earlier
         .iter()
         .filter_map(|message| {
-            let content = cut(message.content.as_deref()?, EARLIER);
+            let content = first_chars(message.content.as_deref()?, EARLIER_CHARS);
             Some(json!({"role": message.role, "name": message.name, "content": content}))
         })
         .collect();
-    section(&mut prompt, "Earlier Messages", &lines(&earlier));
-    let recent = found.iter().skip(found.len().saturating_sub(RECENT));
+    section(&mut prompt, "Earlier Messages", &json_list(&earlier));
+    let recent = found.iter().skip(found.len().saturating_sub(RECENT_FACTS));
     let recent: Vec<Value> = recent.map(|fact| json!({"text": fact.text})).collect();
-    section(&mut prompt, "Recently Extracted Memories", &lines(&recent));
-    let existing = question.existing.iter().enumerate();
+    section(&mut prompt, "Recently Extracted Memories", &json_list(&recent));
+    let existing = input.existing.iter().enumerate();
     let existing: Vec<Value> = existing.map(|(at, (_, text))| json!({"id": at.to_string(), "text": text})).collect();
-    section(&mut prompt, "Existing Memories", &lines(&existing));
-    section(&mut prompt, "New Messages", &listed(window));
-    section(&mut prompt, "Observation Date", &day(question.observed));
-    section(&mut prompt, "Current Date", &day(question.now));
-    if let Some(instructions) = question.instructions {
+    section(&mut prompt, "Existing Memories", &json_list(&existing));
+    section(&mut prompt, "New Messages", &message_list(window));
+    section(&mut prompt, "Observation Date", &day(input.observed));
+    section(&mut prompt, "Current Date", &day(input.now));
+    if let Some(instructions) = input.instructions {
         section(&mut prompt, "Custom Instructions", instructions);
     }
     prompt
 }
 
 /// Messages as a JSON list.
-fn listed(pieces: &[Piece<'_>]) -> String {
-    let items: Vec<Value> = pieces
+fn message_list(parts: &[Part<'_>]) -> String {
+    let items: Vec<Value> = parts
         .iter()
-        .map(|(at, message, text)| {
-            let mut item = json!({"n": at, "role": message.role, "content": text});
-            if let Some(name) = &message.name {
+        .map(|part| {
+            let mut item = json!({"n": part.index, "role": part.message.role, "content": part.text});
+            if let Some(name) = &part.message.name {
                 item["name"] = name.as_str().into();
             }
-            if let Some(time) = message.timestamp {
+            if let Some(time) = part.message.timestamp {
                 item["time"] = time.to_string().into();
             }
             item
         })
         .collect();
-    lines(&items)
+    json_list(&items)
 }
 
-/// A JSON list with an item a line.
-fn lines(items: &[Value]) -> String {
+/// A JSON list with one item on each line.
+fn json_list(items: &[Value]) -> String {
     let items: Vec<String> = items.iter().map(Value::to_string).collect();
     if items.is_empty() { "[]".into() } else { format!("[{}]", items.join(",\n")) }
 }
 
-/// The day of the week helps to count back from.
+/// A date with its day of the week, which helps to resolve "last Friday".
 fn day(time: Timestamp) -> String {
     time.strftime("%A, %-d %B %Y (%Y-%m-%d)").to_string()
 }
 
-/// Stretches of messages that are read at a time; a message that is longer comes in parts.
-fn windows(messages: &[Message]) -> Vec<Vec<Piece<'_>>> {
-    let mut windows: Vec<Vec<Piece<'_>>> = Vec::new();
-    let mut held = WINDOW;
-    for (at, message) in messages.iter().enumerate() {
+/// Divides messages into windows, one for each prompt; a message that is longer than a window is divided into parts.
+fn windows(messages: &[Message]) -> Vec<Vec<Part<'_>>> {
+    let mut windows: Vec<Vec<Part<'_>>> = Vec::new();
+    let mut window_chars = WINDOW_CHARS;
+    for (index, message) in messages.iter().enumerate() {
         let mut rest = message.content.as_str();
         while !rest.trim().is_empty() {
-            let part = part(rest, WINDOW);
-            rest = &rest[part.len()..];
-            let chars = part.chars().count();
-            if held + chars > WINDOW {
+            let text = first_part(rest, WINDOW_CHARS);
+            rest = &rest[text.len()..];
+            let chars = text.chars().count();
+            if window_chars + chars > WINDOW_CHARS {
                 windows.push(Vec::new());
-                held = 0;
+                window_chars = 0;
             }
-            held += chars;
+            window_chars += chars;
             if let Some(window) = windows.last_mut() {
-                window.push((at, message, part));
+                window.push(Part { index, message, text });
             }
         }
     }
     windows
 }
 
-/// The beginning of a text, up to the last line, else sentence, else word that is whole and does not leave too little.
-fn part(text: &str, chars: usize) -> &str {
-    let head = cut(text, chars);
+/// The beginning of a text, at most so many characters. It ends after the last whole line, else after the last whole
+/// sentence, else after the last whole word, unless that would leave less than half of it.
+fn first_part(text: &str, chars: usize) -> &str {
+    let head = first_chars(text, chars);
     if head.len() == text.len() {
         return text;
     }
@@ -241,35 +255,35 @@ fn part(text: &str, chars: usize) -> &str {
 }
 
 /// The first characters of a text.
-pub(crate) fn cut(text: &str, chars: usize) -> &str {
+pub(crate) fn first_chars(text: &str, chars: usize) -> &str {
     text.char_indices().nth(chars).map_or(text, |(end, _)| &text[..end])
 }
 
-/// A fact with its sources, found by the words it shares with messages if the model named none, and with whose it is.
-fn attributed(mut fact: Fact, window: &[Piece<'_>]) -> Fact {
+/// Completes a fact: sources that the model did not name are found by shared words, and the role follows from the sources.
+fn attribute(mut fact: Fact, window: &[Part<'_>]) -> Fact {
     if fact.sources.is_empty() {
         let words = mnemon_text::index_terms(&fact.text);
-        let shared = |text: &str| {
-            let said = mnemon_text::index_terms(text);
-            words.iter().filter(|word| said.contains(word)).count()
+        let shared_words = |text: &str| {
+            let terms = mnemon_text::index_terms(text);
+            words.iter().filter(|word| terms.contains(word)).count()
         };
-        let counts: Vec<(usize, usize)> = window.iter().map(|(at, _, text)| (*at, shared(text))).collect();
+        let counts: Vec<(usize, usize)> = window.iter().map(|part| (part.index, shared_words(part.text))).collect();
         let most = counts.iter().map(|(_, count)| *count).max().unwrap_or(0);
-        fact.sources = counts.iter().filter(|(_, count)| *count == most).map(|(at, _)| *at).collect();
+        fact.sources = counts.iter().filter(|(_, count)| *count == most).map(|(index, _)| *index).collect();
         fact.sources.dedup();
     }
     if fact.attributed_to.is_none() {
-        let assistant = fact
+        let by_assistant = fact
             .sources
             .iter()
-            .all(|source| window.iter().any(|(at, message, _)| at == source && message.role == "assistant"));
-        fact.attributed_to = Some(if assistant { "assistant" } else { "user" }.to_owned());
+            .all(|source| window.iter().any(|part| part.index == *source && part.message.role == "assistant"));
+        fact.attributed_to = Some(if by_assistant { "assistant" } else { "user" }.to_owned());
     }
     fact
 }
 
-/// The shape of an answer.
-fn shape() -> JsonShape {
+/// The JSON schema of an answer.
+fn answer_schema() -> JsonShape {
     let numbers = json!({"type": "array", "items": {"type": "string"}});
     let item = json!({
         "type": "object",
@@ -304,21 +318,21 @@ mod tests {
     }
 
     #[test]
-    fn long_messages_are_read_in_parts_and_nothing_is_left_out() {
+    fn long_messages_are_divided_without_loss() {
         let long: String = (0..12_000).map(|n| format!("word{n} ")).collect();
         let messages = [message("short"), message(&long), message("end")];
         let windows = windows(&messages);
         assert!(windows.len() > 3);
         for window in &windows {
-            assert!(window.iter().map(|(_, _, text)| text.chars().count()).sum::<usize>() <= WINDOW);
+            assert!(window.iter().map(|part| part.text.chars().count()).sum::<usize>() <= WINDOW_CHARS);
         }
-        let said: String = windows.iter().flatten().filter(|(at, _, _)| *at == 1).map(|(_, _, text)| *text).collect();
-        assert_eq!(said, long);
-        assert_eq!(windows.last().and_then(|window| window.last()).map(|(at, _, _)| *at), Some(2));
+        let text: String = windows.iter().flatten().filter(|part| part.index == 1).map(|part| part.text).collect();
+        assert_eq!(text, long);
+        assert_eq!(windows.last().and_then(|window| window.last()).map(|part| part.index), Some(2));
     }
 
     #[test]
-    fn a_part_ends_where_something_is_whole() {
+    fn a_part_ends_after_a_line_sentence_or_word() {
         for (text, expected) in [
             ("one two three\nfour five six", "one two three\n"),
             ("a\nOne is two. Three is 3.5 and more", "a\nOne is two."),
@@ -327,14 +341,18 @@ mod tests {
             ("abcdefghijklmnopqrstuvwxyz", "abcdefghijklmnopqrst"),
             ("all of it.", "all of it."),
         ] {
-            assert_eq!(part(text, 20), expected);
+            assert_eq!(first_part(text, 20), expected);
         }
     }
 
     #[test]
-    fn sources_are_found_by_words() {
+    fn missing_sources_are_found_by_shared_words() {
         let messages = [message("I moved to Lisbon."), message("My cat is called Miso.")];
-        let window: Vec<Piece<'_>> = messages.iter().enumerate().map(|(at, m)| (at, m, m.content.as_str())).collect();
+        let window: Vec<Part<'_>> = messages
+            .iter()
+            .enumerate()
+            .map(|(index, message)| Part { index, message, text: message.content.as_str() })
+            .collect();
         let fact = |text: &str| Fact {
             text: text.into(),
             attributed_to: None,
@@ -342,8 +360,8 @@ mod tests {
             related: Vec::new(),
             supersedes: Vec::new(),
         };
-        let found = attributed(fact("User has a cat named Miso"), &window);
+        let found = attribute(fact("User has a cat named Miso"), &window);
         assert_eq!((found.sources.as_slice(), found.attributed_to.as_deref()), (&[1][..], Some("user")));
-        assert_eq!(attributed(fact("nothing in common"), &window).sources, [0, 1]);
+        assert_eq!(attribute(fact("nothing in common"), &window).sources, [0, 1]);
     }
 }
