@@ -12,7 +12,7 @@ use crate::time::now_text;
 
 pub(crate) use draft::{Draft, DraftBatch, build_payload, hash};
 pub(crate) use request::carries_ids_of;
-pub use request::{AddRequest, Added};
+pub use request::{AddRequest, AddedMemory};
 
 /// Minimum number of messages for which a second thread is used: fewer are done before it has started.
 const MIN_PARALLEL: usize = 16;
@@ -24,7 +24,7 @@ impl Engine {
     /// [`EngineError::Invalid`](crate::EngineError::Invalid) for no messages, an empty or too long message, or a reserved
     /// key in the metadata; [`StoreError::NotFound`](mnemon_store::StoreError::NotFound) for a link to a memory that does
     /// not exist.
-    pub fn add(&self, request: AddRequest) -> Result<Vec<Added>> {
+    pub fn add(&self, request: AddRequest) -> Result<Vec<AddedMemory>> {
         Ok(self.add_batch(std::slice::from_ref(&request))?.pop().unwrap_or_default())
     }
 
@@ -32,7 +32,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::add`].
-    pub fn add_batch(&self, requests: &[AddRequest]) -> Result<Vec<Vec<Added>>> {
+    pub fn add_batch(&self, requests: &[AddRequest]) -> Result<Vec<Vec<AddedMemory>>> {
         let now = now_text();
         requests.iter().try_for_each(|request| request.check(self.store()))?;
         let messages: Vec<(usize, usize, &Message)> = requests

@@ -46,7 +46,7 @@ pub fn sparse(lemmas: &str, text: &str) -> Sparse {
 }
 
 /// The text that is embedded for a memory: `Speaker: text`, or the text alone where no speaker is known.
-pub(crate) fn spoken(payload: &Payload) -> String {
+pub(crate) fn embedding_text(payload: &Payload) -> String {
     match speaker(payload) {
         Some(speaker) => format!("{speaker}: {}", payload.text()),
         None => payload.text().to_owned(),

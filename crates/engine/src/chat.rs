@@ -24,7 +24,7 @@ const CONVERSATION_TOKENS: usize = 12_000;
 const CHARS_PER_TOKEN: usize = 4;
 
 /// Receives an answer in parts as it is generated; [`ControlFlow::Break`] ends the answer.
-pub type OnPiece<'p> = &'p mut dyn FnMut(&str) -> ControlFlow<()>;
+pub type OnDelta<'p> = &'p mut dyn FnMut(&str) -> ControlFlow<()>;
 
 /// A conversation whose last message is to be answered.
 #[derive(Clone, Debug, Default)]
@@ -39,14 +39,14 @@ pub struct ChatTurn {
 
 /// The memories that are relevant to a conversation, and the request to the model.
 #[derive(Clone, Debug)]
-pub struct Recalled {
+pub struct ChatContext {
     /// The memories, best first; in the prompt they are `m1`, `m2`, ….
     pub memories: Vec<SearchHit>,
     /// The request to the model.
     pub request: ChatRequest,
 }
 
-impl Recalled {
+impl ChatContext {
     /// Whether the answer cites the memory at this index.
     pub fn cites(&self, answer: &str, index: usize) -> bool {
         let label = label(index);
@@ -65,7 +65,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NoLanguageModel`]; [`EngineError::Invalid`] if the last message is not a user's, is empty or too long,
     /// or if the scope has no ids.
-    pub fn recall(&self, turn: &ChatTurn) -> Result<Recalled> {
+    pub fn recall(&self, turn: &ChatTurn) -> Result<ChatContext> {
         self.require_language_model()?;
         let last = turn.messages.last().filter(|last| last.role == "user");
         let Some(last) = last else {
@@ -93,14 +93,14 @@ impl Engine {
         let system = format!("{CHAT}\nToday is {today}.\n\n<memories>\n[{}]\n</memories>", lines.join(",\n"));
         let mut messages = vec![ChatMessage::new(ChatRole::System, system)];
         messages.extend(conversation(&turn.messages));
-        Ok(Recalled { memories, request: ChatRequest { messages, json: None, max_tokens: turn.max_tokens } })
+        Ok(ChatContext { memories, request: ChatRequest { messages, json: None, max_tokens: turn.max_tokens } })
     }
 
     /// The model's answer. With `stream` it is also handed over in parts as it is generated.
     ///
     /// # Errors
     /// [`EngineError::NoLanguageModel`], or the model's failure.
-    pub fn reply(&self, recalled: &Recalled, stream: Option<OnPiece<'_>>) -> Result<ChatAnswer> {
+    pub fn reply(&self, recalled: &ChatContext, stream: Option<OnDelta<'_>>) -> Result<ChatAnswer> {
         let llm = self.require_language_model()?;
         Ok(match stream {
             Some(on_part) => llm.chat_stream(&recalled.request, on_part)?,
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn only_whole_labels_are_citations() {
-        let recalled = Recalled { memories: Vec::new(), request: ChatRequest::default() };
+        let recalled = ChatContext { memories: Vec::new(), request: ChatRequest::default() };
         let answer = "You live in Lisbon [m1], near [m12].";
         assert!(recalled.cites(answer, 0) && recalled.cites(answer, 11));
         assert!(!recalled.cites(answer, 1) && !recalled.cites("item1", 0));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Span;
 use mnemon_models::{ChatModel, Reranker};
-use mnemon_store::{Bm25, Ledger};
+use mnemon_store::{Bm25, DocumentStore};
 
 /// The maximum length of one memory's text, in bytes.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
@@ -128,11 +128,11 @@ impl Default for Mem0Config {
 
 /// The models that an engine uses beside its embedder, and where their jobs are stored.
 #[derive(Clone)]
-pub struct Understanding {
+pub struct ModelServices {
     /// Extracts facts, answers chats and reranks. Without it the built-in rules extract facts.
     pub llm: Option<Arc<dyn ChatModel>>,
     /// Stores the jobs of learning requests. Without it a request fails when its model is unavailable.
-    pub ledger: Option<Arc<dyn Ledger>>,
+    pub documents: Option<Arc<dyn DocumentStore>>,
     /// Reranks the top hits of a search when the search asks for it.
     pub reranker: Option<Arc<dyn Reranker>>,
     /// Added to the prompt of every extraction, unless a request has instructions of its own.
@@ -141,8 +141,8 @@ pub struct Understanding {
     pub lease: Duration,
 }
 
-impl Default for Understanding {
+impl Default for ModelServices {
     fn default() -> Self {
-        Self { llm: None, ledger: None, reranker: None, instructions: None, lease: Duration::from_secs(180) }
+        Self { llm: None, documents: None, reranker: None, instructions: None, lease: Duration::from_secs(180) }
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use mnemon_store::{
-    Change, ChangeSet, Filter, HistoryEvent, Memory, MemoryId, Messages, PageRequest, Scope, SessionWindow, StoreError,
+    Change, ChangeSet, Filter, HistoryEvent, Memory, MemoryId, MessageSelector, PageRequest, Scope, SessionWindow,
+    StoreError,
 };
 
 use crate::engine::{Engine, MAX_CONFLICTS};
@@ -45,7 +46,7 @@ impl Engine {
         let filter = Filter::of_scope(scope).ok_or_else(no_ids)?;
         let _guards = self.lock(&[scope]);
         let removed = self.store.remove_matching(Some(&filter), &now_text())?;
-        self.store.forget_messages(&Messages::Of(scope.clone()))?;
+        self.store.delete_messages(&MessageSelector::Of(scope.clone()))?;
         Ok(removed)
     }
 
@@ -79,7 +80,7 @@ impl Engine {
     /// Only if the store fails.
     pub fn reset(&self) -> Result<usize> {
         let removed = self.store.remove_matching(None, &now_text())?;
-        self.store.forget_messages(&Messages::All)?;
+        self.store.delete_messages(&MessageSelector::All)?;
         Ok(removed)
     }
 
@@ -93,7 +94,7 @@ impl Engine {
         // If the filter names one owner, its messages without facts are deleted too.
         let owner = Scope::pinned_by(filter);
         if Filter::of_scope(&owner).as_ref() == Some(filter) {
-            self.store.forget_messages(&Messages::Of(owner))?;
+            self.store.delete_messages(&MessageSelector::Of(owner))?;
         }
         Ok(removed)
     }
@@ -141,7 +142,7 @@ impl Engine {
 
     fn delete_source_messages(&self, ids: Vec<String>) -> Result<()> {
         if !ids.is_empty() {
-            self.store.forget_messages(&Messages::Ids(ids))?;
+            self.store.delete_messages(&MessageSelector::Ids(ids))?;
         }
         Ok(())
     }

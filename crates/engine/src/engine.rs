@@ -8,7 +8,7 @@ use std::time::Instant;
 use mnemon_models::{ChatModel, Embedder};
 use mnemon_store::{ChangeSet, Scope, Store, StoreError};
 
-use crate::config::{EngineConfig, Understanding};
+use crate::config::{EngineConfig, ModelServices};
 use crate::error::{EngineError, Result};
 
 /// Maximum number of attempts of a write that conflicts with other writers.
@@ -19,7 +19,7 @@ pub struct Engine {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) config: EngineConfig,
-    pub(crate) understanding: Understanding,
+    pub(crate) model_services: ModelServices,
     locks: [Mutex<()>; 64],
 }
 
@@ -30,20 +30,20 @@ impl Engine {
             store,
             embedder,
             config,
-            understanding: Understanding::default(),
+            model_services: ModelServices::default(),
             locks: std::array::from_fn(|_| Mutex::new(())),
         }
     }
 
     /// Adds a language model, a reranker, and the store of their jobs.
     #[must_use]
-    pub fn with_understanding(self, understanding: Understanding) -> Self {
-        Self { understanding, ..self }
+    pub fn with_model_services(self, model_services: ModelServices) -> Self {
+        Self { model_services, ..self }
     }
 
     /// The language model, if one is configured.
     pub fn language_model(&self) -> Option<&dyn ChatModel> {
-        self.understanding.llm.as_deref()
+        self.model_services.llm.as_deref()
     }
 
     /// The store.

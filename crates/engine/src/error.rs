@@ -58,7 +58,7 @@ impl EngineError {
     }
 
     /// Whether the request is at fault, so that a changed request may succeed.
-    pub fn is_callers_fault(&self) -> bool {
+    pub fn is_callers_error(&self) -> bool {
         match self {
             Self::Invalid(_) => true,
             Self::Store(error) => matches!(
@@ -80,7 +80,7 @@ impl EngineError {
     }
 
     /// Whether a model is at fault, so that the same request may succeed later.
-    pub fn is_models_fault(&self) -> bool {
+    pub fn is_model_error(&self) -> bool {
         matches!(self, Self::Model(_) | Self::Extraction(_))
     }
 }

@@ -13,7 +13,7 @@ mod retry;
 
 use mnemon_store::Scope;
 
-pub use outcome::{Learned, Outcome, Waiting, Worked};
+pub use outcome::{JobResult, LearnOutcome, LearnResult, PendingJobs};
 pub use request::LearnRequest;
 
 use crate::engine::Engine;
@@ -24,13 +24,13 @@ use learner::Learner;
 impl Engine {
     /// Learns from messages: extracts facts and stores them.
     ///
-    /// If a model fails, the request becomes a pending job, which [`Engine::work_off`] tries again.
+    /// If a model fails, the request becomes a pending job, which [`Engine::run_due_job`] tries again.
     ///
     /// # Errors
     /// [`EngineError::Invalid`](crate::EngineError::Invalid) for no messages, empty ones or invalid metadata, before any
     /// model is called; [`EngineError::NoLanguageModel`](crate::EngineError::NoLanguageModel) for a procedure without a
     /// language model; the model's error if jobs can't be stored.
-    pub fn learn(&self, request: LearnRequest) -> Result<Learned> {
+    pub fn learn(&self, request: LearnRequest) -> Result<LearnResult> {
         self.learn_telling(request, &mut |_| {})
     }
 
@@ -38,7 +38,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::learn`].
-    pub fn learn_telling(&self, request: LearnRequest, on_stored: &mut dyn FnMut(&str)) -> Result<Learned> {
+    pub fn learn_telling(&self, request: LearnRequest, on_stored: &mut dyn FnMut(&str)) -> Result<LearnResult> {
         Learner::new(self).learn(request, on_stored)
     }
 
@@ -56,7 +56,7 @@ impl Engine {
     ///
     /// # Errors
     /// If the store fails: the job stays pending until it is claimed again.
-    pub fn work_off(&self) -> Result<Option<Worked>> {
+    pub fn run_due_job(&self) -> Result<Option<JobResult>> {
         Learner::new(self).run_due_job()
     }
 
@@ -64,24 +64,24 @@ impl Engine {
     ///
     /// # Errors
     /// Only if the store of jobs fails.
-    pub fn waiting(&self) -> Result<Waiting> {
-        Jobs::new(&self.understanding).summary()
+    pub fn pending_jobs(&self) -> Result<PendingJobs> {
+        Jobs::new(&self.model_services).summary()
     }
 
     /// Makes a pending job due now.
     ///
     /// # Errors
     /// Only if the store of jobs fails.
-    pub fn hurry(&self, event_id: &str) -> Result<()> {
-        Jobs::new(&self.understanding).make_due(event_id)
+    pub fn run_soon(&self, event_id: &str) -> Result<()> {
+        Jobs::new(&self.model_services).make_due(event_id)
     }
 
     /// Removes the pending jobs of owners that have all ids of the scope, or all jobs. Returns their event ids and owners.
     ///
     /// # Errors
     /// Only if the store of jobs fails.
-    pub fn drop_waiting(&self, scope: Option<&Scope>) -> Result<Vec<(String, Scope)>> {
-        let jobs = Jobs::new(&self.understanding);
+    pub fn cancel_pending(&self, scope: Option<&Scope>) -> Result<Vec<(String, Scope)>> {
+        let jobs = Jobs::new(&self.model_services);
         let mut cancelled = Vec::new();
         for (event_id, owner) in jobs.of_owner(scope)? {
             // A worker that holds the lock stores the job's facts before the job is removed; a later one finds no job.

@@ -29,21 +29,21 @@ mod foreign;
 mod reembed;
 mod transfer;
 
-pub use add::{AddRequest, Added};
+pub use add::{AddRequest, AddedMemory};
 pub use analyse::{describe, sparse};
-pub use chat::{ChatTurn, OnPiece, Recalled};
-pub use config::{EngineConfig, FusionWeights, MAX_TEXT_BYTES, Mem0Config, Understanding, Weights};
+pub use chat::{ChatContext, ChatTurn, OnDelta};
+pub use config::{EngineConfig, FusionWeights, MAX_TEXT_BYTES, Mem0Config, ModelServices, Weights};
 pub use engine::Engine;
 pub use error::{EngineError, Result};
 pub use extract::Extractor;
 pub use foreign::{ForeignPoint, embed_mentions, enrich};
-pub use learn::{LearnRequest, Learned, Outcome, Waiting, Worked};
+pub use learn::{JobResult, LearnOutcome, LearnRequest, LearnResult, PendingJobs};
 pub use message::Message;
 pub use read::{ListRequest, MemoryDetail};
-pub use reembed::{Reembed, Reembedded};
+pub use reembed::{Reembed, ReembedReport};
 pub use search::{
     Explanation, LlmReranker, Mem0Query, Mem0Score, Profile, Ranking, SearchAnswer, SearchHit, SearchRequest, Signal,
 };
 pub use time::read_time;
-pub use transfer::{ImportFormat, ImportOptions, Imported, Refused, Transferred};
+pub use transfer::{ImportFormat, ImportOptions, ImportReport, RejectedRecord, TransferCounts};
 pub use update::UpdateRequest;

@@ -86,7 +86,7 @@ impl Engine {
     ///
     /// # Errors
     /// Only if the store fails.
-    pub fn evidence(&self, memory: &Memory) -> Result<Vec<SessionMessage>> {
+    pub fn source_messages(&self, memory: &Memory) -> Result<Vec<SessionMessage>> {
         let ids = source_message_ids(memory);
         Ok(if ids.is_empty() { Vec::new() } else { self.store.messages(&ids)?.into_iter().flatten().collect() })
     }
@@ -95,7 +95,7 @@ impl Engine {
     ///
     /// # Errors
     /// Only if the store fails.
-    pub fn whose(&self, id: MemoryId) -> Result<Option<Scope>> {
+    pub fn scope_of(&self, id: MemoryId) -> Result<Option<Scope>> {
         if let Some(memory) = self.store.get(&[id])?.pop().flatten() {
             return Ok(Some(memory.payload.scope()));
         }

@@ -7,7 +7,7 @@ use mnemon_models::Embedder;
 use mnemon_store::sqlite::{ReembedCounts, Reembedding, TextToEmbed};
 use mnemon_store::{SqliteStore, StoreError};
 
-use crate::analyse::spoken;
+use crate::analyse::embedding_text;
 use crate::error::{EngineError, Result};
 
 /// Texts that are embedded and saved together; an interrupted run loses at most these. They fill four requests to a
@@ -24,7 +24,7 @@ const MIN_COSINE: f32 = 0.999;
 
 /// What a run did.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reembedded {
+pub struct ReembedReport {
     /// Memories that have a new vector.
     pub memories: usize,
     /// Entities that have a new vector.
@@ -50,7 +50,7 @@ pub struct Reembed<'a> {
 impl<'a> Reembed<'a> {
     /// Prepares a run; reads and changes nothing yet.
     pub fn new(store: &'a SqliteStore, embedder: &'a dyn Embedder) -> Self {
-        Self { reembedding: store.reembedding(embedder.fingerprint(), embedder.dims(), spoken), embedder }
+        Self { reembedding: store.reembedding(embedder.fingerprint(), embedder.dims(), embedding_text), embedder }
     }
 
     /// Counts what is to be embedded and what has been.
@@ -67,7 +67,7 @@ impl<'a> Reembed<'a> {
     ///
     /// # Errors
     /// Those of the embedder and the store; [`EngineError::Unsteady`] if the comparison fails.
-    pub fn run(&self, restart: bool, progress: &mut dyn FnMut(usize, usize)) -> Result<Reembedded> {
+    pub fn run(&self, restart: bool, progress: &mut dyn FnMut(usize, usize)) -> Result<ReembedReport> {
         self.reembedding.begin(restart)?;
         let resumed = self.reembedding.counts()?.embedded;
         let mut embedded = 0;
@@ -79,7 +79,7 @@ impl<'a> Reembed<'a> {
             }
             let (compared, least_cosine) = self.compare()?;
             if let Some(switched) = self.reembedding.switch(MAX_LATE, |texts| self.embed(texts))? {
-                return Ok(Reembedded {
+                return Ok(ReembedReport {
                     memories: switched.memories,
                     entities: switched.entities,
                     embedded: embedded + switched.embedded_late,

@@ -28,7 +28,7 @@ impl Engine {
     /// ids, `top_k` outside 1 ..= 1000, or a threshold outside 0 ..= 1.
     pub fn search(&self, request: &SearchRequest) -> Result<SearchAnswer> {
         request.check()?;
-        let reranker = self.understanding.reranker.as_deref().filter(|_| request.rerank);
+        let reranker = self.model_services.reranker.as_deref().filter(|_| request.rerank);
         // The reranker may move lower hits to the top, and the current versions of superseded facts may rank lower.
         let depth = match reranker {
             Some(_) => rerank::DEPTH,
@@ -37,7 +37,7 @@ impl Engine {
         };
         let deep = SearchRequest { top_k: request.top_k.max(depth).min(MAX_TOP_K), ..request.clone() };
         let view = View::new(&deep.filter, (!deep.show_expired).then(today));
-        let is_fresh = self.store.look(&view)?;
+        let is_fresh = self.store.check_freshness(&view)?;
         let mut answer = self.rank(&deep, &view)?;
         if let Some(is_fresh) = is_fresh
             && !is_fresh()?

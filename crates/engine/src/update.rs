@@ -8,7 +8,7 @@ use mnemon_store::{
 use serde_json::{Map, Value};
 
 use crate::add::hash;
-use crate::analyse::{analyse, mentions, spoken};
+use crate::analyse::{analyse, embedding_text, mentions};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::read::stored_scope;
@@ -65,7 +65,7 @@ impl Engine {
         memory.payload.set(keys::TEXT_LEMMATIZED, analysis.lemmas.as_str());
         let (terms, context_changes) = recount(self.store(), &memory, Some(text))?;
         let record = Record {
-            vector: self.embed(&[&spoken(&memory.payload)])?.pop().unwrap_or_default(),
+            vector: self.embed(&[&embedding_text(&memory.payload)])?.pop().unwrap_or_default(),
             bm25: analysis.bm25,
             terms,
             holds_time_word: analysis.holds_time_word,

@@ -8,8 +8,8 @@ use mnemon_store::{
     SessionMessage, Store, Terms, keys,
 };
 
-use super::request::{AddRequest, Added};
-use crate::analyse::{Analysis, analyse, mentions, spoken};
+use super::request::{AddRequest, AddedMemory};
+use crate::analyse::{Analysis, analyse, embedding_text, mentions};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::message::Message;
@@ -56,8 +56,8 @@ impl<'r> Draft<'r> {
     }
 
     /// What the caller is told about it.
-    fn added(&self) -> Added {
-        Added {
+    fn added(&self) -> AddedMemory {
+        AddedMemory {
             id: self.id,
             memory: self.payload.text().to_owned(),
             actor_id: self.payload.actor().map(str::to_owned),
@@ -124,8 +124,8 @@ impl DraftBatch<'_> {
         &self,
         engine: &Engine,
         still_wanted: &dyn Fn() -> Result<bool>,
-    ) -> Result<Option<Vec<Vec<Added>>>> {
-        let texts: Vec<String> = self.drafts.iter().map(|draft| spoken(&draft.payload)).collect();
+    ) -> Result<Option<Vec<Vec<AddedMemory>>>> {
+        let texts: Vec<String> = self.drafts.iter().map(|draft| embedding_text(&draft.payload)).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let vectors = engine.embed(&texts)?;
         let mentions = mentions(engine, self.drafts.iter().map(|draft| draft.analysis.entities.as_slice()))?;
@@ -146,7 +146,7 @@ impl DraftBatch<'_> {
         engine: &Engine,
         vectors: &[Vec<f32>],
         mentions: &[Vec<Mention>],
-    ) -> Result<(Vec<Change>, Vec<Vec<Added>>)> {
+    ) -> Result<(Vec<Change>, Vec<Vec<AddedMemory>>)> {
         let store = &*engine.store;
         let mut sessions = Sessions::new(store, engine.config.session_gap);
         let mut changes: Vec<Change> =

@@ -76,7 +76,7 @@ pub(crate) fn carries_ids_of(scope: &Scope, other: &Scope) -> bool {
 
 /// A memory that was stored.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Added {
+pub struct AddedMemory {
     /// Its id.
     pub id: MemoryId,
     /// Its text.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use mnemon_store::{Document, Durability, Ledger, PageRequest, Scope};
+use mnemon_store::{Document, DocumentStore, Durability, PageRequest, Scope};
 
 use super::job::{Job, PlannedFact};
-use super::outcome::Waiting;
+use super::outcome::PendingJobs;
 use super::retry::{pause, public_reason};
 use crate::add::carries_ids_of;
-use crate::config::Understanding;
+use crate::config::ModelServices;
 use crate::error::{EngineError, Result};
 
 /// The kind of the documents.
@@ -22,13 +22,13 @@ const BATCH: usize = 32;
 /// The pending jobs. Without a document store there are none, and nothing is stored.
 #[derive(Clone, Copy)]
 pub(super) struct Jobs<'e> {
-    ledger: Option<&'e dyn Ledger>,
+    ledger: Option<&'e dyn DocumentStore>,
     lease: Duration,
 }
 
 impl<'e> Jobs<'e> {
-    pub(super) fn new(understanding: &'e Understanding) -> Self {
-        Self { ledger: understanding.ledger.as_deref(), lease: understanding.lease }
+    pub(super) fn new(model_services: &'e ModelServices) -> Self {
+        Self { ledger: model_services.documents.as_deref(), lease: model_services.lease }
     }
 
     /// Whether jobs can be stored.
@@ -58,7 +58,7 @@ impl<'e> Jobs<'e> {
         Ok(None)
     }
 
-    fn claim(self, ledger: &dyn Ledger, id: &str, now: Timestamp) -> Result<Option<Job>> {
+    fn claim(self, ledger: &dyn DocumentStore, id: &str, now: Timestamp) -> Result<Option<Job>> {
         let mut unreadable = false;
         let claimed = ledger.change(KIND, id, &mut |document| {
             if document.due.is_none_or(|due| due > now) {
@@ -160,11 +160,11 @@ impl<'e> Jobs<'e> {
     }
 
     /// The number of jobs, and why one of them failed.
-    pub(super) fn summary(self) -> Result<Waiting> {
-        let Some(ledger) = self.ledger else { return Ok(Waiting::default()) };
+    pub(super) fn summary(self) -> Result<PendingJobs> {
+        let Some(ledger) = self.ledger else { return Ok(PendingJobs::default()) };
         let page = ledger.documents(KIND, None, &PageRequest { limit: BATCH, ..PageRequest::default() })?;
         let reason = page.items.iter().find_map(|document| Job::from_json(&document.id, &document.body)?.error);
-        Ok(Waiting { requests: page.total, reason })
+        Ok(PendingJobs { requests: page.total, reason })
     }
 
     fn lease_end(self) -> Timestamp {

@@ -8,10 +8,10 @@ use mnemon_store::{Filter, Link, MemoryId, SessionMessage, View, keys};
 
 use super::job::{Job, PlannedFact};
 use super::jobs::Jobs;
-use super::outcome::{Learned, Outcome, Worked};
+use super::outcome::{JobResult, LearnOutcome, LearnResult};
 use super::request::LearnRequest;
 use super::retry::public_reason;
-use crate::add::{AddRequest, Added, Draft, DraftBatch, build_payload};
+use crate::add::{AddRequest, AddedMemory, Draft, DraftBatch, build_payload};
 use crate::analyse::analyse;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
@@ -36,11 +36,11 @@ pub(super) struct Learner<'e> {
 
 impl<'e> Learner<'e> {
     pub(super) fn new(engine: &'e Engine) -> Self {
-        Self { engine, jobs: Jobs::new(&engine.understanding) }
+        Self { engine, jobs: Jobs::new(&engine.model_services) }
     }
 
     /// See [`Engine::learn_telling`].
-    pub(super) fn learn(&self, request: LearnRequest, on_stored: &mut dyn FnMut(&str)) -> Result<Learned> {
+    pub(super) fn learn(&self, request: LearnRequest, on_stored: &mut dyn FnMut(&str)) -> Result<LearnResult> {
         let mut job = self.new_job(request)?;
         // Without a model the request is processed before it could be lost.
         if job.extractor == Extractor::Llm {
@@ -50,10 +50,10 @@ impl<'e> Learner<'e> {
         let outcome = match self.process(&mut job) {
             Ok(Some(added)) => {
                 self.jobs.remove(&job.id)?;
-                Outcome::Stored(added)
+                LearnOutcome::Stored(added)
             }
-            Ok(None) => Outcome::Dropped,
-            Err(error) if error.is_models_fault() && self.jobs.are_stored() => {
+            Ok(None) => LearnOutcome::Dropped,
+            Err(error) if error.is_model_error() && self.jobs.are_stored() => {
                 if !job.stored {
                     self.jobs.store(&mut job)?;
                 }
@@ -65,7 +65,7 @@ impl<'e> Learner<'e> {
                 return Err(error);
             }
         };
-        Ok(Learned { event_id: job.id, extractor: job.extractor, outcome })
+        Ok(LearnResult { event_id: job.id, extractor: job.extractor, outcome })
     }
 
     /// See [`Engine::learn_later`].
@@ -80,23 +80,23 @@ impl<'e> Learner<'e> {
         Ok(job.id)
     }
 
-    /// See [`Engine::work_off`].
-    pub(super) fn run_due_job(&self) -> Result<Option<Worked>> {
+    /// See [`Engine::run_due_job`].
+    pub(super) fn run_due_job(&self) -> Result<Option<JobResult>> {
         let Some(mut job) = self.jobs.claim_next()? else { return Ok(None) };
         let outcome = match self.process(&mut job) {
             // If the job is not there any more, another worker has finished it and reports its end.
-            Ok(Some(added)) if self.jobs.remove(&job.id)? => Outcome::Stored(added),
-            Ok(_) => Outcome::Dropped,
+            Ok(Some(added)) if self.jobs.remove(&job.id)? => LearnOutcome::Stored(added),
+            Ok(_) => LearnOutcome::Dropped,
             Err(EngineError::Store(error)) => return Err(error.into()),
             // The request was accepted, so it is kept even if it can't be processed now.
             Err(error) => self.retry_later(&job, &error)?,
         };
-        Ok(Some(Worked { event_id: job.id, scope: job.request.add.scope, outcome }))
+        Ok(Some(JobResult { event_id: job.id, scope: job.request.add.scope, outcome }))
     }
 
-    fn retry_later(&self, job: &Job, error: &EngineError) -> Result<Outcome> {
+    fn retry_later(&self, job: &Job, error: &EngineError) -> Result<LearnOutcome> {
         self.jobs.retry_later(&job.id, error)?;
-        Ok(Outcome::Waiting { reason: error.to_string(), told: public_reason(error) })
+        Ok(LearnOutcome::Pending { reason: error.to_string(), told: public_reason(error) })
     }
 
     /// Checks a request and makes a job of it.
@@ -127,7 +127,7 @@ impl<'e> Learner<'e> {
     }
 
     /// Extracts the facts, unless the job has them already, and stores them. `None` if the job was removed.
-    fn process(&self, job: &mut Job) -> Result<Option<Vec<Added>>> {
+    fn process(&self, job: &mut Job) -> Result<Option<Vec<AddedMemory>>> {
         let start = Instant::now();
         if job.planned.is_none() {
             let facts = self.extract(job)?.into_iter().map(PlannedFact::new).collect();
@@ -170,7 +170,7 @@ impl<'e> Learner<'e> {
             existing: &existing,
             observed: add.timestamp.or(messages[0].timestamp).unwrap_or(job.received),
             now: job.received,
-            instructions: instructions.as_deref().or(self.engine.understanding.instructions.as_deref()),
+            instructions: instructions.as_deref().or(self.engine.model_services.instructions.as_deref()),
             of_agent: scope.agent_id.is_some() && scope.user_id.is_none(),
         };
         if *procedure {
@@ -200,7 +200,7 @@ impl<'e> Learner<'e> {
     }
 
     /// Stores the facts of a job with their source messages. `None` if the job was removed.
-    fn store_facts(&self, job: &Job) -> Result<Option<Vec<Added>>> {
+    fn store_facts(&self, job: &Job) -> Result<Option<Vec<AddedMemory>>> {
         let request = AddRequest { skip_duplicates: true, ..job.request.add.clone() };
         let now = time_text(job.received);
         let drafts: Vec<Draft<'_>> =

@@ -2,27 +2,27 @@
 
 use mnemon_store::Scope;
 
-use crate::add::Added;
+use crate::add::AddedMemory;
 use crate::extract::Extractor;
 
 /// The result of a learning request.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Learned {
+pub struct LearnResult {
     /// The id of the request, which is the id of its job while it is pending.
     pub event_id: String,
     /// What extracts the facts.
     pub extractor: Extractor,
     /// What became of the request.
-    pub outcome: Outcome,
+    pub outcome: LearnOutcome,
 }
 
 /// What became of a learning request.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum LearnOutcome {
     /// These facts were stored durably. Facts that the owner already had are not among them.
-    Stored(Vec<Added>),
+    Stored(Vec<AddedMemory>),
     /// A model failed. The request is stored durably and will be tried again.
-    Waiting {
+    Pending {
         /// The reason, with the message of the model's service: for operators.
         reason: String,
         /// The reason without the service's message: for callers.
@@ -35,18 +35,18 @@ pub enum Outcome {
 
 /// The result of a job.
 #[derive(Clone, Debug)]
-pub struct Worked {
+pub struct JobResult {
     /// The id of the job.
     pub event_id: String,
     /// The owner of the facts.
     pub scope: Scope,
     /// What became of the request.
-    pub outcome: Outcome,
+    pub outcome: LearnOutcome,
 }
 
 /// The jobs that are pending or being processed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
+pub struct PendingJobs {
     /// Their number.
     pub requests: usize,
     /// Why one of them failed, as told to callers; `None` if none has failed.

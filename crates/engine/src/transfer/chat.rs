@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::format::{ImportFormat, ImportOptions};
 use super::reader::{BOM, for_each_line, io_error};
-use super::report::{Imported, Refused};
+use super::report::{ImportReport, RejectedRecord};
 use crate::add::AddRequest;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
@@ -23,7 +23,7 @@ pub(super) fn import_chat(
     path: &Path,
     options: &ImportOptions,
     progress: &mut dyn FnMut(usize),
-) -> Result<Imported> {
+) -> Result<ImportReport> {
     let mut import = ChatImport::new(engine, options);
     let bytes = std::fs::read(path).map_err(io_error(path))?;
     let whole: Option<Value> = serde_json::from_slice(bytes.strip_prefix(BOM).unwrap_or(&bytes)).ok();
@@ -41,7 +41,7 @@ pub(super) fn import_chat(
                 .and_then(|text| serde_json::from_str::<Value>(text).map_err(|error| format!("invalid JSON: {error}")));
             match item {
                 Ok(item) => import.push(line, &item),
-                Err(reason) => import.imported.refused.push(Refused { line, reason }),
+                Err(reason) => import.imported.refused.push(RejectedRecord { line, reason }),
             }
             Ok(())
         })?,
@@ -60,8 +60,8 @@ pub(super) fn import_text(
     path: &Path,
     options: &ImportOptions,
     progress: &mut dyn FnMut(usize),
-) -> Result<Imported> {
-    let mut imported = Imported::new(ImportFormat::Text);
+) -> Result<ImportReport> {
+    let mut imported = ImportReport::new(ImportFormat::Text);
     let scope = options.scope.clone().ok_or_else(no_scope)?;
     let mut requests = Vec::with_capacity(BATCH);
     let mut read = 0;
@@ -78,7 +78,7 @@ pub(super) fn import_text(
                 };
                 requests.push((line, request));
             }
-            Err(reason) => imported.refused.push(Refused { line, reason: reason.into() }),
+            Err(reason) => imported.refused.push(RejectedRecord { line, reason: reason.into() }),
         }
         if requests.len() == BATCH {
             add_all(engine, std::mem::take(&mut requests), &mut imported, &mut |done| progress(read + done))?;
@@ -96,12 +96,12 @@ struct ChatImport<'e> {
     options: &'e ImportOptions,
     /// Each request with the line of its first message.
     requests: Vec<(usize, AddRequest)>,
-    imported: Imported,
+    imported: ImportReport,
 }
 
 impl<'e> ChatImport<'e> {
     fn new(engine: &'e Engine, options: &'e ImportOptions) -> Self {
-        Self { engine, options, requests: Vec::new(), imported: Imported::new(ImportFormat::Chat) }
+        Self { engine, options, requests: Vec::new(), imported: ImportReport::new(ImportFormat::Chat) }
     }
 
     /// Adds a message, or an object with several messages.
@@ -116,7 +116,7 @@ impl<'e> ChatImport<'e> {
                 last.messages.extend(request.messages);
             }
             (Ok(request), _) => self.requests.push((line, request)),
-            (Err(reason), _) => self.imported.refused.push(Refused { line, reason }),
+            (Err(reason), _) => self.imported.refused.push(RejectedRecord { line, reason }),
         }
     }
 }
@@ -125,15 +125,15 @@ impl<'e> ChatImport<'e> {
 fn add_all(
     engine: &Engine,
     requests: Vec<(usize, AddRequest)>,
-    imported: &mut Imported,
+    imported: &mut ImportReport,
     progress: &mut dyn FnMut(usize),
 ) -> Result<()> {
     let mut valid = Vec::with_capacity(requests.len());
     for (line, request) in requests {
         match request.check(engine.store()) {
             Ok(()) => valid.push(request),
-            Err(error) if error.is_callers_fault() => {
-                imported.refused.push(Refused { line, reason: error.to_string() });
+            Err(error) if error.is_callers_error() => {
+                imported.refused.push(RejectedRecord { line, reason: error.to_string() });
             }
             Err(error) => return Err(error),
         }

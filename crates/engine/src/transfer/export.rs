@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::ops::ControlFlow;
 
-use mnemon_store::Piece;
+use mnemon_store::ExportRecord;
 use serde_json::Value;
 
 use super::line;
-use super::report::Transferred;
+use super::report::TransferCounts;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 
@@ -18,20 +18,20 @@ impl Engine {
     ///
     /// # Errors
     /// If the store or the writer fails; what was written until then is not a complete export.
-    pub fn export(&self, out: &mut dyn Write, progress: &mut dyn FnMut(usize)) -> Result<Transferred> {
+    pub fn export(&self, out: &mut dyn Write, progress: &mut dyn FnMut(usize)) -> Result<TransferCounts> {
         let write_error = |source| EngineError::Io { what: "writing the export".into(), source };
-        let mut counts = Transferred::default();
+        let mut counts = TransferCounts::default();
         let mut put = |value: Value| writeln!(out, "{value}").map_err(write_error);
         let info = self.store.info()?;
         put(line::header(&info.embedder, info.dims))?;
         let mut failure = None;
         self.store.visit(&mut |record| {
             let (value, count) = match &record {
-                Piece::Memory(memory) => (line::memory(memory), &mut counts.memories),
-                Piece::Entity(entity) => (line::entity(entity), &mut counts.entities),
-                Piece::Link(link) => (line::link(link), &mut counts.links),
-                Piece::History(event) => (line::history(event), &mut counts.history),
-                Piece::Message(message) => (line::message(message), &mut counts.messages),
+                ExportRecord::Memory(memory) => (line::memory(memory), &mut counts.memories),
+                ExportRecord::Entity(entity) => (line::entity(entity), &mut counts.entities),
+                ExportRecord::Link(link) => (line::link(link), &mut counts.links),
+                ExportRecord::History(event) => (line::history(event), &mut counts.history),
+                ExportRecord::Message(message) => (line::message(message), &mut counts.messages),
             };
             *count += 1;
             if let Err(error) = put(value) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::format::{ImportFormat, ImportOptions};
-use super::report::Imported;
+use super::report::ImportReport;
 use super::restore::Restore;
 use super::{chat, mem0_history, points};
 use crate::engine::Engine;
@@ -16,7 +16,12 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Invalid`](crate::EngineError::Invalid) for a file of another format, and for a truncated or damaged
     /// export, of which nothing is imported. Single invalid records are listed in the report instead.
-    pub fn import(&self, path: &Path, options: &ImportOptions, progress: &mut dyn FnMut(usize)) -> Result<Imported> {
+    pub fn import(
+        &self,
+        path: &Path,
+        options: &ImportOptions,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<ImportReport> {
         match ImportFormat::detect(path)? {
             ImportFormat::HistoryDb => mem0_history::import(self.store(), path, progress),
             ImportFormat::Export => Restore::new(self, options).run(path, progress),

@@ -8,7 +8,7 @@ use mnemon_store::{
 };
 use serde_json::{Map, Value, json};
 
-use super::report::Transferred;
+use super::report::TransferCounts;
 
 /// The version of the format.
 pub(super) const VERSION: u64 = 1;
@@ -21,7 +21,7 @@ pub(super) enum Line {
     Link(Link),
     History(Box<HistoryEvent>),
     Message(Box<SessionMessage>),
-    End(Transferred),
+    End(TransferCounts),
 }
 
 pub(super) fn header(embedder: &str, dims: usize) -> Value {
@@ -93,7 +93,7 @@ pub(super) fn message(message: &SessionMessage) -> Value {
     }})
 }
 
-pub(super) fn end(counts: &Transferred) -> Value {
+pub(super) fn end(counts: &TransferCounts) -> Value {
     json!({"end": {
         "memories": counts.memories,
         "entities": counts.entities,
@@ -197,8 +197,8 @@ fn parse_message(fields: &Fields) -> Result<SessionMessage, String> {
     })
 }
 
-fn parse_end(fields: &Fields) -> Result<Transferred, String> {
-    Ok(Transferred {
+fn parse_end(fields: &Fields) -> Result<TransferCounts, String> {
+    Ok(TransferCounts {
         memories: fields.number("memories")?,
         entities: fields.number("entities")?,
         links: fields.number("links")?,

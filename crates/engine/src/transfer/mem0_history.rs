@@ -6,15 +6,15 @@ use mnemon_store::sqlite::read_mem0_history;
 use mnemon_store::{Change, ChangeSet, HistoryEvent, Store};
 
 use super::format::ImportFormat;
-use super::report::Imported;
+use super::report::ImportReport;
 use crate::error::Result;
 
 /// Events or messages in one commit.
 const BATCH: usize = 512;
 
-pub(super) fn import(store: &dyn Store, path: &Path, progress: &mut dyn FnMut(usize)) -> Result<Imported> {
+pub(super) fn import(store: &dyn Store, path: &Path, progress: &mut dyn FnMut(usize)) -> Result<ImportReport> {
     let (history, messages) = read_mem0_history(path)?;
-    let mut imported = Imported::new(ImportFormat::HistoryDb);
+    let mut imported = ImportReport::new(ImportFormat::HistoryDb);
     let before = store.info()?;
     let mut done = 0;
     for events in history.chunks(BATCH) {

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::format::ImportFormat;
 use super::insert::insert_new;
 use super::reader::for_each_line;
-use super::report::{Imported, Refused};
-use crate::analyse::spoken;
+use super::report::{ImportReport, RejectedRecord};
+use crate::analyse::embedding_text;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::foreign::{ForeignPoint, embed_mentions, enrich};
@@ -29,14 +29,14 @@ struct Point {
 }
 
 /// Imports a file of points.
-pub(super) fn import(engine: &Engine, path: &Path, progress: &mut dyn FnMut(usize)) -> Result<Imported> {
-    let mut imported = Imported::new(ImportFormat::Points);
+pub(super) fn import(engine: &Engine, path: &Path, progress: &mut dyn FnMut(usize)) -> Result<ImportReport> {
+    let mut imported = ImportReport::new(ImportFormat::Points);
     let dims = engine.store.info()?.dims;
     let mut points = Vec::with_capacity(BATCH);
     for_each_line(path, |line, text| {
         match text.map_err(str::to_owned).and_then(|text| parse_point(line, text, dims)) {
             Ok(point) => points.push(point),
-            Err(reason) => imported.refused.push(Refused { line, reason }),
+            Err(reason) => imported.refused.push(RejectedRecord { line, reason }),
         }
         if points.len() == BATCH {
             store_points(engine, std::mem::take(&mut points), &mut imported)?;
@@ -48,7 +48,7 @@ pub(super) fn import(engine: &Engine, path: &Path, progress: &mut dyn FnMut(usiz
     Ok(imported)
 }
 
-fn store_points(engine: &Engine, points: Vec<Point>, imported: &mut Imported) -> Result<()> {
+fn store_points(engine: &Engine, points: Vec<Point>, imported: &mut ImportReport) -> Result<()> {
     let mut new = Vec::with_capacity(points.len());
     let mut lines = Vec::with_capacity(points.len());
     for point in points {
@@ -56,7 +56,7 @@ fn store_points(engine: &Engine, points: Vec<Point>, imported: &mut Imported) ->
             Some(vector) => vector,
             // A memory without text gets the zero vector, which is similar to no other.
             None if point.payload.text().is_empty() => vec![0.0; engine.embedder.dims()],
-            None => engine.embed(&[&spoken(&point.payload)])?.pop().unwrap_or_default(),
+            None => engine.embed(&[&embedding_text(&point.payload)])?.pop().unwrap_or_default(),
         };
         new.push(ForeignPoint { id: point.id, payload: point.payload, vector });
         lines.push(point.line);
@@ -74,7 +74,7 @@ fn store_points(engine: &Engine, points: Vec<Point>, imported: &mut Imported) ->
             imported.unchanged += 1;
         } else {
             let reason = format!("{}; the stored memory was not changed", StoreError::Exists(id));
-            imported.refused.push(Refused { line, reason });
+            imported.refused.push(RejectedRecord { line, reason });
         }
     }
     imported.stored.memories += changes.len();

@@ -4,7 +4,7 @@ use super::format::ImportFormat;
 
 /// The number of transferred records of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Transferred {
+pub struct TransferCounts {
     /// Memories.
     pub memories: usize,
     /// Entities.
@@ -19,26 +19,26 @@ pub struct Transferred {
 
 /// What an import did.
 #[derive(Clone, Debug)]
-pub struct Imported {
+pub struct ImportReport {
     /// The detected format of the file.
     pub format: ImportFormat,
     /// What was stored.
-    pub stored: Transferred,
+    pub stored: TransferCounts,
     /// Memories that were in the store already, with the same content.
     pub unchanged: usize,
     /// What was not stored, and why.
-    pub refused: Vec<Refused>,
+    pub refused: Vec<RejectedRecord>,
 }
 
-impl Imported {
+impl ImportReport {
     pub(super) fn new(format: ImportFormat) -> Self {
-        Self { format, stored: Transferred::default(), unchanged: 0, refused: Vec::new() }
+        Self { format, stored: TransferCounts::default(), unchanged: 0, refused: Vec::new() }
     }
 }
 
 /// A record that was not imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RejectedRecord {
     /// Its line number, from 1.
     pub line: usize,
     /// What is wrong with it.

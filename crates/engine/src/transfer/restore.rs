@@ -10,8 +10,8 @@ use super::format::{ImportFormat, ImportOptions};
 use super::insert::insert_new;
 use super::line::{self, Line};
 use super::reader::for_each_line;
-use super::report::{Imported, Refused, Transferred};
-use crate::analyse::spoken;
+use super::report::{ImportReport, RejectedRecord, TransferCounts};
+use crate::analyse::embedding_text;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::read::stored_scope;
@@ -25,7 +25,7 @@ const BATCH: usize = 512;
 pub(super) struct Restore<'e> {
     engine: &'e Engine,
     options: &'e ImportOptions,
-    imported: Imported,
+    imported: ImportReport,
     /// The ends of the sessions that were imported so far.
     tails: HashMap<(Scope, String), Tail>,
     /// Memories whose terms are recounted at the end, because the memories before them were not known.
@@ -51,7 +51,7 @@ impl<'e> Restore<'e> {
         Self {
             engine,
             options,
-            imported: Imported::new(ImportFormat::Export),
+            imported: ImportReport::new(ImportFormat::Export),
             tails: HashMap::new(),
             displaced: Vec::new(),
             refused: HashSet::new(),
@@ -60,7 +60,7 @@ impl<'e> Restore<'e> {
         }
     }
 
-    pub(super) fn run(mut self, path: &Path, progress: &mut dyn FnMut(usize)) -> Result<Imported> {
+    pub(super) fn run(mut self, path: &Path, progress: &mut dyn FnMut(usize)) -> Result<ImportReport> {
         ExportCheck::new(self.options, &self.engine.store.info()?).run(path)?;
         let before = self.engine.store.info()?;
         let mut read = 0;
@@ -128,7 +128,8 @@ impl<'e> Restore<'e> {
         let mut memories = std::mem::take(&mut self.memories);
         let mut changes = Vec::with_capacity(memories.len());
         if self.options.reembed {
-            let texts: Vec<String> = memories.iter().map(|(_, stored)| spoken(&stored.memory.payload)).collect();
+            let texts: Vec<String> =
+                memories.iter().map(|(_, stored)| embedding_text(&stored.memory.payload)).collect();
             let vectors = self.engine.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
             memories.iter_mut().zip(vectors).for_each(|((_, stored), vector)| stored.vector = vector);
         }
@@ -162,7 +163,7 @@ impl<'e> Restore<'e> {
             self.imported.unchanged += 1;
         } else {
             let reason = format!("the store has memory {id} with different content; the stored memory was not changed");
-            self.imported.refused.push(Refused { line, reason });
+            self.imported.refused.push(RejectedRecord { line, reason });
             self.refused.insert(id);
         }
         Ok(true)
@@ -237,15 +238,15 @@ impl<'e> Restore<'e> {
 struct ExportCheck<'e> {
     options: &'e ImportOptions,
     info: &'e StoreInfo,
-    counts: Transferred,
+    counts: TransferCounts,
     /// The counts of the last line.
-    end: Option<Transferred>,
+    end: Option<TransferCounts>,
     seen: HashSet<MemoryId>,
 }
 
 impl<'e> ExportCheck<'e> {
     fn new(options: &'e ImportOptions, info: &'e StoreInfo) -> Self {
-        Self { options, info, counts: Transferred::default(), end: None, seen: HashSet::new() }
+        Self { options, info, counts: TransferCounts::default(), end: None, seen: HashSet::new() }
     }
 
     fn run(mut self, path: &Path) -> Result<()> {
