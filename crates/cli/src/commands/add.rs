@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use mnemon_engine::{AddRequest, AddedMemory, LearnRequest, Message, LearnOutcome};
+use mnemon_engine::{AddRequest, AddedMemory, LearnOutcome, LearnRequest, Message};
 use mnemon_store::MemoryId;
 use serde_json::{Value, json};
 
@@ -112,7 +112,9 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
             let answer = json!({"results": results, "extractor": extractor, "event_id": learned.event_id});
             out.value(&answer, |_| added.iter().map(|one| format!("{}  {}\n", one.id, one.memory)).collect())?;
         }
-        LearnOutcome::Dropped => return Err(Fault::failed("deleted", "the owner's memories were deleted meanwhile").into()),
+        LearnOutcome::Dropped => {
+            return Err(Fault::failed("deleted", "the owner's memories were deleted meanwhile").into());
+        }
         LearnOutcome::Pending { reason, .. } => {
             let id = learned.event_id;
             out.note(&format!("kept, and learnt from by the next `mnemon serve` or `mnemon add --infer`: {reason}"));

@@ -22,45 +22,45 @@ const BATCH: usize = 32;
 /// The pending jobs. Without a document store there are none, and nothing is stored.
 #[derive(Clone, Copy)]
 pub(super) struct Jobs<'e> {
-    ledger: Option<&'e dyn DocumentStore>,
+    documents: Option<&'e dyn DocumentStore>,
     lease: Duration,
 }
 
 impl<'e> Jobs<'e> {
     pub(super) fn new(model_services: &'e ModelServices) -> Self {
-        Self { ledger: model_services.documents.as_deref(), lease: model_services.lease }
+        Self { documents: model_services.documents.as_deref(), lease: model_services.lease }
     }
 
     /// Whether jobs can be stored.
     pub(super) fn are_stored(self) -> bool {
-        self.ledger.is_some()
+        self.documents.is_some()
     }
 
     /// Stores a job; it is leased to the caller.
     pub(super) fn store(self, job: &mut Job) -> Result<()> {
-        let Some(ledger) = self.ledger else { return Ok(()) };
+        let Some(documents) = self.documents else { return Ok(()) };
         let owner = job.request.add.scope.user_id.as_deref();
         let document = Document::new(KIND, job.id.as_str(), job.to_json()).of(owner).due(self.lease_end());
-        ledger.put(&[document], Durability::Synced)?;
+        documents.put(&[document], Durability::Synced)?;
         job.stored = true;
         Ok(())
     }
 
     /// Claims the job that has been due longest, unless other workers claim all that are due.
     pub(super) fn claim_next(self) -> Result<Option<Job>> {
-        let Some(ledger) = self.ledger else { return Ok(None) };
+        let Some(documents) = self.documents else { return Ok(None) };
         let now = Timestamp::now();
-        for document in ledger.due(KIND, now, BATCH)? {
-            if let Some(job) = self.claim(ledger, &document.id, now)? {
+        for document in documents.due(KIND, now, BATCH)? {
+            if let Some(job) = self.claim(documents, &document.id, now)? {
                 return Ok(Some(job));
             }
         }
         Ok(None)
     }
 
-    fn claim(self, ledger: &dyn DocumentStore, id: &str, now: Timestamp) -> Result<Option<Job>> {
+    fn claim(self, documents: &dyn DocumentStore, id: &str, now: Timestamp) -> Result<Option<Job>> {
         let mut unreadable = false;
-        let claimed = ledger.change(KIND, id, &mut |document| {
+        let claimed = documents.change(KIND, id, &mut |document| {
             if document.due.is_none_or(|due| due > now) {
                 return false;
             }
@@ -77,8 +77,8 @@ impl<'e> Jobs<'e> {
 
     /// Renews the lease of a job. A failure is only logged: the work can go on.
     pub(super) fn renew(self, id: &str) {
-        let Some(ledger) = self.ledger else { return };
-        let renewed = ledger.change(KIND, id, &mut |document| {
+        let Some(documents) = self.documents else { return };
+        let renewed = documents.change(KIND, id, &mut |document| {
             document.due = Some(self.lease_end());
             true
         });
@@ -90,9 +90,9 @@ impl<'e> Jobs<'e> {
     /// Records the extracted facts in the job. If two workers extracted the same job, the first recorded facts count, so
     /// that each fact has one id. Returns the facts that count, or `None` if the job was removed.
     pub(super) fn record_facts(self, job: &Job, facts: Vec<PlannedFact>) -> Result<Option<Vec<PlannedFact>>> {
-        let Some(ledger) = self.ledger.filter(|_| job.stored) else { return Ok(Some(facts)) };
+        let Some(documents) = self.documents.filter(|_| job.stored) else { return Ok(Some(facts)) };
         let mut recorded = None;
-        ledger.change(KIND, &job.id, &mut |document| {
+        documents.change(KIND, &job.id, &mut |document| {
             let Some(mut found) = Job::from_json(&document.id, &document.body) else { return false };
             if let Some(facts) = found.planned {
                 recorded = Some(facts);
@@ -109,14 +109,14 @@ impl<'e> Jobs<'e> {
 
     /// Whether the job has not been removed since it was stored.
     pub(super) fn is_pending(self, job: &Job) -> Result<bool> {
-        let ledger = self.ledger.filter(|_| job.stored);
-        ledger.map_or(Ok(true), |ledger| Ok(ledger.document(KIND, &job.id)?.is_some()))
+        let documents = self.documents.filter(|_| job.stored);
+        documents.map_or(Ok(true), |documents| Ok(documents.document(KIND, &job.id)?.is_some()))
     }
 
     /// Schedules another attempt of a failed job.
     pub(super) fn retry_later(self, id: &str, error: &EngineError) -> Result<()> {
-        let Some(ledger) = self.ledger else { return Ok(()) };
-        ledger.change(KIND, id, &mut |document| {
+        let Some(documents) = self.documents else { return Ok(()) };
+        documents.change(KIND, id, &mut |document| {
             let Some(mut job) = Job::from_json(&document.id, &document.body) else { return false };
             let pause = pause(job.attempts, error);
             job.attempts += 1;
@@ -132,8 +132,8 @@ impl<'e> Jobs<'e> {
 
     /// Makes a job due now.
     pub(super) fn make_due(self, id: &str) -> Result<()> {
-        let Some(ledger) = self.ledger else { return Ok(()) };
-        ledger.change(KIND, id, &mut |document| {
+        let Some(documents) = self.documents else { return Ok(()) };
+        documents.change(KIND, id, &mut |document| {
             document.due = Some(Timestamp::now());
             true
         })?;
@@ -142,17 +142,17 @@ impl<'e> Jobs<'e> {
 
     /// Removes a job. Returns whether it was there, so that of several callers only one reports its end.
     pub(super) fn remove(self, id: &str) -> Result<bool> {
-        match self.ledger {
-            Some(ledger) => Ok(ledger.take(KIND, id)?.is_some()),
+        match self.documents {
+            Some(documents) => Ok(documents.take(KIND, id)?.is_some()),
             None => Ok(true),
         }
     }
 
     /// Ids and owners of the jobs whose owner has all ids of the scope, or of all jobs.
     pub(super) fn of_owner(self, scope: Option<&Scope>) -> Result<Vec<(String, Scope)>> {
-        let Some(ledger) = self.ledger else { return Ok(Vec::new()) };
+        let Some(documents) = self.documents else { return Ok(Vec::new()) };
         let page = PageRequest { limit: usize::MAX >> 1, ..PageRequest::default() };
-        let jobs = ledger.documents(KIND, None, &page)?.items.into_iter().filter_map(|document| {
+        let jobs = documents.documents(KIND, None, &page)?.items.into_iter().filter_map(|document| {
             let owner = Job::from_json(&document.id, &document.body)?.request.add.scope;
             scope.is_none_or(|scope| carries_ids_of(&owner, scope)).then_some((document.id, owner))
         });
@@ -161,8 +161,8 @@ impl<'e> Jobs<'e> {
 
     /// The number of jobs, and why one of them failed.
     pub(super) fn summary(self) -> Result<PendingJobs> {
-        let Some(ledger) = self.ledger else { return Ok(PendingJobs::default()) };
-        let page = ledger.documents(KIND, None, &PageRequest { limit: BATCH, ..PageRequest::default() })?;
+        let Some(documents) = self.documents else { return Ok(PendingJobs::default()) };
+        let page = documents.documents(KIND, None, &PageRequest { limit: BATCH, ..PageRequest::default() })?;
         let reason = page.items.iter().find_map(|document| Job::from_json(&document.id, &document.body)?.error);
         Ok(PendingJobs { requests: page.total, reason })
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use mnemon_engine::{AddRequest, Engine, LearnRequest, Message, LearnOutcome, Profile, SearchRequest};
+use mnemon_engine::{AddRequest, Engine, LearnOutcome, LearnRequest, Message, Profile, SearchRequest};
 use mnemon_store::{Filter, MemoryId, Scope, parse_time};
 use serde_json::{Value, json};
 
