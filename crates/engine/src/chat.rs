@@ -1,4 +1,4 @@
-//! Chat: what is remembered is put before the conversation, and the language model answers.
+//! Chat: the language model answers a conversation with the help of memories.
 
 use std::ops::ControlFlow;
 
@@ -7,81 +7,85 @@ use mnemon_models::{ChatAnswer, ChatMessage, ChatRequest, ChatRole};
 use mnemon_store::{Filter, Scope};
 use serde_json::json;
 
-use crate::add::check_text;
+use crate::engine::Engine;
+use crate::error::{EngineError, Result};
+use crate::message::Message;
 use crate::prompts::CHAT;
-use crate::{Engine, EngineError, Message, Result, SearchHit, SearchRequest};
+use crate::search::{SearchHit, SearchRequest};
+use crate::validate::check_text;
 
-/// Memories looked at.
+/// Number of memories that are searched for.
 const TOP_K: usize = 20;
-/// Memories take at most so many tokens of the context.
+/// Maximum size of the memories in the prompt, in tokens.
 const MEMORY_TOKENS: usize = 2000;
-/// The conversation takes at most so many; what was said first is left out first.
+/// Maximum size of the conversation in the prompt, in tokens; the oldest messages are left out first.
 const CONVERSATION_TOKENS: usize = 12_000;
-/// Characters a token, on the low side for languages written in letters.
+/// Assumed number of characters of a token; a low estimate for languages with an alphabet.
 const CHARS_PER_TOKEN: usize = 4;
 
-/// Takes a piece of an answer, and says whether there is a use for more.
+/// Receives an answer in parts as it is generated; [`ControlFlow::Break`] ends the answer.
 pub type OnDelta<'p> = &'p mut dyn FnMut(&str) -> ControlFlow<()>;
 
-/// A conversation that waits for its next answer.
+/// A conversation whose last message is to be answered.
 #[derive(Clone, Debug, Default)]
 pub struct ChatTurn {
-    /// Whose memory is used.
+    /// The owner of the memories.
     pub scope: Scope,
-    /// What was said, in order; the last message is answered. System messages are instructions to the model.
+    /// The messages, in order; the last one is answered. System messages are instructions to the model.
     pub messages: Vec<Message>,
-    /// The most tokens of the answer.
+    /// Maximum number of tokens of the answer.
     pub max_tokens: Option<u32>,
 }
 
-/// What is remembered that may bear on the conversation, and what the model is told.
+/// The memories that are relevant to a conversation, and the request to the model.
 #[derive(Clone, Debug)]
 pub struct ChatContext {
-    /// Best first; the model knows the first as `m1`, the second as `m2`, ….
+    /// The memories, best first; in the prompt they are `m1`, `m2`, ….
     pub memories: Vec<SearchHit>,
-    /// What the model is asked.
+    /// The request to the model.
     pub request: ChatRequest,
 }
 
 impl ChatContext {
-    /// Whether the answer cites the memory at this place.
-    pub fn cites(&self, answer: &str, place: usize) -> bool {
-        let label = label(place);
+    /// Whether the answer cites the memory at this index.
+    pub fn cites(&self, answer: &str, index: usize) -> bool {
+        let label = label(index);
         answer.match_indices(&label).any(|(at, _)| {
             let after = answer[at + label.len()..].chars().next();
             let before = answer[..at].chars().next_back();
-            let apart = |char: Option<char>| char.is_none_or(|char| !char.is_alphanumeric());
-            apart(before) && apart(after)
+            let is_outside = |char: Option<char>| char.is_none_or(|char| !char.is_alphanumeric());
+            is_outside(before) && is_outside(after)
         })
     }
 }
 
 impl Engine {
-    /// Finds what bears on the last message, and puts it before the conversation.
+    /// Finds the memories that are relevant to the last message, and builds the request to the model.
     ///
     /// # Errors
-    /// [`EngineError::NoLanguageModel`]; [`EngineError::Invalid`] if the last message is nobody's to answer.
+    /// [`EngineError::NoLanguageModel`]; [`EngineError::Invalid`] if the last message is not a user's, is empty or too long,
+    /// or if the scope has no ids.
     pub fn recall(&self, turn: &ChatTurn) -> Result<ChatContext> {
-        self.must_chat()?;
+        self.require_language_model()?;
         let last = turn.messages.last().filter(|last| last.role == "user");
         let Some(last) = last else {
-            return Err(EngineError::invalid("the last message must be a user's"));
+            return Err(EngineError::invalid("the last message must have the role `user`"));
         };
-        // As it could not be remembered either.
+        // The same limits as for messages that are added.
         check_text(&last.content).map_err(|fault| EngineError::invalid(format!("the last message {fault}")))?;
         let filter = Filter::of_scope(&turn.scope)
             .ok_or_else(|| EngineError::invalid("at least one of user_id, agent_id, run_id is required"))?;
         let search = SearchRequest { top_k: TOP_K, ..SearchRequest::new(last.content.as_str(), filter) };
-        let mut room = MEMORY_TOKENS * CHARS_PER_TOKEN;
+        let mut budget = MEMORY_TOKENS * CHARS_PER_TOKEN;
         let mut memories = Vec::new();
         let mut lines = Vec::new();
         for hit in self.search(&search)?.hits {
             let date = hit.memory.happened_at().map(|time| time.strftime("%Y-%m-%d").to_string());
             let line = json!({"id": label(memories.len()), "date": date, "text": hit.memory.payload.text()});
-            // No text can end the block it stands in.
+            // No text can close the block of memories.
             let line = line.to_string().replace('<', "\\u003c");
-            let Some(left) = room.checked_sub(line.chars().count()) else { continue };
-            room = left;
+            let Some(left) = budget.checked_sub(line.chars().count()) else { continue };
+            budget = left;
             lines.push(line);
             memories.push(hit);
         }
@@ -92,47 +96,47 @@ impl Engine {
         Ok(ChatContext { memories, request: ChatRequest { messages, json: None, max_tokens: turn.max_tokens } })
     }
 
-    /// The model's answer, piece by piece as it comes; a piece that is not wanted ends it.
+    /// The model's answer. With `stream` it is also handed over in parts as it is generated.
     ///
     /// # Errors
     /// [`EngineError::NoLanguageModel`], or the model's failure.
     pub fn reply(&self, recalled: &ChatContext, stream: Option<OnDelta<'_>>) -> Result<ChatAnswer> {
-        let llm = self.must_chat()?;
+        let llm = self.require_language_model()?;
         Ok(match stream {
-            Some(piece) => llm.chat_stream(&recalled.request, piece)?,
+            Some(on_part) => llm.chat_stream(&recalled.request, on_part)?,
             None => llm.chat(&recalled.request)?,
         })
     }
 
-    fn must_chat(&self) -> Result<&dyn mnemon_models::ChatModel> {
+    fn require_language_model(&self) -> Result<&dyn mnemon_models::ChatModel> {
         self.language_model().ok_or(EngineError::NoLanguageModel("chat"))
     }
 }
 
-/// What the model knows a memory by.
-fn label(place: usize) -> String {
-    format!("m{}", place + 1)
+/// The name of a memory in the prompt.
+fn label(index: usize) -> String {
+    format!("m{}", index + 1)
 }
 
-/// The instructions, and the end of what was said, as far as there is room.
+/// The system messages and the end of the conversation, as far as the budget allows.
 fn conversation(messages: &[Message]) -> Vec<ChatMessage> {
-    let mut room = CONVERSATION_TOKENS * CHARS_PER_TOKEN;
+    let mut budget = CONVERSATION_TOKENS * CHARS_PER_TOKEN;
     let mut kept: Vec<ChatMessage> = Vec::new();
-    // Nobody takes a message without words, such as an agent's call of a tool.
-    let said = messages.iter().filter(|message| !message.content.trim().is_empty());
-    for (back, message) in said.rev().enumerate() {
+    // Models reject messages without text, such as an agent's tool calls.
+    let with_text = messages.iter().filter(|message| !message.content.trim().is_empty());
+    for (back, message) in with_text.rev().enumerate() {
         let chars = message.content.chars().count();
         let role = match message.role.as_str() {
             "system" | "developer" => ChatRole::System,
             "assistant" => ChatRole::Assistant,
             _ => ChatRole::User,
         };
-        // What is to be answered is never left out, and neither are instructions.
-        if back > 0 && role != ChatRole::System && chars > room {
-            room = 0;
+        // The last message and the system messages are never left out.
+        if back > 0 && role != ChatRole::System && chars > budget {
+            budget = 0;
             continue;
         }
-        room = room.saturating_sub(chars);
+        budget = budget.saturating_sub(chars);
         kept.push(ChatMessage::new(role, message.content.as_str()));
     }
     kept.reverse();
@@ -144,19 +148,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_said_first_is_left_out_first() {
-        let said =
+    fn the_oldest_messages_are_left_out_first() {
+        let message =
             |role: &str, chars: usize| Message { role: role.into(), content: "x".repeat(chars), ..Message::default() };
         let lens = |messages: &[Message]| conversation(messages).iter().map(|m| m.content.len()).collect::<Vec<_>>();
-        assert_eq!(lens(&[said("user", 5), said("assistant", 6), said("user", 7)]), [5, 6, 7]);
-        let long = [said("system", 9), said("user", 5), said("assistant", 40_000), said("user", 20_000)];
+        assert_eq!(lens(&[message("user", 5), message("assistant", 6), message("user", 7)]), [5, 6, 7]);
+        let long = [message("system", 9), message("user", 5), message("assistant", 40_000), message("user", 20_000)];
         assert_eq!(lens(&long), [9, 20_000]);
-        assert_eq!(lens(&[said("user", 5), said("user", 90_000)]), [90_000]);
-        assert_eq!(lens(&[said("assistant", 0), said("tool", 3), said("user", 1)]), [3, 1]);
+        assert_eq!(lens(&[message("user", 5), message("user", 90_000)]), [90_000]);
+        assert_eq!(lens(&[message("assistant", 0), message("tool", 3), message("user", 1)]), [3, 1]);
     }
 
     #[test]
-    fn citations_are_whole_labels() {
+    fn only_whole_labels_are_citations() {
         let recalled = ChatContext { memories: Vec::new(), request: ChatRequest::default() };
         let answer = "You live in Lisbon [m1], near [m12].";
         assert!(recalled.cites(answer, 0) && recalled.cites(answer, 11));

@@ -1,35 +1,38 @@
-//! What can go wrong in the engine.
+//! The errors of the engine.
 
 use mnemon_models::ModelError;
 use mnemon_store::{FilterError, StoreError};
 
-/// Any failure of the engine. A write that returns one stored nothing.
+/// The result of an engine operation.
+pub type Result<T, E = EngineError> = std::result::Result<T, E>;
+
+/// An error of the engine. A write that returns an error has stored nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// The request can't be served as it is; the text says what to change.
+    /// The request is invalid; the text says what is wrong with it.
     #[error("{0}")]
     Invalid(String),
-    /// The store failed or refused.
+    /// The store failed or rejected the request.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The embedder or the language model failed.
+    /// The embedder, the language model or the reranker failed.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The language model answered, but not what it was asked.
-    #[error("the language model gave no facts: {0}")]
+    /// The language model's answer can't be used.
+    #[error("the language model's answer can't be used: {0}")]
     Extraction(String),
-    /// What was asked needs a language model, and none is configured.
-    #[error("{0} needs a language model: set llm (MNEMON_LLM), such as openai:gpt-4o-mini or ollama:qwen3")]
+    /// The request needs a language model, and none is configured.
+    #[error("{0} needs a language model: set llm (MNEMON_LLM), for example to openai:gpt-4o-mini or ollama:qwen3")]
     NoLanguageModel(&'static str),
-    /// An embedder gives a text another vector than it gave before.
+    /// The embedder returns another vector for a text than before.
     #[error(
-        "the embedder gives `{text}` another vector than before (cosine {cosine:.4}): nothing was switched. Another model may be behind its name now: mend that, or embed everything again with --restart"
+        "the embedder returns another vector for `{text}` than before (cosine {cosine:.4}), so the store was not switched. The model behind the same name may have changed: restore it, or start over with --restart"
     )]
     Unsteady {
         /// The beginning of the text.
         text: String,
-        /// Of the two vectors.
+        /// The cosine of the two vectors.
         cosine: f32,
     },
     /// A file to import or export could not be read or written.
@@ -37,7 +40,7 @@ pub enum EngineError {
     Io {
         /// What was being read or written.
         what: String,
-        /// Why it failed.
+        /// The cause.
         source: std::io::Error,
     },
 }
@@ -49,11 +52,12 @@ impl From<FilterError> for EngineError {
 }
 
 impl EngineError {
+    /// An invalid request, with the reason.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::Invalid(message.into())
     }
 
-    /// Whether the caller can mend it by changing the request.
+    /// Whether the request is at fault, so that a changed request may succeed.
     pub fn is_callers_error(&self) -> bool {
         match self {
             Self::Invalid(_) => true,
@@ -75,7 +79,7 @@ impl EngineError {
         }
     }
 
-    /// Whether a model is to blame, so that the same request may succeed once it is mended or back.
+    /// Whether a model is at fault, so that the same request may succeed later.
     pub fn is_model_error(&self) -> bool {
         matches!(self, Self::Model(_) | Self::Extraction(_))
     }

@@ -1,39 +1,49 @@
-//! The engine of Mnemon: what REST, MCP and the command line call to remember and to find.
+//! The engine of Mnemon: the operations on memories that the server and the command line offer.
 #![warn(missing_docs)]
 
-mod add;
-mod analyse;
-mod chat;
-mod delete;
+mod config;
 mod engine;
 mod error;
-mod extract;
-mod learn;
+
+mod time;
+mod validate;
+
+mod analyse;
 mod message;
-mod prompts;
-mod read;
-mod reembed;
-mod search;
 mod session;
-mod transfer;
+mod terms;
+
+mod add;
+mod delete;
+mod read;
 mod update;
 
+mod search;
+
+mod chat;
+mod extract;
+mod learn;
+mod prompts;
+
+mod foreign;
+mod reembed;
+mod transfer;
+
 pub use add::{AddRequest, AddedMemory};
-pub use analyse::{ForeignPoint, describe, embed_mentions, enrich, sparse};
+pub use analyse::{describe, sparse};
 pub use chat::{ChatContext, ChatTurn, OnDelta};
-pub use engine::{Engine, EngineConfig, MAX_TEXT_BYTES, ModelServices};
-pub use error::EngineError;
+pub use config::{EngineConfig, FusionWeights, MAX_TEXT_BYTES, Mem0Config, ModelServices, Weights};
+pub use engine::Engine;
+pub use error::{EngineError, Result};
 pub use extract::Extractor;
+pub use foreign::{ForeignPoint, embed_mentions, enrich};
 pub use learn::{JobResult, LearnOutcome, LearnRequest, LearnResult, PendingJobs};
-pub use message::{Message, read_time};
+pub use message::Message;
 pub use read::{ListRequest, MemoryDetail};
 pub use reembed::{Reembed, ReembedReport};
 pub use search::{
-    Explanation, FusionWeights, LlmReranker, Profile, Ranking, SearchAnswer, SearchHit, SearchRequest, Signal, Weights,
+    Explanation, LlmReranker, Mem0Query, Mem0Score, Profile, Ranking, SearchAnswer, SearchHit, SearchRequest, Signal,
 };
-pub use search::{Mem0Config, Mem0Query, Mem0Score};
+pub use time::read_time;
 pub use transfer::{ImportFormat, ImportOptions, ImportReport, RejectedRecord, TransferCounts};
 pub use update::UpdateRequest;
-
-/// The result of the engine's work.
-pub type Result<T, E = EngineError> = std::result::Result<T, E>;

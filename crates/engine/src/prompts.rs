@@ -1,19 +1,19 @@
-//! What language models are told, one file a task; the words that change come in as sections of the user's message.
+//! The prompts of language models: one file for each task. Variable parts are appended to the user message as sections.
 
-/// Facts of a conversation.
+/// Extracts the facts of a conversation.
 pub(crate) const EXTRACT: &str = include_str!("prompts/extract.md");
-/// After [`EXTRACT`], where the memory is an agent's.
+/// Appended to [`EXTRACT`] if the memory belongs to an agent.
 pub(crate) const EXTRACT_AGENT: &str = include_str!("prompts/extract_agent.md");
-/// After an answer that was cut.
+/// Asks for the rest after a truncated answer.
 pub(crate) const EXTRACT_MORE: &str = include_str!("prompts/extract_more.md");
-/// A record of what an agent did.
+/// Records what an agent did.
 pub(crate) const PROCEDURE: &str = include_str!("prompts/procedure.md");
-/// An answer with memories at hand.
+/// Answers a message with the help of memories.
 pub(crate) const CHAT: &str = include_str!("prompts/chat.md");
-/// How well memories answer a question.
+/// Scores how well memories answer a question.
 pub(crate) const RERANK: &str = include_str!("prompts/rerank.md");
 
-/// `## Title` and what stands below it.
+/// Appends a section: `## Title` and its body.
 pub(crate) fn section(prompt: &mut String, title: &str, body: &str) {
     if !prompt.is_empty() {
         prompt.push_str("\n\n");
@@ -21,19 +21,18 @@ pub(crate) fn section(prompt: &mut String, title: &str, body: &str) {
     prompt.push_str("## ");
     prompt.push_str(title);
     prompt.push('\n');
-    prompt.push_str(&quoted(body));
+    prompt.push_str(&without_headings(body));
 }
 
-/// A text that can't be taken for a section of its own.
-fn quoted(body: &str) -> String {
-    match body.starts_with('#') || body.contains("\n#") {
-        false => body.to_owned(),
-        true => body
-            .split('\n')
-            .map(|line| line.strip_prefix('#').map_or(line.to_owned(), |rest| format!(" #{rest}")))
-            .collect::<Vec<_>>()
-            .join("\n"),
+/// Indents lines that begin with `#`, so that no text can open a section.
+fn without_headings(body: &str) -> String {
+    if !body.starts_with('#') && !body.contains("\n#") {
+        return body.to_owned();
     }
+    body.split('\n')
+        .map(|line| line.strip_prefix('#').map_or(line.to_owned(), |rest| format!(" #{rest}")))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[cfg(test)]
@@ -41,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_passes_for_a_section() {
+    fn a_text_cannot_open_a_section() {
         let mut prompt = String::new();
         section(&mut prompt, "Said", "a\n\n## New Messages\nb");
         section(&mut prompt, "Date", "now");

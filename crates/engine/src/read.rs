@@ -1,43 +1,45 @@
-//! Reading what is stored: by id, by list, its history and its statistics.
+//! Reads what is stored: memories by id or as a list, their history, their owners, and statistics.
 
 use mnemon_store::{
-    Entity, Filter, HistoryEvent, Link, Memory, MemoryId, Owner, Page, PageRequest, Scope, ScopeSummary, StoreError,
+    Entity, Filter, HistoryEvent, Link, Memory, MemoryId, Owner, Page, PageRequest, Scope, ScopeSummary,
+    SessionMessage, Store, StoreError, keys,
 };
 
-use crate::engine::today;
-use crate::{Engine, EngineError, Result};
+use crate::engine::Engine;
+use crate::error::{EngineError, Result};
+use crate::time::today;
 
-/// The most memories one page holds.
+/// Maximum number of memories on a page.
 const MAX_PAGE: usize = 1000;
 
-/// What to list.
+/// Which memories to list.
 #[derive(Clone, Debug, Default)]
 pub struct ListRequest {
-    /// Which memories; `None` lists the whole store.
+    /// Only memories that match; `None` lists the whole store.
     pub filter: Option<Filter>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     pub cursor: Option<String>,
-    /// Memories to skip first, after the cursor.
+    /// Number of memories to skip after the cursor.
     pub offset: usize,
-    /// Memories a page, 1 ..= 1000.
+    /// Number of memories on a page, 1 ..= 1000.
     pub limit: usize,
-    /// Shows expired memories too.
+    /// Includes expired memories.
     pub show_expired: bool,
 }
 
-/// A memory with what surrounds it.
+/// A memory with its entities and links.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemoryDetail {
     /// The memory.
     pub memory: Memory,
-    /// Entities it names.
+    /// The entities that it mentions.
     pub entities: Vec<Entity>,
-    /// Links that start or end at it.
+    /// The links that start or end at it.
     pub links: Vec<Link>,
 }
 
 impl Engine {
-    /// A memory by id. Expired ones are as if they were not there.
+    /// A memory by id. Expired memories are not found.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
@@ -45,12 +47,6 @@ impl Engine {
         let memory = self.store.get(&[id])?.pop().flatten();
         let shown = memory.filter(|memory| memory.payload.expiration_date().is_none_or(|last| last >= today()));
         Ok(shown.ok_or(StoreError::NotFound(id))?)
-    }
-
-    /// Whose a memory is, expired or not: writers may mend or remove what readers no longer see.
-    pub(crate) fn owner(&self, id: MemoryId) -> Result<Scope> {
-        let memory = self.store.get(&[id])?.pop().flatten().ok_or(StoreError::NotFound(id))?;
-        Ok(memory.payload.scope())
     }
 
     /// A memory with its entities and links.
@@ -62,14 +58,14 @@ impl Engine {
         Ok(MemoryDetail { memory, entities: self.store.entities_of(id)?, links: self.store.links_of(id)? })
     }
 
-    /// A page of memories, newest first, with the total over all pages.
+    /// A page of memories, newest first, with the total number over all pages.
     ///
     /// # Errors
     /// [`EngineError::Invalid`] for a limit outside 1 ..= 1000; [`StoreError::InvalidCursor`].
     pub fn list(&self, request: &ListRequest) -> Result<Page<Memory>> {
         if !(1..=MAX_PAGE).contains(&request.limit) {
             return Err(EngineError::invalid(format!(
-                "limit is {}; a page holds 1 to {MAX_PAGE} memories, more come with the cursor",
+                "limit is {}; it must be 1 to {MAX_PAGE}: use the cursor to read more",
                 request.limit
             )));
         }
@@ -78,7 +74,7 @@ impl Engine {
         Ok(self.store.list(request.filter.as_ref(), today, &page)?)
     }
 
-    /// What happened to a memory, oldest first; empty if nothing is known of the id.
+    /// The history of a memory, oldest event first; empty for an unknown id.
     ///
     /// # Errors
     /// Only if the store fails.
@@ -86,7 +82,16 @@ impl Engine {
         Ok(self.store.history(&id.to_string())?)
     }
 
-    /// Whose a memory is, expired or not, or was before it was deleted, as far as its history tells.
+    /// The messages that a memory was extracted from, without those that were deleted.
+    ///
+    /// # Errors
+    /// Only if the store fails.
+    pub fn source_messages(&self, memory: &Memory) -> Result<Vec<SessionMessage>> {
+        let ids = source_message_ids(memory);
+        Ok(if ids.is_empty() { Vec::new() } else { self.store.messages(&ids)?.into_iter().flatten().collect() })
+    }
+
+    /// The scope of a memory, expired or not. For a deleted memory it is read from the history.
     ///
     /// # Errors
     /// Only if the store fails.
@@ -98,8 +103,8 @@ impl Engine {
         Ok(scopes.into_iter().find(|scope| !scope.is_empty()))
     }
 
-    /// Everybody who owns memories, expired ones included, sorted by kind (agents, apps, runs, users) and id; with
-    /// `within`, those that own memories of this user.
+    /// All owners of memories, expired ones included, sorted by kind (agents, apps, runs, users) and id. With `within`: the
+    /// owners that share a memory with this user.
     ///
     /// # Errors
     /// Only if the store fails.
@@ -107,11 +112,26 @@ impl Engine {
         Ok(self.store.owners(within)?)
     }
 
-    /// How much is stored for a scope, expired memories included.
+    /// Counts what is stored for a scope, expired memories included.
     ///
     /// # Errors
     /// [`StoreError::InvalidScope`] for a scope without ids.
     pub fn stats(&self, scope: &Scope) -> Result<ScopeSummary> {
         Ok(self.store.summary(scope)?)
     }
+}
+
+/// The scope of a stored memory, expired or not: expired memories can be changed and deleted.
+///
+/// # Errors
+/// [`StoreError::NotFound`].
+pub(crate) fn stored_scope(store: &dyn Store, id: MemoryId) -> Result<Scope> {
+    let memory = store.get(&[id])?.pop().flatten().ok_or(StoreError::NotFound(id))?;
+    Ok(memory.payload.scope())
+}
+
+/// Ids of the messages that a memory was extracted from.
+pub(crate) fn source_message_ids(memory: &Memory) -> Vec<String> {
+    let ids = memory.payload.as_map().get(keys::SOURCE_MESSAGES).and_then(|ids| ids.as_array());
+    ids.into_iter().flatten().filter_map(|id| Some(id.as_str()?.to_owned())).collect()
 }

@@ -1,4 +1,5 @@
-//! Moving a store to another embedder: everything is embedded anew while the store is in use, then switched at once.
+//! Moves a store to another embedder: all texts are embedded again while the store is in use, and the new vectors are
+//! switched on in one step.
 
 use std::time::Duration;
 
@@ -7,76 +8,77 @@ use mnemon_store::sqlite::{ReembedCounts, Reembedding, TextToEmbed};
 use mnemon_store::{SqliteStore, StoreError};
 
 use crate::analyse::embedding_text;
-use crate::{EngineError, Result};
+use crate::error::{EngineError, Result};
 
-/// Texts embedded and kept together: what a killed call loses at most. As many as four requests to a service take.
+/// Texts that are embedded and saved together; an interrupted run loses at most these. They fill four requests to a
+/// service.
 const BATCH: usize = 512;
-/// Texts that may be embedded while other writers wait.
-const LATE: usize = 64;
-/// How often the store is gone through for what was written meanwhile.
-const ROUNDS: usize = 20;
-/// Texts embedded once more before the switch.
+/// Maximum number of texts that are embedded while other writers wait for the switch.
+const MAX_LATE: usize = 64;
+/// Maximum number of passes through the store; each pass embeds what other writers have changed since the last one.
+const MAX_PASSES: usize = 20;
+/// Texts that are embedded once more before the switch, to compare.
 const SAMPLE: usize = 32;
-/// The least cosine of a text's two vectors: services do not give the same bits twice.
-const ALIKE: f32 = 0.999;
+/// Minimum cosine of two vectors of the same text: services do not return exactly the same vector twice.
+const MIN_COSINE: f32 = 0.999;
 
-/// What a move did.
+/// What a run did.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReembedReport {
-    /// Memories that have their new vector.
+    /// Memories that have a new vector.
     pub memories: usize,
-    /// Entities that have.
+    /// Entities that have a new vector.
     pub entities: usize,
-    /// Texts that this call embedded; one that was changed meanwhile counts each time.
+    /// Texts that this run embedded; a text that was changed during the run counts each time.
     pub embedded: usize,
-    /// Memories and entities that an earlier call had embedded.
+    /// Memories and entities that an earlier run had embedded.
     pub resumed: usize,
-    /// Texts embedded once more, to compare.
+    /// Texts that were embedded once more, to compare.
     pub compared: usize,
-    /// The least cosine that was found.
+    /// The smallest cosine of these comparisons.
     pub least_cosine: f32,
     /// How long the store was locked for the switch.
     pub locked: Duration,
 }
 
-/// A move of a store to the embedder it is given.
+/// Moves a store to another embedder.
 pub struct Reembed<'a> {
-    moving: Reembedding<'a>,
+    reembedding: Reembedding<'a>,
     embedder: &'a dyn Embedder,
 }
 
 impl<'a> Reembed<'a> {
-    /// A move that has not begun, nor looked whether another call has.
+    /// Prepares a run; reads and changes nothing yet.
     pub fn new(store: &'a SqliteStore, embedder: &'a dyn Embedder) -> Self {
-        Self { moving: store.reembedding(embedder.fingerprint(), embedder.dims(), embedding_text), embedder }
+        Self { reembedding: store.reembedding(embedder.fingerprint(), embedder.dims(), embedding_text), embedder }
     }
 
-    /// How much there is to do.
+    /// Counts what is to be embedded and what has been.
     ///
     /// # Errors
-    /// If the store is on its way to another embedder.
+    /// If a run with another embedder was begun and not finished.
     pub fn counts(&self) -> Result<ReembedCounts> {
-        Ok(self.moving.counts()?)
+        Ok(self.reembedding.counts()?)
     }
 
-    /// Embeds all that is not embedded yet, compares, and switches. May be stopped at any time and called again; the store
-    /// is what it was until the switch. `restart` drops what earlier calls have done. `progress` is told how many of how
-    /// many are embedded.
+    /// Embeds what is not embedded yet, compares a sample, and switches. It may be interrupted at any time and run again;
+    /// the store does not change before the switch. `restart` discards the vectors of earlier runs. `progress` receives
+    /// the number of embedded texts and the number of all texts.
     ///
     /// # Errors
-    /// Those of the embedder and the store; [`EngineError::Unsteady`] where the comparison fails.
+    /// Those of the embedder and the store; [`EngineError::Unsteady`] if the comparison fails.
     pub fn run(&self, restart: bool, progress: &mut dyn FnMut(usize, usize)) -> Result<ReembedReport> {
-        self.moving.begin(restart)?;
-        let resumed = self.moving.counts()?.embedded;
+        self.reembedding.begin(restart)?;
+        let resumed = self.reembedding.counts()?.embedded;
         let mut embedded = 0;
-        for _ in 0..ROUNDS {
-            let round = self.round(progress)?;
-            embedded += round;
-            if round > LATE {
+        for _ in 0..MAX_PASSES {
+            let count = self.embed_missing(progress)?;
+            embedded += count;
+            if count > MAX_LATE {
                 continue;
             }
             let (compared, least_cosine) = self.compare()?;
-            if let Some(switched) = self.moving.switch(LATE, |texts| self.embed(texts))? {
+            if let Some(switched) = self.reembedding.switch(MAX_LATE, |texts| self.embed(texts))? {
                 return Ok(ReembedReport {
                     memories: switched.memories,
                     entities: switched.entities,
@@ -88,39 +90,39 @@ impl<'a> Reembed<'a> {
                 });
             }
         }
-        let message = "others write faster than the embedder embeds: what was embedded is kept, call again";
+        let message = "other writers change the store faster than the embedder works: run it again to resume";
         Err(StoreError::Stalled(message.into()).into())
     }
 
-    /// Goes once through the store; returns how many texts were embedded.
-    fn round(&self, progress: &mut dyn FnMut(usize, usize)) -> Result<usize> {
+    /// Embeds the texts of the store that have no new vector. Returns their number.
+    fn embed_missing(&self, progress: &mut dyn FnMut(usize, usize)) -> Result<usize> {
         let mut embedded = 0;
         let mut last: Option<TextToEmbed> = None;
-        let counts = self.moving.counts()?;
-        let all = counts.memories + counts.entities;
+        let counts = self.reembedding.counts()?;
+        let total = counts.memories + counts.entities;
         loop {
-            progress((counts.embedded + embedded).min(all), all);
-            let missing = self.moving.missing(last.as_ref(), BATCH)?;
+            progress((counts.embedded + embedded).min(total), total);
+            let missing = self.reembedding.missing(last.as_ref(), BATCH)?;
             if missing.is_empty() {
                 return Ok(embedded);
             }
             let texts: Vec<&str> = missing.iter().map(TextToEmbed::text).collect();
-            self.moving.keep(&missing, &self.embed(&texts)?)?;
+            self.reembedding.keep(&missing, &self.embed(&texts)?)?;
             embedded += missing.len();
             last = missing.into_iter().next_back();
         }
     }
 
-    /// Embeds a sample once more: a resumed move may have been begun with another model behind the same name. Returns how
-    /// many were compared, and the least cosine.
+    /// Embeds a sample once more: an earlier run may have used another model under the same name. Returns the number of
+    /// compared texts and the smallest cosine.
     fn compare(&self) -> Result<(usize, f32)> {
-        let sample = self.moving.sample(SAMPLE)?;
+        let sample = self.reembedding.sample(SAMPLE)?;
         let texts: Vec<&str> = sample.iter().map(|(text, _)| text.text()).collect();
         let again = self.embed(&texts)?;
         let mut least = 1.0_f32;
         for ((text, kept), again) in sample.iter().zip(&again) {
             let cosine = cosine(kept, again);
-            if cosine < ALIKE {
+            if cosine < MIN_COSINE {
                 return Err(EngineError::Unsteady { text: text.text().chars().take(80).collect(), cosine });
             }
             least = least.min(cosine);
@@ -133,14 +135,13 @@ impl<'a> Reembed<'a> {
     }
 }
 
-/// 1 for two zero vectors: the text says nothing, both times.
+/// The cosine of two vectors; 1 if both are zero, 0 if one of them is zero or not finite.
 fn cosine(one: &[f32], other: &[f32]) -> f32 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     let (ones, others) = (dot(one, one), dot(other, other));
     match (ones > 0.0, others > 0.0) {
         (true, true) => (dot(one, other) / (ones * others).sqrt()).min(1.0) as f32,
         (false, false) => 1.0,
-        // One of them says nothing, or is no vector of numbers.
         _ => 0.0,
     }
 }
@@ -150,11 +151,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_that_say_nothing_are_alike() {
+    fn zero_vectors_are_equal_to_each_other_only() {
         assert_eq!(cosine(&[0.0, 0.0], &[0.0, 0.0]), 1.0);
         assert_eq!(cosine(&[0.0, 0.0], &[0.0, 1.0]), 0.0);
         assert_eq!(cosine(&[2.0, 0.0], &[1.0, 0.0]), 1.0);
         assert_eq!(cosine(&[1.0, f32::NAN], &[1.0, 0.0]), 0.0);
-        assert!(cosine(&[1.0, 0.0], &[1.0, 0.1]) < ALIKE);
+        assert!(cosine(&[1.0, 0.0], &[1.0, 0.1]) < MIN_COSINE);
     }
 }

@@ -1,17 +1,22 @@
-//! Which session a memory belongs to, its place in it, and the terms that came before.
+//! Sessions: which one a memory belongs to, its position there, and the terms of its context.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
-use jiff::Timestamp;
-use mnemon_store::{Change, Memory, MemoryId, Provenance, Scope, SessionWindow, Terms};
+use jiff::{Span, Timestamp};
+use mnemon_store::{Change, Memory, MemoryId, Provenance, Scope, SessionWindow, Store, Terms};
 
-use crate::analyse::{CONTEXT_REACH, count_terms};
-use crate::{Engine, Result};
+use crate::error::Result;
+use crate::terms::{CONTEXT_MEMORIES, count_terms, speaker};
+use crate::time::time_text;
 
-/// Sessions while memories are being added, ahead of what the store knows.
+/// The sessions that a change set adds memories to. Counts memories that are added but not yet committed.
 pub(crate) struct Sessions<'e> {
-    engine: &'e Engine,
+    store: &'e dyn Store,
+    /// A longer pause starts a new session.
+    gap: Span,
     tails: HashMap<(Scope, String), Tail>,
+    /// The latest session of each scope, and the time of its last memory.
     latest: HashMap<Scope, Option<(String, Option<Timestamp>)>>,
 }
 
@@ -19,13 +24,13 @@ pub(crate) struct Sessions<'e> {
 #[derive(Default)]
 struct Tail {
     next_position: u32,
-    /// Terms of the last memories, the newest first.
+    /// Terms of the last memories, newest first.
     terms: VecDeque<Vec<u32>>,
 }
 
 impl Tail {
-    /// The end of a session that ends in these memories.
-    fn of(last: &[Memory]) -> Self {
+    /// The end of a session whose last memories are these, oldest first.
+    fn after(last: &[Memory]) -> Self {
         let next_position =
             last.last().and_then(|memory| memory.provenance.position).map_or(0, |p| p.saturating_add(1));
         let terms = last.iter().rev().map(|memory| mnemon_text::index_terms(memory.payload.text())).collect();
@@ -34,34 +39,33 @@ impl Tail {
 }
 
 impl<'e> Sessions<'e> {
-    pub(crate) fn new(engine: &'e Engine) -> Self {
-        Self { engine, tails: HashMap::new(), latest: HashMap::new() }
+    pub(crate) fn new(store: &'e dyn Store, gap: Span) -> Self {
+        Self { store, gap, tails: HashMap::new(), latest: HashMap::new() }
     }
 
-    /// The session for something said at `time`: the scope's latest if it is not long past, else a new one, named after
-    /// the time.
+    /// The session of a message at `time`: the scope's latest session unless the pause since its last memory is too long,
+    /// else a new session named after the time.
     pub(crate) fn current(&mut self, scope: &Scope, time: Timestamp) -> Result<String> {
         if !self.latest.contains_key(scope) {
-            let found = self.engine.store.last_session(scope, CONTEXT_REACH)?;
-            let last = found.and_then(|(last, tail)| {
+            let found = self.store.last_session(scope, CONTEXT_MEMORIES)?;
+            let latest = found.and_then(|(last, tail)| {
                 let session = last.provenance.session.clone()?;
                 let time = last.happened_at();
-                self.tails.entry((scope.clone(), session.clone())).or_insert_with(|| Tail::of(&tail));
+                self.tails.entry((scope.clone(), session.clone())).or_insert_with(|| Tail::after(&tail));
                 Some((session, time))
             });
-            self.latest.insert(scope.clone(), last);
+            self.latest.insert(scope.clone(), latest);
         }
-        let gap = self.engine.config.session_gap;
         if let Some(Some((session, Some(last)))) = self.latest.get(scope) {
             let (early, late) = if *last <= time { (*last, time) } else { (time, *last) };
-            if early.checked_add(gap).is_ok_and(|end| late <= end) {
+            if early.checked_add(self.gap).is_ok_and(|end| late <= end) {
                 return Ok(session.clone());
             }
         }
-        Ok(crate::engine::time_text(time))
+        Ok(time_text(time))
     }
 
-    /// Puts a memory at the end of a session and returns its place and the terms of text and context.
+    /// Appends a memory to a session. Returns its position and the counts of its terms.
     pub(crate) fn append(
         &mut self,
         scope: &Scope,
@@ -70,12 +74,11 @@ impl<'e> Sessions<'e> {
         own: &[u32],
         speaker: Option<&str>,
     ) -> Result<(u32, Terms)> {
-        let key = (scope.clone(), session.to_owned());
-        let tail = match self.tails.entry(key) {
-            std::collections::hash_map::Entry::Occupied(found) => found.into_mut(),
-            std::collections::hash_map::Entry::Vacant(place) => {
-                let last = self.engine.store.session(scope, session, SessionWindow::Last(CONTEXT_REACH))?;
-                place.insert(Tail::of(&last))
+        let tail = match self.tails.entry((scope.clone(), session.to_owned())) {
+            Entry::Occupied(tail) => tail.into_mut(),
+            Entry::Vacant(entry) => {
+                let last = self.store.session(scope, session, SessionWindow::Last(CONTEXT_MEMORIES))?;
+                entry.insert(Tail::after(&last))
             }
         };
         let before: Vec<&[u32]> = tail.terms.iter().map(Vec::as_slice).collect();
@@ -83,41 +86,34 @@ impl<'e> Sessions<'e> {
         let position = tail.next_position;
         tail.next_position = tail.next_position.saturating_add(1);
         tail.terms.push_front(own.to_vec());
-        tail.terms.truncate(CONTEXT_REACH);
+        tail.terms.truncate(CONTEXT_MEMORIES);
         self.latest.insert(scope.clone(), Some((session.to_owned(), Some(time))));
         Ok((position, terms))
     }
 }
 
-impl Engine {
-    /// The terms of a memory in its place, and the changes to those after it, once its text is `text` (`None`: gone).
-    pub(crate) fn recount(&self, memory: &Memory, text: Option<&str>) -> Result<(Terms, Vec<Change>)> {
-        let own = mnemon_text::index_terms(text.unwrap_or_default());
-        let speaker = speaker(memory);
-        let Provenance { session: Some(session), position: Some(position), .. } = &memory.provenance else {
-            return Ok((count_terms(&own, &[], speaker), Vec::new()));
-        };
-        let window = SessionWindow::Around { position: *position, before: 2 * CONTEXT_REACH, after: CONTEXT_REACH };
-        let around = self.store.session(&memory.payload.scope(), session, window)?;
-        let mut line: Vec<(MemoryId, Vec<u32>, &Memory)> =
-            around.iter().map(|other| (other.id, mnemon_text::index_terms(other.payload.text()), other)).collect();
-        let place = around.partition_point(|other| other.provenance.position < Some(*position));
-        if text.is_some() {
-            line.insert(place, (memory.id, own.clone(), memory));
-        }
-        let terms_at = |at: usize| {
-            let before: Vec<&[u32]> = line[..at].iter().rev().map(|(_, terms, _)| terms.as_slice()).collect();
-            let (_, own, memory) = &line[at];
-            count_terms(own, &before, self::speaker(memory))
-        };
-        let later = place + usize::from(text.is_some());
-        let changes = (later..line.len()).map(|at| Change::SetTerms(line[at].0, terms_at(at))).collect();
-        let terms = if text.is_some() { terms_at(place) } else { Terms::default() };
-        Ok((terms, changes))
+/// Recounts the terms of a memory whose text becomes `text` (`None`: the memory is deleted). Returns its new terms and the
+/// changes to the memories after it, whose contexts contain it.
+pub(crate) fn recount(store: &dyn Store, memory: &Memory, text: Option<&str>) -> Result<(Terms, Vec<Change>)> {
+    let own = mnemon_text::index_terms(text.unwrap_or_default());
+    let Provenance { session: Some(session), position: Some(position), .. } = &memory.provenance else {
+        return Ok((count_terms(&own, &[], speaker(&memory.payload)), Vec::new()));
+    };
+    let window = SessionWindow::Around { position: *position, before: 2 * CONTEXT_MEMORIES, after: CONTEXT_MEMORIES };
+    let around = store.session(&memory.payload.scope(), session, window)?;
+    let mut sequence: Vec<(MemoryId, Vec<u32>, &Memory)> =
+        around.iter().map(|other| (other.id, mnemon_text::index_terms(other.payload.text()), other)).collect();
+    let index = around.partition_point(|other| other.provenance.position < Some(*position));
+    if text.is_some() {
+        sequence.insert(index, (memory.id, own, memory));
     }
-}
-
-/// Whose name counts as part of what was said.
-pub(crate) fn speaker(memory: &Memory) -> Option<&str> {
-    memory.payload.actor().or_else(|| memory.payload.role())
+    let terms_at = |at: usize| {
+        let before: Vec<&[u32]> = sequence[..at].iter().rev().map(|(_, terms, _)| terms.as_slice()).collect();
+        let (_, own, memory) = &sequence[at];
+        count_terms(own, &before, speaker(&memory.payload))
+    };
+    let first_after = index + usize::from(text.is_some());
+    let changes = (first_after..sequence.len()).map(|at| Change::SetTerms(sequence[at].0, terms_at(at))).collect();
+    let terms = if text.is_some() { terms_at(index) } else { Terms::default() };
+    Ok((terms, changes))
 }

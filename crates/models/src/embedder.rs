@@ -1,23 +1,23 @@
-//! What every embedder promises.
+//! The interface of all embedders.
 
 use crate::error::ModelError;
 
-/// Turns texts into vectors, those of near meaning near one another.
+/// Turns texts into vectors. Vectors of texts with similar meanings are near each other.
 pub trait Embedder: Send + Sync {
     /// The length of every vector.
     fn dims(&self) -> usize;
 
-    /// Names the model and its weights. Vectors may be compared where this is equal; stores keep it beside them.
+    /// Identifies the model and its weights. Stores record it: vectors are comparable if their fingerprints are equal.
     fn fingerprint(&self) -> &str;
 
-    /// One vector of [`dims`](Self::dims) numbers a text, in order.
+    /// Returns one vector of [`dims`](Self::dims) numbers for each text, in order.
     ///
-    /// Vectors have length 1, so their dot product is the cosine of their angle. A text that says nothing to the
-    /// model, the empty one above all, gives the zero vector. Long texts may be cut.
+    /// Vectors have length 1, so their dot product is the cosine of their angle. A text without meaning to the model, such
+    /// as the empty text, gives the zero vector. Long texts may be truncated.
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ModelError>;
 }
 
-/// Scales to length 1; the zero vector stays.
+/// Scales a vector to length 1; the zero vector stays zero.
 pub(crate) fn normalise(vector: &mut [f32]) {
     let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
     if length > 0.0 {

@@ -1,23 +1,23 @@
-//! What can go wrong with a model.
+//! The errors of models.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use safetensors::SafeTensorError;
 
-/// What a model is for.
+/// The kind of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModelKind {
-    /// Makes vectors.
+    /// Turns texts into vectors.
     Embedder,
-    /// Answers in words.
+    /// Answers conversations.
     LanguageModel,
-    /// Judges how well memories answer a question.
+    /// Scores how well memories answer a question.
     Reranker,
 }
 
 impl ModelKind {
-    /// Its name, for people.
+    /// Its name in messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Embedder => "embedder",
@@ -33,86 +33,86 @@ impl std::fmt::Display for ModelKind {
     }
 }
 
-/// Why a model could not be loaded or asked.
+/// Why a model could not be loaded or called.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// The weights are no safetensors file, or lack a tensor.
-    #[error("the model's weights cannot be read")]
+    /// The weights are not a safetensors file, or lack a tensor.
+    #[error("the model's weights can't be read")]
     Weights(#[from] SafeTensorError),
-    /// The weights are readable, but not of the form the model needs.
-    #[error("the model's tensor `{tensor}` should be {expected}")]
+    /// A tensor has another type or shape than the model needs.
+    #[error("the model's tensor `{tensor}` must be {expected}")]
     Tensor {
         /// The tensor's name.
         tensor: &'static str,
-        /// Type and shape it should have.
+        /// The type and shape that it must have.
         expected: String,
     },
-    /// The vocabulary cannot serve a tokenizer.
+    /// The vocabulary is not usable.
     #[error("the model's vocabulary {0}")]
     Vocabulary(&'static str),
-    /// A folder does not hold the model it should.
-    #[error("{} does not hold {model}: {reason}", folder.display())]
+    /// A folder does not contain the expected model.
+    #[error("{} does not contain {model}: {reason}", folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// The model that was looked for.
+        /// The expected model.
         model: &'static str,
         /// What is missing or wrong.
         reason: String,
     },
-    /// A model that was loaded could not compute.
-    #[error("the model could not compute")]
+    /// A loaded model failed to compute.
+    #[error("the model failed to compute")]
     Compute(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A model that was configured in a way that can't work; the text says what to change.
+    /// The configuration can't work; the text says what to change.
     #[error("{0}")]
     Settings(String),
-    /// The service does not answer, or not now.
-    #[error("the {kind} at {server} is not available: {reason}; try again when it is back")]
+    /// The service does not answer now.
+    #[error("the {kind} at {server} is not available: {reason}; try again later")]
     Unavailable {
-        /// What kind of model it is.
+        /// The kind of the model.
         kind: ModelKind,
         /// Its base URL.
         server: String,
-        /// What was seen at the last try.
+        /// The result of the last attempt.
         reason: String,
-        /// How long it asks to be left alone.
+        /// How long the service asks to wait.
         wait: Option<Duration>,
     },
-    /// The service refuses: a key, a model or an address is wrong.
-    #[error("the {kind} at {server} refuses ({reason}): {advice}")]
+    /// The service rejects the request: a key, a model name or an address is wrong.
+    #[error("the {kind} at {server} rejects the request ({reason}): {advice}")]
     Refused {
-        /// What kind of model it is.
+        /// The kind of the model.
         kind: ModelKind,
         /// Its base URL.
         server: String,
-        /// The status, and its own words.
+        /// The status, and the service's own message.
         reason: String,
-        /// Which setting to look at.
+        /// Which setting to check.
         advice: String,
     },
-    /// What came is no answer to the question.
+    /// The service's answer is not usable.
     #[error("the {kind} at {server} answered {answer}: {advice}")]
     Answer {
-        /// What kind of model it is.
+        /// The kind of the model.
         kind: ModelKind,
         /// Its base URL.
         server: String,
         /// What it answered.
         answer: String,
-        /// What to look at.
+        /// What to check.
         advice: &'static str,
     },
-    /// The model makes vectors of another length.
+    /// The model returns vectors of another length.
     #[error(
-        "model `{model}` makes vectors of {found} dims, {expected} were expected: set embedder_dims (MNEMON_EMBEDDER_DIMS) to {found}"
+        "model `{model}` returns vectors of {found} dims, {expected} were expected: set embedder_dims (MNEMON_EMBEDDER_DIMS) to {found}"
     )]
     Dims {
         /// The model's name.
         model: String,
-        /// The dims it was configured with.
+        /// The configured dims.
         expected: usize,
-        /// The dims it has.
+        /// The actual dims.
         found: usize,
     },
 }

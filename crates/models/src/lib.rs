@@ -1,16 +1,19 @@
-//! Models: embedders, which turn texts into vectors, clients of language models, and rerankers.
+//! Models: embedders, clients of language models, and rerankers.
 #![warn(missing_docs)]
 
 mod embedder;
 mod error;
+
+mod static_embedder;
+pub mod wordpiece;
+
 mod llm;
 #[cfg(feature = "minilm")]
 mod minilm;
 mod openai;
 mod rerank;
 mod service;
-mod static_embedder;
-pub mod wordpiece;
+mod text;
 
 pub use embedder::Embedder;
 pub use error::{ModelError, ModelKind};

@@ -1,40 +1,44 @@
-//! Rerankers: they read a question and each memory together, which ranks better than comparing vectors, and takes longer.
+//! Rerankers: they read a question and each memory together. That ranks better than comparing vectors, but takes longer.
+
+use std::fmt;
+use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use crate::error::{ModelError, ModelKind};
-use crate::service::{self, Failure, Patience, Service};
+use crate::service::{self, Failure, RetryPolicy, Service};
 
-/// Judges how well texts answer a question. Blocking, and shared between threads.
+/// The advice for an answer that is not usable.
+const CHECK_URL: &str =
+    "check that reranker_url (MNEMON_RERANKER_URL) is the base URL of a service with the route /rerank";
+
+/// Scores how well texts answer a question. Calls block; shared between threads.
 pub trait Reranker: Send + Sync {
-    /// One score a text, in their order; more is better. Scores of one call can be compared with one another, and with
-    /// nothing else.
+    /// Returns one score for each text, in order; higher is better. Scores are comparable within one call only.
     ///
     /// # Errors
-    /// If nobody answers, or no scores.
+    /// If the model is not available, or its answer has no scores.
     fn rerank(&self, question: &str, texts: &[&str]) -> Result<Vec<f32>, ModelError>;
 }
 
-/// Where a cross-encoder is.
+/// The configuration of a cross-encoder.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct RerankConfig {
-    /// What `/rerank` is appended to.
+    /// The URL that `/rerank` is appended to.
     pub base_url: String,
     /// Sent as a bearer token.
     pub api_key: Option<String>,
-    /// The model's name, as the service knows it.
+    /// The name of the model at the service.
     pub model: String,
-    /// How long a try may take; all tries together take twice that.
+    /// Timeout of one attempt. All attempts together may take twice as long.
     pub timeout: Duration,
 }
 
 impl RerankConfig {
-    /// A model of a service, without a key.
+    /// A model at a service, without a key.
     pub fn new(base_url: impl Into<String>, model: impl Into<String>) -> Self {
         Self { base_url: base_url.into(), api_key: None, model: model.into(), timeout: Duration::from_secs(10) }
     }
@@ -43,8 +47,8 @@ impl RerankConfig {
 impl fmt::Debug for RerankConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RerankConfig")
-            // May hold a password.
-            .field("base_url", &service::place(&self.base_url))
+            // May contain a password.
+            .field("base_url", &service::without_credentials(&self.base_url))
             .field("api_key", &self.api_key.as_ref().map(|_| "[redacted]"))
             .field("model", &self.model)
             .field("timeout", &self.timeout)
@@ -52,14 +56,14 @@ impl fmt::Debug for RerankConfig {
     }
 }
 
-/// A cross-encoder behind `POST /rerank {model, query, documents}`, as Cohere, Jina, vLLM, llama.cpp and others have it.
+/// A cross-encoder with the API `POST /rerank {model, query, documents}` of Cohere, Jina, vLLM, llama.cpp and others.
 ///
-/// Blocks until the answer is there, so it must not be called from async code. It may be dropped anywhere.
+/// Calls block, so they must not be made from async code. The reranker may be dropped anywhere.
 #[derive(Debug)]
 pub struct HttpReranker {
     model: String,
     service: Service,
-    /// `None` only while it is dropped.
+    /// `None` only while the reranker is dropped.
     runtime: Option<Runtime>,
 }
 
@@ -83,11 +87,8 @@ struct Row {
     relevance_score: f32,
 }
 
-/// What to look at where an answer is none.
-const WRONG_PLACE: &str = "look whether reranker_url (MNEMON_RERANKER_URL) is the base URL of a service with /rerank";
-
 impl HttpReranker {
-    /// A reranker that has not asked yet.
+    /// Creates a reranker; sends nothing yet.
     ///
     /// # Errors
     /// [`ModelError::Settings`] if the configuration can't work.
@@ -95,23 +96,23 @@ impl HttpReranker {
         let mut headers = HeaderMap::new();
         if let Some(key) = &config.api_key {
             let mut bearer = HeaderValue::try_from(format!("Bearer {key}"))
-                .map_err(|_| ModelError::Settings("the reranker's key holds characters that no key has".into()))?;
+                .map_err(|_| ModelError::Settings("the reranker's key has invalid characters: copy it again".into()))?;
             bearer.set_sensitive(true);
             headers.insert(AUTHORIZATION, bearer);
         }
-        let patience = Patience { timeout: config.timeout, deadline: config.timeout.saturating_mul(2), retries: 2 };
+        let policy = RetryPolicy { timeout: config.timeout, deadline: config.timeout.saturating_mul(2), retries: 2 };
         let service =
-            Service::new(ModelKind::Reranker, "reranker_url", &config.base_url, &["/rerank"], headers, patience)?;
+            Service::new(ModelKind::Reranker, "reranker_url", &config.base_url, &["/rerank"], headers, policy)?;
         Ok(Self { model: config.model, service, runtime: Some(service::runtime(ModelKind::Reranker)?) })
     }
 
     fn read(&self, body: &[u8], texts: usize) -> Result<Vec<f32>, ModelError> {
-        let wrong = |told: String| self.service.no_answer(told, WRONG_PLACE);
+        let wrong = |fault: String| self.service.unusable_answer(fault, CHECK_URL);
         let answer: Answer = serde_json::from_slice(body).map_err(|error| wrong(format!("no scores ({error})")))?;
         if answer.results.is_empty() && texts > 0 {
             return Err(wrong("no scores".into()));
         }
-        // What a service leaves out is no better than what it names last.
+        // Texts that the service leaves out get its lowest score.
         let worst = answer.results.iter().map(|row| row.relevance_score).fold(0.0, f32::min);
         let mut scores = vec![worst; texts];
         for Row { index, relevance_score } in answer.results {
@@ -127,16 +128,16 @@ impl HttpReranker {
 impl Reranker for HttpReranker {
     fn rerank(&self, question: &str, texts: &[&str]) -> Result<Vec<f32>, ModelError> {
         let body = Body { model: &self.model, query: question, documents: texts, top_n: texts.len() };
-        let asked = match &self.runtime {
+        let result = match &self.runtime {
             Some(runtime) => runtime.block_on(self.service.post("/rerank", &body, 1 << 20)),
-            None => unreachable!("the runtime is there until the reranker is dropped"),
+            None => unreachable!("the runtime exists until the reranker is dropped"),
         };
-        match asked {
+        match result {
             Ok(body) => self.read(&body, texts.len()),
-            Err(Failure::Passing { reason, wait }) => Err(self.service.unavailable(reason, wait)),
-            Err(Failure::Final(error)) => Err(error),
+            Err(Failure::Unavailable { reason, wait }) => Err(self.service.unavailable(reason, wait)),
+            Err(Failure::Configuration(error)) => Err(error),
             Err(Failure::Refused { status, refusal }) => {
-                let advice = "look at reranker (MNEMON_RERANKER) and reranker_url (MNEMON_RERANKER_URL)".to_owned();
+                let advice = "check reranker (MNEMON_RERANKER) and reranker_url (MNEMON_RERANKER_URL)".to_owned();
                 Err(self.service.refused(status, &refusal, advice))
             }
         }
@@ -145,7 +146,7 @@ impl Reranker for HttpReranker {
 
 impl Drop for HttpReranker {
     fn drop(&mut self) {
-        // Where it is dropped, waiting may not be allowed.
+        // The reranker may be dropped in async code, where waiting for the runtime is not allowed.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

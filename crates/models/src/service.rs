@@ -1,4 +1,4 @@
-//! What calls to a model behind HTTP have in common: one client, tries with pauses between them, a deadline, a circuit breaker.
+//! Calls to a model behind HTTP: one client, retries with backoff, a deadline, and a circuit breaker.
 
 mod breaker;
 mod refusal;
@@ -17,168 +17,159 @@ use crate::error::{ModelError, ModelKind};
 use breaker::Breaker;
 pub(crate) use refusal::Refusal;
 
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(5);
-/// Before the second try; doubled for each further one.
+/// Timeout for making a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause before the first retry; doubled for each further retry.
 const BACKOFF: Duration = Duration::from_millis(250);
-/// A service that is left alone for no longer than this is waited for.
-const WORTH_WAITING: Duration = Duration::from_secs(2);
-/// A refusal is read up to here, in bytes.
+/// Maximum wait for an open circuit breaker; if it stays open for longer, the call fails at once.
+const MAX_BREAKER_WAIT: Duration = Duration::from_secs(2);
+/// Maximum number of bytes that are read of an error response.
 const MAX_REFUSAL: usize = 64 << 10;
 
-/// How long to wait for a service, and how often to come back.
+/// How long to wait for a service, and how often to retry.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    /// Of one try.
+pub(crate) struct RetryPolicy {
+    /// Timeout of one attempt.
     pub(crate) timeout: Duration,
-    /// Of all tries and the pauses between them.
+    /// Maximum time for all attempts and the pauses between them.
     pub(crate) deadline: Duration,
-    /// Tries after the first, where nobody answers or the answer is 408, 425, 429 or 5xx.
+    /// Number of retries if there is no answer, or if its status is 408, 425, 429 or 5xx.
     pub(crate) retries: u32,
 }
 
-/// Why there is no answer.
+/// Why a call failed.
 pub(crate) enum Failure {
-    /// Another try may help, after as long as the service asks for.
-    Passing { reason: String, wait: Option<Duration> },
-    /// The service refuses, with a status that no second try mends.
+    /// The service is not available. A retry may succeed, after the time that the service asks to wait.
+    Unavailable { reason: String, wait: Option<Duration> },
+    /// The service rejects the request; a retry would be rejected too.
     Refused { status: u16, refusal: Refusal },
-    /// Nothing was asked: the configuration can't work.
-    Final(ModelError),
+    /// The configuration can't work; no request was sent.
+    Configuration(ModelError),
 }
 
-/// A service, and how to ask it.
+/// A service that runs a model.
 pub(crate) struct Service {
     kind: ModelKind,
-    /// The base URL without what is nobody's business.
+    /// The base URL without credentials.
     pub(crate) server: String,
     base: Url,
     headers: HeaderMap,
-    /// What a refusal may quote and nobody may read.
+    /// Keys that an error response may quote; they are redacted.
     secrets: Vec<String>,
-    /// Made for the first request: reading the system's certificates takes longer than most commands.
+    /// Created for the first request: reading the system's certificates takes longer than most commands.
     client: OnceLock<Client>,
-    patience: Patience,
+    policy: RetryPolicy,
     breaker: Breaker,
 }
 
 impl fmt::Debug for Service {
-    /// Without the base URL and headers, which may hold secrets.
+    /// Leaves out the base URL and the headers, which may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Service").field("kind", &self.kind).field("server", &self.server).finish_non_exhaustive()
     }
 }
 
 impl Service {
-    /// A service below `base_url`, which callers know as the setting `setting`. `ends`: endings of addresses that people
-    /// paste whole, to be cut off.
+    /// A service at `base_url`, which is the value of `setting`. `path_suffixes` are removed from its end, for users who
+    /// set the whole address of a route.
     pub(crate) fn new(
         kind: ModelKind,
         setting: &str,
         base_url: &str,
-        ends: &[&str],
+        path_suffixes: &[&str],
         headers: HeaderMap,
-        patience: Patience,
+        policy: RetryPolicy,
     ) -> Result<Self, ModelError> {
-        let server = place(base_url);
+        let server = without_credentials(base_url);
         let mut base = base_url.trim().trim_end_matches('/');
-        for end in ends {
-            base = base.strip_suffix(end).unwrap_or(base);
+        for suffix in path_suffixes {
+            base = base.strip_suffix(suffix).unwrap_or(base);
         }
         let base = Url::parse(base)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
             .ok_or_else(|| {
                 ModelError::Settings(format!(
-                    "{setting} is `{server}`: give the base URL of a service, such as https://api.openai.com/v1"
+                    "{setting} is `{server}`; it must be the base URL of a service, such as https://api.openai.com/v1"
                 ))
             })?;
         let secret =
             |value: &HeaderValue| value.to_str().ok().map(|text| text.trim_start_matches("Bearer ").to_owned());
         let secrets = headers.values().filter(|value| value.is_sensitive()).filter_map(secret);
         let secrets = secrets.filter(|secret| secret.len() > 3).collect();
-        Ok(Self {
-            kind,
-            server,
-            base,
-            headers,
-            secrets,
-            client: OnceLock::new(),
-            patience,
-            breaker: Breaker::default(),
-        })
+        Ok(Self { kind, server, base, headers, secrets, client: OnceLock::new(), policy, breaker: Breaker::default() })
     }
 
     fn client(&self) -> Result<&Client, Failure> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        // Uses ring's if the program has chosen none: the client takes whichever is installed.
+        // The client uses the process-wide crypto provider; ring is installed if the program has not installed one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
             .default_headers(self.headers.clone())
-            // A redirected POST arrives as a GET.
+            // A redirect would turn a POST into a GET.
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT.min(self.patience.timeout))
+            .connect_timeout(CONNECT_TIMEOUT.min(self.policy.timeout))
             .user_agent(concat!("mnemon/", env!("CARGO_PKG_VERSION")));
         if self.base.scheme() == "http" {
-            // The system's certificates may not be there.
+            // The system may have no certificates.
             builder = builder.tls_certs_only([]);
         }
         let client = builder.build().map_err(|error| {
             let kind = self.kind;
-            let message = format!("the HTTP client of the {kind} can't be made: {}", innermost(&error));
-            Failure::Final(ModelError::Settings(message))
+            let message = format!("could not create the HTTP client of the {kind}: {}", root_cause(&error));
+            Failure::Configuration(ModelError::Settings(message))
         })?;
         Ok(self.client.get_or_init(|| client))
     }
 
-    /// Posts JSON below the base URL and returns the body of the answer, up to `most` bytes.
-    pub(crate) async fn post(&self, path: &str, body: &impl Serialize, most: usize) -> Result<Vec<u8>, Failure> {
-        self.patiently(async |timeout| {
+    /// Posts JSON to a path below the base URL and returns the body of the answer, at most `max_bytes` of it.
+    pub(crate) async fn post(&self, path: &str, body: &impl Serialize, max_bytes: usize) -> Result<Vec<u8>, Failure> {
+        self.with_retries(async |timeout| {
             let mut response = self.send(path, body, timeout, true).await?;
-            read(&mut response, most).await.map_err(|error| lost(&error, timeout))
+            read(&mut response, max_bytes).await.map_err(|error| transport_failure(&error, timeout))
         })
         .await
     }
 
-    /// Posts JSON and returns the answer once its head is there; the body is for the caller to read as it comes.
+    /// Posts JSON and returns the answer as soon as its headers have arrived, for the caller to stream the body.
     pub(crate) async fn open(&self, path: &str, body: &impl Serialize) -> Result<Response, Failure> {
-        self.patiently(async |timeout| self.send(path, body, timeout, false).await).await
+        self.with_retries(async |timeout| self.send(path, body, timeout, false).await).await
     }
 
-    /// Tries, and again where that may help.
-    async fn patiently<T>(&self, attempt: impl AsyncFn(Duration) -> Result<T, Failure>) -> Result<T, Failure> {
-        let end = Instant::now() + self.patience.deadline;
+    /// Makes attempts until one succeeds, is rejected, or no retries or time are left.
+    async fn with_retries<T>(&self, attempt: impl AsyncFn(Duration) -> Result<T, Failure>) -> Result<T, Failure> {
+        let deadline = Instant::now() + self.policy.deadline;
         let mut pause = BACKOFF;
-        let mut tries = 0;
+        let mut retries = 0;
         loop {
-            if let Err(open) = self.breaker.may_ask() {
-                if open.wait > WORTH_WAITING || Instant::now() + open.wait >= end {
-                    return Err(Failure::Passing { reason: open.reason, wait: Some(open.wait) });
+            if let Err(open) = self.breaker.check() {
+                if open.wait > MAX_BREAKER_WAIT || Instant::now() + open.wait >= deadline {
+                    return Err(Failure::Unavailable { reason: open.reason, wait: Some(open.wait) });
                 }
                 tokio::time::sleep(open.wait.mul_f64(1.0 + jitter())).await;
                 continue;
             }
-            let left = end.saturating_duration_since(Instant::now());
-            let done = attempt(left.min(self.patience.timeout)).await;
-            let Err(Failure::Passing { reason, wait: asked }) = done else {
-                self.breaker.answered();
-                return done;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let result = attempt(left.min(self.policy.timeout)).await;
+            let Err(Failure::Unavailable { reason, wait: requested }) = result else {
+                self.breaker.record_answer();
+                return result;
             };
-            self.breaker.failed(&reason);
-            // Those that were refused together must not come back together.
-            let wait = asked.unwrap_or_default().max(pause.mul_f64(jitter()));
-            if tries >= self.patience.retries || Instant::now() + wait >= end {
-                return Err(Failure::Passing { reason, wait: asked });
+            self.breaker.record_failure(&reason);
+            // The jitter keeps calls that failed together from being repeated together.
+            let wait = requested.unwrap_or_default().max(pause.mul_f64(jitter()));
+            if retries >= self.policy.retries || Instant::now() + wait >= deadline {
+                return Err(Failure::Unavailable { reason, wait: requested });
             }
-            tries += 1;
+            retries += 1;
             tokio::time::sleep(wait).await;
             pause *= 2;
         }
     }
 
-    /// One request; an answer is one of success. The time is for all of the answer, or for its head.
+    /// Sends one request; returns only successful responses. The timeout is for the whole response, or for its headers.
     async fn send(
         &self,
         path: &str,
@@ -192,28 +183,28 @@ impl Service {
         if whole {
             request = request.timeout(timeout);
         }
-        let Ok(answered) = tokio::time::timeout(timeout, request.send()).await else {
-            return Err(Failure::Passing { reason: silent(timeout), wait: None });
+        let Ok(sent) = tokio::time::timeout(timeout, request.send()).await else {
+            return Err(Failure::Unavailable { reason: timeout_reason(timeout), wait: None });
         };
-        let mut response = answered.map_err(|error| lost(&error, timeout))?;
+        let mut response = sent.map_err(|error| transport_failure(&error, timeout))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        let wait = wait_of(&response);
-        let text = read(&mut response, MAX_REFUSAL).await.map_err(|error| lost(&error, timeout))?;
+        let wait = retry_after(&response);
+        let text = read(&mut response, MAX_REFUSAL).await.map_err(|error| transport_failure(&error, timeout))?;
         let mut refusal = Refusal::parse(&text);
         refusal.message = self.without_secrets(&refusal.message);
-        let passing = matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();
-        // Some answer 500 to what they can't read.
-        let unread = status.as_u16() == 500 && refusal.is_about_form();
-        if passing && !unread && !refusal.is_about_money() {
-            let told = refusal.told(status.as_u16());
+        let may_recover = matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();
+        // Some services answer 500 to parameters that they do not support.
+        let is_unsupported = status.as_u16() == 500 && refusal.is_about_parameters();
+        if may_recover && !is_unsupported && !refusal.is_about_quota() {
+            let described = refusal.describe(status.as_u16());
             let reason = match wait {
-                Some(wait) => format!("{told} (it asks to wait {} s)", wait.as_secs()),
-                None => told,
+                Some(wait) => format!("{described} (retry after {} s)", wait.as_secs()),
+                None => described,
             };
-            return Err(Failure::Passing { reason, wait });
+            return Err(Failure::Unavailable { reason, wait });
         }
         Err(Failure::Refused { status: status.as_u16(), refusal })
     }
@@ -222,36 +213,36 @@ impl Service {
         self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[redacted]"))
     }
 
-    /// That the service is away, and how long it asks to be left alone.
+    /// The error of a service that is not available.
     pub(crate) fn unavailable(&self, reason: String, wait: Option<Duration>) -> ModelError {
         ModelError::Unavailable { kind: self.kind, server: self.server.clone(), reason, wait }
     }
 
-    /// That the service says no, and which setting to look at.
+    /// The error of a service that rejects a request.
     pub(crate) fn refused(&self, status: u16, refusal: &Refusal, advice: String) -> ModelError {
-        ModelError::Refused { kind: self.kind, server: self.server.clone(), reason: refusal.told(status), advice }
+        ModelError::Refused { kind: self.kind, server: self.server.clone(), reason: refusal.describe(status), advice }
     }
 
-    /// That what came is no answer.
-    pub(crate) fn no_answer(&self, answer: impl Into<String>, advice: &'static str) -> ModelError {
+    /// The error of an answer that is not usable.
+    pub(crate) fn unusable_answer(&self, answer: impl Into<String>, advice: &'static str) -> ModelError {
         let answer = self.without_secrets(&answer.into());
         ModelError::Answer { kind: self.kind, server: self.server.clone(), answer, advice }
     }
 }
 
-/// A thread that carries the requests of a client whose callers block.
+/// A runtime with one thread, for the requests of a client whose callers block.
 pub(crate) fn runtime(kind: ModelKind) -> Result<Runtime, ModelError> {
     tokio::runtime::Builder::new_multi_thread()
-        // It passes bytes on; who waits for an answer reads it.
+        // One thread is enough: it only moves bytes, and the callers parse them.
         .worker_threads(1)
         .thread_name(kind.as_str())
         .enable_all()
         .build()
-        .map_err(|error| ModelError::Settings(format!("the thread of the {kind} can't be started: {error}")))
+        .map_err(|error| ModelError::Settings(format!("could not start the thread of the {kind}: {error}")))
 }
 
-/// A URL as it may be shown: without a password or a query.
-pub(crate) fn place(url: &str) -> String {
+/// A URL without user name, password and query, for messages.
+pub(crate) fn without_credentials(url: &str) -> String {
     let Ok(mut parsed) = Url::parse(url.trim()) else {
         return if url.contains('@') { "[redacted]".into() } else { url.to_owned() };
     };
@@ -261,26 +252,21 @@ pub(crate) fn place(url: &str) -> String {
     parsed.as_str().trim_end_matches('/').to_owned()
 }
 
-/// The first characters of a text.
-pub(crate) fn cut(text: &str, chars: usize) -> &str {
-    text.char_indices().nth(chars).map_or(text, |(end, _)| &text[..end])
-}
-
-/// The body, or as much of it as there is room for.
-async fn read(response: &mut Response, most: usize) -> Result<Vec<u8>, reqwest::Error> {
+/// Reads the body, at most `max_bytes` of it.
+async fn read(response: &mut Response, max_bytes: usize) -> Result<Vec<u8>, reqwest::Error> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        let room = most - body.len();
+        let room = max_bytes - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if body.len() == most {
+        if body.len() == max_bytes {
             break;
         }
     }
     Ok(body)
 }
 
-/// How long the service asks to wait: seconds, or a date.
-fn wait_of(response: &Response) -> Option<Duration> {
+/// The header `Retry-After`: seconds, or a date.
+fn retry_after(response: &Response) -> Option<Duration> {
     let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
     match text.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
@@ -288,29 +274,29 @@ fn wait_of(response: &Response) -> Option<Duration> {
     }
 }
 
-/// From a half to one and a half, another each time: what hash maps are seeded with is random enough.
+/// A random factor from 0.5 to 1.5. The seed of hash maps is random enough for that.
 fn jitter() -> f64 {
     0.5 + (RandomState::new().hash_one(()) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// Why no answer came, without the URL, which may hold a password.
-fn lost(error: &reqwest::Error, timeout: Duration) -> Failure {
-    let cause = innermost(error);
+/// The failure of a request without a response. The reason leaves out the URL, which may contain a password.
+fn transport_failure(error: &reqwest::Error, timeout: Duration) -> Failure {
+    let cause = root_cause(error);
     let known = ["Connection refused", "Connection reset", "Name or service not known"];
     let reason = match known.iter().find(|known| cause.contains(**known)) {
-        _ if error.is_timeout() && !error.is_connect() => silent(timeout),
+        _ if error.is_timeout() && !error.is_connect() => timeout_reason(timeout),
         Some(known) => known.to_lowercase(),
         None => cause,
     };
-    Failure::Passing { reason, wait: None }
+    Failure::Unavailable { reason, wait: None }
 }
 
-fn silent(timeout: Duration) -> String {
+fn timeout_reason(timeout: Duration) -> String {
     format!("no answer within {:.1} s", timeout.as_secs_f64())
 }
 
-/// The last cause, which says most.
-fn innermost(error: &dyn std::error::Error) -> String {
+/// The message of the innermost error, which is the most specific one.
+fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;

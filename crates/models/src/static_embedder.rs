@@ -1,4 +1,4 @@
-//! The built-in embedder: a vector for each word piece, averaged. No network, no runtime, no file to load.
+//! The built-in embedder: the mean of one vector for each word piece. Needs no network, no runtime and no file.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,28 +15,28 @@ const VOCABULARY: &str = include_str!("../static-256/vocab.txt");
 /// "static-256:" and the first 16 hex digits of the weights' SHA-256.
 const FINGERPRINT: &str = "static-256:1265e35269e212ee";
 const DIMS: usize = 256;
-/// Word pieces after these are not read.
+/// Maximum number of word pieces of a text; the rest is ignored.
 const MAX_PIECES: usize = 256;
-/// Batches below this size are not worth waking other threads for.
-const PARALLEL_FROM: usize = 64;
-/// Texts a thread takes at a time.
-const TEXTS_AT_A_TIME: usize = 32;
+/// Minimum number of texts for which other threads are used.
+const MIN_PARALLEL: usize = 64;
+/// Minimum number of texts that a thread embeds.
+const MIN_PER_THREAD: usize = 32;
 
-/// static-256: all-MiniLM-L6-v2 distilled into one vector a word piece; `static-256/README.md` says how.
+/// static-256: all-MiniLM-L6-v2 distilled into one vector for each word piece; `static-256/README.md` describes how.
 ///
-/// The weights lie in the binary as signed bytes with a scale a row, and are read where they lie: only the pages of
-/// words that occur are ever in memory. Clones share their tables.
+/// The weights are part of the binary, as signed bytes with one scale for each row, and are not copied: only the pages of
+/// words that occur are loaded into memory. Clones share the tables.
 #[derive(Clone, Debug)]
 pub struct StaticEmbedder {
     tokenizer: Arc<WordPiece>,
-    /// Rows of [`DIMS`] signed bytes, one a word piece.
+    /// Rows of [`DIMS`] signed bytes, one for each word piece.
     rows: &'static [u8],
-    /// Little-endian f32, one a word piece.
+    /// Little-endian f32, one for each word piece.
     scales: &'static [[u8; 4]],
 }
 
 impl StaticEmbedder {
-    /// The embedder compiled into this crate. Takes about a millisecond: keep it, and clone it.
+    /// Loads the embedder that is compiled into this crate. Takes about a millisecond, so load it once and clone it.
     ///
     /// # Errors
     /// Only if the crate was built with damaged weights.
@@ -49,7 +49,7 @@ impl StaticEmbedder {
         Ok(Self { tokenizer: Arc::new(tokenizer), rows, scales })
     }
 
-    /// The vector of one text; `pieces` is room for its word pieces.
+    /// Embeds one text; `pieces` is a buffer for its word pieces.
     fn embed_one(&self, text: &str, pieces: &mut Vec<u16>) -> Vec<f32> {
         pieces.clear();
         self.tokenizer.encode(text, MAX_PIECES, pieces);
@@ -59,7 +59,7 @@ impl StaticEmbedder {
             let scale = f32::from_le_bytes(self.scales[piece]);
             add_row(&mut sum, &self.rows[row(piece)], scale);
         }
-        // The mean differs from the sum by a factor only, which falls out here.
+        // The mean and the sum differ by a factor only, so they have the same normalised vector.
         normalise(&mut sum);
         sum
     }
@@ -75,13 +75,13 @@ impl Embedder for StaticEmbedder {
     }
 
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ModelError> {
-        let room = || Vec::with_capacity(MAX_PIECES);
-        Ok(if texts.len() < PARALLEL_FROM {
-            let mut pieces = room();
+        let buffer = || Vec::with_capacity(MAX_PIECES);
+        Ok(if texts.len() < MIN_PARALLEL {
+            let mut pieces = buffer();
             texts.iter().map(|text| self.embed_one(text, &mut pieces)).collect()
         } else {
-            let texts = texts.par_iter().with_min_len(TEXTS_AT_A_TIME);
-            texts.map_init(room, |pieces, text| self.embed_one(text, pieces)).collect()
+            let texts = texts.par_iter().with_min_len(MIN_PER_THREAD);
+            texts.map_init(buffer, |pieces, text| self.embed_one(text, pieces)).collect()
         })
     }
 }

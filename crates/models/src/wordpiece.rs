@@ -1,8 +1,8 @@
-//! BERT's uncased WordPiece: the same ids as the `tokenizers` crate (0.23) gives for `bert-base-uncased`'s and
-//! all-MiniLM-L6-v2's `tokenizer.json`, many times faster, and loaded in a millisecond.
+//! BERT's uncased WordPiece tokenizer. It returns the same ids as the `tokenizers` crate (0.23) with the `tokenizer.json` of
+//! `bert-base-uncased` and of all-MiniLM-L6-v2, is many times faster, and loads in a millisecond.
 //!
-//! Devlin et al. 2018; the reference is `BertNormalizer` (clean text, Chinese characters apart, accents stripped,
-//! lower case), `BertPreTokenizer` and the `WordPiece` model.
+//! Devlin et al. 2018. The reference is `BertNormalizer` (clean text, separate Chinese characters, strip accents, lower
+//! case), `BertPreTokenizer` and the `WordPiece` model.
 
 use std::borrow::Cow;
 
@@ -11,22 +11,22 @@ use unicode_normalization_alignments::char::decompose_canonical;
 
 use crate::error::ModelError;
 
-/// Words with more characters than this are unknown as a whole.
-const LONGEST_WORD: usize = 100;
-/// A slot of the table without a piece.
+/// A word with more characters than this becomes the unknown piece.
+const MAX_WORD_CHARS: usize = 100;
+/// An empty slot of the hash table.
 const EMPTY: u16 = u16::MAX;
-/// What a piece inside a word begins with in the vocabulary.
+/// The prefix of pieces inside a word in the vocabulary.
 const INNER: &str = "##";
-/// Taken for themselves where they stand in a text.
+/// Pieces that are recognised in a text as they are written.
 const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
-/// A vocabulary of word pieces, ready to cut texts.
+/// A tokenizer with a vocabulary of word pieces.
 pub struct WordPiece {
-    /// The vocabulary, a piece a line.
+    /// The vocabulary, one piece on each line.
     text: Cow<'static, str>,
-    /// Where each piece begins in `text`, and where one after the last would.
+    /// Where each piece begins in `text`, and the end of the last one.
     starts: Vec<u32>,
-    /// Open addressing: ids of pieces, at the slot their hash names or after it.
+    /// A hash table with open addressing: each id is in the slot of its piece's hash, or in one after it.
     slots: Vec<u16>,
     /// Length in bytes of the longest piece.
     longest: usize,
@@ -35,10 +35,10 @@ pub struct WordPiece {
 }
 
 impl WordPiece {
-    /// Reads a vocabulary: one piece a line, the line number is its id; pieces inside words begin with `##`.
+    /// Reads a vocabulary: one piece on each line, whose number is its id. Pieces inside words begin with `##`.
     ///
     /// # Errors
-    /// [`ModelError::Vocabulary`] if there are more than 65,534 pieces, or BERT's special ones are not all there.
+    /// [`ModelError::Vocabulary`] if there are more than 65,534 pieces, or if one of BERT's special pieces is missing.
     pub fn new(vocabulary: impl Into<Cow<'static, str>>) -> Result<Self, ModelError> {
         let vocabulary = vocabulary.into();
         let mut starts = vec![0];
@@ -72,12 +72,12 @@ impl WordPiece {
         self.starts.len() - 1
     }
 
-    /// True if there are no pieces.
+    /// Whether there are no pieces.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Appends the ids of the first `limit` pieces of a text, without `[CLS]` and `[SEP]` around them.
+    /// Appends the ids of the first `limit` pieces of a text, without `[CLS]` and `[SEP]`.
     pub fn encode(&self, text: &str, limit: usize, ids: &mut Vec<u16>) {
         let end = ids.len() + limit;
         let mut word = Word::default();
@@ -145,21 +145,21 @@ impl WordPiece {
         }
     }
 
-    /// Appends the pieces of the word read so far, if any, and begins another.
+    /// Appends the pieces of the current word, if there is one, and begins a new word.
     fn finish(&self, word: &mut Word, ids: &mut Vec<u16>) {
         if word.chars == 0 {
             return;
         }
         let before = ids.len();
-        if word.chars > LONGEST_WORD || !self.cut(word.text.as_bytes(), ids) {
+        if word.chars > MAX_WORD_CHARS || !self.split(word.text.as_bytes(), ids) {
             ids.truncate(before);
             ids.push(self.unknown);
         }
         word.clear();
     }
 
-    /// Appends the pieces of a word, the longest first at each place; false if it cannot be cut so.
-    fn cut(&self, mut word: &[u8], ids: &mut Vec<u16>) -> bool {
+    /// Appends the pieces of a word, each the longest possible at its position; false if the word can't be split so.
+    fn split(&self, mut word: &[u8], ids: &mut Vec<u16>) -> bool {
         let mut inner = false;
         while !word.is_empty() {
             let Some((id, len)) = self.longest_piece(word, inner) else { return false };
@@ -174,9 +174,9 @@ impl WordPiece {
     ///
     /// A piece is valid UTF-8, so it ends at the end of a character of `word`.
     fn longest_piece(&self, word: &[u8], inner: bool) -> Option<(u16, usize)> {
-        const ROOM: usize = 64;
-        let word = &word[..word.len().min(self.longest).min(ROOM)];
-        let mut hashes = [0; ROOM];
+        const MAX_LEN: usize = 64;
+        let word = &word[..word.len().min(self.longest).min(MAX_LEN)];
+        let mut hashes = [0; MAX_LEN];
         let mut state = seed(inner);
         for (&byte, at) in word.iter().zip(&mut hashes) {
             state = hash(state, byte);
@@ -200,7 +200,7 @@ impl WordPiece {
         }
     }
 
-    /// The text of a piece, without the mark of an inner one, and whether it is one.
+    /// The text of a piece without the prefix of inner pieces, and whether it is an inner piece.
     fn piece(&self, id: u16) -> (&str, bool) {
         let id = usize::from(id);
         let line = &self.text[self.starts[id] as usize..self.starts[id + 1] as usize - 1];
@@ -210,13 +210,13 @@ impl WordPiece {
         }
     }
 
-    /// The special piece that begins with `[` before `rest`, and what follows it.
+    /// The special piece that `[` and `rest` begin with, and the text after it.
     fn special<'t>(&self, rest: &'t str) -> Option<(u16, &'t str)> {
         SPECIAL.iter().zip(self.special).find_map(|(name, id)| Some((id, rest.strip_prefix(&name[1..])?)))
     }
 
     fn slot(&self, hash: u32) -> usize {
-        // The upper bits of a product are the well-mixed ones.
+        // The upper bits of the product are mixed best.
         (hash.wrapping_mul(0x9e37_79b1) >> 8) as usize & (self.slots.len() - 1)
     }
 
@@ -241,8 +241,8 @@ struct Word {
 impl Word {
     fn push(&mut self, c: char) {
         self.chars += 1;
-        // A longer word is unknown whatever it holds.
-        if self.chars <= LONGEST_WORD {
+        // A longer word becomes the unknown piece anyway.
+        if self.chars <= MAX_WORD_CHARS {
             self.text.push(c);
         }
     }
@@ -256,7 +256,7 @@ impl Word {
 const DROPPED: u8 = 0;
 const SPACE: u8 = 1;
 const PUNCTUATION: u8 = 2;
-/// What becomes of an ASCII character: one of the above, or the character in lower case.
+/// The class of each ASCII character: one of the above, or the character in lower case.
 const ASCII: [u8; 128] = {
     let mut table = [DROPPED; 128];
     let mut byte = 0u8;
@@ -272,7 +272,7 @@ const ASCII: [u8; 128] = {
     table
 };
 
-/// FNV-1a, begun in two ways to keep pieces that begin a word from those inside one.
+/// FNV-1a. Its seed differs between pieces that begin a word and inner pieces.
 fn hash(state: u32, byte: u8) -> u32 {
     (state ^ u32::from(byte)).wrapping_mul(0x0100_0193)
 }
@@ -281,7 +281,7 @@ fn seed(inner: bool) -> u32 {
     if inner { 0x811c_9dc5 ^ 0x5bd1_e995 } else { 0x811c_9dc5 }
 }
 
-/// The blocks `BertNormalizer` sets apart, one character a word.
+/// The blocks in which each character is a word, as in `BertNormalizer`.
 fn is_chinese(c: char) -> bool {
     matches!(c,
         '\u{4e00}'..='\u{9fff}' | '\u{3400}'..='\u{4dbf}' | '\u{20000}'..='\u{2a6df}' | '\u{2a700}'..='\u{2b73f}'

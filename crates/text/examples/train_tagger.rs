@@ -1,8 +1,8 @@
 //! Trains the tagger: `cargo run --release --example train_tagger -- OUT_DIR ANNOTATED...`
 //!
-//! Annotated files come from `data/annotate.py`. Two rounds each: one with every feature, to find
-//! those worth a row, and one with only the rows that ship. Prints the accuracy on every
-//! twenty-fifth sentence, which is not trained on. `data/README.md` has the formats.
+//! `data/annotate.py` writes the annotated files. Each classifier is trained twice: first with every feature, to find those
+//! that are worth a row, then with the selected rows only. Prints the accuracy on every twenty-fifth sentence, which is not
+//! used for training. `data/README.md` describes the formats.
 
 #![allow(clippy::unwrap_used, reason = "a tool for developers: a wrong input file may stop it")]
 
@@ -38,28 +38,28 @@ fn main() {
     }
     println!("{} sentences, {} held out", train.len(), held_out.len());
 
-    let views = |s: &Sentence, _: &[Tag], before: &[u8], at: usize| {
+    let features = |s: &Sentence, _: &[Tag], before: &[u8], at: usize| {
         let mut features = [0; TAG_FEATURES];
         tag_features(&s.atoms, before, at, &mut features);
         features.to_vec()
     };
-    let tagger = fit::<32>(&train, &held_out, &|_| Vec::new(), &views, &|s| &s.tags);
+    let tagger = fit::<32>(&train, &held_out, &|_| Vec::new(), &features, &|s| &s.tags);
     fs::write(format!("{target}/tags.bin"), tagger.bytes()).unwrap();
 
     let tags_of = |s: &Sentence| {
-        let tags = tagger.label(s, &[], &views);
+        let tags = tagger.label(s, &[], &features);
         tags.into_iter().map(tag_from).collect()
     };
-    let views = |s: &Sentence, tags: &[Tag], before: &[u8], at: usize| {
+    let features = |s: &Sentence, tags: &[Tag], before: &[u8], at: usize| {
         let mut features = [0; CHUNK_FEATURES];
         chunk_features(&s.atoms, tags, before, at, &mut features);
         features.to_vec()
     };
-    let chunker = fit::<8>(&train, &held_out, &tags_of, &views, &|s| &s.places);
+    let chunker = fit::<8>(&train, &held_out, &tags_of, &features, &|s| &s.places);
     fs::write(format!("{target}/places.bin"), chunker.bytes()).unwrap();
 }
 
-/// Reads the lines of one sentence: word, tag's number, place's number.
+/// Reads the lines of one sentence: word, number of the tag, number of the place.
 fn read(block: &str) -> Sentence {
     let rows: Vec<Vec<&str>> = block.trim().lines().map(|line| line.split('\t').collect()).collect();
     let cased = rows.iter().any(|row| row[0].chars().any(char::is_uppercase));
@@ -68,18 +68,18 @@ fn read(block: &str) -> Sentence {
     let atoms = rows.iter().zip(&tags).map(|(row, tag)| {
         let mut lower = String::new();
         push_lower(&mut lower, row[0]);
-        Atoms::read(row[0], &lower, cased, *tag == 0)
+        Atoms::new(row[0], &lower, cased, *tag == 0)
     });
     Sentence { atoms: atoms.collect(), tags, places }
 }
 
-type Views<'v> = &'v dyn Fn(&Sentence, &[Tag], &[u8], usize) -> Vec<u32>;
+type Features<'v> = &'v dyn Fn(&Sentence, &[Tag], &[u8], usize) -> Vec<u32>;
 
 fn fit<const ROW: usize>(
     train: &[Sentence],
     held_out: &[Sentence],
     tags_of: &dyn Fn(&Sentence) -> Vec<Tag>,
-    views: Views,
+    features_of: Features,
     gold: &dyn Fn(&Sentence) -> &Vec<u8>,
 ) -> Perceptron<ROW> {
     let mut order: Vec<usize> = (0..train.len()).collect();
@@ -100,7 +100,7 @@ fn fit<const ROW: usize>(
                         before.push(gold(sentence)[at]);
                         continue;
                     }
-                    let features = views(sentence, &tags, &before, at);
+                    let features = features_of(sentence, &tags, &before, at);
                     before.push(model.learn(&features, gold(sentence)[at], epoch == 0));
                 }
             }
@@ -115,7 +115,7 @@ fn fit<const ROW: usize>(
 
     let (mut right, mut count) = (0, 0);
     for sentence in held_out {
-        let given = kept.label(sentence, &tags_of(sentence), views);
+        let given = kept.label(sentence, &tags_of(sentence), features_of);
         right += given.iter().zip(gold(sentence)).filter(|(given, gold)| given == gold).count();
         count += given.len();
     }
@@ -123,12 +123,12 @@ fn fit<const ROW: usize>(
     kept
 }
 
-/// An averaged perceptron: open, with a row for every feature it meets, or on the rows that ship.
+/// An averaged perceptron: either open, with a row for every feature of the training data, or with the selected rows only.
 #[derive(Default)]
 struct Perceptron<const ROW: usize> {
     /// Rows of features by hash, while open.
     open: HashMap<u32, usize>,
-    /// Check bytes of the rows that ship; empty while open.
+    /// Check bytes of the selected rows; empty while open.
     checks: Vec<u8>,
     rows: Vec<Row<ROW>>,
     step: f32,
@@ -168,11 +168,11 @@ impl<const ROW: usize> Perceptron<ROW> {
         (2..ROW).fold(1, |best, label| if sums[label] > sums[best] { label } else { best }) as u8
     }
 
-    fn label(&self, sentence: &Sentence, tags: &[Tag], views: Views) -> Vec<u8> {
+    fn label(&self, sentence: &Sentence, tags: &[Tag], features_of: Features) -> Vec<u8> {
         let mut labels = Vec::new();
         for (at, atom) in sentence.atoms.iter().enumerate() {
             let space = u8::from(ROW == 8);
-            labels.push(if atom.is_space { space } else { self.best(&views(sentence, tags, &labels, at)) });
+            labels.push(if atom.is_space { space } else { self.best(&features_of(sentence, tags, &labels, at)) });
         }
         labels
     }
@@ -209,7 +209,7 @@ impl<const ROW: usize> Perceptron<ROW> {
         }
     }
 
-    /// Check bytes of the features that weigh most, frequent ones first among equals.
+    /// Selects the features with the largest weights, weighted by their frequency, and returns their check bytes.
     fn select(&self) -> Vec<u8> {
         let worth = |row: &Row<ROW>| {
             row.weights.iter().map(|weight| weight * weight).sum::<f32>().sqrt() * row.seen.max(1.).sqrt()
@@ -229,7 +229,7 @@ impl<const ROW: usize> Perceptron<ROW> {
         checks
     }
 
-    /// The rows as the library reads them; the few largest weights are clipped.
+    /// The rows in the format of the library; the few largest weights are clipped.
     fn bytes(&self) -> Vec<u8> {
         let mut sizes: Vec<f32> = self.rows.iter().flat_map(|row| row.weights).map(f32::abs).collect();
         sizes.sort_by(f32::total_cmp);

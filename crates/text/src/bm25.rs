@@ -1,6 +1,6 @@
-//! BM25 as sparse vectors, the way fastembed's `Qdrant/bm25` and Qdrant's `idf` modifier share the work.
+//! BM25 as sparse vectors, divided as between fastembed's `Qdrant/bm25` and Qdrant's `idf` modifier.
 //!
-//! A vector holds each term's saturated frequency; the inverse document frequency is applied when scoring:
+//! A vector has the saturated frequency of each term; the inverse document frequency is applied when scoring:
 //! score(query, document) = Σ query(t) · document(t) · [`idf`]\(t).
 
 use crate::tokenize::term_ids;
@@ -8,7 +8,7 @@ use crate::tokenize::term_ids;
 /// A sparse vector: `values[i]` belongs to dimension `indices[i]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SparseVector {
-    /// [Term ids](crate::tokenize::term_id), ascending, each once, at most 2³¹.
+    /// [Term ids](crate::tokenize::term_id), ascending and distinct, at most 2³¹.
     pub indices: Vec<u32>,
     /// Weights, as many as `indices`.
     pub values: Vec<f32>,
@@ -17,24 +17,24 @@ pub struct SparseVector {
 /// The parameters of BM25's term weight.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Params {
-    /// How soon repetition stops to count; the weight stays below `k + 1`.
+    /// Saturation of the term frequency; the weight is always below `k + 1`.
     pub k: f64,
-    /// How far the document's length counts: 0 not at all, 1 in full.
+    /// Length normalisation: 0 for none, 1 for full.
     pub b: f64,
-    /// The length in terms that is taken for average.
+    /// The assumed average length of a document, in terms.
     pub avg_len: f64,
 }
 
 impl Default for Params {
-    /// fastembed's: k 1.2, b 0.75, avg_len 256.
+    /// The parameters of fastembed: k 1.2, b 0.75, avg_len 256.
     fn default() -> Self {
         Self { k: 1.2, b: 0.75, avg_len: 256.0 }
     }
 }
 
-/// The vector that mem0 stores for a text, and asks with: fastembed's, to the last term.
+/// The vector that mem0 stores for a text and uses for queries; equal to fastembed's.
 ///
-/// Empty for a text without terms.
+/// It is empty for a text without terms.
 pub fn encode(text: &str) -> SparseVector {
     let mut ids = term_ids(text);
     let len = ids.len();
@@ -51,7 +51,7 @@ pub fn weight(tf: usize, len: usize, params: &Params) -> f32 {
     (tf * (k + 1.0) / (tf + k * (1.0 - b + b * len as f64 / avg_len))) as f32
 }
 
-/// The inverse document frequency of a term that `df` of `n` documents hold, as Qdrant computes it:
+/// The inverse document frequency of a term in `df` of `n` documents, as Qdrant computes it:
 /// ln(1 + (n − df + ½) / (df + ½)).
 ///
 /// Never negative; a `df` above `n` counts as `n`.
@@ -62,7 +62,7 @@ pub fn idf(n: u64, df: u64) -> f64 {
 }
 
 impl FromIterator<(u32, f32)> for SparseVector {
-    /// Pairs must come in ascending order of dimension.
+    /// The pairs must be in ascending order of their dimensions.
     fn from_iter<I: IntoIterator<Item = (u32, f32)>>(pairs: I) -> Self {
         let (indices, values) = pairs.into_iter().unzip();
         Self { indices, values }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn idf_is_qdrants() {
+    fn idf_equals_qdrants() {
         let check = |n, df, expected: f64| assert!((idf(n, df) - expected).abs() < 1e-12, "{n} {df}");
         check(0, 0, 2f64.ln());
         check(10, 1, (1.0f64 + 9.5 / 1.5).ln());

@@ -1,7 +1,7 @@
-//! Dates and time words in memories and questions, and what kind of answer a question wants.
+//! Dates and time words in memories and questions, and what a question asks for.
 //!
-//! These are the cues of the ranking's `date`, `when` and `act` signals. They are English, work on whole words, and
-//! mean by a word what Python's `re` does.
+//! The ranking's signals `date`, `when` and `actor` use them. They are for English and match whole words, as defined by
+//! Python's `re`.
 
 use crate::tokenize::Runs;
 use crate::unicode::{decimal, is_word};
@@ -59,7 +59,7 @@ const SPEECH_VERBS: [&str; 12] = [
     "mention",
 ];
 
-/// The months, years and days of the month a text names, or those of one date.
+/// The months, years and days of the month that a text names, or those of one date.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DateParts {
     /// Bit m − 1 for month m.
@@ -71,14 +71,14 @@ pub struct DateParts {
 }
 
 impl DateParts {
-    /// True if no month, year or day is held.
+    /// Whether there is no month, year or day.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// How well the dates a question names fit the date of an event.
+    /// How well the dates of a question match the date of an event.
     ///
-    /// 1 if the event's month is named and its year is, or none is; 2 if its day of the month is named too; else 0.
+    /// 1 if the question names the event's month, and its year or no year; 2 if it also names the day of the month; else 0.
     pub fn fit(&self, event: &DateParts) -> u8 {
         let month = self.months & event.months != 0;
         let year = self.years == 0 || self.years & event.years != 0;
@@ -86,27 +86,27 @@ impl DateParts {
         if month && year { 1 + u8::from(day) } else { 0 }
     }
 
-    /// The months held, 1 to 12.
+    /// The months, 1 to 12.
     pub fn months(&self) -> impl Iterator<Item = u8> + use<> {
         let months = self.months;
         (1..=12).filter(move |month| months >> (month - 1) & 1 == 1)
     }
 
-    /// The years held, 2000 to 2099.
+    /// The years, 2000 to 2099.
     pub fn years(&self) -> impl Iterator<Item = u16> + use<> {
         let years = self.years;
         (2000..2100).filter(move |year| years >> (year - 2000) & 1 == 1)
     }
 
-    /// The days of the month held, 1 to 31.
+    /// The days of the month, 1 to 31.
     pub fn days(&self) -> impl Iterator<Item = u8> + use<> {
         let days = self.days;
         (1..=31).filter(move |day| days >> day & 1 == 1)
     }
 }
 
-/// The dates a text names: months by their full English name, years from 2000 to 2099, and as days all other numbers
-/// from 1 to 31 of one or two digits, with `st`, `nd`, `rd` or `th` or without, but not before a colon (`9:30`).
+/// The dates that a text names: months by their full English name, years from 2000 to 2099, and days. Days are all other
+/// numbers from 1 to 31 with one or two digits, with or without `st`, `nd`, `rd` or `th`, except before a colon (`9:30`).
 pub fn date_parts(text: &str) -> DateParts {
     let text = text.to_lowercase();
     let mut parts = DateParts::default();
@@ -124,8 +124,8 @@ pub fn date_parts(text: &str) -> DateParts {
     parts
 }
 
-/// The parts of one date. Years outside 2000 to 2099 are left out, as [`date_parts`] does not read them either, and so
-/// is a month or day that no calendar has.
+/// The parts of one date. Years outside 2000 to 2099 are left out, as in [`date_parts`], and so are months and days that do
+/// not exist.
 pub fn from_ymd(year: i32, month: u8, day: u8) -> DateParts {
     DateParts {
         months: if (1..=12).contains(&month) { 1 << (month - 1) } else { 0 },
@@ -134,13 +134,13 @@ pub fn from_ymd(year: i32, month: u8, day: u8) -> DateParts {
     }
 }
 
-/// True if a text holds a word of time: a month, a weekday, a word such as `yesterday`, or a year from 1900 to 2099.
+/// Whether a text has a time word: a month, a weekday, a word such as `yesterday`, or a year from 1900 to 2099.
 pub fn holds_time_word(text: &str) -> bool {
     Runs::new(text, is_word)
         .any(|(_, word)| TIME_WORDS.iter().chain(&MONTHS).any(|name| same_word(word, name)) || year(word).is_some())
 }
 
-/// True if a question begins by asking when or how long, or in which year, month, date or day.
+/// Whether a question begins with `when`, `how long`, or a question for a year, month, date or day.
 pub fn asks_when(question: &str) -> bool {
     const OPENINGS: [&str; 10] = [
         "when",
@@ -158,13 +158,13 @@ pub fn asks_when(question: &str) -> bool {
     OPENINGS.iter().any(|opening| after_prefix(question, opening).is_some_and(|rest| !rest.starts_with(is_word)))
 }
 
-/// True if a question is asked in the first person: `I`, `my`, `me`, `mine`, `myself`, written so.
+/// Whether a question is in the first person: it has `I`, `my`, `me`, `mine` or `myself`, in this case.
 pub fn in_first_person(question: &str) -> bool {
     Runs::new(question, is_word).any(|(_, word)| matches!(word, "I" | "my" | "me" | "mine" | "myself"))
 }
 
-/// True if a question asks what the one addressed has said: `you` or `your`, and within thirty characters of the same
-/// question a verb such as `recommend`, `say` or `explain`, in any form that begins so.
+/// Whether a question asks what the other side of the conversation has said: it has `you` or `your`, and within thirty
+/// characters of the same question a word that begins with a verb such as `recommend`, `say` or `explain`.
 pub fn asks_what_other_said(question: &str) -> bool {
     let mut addressed = None;
     for (at, word) in Runs::new(question, is_word) {
@@ -198,7 +198,7 @@ fn day(word: &str) -> Option<u32> {
     (ending && (1..=2).contains(&digits) && (1..=31).contains(&value)).then_some(value)
 }
 
-/// The value of the digits a text begins with (0 if there are none, meaningless past nine), and what follows them.
+/// The value of the digits at the beginning of a text (0 if there are none, undefined for more than nine), and the rest.
 fn number(text: &str) -> (u32, &str) {
     let rest = text.trim_start_matches(|c| decimal(c).is_some());
     let digits = &text[..text.len() - rest.len()];
@@ -209,13 +209,13 @@ fn same_word(word: &str, lower: &str) -> bool {
     after_prefix(word, lower).is_some_and(str::is_empty)
 }
 
-/// What follows `prefix` (ASCII, lower case) in a text that begins with it in any case.
+/// The rest of a text after `prefix` (ASCII, lower case), ignoring the text's case.
 fn after_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let mut chars = text.chars();
     prefix.chars().all(|p| chars.next().is_some_and(|c| fold(c) == p)).then_some(chars.as_str())
 }
 
-/// Lower case, with the four characters besides that Python's `re.IGNORECASE` takes for ASCII letters.
+/// ASCII lower case, also for the four other characters that Python's `re.IGNORECASE` treats as ASCII letters.
 fn fold(c: char) -> char {
     match c {
         'İ' | 'ı' => 'i',

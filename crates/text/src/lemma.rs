@@ -8,13 +8,12 @@ pub(crate) use stop_words::is_stop_word;
 
 use crate::tag::{atoms, is_edge_punctuation, is_icon, tags, tokenize};
 
-/// The lower-case lemmas of `text`, joined by blanks: the input of the sparse encoder.
+/// The lemmas of `text` in lower case, joined by blanks: the input of the sparse encoder.
 ///
-/// Follows what mem0 does with spaCy's small English model: punctuation, stop words and tokens
-/// with other characters than letters and digits ("3.14", "AT&T") are dropped; for a token in
-/// "-ing" that has another lemma, the token follows it ("plan planning"). Words of other
-/// languages come out in lower case, also those of scripts that write vowels as combining marks.
-/// Linear in the length of `text`.
+/// Follows what mem0 does with spaCy's small English model. Punctuation, stop words, and tokens with characters other than
+/// letters and digits ("3.14", "AT&T") are dropped. A token in "-ing" with another lemma is appended to that lemma ("plan
+/// planning"). Words of other languages are only lowercased, including those of scripts that write vowels as combining
+/// marks. Takes time linear in the length of `text`.
 pub fn lemmatize(text: &str) -> String {
     let text = text.to_lowercase();
     let tokens = tokenize(&text);
@@ -44,7 +43,7 @@ fn push(lemmas: &mut String, lemma: &str) {
     lemmas.push_str(lemma);
 }
 
-/// Letters and digits only; beyond ASCII, the marks that scripts put on letters count too.
+/// Whether a token has letters and digits only; beyond ASCII also the combining marks of letters.
 fn is_word(token: &str) -> bool {
     if token.is_ascii() {
         return token.bytes().all(|b| b.is_ascii_alphanumeric());
@@ -57,7 +56,7 @@ fn is_word(token: &str) -> bool {
         )
 }
 
-/// A character beyond ASCII that is no letter, but stands inside words: a combining mark or joiner.
+/// Whether a character beyond ASCII is a combining mark or joiner, which occur inside words.
 fn is_mark(c: char) -> bool {
     !is_edge_punctuation(c)
         && !is_icon(c)
@@ -79,14 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn stop_words_and_punctuation_go() {
+    fn stop_words_and_punctuation_are_dropped() {
         check("The cats are on the table.", "cat table");
         check("It isn't 3.14, but 42!", "42");
         check("...", "");
     }
 
     #[test]
-    fn a_token_in_ing_follows_its_lemma() {
+    fn a_token_in_ing_is_appended_to_its_lemma() {
         check("They were planning a trip.", "plan planning trip");
     }
 

@@ -1,4 +1,4 @@
-//! Pure text analysis, without I/O: how Mnemon reads the words of memories and questions.
+//! Text analysis for memories and questions: words, terms, lemmas, entities and dates. No I/O.
 #![warn(missing_docs)]
 
 // Words and terms.
@@ -9,7 +9,7 @@ pub mod tokenize;
 
 mod spaceless;
 
-// What is made of them.
+// Analyses that are built on them.
 pub mod bm25;
 pub mod dates;
 

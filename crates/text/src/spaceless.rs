@@ -1,11 +1,11 @@
-//! Scripts written without spaces between words, cut into overlapping pairs of characters.
+//! Splits scripts without spaces between words into overlapping pairs of characters.
 //!
-//! Pairs are what Lucene's `CJKBigramFilter` indexes: a word of two or more characters is found wherever it stands.
+//! Lucene's `CJKBigramFilter` indexes the same pairs: a word of two or more characters is found at any position.
 
-/// Cuts a word, handing over each piece and whether it is a word of a script with spaces.
+/// Splits a word. Calls `each` with each piece, and whether the piece is a word of a script with spaces.
 ///
-/// A run of a script without spaces gives its overlapping pairs, a run of one character that character.
-pub(crate) fn pieces(word: &str, mut each: impl FnMut(&str, bool)) {
+/// A run of a script without spaces is split into its overlapping pairs; a run of one character is that character.
+pub(crate) fn split_word(word: &str, mut each: impl FnMut(&str, bool)) {
     let mut rest = word;
     while let Some(first) = rest.chars().next() {
         let spaceless = is_spaceless(first);
@@ -16,10 +16,10 @@ pub(crate) fn pieces(word: &str, mut each: impl FnMut(&str, bool)) {
     }
 }
 
-/// True for the marks a word is read by (vowel signs), false for accents, vowel points and tone marks,
-/// which one writer sets and the next leaves out.
+/// Whether a mark is part of the word: true for vowel signs; false for accents, vowel points and tone marks, which are
+/// optional in writing.
 pub(crate) fn belongs_to_word(mark: char) -> bool {
-    // The points of Hebrew and Arabic, alphabetic to Unicode, are optional in writing.
+    // The points of Hebrew and Arabic are optional in writing, although Unicode classifies them as alphabetic.
     mark.is_alphabetic()
         && !matches!(mark, '\u{345}' | '\u{591}'..='\u{5c7}' | '\u{610}'..='\u{6ed}' | '\u{8d3}'..='\u{8ff}')
 }
@@ -51,7 +51,7 @@ mod tests {
 
     fn check(word: &str, expected: &[&str]) {
         let mut found = Vec::new();
-        pieces(word, |piece, whole| found.push(format!("{piece}{}", if whole { "!" } else { "" })));
+        split_word(word, |piece, is_word| found.push(format!("{piece}{}", if is_word { "!" } else { "" })));
         assert_eq!(found, expected, "{word:?}");
     }
 

@@ -1,13 +1,14 @@
 //! The 179 English stopwords of NLTK, which fastembed's `Qdrant/bm25` drops.
 
-/// True if `word` (in lower case) is one of NLTK's English stopwords.
+/// Whether `word` (in lower case) is one of NLTK's English stopwords.
 ///
-/// The list holds forms such as `don't`; a tokenizer that splits at the apostrophe never produces them.
+/// The list has forms such as `don't`, which a tokenizer that splits at the apostrophe never produces.
 pub fn is_stopword(word: &str) -> bool {
-    word.len() <= LONGEST && ENGLISH.binary_search(&word).is_ok()
+    word.len() <= MAX_LEN && ENGLISH.binary_search(&word).is_ok()
 }
 
-const LONGEST: usize = "yourselves".len();
+/// The length of the longest stopword.
+const MAX_LEN: usize = "yourselves".len();
 
 /// Sorted by bytes.
 #[rustfmt::skip]
@@ -33,13 +34,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sorted_and_short() {
+    fn the_list_is_sorted_and_its_longest_word_is_known() {
         assert!(ENGLISH.is_sorted_by(|a, b| a < b));
-        assert_eq!(ENGLISH.iter().map(|w| w.len()).max(), Some(LONGEST));
+        assert_eq!(ENGLISH.iter().map(|w| w.len()).max(), Some(MAX_LEN));
     }
 
     #[test]
-    fn membership() {
+    fn stopwords_are_recognised() {
         for word in ["i", "the", "won't", "yourselves"] {
             assert!(is_stopword(word), "{word}");
         }

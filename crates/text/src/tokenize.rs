@@ -1,4 +1,4 @@
-//! Words, stems and term ids, cut as fastembed's `Qdrant/bm25` (0.9.1) cuts them.
+//! Words, stems and term ids, equal to those of fastembed's `Qdrant/bm25` (0.9.1).
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -10,13 +10,13 @@ use crate::spaceless;
 use crate::stopwords::is_stopword;
 use crate::unicode::{is_mark, is_word};
 
-/// fastembed drops tokens with more characters than this.
-const LONGEST_TOKEN: usize = 40;
+/// Maximum number of characters of a token; fastembed drops longer ones.
+const MAX_TOKEN_CHARS: usize = 40;
 
-/// The words of a text in lower case, in order; stopwords and long words are still among them.
+/// The words of a text in lower case, in order, including stopwords and long words.
 ///
-/// A word is a run of [word characters](crate::unicode::is_word). As in fastembed the text is cut before it is
-/// lowercased, and again after, since lowering `İ` yields a combining dot, which is no word character.
+/// A word is a run of [word characters](crate::unicode::is_word). As in fastembed, the text is split before it is
+/// lowercased and again afterwards, because lowercasing `İ` adds a combining dot, which is not a word character.
 pub fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     for_each_word(text, |word| words.push(word.to_owned()));
@@ -25,31 +25,30 @@ pub fn words(text: &str) -> Vec<String> {
 
 /// The stems of a text's words, without stopwords, lone underscores and words longer than 40 characters.
 ///
-/// Order and duplicates are kept: the length of the answer is the document length in BM25.
+/// Order and duplicates are kept: the number of terms is the document length in BM25.
 pub fn terms(text: &str) -> Vec<String> {
     let mut terms = Vec::new();
     for_each_word(text, |word| {
-        if let Some(stem) = kept(word) {
+        if let Some(stem) = stem_if_kept(word) {
             terms.push(stem.into_owned());
         }
     });
     terms
 }
 
-/// The [`term_id`]s of [`terms`], without a string for each.
+/// The [`term_id`]s of [`terms`], computed without allocating a string for each.
 pub fn term_ids(text: &str) -> Vec<u32> {
     let mut ids = Vec::with_capacity(text.len() / 8);
-    for_each_word(text, |word| ids.extend(kept(word).map(|stem| term_id(&stem))));
+    for_each_word(text, |word| ids.extend(stem_if_kept(word).map(|stem| term_id(&stem))));
     ids
 }
 
-/// [`term_ids`] for ranking: words can also be found in scripts written without spaces.
+/// [`term_ids`] for ranking: finds words in scripts without spaces too.
 ///
-/// fastembed takes a whole run of Chinese for one token and cuts Hindi at each vowel sign. Here a run of Han, kana,
-/// Hangul, Thai, Lao, Khmer or Myanmar characters becomes its overlapping pairs (a lone character stands for itself),
-/// vowel signs stay in their words, and accents, points and tone marks written as marks of their own are left out.
-/// Each emoji is a term. For text with none of those scripts, no combining marks and no emoji the answer is that of
-/// [`term_ids`].
+/// fastembed treats a whole run of Chinese as one token and splits Hindi at each vowel sign. Here a run of Han, kana, Hangul,
+/// Thai, Lao, Khmer or Myanmar characters is split into its overlapping pairs (a single character is a term), vowel signs are
+/// part of their words, and accents, points and tone marks that are separate characters are dropped. Each emoji is a term.
+/// For text without those scripts, combining marks and emoji, the result equals [`term_ids`].
 pub fn index_terms(text: &str) -> Vec<u32> {
     if text.is_ascii() {
         return term_ids(text);
@@ -57,15 +56,15 @@ pub fn index_terms(text: &str) -> Vec<u32> {
     let mut ids = Vec::with_capacity(text.len() / 8);
     for (_, run) in Runs::new(text, |c| is_word(c) || is_mark(c)) {
         if run.is_ascii() {
-            lower_ascii(run, |word| ids.extend(kept(word).map(|stem| term_id(&stem))));
+            lower_ascii(run, |word| ids.extend(stem_if_kept(word).map(|stem| term_id(&stem))));
             continue;
         }
         let mut run = run.to_lowercase();
         run.retain(|c| !is_mark(c) || spaceless::belongs_to_word(c));
         for part in run.split(|c| !is_word(c) && !is_mark(c)) {
-            spaceless::pieces(part, |piece, whole| {
-                if whole {
-                    ids.extend(kept(piece).map(|stem| term_id(&stem)));
+            spaceless::split_word(part, |piece, is_word| {
+                if is_word {
+                    ids.extend(stem_if_kept(piece).map(|stem| term_id(&stem)));
                 } else {
                     ids.push(term_id(piece));
                 }
@@ -76,7 +75,7 @@ pub fn index_terms(text: &str) -> Vec<u32> {
     ids
 }
 
-/// Pictographs, symbols and the letters of flags; not the skin tones that only modify others.
+/// Whether a character is a pictograph, a symbol or a letter of a flag. Skin tones only modify others and are not.
 fn is_emoji(c: char) -> bool {
     matches!(c, '\u{2600}'..='\u{27bf}' | '\u{1f1e6}'..='\u{1f1ff}' | '\u{1f300}'..='\u{1faff}')
         && !matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
@@ -87,7 +86,7 @@ pub fn stem(word: &str) -> String {
     stemmed(word).into_owned()
 }
 
-/// The dimension of a stem in the sparse vector: |MurmurHash3_x86_32(stem, seed 0)|, taken as a signed number.
+/// The dimension of a stem in the sparse vector: |MurmurHash3_x86_32(stem, seed 0)|, where the hash is a signed number.
 pub fn term_id(stem: &str) -> u32 {
     murmur3_x86_32(stem.as_bytes()).cast_signed().unsigned_abs()
 }
@@ -97,12 +96,12 @@ fn stemmed(word: &str) -> Cow<'_, str> {
     ENGLISH.stem(word)
 }
 
-/// The stem of a word that fastembed keeps.
-fn kept(word: &str) -> Option<Cow<'_, str>> {
-    // fastembed drops tokens that are one punctuation character; of those only "_" is a word character.
-    let dropped =
-        word == "_" || is_stopword(word) || (word.len() > LONGEST_TOKEN && word.chars().count() > LONGEST_TOKEN);
-    if dropped {
+/// The stem of a word, unless fastembed drops the word.
+fn stem_if_kept(word: &str) -> Option<Cow<'_, str>> {
+    // fastembed drops tokens of one punctuation character; the only one that is a word character is "_".
+    let is_dropped =
+        word == "_" || is_stopword(word) || (word.len() > MAX_TOKEN_CHARS && word.chars().count() > MAX_TOKEN_CHARS);
+    if is_dropped {
         return None;
     }
     Some(stemmed(word)).filter(|stem| !stem.is_empty())
@@ -118,7 +117,7 @@ fn for_each_word(text: &str, mut each: impl FnMut(&str)) {
     }
 }
 
-/// Hands over `run` in lower case, copied into a buffer of the thread only if it has to be.
+/// Calls `each` with `run` in lower case. It is copied, into a thread-local buffer, only if it has upper-case letters.
 fn lower_ascii(run: &str, each: impl FnOnce(&str)) {
     thread_local!(static BUFFER: RefCell<String> = const { RefCell::new(String::new()) });
     if !run.bytes().any(|b| b.is_ascii_uppercase()) {
@@ -132,7 +131,7 @@ fn lower_ascii(run: &str, each: impl FnOnce(&str)) {
     });
 }
 
-/// The longest runs of characters of one class, each with its offset in bytes.
+/// The runs of characters of one class, each with its offset in bytes.
 pub(crate) struct Runs<'a, F> {
     text: &'a str,
     at: usize,
@@ -182,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_cut_where_python_cuts_them() {
+    fn words_are_split_as_in_python() {
         let check = |text: &str, expected: &[&str]| assert_eq!(words(text), expected, "{text:?}");
         check("", &[]);
         check("Maria's 3.5 kg", &["maria", "s", "3", "5", "kg"]);
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_drop_what_fastembed_drops() {
+    fn terms_are_those_of_fastembed() {
         let check = |text: &str, expected: &[&str]| assert_eq!(terms(text), expected, "{text:?}");
         check("The cats and the CATS are running", &["cat", "cat", "run"]);
         check("a _ b __ c", &["b", "__", "c"]);
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn term_ids_are_fastembeds() {
+    fn term_ids_are_those_of_fastembed() {
         // mmh3.hash gives -156908512 and 613153351 for the first two.
         assert_eq!(term_id("foo"), 156_908_512);
         assert_eq!(term_id("hello"), 613_153_351);
@@ -211,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn index_terms_find_words_in_text_without_spaces() {
+    fn index_terms_split_text_without_spaces() {
         let check = |text: &str, expected: &[&str]| {
             let expected: Vec<u32> = expected.iter().map(|term| term_id(term)).collect();
             assert_eq!(index_terms(text), expected, "{text:?}");
@@ -221,9 +220,9 @@ mod tests {
         check("私はRustを使う", &["私は", "rust", "を使", "使う"]);
         check("2023年5月", &["2023", "年", "5", "月"]);
         check("서울에서", &["서울", "울에", "에서"]);
-        // Thai keeps its vowel signs and loses its tone marks.
+        // Thai keeps its vowel signs and drops its tone marks.
         check("ที่นี่", &["ที", "\u{e35}น", "นี"]);
-        // Hindi keeps its vowel signs, but not the virama; NFD loses its accents; Arabic its points.
+        // Hindi keeps its vowel signs and drops the virama; accents in NFD and the points of Arabic are dropped.
         check("हिन्दी", &["हिनदी"]);
         check("re\u{301}sume\u{301}s 1\u{fe0f}\u{20e3}", &["resum", "1"]);
         check("كِتَاب", &["كتاب"]);

@@ -1,4 +1,4 @@
-//! A request to learn, as it is kept until it is done.
+//! A learning request as it is stored until it is done.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -6,36 +6,37 @@ use mnemon_store::{MemoryId, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::LearnRequest;
+use super::request::LearnRequest;
+use crate::add::AddRequest;
 use crate::extract::{Extractor, Fact};
-use crate::{AddRequest, Message};
+use crate::message::Message;
 
-/// A request with what is known of it so far.
+/// A learning request and its state.
 #[derive(Clone, Debug)]
 pub(super) struct Job {
     pub(super) id: String,
     pub(super) request: LearnRequest,
     pub(super) extractor: Extractor,
     pub(super) received: Timestamp,
-    /// What was extracted, once it was.
-    pub(super) planned: Option<Vec<Planned>>,
-    /// How often it was tried in vain.
+    /// The extracted facts, once extraction is done.
+    pub(super) planned: Option<Vec<PlannedFact>>,
+    /// Number of failed attempts.
     pub(super) attempts: usize,
-    /// Why it was in vain.
+    /// Why the last attempt failed.
     pub(super) error: Option<String>,
-    /// Whether the ledger holds it, so that it is there no more where the ledger has lost it.
-    pub(super) kept: bool,
+    /// Whether it is stored. A stored job whose document is missing was removed.
+    pub(super) stored: bool,
 }
 
-/// A fact, and the id it is stored under.
+/// A fact and the id of its memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Planned {
+pub(super) struct PlannedFact {
     #[serde(with = "id")]
     pub(super) id: MemoryId,
     pub(super) fact: Fact,
 }
 
-impl Planned {
+impl PlannedFact {
     pub(super) fn new(fact: Fact) -> Self {
         Self { id: MemoryId::random(), fact }
     }
@@ -44,15 +45,15 @@ impl Planned {
 impl Job {
     pub(super) fn new(request: LearnRequest, extractor: Extractor, received: Timestamp) -> Self {
         let id = uuid::Uuid::new_v4().to_string();
-        Self { id, request, extractor, received, planned: None, attempts: 0, error: None, kept: false }
+        Self { id, request, extractor, received, planned: None, attempts: 0, error: None, stored: false }
     }
 
-    /// The id that a message is kept under, the same however often it is tried.
-    pub(super) fn message_id(&self, at: usize) -> String {
-        format!("{}-{at}", self.id)
+    /// The id under which a message is stored, the same in every attempt.
+    pub(super) fn message_id(&self, index: usize) -> String {
+        format!("{}-{index}", self.id)
     }
 
-    /// As the ledger keeps it.
+    /// The body of its document.
     pub(super) fn to_json(&self) -> Value {
         let add = &self.request.add;
         let [user_id, agent_id, run_id] = add.scope.ids().map(|id| id.map(str::to_owned));
@@ -62,7 +63,7 @@ impl Job {
             name: message.name.clone(),
             timestamp: message.timestamp,
         };
-        let stored = Stored {
+        let stored = StoredJob {
             user_id,
             agent_id,
             run_id,
@@ -84,9 +85,9 @@ impl Job {
         serde_json::json!(stored)
     }
 
-    /// Reads what [`Job::to_json`] wrote; `None` if it is none.
+    /// Reads a body that [`Job::to_json`] wrote; `None` if it is not one.
     pub(super) fn from_json(id: &str, value: &Value) -> Option<Self> {
-        let stored: Stored = serde_json::from_value(value.clone()).ok()?;
+        let stored: StoredJob = serde_json::from_value(value.clone()).ok()?;
         let message = |message: StoredMessage| Message {
             role: message.role,
             content: message.content,
@@ -113,13 +114,14 @@ impl Job {
             planned: stored.planned,
             attempts: stored.attempts,
             error: stored.error,
-            kept: true,
+            stored: true,
         })
     }
 }
 
+/// The body of a job's document.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct StoredJob {
     user_id: Option<String>,
     agent_id: Option<String>,
     run_id: Option<String>,
@@ -134,7 +136,7 @@ struct Stored {
     procedure: bool,
     extractor: Extractor,
     received: Timestamp,
-    planned: Option<Vec<Planned>>,
+    planned: Option<Vec<PlannedFact>>,
     attempts: usize,
     error: Option<String>,
 }
@@ -147,7 +149,7 @@ struct StoredMessage {
     timestamp: Option<Timestamp>,
 }
 
-/// A memory's id as JSON has it.
+/// A memory id as a JSON text.
 mod id {
     use mnemon_store::MemoryId;
     use serde::{Deserialize, Deserializer, Serializer};
@@ -166,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_comes_back_as_it_was() {
+    fn a_job_survives_a_round_trip_through_json() {
         let add = AddRequest {
             scope: Scope::new(Some("ana"), Some("bot"), None).unwrap(),
             messages: vec![Message {
@@ -191,7 +193,7 @@ mod tests {
             related: vec![MemoryId::Number(7)],
             supersedes: vec![MemoryId::random()],
         };
-        job.planned = Some(vec![Planned::new(fact)]);
+        job.planned = Some(vec![PlannedFact::new(fact)]);
         let again = Job::from_json(&job.id, &job.to_json()).unwrap();
         assert_eq!(again.to_json(), job.to_json());
         assert_eq!(again.planned, job.planned);

@@ -1,4 +1,4 @@
-//! Everything a store holds, as lines that another store can take in without loss.
+//! Export: the whole store as lines of JSON, which another store can import without loss.
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -6,25 +6,27 @@ use std::ops::ControlFlow;
 use mnemon_store::ExportRecord;
 use serde_json::Value;
 
-use super::{TransferCounts, line};
-use crate::{Engine, EngineError, Result};
+use super::line;
+use super::report::TransferCounts;
+use crate::engine::Engine;
+use crate::error::{EngineError, Result};
 
 impl Engine {
-    /// Writes the whole store as of one moment, in the order things were stored: the same store gives the same bytes. The
-    /// last line counts the others, so that a cut file is noticed. `progress` is told the memories written so far.
+    /// Writes a consistent export of the whole store, in the order of storing: the same store gives the same bytes. The
+    /// last line counts the other lines, so that a truncated file is detected. `progress` receives the number of memories
+    /// written so far.
     ///
     /// # Errors
-    /// If the store or the writer fails; what was written so far is then no whole export.
+    /// If the store or the writer fails; what was written until then is not a complete export.
     pub fn export(&self, out: &mut dyn Write, progress: &mut dyn FnMut(usize)) -> Result<TransferCounts> {
+        let write_error = |source| EngineError::Io { what: "writing the export".into(), source };
         let mut counts = TransferCounts::default();
-        let mut put = |value: Value| {
-            writeln!(out, "{value}").map_err(|source| EngineError::Io { what: "writing the export".into(), source })
-        };
+        let mut put = |value: Value| writeln!(out, "{value}").map_err(write_error);
         let info = self.store.info()?;
         put(line::header(&info.embedder, info.dims))?;
-        let mut fault = None;
-        self.store.visit(&mut |piece| {
-            let (value, count) = match &piece {
+        let mut failure = None;
+        self.store.visit(&mut |record| {
+            let (value, count) = match &record {
                 ExportRecord::Memory(memory) => (line::memory(memory), &mut counts.memories),
                 ExportRecord::Entity(entity) => (line::entity(entity), &mut counts.entities),
                 ExportRecord::Link(link) => (line::link(link), &mut counts.links),
@@ -33,15 +35,15 @@ impl Engine {
             };
             *count += 1;
             if let Err(error) = put(value) {
-                fault = Some(error);
+                failure = Some(error);
                 return ControlFlow::Break(());
             }
             progress(counts.memories);
             ControlFlow::Continue(())
         })?;
-        fault.map_or(Ok(()), Err)?;
+        failure.map_or(Ok(()), Err)?;
         put(line::end(&counts))?;
-        out.flush().map_err(|source| EngineError::Io { what: "writing the export".into(), source })?;
+        out.flush().map_err(write_error)?;
         Ok(counts)
     }
 }

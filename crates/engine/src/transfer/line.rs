@@ -1,4 +1,4 @@
-//! The lines of an export: one JSON object each, one key that tells its kind.
+//! The lines of an export: on each a JSON object with one key, the kind of the record.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -8,12 +8,12 @@ use mnemon_store::{
 };
 use serde_json::{Map, Value, json};
 
-use super::TransferCounts;
+use super::report::TransferCounts;
 
-/// Version of the format.
+/// The version of the format.
 pub(super) const VERSION: u64 = 1;
 
-/// A line, read.
+/// A parsed line.
 pub(super) enum Line {
     Header { embedder: String, dims: usize },
     Memory(Box<StoredMemory>),
@@ -103,93 +103,116 @@ pub(super) fn end(counts: &TransferCounts) -> Value {
     }})
 }
 
-/// Reads a line; the error says what is wrong with it.
+/// Parses a line; the error says what is wrong with it.
 pub(super) fn parse(text: &str) -> Result<Line, String> {
-    let value: Value = serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?;
+    let value: Value = serde_json::from_str(text).map_err(|error| format!("invalid JSON: {error}"))?;
     let Value::Object(mut map) = value else { return Err("not a JSON object".into()) };
     if let Some(version) = map.get("mnemon_export") {
         if version.as_u64() != Some(VERSION) {
-            return Err(format!("export format {version}; this mnemon reads {VERSION}"));
+            return Err(format!("the export has format {version}; this version of mnemon reads format {VERSION}"));
         }
         let fields = Fields(map);
         return Ok(Line::Header { embedder: fields.text("embedder")?, dims: fields.number("dims")? });
     }
-    let Some(kind) = map.keys().next().cloned() else { return Err("an empty object".into()) };
-    let Some(Value::Object(fields)) = map.remove(&kind) else { return Err(format!("`{kind}` is no object")) };
-    let mut fields = Fields(fields);
-    Ok(match kind.as_str() {
-        "memory" => Line::Memory(Box::new(StoredMemory {
-            memory: Memory {
-                id: fields.id("id")?,
-                provenance: Provenance {
-                    session: fields.optional("session")?,
-                    position: match fields.0.get("position") {
-                        None | Some(Value::Null) => None,
-                        Some(_) => Some(fields.number("position")? as u32),
-                    },
-                    event_time: match fields.optional("event_time")? {
-                        Some(time) => Some(time.parse().map_err(|_| format!("event_time `{time}` is no time"))?),
-                        None => None,
-                    },
-                },
-                payload: fields.payload()?,
-            },
-            vector: fields.vector()?,
-            bm25: fields.bm25()?,
-        })),
-        "entity" => Line::Entity(Box::new(Entity {
+    let Some(kind) = map.keys().next().cloned() else { return Err("the object is empty".into()) };
+    let Some(Value::Object(fields)) = map.remove(&kind) else { return Err(format!("`{kind}` is not an object")) };
+    let fields = Fields(fields);
+    match kind.as_str() {
+        "memory" => Ok(Line::Memory(Box::new(parse_memory(fields)?))),
+        "entity" => Ok(Line::Entity(Box::new(parse_entity(fields)?))),
+        "link" => Ok(Line::Link(parse_link(&fields)?)),
+        "history" => Ok(Line::History(Box::new(parse_history(&fields)?))),
+        "message" => Ok(Line::Message(Box::new(parse_message(&fields)?))),
+        "end" => Ok(Line::End(parse_end(&fields)?)),
+        other => Err(format!("unknown kind of record `{other}`")),
+    }
+}
+
+fn parse_memory(mut fields: Fields) -> Result<StoredMemory, String> {
+    let position = match fields.0.get("position") {
+        None | Some(Value::Null) => None,
+        Some(_) => Some(fields.number("position")? as u32),
+    };
+    let event_time = match fields.optional("event_time")? {
+        Some(time) => Some(time.parse().map_err(|_| format!("`event_time` is not a time: {time}"))?),
+        None => None,
+    };
+    Ok(StoredMemory {
+        memory: Memory {
             id: fields.id("id")?,
+            provenance: Provenance { session: fields.optional("session")?, position, event_time },
             payload: fields.payload()?,
-            vector: fields.vector()?,
-            memories: fields.ids("memories")?,
-        })),
-        "link" => Line::Link(Link {
-            source: fields.id("source")?,
-            target: fields.id("target")?,
-            kind: fields.text("kind")?,
-            created_at: fields.text("created_at")?,
-        }),
-        "history" => Line::History(Box::new(HistoryEvent {
-            id: fields.text("id")?,
-            memory_id: fields.text("memory_id")?,
-            old_memory: fields.optional("old_memory")?,
-            new_memory: fields.optional("new_memory")?,
-            event: fields.text("event")?,
-            created_at: fields.optional("created_at")?,
-            updated_at: fields.optional("updated_at")?,
-            is_deleted: fields.0.get("is_deleted") == Some(&Value::Bool(true)),
-            actor_id: fields.optional("actor_id")?,
-            role: fields.optional("role")?,
-            scope: Scope {
-                user_id: fields.optional("user_id")?,
-                agent_id: fields.optional("agent_id")?,
-                run_id: fields.optional("run_id")?,
-            },
-        })),
-        "message" => Line::Message(Box::new(SessionMessage {
-            id: fields.text("id")?,
-            session_scope: fields.text("session_scope")?,
-            role: fields.optional("role")?,
-            content: fields.optional("content")?,
-            name: fields.optional("name")?,
-            created_at: fields.optional("created_at")?,
-        })),
-        "end" => Line::End(TransferCounts {
-            memories: fields.number("memories")?,
-            entities: fields.number("entities")?,
-            links: fields.number("links")?,
-            history: fields.number("history")?,
-            messages: fields.number("messages")?,
-        }),
-        other => return Err(format!("`{other}` is no kind of record")),
+        },
+        vector: fields.vector()?,
+        bm25: fields.bm25()?,
     })
 }
 
+fn parse_entity(mut fields: Fields) -> Result<Entity, String> {
+    Ok(Entity {
+        id: fields.id("id")?,
+        payload: fields.payload()?,
+        vector: fields.vector()?,
+        memories: fields.ids("memories")?,
+    })
+}
+
+fn parse_link(fields: &Fields) -> Result<Link, String> {
+    Ok(Link {
+        source: fields.id("source")?,
+        target: fields.id("target")?,
+        kind: fields.text("kind")?,
+        created_at: fields.text("created_at")?,
+    })
+}
+
+fn parse_history(fields: &Fields) -> Result<HistoryEvent, String> {
+    Ok(HistoryEvent {
+        id: fields.text("id")?,
+        memory_id: fields.text("memory_id")?,
+        old_memory: fields.optional("old_memory")?,
+        new_memory: fields.optional("new_memory")?,
+        event: fields.text("event")?,
+        created_at: fields.optional("created_at")?,
+        updated_at: fields.optional("updated_at")?,
+        is_deleted: fields.0.get("is_deleted") == Some(&Value::Bool(true)),
+        actor_id: fields.optional("actor_id")?,
+        role: fields.optional("role")?,
+        scope: Scope {
+            user_id: fields.optional("user_id")?,
+            agent_id: fields.optional("agent_id")?,
+            run_id: fields.optional("run_id")?,
+        },
+    })
+}
+
+fn parse_message(fields: &Fields) -> Result<SessionMessage, String> {
+    Ok(SessionMessage {
+        id: fields.text("id")?,
+        session_scope: fields.text("session_scope")?,
+        role: fields.optional("role")?,
+        content: fields.optional("content")?,
+        name: fields.optional("name")?,
+        created_at: fields.optional("created_at")?,
+    })
+}
+
+fn parse_end(fields: &Fields) -> Result<TransferCounts, String> {
+    Ok(TransferCounts {
+        memories: fields.number("memories")?,
+        entities: fields.number("entities")?,
+        links: fields.number("links")?,
+        history: fields.number("history")?,
+        messages: fields.number("messages")?,
+    })
+}
+
+/// The fields of a record.
 struct Fields(Map<String, Value>);
 
 impl Fields {
     fn text(&self, key: &str) -> Result<String, String> {
-        self.0.get(key).and_then(Value::as_str).map(str::to_owned).ok_or(format!("`{key}` is missing or no text"))
+        self.0.get(key).and_then(Value::as_str).map(str::to_owned).ok_or(format!("`{key}` is missing or not a text"))
     }
 
     fn optional(&self, key: &str) -> Result<Option<String>, String> {
@@ -201,7 +224,7 @@ impl Fields {
 
     fn number(&self, key: &str) -> Result<usize, String> {
         let number = self.0.get(key).and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
-        number.map(|number| number as usize).ok_or(format!("`{key}` is missing or no count"))
+        number.map(|number| number as usize).ok_or(format!("`{key}` is missing or not a count"))
     }
 
     fn id(&self, key: &str) -> Result<MemoryId, String> {
@@ -210,20 +233,20 @@ impl Fields {
     }
 
     fn ids(&self, key: &str) -> Result<Vec<MemoryId>, String> {
-        let values = self.0.get(key).and_then(Value::as_array).ok_or(format!("`{key}` is no list"))?;
+        let values = self.0.get(key).and_then(Value::as_array).ok_or(format!("`{key}` is missing or not a list"))?;
         values.iter().map(|value| MemoryId::from_value(value).map_err(|error| format!("`{key}`: {error}"))).collect()
     }
 
     fn payload(&mut self) -> Result<Payload, String> {
         match self.0.remove("payload") {
             Some(Value::Object(map)) => Ok(Payload::new(map)),
-            _ => Err("`payload` is missing or no object".into()),
+            _ => Err("`payload` is missing or not an object".into()),
         }
     }
 
     fn vector(&self) -> Result<Vec<f32>, String> {
         let bytes = BASE64_STANDARD.decode(self.text("vector")?).map_err(|error| format!("`vector`: {error}"))?;
-        let (values, []) = bytes.as_chunks::<4>() else { return Err("`vector` is cut".into()) };
+        let (values, []) = bytes.as_chunks::<4>() else { return Err("`vector` is truncated".into()) };
         Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
     }
 
@@ -233,16 +256,22 @@ impl Fields {
             return Err("`bm25` is missing".into());
         };
         if indices.len() != values.len() {
-            return Err("`bm25` has indices without values".into());
+            return Err("`bm25` has different numbers of indices and values".into());
         }
         let pair = |(index, value): (&Value, &Value)| {
             let index = index.as_u64().and_then(|index| u32::try_from(index).ok())?;
             Some((index, value.as_f64()? as f32))
         };
-        indices.iter().zip(values).map(pair).collect::<Option<_>>().ok_or("`bm25` holds no numbers".into())
+        indices
+            .iter()
+            .zip(values)
+            .map(pair)
+            .collect::<Option<_>>()
+            .ok_or("`bm25` has items that are not numbers".into())
     }
 }
 
+/// A vector as base64 of its numbers in little endian.
 fn vector_text(vector: &[f32]) -> String {
     BASE64_STANDARD.encode(vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
 }

@@ -3,55 +3,58 @@
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
-use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
 use reqwest::Response;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, Semaphore};
 
-use super::clean::{self, Thoughts};
+use super::chat::{ChatAnswer, ChatModel, ChatRequest, Finish};
+use super::config::{LlmConfig, LlmProvider};
 use super::quirks::Quirks;
-use super::wire::{self, Piece};
-use super::{ChatAnswer, ChatModel, ChatRequest, Finish, LlmConfig, LlmProvider};
+use super::reasoning::{ReasoningFilter, clean_answer};
+use super::stream::{self, Events};
+use super::wire::{self, AnswerPart};
 use crate::error::{ModelError, ModelKind};
-use crate::service::{self, Failure, Patience, Refusal, Service};
+use crate::service::{self, Failure, Refusal, RetryPolicy, Service};
 
-/// The longest answer that is read, in bytes of what comes over the wire.
+/// Maximum number of bytes that are read of an answer.
 const MAX_ANSWER: usize = 16 << 20;
-/// How long an answer may stream.
-const LONGEST: Duration = Duration::from_secs(10 * 60);
-/// Refusals in a row that are learnt from.
+/// Maximum duration of a streamed answer.
+const MAX_STREAM_TIME: Duration = Duration::from_secs(10 * 60);
+/// Maximum number of refusals of one request after which the request is changed and sent again.
 const MAX_LESSONS: usize = 8;
-/// What to look at where an answer is none.
-const WRONG_PLACE: &str = "look whether llm_url (MNEMON_LLM_URL) is the base URL of a service of this kind, and llm \
-                           (MNEMON_LLM) names a model that answers in text";
+/// The advice for an answer that is not usable.
+const CHECK_URL: &str = "check that llm_url (MNEMON_LLM_URL) is the base URL of a service of this kind, and that llm \
+                         (MNEMON_LLM) names a model that answers with text";
 
-/// Asks a language model over HTTP: OpenAI's form and that of those who repeat it, Anthropic's, or Ollama's.
+/// Calls a language model over HTTP, with the API of OpenAI and compatible services, of Anthropic, or of Ollama.
 ///
-/// Only what is configured is sent. A parameter that the endpoint refuses is left out from then on, and the request is
-/// made again. What is on its way at once is bounded; an endpoint that fails again and again is left alone for a while.
+/// Only configured parameters are sent. If the endpoint does not support one of them, the request is sent again without it,
+/// and so are all later requests. The number of concurrent requests is limited, and a circuit breaker stops calls to an
+/// endpoint that keeps failing.
 ///
-/// Blocks until the answer is there, so it must not be called from async code. It may be dropped anywhere.
+/// Calls block, so they must not be made from async code. The client may be dropped anywhere.
 #[derive(Debug)]
 pub struct LlmClient {
     config: LlmConfig,
     service: Service,
     quirks: RwLock<Quirks>,
-    /// Until a request of a kind (plain, JSON) was answered they go one by one: what is refused is learnt once.
+    /// Held by the first request of each kind (plain, JSON), so that each unsupported parameter is learned once.
     first: Mutex<()>,
-    settled: [AtomicBool; 2],
-    turns: Semaphore,
-    /// `None` only while it is dropped.
+    /// Whether a request of each kind was answered.
+    is_settled: [AtomicBool; 2],
+    permits: Semaphore,
+    /// `None` only while the client is dropped.
     runtime: Option<Runtime>,
 }
 
 impl LlmClient {
-    /// A client that has not asked yet.
+    /// Creates a client; sends nothing yet.
     ///
     /// # Errors
     /// [`ModelError::Settings`] if the configuration can't work.
@@ -59,17 +62,17 @@ impl LlmClient {
         if config.model.trim().is_empty() {
             return Err(ModelError::Settings("llm (MNEMON_LLM) names no model".into()));
         }
-        let patience = Patience { timeout: config.timeout, deadline: config.deadline, retries: config.retries };
-        let ends = ["/chat/completions", "/messages", "/api/chat"];
+        let policy = RetryPolicy { timeout: config.timeout, deadline: config.deadline, retries: config.retries };
+        let paths = ["/chat/completions", "/messages", "/api/chat"];
         let service =
-            Service::new(ModelKind::LanguageModel, "llm_url", &config.base_url, &ends, headers(&config)?, patience)?;
+            Service::new(ModelKind::LanguageModel, "llm_url", &config.base_url, &paths, headers(&config)?, policy)?;
         Ok(Self {
-            turns: Semaphore::new(config.concurrency.max(1)),
+            permits: Semaphore::new(config.concurrency.max(1)),
             config,
             service,
             quirks: RwLock::default(),
             first: Mutex::new(()),
-            settled: Default::default(),
+            is_settled: Default::default(),
             runtime: Some(service::runtime(ModelKind::LanguageModel)?),
         })
     }
@@ -77,24 +80,21 @@ impl LlmClient {
     fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         match &self.runtime {
             Some(runtime) => runtime.block_on(work),
-            None => unreachable!("the runtime is there until the client is dropped"),
+            None => unreachable!("the runtime exists until the client is dropped"),
         }
     }
 
-    /// Sends a request, and again without what the endpoint refuses of it.
-    async fn settle<T>(
+    /// Sends a request. If the endpoint rejects a parameter, sends the request again without it.
+    async fn send_adapted<T>(
         &self,
         request: &ChatRequest,
         stream: bool,
         send: impl AsyncFn(&Map<String, Value>) -> Result<T, Failure>,
     ) -> Result<T, ModelError> {
-        let settled = &self.settled[usize::from(request.json.is_some())];
-        let first = match settled.load(Ordering::Acquire) {
-            true => None,
-            false => Some(self.first.lock().await),
-        };
-        // The one before may have settled it.
-        let _first = first.filter(|_| !settled.load(Ordering::Acquire));
+        let is_settled = &self.is_settled[usize::from(request.json.is_some())];
+        let first = if is_settled.load(Ordering::Acquire) { None } else { Some(self.first.lock().await) };
+        // The request before this one may have been answered in the meantime.
+        let _first = first.filter(|_| !is_settled.load(Ordering::Acquire));
         let mut quirks = self.quirks().clone();
         let mut lessons: Vec<String> = Vec::new();
         loop {
@@ -102,17 +102,18 @@ impl LlmClient {
             let (status, refusal) = match send(&body).await {
                 Ok(answer) => {
                     self.remember(quirks, &lessons);
-                    settled.store(true, Ordering::Release);
+                    is_settled.store(true, Ordering::Release);
                     return Ok(answer);
                 }
-                Err(Failure::Passing { reason, wait }) => {
+                Err(Failure::Unavailable { reason, wait }) => {
                     self.remember(quirks, &lessons);
                     return Err(self.service.unavailable(reason, wait));
                 }
-                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Configuration(error)) => return Err(error),
                 Err(Failure::Refused { status, refusal }) => (status, refusal),
             };
-            // What does not help was not the reason: a refusal may quote anything. So it is forgotten with the request.
+            // A refusal may quote any parameter. If leaving it out does not help, it was not the reason, and what was learned
+            // is not kept.
             let mut next = quirks.clone();
             let lesson = next.learn(status, &refusal, &body).filter(|_| lessons.len() < MAX_LESSONS);
             let Some(lesson) = lesson.filter(|_| wire::body(&self.config, request, &next, stream) != body) else {
@@ -123,7 +124,7 @@ impl LlmClient {
         }
     }
 
-    /// Keeps what was learnt for the requests to come.
+    /// Keeps what was learned for the following requests.
     fn remember(&self, quirks: Quirks, lessons: &[String]) {
         if lessons.is_empty() {
             return;
@@ -135,124 +136,126 @@ impl LlmClient {
         *self.quirks.write().unwrap_or_else(PoisonError::into_inner) = quirks;
     }
 
-    fn quirks(&self) -> std::sync::RwLockReadGuard<'_, Quirks> {
+    fn quirks(&self) -> RwLockReadGuard<'_, Quirks> {
         self.quirks.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a refusal means here.
+    /// The error of a refusal, with advice.
     fn refused(&self, status: u16, refusal: &Refusal) -> ModelError {
         let model = &self.config.model;
         let advice = match status {
             401 if self.config.api_key.is_none() => "set LLM_API_KEY to a key of this service".to_owned(),
-            401 => "set LLM_API_KEY to a key that this service knows".to_owned(),
-            403 => format!("the key may not use model `{model}` here: allow it, or set another key"),
+            401 => "set LLM_API_KEY to a valid key of this service".to_owned(),
+            403 => format!("the key may not use model `{model}`: allow it, or set another key"),
             404 => format!(
-                "look whether llm (MNEMON_LLM) names a model that it has, now `{model}`, and llm_url (MNEMON_LLM_URL) \
-                 ends as it should, usually in /v1"
+                "check that the service has the model of llm (MNEMON_LLM), now `{model}`, and that llm_url \
+                 (MNEMON_LLM_URL) has the right ending, usually /v1"
             ),
-            300..=399 => "set llm_url (MNEMON_LLM_URL) to where it leads".to_owned(),
-            _ if refusal.is_about_money() => "look at the plan and billing of the key".to_owned(),
+            300..=399 => "set llm_url (MNEMON_LLM_URL) to the address that it redirects to".to_owned(),
+            _ if refusal.is_about_quota() => "check the plan and the billing of the key's account".to_owned(),
             _ if status == 413 || refusal.is_about_length() => {
-                "what it was to read is too long for it: send fewer messages at a time".to_owned()
+                "the input is too long: send fewer messages at a time".to_owned()
             }
-            _ => format!("look at llm (MNEMON_LLM), now `{model}`, and the other llm_ settings"),
+            _ => format!("check llm (MNEMON_LLM), now `{model}`, and the other llm_ settings"),
         };
         self.service.refused(status, refusal, advice)
     }
 
-    fn nothing(&self, thought: bool) -> ModelError {
-        let answer = if thought { "with thoughts and no answer" } else { "with an empty text" };
-        self.service.no_answer(answer, "it may need a higher llm_max_tokens (MNEMON_LLM_MAX_TOKENS), or another model")
+    fn wrong_answer(&self, fault: String) -> ModelError {
+        self.service.unusable_answer(fault, CHECK_URL)
     }
 
-    /// The answer that a finished text is.
-    fn answer(&self, piece: Piece) -> Result<ChatAnswer, ModelError> {
-        let mut text = clean::answer(&piece.text);
-        if text.is_empty() && piece.text.trim().is_empty() {
-            // Some put all of it where thoughts belong.
-            text = clean::answer(&piece.thought);
+    fn empty_answer(&self, has_reasoning: bool) -> ModelError {
+        let answer = if has_reasoning { "with reasoning and without an answer" } else { "with an empty text" };
+        self.service.unusable_answer(answer, "set llm_max_tokens (MNEMON_LLM_MAX_TOKENS) higher, or use another model")
+    }
+
+    /// The answer that a complete text contains.
+    fn answer(&self, part: AnswerPart) -> Result<ChatAnswer, ModelError> {
+        let mut text = clean_answer(&part.text);
+        if text.is_empty() && part.text.trim().is_empty() {
+            // Some services return the answer as reasoning.
+            text = clean_answer(&part.reasoning);
         }
         if text.is_empty() {
-            return Err(self.nothing(!piece.text.is_empty() || !piece.thought.is_empty()));
+            return Err(self.empty_answer(!part.text.is_empty() || !part.reasoning.is_empty()));
         }
-        Ok(ChatAnswer { text, finish: piece.finish.unwrap_or(Finish::Stop), usage: piece.usage })
+        Ok(ChatAnswer { text, finish: part.finish.unwrap_or(Finish::Stop), usage: part.usage })
     }
 
-    /// Reads a stream to its end.
-    async fn follow(
+    /// Reads a streamed response to its end.
+    async fn read_stream(
         &self,
         response: Response,
-        piece: &mut dyn FnMut(&str) -> ControlFlow<()>,
+        on_delta: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<ChatAnswer, ModelError> {
-        let wrong = |told: String| self.service.no_answer(told, WRONG_PLACE);
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let lines = kind.contains("ndjson");
-        if !lines && !kind.contains("event-stream") {
-            // It does not stream.
-            let body = response.bytes().await.map_err(|error| wrong(error.to_string()))?;
-            let answer = self.answer(wire::answer(self.config.provider, &body).map_err(wrong)?)?;
-            let _ = piece(&answer.text);
-            return Ok(answer);
+        match stream::events(response, MAX_ANSWER) {
+            Ok(events) => self.read_events(events, on_delta).await,
+            Err(response) => {
+                let body = response.bytes().await.map_err(|error| self.wrong_answer(error.to_string()))?;
+                let part = wire::answer(self.config.provider, &body).map_err(|fault| self.wrong_answer(fault))?;
+                let answer = self.answer(part)?;
+                let _ = on_delta(&answer.text);
+                Ok(answer)
+            }
         }
-        let mut room = MAX_ANSWER;
-        let bytes = response.bytes_stream().take_while(move |chunk| {
-            room = room.saturating_sub(chunk.as_ref().map_or(0, |chunk| chunk.len()));
-            std::future::ready(room > 0)
-        });
-        let bytes = bytes.boxed();
-        let end = Instant::now() + LONGEST;
-        let mut ended = false;
-        let mut events = match lines {
-            true => line_events(bytes).boxed(),
-            false => bytes.eventsource().map(|event| event.map(|e| e.data).map_err(|error| error.to_string())).boxed(),
-        };
-        let mut whole = Piece::default();
-        let mut thoughts = Thoughts::default();
-        let mut said = String::new();
+    }
+
+    async fn read_events(
+        &self,
+        mut events: Events,
+        on_delta: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<ChatAnswer, ModelError> {
+        let deadline = Instant::now() + MAX_STREAM_TIME;
+        let mut is_complete = false;
+        let mut whole = AnswerPart::default();
+        let mut filter = ReasoningFilter::default();
+        let mut answer = String::new();
         loop {
-            let next = tokio::time::timeout(self.config.timeout, events.next()).await;
-            let Ok(next) = next else {
-                return Err(self.service.unavailable(format!("it fell silent for {:?}", self.config.timeout), None));
+            let Ok(next) = tokio::time::timeout(self.config.timeout, events.next()).await else {
+                let reason = format!("its answer paused for longer than {:?}", self.config.timeout);
+                return Err(self.service.unavailable(reason, None));
             };
             let Some(event) = next else { break };
             let data =
                 event.map_err(|reason| self.service.unavailable(format!("its answer broke off: {reason}"), None))?;
             if data == "[DONE]" {
-                ended = true;
+                is_complete = true;
                 break;
             }
-            if Instant::now() > end {
-                return Err(self.service.unavailable(format!("its answer did not end within {LONGEST:?}"), None));
+            if Instant::now() > deadline {
+                let reason = format!("its answer did not end within {MAX_STREAM_TIME:?}");
+                return Err(self.service.unavailable(reason, None));
             }
-            let Piece { text, thought, finish, usage } = wire::event(self.config.provider, &data).map_err(wrong)?;
-            let new = thoughts.push(&text);
-            whole.text.push_str(&text);
-            whole.thought.push_str(&thought);
-            whole.finish = finish.or(whole.finish);
-            ended |= finish.is_some();
-            whole.usage = usage.or(whole.usage);
-            if !new.is_empty() {
-                said.push_str(&new);
-                if piece(&new).is_break() {
-                    return Ok(ChatAnswer { text: said, finish: Finish::Length, usage: whole.usage });
+            let part = wire::event(self.config.provider, &data).map_err(|fault| self.wrong_answer(fault))?;
+            let delta = filter.push(&part.text);
+            whole.text.push_str(&part.text);
+            whole.reasoning.push_str(&part.reasoning);
+            whole.finish = part.finish.or(whole.finish);
+            whole.usage = part.usage.or(whole.usage);
+            is_complete |= part.finish.is_some();
+            if !delta.is_empty() {
+                answer.push_str(&delta);
+                if on_delta(&delta).is_break() {
+                    return Ok(ChatAnswer { text: answer, finish: Finish::Length, usage: whole.usage });
                 }
             }
         }
-        if !ended {
-            // What was said so far may be half of a sentence.
+        if !is_complete {
+            // The text may end in the middle of a sentence.
             return Err(self.service.unavailable("its answer broke off".to_owned(), None));
         }
-        let rest = thoughts.finish();
+        let rest = filter.finish();
         if !rest.is_empty() {
-            said.push_str(&rest);
-            let _ = piece(&rest);
+            answer.push_str(&rest);
+            let _ = on_delta(&rest);
         }
-        if said.trim().is_empty() {
+        if answer.trim().is_empty() {
             let answer = self.answer(whole)?;
-            let _ = piece(&answer.text);
+            let _ = on_delta(&answer.text);
             return Ok(answer);
         }
-        Ok(ChatAnswer { text: said, finish: whole.finish.unwrap_or(Finish::Stop), usage: whole.usage })
+        Ok(ChatAnswer { text: answer, finish: whole.finish.unwrap_or(Finish::Stop), usage: whole.usage })
     }
 }
 
@@ -264,60 +267,36 @@ impl ChatModel for LlmClient {
     fn chat(&self, request: &ChatRequest) -> Result<ChatAnswer, ModelError> {
         self.block_on(async {
             let path = wire::path(self.config.provider);
-            let body = self.settle(request, false, async |body| {
-                let _turn = self.turns.acquire().await;
+            let body = self.send_adapted(request, false, async |body| {
+                let _permit = self.permits.acquire().await;
                 self.service.post(path, body, MAX_ANSWER).await
             });
-            let piece = wire::answer(self.config.provider, &body.await?);
-            self.answer(piece.map_err(|told| self.service.no_answer(told, WRONG_PLACE))?)
+            let part = wire::answer(self.config.provider, &body.await?);
+            self.answer(part.map_err(|fault| self.wrong_answer(fault))?)
         })
     }
 
     fn chat_stream(
         &self,
         request: &ChatRequest,
-        piece: &mut dyn FnMut(&str) -> ControlFlow<()>,
+        on_delta: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<ChatAnswer, ModelError> {
         self.block_on(async {
             let path = wire::path(self.config.provider);
-            let _turn = self.turns.acquire().await;
-            let response = self.settle(request, true, async |body| self.service.open(path, body).await).await?;
-            self.follow(response, piece).await
+            let _permit = self.permits.acquire().await;
+            let response = self.send_adapted(request, true, async |body| self.service.open(path, body).await).await?;
+            self.read_stream(response, on_delta).await
         })
     }
 }
 
 impl Drop for LlmClient {
     fn drop(&mut self) {
-        // Where a client is dropped, waiting may not be allowed.
+        // The client may be dropped in async code, where waiting for the runtime is not allowed.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
-}
-
-/// The lines of a stream, as they come.
-fn line_events<B: AsRef<[u8]>>(
-    bytes: impl futures_util::Stream<Item = reqwest::Result<B>>,
-) -> impl futures_util::Stream<Item = Result<String, String>> {
-    let mut held = Vec::new();
-    let ended = futures_util::stream::iter([None]);
-    bytes.map(Some).chain(ended).flat_map(move |chunk| {
-        let mut lines = Vec::new();
-        match chunk {
-            Some(Ok(chunk)) => {
-                held.extend_from_slice(chunk.as_ref());
-                while let Some(end) = held.iter().position(|byte| *byte == b'\n') {
-                    let line: Vec<u8> = held.drain(..=end).collect();
-                    lines.push(Ok(String::from_utf8_lossy(&line).trim().to_owned()));
-                }
-            }
-            Some(Err(error)) => lines.push(Err(error.to_string())),
-            None => lines.push(Ok(String::from_utf8_lossy(&std::mem::take(&mut held)).trim().to_owned())),
-        }
-        lines.retain(|line| line.as_ref().map_or(true, |line| !line.is_empty()));
-        futures_util::stream::iter(lines)
-    })
 }
 
 fn headers(config: &LlmConfig) -> Result<HeaderMap, ModelError> {
@@ -328,7 +307,7 @@ fn headers(config: &LlmConfig) -> Result<HeaderMap, ModelError> {
             _ => (AUTHORIZATION, format!("Bearer {key}")),
         };
         let mut value = HeaderValue::try_from(text).map_err(|_| {
-            ModelError::Settings("the language model's key holds characters that no key has: copy it again".into())
+            ModelError::Settings("the language model's key has invalid characters: copy it again".into())
         })?;
         value.set_sensitive(true);
         headers.insert(name, value);
@@ -337,10 +316,10 @@ fn headers(config: &LlmConfig) -> Result<HeaderMap, ModelError> {
         headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
     }
     for (name, value) in &config.headers {
-        let wrong = || ModelError::Settings(format!("llm_headers holds `{name}`, which is no HTTP header"));
-        let mut text = HeaderValue::try_from(value).map_err(|_| wrong())?;
+        let invalid = || ModelError::Settings(format!("llm_headers: `{name}` is not a valid HTTP header"));
+        let mut text = HeaderValue::try_from(value).map_err(|_| invalid())?;
         text.set_sensitive(true);
-        headers.insert(HeaderName::try_from(name).map_err(|_| wrong())?, text);
+        headers.insert(HeaderName::try_from(name).map_err(|_| invalid())?, text);
     }
     Ok(headers)
 }

@@ -1,4 +1,4 @@
-//! Which language model, where it is, and how to ask it.
+//! The configuration of a language model.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 
 use crate::service;
 
-/// Whose form requests have.
+/// The API of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LlmProvider {
-    /// `POST /chat/completions`, as OpenAI has it and most others repeat it.
+    /// `POST /chat/completions`: the API of OpenAI and of many compatible services.
     OpenAi,
     /// Anthropic's `POST /v1/messages`.
     Anthropic,
@@ -19,7 +19,7 @@ pub enum LlmProvider {
 }
 
 impl LlmProvider {
-    /// Where its service is, unless one says otherwise.
+    /// The provider's own base URL.
     pub fn default_url(self) -> &'static str {
         match self {
             Self::OpenAi => "https://api.openai.com/v1",
@@ -29,40 +29,40 @@ impl LlmProvider {
     }
 }
 
-/// A language model. Nothing is sent that is not set here: no sampling parameter has a default.
+/// The configuration of a language model. Only what is set here is sent: sampling parameters have no defaults.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct LlmConfig {
-    /// Whose form requests have.
+    /// The API to use.
     pub provider: LlmProvider,
-    /// What the provider's path is appended to.
+    /// The URL that the provider's path is appended to.
     pub base_url: String,
-    /// A bearer token, or Anthropic's `x-api-key`.
+    /// Sent as a bearer token, or as `x-api-key` to Anthropic.
     pub api_key: Option<String>,
-    /// The model's name, as the endpoint knows it.
+    /// The name of the model at the endpoint.
     pub model: String,
-    /// Headers beside those: (name, value).
+    /// Additional headers: (name, value).
     pub headers: Vec<(String, String)>,
     /// Randomness, 0 ..= 2.
     pub temperature: Option<f64>,
     /// Nucleus sampling, 0 ..= 1.
     pub top_p: Option<f64>,
-    /// The most tokens of an answer.
+    /// Maximum number of tokens of an answer.
     pub max_tokens: Option<u32>,
-    /// Further keys of the request's body, such as `store` or `reasoning_effort`.
+    /// Additional keys of the request's body, such as `store` or `reasoning_effort`.
     pub extra: Map<String, Value>,
-    /// How long one try may take; when streaming, how long the first byte and each further one may.
+    /// Timeout of one attempt; for a stream, of the first byte and of each following chunk.
     pub timeout: Duration,
-    /// How long a request may take with all its tries and the pauses between them.
+    /// Maximum time for all attempts of a request and the pauses between them.
     pub deadline: Duration,
-    /// Tries after the first, where nobody answers or the answer is 429 or 5xx.
+    /// Number of retries if there is no answer, or if its status is 408, 425, 429 or 5xx.
     pub retries: u32,
-    /// Requests at once; more wait.
+    /// Maximum number of concurrent requests; further ones wait.
     pub concurrency: usize,
 }
 
 impl LlmConfig {
-    /// A model of a provider, at the provider's own place, without a key.
+    /// A model at the provider's own base URL, without a key.
     pub fn new(provider: LlmProvider, model: impl Into<String>) -> Self {
         Self {
             provider,
@@ -87,11 +87,11 @@ impl fmt::Debug for LlmConfig {
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("LlmConfig")
             .field("provider", &self.provider)
-            // May hold a password.
-            .field("base_url", &service::place(&self.base_url))
+            // May contain a password.
+            .field("base_url", &service::without_credentials(&self.base_url))
             .field("api_key", &self.api_key.as_ref().map(|_| "[redacted]"))
             .field("model", &self.model)
-            // Their values may be keys.
+            // The values may be keys.
             .field("headers", &headers)
             .field("temperature", &self.temperature)
             .field("top_p", &self.top_p)

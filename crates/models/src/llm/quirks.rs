@@ -1,4 +1,4 @@
-//! What an endpoint does not take, learnt from its refusals.
+//! The parameters that an endpoint does not support, learned from its error responses.
 
 use std::collections::BTreeSet;
 
@@ -6,47 +6,47 @@ use serde_json::{Map, Value};
 
 use crate::service::Refusal;
 
-/// How an endpoint is told that the answer is to be JSON.
+/// How an endpoint is asked for an answer in JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum JsonMode {
-    /// By a schema.
+    /// With a JSON schema.
     #[default]
     Schema,
-    /// As an object, with the schema beside it, as servers of local models have it.
+    /// As a JSON object with a schema, in the form of servers of local models.
     ObjectOfSchema,
-    /// As any object.
+    /// As any JSON object.
     Object,
     /// By the messages alone.
-    Words,
+    PromptOnly,
 }
 
-/// What an endpoint calls the most tokens of an answer.
+/// The name of the parameter that limits the tokens of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum TokensKey {
     #[default]
     MaxTokens,
     MaxCompletionTokens,
-    /// It knows neither.
-    Unknown,
+    /// The endpoint supports none.
+    Unsupported,
 }
 
-/// What is known of an endpoint.
+/// What was learned about an endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Quirks {
     pub(super) json: JsonMode,
     pub(super) tokens: TokensKey,
-    /// Parameters that are left out.
+    /// Parameters that are not sent.
     pub(super) dropped: BTreeSet<String>,
 }
 
-/// Keys that a request can't do without.
-const NEEDED: [&str; 4] = ["model", "messages", "stream", "system"];
-/// Ways to ask for JSON, by which endpoints name what they refuse.
+/// Keys that a request must have.
+const REQUIRED_KEYS: [&str; 4] = ["model", "messages", "stream", "system"];
+/// Keys of a request that ask for JSON.
 const JSON_KEYS: [&str; 2] = ["response_format", "format"];
 
 impl Quirks {
-    /// Changes what is sent so that the refusal does not come again, and says how, in words for the log; `None` if nothing
-    /// that was sent is to blame.
+    /// Changes what is sent, so that the endpoint accepts it, and returns a description for the log; `None` if no
+    /// parameter seems to be the reason of the refusal.
     pub(super) fn learn(&mut self, status: u16, refusal: &Refusal, sent: &Map<String, Value>) -> Option<String> {
         if !matches!(status, 400 | 415 | 422 | 500 | 501) {
             return None;
@@ -56,65 +56,65 @@ impl Quirks {
             .split(|char: char| !char.is_ascii_alphanumeric() && char != '_')
             .filter(|w| !w.is_empty())
             .collect();
-        let about = |key: &str| {
+        let is_named = |key: &str| {
             let param = refusal.param.as_deref().and_then(|param| param.split(['.', '[']).next());
             param == Some(key) || words.contains(&key)
         };
-        let lesson = Some;
-
         for key in ["max_tokens", "max_completion_tokens"] {
-            if sent.contains_key(key) && (about("max_tokens") || about("max_completion_tokens")) {
+            if sent.contains_key(key) && (is_named("max_tokens") || is_named("max_completion_tokens")) {
                 self.tokens = match (key, self.tokens) {
                     ("max_tokens", TokensKey::MaxTokens) => TokensKey::MaxCompletionTokens,
-                    _ => TokensKey::Unknown,
+                    _ => TokensKey::Unsupported,
                 };
-                return lesson(match self.tokens {
-                    TokensKey::MaxCompletionTokens => "takes `max_completion_tokens` for `max_tokens`".into(),
-                    _ => "takes no limit of tokens".into(),
+                return Some(match self.tokens {
+                    TokensKey::MaxCompletionTokens => "uses `max_completion_tokens` instead of `max_tokens`".into(),
+                    _ => "does not support a limit of tokens".into(),
                 });
             }
         }
-        let json = JSON_KEYS.iter().any(|key| sent.contains_key(*key));
-        let about_json = ["response_format", "json_schema", "json_object", "format"].iter().any(|key| about(key))
+        let asks_for_json = JSON_KEYS.iter().any(|key| sent.contains_key(*key));
+        let is_about_json = ["response_format", "json_schema", "json_object", "format"].iter().any(|key| is_named(key))
             || message.contains("json mode")
             || message.contains("structured output");
-        if json && about_json {
-            return lesson(self.less_json());
+        if asks_for_json && is_about_json {
+            return Some(self.weaken_json_mode());
         }
-        // Both may not come together: the one that people set less often goes.
-        if sent.contains_key("top_p") && about("top_p") && about("temperature") {
-            return lesson(self.without("top_p"));
+        // The two parameters exclude each other: `top_p` is set less often, so it is dropped.
+        if sent.contains_key("top_p") && is_named("top_p") && is_named("temperature") {
+            return Some(self.drop_parameter("top_p"));
         }
-        let optional = || sent.keys().filter(|key| !NEEDED.contains(&key.as_str()));
-        let by_place = |key: &&String| words.iter().position(|word| word == key);
+        let optional = || sent.keys().filter(|key| !REQUIRED_KEYS.contains(&key.as_str()));
+        let position = |key: &&String| words.iter().position(|word| word == key);
         let named = optional()
             .find(|key| refusal.param.as_deref() == Some(key.as_str()))
-            .or_else(|| optional().filter(|key| by_place(key).is_some()).min_by_key(by_place));
+            .or_else(|| optional().filter(|key| position(key).is_some()).min_by_key(position));
         if let Some(key) = named {
-            return lesson(self.without(key));
+            return Some(self.drop_parameter(key));
         }
-        if json && status != 500 && !refusal.is_about_length() && refusal.param.is_none() {
-            // The endpoint does not say what it minds: this is the likeliest.
-            return Some(self.less_json());
+        if asks_for_json && status != 500 && !refusal.is_about_length() && refusal.param.is_none() {
+            // The endpoint names no parameter; this is the most likely one.
+            return Some(self.weaken_json_mode());
         }
         None
     }
 
-    fn without(&mut self, key: &str) -> String {
+    fn drop_parameter(&mut self, key: &str) -> String {
         self.dropped.insert(key.to_owned());
-        format!("refuses `{key}`, which is left out from now on")
+        format!("does not support `{key}`; it is not sent any more")
     }
 
-    fn less_json(&mut self) -> String {
+    fn weaken_json_mode(&mut self) -> String {
         self.json = match self.json {
             JsonMode::Schema => JsonMode::ObjectOfSchema,
             JsonMode::ObjectOfSchema => JsonMode::Object,
-            JsonMode::Object | JsonMode::Words => JsonMode::Words,
+            JsonMode::Object | JsonMode::PromptOnly => JsonMode::PromptOnly,
         };
         match self.json {
-            JsonMode::ObjectOfSchema => "takes no `json_schema`; it is asked for a JSON object of that schema".into(),
-            JsonMode::Object => "takes no schema; it is asked for a JSON object".into(),
-            _ => "takes no `response_format`; JSON is asked for in words".into(),
+            JsonMode::ObjectOfSchema => {
+                "does not support `json_schema`; it is asked for a JSON object with that schema".into()
+            }
+            JsonMode::Object => "does not support a schema; it is asked for a JSON object".into(),
+            _ => "does not support `response_format`; only the prompt asks for JSON".into(),
         }
     }
 }
@@ -125,22 +125,22 @@ mod tests {
 
     use super::*;
 
-    fn refused(message: &str) -> Refusal {
+    fn refusal(message: &str) -> Refusal {
         Refusal::parse(json!({"error": {"message": message}}).to_string().as_bytes())
     }
 
-    fn learnt(sent: Value, refusals: &[&str]) -> Quirks {
+    fn learned(sent: Value, messages: &[&str]) -> Quirks {
         let mut quirks = Quirks::default();
-        for refusal in refusals {
+        for message in messages {
             let sent = sent.as_object().unwrap();
-            assert!(quirks.learn(400, &refused(refusal), sent).is_some(), "{refusal}");
+            assert!(quirks.learn(400, &refusal(message), sent).is_some(), "{message}");
         }
         quirks
     }
 
     #[test]
-    fn what_is_named_is_left_out() {
-        for (sent, refusal, dropped) in [
+    fn a_named_parameter_is_dropped() {
+        for (sent, message, dropped) in [
             (json!({"temperature": 1, "top_p": 1}), "`temperature` and `top_p` cannot both be specified", "top_p"),
             (json!({"temperature": 1, "store": false}), "store: Extra inputs are not permitted", "store"),
             (
@@ -150,45 +150,45 @@ mod tests {
             ),
             (json!({"seed": 1, "user": "x"}), "Unrecognized request argument supplied: seed", "seed"),
         ] {
-            assert_eq!(learnt(sent, &[refusal]).dropped, BTreeSet::from([dropped.to_owned()]), "{refusal}");
+            assert_eq!(learned(sent, &[message]).dropped, BTreeSet::from([dropped.to_owned()]), "{message}");
         }
     }
 
     #[test]
     fn the_limit_of_tokens_has_two_names() {
-        let told = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
-        assert_eq!(learnt(json!({"max_tokens": 9}), &[told]).tokens, TokensKey::MaxCompletionTokens);
+        let message = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
+        assert_eq!(learned(json!({"max_tokens": 9}), &[message]).tokens, TokensKey::MaxCompletionTokens);
         let mut quirks = Quirks { tokens: TokensKey::MaxCompletionTokens, ..Quirks::default() };
         let sent = json!({"max_completion_tokens": 9});
-        quirks.learn(400, &refused("unknown field max_completion_tokens"), sent.as_object().unwrap()).unwrap();
-        assert_eq!(quirks.tokens, TokensKey::Unknown);
+        quirks.learn(400, &refusal("unknown field max_completion_tokens"), sent.as_object().unwrap()).unwrap();
+        assert_eq!(quirks.tokens, TokensKey::Unsupported);
     }
 
     #[test]
-    fn json_is_asked_for_in_ever_plainer_ways() {
+    fn the_json_mode_is_weakened_step_by_step() {
         let sent = json!({"response_format": {"type": "json_schema"}});
-        assert_eq!(learnt(sent.clone(), &["json_schema is not supported"]).json, JsonMode::ObjectOfSchema);
-        let told = "response_format is not supported";
-        assert_eq!(learnt(sent.clone(), &[told, told]).json, JsonMode::Object);
-        assert_eq!(learnt(sent, &[told, told, told]).json, JsonMode::Words);
+        assert_eq!(learned(sent.clone(), &["json_schema is not supported"]).json, JsonMode::ObjectOfSchema);
+        let message = "response_format is not supported";
+        assert_eq!(learned(sent.clone(), &[message, message]).json, JsonMode::Object);
+        assert_eq!(learned(sent, &[message, message, message]).json, JsonMode::PromptOnly);
     }
 
     #[test]
-    fn what_has_another_reason_teaches_nothing() {
+    fn refusals_for_other_reasons_change_nothing() {
         let sent = json!({"model": "x", "temperature": 1});
         let sent = sent.as_object().unwrap();
-        for (status, refusal) in [(401, "bad temperature"), (400, "model x does not exist"), (404, "store")] {
-            assert_eq!(Quirks::default().learn(status, &refused(refusal), sent), None, "{refusal}");
+        for (status, message) in [(401, "bad temperature"), (400, "model x does not exist"), (404, "store")] {
+            assert_eq!(Quirks::default().learn(status, &refusal(message), sent), None, "{message}");
         }
     }
 
     #[test]
-    fn where_nothing_is_named_json_is_the_likeliest_to_be_minded() {
+    fn without_a_named_parameter_the_json_mode_is_weakened() {
         let sent = json!({"model": "x", "response_format": {"type": "json_schema"}});
         let sent = sent.as_object().unwrap();
         let mut quirks = Quirks::default();
-        assert!(quirks.learn(400, &refused("Bad Request"), sent).is_some());
+        assert!(quirks.learn(400, &refusal("Bad Request"), sent).is_some());
         assert_eq!(quirks.json, JsonMode::ObjectOfSchema);
-        assert_eq!(Quirks::default().learn(400, &refused("the context length is 4096 tokens"), sent), None);
+        assert_eq!(Quirks::default().learn(400, &refusal("the context length is 4096 tokens"), sent), None);
     }
 }

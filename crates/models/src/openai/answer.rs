@@ -1,4 +1,4 @@
-//! What a service answers: vectors.
+//! Reads the vectors of an answer.
 
 use serde::Deserialize;
 
@@ -13,10 +13,13 @@ struct Row {
     embedding: Vec<f32>,
 }
 
-/// Vectors in the order of the texts, or what is wrong with the answer.
+/// Reads the vectors, in the order of the texts.
+///
+/// # Errors
+/// A description of what is wrong with the answer.
 pub(super) fn vectors(body: &[u8], texts: usize) -> Result<Vec<Vec<f32>>, String> {
     let answer: Answer =
-        serde_json::from_slice(body).map_err(|error| format!("something else than vectors ({error})"))?;
+        serde_json::from_slice(body).map_err(|error| format!("something other than vectors ({error})"))?;
     let found = answer.data.len();
     if found != texts {
         return Err(format!("{found} vectors for {texts} texts"));
@@ -25,7 +28,7 @@ pub(super) fn vectors(body: &[u8], texts: usize) -> Result<Vec<Vec<f32>>, String
     for (at, row) in answer.data.into_iter().enumerate() {
         match vectors.get_mut(row.index.unwrap_or(at)) {
             Some(slot @ None) => *slot = Some(row.embedding),
-            _ => return Err(format!("indexes that are not those of {texts} texts")),
+            _ => return Err(format!("indexes that do not match {texts} texts")),
         }
     }
     Ok(vectors.into_iter().flatten().collect())
@@ -44,18 +47,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_told() {
-        for (body, told) in [
-            (&b"<html>"[..], "something else than vectors"),
+    fn invalid_answers_are_rejected() {
+        for (body, fault) in [
+            (&b"<html>"[..], "something other than vectors"),
             (b"{}", "missing field `data`"),
             (br#"{"data": []}"#, "0 vectors for 2 texts"),
             (br#"{"data": [{"index": 0, "embedding": [1]}, {"index": 0, "embedding": [1]}]}"#, "indexes"),
             (br#"{"data": [{"index": 0, "embedding": [1]}, {"index": 2, "embedding": [1]}]}"#, "indexes"),
             (br#"{"data": [{"index": 0, "embedding": [1]}, {"index": 1, "embedding": [1e99]}]}"#, "out of range"),
-            (br#"{"data": [{"index": 0, "embedding": "AAAA"}]}"#, "something else than vectors"),
+            (br#"{"data": [{"index": 0, "embedding": "AAAA"}]}"#, "something other than vectors"),
         ] {
             let error = vectors(body, 2).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(fault), "{error}");
         }
     }
 }

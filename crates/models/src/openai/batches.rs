@@ -1,16 +1,16 @@
-//! Which texts go together in one request.
+//! Groups texts into requests.
 
-/// Consecutive texts, at most `most` together and no more than `chars` characters, but at least one.
-pub(super) fn batches<'a, 't>(texts: &'a [&'t str], most: usize, chars: usize) -> Vec<&'a [&'t str]> {
+/// Groups consecutive texts into batches of at most `max_texts` texts and `max_chars` characters, but at least one text.
+pub(super) fn batches<'a, 't>(texts: &'a [&'t str], max_texts: usize, max_chars: usize) -> Vec<&'a [&'t str]> {
     let mut batches = Vec::new();
-    let (mut from, mut held) = (0, 0);
+    let (mut from, mut chars) = (0, 0);
     for (at, text) in texts.iter().enumerate() {
         let len = text.chars().count();
-        if at > from && (at - from == most || held + len > chars) {
+        if at > from && (at - from == max_texts || chars + len > max_chars) {
             batches.push(&texts[from..at]);
-            (from, held) = (at, 0);
+            (from, chars) = (at, 0);
         }
-        held += len;
+        chars += len;
     }
     if from < texts.len() {
         batches.push(&texts[from..]);
@@ -22,14 +22,14 @@ pub(super) fn batches<'a, 't>(texts: &'a [&'t str], most: usize, chars: usize) -
 mod tests {
     use super::*;
 
-    fn check(texts: &[&str], most: usize, chars: usize, expected: &[usize]) {
-        let lens: Vec<usize> = batches(texts, most, chars).iter().map(|batch| batch.len()).collect();
+    fn check(texts: &[&str], max_texts: usize, max_chars: usize, expected: &[usize]) {
+        let lens: Vec<usize> = batches(texts, max_texts, max_chars).iter().map(|batch| batch.len()).collect();
         assert_eq!(lens, expected, "{texts:?}");
-        assert_eq!(batches(texts, most, chars).concat(), texts);
+        assert_eq!(batches(texts, max_texts, max_chars).concat(), texts);
     }
 
     #[test]
-    fn a_batch_ends_where_either_bound_is_reached() {
+    fn a_batch_ends_at_either_limit() {
         check(&[], 3, 10, &[]);
         check(&["a"; 7], 3, 10, &[3, 3, 1]);
         check(&["aaaa"; 5], 3, 10, &[2, 2, 1]);

@@ -1,28 +1,28 @@
-//! A circuit breaker: a service that failed many times in a row is left alone for a while, so that callers hear at once
-//! what they would otherwise wait for.
+//! A circuit breaker: after many failures in a row a service is not called for a while, and callers fail at once instead of
+//! waiting.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Failures in a row after which a service is left alone.
-const PATIENCE: u32 = 8;
-/// One that answered within this time is not: it is only busy.
-const ALIVE: Duration = Duration::from_secs(2);
-/// For how long at first; doubled by each further failure.
-const PAUSE: Duration = Duration::from_secs(1);
-/// For how long at most.
-const LONGEST: Duration = Duration::from_secs(30);
+/// Failures in a row that open the breaker.
+const MAX_FAILURES: u32 = 8;
+/// A service that answered within this time is only busy: the breaker stays closed.
+const RECENT_ANSWER: Duration = Duration::from_secs(2);
+/// How long the breaker is open at first; doubled by each further failure.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Maximum time for which the breaker is open.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// That a service is left alone.
+/// The breaker is open: the service must not be called now.
 #[derive(Debug)]
 pub(super) struct Open {
-    /// The last failure, and how long it goes on.
+    /// The last failure, and the time until the next call.
     pub(super) reason: String,
-    /// For how long.
+    /// The time until the next call.
     pub(super) wait: Duration,
 }
 
-/// What is known of a service's health.
+/// The circuit breaker of a service.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     state: Mutex<State>,
@@ -32,7 +32,7 @@ pub(super) struct Breaker {
 struct State {
     /// Failures since the last answer.
     failures: u32,
-    /// Nobody asks before.
+    /// The service must not be called before this time.
     until: Option<Instant>,
     /// When it last answered.
     answered: Option<Instant>,
@@ -41,20 +41,20 @@ struct State {
 }
 
 impl Breaker {
-    /// Whether to ask now; why not, if not. After a pause one caller at a time may.
-    pub(super) fn may_ask(&self) -> Result<(), Open> {
+    /// Checks whether the service may be called now. After the pause one caller at a time may call it.
+    pub(super) fn check(&self) -> Result<(), Open> {
         let mut state = self.lock();
         let now = Instant::now();
         match state.until {
             Some(until) if now < until => {
                 let (wait, State { reason, failures, .. }) = (until - now, &*state);
                 let seconds = wait.as_secs_f64().ceil();
-                let told =
-                    format!("{reason}; it failed {failures} times in a row and is asked again in {seconds:.0} s");
-                Err(Open { reason: told, wait })
+                let reason =
+                    format!("{reason}; it failed {failures} times in a row and is called again in {seconds:.0} s");
+                Err(Open { reason, wait })
             }
             Some(_) => {
-                // Others wait for what this one meets.
+                // The other callers wait for the result of this call.
                 state.until = Some(now + pause(state.failures));
                 Ok(())
             }
@@ -62,18 +62,18 @@ impl Breaker {
         }
     }
 
-    /// It answered, if only to refuse.
-    pub(super) fn answered(&self) {
+    /// Records that the service answered, with whatever status.
+    pub(super) fn record_answer(&self) {
         *self.lock() = State { answered: Some(Instant::now()), ..State::default() };
     }
 
-    /// It did not.
-    pub(super) fn failed(&self, reason: &str) {
+    /// Records that the service did not answer.
+    pub(super) fn record_failure(&self, reason: &str) {
         let mut state = self.lock();
         state.failures = state.failures.saturating_add(1);
         reason.clone_into(&mut state.reason);
-        let alive = state.answered.is_some_and(|answered| answered.elapsed() < ALIVE);
-        if state.failures >= PATIENCE && !alive {
+        let is_busy = state.answered.is_some_and(|answered| answered.elapsed() < RECENT_ANSWER);
+        if state.failures >= MAX_FAILURES && !is_busy {
             state.until = Some(Instant::now() + pause(state.failures));
         }
     }
@@ -83,9 +83,10 @@ impl Breaker {
     }
 }
 
+/// How long the breaker is open after so many failures.
 fn pause(failures: u32) -> Duration {
-    let doublings = failures.saturating_sub(PATIENCE).min(5);
-    (PAUSE * 2_u32.pow(doublings)).min(LONGEST)
+    let doublings = failures.saturating_sub(MAX_FAILURES).min(5);
+    (FIRST_PAUSE * 2_u32.pow(doublings)).min(MAX_PAUSE)
 }
 
 #[cfg(test)]
@@ -93,22 +94,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_failures_in_a_row_open_it_and_an_answer_closes_it() {
+    fn failures_in_a_row_open_the_breaker_and_an_answer_closes_it() {
         let breaker = Breaker::default();
-        for _ in 1..PATIENCE {
-            breaker.failed("HTTP 500");
-            assert!(breaker.may_ask().is_ok());
+        for _ in 1..MAX_FAILURES {
+            breaker.record_failure("HTTP 500");
+            assert!(breaker.check().is_ok());
         }
-        breaker.failed("HTTP 500");
-        let told = breaker.may_ask().unwrap_err().reason;
-        assert!(told.starts_with("HTTP 500; it failed 8 times in a row and is asked again in 1 s"), "{told}");
+        breaker.record_failure("HTTP 500");
+        let reason = breaker.check().unwrap_err().reason;
+        assert!(reason.starts_with("HTTP 500; it failed 8 times in a row and is called again in 1 s"), "{reason}");
         breaker.lock().until = Some(Instant::now());
-        assert!(breaker.may_ask().is_ok(), "one may look whether it is back");
-        assert!(breaker.may_ask().is_err(), "the others wait for what it meets");
-        breaker.answered();
-        assert!(breaker.may_ask().is_ok());
-        (0..2 * PATIENCE).for_each(|_| breaker.failed("HTTP 429"));
-        assert!(breaker.may_ask().is_ok(), "it answered a moment ago");
+        assert!(breaker.check().is_ok(), "one caller may try whether it has recovered");
+        assert!(breaker.check().is_err(), "the others wait for its result");
+        breaker.record_answer();
+        assert!(breaker.check().is_ok());
+        (0..2 * MAX_FAILURES).for_each(|_| breaker.record_failure("HTTP 429"));
+        assert!(breaker.check().is_ok(), "it answered a moment ago");
     }
 
     #[test]

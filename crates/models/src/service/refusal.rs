@@ -1,67 +1,67 @@
-//! Why a service refused, read from whatever it says.
+//! Why a service rejected a request, read from its error response.
 
 use serde_json::Value;
 
-use super::cut;
+use crate::text::first_chars;
 
-/// What is told of its words, in characters.
-const TOLD: usize = 300;
+/// Maximum number of characters of the service's message that are kept.
+const MAX_MESSAGE_CHARS: usize = 300;
 
-/// Why a service refused.
+/// Why a service rejected a request.
 #[derive(Debug, Default)]
 pub(crate) struct Refusal {
-    /// Its words, in one line.
+    /// The service's message, in one line.
     pub(crate) message: String,
-    /// The parameter it is about, where it says so.
+    /// The parameter that it names.
     pub(crate) param: Option<String>,
-    /// Its name for it.
+    /// The service's error code.
     code: String,
 }
 
 impl Refusal {
-    /// Reads `{"error": {"message", "code", "param"}}` and what others make of it.
+    /// Reads `{"error": {"message", "code", "param"}}` and the variants of other services.
     pub(crate) fn parse(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         let json: Value = serde_json::from_slice(body).unwrap_or_default();
         let error = &json["error"];
         let found = [&error["message"], error, &json["message"], &json["detail"]].into_iter().find_map(Value::as_str);
         let listed = json["detail"].is_array().then(|| json["detail"].to_string());
-        // A page for browsers tells nothing.
+        // An HTML page has no useful message.
         let plain = if json.is_null() && !text.trim_start().starts_with('<') { text.as_ref() } else { "" };
         let message = found.or(listed.as_deref()).unwrap_or(plain);
         let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
         Self {
-            message: cut(&message, TOLD).to_owned(),
+            message: first_chars(&message, MAX_MESSAGE_CHARS).to_owned(),
             param: error["param"].as_str().map(str::to_owned),
             code: error["code"].as_str().unwrap_or_default().to_owned(),
         }
     }
 
-    /// Status and words.
-    pub(crate) fn told(&self, status: u16) -> String {
+    /// The status and the message.
+    pub(crate) fn describe(&self, status: u16) -> String {
         match self.message.as_str() {
             "" => format!("HTTP {status}"),
             message => format!("HTTP {status}: {message}"),
         }
     }
 
-    /// Whether there is nothing left to pay with, which no second try mends.
-    pub(crate) fn is_about_money(&self) -> bool {
+    /// Whether the account's quota is used up, so that a retry is useless.
+    pub(crate) fn is_about_quota(&self) -> bool {
         self.code == "insufficient_quota"
     }
 
-    /// Whether the request's form was minded, not its moment.
-    pub(crate) fn is_about_form(&self) -> bool {
+    /// Whether it is about the parameters of the request.
+    pub(crate) fn is_about_parameters(&self) -> bool {
         let message = self.message.to_lowercase();
         ["validation error", "not supported", "unsupported", "unrecognized", "not permitted", "unexpected keyword"]
             .iter()
             .any(|words| message.contains(words))
     }
 
-    /// Whether what was sent was too long, alone or together.
+    /// Whether the input was too long.
     pub(crate) fn is_about_length(&self) -> bool {
         let message = self.message.to_lowercase();
-        // A token may also be the key, and `max_tokens` a parameter.
+        // "token" may also be the API key, and `max_tokens` is a parameter.
         let message = message.replace("max_tokens", "").replace("max_completion_tokens", "");
         ["token", "too long", "too large", "context length", "maximum length", "sequence length", "input length"]
             .iter()
@@ -75,8 +75,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_found_wherever_it_stands() {
-        for (body, told) in [
+    fn the_message_is_found_in_all_forms_of_responses() {
+        for (body, expected) in [
             (r#"{"error": {"message": "no\n such model", "code": "x"}}"#, "no such model"),
             (r#"{"error": "model not found"}"#, "model not found"),
             (r#"{"detail": "Not Found"}"#, "Not Found"),
@@ -85,7 +85,7 @@ mod tests {
             ("<html><body>502</body></html>", ""),
             ("", ""),
         ] {
-            assert_eq!(Refusal::parse(body.as_bytes()).message, told);
+            assert_eq!(Refusal::parse(body.as_bytes()).message, expected);
         }
         let about = |message: &str| Refusal { message: message.into(), ..Refusal::default() }.is_about_length();
         assert!(about("This model's maximum context length is 8192 tokens"));

@@ -1,16 +1,16 @@
-//! Cleans what was found: strips markdown, drops duplicates and parts of longer entities.
+//! Cleans the list of entities: removes markdown, duplicates, and entities that are part of longer ones.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
-use super::words::GENERIC_NAMES;
-use super::{Entity, EntityKind, is_one_of};
+use super::kind::{Entity, EntityKind};
+use super::words::{GENERIC_NAMES, is_one_of};
 
-/// Longer entities are sentences or lists, not names.
-const LONGEST: usize = 100;
+/// Maximum length of an entity; longer ones are sentences or lists.
+const MAX_CHARS: usize = 100;
 
 pub(super) fn finish(found: Vec<Entity>) -> Vec<Entity> {
     let mut kept: Vec<(String, Entity)> = Vec::with_capacity(found.len());
-    let mut places: HashMap<String, usize> = HashMap::with_capacity(found.len());
+    let mut seen: HashSet<String> = HashSet::with_capacity(found.len());
     for Entity { kind, text } in found {
         let text = clean(&text);
         if text.chars().nth(2).is_none() || is_artifact(text) {
@@ -20,20 +20,18 @@ pub(super) fn finish(found: Vec<Entity>) -> Vec<Entity> {
         if kind == EntityKind::Proper && is_one_of(&key, GENERIC_NAMES) {
             continue;
         }
-        if !places.contains_key(&key) {
-            places.insert(key.clone(), kept.len());
+        if seen.insert(key.clone()) {
             kept.push((key, Entity { kind, text: text.to_owned() }));
         }
     }
-    let part = parts_of_others(&kept);
-    let mut part = part.into_iter();
-    kept.retain(|_| !part.next().unwrap_or(false));
+    let mut is_part = are_parts_of_others(&kept).into_iter();
+    kept.retain(|_| !is_part.next().unwrap_or(false));
     kept.into_iter().map(|(_, entity)| entity).collect()
 }
 
-/// For each key, whether it stands inside another one.
-fn parts_of_others(kept: &[(String, Entity)]) -> Vec<bool> {
-    // All endings of all keys, sorted: those that start with a key are neighbours, itself first.
+/// For each key, whether another key contains it.
+fn are_parts_of_others(kept: &[(String, Entity)]) -> Vec<bool> {
+    // In the sorted list of all endings of all keys, the endings that start with a key follow the key itself.
     let mut endings: Vec<&str> =
         kept.iter().flat_map(|(key, _)| key.char_indices().map(|(at, _)| &key[at..])).collect();
     endings.sort_unstable();
@@ -45,7 +43,7 @@ fn parts_of_others(kept: &[(String, Entity)]) -> Vec<bool> {
         .collect()
 }
 
-/// Without markdown stars, a trailing colon, a list number.
+/// Removes markdown stars, a trailing colon, and a list number.
 fn clean(text: &str) -> &str {
     let mut text = text.trim();
     if let Some(rest) = text.strip_prefix('*') {
@@ -66,9 +64,9 @@ fn clean(text: &str) -> &str {
     text
 }
 
-/// Whether a text shows remains of markdown, or is no short phrase on one line.
+/// Whether a text has remains of markdown, is too long, or has several lines.
 fn is_artifact(text: &str) -> bool {
-    text.chars().nth(LONGEST).is_some()
+    text.chars().nth(MAX_CHARS).is_some()
         || text.starts_with(['•', '-', '+', '–', '—'])
         || ["**", "__", ":*", "  ", "\n", "\t", " * "].iter().any(|mark| text.contains(mark))
         || text.starts_with("* ")

@@ -1,11 +1,12 @@
-//! Names: runs of capitalised words that are not only the start of a sentence.
+//! Names: runs of capitalised words, except for words that are capitalised only because a sentence starts.
 
-use super::{Entity, EntityKind, Tagged};
+use super::kind::{Entity, EntityKind};
+use super::tagged::Tagged;
 use crate::tag::Tag;
 
-/// Words that may stand inside a name, but not end it.
+/// Words that may be inside a name, but not at its end.
 const LINKS: [&str; 8] = ["'s", "and", "at", "for", "in", "is", "of", "the"];
-/// Marks of lists and headings: what follows starts a sentence.
+/// Markers of lists and headings: the next word starts a sentence.
 const MARKERS: [&str; 11] = ["*", "-", "+", "•", "–", "—", "#", "##", "###", "**", "__"];
 
 pub(super) fn find(text: &Tagged, found: &mut Vec<Entity>) {
@@ -13,7 +14,7 @@ pub(super) fn find(text: &Tagged, found: &mut Vec<Entity>) {
     let mut at = 0;
     while at < count {
         let is_label = at + 1 < count && text.word(at + 1) == ":";
-        if !text.is_capitalised(at) || is_label || !may_open(text.tags[at]) {
+        if !text.is_capitalised(at) || is_label || !may_start_name(text.tags[at]) {
             at += 1;
             continue;
         }
@@ -25,9 +26,9 @@ pub(super) fn find(text: &Tagged, found: &mut Vec<Entity>) {
         while last > at && is_link(text.word(last - 1)) {
             last -= 1;
         }
-        let inside =
+        let is_name =
             (at..last).any(|at| text.is_capitalised(at) && !is_link(text.word(at)) && !starts_sentence(text, at));
-        if inside {
+        if is_name {
             let name = &text.text[text.tokens[at].start..text.tokens[last - 1].end];
             found.push(Entity { kind: EntityKind::Proper, text: name.to_owned() });
         }
@@ -35,7 +36,7 @@ pub(super) fn find(text: &Tagged, found: &mut Vec<Entity>) {
     }
 }
 
-fn may_open(tag: Tag) -> bool {
+fn may_start_name(tag: Tag) -> bool {
     tag.is_name() || tag.is_common_noun() || tag.is_adjective()
 }
 

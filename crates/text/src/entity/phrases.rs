@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::words::{CIRCUMSTANCES, GENERIC_ENDINGS, GENERIC_HEADS, VAGUE_ADJECTIVES};
-use super::{Entity, EntityKind, Tagged, is_one_of};
+use super::kind::{Entity, EntityKind};
+use super::tagged::Tagged;
+use super::words::{CIRCUMSTANCES, GENERIC_ENDINGS, GENERIC_HEADS, VAGUE_ADJECTIVES, is_one_of};
 use crate::lemma::{is_stop_word, lemma};
 use crate::tag::{Place, Tag};
 
@@ -21,15 +22,15 @@ pub(super) fn find(text: &Tagged, found: &mut Vec<Entity>) {
             at += 1;
         }
         for part in parts(text, start..at) {
-            read(text, part, found);
+            push_entity(text, part, found);
         }
     }
 }
 
-/// Cuts a phrase at quotes and after owners; what an owner owns counts only if it is a name.
+/// Splits a phrase at quotes and after possessives ("Maria's"). The part after a possessive is kept only if it is a name.
 fn parts(text: &Tagged, phrase: Range<usize>) -> Vec<Range<usize>> {
-    let owner = |at: usize| text.tags[at] == Tag::Possessive && matches!(text.word(at), "'s" | "’s" | "'");
-    let quote =
+    let is_possessive = |at: usize| text.tags[at] == Tag::Possessive && matches!(text.word(at), "'s" | "’s" | "'");
+    let is_quote =
         |at: usize| text.tags[at] == Tag::Punctuation && matches!(text.word(at), "'" | "\"" | "‘" | "’" | "“" | "”");
     let mut parts = Vec::new();
     let mut from = phrase.start;
@@ -37,15 +38,15 @@ fn parts(text: &Tagged, phrase: Range<usize>) -> Vec<Range<usize>> {
     while at < phrase.end {
         let cut = at;
         at += 1;
-        if !owner(cut) && !quote(cut) {
+        if !is_possessive(cut) && !is_quote(cut) {
             continue;
         }
         if cut > from {
             parts.push(from..cut);
         }
         from = cut + 1;
-        if owner(cut) {
-            let end = (from..phrase.end).find(|at| owner(*at) || quote(*at)).unwrap_or(phrase.end);
+        if is_possessive(cut) {
+            let end = (from..phrase.end).find(|at| is_possessive(*at) || is_quote(*at)).unwrap_or(phrase.end);
             let first = (from..end).find(|at| !matches!(text.tags[*at], Tag::Punctuation | Tag::Possessive | Tag::To));
             if from < end && !first.is_some_and(|at| text.is_capitalised(at)) {
                 from = end;
@@ -59,13 +60,14 @@ fn parts(text: &Tagged, phrase: Range<usize>) -> Vec<Range<usize>> {
     parts
 }
 
-/// A word of a phrase that carries meaning.
+/// A content word of a phrase.
 struct Content<'t> {
     at: usize,
     lemma: Cow<'t, str>,
 }
 
-fn read(text: &Tagged, part: Range<usize>, found: &mut Vec<Entity>) {
+/// Adds the entity of a part of a phrase, if it has one.
+fn push_entity(text: &Tagged, part: Range<usize>, found: &mut Vec<Entity>) {
     let lower: Vec<String> = part.clone().map(|at| text.word(at).to_lowercase()).collect();
     let lemma_of = |at: usize| lemma(&lower[at - part.start], text.tags[at]);
     let is_noun = |at: &usize| text.tags[*at].is_common_noun() || text.tags[*at].is_name();

@@ -1,18 +1,18 @@
 //! Quoted titles and terms, in straight quotes.
 
-use super::{Entity, EntityKind};
+use super::kind::{Entity, EntityKind};
 
 pub(super) fn find(text: &str, found: &mut Vec<Entity>) {
     let mut rest = text;
     while let Some((_, after)) = rest.split_once('"') {
-        let Some((inner, beyond)) = after.split_once('"') else { break };
+        let Some((inner, remaining)) = after.split_once('"') else { break };
         if inner.is_empty() {
-            // The second quote may open one itself.
+            // The second quotation mark may open a quote itself.
             rest = after;
             continue;
         }
         push(inner, found);
-        rest = beyond;
+        rest = remaining;
     }
 
     let mut from = 0;

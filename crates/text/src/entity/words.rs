@@ -1,6 +1,6 @@
 //! The words that the entity rules treat as generic, the same as mem0 does. All lists are sorted.
 
-/// Lemmas of heads that name nothing without a specific modifier.
+/// Lemmas of head nouns that are not specific without a specific modifier.
 #[rustfmt::skip]
 pub(crate) const GENERIC_HEADS: &[&str] = &[
     "amount", "approach", "area", "bit", "case", "color", "colour", "day", "degree", "edge", "end", "example",
@@ -11,14 +11,14 @@ pub(crate) const GENERIC_HEADS: &[&str] = &[
     "way", "week", "year",
 ];
 
-/// Nouns that say in which company or order something happened, not what it was.
+/// Nouns that name circumstances, such as company or order, and not the thing itself.
 #[rustfmt::skip]
 pub(crate) const CIRCUMSTANCES: &[&str] = &[
     "collaborative", "final", "first", "group", "individual", "initial", "joint", "last", "main", "next",
     "previous", "side", "solo", "team",
 ];
 
-/// Adjectives that make no phrase specific.
+/// Adjectives that do not make a phrase specific.
 #[rustfmt::skip]
 pub(crate) const VAGUE_ADJECTIVES: &[&str] = &[
     "actual", "all", "amazing", "ancient", "another", "any", "available", "awesome", "awful", "bad", "basic",
@@ -34,7 +34,7 @@ pub(crate) const VAGUE_ADJECTIVES: &[&str] = &[
     "typical", "unique", "usual", "various", "whole", "wide", "wonderful", "worst",
 ];
 
-/// Lemmas cut from the end of a phrase.
+/// Lemmas that are removed from the end of a phrase.
 #[rustfmt::skip]
 pub(crate) const GENERIC_ENDINGS: &[&str] = &[
     "activities", "activity", "choice", "choices", "content", "data", "details", "effort", "efforts", "info",
@@ -51,3 +51,8 @@ pub(crate) const GENERIC_NAMES: &[&str] = &[
     "pros", "recommendations", "resources", "steps", "stuff", "suggestions", "summary", "things", "tips",
     "tools", "ways", "works",
 ];
+
+/// Whether a word is in a sorted list.
+pub(crate) fn is_one_of(word: &str, sorted: &[&str]) -> bool {
+    sorted.binary_search(&word).is_ok()
+}

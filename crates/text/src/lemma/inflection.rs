@@ -1,11 +1,11 @@
-//! Takes inflections off a word of known part of speech: WordNet's rules and exceptions, in the
-//! order in which spaCy's English lemmatizer tries them.
+//! Removes the inflection of a word whose part of speech is known, with WordNet's rules and exceptions in the order of
+//! spaCy's English lemmatizer.
 
 use std::borrow::Cow;
 
 use crate::tag::{ADJECTIVE, ADVERB, NOUN, Tag, VERB, exception, parts_of_speech};
 
-/// Endings and what they become.
+/// Endings and their replacements.
 type Rules = &'static [(&'static str, &'static str)];
 
 const NOUN_RULES: Rules = &[
@@ -23,12 +23,12 @@ const VERB_RULES: Rules =
     &[("s", ""), ("ies", "y"), ("es", "e"), ("es", ""), ("ed", "e"), ("ed", ""), ("ing", "e"), ("ing", "")];
 const ADJECTIVE_RULES: Rules = &[("er", ""), ("est", ""), ("er", "e"), ("est", "e")];
 
-/// Longer words have no inflection worth looking up.
-const LONGEST: usize = 48;
+/// Maximum length of a word whose inflection is looked up, in bytes.
+const MAX_LEN: usize = 48;
 
-/// The lemma of a lower-case word that was tagged `tag`.
+/// The lemma of a word in lower case with this tag.
 pub(crate) fn lemma(word: &str, tag: Tag) -> Cow<'_, str> {
-    if word.len() > LONGEST {
+    if word.len() > MAX_LEN {
         return Cow::Borrowed(word);
     }
     let (part, rules) = match tag {
@@ -36,12 +36,12 @@ pub(crate) fn lemma(word: &str, tag: Tag) -> Cow<'_, str> {
         Tag::VerbPast | Tag::VerbIng | Tag::VerbPerfect | Tag::VerbThird => (VERB, VERB_RULES),
         Tag::Comparative | Tag::Superlative => (ADJECTIVE, ADJECTIVE_RULES),
         tag if tag.is_adverb() => (ADVERB, &[][..]),
-        _ => return Cow::Borrowed(clipped(word, tag)),
+        _ => return Cow::Borrowed(expand_contraction(word, tag)),
     };
     if let Some(lemma) = exception(word, part) {
         return Cow::Borrowed(lemma);
     }
-    // The last rule that gives a known word wins; else the first that gives any.
+    // The last rule that gives a known word is used, else the first rule that applies.
     let mut known = None;
     let mut unknown = None;
     for (ending, replacement) in rules {
@@ -56,11 +56,11 @@ pub(crate) fn lemma(word: &str, tag: Tag) -> Cow<'_, str> {
             unknown = Some(form);
         }
     }
-    known.or(unknown).unwrap_or(Cow::Borrowed(clipped(word, tag)))
+    known.or(unknown).unwrap_or(Cow::Borrowed(expand_contraction(word, tag)))
 }
 
-/// The full word behind the first half of a contraction.
-fn clipped(word: &str, tag: Tag) -> &str {
+/// The full word of a part of a contraction.
+fn expand_contraction(word: &str, tag: Tag) -> &str {
     match (word, tag) {
         ("wo", Tag::Modal) => "will",
         ("sha", Tag::Modal) => "shall",
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inflections_come_off() {
+    fn inflections_are_removed() {
         let cases = [
             ("studies", Tag::VerbThird, "study"),
             ("painting", Tag::VerbIng, "paint"),

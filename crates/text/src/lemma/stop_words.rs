@@ -1,11 +1,12 @@
-//! The words that spaCy's English pipeline counts as stop words, in its spelling.
+//! The stop words of spaCy's English pipeline, in its spelling.
 
 /// Whether a lower-case token is a stop word.
 pub(crate) fn is_stop_word(token: &str) -> bool {
-    token.len() <= LONGEST && STOP_WORDS.binary_search(&token).is_ok()
+    token.len() <= MAX_LEN && STOP_WORDS.binary_search(&token).is_ok()
 }
 
-const LONGEST: usize = 12;
+/// The length of the longest stop word, in bytes.
+const MAX_LEN: usize = 12;
 
 #[rustfmt::skip]
 const STOP_WORDS: [&str; 326] = [

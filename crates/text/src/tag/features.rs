@@ -1,16 +1,16 @@
-//! What the classifiers look at: hashed views of a token and its neighbours.
+//! The features of the classifiers: hashes of a token's properties and those of its neighbours.
 
-use super::Tag;
+use super::labels::Tag;
 use super::lexicon::{ADJECTIVE, NOUN, VERB, hash, irregular, parts_of_speech};
 
-/// A token as the classifiers see it.
+/// The properties of a token that the classifiers use.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Atoms {
     pub(crate) is_space: bool,
     word: u32,
     last_two: u32,
     last_three: u32,
-    /// WordNet's parts of speech, inflections taken off.
+    /// WordNet's parts of speech of the word and of its possible base forms.
     classes: u32,
     shape: u32,
 }
@@ -21,7 +21,7 @@ const PAST: u32 = 1 << 6;
 const ING: u32 = 1 << 7;
 const DEGREE: u32 = 1 << 8;
 
-/// Appends `word` in lower case, digits as zeros.
+/// Appends `word` in lower case, with digits replaced by zeros.
 pub(crate) fn push_lower(buffer: &mut String, word: &str) {
     for c in word.chars() {
         if c.is_ascii() {
@@ -33,8 +33,8 @@ pub(crate) fn push_lower(buffer: &mut String, word: &str) {
 }
 
 impl Atoms {
-    /// `lower` is `word` as [`push_lower`] gives it; `cased` says whether the text has capitals.
-    pub(crate) fn read(word: &str, lower: &str, cased: bool, is_space: bool) -> Self {
+    /// `lower` is the output of [`push_lower`] for `word`; `cased` says whether the text has capital letters.
+    pub(crate) fn new(word: &str, lower: &str, cased: bool, is_space: bool) -> Self {
         if is_space {
             return Atoms { is_space, word: 1, ..Atoms::default() };
         }
@@ -42,7 +42,7 @@ impl Atoms {
             let start = lower.char_indices().rev().nth(count - 1).map_or(0, |(at, _)| at);
             hash(&lower.as_bytes()[start..])
         };
-        // Long numbers and words are told apart by their first bytes only.
+        // Long numbers and words are distinguished by their first bytes only.
         let head = &lower.as_bytes()[..lower.len().min(24)];
         Atoms {
             is_space,
@@ -140,7 +140,7 @@ fn classes(lower: &str) -> u32 {
     classes
 }
 
-/// Views of a token for its tag.
+/// Number of features for the tag of a token.
 pub(crate) const TAG_FEATURES: usize = 22;
 
 fn mix(template: u32, parts: &[u32]) -> u32 {
@@ -157,7 +157,7 @@ fn neighbour(atoms: &[Atoms], at: usize, offset: isize) -> Atoms {
     at.checked_add_signed(offset).and_then(|at| atoms.get(at)).copied().unwrap_or_default()
 }
 
-/// The views of token `at`; `tags` holds the tags of the tokens before it.
+/// The features of token `at`; `tags` holds the tags of the tokens before it.
 pub(crate) fn tag_features(atoms: &[Atoms], tags: &[u8], at: usize, out: &mut [u32; TAG_FEATURES]) {
     let this = atoms[at];
     let before = neighbour(atoms, at, -1);
@@ -192,10 +192,10 @@ pub(crate) fn tag_features(atoms: &[Atoms], tags: &[u8], at: usize, out: &mut [u
     ];
 }
 
-/// Views of a token for its place in a noun phrase.
+/// Number of features for the place of a token in a noun phrase.
 pub(crate) const CHUNK_FEATURES: usize = 22;
 
-/// The views of token `at`; `places` holds the places of the tokens before it.
+/// The features of token `at`; `places` holds the places of the tokens before it.
 pub(crate) fn chunk_features(atoms: &[Atoms], tags: &[Tag], places: &[u8], at: usize, out: &mut [u32; CHUNK_FEATURES]) {
     let word = |offset: isize| neighbour(atoms, at, offset).word;
     let tag = |offset: isize| at.checked_add_signed(offset).and_then(|at| tags.get(at)).map_or(99, |tag| *tag as u32);

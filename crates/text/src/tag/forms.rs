@@ -1,6 +1,6 @@
-//! Abbreviations, contractions and other forms that the tokenizer knows by heart.
+//! Abbreviations, contractions and other forms that the tokenizer has in a list.
 
-/// Where a known form is cut, in bytes; 0 stands for no cut.
+/// Where a known form is split, in bytes; 0 means no split.
 pub(super) type Splits = [usize; 2];
 
 #[rustfmt::skip]
@@ -38,7 +38,7 @@ const ABBREVIATIONS: [&str; 104] = [
     "'til", "'bout", "'re", "'ll", "'ve", "'d", "'s", "C++", "c++", "n't", "''",
 ];
 
-/// Where `s` is cut, if it is a known form.
+/// Where `s` is split, if it is a known form.
 pub(super) fn special(s: &str) -> Option<Splits> {
     if s.len() > 14 || s.len() < 2 {
         return None;
@@ -47,7 +47,7 @@ pub(super) fn special(s: &str) -> Option<Splits> {
     if !s.is_ascii() && !s.contains('’') {
         return None;
     }
-    // Known in lower and in title case only.
+    // The list covers lower case and title case.
     let mut lower = [0u8; 14];
     let lower = &mut lower[..bytes.len()];
     lower.copy_from_slice(bytes);
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_forms_have_their_cuts() {
+    fn known_forms_are_split() {
         let cases = [
             ("cannot", Some([3, 0])),
             ("Shouldn't've", Some([6, 9])),

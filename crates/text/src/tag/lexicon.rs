@@ -1,11 +1,11 @@
-//! WordNet's words: which parts of speech a form may have, and irregular inflections.
+//! WordNet's words: the possible parts of speech of a form, and irregular inflections.
 //!
-//! `data/lexicon.bin` is an open-addressing table of little-endian `u16` slots, a power of two of
-//! them: four low bits say noun, verb, adjective, adverb; twelve high bits are a fingerprint of
-//! the word. Zero is an empty slot. A word with `|` appended stands for an irregular inflection of
-//! those parts of speech, to spare most words a search in the exception lists. One lookup in some thousands is wrong for a word that is not
-//! in WordNet, which is harmless here; in return nothing is built at start.
-//! `data/*.exc` hold WordNet's exception lists, `form lemma` a line, sorted.
+//! `data/lexicon.bin` is a hash table with open addressing of little-endian `u16` slots, whose number is a power of two. The
+//! four low bits of a slot are flags for noun, verb, adjective and adverb; the twelve high bits are a fingerprint of the
+//! word. Zero is an empty slot. The entry of a word with `|` appended has the parts of speech of which the word is an
+//! irregular inflection; it saves most words a search in the exception lists. For words that are not in WordNet, one lookup
+//! in some thousands is wrong. That does no harm here, and in return nothing has to be built at start.
+//! `data/*.exc` are WordNet's exception lists, sorted, with `form lemma` on each line.
 
 /// May be a noun.
 pub(crate) const NOUN: u8 = 1;
@@ -22,7 +22,7 @@ static VERB_EXCEPTIONS: &str = include_str!("../../data/verb.exc");
 static ADJECTIVE_EXCEPTIONS: &str = include_str!("../../data/adj.exc");
 static ADVERB_EXCEPTIONS: &str = include_str!("../../data/adv.exc");
 
-/// FNV-1a over the bytes, then murmur's finisher so that both ends of the word are well mixed.
+/// FNV-1a over the bytes, then the finalizer of MurmurHash3, so that both ends of the word are mixed well.
 pub(crate) fn hash(bytes: &[u8]) -> u32 {
     finish(feed(0x811c_9dc5, bytes))
 }
@@ -42,7 +42,7 @@ fn finish(mut hash: u32) -> u32 {
     hash ^ (hash >> 16)
 }
 
-/// The parts of speech a lower-case base form has, as bits; 0 for an unknown word.
+/// The parts of speech of a base form in lower case, as bits; 0 for an unknown word.
 pub(crate) fn parts_of_speech(word: &str) -> u8 {
     look_up(hash(word.as_bytes()))
 }
@@ -82,7 +82,7 @@ pub(crate) fn exception(form: &str, part: u8) -> Option<&'static str> {
     search(lines, form)
 }
 
-/// Binary search over sorted `form lemma` lines.
+/// Binary search in sorted lines `form lemma`.
 fn search(lines: &'static str, form: &str) -> Option<&'static str> {
     let bytes = lines.as_bytes();
     let (mut low, mut high) = (0, bytes.len());

@@ -1,14 +1,15 @@
-//! The classifiers' weights, compiled in.
+//! The weights of the classifiers, compiled into the library.
 //!
-//! A table of rows, a power of two of them. A row is one check byte of the feature's hash, then
-//! one signed byte a label, counted from 1. A feature lives in one of two adjacent rows; most of
-//! the features seen in training were worth too little to keep and have none.
+//! They are a table whose number of rows is a power of two. A row is one check byte of a feature's hash, followed by one
+//! signed byte for each label, counted from 1. A feature is in one of two adjacent rows. Most features of the training data
+//! contribute too little to be kept and have no row.
 
 /// Weights of the tags.
 pub(crate) static TAGS: Weights<32> = Weights { bytes: include_bytes!("../../data/tags.bin") };
 /// Weights of the places in a noun phrase.
 pub(crate) static PLACES: Weights<8> = Weights { bytes: include_bytes!("../../data/places.bin") };
 
+/// The weights of one classifier.
 pub(crate) struct Weights<const ROW: usize> {
     bytes: &'static [u8],
 }

@@ -1,16 +1,16 @@
-//! Splits text into tokens where spaCy's English tokenizer splits it.
+//! Splits text into tokens at the same places as spaCy's English tokenizer.
 //!
-//! A run of non-blank characters loses punctuation at both ends, then is cut at hyphens and the
-//! like between letters; contractions and abbreviations are known forms. URLs stay whole.
+//! Punctuation is split off both ends of a run of non-blank characters. The rest is split at hyphens and similar characters
+//! between letters. Contractions and abbreviations are known forms. URLs are not split.
 
 use super::forms::special;
 
-/// A token: a byte range of the text it was cut from.
+/// A token: a byte range of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Token {
     pub(crate) start: usize,
     pub(crate) end: usize,
-    /// White space beyond the single blank between two words.
+    /// Whether it is white space in addition to the single blank between two words.
     pub(crate) is_space: bool,
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn tokenize(text: &str) -> Vec<Token> {
             continue;
         }
         tokens.push_run(text, start, at, in_space);
-        // One blank after a word belongs to no token.
+        // One blank after a word is not part of a token.
         start = if c == ' ' { at + 1 } else { at };
         in_space = !in_space;
     }
@@ -63,7 +63,7 @@ impl Tokens {
 
     fn push_word(&mut self, text: &str, mut start: usize, mut end: usize) {
         if text.as_bytes()[start..end].iter().all(u8::is_ascii_alphabetic) && end - start > 9 {
-            // No long special form is letters only.
+            // No known form of this length consists of letters only.
             self.push(start, end);
             return;
         }
@@ -118,7 +118,7 @@ impl Tokens {
         }
     }
 
-    /// Pushes a run without affixes, cut at its infixes.
+    /// Pushes a run without affixes, split at its infixes.
     fn push_core(&mut self, text: &str, start: usize, end: usize) {
         let core = &text[start..end];
         if core.bytes().all(|b| b.is_ascii_alphanumeric()) || is_url(core) {
@@ -148,7 +148,7 @@ fn prefix_len(s: &str) -> usize {
     match chars.next() {
         Some('.') => match dots(s) {
             1 => 0,
-            many => many,
+            count => count,
         },
         Some('+') => usize::from(!chars.next().is_some_and(|c| c.is_ascii_digit())),
         Some(c) if is_edge_punctuation(c) || matches!(c, '§' | '%' | '=' | '—' | '–') || is_currency(c) => {
@@ -234,7 +234,7 @@ fn infix_len(before: Option<char>, c: char, rest: &str) -> Option<usize> {
         ':' | '<' | '>' | '=' | '/' if before.is_alphanumeric() => {
             after(1).is_some_and(char::is_alphabetic).then_some(1)
         }
-        // Scripts without blanks: a clause mark ends a token.
+        // In scripts without blanks, punctuation between clauses ends a token.
         '。' | '、' | '，' | '？' | '！' | '；' | '：' => Some(c.len_utf8()),
         _ => None,
     }
@@ -274,7 +274,7 @@ fn is_quote(c: char) -> bool {
     )
 }
 
-/// Characters cut from both ends of a word.
+/// Characters that are split off both ends of a word.
 pub(crate) fn is_edge_punctuation(c: char) -> bool {
     if c.is_ascii() {
         return matches!(
@@ -328,14 +328,13 @@ fn is_currency(c: char) -> bool {
     matches!(c, '$' | '£' | '€' | '¥' | '¢' | '฿' | '﷼' | '₠'..='₿' | '៛')
 }
 
-/// Symbols without a word: emoji, arrows, boxes.
+/// Symbols such as emoji, arrows and boxes.
 pub(crate) fn is_icon(c: char) -> bool {
     matches!(c, '¦' | '©' | '®' | '°' | '\u{2190}'..='\u{21FF}' | '\u{2300}'..='\u{23FF}'
         | '\u{2500}'..='\u{27BF}' | '\u{2900}'..='\u{297F}' | '\u{2B00}'..='\u{2BFF}' | '\u{1F000}'..='\u{1FAFF}')
 }
 
-/// Whether a run is an address that stays one token: with a scheme, a host and its domain, or a
-/// mail address.
+/// Whether a run is an address, which is one token: a URL, a host name with a domain, or a mail address.
 fn is_url(s: &str) -> bool {
     if !s.contains('.') {
         return false;
@@ -379,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn punctuation_comes_off_both_ends() {
+    fn punctuation_is_split_off_both_ends() {
         check("(see \"this\").", &["(", "see", "\"", "this", "\"", ")", "."]);
         check("wait...what?!", &["wait", "...", "what", "?", "!"]);
         check("U.S. Ph.D. e.g. Mr. Smith.", &["U.S.", "Ph.D.", "e.g.", "Mr.", "Smith", "."]);
@@ -387,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn contractions_fall_apart() {
+    fn contractions_are_split() {
         check("I'm sure they'd've won't", &["I", "'m", "sure", "they", "'d", "'ve", "wo", "n't"]);
         check("don’t dont cannot", &["do", "n’t", "do", "nt", "can", "not"]);
         check("Maria's the kids'", &["Maria", "'s", "the", "kids", "'"]);
@@ -395,21 +394,21 @@ mod tests {
     }
 
     #[test]
-    fn letters_part_at_hyphens_and_slashes() {
+    fn hyphens_and_slashes_between_letters_split() {
         check("co-op and/or foo/bar", &["co", "-", "op", "and/or", "foo", "/", "bar"]);
         check("covid-19 2023-05-01", &["covid-19", "2023", "-", "05", "-", "01"]);
         check("7pm 10km 5% $5.99", &["7", "pm", "10", "km", "5", "%", "$", "5.99"]);
     }
 
     #[test]
-    fn addresses_stay_whole() {
+    fn addresses_are_not_split() {
         check("(www.foo.com)", &["(", "www.foo.com", ")"]);
         check("https://x.org/a?b=c-d. a.b@c.org", &["https://x.org/a?b=c-d", ".", "a.b@c.org"]);
         check("end.Next node.js", &["end", ".", "Next", "node.js"]);
     }
 
     #[test]
-    fn only_white_space_beyond_one_blank_is_a_token() {
+    fn white_space_beyond_one_blank_is_a_token() {
         check(" a  b\n\nc ", &[" ", "a", " ", "b", "\n\n", "c"]);
         check("", &[]);
     }

@@ -12,27 +12,27 @@ use mnemon_testbed::{POSTGRES, QDRANT, Qdrant, fresh_database, rest, restore_sna
 use super::{Kind, Place};
 
 pub(crate) const WITH_FILE: Kind =
-    Kind { name: "qdrant", needs: &[QDRANT], place: |folder| Box::new(Collections::new(DocumentStore::file(folder))) };
+    Kind { name: "qdrant", needs: &[QDRANT], place: |folder| Box::new(Collections::new(LedgerPlace::file(folder))) };
 
 pub(crate) const WITH_POSTGRES: Kind = Kind {
     name: "qdrant_postgres",
     needs: &[QDRANT, POSTGRES],
-    place: |_| Box::new(Collections::new(DocumentStore::postgres())),
+    place: |_| Box::new(Collections::new(LedgerPlace::postgres())),
 };
 
 /// A collection and the ledger beside it.
 struct Collections {
     server: &'static Qdrant,
     name: String,
-    ledger: DocumentStore,
+    ledger: LedgerPlace,
 }
 
-enum DocumentStore {
+enum LedgerPlace {
     File(PathBuf),
     Postgres(mnemon_testbed::Database),
 }
 
-impl DocumentStore {
+impl LedgerPlace {
     fn file(folder: &Path) -> Self {
         Self::File(folder.join("ledger"))
     }
@@ -52,7 +52,7 @@ impl DocumentStore {
 }
 
 impl Collections {
-    fn new(ledger: DocumentStore) -> Self {
+    fn new(ledger: LedgerPlace) -> Self {
         Self { server: shared().expect("a Qdrant"), name: unique("engine"), ledger }
     }
 }

@@ -1,11 +1,12 @@
-//! Anthropic's messages.
+//! Anthropic's `POST /messages`.
 
 use serde_json::{Map, Value, json};
 
-use super::{Piece, finish, set, text_at, usage};
-use crate::llm::{ChatRequest, ChatRole, LlmConfig};
+use super::part::{AnswerPart, finish, set, text_at, usage};
+use crate::llm::chat::{ChatRequest, ChatRole};
+use crate::llm::config::LlmConfig;
 
-/// Requests must say how much they allow; every model allows this much, and a cut answer is asked on for.
+/// The API requires a limit. Every model supports this one, and callers ask for the rest of a truncated answer.
 const MAX_TOKENS: u32 = 4096;
 
 pub(super) fn body(config: &LlmConfig, request: &ChatRequest, stream: bool) -> Map<String, Value> {
@@ -29,21 +30,21 @@ pub(super) fn body(config: &LlmConfig, request: &ChatRequest, stream: bool) -> M
     body
 }
 
-pub(super) fn answer(json: &Value) -> Result<Piece, String> {
+pub(super) fn answer(json: &Value) -> Result<AnswerPart, String> {
     let Some(blocks) = json["content"].as_array() else { return Err("no `content`".into()) };
-    Ok(Piece {
+    Ok(AnswerPart {
         text: blocks.iter().map(|block| text_at(block, &["text"])).collect(),
-        thought: blocks.iter().map(|block| text_at(block, &["thinking"])).collect(),
+        reasoning: blocks.iter().map(|block| text_at(block, &["thinking"])).collect(),
         finish: finish(json["stop_reason"].as_str()),
         usage: usage(&json["usage"], "input_tokens", "output_tokens"),
     })
 }
 
-pub(super) fn event(json: &Value) -> Piece {
+pub(super) fn event(json: &Value) -> AnswerPart {
     let delta = &json["delta"];
-    Piece {
+    AnswerPart {
         text: text_at(delta, &["text"]).to_owned(),
-        thought: text_at(delta, &["thinking"]).to_owned(),
+        reasoning: text_at(delta, &["thinking"]).to_owned(),
         finish: finish(delta["stop_reason"].as_str()),
         usage: None,
     }

@@ -1,14 +1,14 @@
-//! Ollama's chat: one JSON object, or one a line.
+//! Ollama's `POST /api/chat`: the answer is one JSON object, or a stream of one on each line.
 
 use serde_json::{Map, Value, json};
 
-use super::{Piece, finish, set, text_at, usage};
+use super::part::{AnswerPart, finish, set, text_at, usage};
+use crate::llm::chat::{ChatMessage, ChatRequest};
+use crate::llm::config::LlmConfig;
 use crate::llm::quirks::{JsonMode, Quirks};
-use crate::llm::{ChatRequest, LlmConfig};
 
 pub(super) fn body(config: &LlmConfig, request: &ChatRequest, quirks: &Quirks, stream: bool) -> Map<String, Value> {
-    let message =
-        |message: &crate::llm::ChatMessage| json!({"role": message.role.as_str(), "content": message.content});
+    let message = |message: &ChatMessage| json!({"role": message.role.as_str(), "content": message.content});
     let mut options = Map::new();
     set(&mut options, "temperature", config.temperature);
     set(&mut options, "top_p", config.top_p);
@@ -16,25 +16,25 @@ pub(super) fn body(config: &LlmConfig, request: &ChatRequest, quirks: &Quirks, s
     let mut body = Map::new();
     body.insert("model".into(), config.model.as_str().into());
     body.insert("messages".into(), request.messages.iter().map(message).collect());
-    // It streams unless told not to.
+    // Ollama streams by default.
     body.insert("stream".into(), stream.into());
     set(&mut body, "options", (!options.is_empty()).then_some(options));
     if let Some(shape) = &request.json {
         let format = match quirks.json {
             JsonMode::Schema | JsonMode::ObjectOfSchema => Some(shape.schema.clone()),
             JsonMode::Object => Some("json".into()),
-            JsonMode::Words => None,
+            JsonMode::PromptOnly => None,
         };
         set(&mut body, "format", format);
     }
     body
 }
 
-pub(super) fn answer(json: &Value) -> Result<Piece, String> {
+pub(super) fn answer(json: &Value) -> Result<AnswerPart, String> {
     let message = json.get("message").ok_or("no `message`")?;
-    Ok(Piece {
+    Ok(AnswerPart {
         text: text_at(message, &["content"]).to_owned(),
-        thought: text_at(message, &["thinking"]).to_owned(),
+        reasoning: text_at(message, &["thinking"]).to_owned(),
         finish: if json["done"] == true { finish(Some(json["done_reason"].as_str().unwrap_or("stop"))) } else { None },
         usage: usage(json, "prompt_eval_count", "eval_count"),
     })

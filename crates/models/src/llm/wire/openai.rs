@@ -1,14 +1,14 @@
-//! OpenAI's chat completions, and what others make of them.
+//! OpenAI's `POST /chat/completions`, and the variants of compatible services.
 
 use serde_json::{Map, Value, json};
 
-use super::{Piece, finish, set, text_at, usage};
+use super::part::{AnswerPart, finish, set, text_at, usage};
+use crate::llm::chat::{ChatMessage, ChatRequest};
+use crate::llm::config::LlmConfig;
 use crate::llm::quirks::{JsonMode, Quirks, TokensKey};
-use crate::llm::{ChatRequest, LlmConfig};
 
 pub(super) fn body(config: &LlmConfig, request: &ChatRequest, quirks: &Quirks, stream: bool) -> Map<String, Value> {
-    let message =
-        |message: &crate::llm::ChatMessage| json!({"role": message.role.as_str(), "content": message.content});
+    let message = |message: &ChatMessage| json!({"role": message.role.as_str(), "content": message.content});
     let mut body = Map::new();
     body.insert("model".into(), config.model.as_str().into());
     body.insert("messages".into(), request.messages.iter().map(message).collect());
@@ -17,11 +17,11 @@ pub(super) fn body(config: &LlmConfig, request: &ChatRequest, quirks: &Quirks, s
     }
     set(&mut body, "temperature", config.temperature);
     set(&mut body, "top_p", config.top_p);
-    let most = request.max_tokens.or(config.max_tokens);
+    let max_tokens = request.max_tokens.or(config.max_tokens);
     match quirks.tokens {
-        TokensKey::MaxTokens => set(&mut body, "max_tokens", most),
-        TokensKey::MaxCompletionTokens => set(&mut body, "max_completion_tokens", most),
-        TokensKey::Unknown => {}
+        TokensKey::MaxTokens => set(&mut body, "max_tokens", max_tokens),
+        TokensKey::MaxCompletionTokens => set(&mut body, "max_completion_tokens", max_tokens),
+        TokensKey::Unsupported => {}
     }
     if let Some(shape) = &request.json {
         let format = match quirks.json {
@@ -31,42 +31,42 @@ pub(super) fn body(config: &LlmConfig, request: &ChatRequest, quirks: &Quirks, s
             }
             JsonMode::ObjectOfSchema => Some(json!({"type": "json_object", "schema": shape.schema})),
             JsonMode::Object => Some(json!({"type": "json_object"})),
-            JsonMode::Words => None,
+            JsonMode::PromptOnly => None,
         };
         set(&mut body, "response_format", format);
     }
     body
 }
 
-pub(super) fn answer(json: &Value) -> Result<Piece, String> {
+pub(super) fn answer(json: &Value) -> Result<AnswerPart, String> {
     let Some(choice) = json["choices"].get(0) else {
         return Err(match text_at(&json["error"], &["message"]) {
             "" => "no `choices`".into(),
-            message => format!("an error with a status of success: {message}"),
+            message => format!("an error with a successful status: {message}"),
         });
     };
     let message = &choice["message"];
     let refusal = text_at(message, &["refusal"]);
     if !refusal.is_empty() {
-        return Err(format!("that it will not: {refusal}"));
+        return Err(format!("with a refusal: {refusal}"));
     }
-    Ok(Piece { usage: usage(&json["usage"], "prompt_tokens", "completion_tokens"), ..piece(choice, message) })
+    Ok(AnswerPart { usage: usage(&json["usage"], "prompt_tokens", "completion_tokens"), ..part(choice, message) })
 }
 
-pub(super) fn event(json: &Value) -> Piece {
+pub(super) fn event(json: &Value) -> AnswerPart {
     let usage = usage(&json["usage"], "prompt_tokens", "completion_tokens");
     match json["choices"].get(0) {
-        Some(choice) => Piece { usage, ..piece(choice, &choice["delta"]) },
-        None => Piece { usage, ..Piece::default() },
+        Some(choice) => AnswerPart { usage, ..part(choice, &choice["delta"]) },
+        None => AnswerPart { usage, ..AnswerPart::default() },
     }
 }
 
-fn piece(choice: &Value, message: &Value) -> Piece {
-    // Some answer in parts, as they are asked in.
+fn part(choice: &Value, message: &Value) -> AnswerPart {
+    // Some services return `content` as a list of parts.
     let parts = message["content"].as_array().map(|parts| parts.iter().map(|part| text_at(part, &["text"])).collect());
-    Piece {
+    AnswerPart {
         text: parts.unwrap_or_else(|| text_at(message, &["content"]).to_owned()),
-        thought: text_at(message, &["reasoning_content", "reasoning"]).to_owned(),
+        reasoning: text_at(message, &["reasoning_content", "reasoning"]).to_owned(),
         finish: finish(choice["finish_reason"].as_str()),
         usage: None,
     }

@@ -1,4 +1,4 @@
-//! One question to the service, and its errors in our words.
+//! Requests to the service, and its errors with advice.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,18 +6,18 @@ use std::pin::Pin;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::Serialize;
 
-use super::OpenAiConfig;
 use super::answer;
+use super::config::OpenAiConfig;
 use crate::error::{ModelError, ModelKind};
-use crate::service::{Failure, Patience, Refusal, Service, cut};
+use crate::service::{Failure, Refusal, RetryPolicy, Service};
+use crate::text::first_chars;
 
-/// A text that is refused for its length is cut in half until it has fewer characters than this.
-const SHORT: usize = 500;
-/// Room for a number of a vector, in bytes of JSON.
-const NUMBER: usize = 40;
-/// What to look at where an answer is none.
-const WRONG_PLACE: &str =
-    "look whether embedder_url (MNEMON_EMBEDDER_URL) is the base URL of an OpenAI-compatible service";
+/// A text that is rejected as too long is halved until it has fewer characters than this.
+const MIN_CHARS: usize = 500;
+/// Maximum size of a number of a vector, in bytes of JSON.
+const NUMBER_BYTES: usize = 40;
+/// The advice for an answer that is not usable.
+const CHECK_URL: &str = "check that embedder_url (MNEMON_EMBEDDER_URL) is the base URL of an OpenAI-compatible service";
 
 /// The body of a request.
 #[derive(Serialize)]
@@ -31,7 +31,7 @@ struct Body<'a> {
 
 type Vectors<'f> = Pin<Box<dyn Future<Output = Result<Vec<Vec<f32>>, ModelError>> + 'f>>;
 
-/// A service, and how to ask it.
+/// An endpoint that embeds texts.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub(super) config: OpenAiConfig,
@@ -41,40 +41,39 @@ pub(super) struct Endpoint {
 impl Endpoint {
     pub(super) fn new(config: OpenAiConfig) -> Result<Self, ModelError> {
         if config.model.trim().is_empty() || config.dims == 0 {
-            return Err(ModelError::Settings("an embedder needs the name of a model and its dims".into()));
+            return Err(ModelError::Settings("the embedder needs the name of a model and its dims".into()));
         }
         let mut headers = HeaderMap::new();
         if let Some(key) = &config.api_key {
-            let mut bearer = HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| {
-                ModelError::Settings("OPENAI_API_KEY holds characters that no key has: copy it again".into())
-            })?;
+            let mut bearer = HeaderValue::try_from(format!("Bearer {key}"))
+                .map_err(|_| ModelError::Settings("OPENAI_API_KEY has invalid characters: copy it again".into()))?;
             bearer.set_sensitive(true);
             headers.insert(AUTHORIZATION, bearer);
         }
-        let patience = Patience { timeout: config.timeout, deadline: config.deadline, retries: config.retries };
+        let policy = RetryPolicy { timeout: config.timeout, deadline: config.deadline, retries: config.retries };
         let service =
-            Service::new(ModelKind::Embedder, "embedder_url", &config.base_url, &["/embeddings"], headers, patience)?;
+            Service::new(ModelKind::Embedder, "embedder_url", &config.base_url, &["/embeddings"], headers, policy)?;
         Ok(Self { config, service })
     }
 
-    /// Vectors of these texts, asked for together where the service takes them so.
+    /// Embeds texts, in one request if the service accepts them together, else in several.
     ///
-    /// Boxed, as it asks for parts of what is too long.
+    /// Returns a boxed future, because it calls itself for the parts.
     pub(super) fn embed<'f>(&'f self, texts: &'f [&'f str]) -> Vectors<'f> {
         Box::pin(async move {
             let (status, refusal) = match self.send(texts).await {
                 Ok(body) => return self.read(&body, texts.len()),
-                Err(Failure::Passing { reason, wait }) => return Err(self.service.unavailable(reason, wait)),
-                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Unavailable { reason, wait }) => return Err(self.service.unavailable(reason, wait)),
+                Err(Failure::Configuration(error)) => return Err(error),
                 Err(Failure::Refused { status, refusal }) => (status, refusal),
             };
             let too_long = status == 413 || (matches!(status, 400 | 422) && refusal.is_about_length());
-            // Together they may be too long; alone, the beginning must do.
             match texts {
                 _ if !too_long => Err(self.refused(status, &refusal)),
+                // A single text that is too long is embedded by its beginning.
                 [text] => match text.chars().count() {
-                    ..SHORT => Err(self.refused(status, &refusal)),
-                    chars => self.embed(&[cut(text, chars / 2)]).await,
+                    ..MIN_CHARS => Err(self.refused(status, &refusal)),
+                    chars => self.embed(&[first_chars(text, chars / 2)]).await,
                 },
                 _ => {
                     let (first, rest) = texts.split_at(texts.len() / 2);
@@ -93,13 +92,13 @@ impl Endpoint {
             encoding_format: "float",
             dimensions: self.config.send_dims.then_some(self.config.dims),
         };
-        // Enough for vectors eight times as long as expected, so that their length can be told.
-        let most = (1 << 20) + texts.len() * self.config.dims * NUMBER * 8;
-        self.service.post("/embeddings", &body, most).await
+        // Enough for vectors that are eight times as long as expected, so that the error can name their length.
+        let max_bytes = (1 << 20) + texts.len() * self.config.dims * NUMBER_BYTES * 8;
+        self.service.post("/embeddings", &body, max_bytes).await
     }
 
     fn read(&self, body: &[u8], texts: usize) -> Result<Vec<Vec<f32>>, ModelError> {
-        let vectors = answer::vectors(body, texts).map_err(|told| self.service.no_answer(told, WRONG_PLACE))?;
+        let vectors = answer::vectors(body, texts).map_err(|fault| self.service.unusable_answer(fault, CHECK_URL))?;
         match vectors.iter().find(|vector| vector.len() != self.config.dims) {
             None => Ok(vectors),
             Some(vector) => Err(ModelError::Dims {
@@ -110,20 +109,22 @@ impl Endpoint {
         }
     }
 
-    /// What a refusal means here.
+    /// The error of a refusal, with advice.
     fn refused(&self, status: u16, refusal: &Refusal) -> ModelError {
         let model = &self.config.model;
         let advice = match status {
             401 if self.config.api_key.is_none() => "set OPENAI_API_KEY to a key of this service".to_owned(),
-            401 => "set OPENAI_API_KEY to a key that this service knows".to_owned(),
-            403 => format!("the key in OPENAI_API_KEY may not use model `{model}` here: allow it, or set another key"),
+            401 => "set OPENAI_API_KEY to a valid key of this service".to_owned(),
+            403 => format!("the key in OPENAI_API_KEY may not use model `{model}`: allow it, or set another key"),
             404 => format!(
-                "look whether embedder (MNEMON_EMBEDDER) names a model that it has, now `{model}`, and embedder_url \
-                 (MNEMON_EMBEDDER_URL) ends as it should, usually in /v1"
+                "check that the service has the model of embedder (MNEMON_EMBEDDER), now `{model}`, and that embedder_url \
+                 (MNEMON_EMBEDDER_URL) has the right ending, usually /v1"
             ),
-            300..=399 => "set embedder_url (MNEMON_EMBEDDER_URL) to where it leads".to_owned(),
-            _ if refusal.is_about_money() => "look at the plan and billing of the key in OPENAI_API_KEY".to_owned(),
-            _ => format!("look whether embedder (MNEMON_EMBEDDER) names a model that makes vectors, now `{model}`"),
+            300..=399 => "set embedder_url (MNEMON_EMBEDDER_URL) to the address that it redirects to".to_owned(),
+            _ if refusal.is_about_quota() => {
+                "check the plan and the billing of the account of OPENAI_API_KEY".to_owned()
+            }
+            _ => format!("check that embedder (MNEMON_EMBEDDER), now `{model}`, names an embedding model"),
         };
         self.service.refused(status, refusal, advice)
     }

@@ -1,25 +1,25 @@
-//! What a model thought before it answered is no part of the answer.
+//! Removes a model's reasoning from its answer, and the code fence around it.
 
-/// Tags that thoughts stand in.
+/// Opening and closing tags of reasoning.
 const TAGS: [(&str, &str); 3] =
     [("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>")];
 
-/// Leaves out thoughts from a text that comes in pieces.
+/// Removes reasoning from a text that arrives in parts.
 #[derive(Debug, Default)]
-pub(super) struct Thoughts {
-    /// What may yet turn out to be a tag.
+pub(super) struct ReasoningFilter {
+    /// Text that was not returned yet, because it may be the beginning of a tag.
     held: String,
-    /// The tag that ends the thought, while one goes on.
+    /// The closing tag, while inside reasoning.
     until: Option<&'static str>,
-    /// Whether something was said.
-    said: bool,
+    /// Whether some text was returned.
+    has_text: bool,
 }
 
-impl Thoughts {
-    /// What of the text so far is known to be said.
-    pub(super) fn push(&mut self, piece: &str) -> String {
-        self.held.push_str(piece);
-        let mut said = String::new();
+impl ReasoningFilter {
+    /// Adds a part. Returns the text that is certainly not reasoning and was not returned yet.
+    pub(super) fn push(&mut self, part: &str) -> String {
+        self.held.push_str(part);
+        let mut text = String::new();
         loop {
             match self.until {
                 Some(end) => match find(&self.held, end) {
@@ -28,7 +28,7 @@ impl Thoughts {
                         self.until = None;
                     }
                     None => {
-                        let kept = tail(&self.held, &[end]);
+                        let kept = tag_prefix_len(&self.held, &[end]);
                         self.held.drain(..self.held.len() - kept);
                         break;
                     }
@@ -38,72 +38,72 @@ impl Thoughts {
                         TAGS.iter().filter_map(|(open, end)| Some((find(&self.held, open)?, *open, *end))).min();
                     match found {
                         Some((at, open, end)) => {
-                            said.push_str(&self.held[..at]);
+                            text.push_str(&self.held[..at]);
                             self.held.drain(..at + open.len());
                             self.until = Some(end);
                         }
                         None => {
-                            let kept = tail(&self.held, &TAGS.map(|(open, _)| open));
-                            said.extend(self.held.drain(..self.held.len() - kept));
+                            let kept = tag_prefix_len(&self.held, &TAGS.map(|(open, _)| open));
+                            text.extend(self.held.drain(..self.held.len() - kept));
                             break;
                         }
                     }
                 }
             }
         }
-        self.tidy(said)
+        self.trim(text)
     }
 
-    /// The rest. What is left of an unclosed thought is none of it.
+    /// Returns the rest of the text. Reasoning without a closing tag is dropped.
     pub(super) fn finish(&mut self) -> String {
         let rest = std::mem::take(&mut self.held);
-        if self.until.is_some() { String::new() } else { self.tidy(rest) }
+        if self.until.is_some() { String::new() } else { self.trim(rest) }
     }
 
-    /// White space between a thought and what is said first belongs to neither.
-    fn tidy(&mut self, said: String) -> String {
-        if self.said {
-            return said;
+    /// Removes white space before the first text.
+    fn trim(&mut self, text: String) -> String {
+        if self.has_text {
+            return text;
         }
-        let text = said.trim_start();
-        self.said = !text.is_empty();
+        let text = text.trim_start();
+        self.has_text = !text.is_empty();
         text.to_owned()
     }
 }
 
-/// A whole answer without thoughts and without the fence around all of it.
-pub(super) fn answer(text: &str) -> String {
-    // Some templates open the thought in the question, so that the answer begins inside it.
+/// A complete answer without reasoning and without a code fence around the whole text.
+pub(super) fn clean_answer(text: &str) -> String {
+    // With some chat templates the prompt ends with the opening tag, so that the answer begins inside the reasoning.
     let opened = |open: &str, close_at: usize| find(text, open).is_some_and(|at| at < close_at);
-    let inside = TAGS.iter().filter_map(|(open, end)| {
+    let ends_of_reasoning = TAGS.iter().filter_map(|(open, end)| {
         let at = find(text, end)?;
         (!opened(open, at)).then_some(at + end.len())
     });
-    let text = inside.max().map_or(text, |from| &text[from..]);
-    let mut thoughts = Thoughts::default();
-    let said = thoughts.push(text) + &thoughts.finish();
-    unfenced(said.trim()).to_owned()
+    let text = ends_of_reasoning.max().map_or(text, |from| &text[from..]);
+    let mut filter = ReasoningFilter::default();
+    let text = filter.push(text) + &filter.finish();
+    without_fence(text.trim()).to_owned()
 }
 
-/// The inside of a code fence, if the text is one.
-fn unfenced(text: &str) -> &str {
-    let inside = || {
+/// The content of a code fence, if the text is one.
+fn without_fence(text: &str) -> &str {
+    let content = || {
         let rest = text.strip_prefix("```")?;
         let (language, body) = rest.split_once('\n')?;
         let body = body.trim_end().strip_suffix("```")?;
         (!body.contains("```") && language.trim().chars().all(char::is_alphanumeric)).then_some(body.trim())
     };
-    inside().unwrap_or(text)
+    content().unwrap_or(text)
 }
 
-/// Where an ASCII needle stands, whatever its case.
+/// The position of an ASCII needle, ignoring case.
 fn find(text: &str, needle: &str) -> Option<usize> {
     let (text, needle) = (text.as_bytes(), needle.as_bytes());
     text.windows(needle.len()).position(|window| window.eq_ignore_ascii_case(needle))
 }
 
-/// The length of the longest end of the text that begins one of the tags.
-fn tail(text: &str, tags: &[&str]) -> usize {
+/// The length of the longest end of the text that is the beginning of one of the tags.
+fn tag_prefix_len(text: &str, tags: &[&str]) -> usize {
     let begins = |len: usize| {
         let end = &text.as_bytes()[text.len() - len..];
         tags.iter().any(|tag| tag.len() > len && tag.as_bytes()[..len].eq_ignore_ascii_case(end))
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thoughts_and_fences_are_no_part_of_an_answer() {
+    fn reasoning_and_fences_are_removed() {
         for (text, expected) in [
             ("Hello.", "Hello."),
             ("<think>hm</think>Hello.", "Hello."),
@@ -131,20 +131,20 @@ mod tests {
             ("```json\n{\"cut\": [", "```json\n{\"cut\": ["),
             ("", ""),
         ] {
-            assert_eq!(answer(text), expected, "{text}");
+            assert_eq!(clean_answer(text), expected, "{text}");
         }
     }
 
     #[test]
-    fn pieces_give_what_the_whole_gives() {
+    fn parts_of_any_size_give_the_same_text() {
         let text = "<think>one <b> two</think>\n Hello <there>, ä<think>x</think>you <thin";
         for size in 1..8 {
-            let mut thoughts = Thoughts::default();
+            let mut filter = ReasoningFilter::default();
             let chars: Vec<char> = text.chars().collect();
-            let mut said: String =
-                chars.chunks(size).map(|piece| thoughts.push(&piece.iter().collect::<String>())).collect();
-            said += &thoughts.finish();
-            assert_eq!(said, "Hello <there>, äyou <thin", "pieces of {size}");
+            let mut filtered: String =
+                chars.chunks(size).map(|part| filter.push(&part.iter().collect::<String>())).collect();
+            filtered += &filter.finish();
+            assert_eq!(filtered, "Hello <there>, äyou <thin", "parts of {size}");
         }
     }
 }

@@ -1,44 +1,47 @@
-//! What a question says beside its words: whose name it drops, who asks, and about when.
+//! Analyses a question: the names, the asker and the dates in it.
 
 use mnemon_store::ScopeStats;
 use mnemon_text::dates::{self, DateParts};
 
-/// Names held by at least this share of a scope's memories tell nothing about which memory is meant.
-const NAME_SHARE: f64 = 0.35;
-/// … but no fewer than this many: where little is stored, two memories of Lisbon are no reason to forget the name.
-const NAME_LEAST: usize = 5;
-/// Speakers who are a role, not a person.
+/// A name in at least this share of a scope's memories does not help to find one of them …
+const COMMON_NAME_SHARE: f64 = 0.35;
+/// … provided that it is in at least this number of memories: in a small scope every name helps.
+const COMMON_NAME_MEMORIES: usize = 5;
+/// Actors that are roles, not persons.
 const ROLES: [&str; 3] = ["user", "assistant", "system"];
 
-/// A question taken apart.
+/// An analysed question.
 pub(super) struct Question {
-    /// Without the names that the scope says all the time.
+    /// The question without the names that are common in the scope.
     pub(super) stripped: String,
-    /// The one known actor it names.
+    /// The actor that it names, if it names exactly one known actor.
     pub(super) actor: Option<String>,
-    /// Whether the asker speaks of themselves, and not of what the assistant said.
-    pub(super) of_the_user: bool,
-    /// The dates it names.
+    /// Whether the asker asks about themselves, and not about what the assistant said.
+    pub(super) about_the_user: bool,
+    /// The dates that it names.
     pub(super) dates: DateParts,
-    /// Whether it wants a time for an answer.
+    /// Whether it asks for a time.
     pub(super) asks_when: bool,
 }
 
-/// Capitalised words of a question, with the term each would be.
+/// The capitalised words of a question, each with its term.
 pub(super) fn names(question: &str) -> Vec<(&str, u32)> {
     question.split_whitespace().filter_map(|word| Some((word, name_term(word)?))).collect()
 }
 
 impl Question {
-    /// `frequencies`: the statistics asked for the terms of [`names`], in their order.
+    /// Analyses a question. `names` are its [`names`], and `stats` holds the statistics of their terms, in their order.
     pub(super) fn new(text: &str, names: &[(&str, u32)], stats: &ScopeStats) -> Self {
         let common = |term: u32| {
-            let held = names.iter().zip(&stats.document_frequency).find(|((_, other), _)| *other == term);
-            held.is_some_and(|(_, &count)| count >= NAME_LEAST && count as f64 >= NAME_SHARE * stats.memories as f64)
+            let name = names.iter().zip(&stats.document_frequency).find(|((_, other), _)| *other == term);
+            name.is_some_and(|(_, &count)| {
+                count >= COMMON_NAME_MEMORIES && count as f64 >= COMMON_NAME_SHARE * stats.memories as f64
+            })
         };
         let kept: Vec<&str> = text.split_whitespace().filter(|word| !name_term(word).is_some_and(common)).collect();
         let stripped = if kept.is_empty() { text.to_owned() } else { kept.join(" ") };
-        let mut named = stats.actors.iter().filter(|actor| !ROLES.contains(&actor.as_str()) && holds_word(text, actor));
+        let mut named =
+            stats.actors.iter().filter(|actor| !ROLES.contains(&actor.as_str()) && contains_word(text, actor));
         let actor = match (named.next(), named.next()) {
             (Some(actor), None) => Some(actor.clone()),
             _ => None,
@@ -46,14 +49,14 @@ impl Question {
         Self {
             stripped,
             actor,
-            of_the_user: dates::in_first_person(text) && !dates::asks_what_other_said(text),
+            about_the_user: dates::in_first_person(text) && !dates::asks_what_other_said(text),
             dates: dates::date_parts(text),
             asks_when: dates::asks_when(text),
         }
     }
 }
 
-/// The term of a capitalised word that is no stopword: without possessive and punctuation around it.
+/// The term of a capitalised word, without possessive and punctuation; `None` for other words and for stopwords.
 fn name_term(word: &str) -> Option<u32> {
     let mut core = word;
     for possessive in ["'s", "\u{2019}s"] {
@@ -75,18 +78,18 @@ fn name_term(word: &str) -> Option<u32> {
     Some(mnemon_text::term_id(&mnemon_text::stem(&lower)))
 }
 
-/// Whether a text holds a name between word boundaries.
-fn holds_word(text: &str, name: &str) -> bool {
+/// Whether a text contains a name between word boundaries.
+fn contains_word(text: &str, name: &str) -> bool {
     text.match_indices(name).any(|(at, _)| {
         let before = text[..at].chars().next_back();
         let after = text[at + name.len()..].chars().next();
         let (first, last) = (name.chars().next(), name.chars().next_back());
-        boundary(before, first) && boundary(last, after)
+        is_boundary(before, first) && is_boundary(last, after)
     })
 }
 
-/// A word boundary: one side is a word character, the other is none.
-fn boundary(left: Option<char>, right: Option<char>) -> bool {
+/// Whether there is a word boundary between two characters: exactly one of them is a word character.
+fn is_boundary(left: Option<char>, right: Option<char>) -> bool {
     left.is_some_and(mnemon_text::unicode::is_word) != right.is_some_and(mnemon_text::unicode::is_word)
 }
 
@@ -100,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn frequent_names_are_dropped_and_rare_ones_kept() {
+    fn common_names_are_removed_and_rare_ones_kept() {
         let text = "What did Maria's sister say about Portland?";
         let names = names(text);
         assert_eq!(names.iter().map(|(word, _)| *word).collect::<Vec<_>>(), ["Maria's", "Portland?"]);
@@ -110,19 +113,19 @@ mod tests {
     }
 
     #[test]
-    fn a_question_of_nothing_but_names_stays_whole() {
+    fn a_question_of_common_names_alone_is_kept() {
         let names = names("Maria?");
         assert_eq!(Question::new("Maria?", &names, &stats(9, vec![9], &[])).stripped, "Maria?");
     }
 
     #[test]
-    fn where_little_is_stored_every_name_tells() {
+    fn all_names_are_kept_in_a_small_scope() {
         let text = "Who lives in Lisbon?";
         assert_eq!(Question::new(text, &names(text), &stats(4, vec![4], &[])).stripped, text);
     }
 
     #[test]
-    fn two_named_actors_are_none() {
+    fn two_named_actors_count_as_none() {
         let text = "Did Ana meet Ben?";
         let question = Question::new(text, &names(text), &stats(9, vec![0; 3], &["Ana", "Ben"]));
         assert_eq!(question.actor, None);

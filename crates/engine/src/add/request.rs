@@ -1,0 +1,90 @@
+//! What a caller asks to add, and what was added.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use mnemon_store::{MemoryId, Scope, Store, StoreError};
+use serde_json::{Map, Value};
+
+use crate::error::{EngineError, Result};
+use crate::message::Message;
+use crate::validate::{check_metadata, check_text};
+
+/// Messages to store as memories, and their owner.
+#[derive(Clone, Debug, Default)]
+pub struct AddRequest {
+    /// The owner.
+    pub scope: Scope,
+    /// The messages, in order.
+    pub messages: Vec<Message>,
+    /// The caller's own keys, stored with each memory. Reserved keys are rejected.
+    pub metadata: Map<String, Value>,
+    /// The time of the messages; the current time if absent.
+    pub timestamp: Option<Timestamp>,
+    /// The session of the messages. If absent: the scope's latest session, unless the pause since then is longer than
+    /// [`EngineConfig::session_gap`](crate::EngineConfig::session_gap).
+    pub session: Option<String>,
+    /// Stores facts without order: in no session, and without context.
+    pub unordered: bool,
+    /// The last day on which the memories are shown.
+    pub expiration_date: Option<Date>,
+    /// Skips a message if a memory of exactly this scope has the same text.
+    pub skip_duplicates: bool,
+    /// Links from each new memory to existing ones: (target, kind).
+    pub links: Vec<(MemoryId, String)>,
+}
+
+impl AddRequest {
+    /// Checks whether the request can be served.
+    pub(crate) fn check(&self, store: &dyn Store) -> Result<()> {
+        if self.scope.is_empty() {
+            return Err(EngineError::invalid("at least one of user_id, agent_id, run_id is required"));
+        }
+        if self.messages.is_empty() {
+            return Err(EngineError::invalid("`messages` is empty"));
+        }
+        if self.session.as_deref().is_some_and(|session| session.trim().is_empty()) {
+            return Err(EngineError::invalid("the session's name is empty; leave it out or give a name"));
+        }
+        check_metadata(&self.metadata)?;
+        for (target, _) in &self.links {
+            self.check_link(store, *target)?;
+        }
+        for (number, message) in (1..).zip(&self.messages) {
+            check_text(&message.content).map_err(|fault| EngineError::invalid(format!("message {number} {fault}")))?;
+            if message.role.trim().is_empty() {
+                return Err(EngineError::invalid(format!("message {number} has no role; give `user` or `assistant`")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the target of a link exists and has the same owner.
+    pub(crate) fn check_link(&self, store: &dyn Store, target: MemoryId) -> Result<()> {
+        let memory = store.get(&[target])?.pop().flatten();
+        if memory.is_some_and(|memory| carries_ids_of(&memory.payload.scope(), &self.scope)) {
+            Ok(())
+        } else {
+            Err(StoreError::NotFound(target).into())
+        }
+    }
+}
+
+/// Whether a scope has all ids of another one.
+pub(crate) fn carries_ids_of(scope: &Scope, other: &Scope) -> bool {
+    scope.ids().iter().zip(other.ids()).all(|(own, other)| other.is_none() || *own == other)
+}
+
+/// A memory that was stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AddedMemory {
+    /// Its id.
+    pub id: MemoryId,
+    /// Its text.
+    pub memory: String,
+    /// The speaker's name.
+    pub actor_id: Option<String>,
+    /// The role of the message, or the role that made the statement of an extracted fact.
+    pub role: String,
+    /// Indexes of its source messages in the request, ascending.
+    pub sources: Vec<usize>,
+}

@@ -1,0 +1,239 @@
+//! Extraction by rules, without a language model: keeps sentences that state something, verbatim, and skips small talk.
+//!
+//! A message is split into sentences. Greetings, thanks, exclamations without content, and questions that say nothing about
+//! the person who asks are skipped. The remaining sentences become one fact, or several if the message is long. A short
+//! answer is stored together with its question, and a sentence that begins with a pronoun together with the sentence before
+//! it, so that each fact can be understood alone.
+
+use std::sync::LazyLock;
+
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::fact::Fact;
+use crate::message::Message;
+
+/// Maximum length of a fact in characters; a fact is not extended beyond it.
+const MAX_FACT_CHARS: usize = 400;
+/// The same if the next sentence begins with a pronoun.
+const MAX_FACT_CHARS_WITH_PRONOUN: usize = 800;
+/// An answer with fewer content words is stored with its question.
+const SHORT_ANSWER_WORDS: usize = 3;
+/// A question with this many content words is a statement too.
+const STATING_QUESTION_WORDS: usize = 9;
+/// The same for a question in which the speaker mentions themselves.
+const PERSONAL_QUESTION_WORDS: usize = 4;
+/// Maximum length of a question that is stored with its answer, in characters.
+const MAX_QUESTION_CHARS: usize = 200;
+
+/// A question at the end of a message, which the next message may answer.
+struct OpenQuestion<'m> {
+    index: usize,
+    message: &'m Message,
+    text: String,
+}
+
+/// Extracts the facts of messages; system messages have none.
+pub(crate) fn extract_by_rules(messages: &[Message]) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    let mut open_question: Option<OpenQuestion<'_>> = None;
+    for (index, message) in messages.iter().enumerate() {
+        if message.role == "system" {
+            continue;
+        }
+        let sentences = split(&message.content);
+        let statements: Vec<&str> = sentences.iter().copied().filter(|sentence| is_statement(sentence)).collect();
+        let words: usize = statements.iter().map(|sentence| content_words(sentence)).sum();
+        let is_answer =
+            words < SHORT_ANSWER_WORDS && sentences.first().is_some_and(|first| !first.trim_end().ends_with('?'));
+        let question = open_question
+            .take()
+            .filter(|asked| (&asked.message.role, &asked.message.name) != (&message.role, &message.name))
+            .filter(|_| is_answer && (words > 0 || sentences.iter().any(|sentence| says_yes_or_no(sentence))));
+        match question {
+            Some(question) => {
+                let answer = if statements.is_empty() { sentences.join("") } else { statements.join("") };
+                let text = format!("\u{201c}{}\u{201d} \u{2013} {}", question.text, answer.trim());
+                facts.push(fact(text, message, vec![question.index, index]));
+            }
+            None => facts.extend(join(&statements).into_iter().map(|text| fact(text, message, vec![index]))),
+        }
+        open_question = sentences
+            .last()
+            .map(|last| last.trim())
+            .filter(|last| last.ends_with(['?', '？']))
+            .filter(|last| last.chars().count() <= MAX_QUESTION_CHARS && content_words(last) > 0)
+            .map(|last| OpenQuestion { index, message, text: last.to_owned() });
+    }
+    facts
+}
+
+fn fact(text: String, message: &Message, sources: Vec<usize>) -> Fact {
+    let role = if message.role == "assistant" { "assistant" } else { "user" };
+    Fact { text, attributed_to: Some(role.to_owned()), sources, related: Vec::new(), supersedes: Vec::new() }
+}
+
+/// The sentences of a text, each with the white space after it.
+fn split(text: &str) -> Vec<&str> {
+    text.split_inclusive('\n')
+        .flat_map(UnicodeSegmentation::split_sentence_bounds)
+        .filter(|sentence| !sentence.trim().is_empty())
+        .collect()
+}
+
+/// Joins sentences into texts of limited length.
+fn join(sentences: &[&str]) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    for sentence in sentences {
+        let max = if begins_with_pronoun(sentence) { MAX_FACT_CHARS_WITH_PRONOUN } else { MAX_FACT_CHARS };
+        match texts.last_mut() {
+            Some(text) if text.chars().count() + sentence.chars().count() <= max => text.push_str(sentence),
+            _ => texts.push((*sentence).to_owned()),
+        }
+    }
+    texts.iter().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect()
+}
+
+/// Whether a sentence states something that may be worth storing.
+fn is_statement(sentence: &str) -> bool {
+    let words = content_words(sentence);
+    let is_question = sentence.trim_end().trim_end_matches(['"', '\u{201d}', ')']).ends_with(['?', '？']);
+    words > 0
+        && (!is_question
+            || words >= STATING_QUESTION_WORDS
+            || (words >= PERSONAL_QUESTION_WORDS && is_personal(sentence)))
+}
+
+/// Whether the speaker mentions themselves or a number, as in "I earn $85,000, so can you give me advice?".
+fn is_personal(sentence: &str) -> bool {
+    let own = [
+        "i", "i'm", "i've", "i'd", "i'll", "my", "we", "we're", "we've", "our", "ich", "mein", "meine", "je", "mon",
+        "yo", "mi",
+    ];
+    sentence.contains(|char: char| char.is_ascii_digit())
+        || sentence.unicode_words().any(|word| own.contains(&word.to_lowercase().replace('\u{2019}', "'").as_str()))
+}
+
+/// Number of words that are neither function words nor small talk.
+fn content_words(sentence: &str) -> usize {
+    static SMALL_TALK: LazyLock<std::collections::HashSet<u32>> =
+        LazyLock::new(|| SMALL_TALK_WORDS.split_whitespace().flat_map(mnemon_text::index_terms).collect());
+    if !sentence.contains(char::is_alphanumeric) {
+        return 0;
+    }
+    mnemon_text::index_terms(sentence).iter().filter(|term| !SMALL_TALK.contains(term)).count()
+}
+
+fn says_yes_or_no(sentence: &str) -> bool {
+    let first = sentence.unicode_words().next().unwrap_or_default().to_lowercase();
+    ["yes", "yeah", "yep", "yup", "no", "nope", "never", "always", "ja", "nein", "sí", "oui", "non", "sim", "não"]
+        .contains(&first.as_str())
+}
+
+/// Whether a sentence begins with a word that refers to the sentence before it.
+fn begins_with_pronoun(sentence: &str) -> bool {
+    let first = sentence.unicode_words().next().unwrap_or_default().to_lowercase();
+    ["he", "she", "it", "they", "this", "that", "these", "those", "his", "her", "its", "their", "there", "then", "so"]
+        .contains(&first.as_str())
+}
+
+/// Words of politeness and small talk, which state nothing.
+const SMALL_TALK_WORDS: &str = "hi hello hey howdy greetings morning evening bye goodbye cheers thanks thank thx ty welcome \
+    please sorry wow whoa oh ooh ah aw aww ha haha hahaha lol hmm hm um uh yeah yep yup yes no nope ok okay k sure fine \
+    great good nice cool awesome amazing fantastic wonderful excellent perfect lovely sweet brilliant incredible \
+    impressive inspiring interesting fun funny glad happy hear hearing sound sounds really absolutely definitely totally \
+    exactly certainly course right true indeed agree agreed well luck congrats congratulations wish best care talk later \
+    soon catch chat see keep appreciate anytime problem worries worry way go stuff thing things lot bit gosh god omg \
+    yay hooray tell told let know think guess mean look looks like forward great-job job proud support hope help assist \
+    question questions ask anything else today day feel free";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(turns: &[(&str, &str)]) -> Vec<Message> {
+        let message = |(speaker, text): &(&str, &str)| Message {
+            role: if *speaker == "assistant" { "assistant" } else { "user" }.into(),
+            name: (!matches!(*speaker, "assistant" | "user")).then(|| (*speaker).to_owned()),
+            content: (*text).into(),
+            timestamp: None,
+        };
+        turns.iter().map(message).collect()
+    }
+
+    fn check(turns: &[(&str, &str)], expected: &[&str]) {
+        let facts = extract_by_rules(&messages(turns));
+        assert_eq!(facts.iter().map(|fact| fact.text.as_str()).collect::<Vec<_>>(), expected, "{turns:?}");
+    }
+
+    #[test]
+    fn statements_are_kept_verbatim() {
+        check(&[("user", "Hi! I moved to Lisbon in May. How are you?")], &["I moved to Lisbon in May."]);
+        check(&[("user", "I'm vegan.")], &["I'm vegan."]);
+        check(&[("user", "I have a cat. It is called Miso.")], &["I have a cat. It is called Miso."]);
+        check(&[("user", "Ich wohne in Graz und spiele Cello.")], &["Ich wohne in Graz und spiele Cello."]);
+        let long_question = "I'm Crystal, I earn $85,000 and live in Porto, so can you give me some advice?";
+        check(&[("user", long_question)], &[long_question]);
+        check(&[("user", "我住在里斯本。我有一只猫。")], &["我住在里斯本。我有一只猫。"]);
+    }
+
+    #[test]
+    fn small_talk_and_questions_are_skipped() {
+        for text in [
+            "Hi there!",
+            "Wow, that's awesome!",
+            "Thanks a lot, bye!",
+            "Really? That sounds great.",
+            "You're welcome :)",
+            "How was your day?",
+            "Do you like the sea?",
+            "What do you think I should say?",
+            "I'm glad to hear that!",
+            "",
+            "  \n ",
+            "👍",
+            "Sure, no problem. Anything else?",
+        ] {
+            check(&[("user", text)], &[]);
+        }
+    }
+
+    #[test]
+    fn a_short_answer_is_stored_with_its_question() {
+        check(
+            &[("Ana", "Nice! When did you move to Lisbon?"), ("Ben", "Last May!")],
+            &["\u{201c}When did you move to Lisbon?\u{201d} \u{2013} Last May!"],
+        );
+        check(
+            &[("assistant", "Are you allergic to nuts?"), ("user", "Yes.")],
+            &["\u{201c}Are you allergic to nuts?\u{201d} \u{2013} Yes."],
+        );
+        check(&[("assistant", "How can I help?"), ("user", "Thanks!")], &[]);
+        let long = "I moved there in May with my sister and two cats.";
+        check(&[("Ana", "When did you move?"), ("Ben", long)], &[long]);
+    }
+
+    #[test]
+    fn sources_and_roles_are_recorded() {
+        let facts = extract_by_rules(&messages(&[
+            ("user", "Where should we eat tapas?"),
+            ("assistant", "Bar Alfalfa!"),
+            ("user", "I am at work until six."),
+        ]));
+        let attributions: Vec<_> =
+            facts.iter().map(|fact| (fact.attributed_to.as_deref().unwrap(), fact.sources.clone())).collect();
+        assert_eq!(attributions, [("assistant", vec![0, 1]), ("user", vec![2])]);
+    }
+
+    #[test]
+    fn long_messages_become_several_facts() {
+        let text: String = (0..40).map(|n| format!("Fact number {n} tells of the harbour of Porto. ")).collect();
+        let facts = extract_by_rules(&messages(&[("assistant", &text)]));
+        assert!(
+            facts.len() >= 4 && facts.iter().all(|fact| fact.text.chars().count() <= MAX_FACT_CHARS),
+            "{}",
+            facts.len()
+        );
+        let all: Vec<&str> = facts.iter().map(|fact| fact.text.as_str()).collect();
+        assert_eq!(all.join(" "), text.trim());
+    }
+}

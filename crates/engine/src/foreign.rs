@@ -1,0 +1,64 @@
+//! Points that another program wrote: adds to them what search needs.
+
+use mnemon_models::Embedder;
+use mnemon_store::{Memory, MemoryId, Payload, Provenance, Record, keys};
+use rayon::prelude::*;
+
+use crate::analyse::{analyse, embed_names, mention, sparse};
+use crate::error::Result;
+use crate::terms::{count_terms, speaker};
+
+/// A memory that another program wrote, as its collection holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForeignPoint {
+    /// Its id.
+    pub id: MemoryId,
+    /// Its payload, with whatever keys it has.
+    pub payload: Payload,
+    /// Its dense vector.
+    pub vector: Vec<f32>,
+}
+
+/// Adds what search needs to points of another program: lemmas (unless the payload has them), the vector of the `bm25`
+/// slot, terms, and the entities they mention. The vectors of the mentions are empty: [`embed_mentions`] fills them in.
+/// Ids, vectors and all other payload keys stay unchanged. Uses all cores.
+pub fn enrich(points: Vec<ForeignPoint>) -> Vec<Record> {
+    points.into_par_iter().map(enrich_point).collect()
+}
+
+fn enrich_point(point: ForeignPoint) -> Record {
+    let analysis = analyse(point.payload.text());
+    let mut payload = point.payload;
+    if !payload.text().is_empty() && payload.str(keys::TEXT_LEMMATIZED).is_none() {
+        payload.set(keys::TEXT_LEMMATIZED, analysis.lemmas.as_str());
+    }
+    let lemmas = payload.str(keys::TEXT_LEMMATIZED).unwrap_or_default();
+    // The vector follows the lemmas in the payload, which may be those of the other program.
+    let bm25 = if lemmas == analysis.lemmas { analysis.bm25 } else { sparse(lemmas, payload.text()) };
+    Record {
+        terms: count_terms(&analysis.terms, &[], speaker(&payload)),
+        memory: Memory { id: point.id, payload, provenance: Provenance::default() },
+        vector: point.vector,
+        bm25,
+        holds_time_word: analysis.holds_time_word,
+        mentions: analysis.entities.iter().map(|entity| mention(entity, Vec::new())).collect(),
+    }
+}
+
+/// Embeds the entities that records mention, in one batch, each distinct name once. Without an embedder the mentions are
+/// removed.
+///
+/// # Errors
+/// [`EngineError::Model`](crate::EngineError::Model) if the embedder fails.
+pub fn embed_mentions(records: &mut [Record], embedder: Option<&dyn Embedder>) -> Result<()> {
+    let Some(embedder) = embedder else {
+        records.iter_mut().for_each(|record| record.mentions.clear());
+        return Ok(());
+    };
+    let names = records.iter().flat_map(|record| &record.mentions).map(|mention| mention.text.as_str());
+    let vectors = embed_names(names, |names| Ok(embedder.embed(names)?))?;
+    for mention in records.iter_mut().flat_map(|record| &mut record.mentions) {
+        mention.vector.clone_from(&vectors[&mention.text]);
+    }
+    Ok(())
+}

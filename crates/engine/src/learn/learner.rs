@@ -1,0 +1,259 @@
+//! Processes a learning request: extracts its facts and stores them.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+use mnemon_models::ChatModel;
+use mnemon_store::{Filter, Link, MemoryId, SessionMessage, View, keys};
+
+use super::job::{Job, PlannedFact};
+use super::jobs::Jobs;
+use super::outcome::{JobResult, LearnOutcome, LearnResult};
+use super::request::LearnRequest;
+use super::retry::public_reason;
+use crate::add::{AddRequest, AddedMemory, Draft, DraftBatch, build_payload};
+use crate::analyse::analyse;
+use crate::engine::Engine;
+use crate::error::{EngineError, Result};
+use crate::extract::{ExtractionInput, Extractor, Fact, extract_by_rules, extract_facts, record_procedure};
+use crate::message::Message;
+use crate::time::{in_microseconds, time_text, today};
+
+/// Number of earlier messages in the prompt.
+const EARLIER_MESSAGES: usize = 10;
+/// Number of existing memories in the prompt.
+const EXISTING_MEMORIES: usize = 10;
+/// Maximum size of a request's instructions in bytes: they are part of the prompt for each window of its messages.
+const MAX_INSTRUCTIONS: usize = 64 << 10;
+/// mem0's type of a memory that records what an agent did.
+const PROCEDURE_TYPE: &str = "procedural_memory";
+
+/// Processes learning requests and their jobs.
+pub(super) struct Learner<'e> {
+    engine: &'e Engine,
+    jobs: Jobs<'e>,
+}
+
+impl<'e> Learner<'e> {
+    pub(super) fn new(engine: &'e Engine) -> Self {
+        Self { engine, jobs: Jobs::new(&engine.model_services) }
+    }
+
+    /// See [`Engine::learn_telling`].
+    pub(super) fn learn(&self, request: LearnRequest, on_stored: &mut dyn FnMut(&str)) -> Result<LearnResult> {
+        let mut job = self.new_job(request)?;
+        // Without a model the request is processed before it could be lost.
+        if job.extractor == Extractor::Llm {
+            self.jobs.store(&mut job)?;
+            on_stored(&job.id);
+        }
+        let outcome = match self.process(&mut job) {
+            Ok(Some(added)) => {
+                self.jobs.remove(&job.id)?;
+                LearnOutcome::Stored(added)
+            }
+            Ok(None) => LearnOutcome::Dropped,
+            Err(error) if error.is_model_error() && self.jobs.are_stored() => {
+                if !job.stored {
+                    self.jobs.store(&mut job)?;
+                }
+                self.retry_later(&job, &error)?
+            }
+            Err(error) => {
+                // The caller learns of the error, so the request must not be tried again.
+                self.jobs.remove(&job.id)?;
+                return Err(error);
+            }
+        };
+        Ok(LearnResult { event_id: job.id, extractor: job.extractor, outcome })
+    }
+
+    /// See [`Engine::learn_later`].
+    pub(super) fn enqueue(&self, request: LearnRequest) -> Result<String> {
+        let mut job = self.new_job(request)?;
+        if !self.jobs.are_stored() {
+            let _ = self.process(&mut job)?;
+            return Ok(job.id);
+        }
+        self.jobs.store(&mut job)?;
+        self.jobs.make_due(&job.id)?;
+        Ok(job.id)
+    }
+
+    /// See [`Engine::run_due_job`].
+    pub(super) fn run_due_job(&self) -> Result<Option<JobResult>> {
+        let Some(mut job) = self.jobs.claim_next()? else { return Ok(None) };
+        let outcome = match self.process(&mut job) {
+            // If the job is not there any more, another worker has finished it and reports its end.
+            Ok(Some(added)) if self.jobs.remove(&job.id)? => LearnOutcome::Stored(added),
+            Ok(_) => LearnOutcome::Dropped,
+            Err(EngineError::Store(error)) => return Err(error.into()),
+            // The request was accepted, so it is kept even if it can't be processed now.
+            Err(error) => self.retry_later(&job, &error)?,
+        };
+        Ok(Some(JobResult { event_id: job.id, scope: job.request.add.scope, outcome }))
+    }
+
+    fn retry_later(&self, job: &Job, error: &EngineError) -> Result<LearnOutcome> {
+        self.jobs.retry_later(&job.id, error)?;
+        Ok(LearnOutcome::Pending { reason: error.to_string(), told: public_reason(error) })
+    }
+
+    /// Checks a request and makes a job of it.
+    fn new_job(&self, mut request: LearnRequest) -> Result<Job> {
+        // An agent's tool call is a message without text. It is skipped, unless there is nothing else: then the request is
+        // rejected.
+        let messages = &mut request.add.messages;
+        if messages.iter().any(|message| !message.content.trim().is_empty()) {
+            messages.retain(|message| !message.content.trim().is_empty());
+        }
+        request.add.check(self.engine.store())?;
+        let extractor = match self.engine.language_model() {
+            Some(_) => Extractor::Llm,
+            None => Extractor::Extractive,
+        };
+        if request.procedure && request.add.scope.agent_id.is_none() {
+            return Err(EngineError::invalid("a procedural memory belongs to an agent: give agent_id"));
+        }
+        if request.procedure && extractor != Extractor::Llm {
+            return Err(EngineError::NoLanguageModel("a procedural memory"));
+        }
+        if let Some(bytes) = request.instructions.as_ref().map(String::len).filter(|bytes| *bytes > MAX_INSTRUCTIONS) {
+            return Err(EngineError::invalid(format!(
+                "the instructions have {bytes} bytes; the maximum is {MAX_INSTRUCTIONS}"
+            )));
+        }
+        Ok(Job::new(request, extractor, Timestamp::now()))
+    }
+
+    /// Extracts the facts, unless the job has them already, and stores them. `None` if the job was removed.
+    fn process(&self, job: &mut Job) -> Result<Option<Vec<AddedMemory>>> {
+        let start = Instant::now();
+        if job.planned.is_none() {
+            let facts = self.extract(job)?.into_iter().map(PlannedFact::new).collect();
+            metrics::histogram!("mnemon_extract_seconds", "extractor" => job.extractor.as_str())
+                .record(start.elapsed());
+            job.planned = self.jobs.record_facts(job, facts)?;
+            if job.planned.is_none() {
+                return Ok(None);
+            }
+        }
+        let Some(added) = self.store_facts(job)? else { return Ok(None) };
+        metrics::counter!("mnemon_extracted_facts_total", "extractor" => job.extractor.as_str())
+            .increment(added.len() as u64);
+        Ok(Some(added))
+    }
+
+    fn extract(&self, job: &Job) -> Result<Vec<Fact>> {
+        match self.engine.language_model().filter(|_| job.extractor == Extractor::Llm) {
+            Some(llm) => self.extract_by_model(llm, job),
+            None => Ok(extract_by_rules(&job.request.add.messages)),
+        }
+    }
+
+    fn extract_by_model(&self, llm: &dyn ChatModel, job: &Job) -> Result<Vec<Fact>> {
+        let LearnRequest { add, instructions, procedure } = &job.request;
+        let (indexes, messages): (Vec<usize>, Vec<Message>) =
+            add.messages.iter().cloned().enumerate().filter(|(_, message)| message.role != "system").unzip();
+        if messages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let scope = &add.scope;
+        let (earlier, existing) = if *procedure {
+            (Vec::new(), Vec::new())
+        } else {
+            (self.engine.store.last_messages(scope, EARLIER_MESSAGES)?, self.nearest_memories(add)?)
+        };
+        let input = ExtractionInput {
+            messages: &messages,
+            earlier: &earlier,
+            existing: &existing,
+            observed: add.timestamp.or(messages[0].timestamp).unwrap_or(job.received),
+            now: job.received,
+            instructions: instructions.as_deref().or(self.engine.model_services.instructions.as_deref()),
+            of_agent: scope.agent_id.is_some() && scope.user_id.is_none(),
+        };
+        if *procedure {
+            let text = record_procedure(llm, &input)?;
+            let sources = (0..messages.len()).collect();
+            return Ok(vec![Fact { text, attributed_to: None, sources, related: Vec::new(), supersedes: Vec::new() }]);
+        }
+        let mut facts = extract_facts(llm, &input, &mut || self.jobs.renew(&job.id))?;
+        for fact in &mut facts {
+            // From indexes in the prompt to indexes in the request.
+            fact.sources = fact.sources.iter().filter_map(|source| indexes.get(*source).copied()).collect();
+        }
+        Ok(facts)
+    }
+
+    /// The owner's memories that are nearest to the messages, with their texts.
+    fn nearest_memories(&self, add: &AddRequest) -> Result<Vec<(MemoryId, String)>> {
+        let Some(filter) = Filter::of_scope(&add.scope) else { return Ok(Vec::new()) };
+        let texts: Vec<String> =
+            add.messages.iter().map(|message| format!("{}: {}", message.role, message.content)).collect();
+        let vector = self.engine.embed(&[&texts.join("\n")])?.pop().unwrap_or_default();
+        let view = View::new(&filter, Some(today()));
+        let store = self.engine.store();
+        let ids: Vec<MemoryId> = store.nearest(&view, &vector, EXISTING_MEMORIES)?.iter().map(|(id, _)| *id).collect();
+        let memories = store.get(&ids)?.into_iter().flatten();
+        Ok(memories.map(|memory| (memory.id, memory.payload.text().to_owned())).collect())
+    }
+
+    /// Stores the facts of a job with their source messages. `None` if the job was removed.
+    fn store_facts(&self, job: &Job) -> Result<Option<Vec<AddedMemory>>> {
+        let request = AddRequest { skip_duplicates: true, ..job.request.add.clone() };
+        let now = time_text(job.received);
+        let drafts: Vec<Draft<'_>> =
+            job.planned.as_deref().unwrap_or_default().iter().map(|fact| draft(job, fact, &now)).collect();
+        let messages: Vec<SessionMessage> = request
+            .messages
+            .iter()
+            .enumerate()
+            .filter(|(_, message)| message.role != "system")
+            .map(|(index, message)| SessionMessage {
+                id: job.message_id(index),
+                session_scope: request.scope.session_scope(),
+                role: Some(message.role.clone()),
+                content: Some(message.content.clone()),
+                name: message.name.clone(),
+                created_at: Some(message.timestamp.or(request.timestamp).map_or_else(|| now.clone(), time_text)),
+            })
+            .collect();
+        let requests = [request];
+        let batch = DraftBatch { requests: &requests, drafts: &drafts, messages: &messages, now: &now };
+        let stored = batch.store(self.engine, &|| self.jobs.is_pending(job))?;
+        Ok(stored.map(|mut stored| stored.pop().unwrap_or_default()))
+    }
+}
+
+/// The draft of a fact.
+fn draft<'j>(job: &'j Job, planned: &'j PlannedFact, now: &str) -> Draft<'j> {
+    let (add, fact) = (&job.request.add, &planned.fact);
+    let analysis = analyse(&fact.text);
+    let source = fact.sources.last().and_then(|source| add.messages.get(*source));
+    let time = add.timestamp.or(source.and_then(|message| message.timestamp));
+    // The rules keep the speaker's own words; a model's fact names the person that it is about.
+    let spoken_by = source.filter(|_| job.extractor == Extractor::Extractive);
+    let mut payload = build_payload(add, &fact.text, spoken_by, &analysis.lemmas, now);
+    if job.request.procedure {
+        payload.set(keys::MEMORY_TYPE, PROCEDURE_TYPE);
+    }
+    if let Some(role) = &fact.attributed_to {
+        payload.set(keys::ATTRIBUTED_TO, role.as_str());
+    }
+    let sources: Vec<String> = fact.sources.iter().map(|source| job.message_id(*source)).collect();
+    payload.set(keys::SOURCE_MESSAGES, sources);
+    let related = fact.related.iter().map(|id| (*id, Link::RELATED));
+    let superseded = fact.supersedes.iter().map(|id| (*id, Link::SUPERSEDES));
+    Draft {
+        request: 0,
+        id: planned.id,
+        role: fact.attributed_to.as_deref().unwrap_or("user"),
+        sources: fact.sources.clone(),
+        payload,
+        analysis,
+        time: in_microseconds(time.unwrap_or(job.received)),
+        dated: time.is_some(),
+        links: related.chain(superseded).collect(),
+    }
+}

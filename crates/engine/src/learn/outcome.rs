@@ -1,0 +1,54 @@
+//! What became of a learning request.
+
+use mnemon_store::Scope;
+
+use crate::add::AddedMemory;
+use crate::extract::Extractor;
+
+/// The result of a learning request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LearnResult {
+    /// The id of the request, which is the id of its job while it is pending.
+    pub event_id: String,
+    /// What extracts the facts.
+    pub extractor: Extractor,
+    /// What became of the request.
+    pub outcome: LearnOutcome,
+}
+
+/// What became of a learning request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LearnOutcome {
+    /// These facts were stored durably. Facts that the owner already had are not among them.
+    Stored(Vec<AddedMemory>),
+    /// A model failed. The request is stored durably and will be tried again.
+    Pending {
+        /// The reason, with the message of the model's service: for operators.
+        reason: String,
+        /// The reason without the service's message: for callers.
+        told: &'static str,
+    },
+    /// The job was removed while it was processed, because its owner was deleted or because another worker finished it.
+    /// This call stored nothing.
+    Dropped,
+}
+
+/// The result of a job.
+#[derive(Clone, Debug)]
+pub struct JobResult {
+    /// The id of the job.
+    pub event_id: String,
+    /// The owner of the facts.
+    pub scope: Scope,
+    /// What became of the request.
+    pub outcome: LearnOutcome,
+}
+
+/// The jobs that are pending or being processed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PendingJobs {
+    /// Their number.
+    pub requests: usize,
+    /// Why one of them failed, as told to callers; `None` if none has failed.
+    pub reason: Option<String>,
+}

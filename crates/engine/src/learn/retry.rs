@@ -1,0 +1,61 @@
+//! When a failed job is tried again, and what callers are told until then.
+
+use std::time::Duration;
+
+use mnemon_models::{ModelError, ModelKind};
+
+use crate::error::EngineError;
+
+/// Seconds between the attempts of a job whose model is unavailable; the last for every further attempt.
+const UNAVAILABLE_PAUSES: [u64; 5] = [2, 5, 15, 30, 60];
+/// The same for other failures of a model, which an operator has to fix.
+const FAILED_PAUSES: [u64; 6] = [2, 10, 60, 5 * 60, 15 * 60, 60 * 60];
+/// Maximum pause, even if the model's service asks for a longer one.
+const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
+
+/// The pause before the next attempt, after so many failed attempts.
+pub(super) fn pause(attempts: usize, error: &EngineError) -> Duration {
+    let (pauses, requested) = match error {
+        EngineError::Model(ModelError::Unavailable { wait, .. }) => (&UNAVAILABLE_PAUSES[..], wait.unwrap_or_default()),
+        _ => (&FAILED_PAUSES[..], Duration::ZERO),
+    };
+    Duration::from_secs(pauses[attempts.min(pauses.len() - 1)]).max(requested.min(MAX_PAUSE))
+}
+
+/// Why a job failed, for callers: without the message of the model's service, which may contain anything.
+pub(super) fn public_reason(error: &EngineError) -> &'static str {
+    match error {
+        EngineError::Model(ModelError::Unavailable { kind: ModelKind::Embedder, .. }) => {
+            "the embedder is not available"
+        }
+        EngineError::Model(ModelError::Unavailable { .. }) => "the language model is not available",
+        EngineError::Model(ModelError::Refused { kind: ModelKind::LanguageModel, .. }) => {
+            "the language model rejects the request; see the server's log for the reason"
+        }
+        EngineError::Model(ModelError::Answer { kind: ModelKind::LanguageModel, .. }) | EngineError::Extraction(_) => {
+            "the language model's answer can't be used; see the server's log for the reason"
+        }
+        _ => "a model does not work with its current settings; see the server's log for the reason",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_honour_the_service() {
+        let unavailable = |wait: Option<u64>| {
+            EngineError::Model(ModelError::Unavailable {
+                kind: ModelKind::LanguageModel,
+                server: String::new(),
+                reason: String::new(),
+                wait: wait.map(Duration::from_secs),
+            })
+        };
+        let seconds = |attempts, error: &EngineError| pause(attempts, error).as_secs();
+        assert_eq!([0, 1, 9].map(|attempts| seconds(attempts, &unavailable(None))), [2, 5, 60]);
+        assert_eq!([1, 600, 86_400].map(|wait| seconds(0, &unavailable(Some(wait)))), [2, 600, 3600]);
+        assert_eq!([0, 9].map(|attempts| seconds(attempts, &EngineError::Extraction(String::new()))), [2, 3600]);
+    }
+}

@@ -1,0 +1,46 @@
+//! What an export or import did.
+
+use super::format::ImportFormat;
+
+/// The number of transferred records of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransferCounts {
+    /// Memories.
+    pub memories: usize,
+    /// Entities.
+    pub entities: usize,
+    /// Links between memories.
+    pub links: usize,
+    /// History events.
+    pub history: usize,
+    /// Messages of sessions.
+    pub messages: usize,
+}
+
+/// What an import did.
+#[derive(Clone, Debug)]
+pub struct ImportReport {
+    /// The detected format of the file.
+    pub format: ImportFormat,
+    /// What was stored.
+    pub stored: TransferCounts,
+    /// Memories that were in the store already, with the same content.
+    pub unchanged: usize,
+    /// What was not stored, and why.
+    pub refused: Vec<RejectedRecord>,
+}
+
+impl ImportReport {
+    pub(super) fn new(format: ImportFormat) -> Self {
+        Self { format, stored: TransferCounts::default(), unchanged: 0, refused: Vec::new() }
+    }
+}
+
+/// A record that was not imported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedRecord {
+    /// Its line number, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub reason: String,
+}

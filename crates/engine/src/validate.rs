@@ -1,0 +1,63 @@
+//! Limits that texts, payloads and metadata must keep.
+
+use mnemon_store::RESERVED_KEYS;
+use serde_json::{Map, Value};
+
+use crate::config::MAX_TEXT_BYTES;
+use crate::error::{EngineError, Result};
+
+/// Maximum nesting of lists and objects in a payload. JSON parsers, ours included, stop at 128 levels, and a payload must
+/// stay readable inside a request or an export.
+const MAX_DEPTH: usize = 100;
+/// Maximum size of metadata as JSON, in bytes. Each message of a request gets a copy, and each page of a list repeats it.
+const MAX_METADATA_BYTES: usize = 64 << 10;
+
+/// Checks that a text is neither blank nor too long.
+pub(crate) fn check_text(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("is empty".into());
+    }
+    check_length(text)
+}
+
+/// Checks that a text is not too long.
+pub(crate) fn check_length(text: &str) -> Result<(), String> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(format!("has {} bytes; the maximum is {MAX_TEXT_BYTES}: split it into parts", text.len()));
+    }
+    Ok(())
+}
+
+/// Checks that a payload does not nest too deeply.
+pub(crate) fn check_depth(map: &Map<String, Value>) -> Result<(), String> {
+    let mut level: Vec<&Value> = map.values().collect();
+    for _ in 0..MAX_DEPTH {
+        level = level
+            .into_iter()
+            .flat_map(|value| match value {
+                Value::Array(items) => items.iter().collect::<Vec<_>>(),
+                Value::Object(fields) => fields.values().collect(),
+                _ => Vec::new(),
+            })
+            .collect();
+        if level.is_empty() {
+            return Ok(());
+        }
+    }
+    Err(format!("nests lists and objects deeper than {MAX_DEPTH} levels"))
+}
+
+/// Checks a caller's metadata: its depth, its size, and that it sets no key that the store writes itself.
+pub(crate) fn check_metadata(metadata: &Map<String, Value>) -> Result<()> {
+    check_depth(metadata).map_err(|fault| EngineError::invalid(format!("metadata {fault}")))?;
+    let bytes = serde_json::to_string(metadata).map_or(0, |text| text.len());
+    if bytes > MAX_METADATA_BYTES {
+        return Err(EngineError::invalid(format!(
+            "metadata has {bytes} bytes; the maximum is {MAX_METADATA_BYTES}: put long texts into messages"
+        )));
+    }
+    match metadata.keys().find(|key| *key == "id" || RESERVED_KEYS.contains(&key.as_str())) {
+        Some(key) => Err(EngineError::invalid(format!("metadata must not contain the reserved key `{key}`"))),
+        None => Ok(()),
+    }
+}

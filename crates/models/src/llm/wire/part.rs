@@ -1,0 +1,43 @@
+//! An answer or a part of one, and helpers to read and write the JSON of providers.
+
+use serde_json::{Map, Value};
+
+use crate::llm::chat::{Finish, Usage};
+
+/// An answer, or a part of a streamed answer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct AnswerPart {
+    /// The text.
+    pub(crate) text: String,
+    /// The model's reasoning, if the provider separates it from the text.
+    pub(crate) reasoning: String,
+    /// Why the answer ended, in the last part.
+    pub(crate) finish: Option<Finish>,
+    pub(crate) usage: Option<Usage>,
+}
+
+/// The first text under one of the keys that is not empty.
+pub(super) fn text_at<'v>(value: &'v Value, keys: &[&str]) -> &'v str {
+    keys.iter().find_map(|key| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())).unwrap_or("")
+}
+
+/// Reads why an answer ended.
+pub(super) fn finish(reason: Option<&str>) -> Option<Finish> {
+    reason.map(|reason| match reason {
+        "length" | "max_tokens" | "model_length" | "MAX_TOKENS" => Finish::Length,
+        _ => Finish::Stop,
+    })
+}
+
+/// Reads the numbers of tokens under two keys.
+pub(super) fn usage(value: &Value, input: &str, output: &str) -> Option<Usage> {
+    let tokens = |key: &str| value.get(key).and_then(Value::as_u64);
+    Some(Usage { input_tokens: tokens(input)?, output_tokens: tokens(output)? })
+}
+
+/// Sets a key if there is a value.
+pub(super) fn set<T: Into<Value>>(body: &mut Map<String, Value>, key: &str, value: Option<T>) {
+    if let Some(value) = value {
+        body.insert(key.to_owned(), value.into());
+    }
+}
