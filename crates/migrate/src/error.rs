@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use mnemon_engine::EngineError;
 use mnemon_store::StoreError;
 
+/// The result of a phase's work.
+pub type Result<T, E = MigrateError> = std::result::Result<T, E>;
+
 /// Any failure of a phase. The source is never changed by one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -88,4 +91,9 @@ fn told_room(needs: Option<u64>, free: Option<u64>) -> String {
         (None, Some(free)) => format!(": {free} bytes are free"),
         (None, None) => String::new(),
     }
+}
+
+/// The error of a thread that panicked.
+pub(crate) fn ended(_: Box<dyn std::any::Any + Send>) -> MigrateError {
+    MigrateError::Unfit("a step of the copy ended of itself: run it again, and report it".into())
 }

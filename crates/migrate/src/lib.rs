@@ -1,41 +1,41 @@
 //! From a mem0 stack to Mnemon, phase by phase: what is there, how it is carried over, and how that is proved.
 #![warn(missing_docs)]
 
-mod backup;
-mod base;
-mod cutover;
-mod error;
-mod pass;
-mod preflight;
-pub mod read;
-mod rebuild;
-mod rehearse;
-mod remember;
-mod rest;
-mod route;
 mod state;
-mod survey;
+
+mod endpoints;
+mod progress;
 mod switch;
+
+pub mod source;
 mod target;
-mod verify;
 
-pub use backup::{
-    Artifact, ArtifactKind, BackedUp, BackupDifference, BackupEvent, BackupOptions, BackupPlan, BackupReport, MANIFEST,
-    Manifest, backup, plan_backup, verify_backup, verify_backup_in,
+mod carried;
+mod embedding_cache;
+mod entities;
+mod survey;
+mod sync;
+
+mod phases;
+
+mod error;
+mod files;
+mod qdrant_rest;
+
+pub use carried::{Base, Digest, digest};
+pub use endpoints::{Opened, Tools};
+pub use entities::write_entities;
+pub use error::{MigrateError, Result};
+pub use phases::{
+    Artifact, ArtifactKind, BackedUp, BackupDifference, BackupEvent, BackupOptions, BackupPlan, BackupReport, COUNTS,
+    CutOver, Difference, MANIFEST, Manifest, Preflight, Rebuilt, Rehearsal, RolledBack, Served, Verification,
+    WordFound, backup, cutover, look, plan_backup, preflight, read_counts, rebuild, rehearse, retire, rollback, verify,
+    verify_backup, verify_backup_in, verify_migration,
 };
-pub use base::{Base, Digest, digest};
-pub use cutover::{CutOver, RolledBack, Served, cutover, retire, rollback};
-pub use error::MigrateError;
-pub use pass::{PassOptions, Passed, pass, write_entities};
-pub use preflight::{COUNTS, Preflight, look, preflight, read_counts};
-pub use rebuild::{ENTITIES, Progress, Rebuilt, rebuild};
-pub use rehearse::{Rehearsal, rehearse};
-pub use route::{Opened, Tools};
-pub use state::{Ended, From, Migration, Phase, Route, State, Switch, To};
+pub use progress::{ENTITIES, Progress};
+pub use source as read;
+pub use state::{Ended, From, Migration, Phase, Route, State, To};
 pub use survey::{Anomaly, Survey};
-pub use switch::{store_in_settings, value_in_env_file};
+pub use switch::{Switch, store_in_settings, value_in_env_file};
+pub use sync::{PassOptions, Passed, pass};
 pub use target::{IntoCollection, IntoStore, Shape, Target};
-pub use verify::{Difference, Verification, WordFound, verify, verify_migration};
-
-/// The result of a phase's work.
-pub type Result<T, E = MigrateError> = std::result::Result<T, E>;

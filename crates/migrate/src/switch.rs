@@ -1,11 +1,48 @@
 //! What says which store is served, switched in one step.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::rest::Rest;
-use crate::state::{Switch, write_whole};
-use crate::{MigrateError, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{MigrateError, Result};
+use crate::files::write_whole;
+use crate::qdrant_rest::Rest;
+
+/// What says which store is served, and what it said before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Switch {
+    /// An alias of Qdrant.
+    Alias {
+        /// The alias.
+        alias: String,
+        /// The collection it led to; none where it was not there.
+        was: Option<String>,
+        /// The collection it leads to.
+        now: String,
+    },
+    /// A variable in a file of `KEY=value` lines.
+    EnvFile {
+        /// The file.
+        file: PathBuf,
+        /// The variable.
+        key: String,
+        /// Its value; none where it was not there.
+        was: Option<String>,
+        /// Its new value.
+        now: String,
+    },
+    /// The key `store` of our own settings file.
+    Settings {
+        /// The file.
+        file: PathBuf,
+        /// Its value; none where it was not there.
+        was: Option<String>,
+        /// Its new value.
+        now: String,
+    },
+}
 
 impl Switch {
     /// Switches to the new store; again is the same. An alias needs the server.

@@ -1,0 +1,112 @@
+//! The phase that switches back, with the writes that were made since.
+
+use std::path::PathBuf;
+
+use crate::endpoints::Tools;
+use crate::error::{MigrateError, Result};
+use crate::progress::Progress;
+use crate::state::{From, Migration, Phase, To};
+use crate::sync::{PassOptions, Passed, pass};
+use crate::target::{IntoCollection, Keeping, Shape};
+
+/// What a way there and back leaves in the migration's folder: points as they were before the way back wrote over them.
+const REPLACED: &str = "replaced-by-rollback.jsonl";
+
+/// What a rollback did.
+#[derive(Clone, Debug, Default)]
+pub struct RolledBack {
+    /// Writes that were carried back.
+    pub carried: Passed,
+    /// Whether they were left behind instead.
+    pub dropped: bool,
+    /// What was switched back.
+    pub switch: String,
+    /// Where the points are that were written over in the old store; none where there were none.
+    pub replaced: Option<PathBuf>,
+}
+
+/// Switches back, carrying the writes that were made since into the old store, in its shape; `restart` makes the server take
+/// it.
+///
+/// # Errors
+/// [`MigrateError::Refused`] where nothing was switched, or where writes can't be carried and `drop_writes` is not set;
+/// [`MigrateError::Switch`] where the server could not be restarted: a second call goes on.
+pub fn rollback(
+    migration: &mut Migration,
+    tools: &Tools<'_>,
+    drop_writes: bool,
+    restart: &dyn Fn() -> Result<(), String>,
+    progress: &Progress<'_>,
+) -> Result<RolledBack> {
+    let route = migration.route()?.clone();
+    let Some(switch) = migration.state.switch.clone() else {
+        return Err(MigrateError::Refused("nothing was switched, so there is nothing to switch back".into()));
+    };
+    if migration.is_done(Phase::Retire) {
+        let message = "the old collection was retired: there is nothing to go back to";
+        return Err(MigrateError::Refused(message.into()));
+    }
+    let rest = route.rest(tools)?;
+    let back = || {
+        switch.back(rest.as_ref())?;
+        let told = |told| MigrateError::Switch(format!("switched back, but {told}: mend that, and roll back again"));
+        restart().map_err(told)
+    };
+    let mut done = RolledBack { switch: switch.told_back(), ..RolledBack::default() };
+    if matches!(route.to, To::InPlace) {
+        // The writes are in the collection; what was added to it goes, so that old readers see what they saw.
+        back()?;
+        if let (Some(server), From::Collection { name, .. }) = (route.server(tools)?, &route.from) {
+            server.remove_slot(name)?;
+        }
+        migration.base()?.clear()?;
+        migration.state.begun = false;
+        migration.state.ended.remove(&Phase::Rebuild);
+        migration.state.ended.remove(&Phase::Verify);
+    } else if drop_writes {
+        done.dropped = true;
+        back()?;
+    } else {
+        let (carried, replaced) = carry_back(migration, tools, progress)?;
+        back()?;
+        // What was written while it was switched.
+        let (late, replaced_late) = carry_back(migration, tools, progress)?;
+        done.carried = carried;
+        done.carried.added += late.added;
+        done.carried.changed += late.changed;
+        done.carried.removed += late.removed;
+        done.replaced = replaced.or(replaced_late);
+    }
+    migration.state.switch = None;
+    migration.state.switched = false;
+    let told = format!(
+        "{} added, {} changed, {} removed in the old store",
+        done.carried.added, done.carried.changed, done.carried.removed
+    );
+    migration.end(Phase::Rollback, true, told)?;
+    Ok(done)
+}
+
+/// Carries what was written to the new store into the old one, in its shape; returns what was done, and where the points are
+/// that were written over, if any were.
+pub(super) fn carry_back(
+    migration: &Migration,
+    tools: &Tools<'_>,
+    progress: &Progress<'_>,
+) -> Result<(Passed, Option<PathBuf>)> {
+    let route = migration.route()?;
+    let (Some(server), From::Collection { name, .. }) = (route.server(tools)?, &route.from) else {
+        let message = "the source is a snapshot file: writes made since can't be carried into it; restore the snapshot in \
+                       Qdrant and `mnemon export` the new store, or give --drop-writes";
+        return Err(MigrateError::Refused(message.into()));
+    };
+    let legacy = IntoCollection::new(server, name, Shape::Legacy);
+    let opened = route.target(tools, route.source(tools)?.about().dims)?;
+    let source = opened.source()?;
+    let keeping = Keeping::new(&legacy, migration.folder().join(REPLACED))?;
+    let options = PassOptions { rate: tools.rate, removals: tools.removals, ..PassOptions::default() };
+    let points = source.about().points;
+    let carried =
+        pass(&*source, &keeping, &migration.base()?, options, &|done| progress("carried back", done, points))?;
+    Ok((carried, keeping.into_file()))
+}
