@@ -35,7 +35,7 @@ pub fn digest(payload: &Payload, vector: &[f32]) -> Digest {
     let mut text = Vec::new();
     let mut fields: Vec<(&String, &Json)> = payload.as_map().iter().collect();
     fields.retain(|(key, _)| *key != keys::TEXT_LEMMATIZED);
-    canonical(&mut fields, &mut text);
+    write_object(&mut fields, &mut text);
     hash.update(&text);
     let whole: [u8; 32] = hash.finalize().into();
     let mut half = Digest::default();
@@ -44,23 +44,23 @@ pub fn digest(payload: &Payload, vector: &[f32]) -> Digest {
 }
 
 /// JSON with sorted keys.
-fn canonical(fields: &mut [(&String, &Json)], text: &mut Vec<u8>) {
+fn write_object(fields: &mut [(&String, &Json)], text: &mut Vec<u8>) {
     fields.sort_unstable_by_key(|(key, _)| *key);
     text.push(b'{');
     for (key, value) in fields {
         text.extend(key.len().to_le_bytes());
         text.extend(key.as_bytes());
-        written(value, text);
+        write_value(value, text);
     }
     text.push(b'}');
 }
 
-fn written(value: &Json, text: &mut Vec<u8>) {
+fn write_value(value: &Json, text: &mut Vec<u8>) {
     match value {
-        Json::Object(map) => canonical(&mut map.iter().collect::<Vec<_>>(), text),
+        Json::Object(map) => write_object(&mut map.iter().collect::<Vec<_>>(), text),
         Json::Array(items) => {
             text.push(b'[');
-            items.iter().for_each(|item| written(item, text));
+            items.iter().for_each(|item| write_value(item, text));
             text.push(b']');
         }
         other => {
@@ -110,7 +110,7 @@ impl Base {
         Ok(snapshot(&self.file, |sql| {
             let mut found = HashMap::with_capacity(ids.len());
             for id in ids {
-                let rows = sql.query("SELECT digest FROM carried WHERE id = $1", &[bytes(*id)])?;
+                let rows = sql.query("SELECT digest FROM carried WHERE id = $1", &[id_value(*id)])?;
                 if let Some(row) = rows.first() {
                     found.insert(*id, digest_at(row, 0)?);
                 }
@@ -138,15 +138,15 @@ impl Base {
     ///
     /// # Errors
     /// [`StoreError`] of the file.
-    pub fn carried(&self, digests: &[(MemoryId, Digest)], records: &[Record], names: bool) -> Result<()> {
+    pub fn record(&self, digests: &[(MemoryId, Digest)], records: &[Record], names: bool) -> Result<()> {
         Ok(transact(&self.file, Durability::Written, |sql| {
             for (id, digest) in digests {
-                let values = [bytes(*id), Value::Bytes(digest.to_vec())];
+                let values = [id_value(*id), Value::Bytes(digest.to_vec())];
                 let new = "INSERT INTO carried(id, digest) VALUES($1, $2) ON CONFLICT(id) DO NOTHING";
                 if sql.execute(new, &values)? == 0 {
                     sql.execute("UPDATE carried SET digest = $2 WHERE id = $1", &values)?;
                     if names {
-                        forget_mentions(sql, *id)?;
+                        delete_mentions(sql, *id)?;
                     }
                 }
             }
@@ -158,7 +158,7 @@ impl Base {
                         "INSERT INTO names(entity, name, kind, scope, changed) VALUES($1, $2, $3, $4, 1)
                          ON CONFLICT(entity) DO UPDATE SET changed = 1",
                         &[
-                            bytes(entity),
+                            id_value(entity),
                             Value::Text(mention.text.clone()),
                             Value::Text(mention.kind.clone()),
                             Value::Text(Json::from(scope.ids().map(|id| id.map(str::to_owned)).to_vec()).to_string()),
@@ -166,7 +166,7 @@ impl Base {
                     )?;
                     sql.execute(
                         "INSERT INTO mentions(entity, memory) VALUES($1, $2) ON CONFLICT(entity, memory) DO NOTHING",
-                        &[bytes(entity), bytes(record.memory.id)],
+                        &[id_value(entity), id_value(record.memory.id)],
                     )?;
                 }
             }
@@ -178,11 +178,11 @@ impl Base {
     ///
     /// # Errors
     /// [`StoreError`] of the file.
-    pub fn removed(&self, ids: &[MemoryId]) -> Result<()> {
+    pub fn delete(&self, ids: &[MemoryId]) -> Result<()> {
         Ok(transact(&self.file, Durability::Written, |sql| {
             for id in ids {
-                sql.execute("DELETE FROM carried WHERE id = $1", &[bytes(*id)])?;
-                forget_mentions(sql, *id)?;
+                sql.execute("DELETE FROM carried WHERE id = $1", &[id_value(*id)])?;
+                delete_mentions(sql, *id)?;
             }
             Ok(())
         })?)
@@ -206,7 +206,7 @@ impl Base {
     ///
     /// # Errors
     /// [`StoreError`] of the file.
-    pub fn changed_names(&self, after: Option<&Entity>, limit: usize) -> Result<Vec<Entity>> {
+    pub fn changed_entities(&self, after: Option<&Entity>, limit: usize) -> Result<Vec<Entity>> {
         let (name, id) = after.map(|entity| (entity.text(), entity.id.to_bytes())).unwrap_or_default();
         Ok(snapshot(&self.file, |sql| {
             let rows = sql.query(
@@ -226,7 +226,7 @@ impl Base {
                         payload.set(key, id);
                     }
                 }
-                let memories = sql.query("SELECT memory FROM mentions WHERE entity = $1", &[bytes(id)])?;
+                let memories = sql.query("SELECT memory FROM mentions WHERE entity = $1", &[id_value(id)])?;
                 let memories = memories.iter().map(|row| id_at(row, 0)).collect::<Result<_, _>>()?;
                 entities.push(Entity { id, payload, vector: Vec::new(), memories });
             }
@@ -238,12 +238,12 @@ impl Base {
     ///
     /// # Errors
     /// [`StoreError`] of the file.
-    pub fn names_written(&self, entities: &[Entity]) -> Result<()> {
+    pub fn mark_entities_written(&self, entities: &[Entity]) -> Result<()> {
         Ok(transact(&self.file, Durability::Written, |sql| {
             for entity in entities {
                 let gone = "DELETE FROM names WHERE entity = $1";
                 let kept = "UPDATE names SET changed = 0 WHERE entity = $1";
-                sql.execute(if entity.memories.is_empty() { gone } else { kept }, &[bytes(entity.id)])?;
+                sql.execute(if entity.memories.is_empty() { gone } else { kept }, &[id_value(entity.id)])?;
             }
             Ok(())
         })?)
@@ -253,7 +253,7 @@ impl Base {
     ///
     /// # Errors
     /// [`StoreError`] of the file.
-    pub fn changed_count(&self) -> Result<u64> {
+    pub fn changed_entity_count(&self) -> Result<u64> {
         Ok(snapshot(&self.file, |sql| {
             let rows = sql.query("SELECT count(*) FROM names WHERE changed = 1", &[])?;
             Ok(rows.first().map(|row| row.int(0)).transpose()?.unwrap_or(0).cast_unsigned())
@@ -266,12 +266,12 @@ pub(crate) fn digests(points: &[ForeignPoint]) -> BTreeMap<MemoryId, Digest> {
     points.iter().map(|point| (point.id, digest(&point.payload, &point.vector))).collect()
 }
 
-fn forget_mentions(sql: &mut dyn Sql, memory: MemoryId) -> Result<(), StoreError> {
+fn delete_mentions(sql: &mut dyn Sql, memory: MemoryId) -> Result<(), StoreError> {
     sql.execute(
         "UPDATE names SET changed = 1 WHERE entity IN (SELECT entity FROM mentions WHERE memory = $1)",
-        &[bytes(memory)],
+        &[id_value(memory)],
     )?;
-    sql.execute("DELETE FROM mentions WHERE memory = $1", &[bytes(memory)]).map(drop)
+    sql.execute("DELETE FROM mentions WHERE memory = $1", &[id_value(memory)]).map(drop)
 }
 
 /// An id that the same name in the same scope always has, so that writing an entity twice writes it once.
@@ -289,7 +289,7 @@ fn entity_id(scope: &Scope, name: &str) -> MemoryId {
     MemoryId::Uuid(uuid::Builder::from_custom_bytes(half).into_uuid())
 }
 
-fn bytes(id: MemoryId) -> Value {
+fn id_value(id: MemoryId) -> Value {
     Value::Bytes(id.to_bytes())
 }
 

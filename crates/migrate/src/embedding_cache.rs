@@ -6,21 +6,21 @@ use mnemon_models::{Embedder, ModelError};
 use parking_lot::Mutex;
 
 /// Vectors that are remembered: some 30 MB of 384 dims.
-const REMEMBERED: usize = 20_000;
+const MAX_CACHED: usize = 20_000;
 
 /// Remembers what another embedder gave.
-pub(crate) struct Remembering<'e> {
+pub(crate) struct CachedEmbedder<'e> {
     inner: &'e dyn Embedder,
     vectors: Mutex<HashMap<String, Vec<f32>>>,
 }
 
-impl<'e> Remembering<'e> {
+impl<'e> CachedEmbedder<'e> {
     pub(crate) fn new(inner: &'e dyn Embedder) -> Self {
         Self { inner, vectors: Mutex::default() }
     }
 }
 
-impl Embedder for Remembering<'_> {
+impl Embedder for CachedEmbedder<'_> {
     fn dims(&self) -> usize {
         self.inner.dims()
     }
@@ -44,7 +44,7 @@ impl Embedder for Remembering<'_> {
         if !missing.is_empty() {
             let embedded = self.inner.embed(&missing)?;
             let mut vectors = self.vectors.lock();
-            if vectors.len() + missing.len() > REMEMBERED {
+            if vectors.len() + missing.len() > MAX_CACHED {
                 vectors.clear();
             }
             for (text, vector) in missing.into_iter().zip(embedded) {
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn a_name_is_embedded_once() {
         let inner = Counting(Mutex::default());
-        let embedder = Remembering::new(&inner);
+        let embedder = CachedEmbedder::new(&inner);
         assert_eq!(embedder.embed(&["bb", "a", "bb"]).unwrap(), [[2.0], [1.0], [2.0]]);
         assert_eq!(embedder.embed(&["ccc", "a"]).unwrap(), [[3.0], [1.0]]);
         assert_eq!(*inner.0.lock(), ["a", "bb", "ccc"]);

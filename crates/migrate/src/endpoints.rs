@@ -11,15 +11,15 @@ use mnemon_store::{Entity, MemoryId, Store};
 
 use crate::error::{MigrateError, Result};
 use crate::progress::Progress;
-use crate::qdrant_rest::Rest;
+use crate::qdrant_rest::QdrantRest;
 use crate::source::{Collection, OfStore, Source};
 use crate::state::{From, Route, To};
 use crate::target::{IntoCollection, IntoStore, Shape, Target};
 
 /// The pause between two looks at how far an index is.
-const LOOK: Duration = Duration::from_millis(250);
+const INDEX_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The pause before a request of REST is sent again.
-const PAUSE: Duration = Duration::from_millis(500);
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// What phases work with.
 #[derive(Clone)]
@@ -102,9 +102,11 @@ impl Route {
     }
 
     /// The server's REST port, where the source is on one.
-    pub(crate) fn rest(&self, tools: &Tools<'_>) -> Result<Option<Rest>> {
+    pub(crate) fn rest(&self, tools: &Tools<'_>) -> Result<Option<QdrantRest>> {
         match &self.from {
-            From::Collection { rest, .. } => Rest::new(rest, tools.api_key.as_deref(), tools.retries, PAUSE).map(Some),
+            From::Collection { rest, .. } => {
+                QdrantRest::new(rest, tools.api_key.as_deref(), tools.retries, RETRY_PAUSE).map(Some)
+            }
             From::Snapshot { .. } => Ok(None),
         }
     }
@@ -269,7 +271,7 @@ impl Opened {
                 match there.indexing {
                     Indexing::Working { indexed } => {
                         progress("indexed", usize::try_from(indexed.min(there.points)).unwrap_or(0), there.points);
-                        std::thread::sleep(LOOK);
+                        std::thread::sleep(INDEX_POLL_INTERVAL);
                     }
                     Indexing::Failed(reason) => return Ok(Some(format!("vectors of `{name}`: {reason}"))),
                     Indexing::Done => break,

@@ -8,7 +8,7 @@ use mnemon_store::{Entity, MemoryId};
 use parking_lot::Mutex;
 
 use crate::carried::Base;
-use crate::error::{Result, ended};
+use crate::error::{Result, worker_panicked};
 
 /// Entities of one page.
 const PAGE: usize = 500;
@@ -26,55 +26,55 @@ pub fn write_entities(
     remove: &(dyn Fn(&[MemoryId]) -> Result<()> + Sync),
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<usize> {
-    let pages = Mutex::new(Pages::default());
+    let pages = Mutex::new(PageCursor::default());
     let written = AtomicUsize::new(0);
     let work = || -> Result<()> {
         loop {
             let next = pages.lock().next(base)?;
             let Some(mut page) = next else { return Ok(()) };
             embed_names(&mut page, embedder)?;
-            let (kept, gone): (Vec<_>, Vec<_>) = page.iter().cloned().partition(|entity| !entity.memories.is_empty());
-            if !kept.is_empty() {
-                write(&kept)?;
+            let (used, unused): (Vec<_>, Vec<_>) = page.iter().cloned().partition(|entity| !entity.memories.is_empty());
+            if !used.is_empty() {
+                write(&used)?;
             }
-            if !gone.is_empty() {
-                remove(&gone.iter().map(|entity| entity.id).collect::<Vec<_>>())?;
+            if !unused.is_empty() {
+                remove(&unused.iter().map(|entity| entity.id).collect::<Vec<_>>())?;
             }
-            base.names_written(&page)?;
+            base.mark_entities_written(&page)?;
             progress(written.fetch_add(page.len(), Ordering::Relaxed) + page.len());
         }
     };
-    let work = || work().inspect_err(|_| pages.lock().ended = true);
+    let work = || work().inspect_err(|_| pages.lock().finished = true);
     std::thread::scope(|threads| {
         let workers: Vec<_> = (0..MAX_CONCURRENT_PAGES).map(|_| threads.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().map_err(ended)?)
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(worker_panicked)?)
     })?;
     Ok(written.into_inner())
 }
 
 /// The entities that must be written, page by page.
 #[derive(Default)]
-struct Pages {
+struct PageCursor {
     last: Option<Entity>,
-    ended: bool,
+    finished: bool,
 }
 
-impl Pages {
+impl PageCursor {
     fn next(&mut self, base: &Base) -> Result<Option<Vec<Entity>>> {
-        if self.ended {
+        if self.finished {
             return Ok(None);
         }
-        let page = base.changed_names(self.last.as_ref(), PAGE)?;
+        let page = base.changed_entities(self.last.as_ref(), PAGE)?;
         self.last = page.last().cloned();
-        self.ended = page.is_empty();
-        Ok((!self.ended).then_some(page))
+        self.finished = page.is_empty();
+        Ok((!self.finished).then_some(page))
     }
 }
 
 /// Embeds the names of entities that are to stay, each once. They come by name, so the same ones are neighbours.
 fn embed_names(page: &mut [Entity], embedder: &dyn Embedder) -> Result<()> {
-    let staying = || page.iter().filter(|entity| !entity.memories.is_empty());
-    let names: BTreeSet<String> = staying().map(|entity| entity.text().to_owned()).collect();
+    let used = || page.iter().filter(|entity| !entity.memories.is_empty());
+    let names: BTreeSet<String> = used().map(|entity| entity.text().to_owned()).collect();
     if names.is_empty() {
         return Ok(());
     }

@@ -12,78 +12,80 @@ use crate::error::{MigrateError, Result};
 pub(crate) const CHUNK: usize = 256 * 1024;
 
 /// An error at a file in our words; a full disk is one of its own.
-pub(crate) fn failed(path: &Path) -> impl Fn(io::Error) -> MigrateError {
+pub(crate) fn io_error(path: &Path) -> impl Fn(io::Error) -> MigrateError {
     move |source| match source.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            MigrateError::NoSpace { path: path.to_owned(), needs: None, free: free(path.parent().unwrap_or(path)) }
-        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => MigrateError::NoSpace {
+            path: path.to_owned(),
+            needs: None,
+            free: free_bytes(path.parent().unwrap_or(path)),
+        },
         _ => MigrateError::Io { path: path.to_owned(), source },
     }
 }
 
 /// Where a file grows until it is whole.
-pub(crate) fn part_of(path: &Path) -> PathBuf {
+pub(crate) fn partial_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
     name.into()
 }
 
 /// A file to write and read that only its owner may look into; what it holds stays.
-pub(crate) fn open(path: &Path) -> Result<File> {
+pub(crate) fn open_private(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(failed(path))
+    options.open(path).map_err(io_error(path))
 }
 
 /// Makes a folder that only its owner may look into, and those above it.
-pub(crate) fn make_folder(path: &Path) -> Result<()> {
+pub(crate) fn create_private_folder(path: &Path) -> Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(failed(path))
+    builder.create(path).map_err(io_error(path))
 }
 
 /// Puts a file that is whole in its place, for good.
-pub(crate) fn finish(part: &Path, path: &Path) -> Result<()> {
-    open(part)?.sync_all().map_err(failed(part))?;
-    std::fs::rename(part, path).map_err(failed(path))?;
+pub(crate) fn move_into_place(part: &Path, path: &Path) -> Result<()> {
+    open_private(part)?.sync_all().map_err(io_error(part))?;
+    std::fs::rename(part, path).map_err(io_error(path))?;
     sync_folder(path.parent().unwrap_or(Path::new(".")))
 }
 
 /// Writes a file in one go: after a crash there is the old one or the new one.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let part = part_of(path);
-    let mut file = open(&part)?;
-    file.set_len(0).and_then(|()| file.write_all(bytes)).map_err(failed(&part))?;
-    finish(&part, path)
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    let part = partial_path(path);
+    let mut file = open_private(&part)?;
+    file.set_len(0).and_then(|()| file.write_all(bytes)).map_err(io_error(&part))?;
+    move_into_place(&part, path)
 }
 
 /// Writes a file so that it is there whole or as it was, whatever happens; keeps its permissions.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let io = |source| MigrateError::Io { path: path.to_owned(), source };
     // A link is followed: what it leads to is changed, not the link.
-    let path_there = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = path_there.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut name = path_there.file_name().unwrap_or_default().to_owned();
+    let real_path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = real_path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut name = real_path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
-    let fresh = folder.join(name);
-    let mut file = File::create(&fresh).map_err(io)?;
+    let new_path = folder.join(name);
+    let mut file = File::create(&new_path).map_err(io)?;
     file.write_all(bytes).map_err(io)?;
-    if let Ok(there) = fs::metadata(&path_there) {
+    if let Ok(there) = fs::metadata(&real_path) {
         file.set_permissions(there.permissions()).map_err(io)?;
     }
     file.sync_all().map_err(io)?;
-    fs::rename(&fresh, &path_there).map_err(io)?;
+    fs::rename(&new_path, &real_path).map_err(io)?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
 }
 
 /// Removes a file that may be missing.
-pub(crate) fn remove(path: &Path) -> Result<()> {
+pub(crate) fn remove_if_exists(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(path)(error)),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error(path)(error)),
         _ => Ok(()),
     }
 }
@@ -91,14 +93,14 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 /// Names of files are on disk only when their folder is.
 pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     #[cfg(unix)]
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(failed(path))?;
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(io_error(path))?;
     #[cfg(not(unix))]
     let _ = path;
     Ok(())
 }
 
 /// Bytes that are free where a file would be.
-pub(crate) fn free(folder: &Path) -> Option<u64> {
+pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
     // The folder itself may not be there yet.
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     folder.ancestors().find_map(|folder| {
@@ -109,12 +111,12 @@ pub(crate) fn free(folder: &Path) -> Option<u64> {
 
 /// Length and SHA-256 of what passes through.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Hashed {
+pub(crate) struct ContentHash {
     pub(crate) bytes: u64,
     hasher: Sha256,
 }
 
-impl Hashed {
+impl ContentHash {
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         self.hasher.update(bytes);
@@ -141,7 +143,7 @@ impl Hashed {
     }
 
     pub(crate) fn file(path: &Path) -> Result<Self> {
-        File::open(path).and_then(|mut file| Self::read(&mut file)).map_err(failed(path))
+        File::open(path).and_then(|mut file| Self::read(&mut file)).map_err(io_error(path))
     }
 
     /// In lower-case hexadecimal digits.
@@ -151,18 +153,18 @@ impl Hashed {
 }
 
 /// A writer that knows the hash of what it wrote.
-pub(crate) struct Hashing<W> {
+pub(crate) struct HashingWriter<W> {
     inner: W,
-    pub(crate) hashed: Hashed,
+    pub(crate) hashed: ContentHash,
 }
 
-impl<W: Write> Hashing<W> {
+impl<W: Write> HashingWriter<W> {
     pub(crate) fn new(inner: W) -> Self {
-        Self { inner, hashed: Hashed::default() }
+        Self { inner, hashed: ContentHash::default() }
     }
 }
 
-impl<W: Write> Write for Hashing<W> {
+impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
         self.hashed.update(&bytes[..written]);

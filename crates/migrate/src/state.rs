@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::carried::Base;
 use crate::error::{MigrateError, Result};
-use crate::files::write_whole;
+use crate::files::replace_file;
 use crate::switch::Switch;
 
 /// The version of the file's format.
@@ -304,7 +304,7 @@ impl Migration {
         let mut text =
             serde_json::to_vec_pretty(&self.state).map_err(|error| MigrateError::Unfit(error.to_string()))?;
         text.push(b'\n');
-        write_whole(&self.folder.join(FILE), &text)
+        replace_file(&self.folder.join(FILE), &text)
     }
 }
 

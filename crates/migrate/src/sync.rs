@@ -15,17 +15,17 @@ use mnemon_store::{MemoryId, Record, keys};
 use parking_lot::Mutex;
 
 use crate::carried::{Base, Digest, digests};
-use crate::embedding_cache::Remembering;
-use crate::error::{MigrateError, Result, ended};
+use crate::embedding_cache::CachedEmbedder;
+use crate::error::{MigrateError, Result, worker_panicked};
 use crate::source::Source;
 use crate::target::Target;
 
 /// Pages between two steps.
-const ON_THEIR_WAY: usize = 4;
+const CHANNEL_CAPACITY: usize = 4;
 /// So many removals are never too many.
-const FEW: u64 = 20;
+const ALWAYS_ALLOWED_REMOVALS: u64 = 20;
 /// Ids that are looked for at once.
-const AT_ONCE: usize = 500;
+const PAGE: usize = 500;
 
 /// How to go.
 #[derive(Clone, Copy, Default)]
@@ -35,9 +35,9 @@ pub struct PassOptions<'e> {
     /// Points a second at most.
     pub rate: Option<u32>,
     /// Writes what is noted as carried over, too.
-    pub again: bool,
+    pub rewrite_all: bool,
     /// Removes from the target what is gone from the source, however much that is; else not most of it.
-    pub removals: bool,
+    pub allow_removals: bool,
 }
 
 impl std::fmt::Debug for PassOptions<'_> {
@@ -91,7 +91,7 @@ pub fn pass(
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Passed> {
     let begun = Instant::now();
-    let (read, enriched) = (sync_channel(ON_THEIR_WAY), sync_channel(ON_THEIR_WAY));
+    let (read, enriched) = (sync_channel(CHANNEL_CAPACITY), sync_channel(CHANNEL_CAPACITY));
     let done = AtomicUsize::new(0);
     let noting = Mutex::new(());
     let (reading, enriching, writing) = std::thread::scope(|threads| {
@@ -104,7 +104,7 @@ pub fn pass(
             let (done, noting) = (&done, &noting);
             move || write_all(&from, target, base, done, noting, options, progress, begun)
         };
-        let writing: Vec<_> = (0..target.at_once()).map(|_| threads.spawn(write(from_enrich.clone()))).collect();
+        let writing: Vec<_> = (0..target.concurrency()).map(|_| threads.spawn(write(from_enrich.clone()))).collect();
         // Who still reads stops when nobody takes any more.
         drop(from_enrich);
         let writing: Vec<_> = writing.into_iter().map(|thread| thread.join()).collect();
@@ -113,18 +113,18 @@ pub fn pass(
     let mut passed = Passed::default();
     let mut write = Duration::ZERO;
     for written in writing {
-        let written = written.map_err(ended)??;
+        let written = written.map_err(worker_panicked)??;
         passed.seen += written.seen;
         passed.added += written.added;
         passed.changed += written.changed;
         write += written.took;
     }
-    let enrich = enriching.map_err(ended)??;
-    let read = reading.map_err(ended)??;
-    if !options.removals {
-        not_most(source, base, passed.seen)?;
+    let enrich = enriching.map_err(worker_panicked)??;
+    let read = reading.map_err(worker_panicked)??;
+    if !options.allow_removals {
+        refuse_mass_removal(source, base, passed.seen)?;
     }
-    passed.removed = remove_gone(source, target, base, passed.seen)?;
+    passed.removed = remove_deleted(source, target, base, passed.seen)?;
     passed.busy = [("read", read), ("enrich", enrich), ("write", write)];
     passed.took = begun.elapsed();
     Ok(passed)
@@ -150,13 +150,13 @@ fn enrich_all(
     to: &SyncSender<Batch>,
 ) -> Result<Duration> {
     let mut busy = Duration::ZERO;
-    let embedder = options.embedder.map(Remembering::new);
+    let embedder = options.embedder.map(CachedEmbedder::new);
     for mut page in from {
         let since = Instant::now();
         let seen = page.len();
         let mut now = digests(&page);
         let before = base.get(&now.keys().copied().collect::<Vec<_>>())?;
-        now.retain(|id, digest| options.again || before.get(id) != Some(digest));
+        now.retain(|id, digest| options.rewrite_all || before.get(id) != Some(digest));
         page.retain(|point| now.contains_key(&point.id));
         for point in page.iter_mut().filter(|point| before.contains_key(&point.id)) {
             // Lemmas that an earlier pass added are those of another text.
@@ -164,7 +164,7 @@ fn enrich_all(
         }
         let mut records = enrich(page);
         match &embedder {
-            Some(embedder) if target.joins_entities() => embed_mentions(&mut records, Some(embedder))?,
+            Some(embedder) if target.builds_entities() => embed_mentions(&mut records, Some(embedder))?,
             Some(_) => {}
             None => embed_mentions(&mut records, None)?,
         }
@@ -179,7 +179,7 @@ fn enrich_all(
 
 /// What one writer did.
 #[derive(Default)]
-struct Written {
+struct WriterCounts {
     seen: usize,
     added: usize,
     changed: usize,
@@ -196,12 +196,12 @@ fn write_all(
     options: PassOptions<'_>,
     progress: &(dyn Fn(usize) + Sync),
     begun: Instant,
-) -> Result<Written> {
-    let mut written = Written::default();
+) -> Result<WriterCounts> {
+    let mut written = WriterCounts::default();
     loop {
         let next = from.lock().recv();
         let Ok(mut batch) = next else { return Ok(written) };
-        while batch.records.len() < target.batch() {
+        while batch.records.len() < target.batch_size() {
             let Ok(more) = from.lock().try_recv() else { break };
             batch.records.extend(more.records);
             batch.digests.extend(more.digests);
@@ -211,11 +211,11 @@ fn write_all(
         let since = Instant::now();
         let new = batch.digests.len() - batch.changed;
         if !batch.digests.is_empty() {
-            let gathered = !target.joins_entities() && options.embedder.is_some();
+            let gathered = !target.builds_entities() && options.embedder.is_some();
             let named = if gathered { batch.records.clone() } else { Vec::new() };
             target.write(batch.records)?;
             let _one_at_a_time = noting.lock();
-            base.carried(&batch.digests, &named, gathered)?;
+            base.record(&batch.digests, &named, gathered)?;
         }
         written.seen += batch.seen;
         written.added += new;
@@ -231,22 +231,22 @@ fn write_all(
 }
 
 /// Refuses to remove most of what was carried over: a source that was emptied by mistake would empty the target.
-fn not_most(source: &dyn Source, base: &Base, seen: usize) -> Result<()> {
+fn refuse_mass_removal(source: &dyn Source, base: &Base, seen: usize) -> Result<()> {
     // All that was seen is noted, so the rest is gone.
     let (carried, seen) = (base.count()?, seen as u64);
-    let gone = carried.saturating_sub(seen);
-    if gone <= FEW || gone * 2 <= carried {
+    let deleted = carried.saturating_sub(seen);
+    if deleted <= ALWAYS_ALLOWED_REMOVALS || deleted * 2 <= carried {
         return Ok(());
     }
     Err(MigrateError::Refused(format!(
-        "{gone} of {carried} memories that were carried over are gone from {}: look there first; if they were deleted on \
-         purpose, call it again with --allow-removals",
+        "{deleted} of {carried} memories that were carried over are deleted from {}: look there first; if they were deleted on \
+         purpose, call it rewrite_all with --allow-allow_removals",
         source.about().place
     )))
 }
 
 /// Removes what was carried over once and is not in the source any more.
-fn remove_gone(source: &dyn Source, target: &dyn Target, base: &Base, seen: usize) -> Result<usize> {
+fn remove_deleted(source: &dyn Source, target: &dyn Target, base: &Base, seen: usize) -> Result<usize> {
     // All that was seen is noted: where there is no more than that, nothing is gone.
     if base.count()? == seen as u64 {
         return Ok(0);
@@ -254,16 +254,16 @@ fn remove_gone(source: &dyn Source, target: &dyn Target, base: &Base, seen: usiz
     let mut removed = 0;
     let mut after = None;
     loop {
-        let page: Vec<MemoryId> = base.page(after, AT_ONCE)?.into_iter().map(|(id, _)| id).collect();
+        let page: Vec<MemoryId> = base.page(after, PAGE)?.into_iter().map(|(id, _)| id).collect();
         after = page.last().copied();
         if after.is_none() {
             return Ok(removed);
         }
-        let gone = source.missing(&page)?;
-        if !gone.is_empty() {
-            target.remove(&gone)?;
-            base.removed(&gone)?;
-            removed += gone.len();
+        let deleted = source.missing(&page)?;
+        if !deleted.is_empty() {
+            target.remove(&deleted)?;
+            base.delete(&deleted)?;
+            removed += deleted.len();
         }
     }
 }

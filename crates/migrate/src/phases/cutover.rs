@@ -1,7 +1,7 @@
 //! The phase that switches to the new store.
 
-use super::rebuild::bring_up;
-use super::rollback::carry_back;
+use super::rebuild::sync_target;
+use super::rollback::sync_back;
 use crate::endpoints::Tools;
 use crate::error::{MigrateError, Result};
 use crate::progress::Progress;
@@ -51,7 +51,7 @@ pub fn cutover(
     let route = migration.route()?.clone();
     // Begun once, what was before is known; asked again it would be what is now.
     let begun = migration.state.switch.clone();
-    if let Some(begun) = begun.as_ref().filter(|begun| !begun.is_of(&switch)) {
+    if let Some(begun) = begun.as_ref().filter(|begun| !begun.is_same_setting(&switch)) {
         let message = format!(
             "another switch was begun ({}): call that one again, or `mnemon migrate rollback` first",
             begun.told()
@@ -71,7 +71,7 @@ pub fn cutover(
     let opened = route.target(tools, source.about().dims)?;
     let base = migration.base()?;
     let mut done = CutOver { switch: switch.told(), ..CutOver::default() };
-    done.last = bring_up(&*source, &opened, &base, tools, false, progress)?;
+    done.last = sync_target(&*source, &opened, &base, tools, false, progress)?;
     let (carried, there) = (base.count()?, opened.target().count()?);
     // Where it was begun before, others may write to the new store since; in place they always do.
     let alone = !was_begun && !matches!(route.to, To::InPlace);
@@ -84,7 +84,7 @@ pub fn cutover(
     }
     migration.state.switch = Some(switch.clone());
     migration.save()?;
-    if let Err(error) = switch.forward(rest.as_ref()) {
+    if let Err(error) = switch.apply(rest.as_ref()) {
         // A file is written whole or not at all; an alias may have been moved though no answer came.
         if !was_begun && !matches!(switch, Switch::Alias { .. }) {
             migration.state.switch = None;
@@ -95,11 +95,11 @@ pub fn cutover(
     let tried = (served.restart)()
         .and_then(|()| (served.smoke)().map_err(|told| format!("the new store failed its smoke test: {told}")));
     if let Err(told) = tried {
-        switch.back(rest.as_ref())?;
+        switch.revert(rest.as_ref())?;
         let restarted = (served.restart)();
         // Who was faster than the smoke test has written to the new store.
         if let (From::Collection { .. }, true) = (&route.from, !matches!(route.to, To::InPlace)) {
-            carry_back(migration, tools, progress)?;
+            sync_back(migration, tools, progress)?;
         }
         migration.state.switch = None;
         migration.state.switched = false;
@@ -108,7 +108,7 @@ pub fn cutover(
         let message = format!("switched back: {told}{but}");
         return Err(MigrateError::Switch(message));
     }
-    done.late = bring_up(&*source, &opened, &base, tools, false, progress)?;
+    done.late = sync_target(&*source, &opened, &base, tools, false, progress)?;
     migration.state.switched = true;
     migration.state.ended.remove(&Phase::Rollback);
     migration.end(Phase::Cutover, true, done.switch.clone())?;

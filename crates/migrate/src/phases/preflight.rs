@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::endpoints::Tools;
 use crate::error::{MigrateError, Result};
-use crate::files::{free, write_whole};
+use crate::files::{free_bytes, replace_file};
 use crate::progress::Progress;
 use crate::source::About;
 use crate::state::{Migration, Phase, Route, To};
@@ -52,7 +52,7 @@ pub fn preflight(
     progress: &Progress<'_>,
 ) -> Result<Preflight> {
     let preflight = look(migration.route()?, tools, told, migration.state.begun, progress)?;
-    write_whole(&migration.folder().join(COUNTS), preflight.survey.counts().as_bytes())?;
+    replace_file(&migration.folder().join(COUNTS), preflight.survey.counts().as_bytes())?;
     migration.state.counts.clone_from(&preflight.survey.by_user);
     let told = format!("{} points of {} users", preflight.survey.points, preflight.survey.by_user.len());
     migration.end(Phase::Preflight, preflight.is_clear(), told)?;
@@ -81,12 +81,12 @@ pub fn look(
     })?;
     let survey = survey.finish();
     let (mut obstacles, mut notes) = (Vec::new(), Vec::new());
-    match look_at_target(route, tools, about.dims, begun) {
+    match check_target(route, tools, about.dims, begun) {
         Ok(()) => {}
         Err(MigrateError::Refused(told) | MigrateError::Unfit(told)) => obstacles.push(told),
         Err(error) => return Err(error),
     }
-    obstacles.extend(lacks_room(route, &survey, about.dims));
+    obstacles.extend(check_free_space(route, &survey, about.dims));
     if about.has_bm25 && !matches!(route.to, To::InPlace) {
         notes.push("the source has the bm25 slot already: it was made by mem0 v2 or Mnemon".into());
     }
@@ -116,7 +116,7 @@ pub fn look(
 }
 
 /// Whether the target can be what it is to be, without making it.
-fn look_at_target(route: &Route, tools: &Tools<'_>, dims: usize, begun: bool) -> Result<()> {
+fn check_target(route: &Route, tools: &Tools<'_>, dims: usize, begun: bool) -> Result<()> {
     if let To::Sqlite { file } = &route.to {
         if begun || !file.exists() {
             return Ok(());
@@ -131,17 +131,17 @@ fn look_at_target(route: &Route, tools: &Tools<'_>, dims: usize, begun: bool) ->
     match opened.held()? {
         Some(held) if held > 0 => Err(MigrateError::Refused(format!(
             "{} holds {held} memories already: name a collection that is not there (--target)",
-            opened.target().place()
+            opened.target().location()
         ))),
         _ => Ok(()),
     }
 }
 
 /// What is told where a file has no room for what is to come; 3 KB a memory beside its vector were seen.
-fn lacks_room(route: &Route, survey: &Survey, dims: usize) -> Option<String> {
+fn check_free_space(route: &Route, survey: &Survey, dims: usize) -> Option<String> {
     let To::Sqlite { file } = &route.to else { return None };
     let folder = file.parent()?;
-    let free = free(folder)?;
+    let free = free_bytes(folder)?;
     let needed = survey.points as u64 * (dims as u64 * 4 + 3_000) * 2;
     let mib = |bytes: u64| bytes >> 20;
     (free < needed).then(|| {

@@ -10,7 +10,7 @@ use crate::state::{Migration, Phase, To};
 use crate::sync::{PassOptions, Passed, pass};
 
 /// Passes at most: where writes never end, the last one is left to cutover.
-const PASSES: usize = 4;
+const MAX_PASSES: usize = 4;
 
 /// What was carried over.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +43,7 @@ pub fn rebuild(migration: &mut Migration, tools: &Tools<'_>, again: bool, progre
         if let Some(held) = opened.held()?.filter(|held| *held > 0 && !in_place) {
             let message = format!(
                 "{} holds {held} memories that this migration did not bring: give a target that is new",
-                opened.target().place()
+                opened.target().location()
             );
             return Err(MigrateError::Refused(message));
         }
@@ -54,9 +54,9 @@ pub fn rebuild(migration: &mut Migration, tools: &Tools<'_>, again: bool, progre
     opened.prepare(dims, &tools.new)?;
     let base = migration.base()?;
     let mut rebuilt = Rebuilt { with_entities: tools.embedder_of(dims).is_some(), ..Rebuilt::default() };
-    while rebuilt.passes.len() < PASSES && !rebuilt.passes.last().is_some_and(Passed::is_idle) {
+    while rebuilt.passes.len() < MAX_PASSES && !rebuilt.passes.last().is_some_and(Passed::is_idle) {
         let again = again && rebuilt.passes.is_empty();
-        rebuilt.passes.push(bring_up(&*source, &opened, &base, tools, again, progress)?);
+        rebuilt.passes.push(sync_target(&*source, &opened, &base, tools, again, progress)?);
     }
     rebuilt.entities = opened.entities()?;
     let carried = base.count()?;
@@ -65,7 +65,7 @@ pub fn rebuild(migration: &mut Migration, tools: &Tools<'_>, again: bool, progre
 }
 
 /// One pass, and the entities that changed by it.
-pub(crate) fn bring_up(
+pub(crate) fn sync_target(
     source: &dyn Source,
     opened: &Opened,
     base: &Base,
@@ -74,11 +74,11 @@ pub(crate) fn bring_up(
     progress: &Progress<'_>,
 ) -> Result<Passed> {
     let embedder = tools.embedder_of(source.about().dims);
-    let options = PassOptions { embedder, rate: tools.rate, again, removals: tools.removals };
+    let options = PassOptions { embedder, rate: tools.rate, rewrite_all: again, allow_removals: tools.removals };
     let points = source.about().points;
     let passed = pass(source, &*opened.target(), base, options, &|done| progress("carried over", done, points))?;
     if let (Some(embedder), Opened::Collection { .. }) = (embedder, opened) {
-        let changed = base.changed_count()?;
+        let changed = base.changed_entity_count()?;
         write_entities(
             base,
             embedder,

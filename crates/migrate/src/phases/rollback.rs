@@ -10,7 +10,7 @@ use crate::sync::{PassOptions, Passed, pass};
 use crate::target::{IntoCollection, Keeping, Shape};
 
 /// What a way there and back leaves in the migration's folder: points as they were before the way back wrote over them.
-const REPLACED: &str = "replaced-by-rollback.jsonl";
+const REPLACED_FILE: &str = "replaced-by-rollback.jsonl";
 
 /// What a rollback did.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +48,7 @@ pub fn rollback(
     }
     let rest = route.rest(tools)?;
     let back = || {
-        switch.back(rest.as_ref())?;
+        switch.revert(rest.as_ref())?;
         let told = |told| MigrateError::Switch(format!("switched back, but {told}: mend that, and roll back again"));
         restart().map_err(told)
     };
@@ -67,10 +67,10 @@ pub fn rollback(
         done.dropped = true;
         back()?;
     } else {
-        let (carried, replaced) = carry_back(migration, tools, progress)?;
+        let (carried, replaced) = sync_back(migration, tools, progress)?;
         back()?;
         // What was written while it was switched.
-        let (late, replaced_late) = carry_back(migration, tools, progress)?;
+        let (late, replaced_late) = sync_back(migration, tools, progress)?;
         done.carried = carried;
         done.carried.added += late.added;
         done.carried.changed += late.changed;
@@ -89,7 +89,7 @@ pub fn rollback(
 
 /// Carries what was written to the new store into the old one, in its shape; returns what was done, and where the points are
 /// that were written over, if any were.
-pub(super) fn carry_back(
+pub(super) fn sync_back(
     migration: &Migration,
     tools: &Tools<'_>,
     progress: &Progress<'_>,
@@ -103,8 +103,8 @@ pub(super) fn carry_back(
     let legacy = IntoCollection::new(server, name, Shape::Legacy);
     let opened = route.target(tools, route.source(tools)?.about().dims)?;
     let source = opened.source()?;
-    let keeping = Keeping::new(&legacy, migration.folder().join(REPLACED))?;
-    let options = PassOptions { rate: tools.rate, removals: tools.removals, ..PassOptions::default() };
+    let keeping = Keeping::new(&legacy, migration.folder().join(REPLACED_FILE))?;
+    let options = PassOptions { rate: tools.rate, allow_removals: tools.removals, ..PassOptions::default() };
     let points = source.about().points;
     let carried =
         pass(&*source, &keeping, &migration.base()?, options, &|done| progress("carried back", done, points))?;

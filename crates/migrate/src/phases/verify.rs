@@ -12,14 +12,14 @@ use crate::error::{MigrateError, Result};
 use crate::progress::Progress;
 use crate::source::Source;
 use crate::state::{Migration, Phase, To};
-use crate::survey::user_of;
+use crate::survey::user_label;
 use crate::target::Target;
 
 /// Differences told.
-const TOLD: usize = 20;
+const MAX_DIFFERENCES: usize = 20;
 /// Users whose rare words are looked for, and memories read of each to find one.
-const USERS: usize = 5;
-const MEMORIES: usize = 200;
+const MAX_USERS: usize = 5;
+const MAX_TEXTS_PER_USER: usize = 200;
 
 /// What a comparison found.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -79,8 +79,8 @@ impl Verification {
             && self.words.iter().all(|word| word.found)
     }
 
-    fn differs(&mut self, id: MemoryId, what: impl Into<String>) {
-        if self.differences.len() < TOLD {
+    fn add_difference(&mut self, id: MemoryId, what: impl Into<String>) {
+        if self.differences.len() < MAX_DIFFERENCES {
             self.differences.push(Difference { id, what: what.into() });
         }
     }
@@ -89,23 +89,23 @@ impl Verification {
         let bits = |vector: &[f32]| -> Vec<u32> { vector.iter().map(|value| value.to_bits()).collect() };
         if bits(&point.vector) != bits(&stored.vector) {
             self.vectors += 1;
-            self.differs(point.id, "the vector differs");
+            self.add_difference(point.id, "the vector differs");
         }
         let (given, there) = (point.payload.as_map(), stored.memory.payload.as_map());
         let differing = given.iter().find(|(key, value)| there.get(*key) != Some(*value)).map(|(key, _)| key);
         let added = there.keys().find(|key| !given.contains_key(*key) && *key != keys::TEXT_LEMMATIZED);
         if let Some(key) = differing.or(added) {
             self.payloads += 1;
-            self.differs(point.id, format!("the payload's `{key}` differs"));
+            self.add_difference(point.id, format!("the payload's `{key}` differs"));
         }
         let text = stored.memory.payload.text();
         let lemmas = stored.memory.payload.str(keys::TEXT_LEMMATIZED);
         if lemmas.is_none() && !text.is_empty() {
             self.sparse += 1;
-            self.differs(point.id, "it has no lemmas");
+            self.add_difference(point.id, "it has no lemmas");
         } else if mnemon_engine::sparse(lemmas.unwrap_or_default(), text) != stored.bm25 {
             self.sparse += 1;
-            self.differs(point.id, "the sparse vector is not that of its text");
+            self.add_difference(point.id, "the sparse vector is not that of its text");
         }
     }
 }
@@ -122,9 +122,9 @@ pub fn verify(
     progress: &dyn Fn(usize),
 ) -> Result<Verification> {
     let mut verified = Verification::default();
-    let mut words = Words::default();
+    let mut words = WordSamples::default();
     let mut failed = None;
-    source.scan(&mut |page| match verified.page(&page, target, carried, &mut words) {
+    source.scan(&mut |page| match verified.compare_page(&page, target, carried, &mut words) {
         Ok(()) => {
             progress(verified.points);
             ControlFlow::Continue(())
@@ -148,18 +148,18 @@ pub fn verify(
         Some(_) => verified.missing += expected.saturating_sub(there),
         None => verified.more = (there + verified.missing).saturating_sub(expected),
     }
-    verified.indexes = target.lacks_indexes()?;
+    verified.indexes = target.missing_indexes()?;
     verified.words = words.search(target)?;
     Ok(verified)
 }
 
 impl Verification {
-    fn page(
+    fn compare_page(
         &mut self,
         page: &[ForeignPoint],
         target: &dyn Target,
         carried: Option<&Base>,
-        words: &mut Words,
+        words: &mut WordSamples,
     ) -> Result<()> {
         let ids: Vec<MemoryId> = page.iter().map(|point| point.id).collect();
         let stored = target.get(&ids)?;
@@ -167,25 +167,25 @@ impl Verification {
         for point in page {
             self.points += 1;
             let stored = stored.get(&point.id);
-            let [expected, found] = self.users.entry(user_of(point.payload.as_map().get("user_id"))).or_default();
+            let [expected, found] = self.users.entry(user_label(point.payload.as_map().get("user_id"))).or_default();
             *expected += 1;
             *found += usize::from(stored.is_some());
             let Some(stored) = stored else {
                 self.missing += 1;
-                self.differs(point.id, "it is not there");
+                self.add_difference(point.id, "it is not there");
                 continue;
             };
             self.compare(point, stored);
-            words.take(stored);
+            words.add(stored);
             let Some(before) = &before else { continue };
             match before.get(&point.id) {
                 None => {
                     self.more += 1;
-                    self.differs(point.id, "it was written since: run `rebuild` again");
+                    self.add_difference(point.id, "it was written since: run `rebuild` again");
                 }
                 Some(known) if *known != digest(&point.payload, &point.vector) => {
                     self.payloads += 1;
-                    self.differs(point.id, "it was changed since: run `rebuild` again");
+                    self.add_difference(point.id, "it was changed since: run `rebuild` again");
                 }
                 Some(_) => {}
             }
@@ -196,21 +196,21 @@ impl Verification {
 
 /// Texts of some users, to find rare words in.
 #[derive(Default)]
-struct Words(BTreeMap<String, Vec<(MemoryId, String, String)>>);
+struct WordSamples(BTreeMap<String, Vec<(MemoryId, String, String)>>);
 
-impl Words {
-    fn take(&mut self, stored: &StoredMemory) {
+impl WordSamples {
+    fn add(&mut self, stored: &StoredMemory) {
         let payload = &stored.memory.payload;
         // Those that requests can't name can't be searched.
         let Some(user) = payload.str("user_id").filter(|user| mnemon_store::Filter::eq("user_id", *user).is_ok())
         else {
             return;
         };
-        if self.0.len() >= USERS * 4 && !self.0.contains_key(user) {
+        if self.0.len() >= MAX_USERS * 4 && !self.0.contains_key(user) {
             return;
         }
         let of_user = self.0.entry(user.to_owned()).or_default();
-        if let Some(lemmas) = payload.str(keys::TEXT_LEMMATIZED).filter(|_| of_user.len() < MEMORIES) {
+        if let Some(lemmas) = payload.str(keys::TEXT_LEMMATIZED).filter(|_| of_user.len() < MAX_TEXTS_PER_USER) {
             of_user.push((stored.memory.id, lemmas.to_owned(), payload.text().chars().take(200).collect()));
         }
     }
@@ -220,7 +220,7 @@ impl Words {
         let mut users: Vec<_> = self.0.into_iter().collect();
         users.sort_by_key(|(_, texts)| std::cmp::Reverse(texts.len()));
         let mut searched = Vec::new();
-        for (user, texts) in users.into_iter().take(USERS) {
+        for (user, texts) in users.into_iter().take(MAX_USERS) {
             let Some((word, (memory, _, text))) = rare_word(&texts) else { continue };
             let asked = mnemon_engine::sparse(word, word);
             let first = target.first_by_words(&user, &asked)?;

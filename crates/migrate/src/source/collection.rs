@@ -34,7 +34,7 @@ impl Collection {
             );
             return Err(MigrateError::Unfit(message));
         };
-        let dims = fit(&described)?;
+        let dims = check_collection(&described)?;
         let about = About {
             place: format!("{}/{}", server.location(), described.name),
             dims,
@@ -53,7 +53,7 @@ impl Collection {
 }
 
 /// The dims of a collection as mem0 makes them.
-fn fit(described: &Described) -> Result<usize> {
+fn check_collection(described: &Described) -> Result<usize> {
     let Described { name, dims, distance, .. } = described;
     let Some(dims) = *dims else {
         return Err(MigrateError::Unfit(format!(
@@ -76,7 +76,7 @@ impl Source for Collection {
         let mut from = None;
         loop {
             let (points, next) = self.server.page(&self.name, from, PAGE)?;
-            let page = points.into_iter().map(foreign).collect::<Vec<_>>();
+            let page = points.into_iter().map(to_foreign_point).collect::<Vec<_>>();
             if visit(page).is_break() || next.is_none() {
                 return Ok(());
             }
@@ -90,6 +90,6 @@ impl Source for Collection {
     }
 }
 
-pub(super) fn foreign(stored: StoredMemory) -> ForeignPoint {
+pub(super) fn to_foreign_point(stored: StoredMemory) -> ForeignPoint {
     ForeignPoint { id: stored.memory.id, payload: stored.memory.payload, vector: stored.vector }
 }

@@ -18,12 +18,12 @@ use serde_json::Value;
 
 use super::interface::{About, Source};
 use crate::error::{MigrateError, Result};
-use crate::files::free;
+use crate::files::free_bytes;
 
 /// Points of one page.
 const PAGE: usize = 512;
 /// Bytes that opening the shards takes beside the file: their logs are mapped, and a full disk then ends the process.
-const SPARE: u64 = 128 << 20;
+const RESERVED_BYTES: u64 = 128 << 20;
 
 /// A snapshot that was opened.
 pub struct Snapshot {
@@ -52,8 +52,8 @@ impl Snapshot {
             .prefix("mnemon-snapshot-")
             .tempdir_in(scratch)
             .map_err(|source| MigrateError::Io { path: scratch.to_owned(), source })?;
-        let needs = std::fs::metadata(file).map_or(0, |file| file.len()) + SPARE;
-        if let Some(free) = free(scratch).filter(|free| *free < needs) {
+        let needs = std::fs::metadata(file).map_or(0, |file| file.len()) + RESERVED_BYTES;
+        if let Some(free) = free_bytes(scratch).filter(|free| *free < needs) {
             return Err(MigrateError::NoSpace { path: scratch.to_owned(), needs: Some(needs), free: Some(free) });
         }
         let unpacked = unpack(file, folder.path())?;
@@ -61,15 +61,15 @@ impl Snapshot {
             Some(config) => {
                 serde_json::from_slice(config).map_err(|_| unreadable("its config.json is damaged".into()))?
             }
-            None => return Err(unreadable(NO_SNAPSHOT.into())),
+            None => return Err(unreadable(NOT_A_SNAPSHOT.into())),
         };
         let params = &config["params"];
-        let dims = dense(params).map_err(MigrateError::Unfit)?;
+        let dims = dense_dims(params).map_err(MigrateError::Unfit)?;
         let expected = params["shard_number"].as_u64().unwrap_or(1);
         if unpacked.shards.is_empty() || (unpacked.shards.len() as u64) < expected {
             let found = unpacked.shards.len();
             return Err(unreadable(format!(
-                "the collection has {expected} shards, the file holds {found}: it is cut, or of one node of a cluster; take \
+                "the collection has {expected} shards, the file holds {found}: it is damaged, or of one node of a cluster; take \
                  a snapshot of each node"
             )));
         }
@@ -162,7 +162,7 @@ impl Snapshot {
     }
 }
 
-const NO_SNAPSHOT: &str = "it is no tar with a collection's config.json; give the file that POST \
+const NOT_A_SNAPSHOT: &str = "it is no tar with a collection's config.json; give the file that POST \
                            /collections/NAME/snapshots made";
 
 /// What was found in the file.
@@ -178,7 +178,7 @@ struct Unpacked {
 fn unpack(file: &Path, folder: &Path) -> Result<Unpacked> {
     let io = |source| MigrateError::Io { path: file.to_owned(), source };
     // The archive's own words say neither which file nor what helps.
-    let cut = |error: std::io::Error| match error.kind() {
+    let damaged = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::StorageFull => MigrateError::Io { path: folder.to_owned(), source: error },
         _ => MigrateError::Snapshot {
             path: file.to_owned(),
@@ -188,9 +188,9 @@ fn unpack(file: &Path, folder: &Path) -> Result<Unpacked> {
     let mut archive = tar::Archive::new(BufReader::new(File::open(file).map_err(io)?));
     let mut unpacked = Unpacked::default();
     let mut segments: BTreeMap<PathBuf, ()> = BTreeMap::new();
-    for entry in archive.entries().map_err(cut)? {
-        let mut entry = entry.map_err(cut)?;
-        let path = entry.path().map_err(cut)?.into_owned();
+    for entry in archive.entries().map_err(damaged)? {
+        let mut entry = entry.map_err(damaged)?;
+        let path = entry.path().map_err(damaged)?.into_owned();
         let parts: Vec<String> = path
             .components()
             .filter(|part| *part != Component::CurDir)
@@ -199,7 +199,7 @@ fn unpack(file: &Path, folder: &Path) -> Result<Unpacked> {
         match &parts[..] {
             [name] if name == "config.json" || name == "payload_index.json" => {
                 let mut bytes = Vec::new();
-                entry.read_to_end(&mut bytes).map_err(cut)?;
+                entry.read_to_end(&mut bytes).map_err(damaged)?;
                 if name == "config.json" {
                     unpacked.config = Some(bytes);
                 } else {
@@ -213,16 +213,16 @@ fn unpack(file: &Path, folder: &Path) -> Result<Unpacked> {
                 let segment = name.strip_suffix(".tar").unwrap_or(name);
                 let target = folder.join(shard).join("segments").join(segment);
                 if parts.len() == 3 && name.ends_with(".tar") {
-                    std::fs::create_dir_all(&target).map_err(cut)?;
+                    std::fs::create_dir_all(&target).map_err(damaged)?;
                     let mut inner = tar::Archive::new(entry);
-                    for inner in inner.entries().map_err(cut)? {
-                        let mut inner = inner.map_err(cut)?;
-                        let path = inner.path().map_err(cut)?.into_owned();
-                        place(&mut inner, &path, &target).map_err(cut)?;
+                    for inner in inner.entries().map_err(damaged)? {
+                        let mut inner = inner.map_err(damaged)?;
+                        let path = inner.path().map_err(damaged)?.into_owned();
+                        extract_file(&mut inner, &path, &target).map_err(damaged)?;
                     }
                 } else {
                     let path: PathBuf = parts[3..].iter().collect();
-                    place(&mut entry, &path, &target).map_err(cut)?;
+                    extract_file(&mut entry, &path, &target).map_err(damaged)?;
                 }
                 segments.insert(target, ());
             }
@@ -242,7 +242,7 @@ fn unpack(file: &Path, folder: &Path) -> Result<Unpacked> {
 }
 
 /// Unpacks a file of a segment where Qdrant itself would have it: snapshots put it under `snapshot/files`.
-fn place<R: Read>(entry: &mut tar::Entry<'_, R>, path: &Path, target: &Path) -> std::io::Result<()> {
+fn extract_file<R: Read>(entry: &mut tar::Entry<'_, R>, path: &Path, target: &Path) -> std::io::Result<()> {
     let inner = path.strip_prefix("snapshot").unwrap_or(path);
     let inner = match inner.strip_prefix("files") {
         Ok(inner) => inner.to_owned(),
@@ -265,7 +265,7 @@ fn place<R: Read>(entry: &mut tar::Entry<'_, R>, path: &Path, target: &Path) -> 
 }
 
 /// The length of the unnamed dense vector.
-fn dense(params: &Value) -> Result<usize, String> {
+fn dense_dims(params: &Value) -> Result<usize, String> {
     let vectors = &params["vectors"];
     let unnamed = if vectors.get("size").is_some() { vectors } else { &vectors[""] };
     let Some(size) = unnamed["size"].as_u64() else {

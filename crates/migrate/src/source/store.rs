@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use mnemon_engine::ForeignPoint;
 use mnemon_store::{MemoryId, Piece, Store};
 
-use super::collection::foreign;
+use super::collection::to_foreign_point;
 use super::interface::{About, Source};
 use crate::error::Result;
 
@@ -53,7 +53,7 @@ impl Source for OfStore<'_> {
         let mut flow = ControlFlow::Continue(());
         self.store.visit(&mut |piece| {
             if let Piece::Memory(stored) = piece {
-                page.push(foreign(*stored));
+                page.push(to_foreign_point(*stored));
                 if page.len() == PAGE {
                     flow = visit(std::mem::take(&mut page));
                 }

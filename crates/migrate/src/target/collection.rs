@@ -50,19 +50,19 @@ impl IntoCollection {
 }
 
 impl Target for IntoCollection {
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         format!("{}/{}", self.server.location(), self.name)
     }
 
-    fn at_once(&self) -> usize {
+    fn concurrency(&self) -> usize {
         3
     }
 
-    fn batch(&self) -> usize {
+    fn batch_size(&self) -> usize {
         500
     }
 
-    fn joins_entities(&self) -> bool {
+    fn builds_entities(&self) -> bool {
         false
     }
 
@@ -103,7 +103,7 @@ impl Target for IntoCollection {
         Ok(self.server.first_by_words(&self.name, user, vector)?)
     }
 
-    fn lacks_indexes(&self) -> Result<Vec<String>> {
+    fn missing_indexes(&self) -> Result<Vec<String>> {
         let indexed = self.server.describe(&self.name)?.map(|described| described.indexed).unwrap_or_default();
         let lacking = ["user_id", "agent_id", "run_id", "actor_id", "created_at"].into_iter().map(str::to_owned);
         Ok(lacking.filter(|key| self.shape != Shape::Legacy && !indexed.contains(key)).collect())

@@ -9,17 +9,17 @@ use crate::error::Result;
 /// A place that memories are carried to. Writing twice is writing once.
 pub trait Target: Sync {
     /// Where it is, for people.
-    fn place(&self) -> String;
+    fn location(&self) -> String;
 
     /// Requests that it takes at the same time.
-    fn at_once(&self) -> usize;
+    fn concurrency(&self) -> usize;
 
     /// Memories that it takes best in one write, where so many wait.
-    fn batch(&self) -> usize;
+    fn batch_size(&self) -> usize;
 
     /// Whether it joins entities by itself, from records whose mentions are embedded; else they are put beside the memories
     /// afterwards.
-    fn joins_entities(&self) -> bool;
+    fn builds_entities(&self) -> bool;
 
     /// Writes memories in place of those of their ids; returns when they are safe.
     ///
@@ -55,5 +55,5 @@ pub trait Target: Sync {
     ///
     /// # Errors
     /// [`crate::MigrateError::Store`].
-    fn lacks_indexes(&self) -> Result<Vec<String>>;
+    fn missing_indexes(&self) -> Result<Vec<String>>;
 }

@@ -52,20 +52,20 @@ impl<'t> Keeping<'t> {
 }
 
 impl Target for Keeping<'_> {
-    fn place(&self) -> String {
-        self.inner.place()
+    fn location(&self) -> String {
+        self.inner.location()
     }
 
-    fn at_once(&self) -> usize {
-        self.inner.at_once()
+    fn concurrency(&self) -> usize {
+        self.inner.concurrency()
     }
 
-    fn batch(&self) -> usize {
-        self.inner.batch()
+    fn batch_size(&self) -> usize {
+        self.inner.batch_size()
     }
 
-    fn joins_entities(&self) -> bool {
-        self.inner.joins_entities()
+    fn builds_entities(&self) -> bool {
+        self.inner.builds_entities()
     }
 
     fn write(&self, records: Vec<Record>) -> Result<()> {
@@ -90,7 +90,7 @@ impl Target for Keeping<'_> {
         self.inner.first_by_words(user, vector)
     }
 
-    fn lacks_indexes(&self) -> Result<Vec<String>> {
-        self.inner.lacks_indexes()
+    fn missing_indexes(&self) -> Result<Vec<String>> {
+        self.inner.missing_indexes()
     }
 }

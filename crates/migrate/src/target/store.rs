@@ -28,19 +28,19 @@ impl<'s> IntoStore<'s> {
 }
 
 impl Target for IntoStore<'_> {
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         self.store.info().map_or_else(|_| "a store".to_owned(), |info| info.location)
     }
 
-    fn at_once(&self) -> usize {
+    fn concurrency(&self) -> usize {
         1
     }
 
-    fn batch(&self) -> usize {
+    fn batch_size(&self) -> usize {
         2000
     }
 
-    fn joins_entities(&self) -> bool {
+    fn builds_entities(&self) -> bool {
         true
     }
 
@@ -81,7 +81,7 @@ impl Target for IntoStore<'_> {
         Ok(found.first().map(|(id, _)| *id))
     }
 
-    fn lacks_indexes(&self) -> Result<Vec<String>> {
+    fn missing_indexes(&self) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
 }

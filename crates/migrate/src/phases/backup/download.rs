@@ -5,47 +5,47 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::events::BackupEvent;
-use super::unfinished::Taken;
+use super::unfinished::ServerSnapshot;
 use crate::error::{MigrateError, Result};
-use crate::files::{self, CHUNK, Hashed};
-use crate::qdrant_rest::{Asked, Rest};
+use crate::files::{self, CHUNK, ContentHash};
+use crate::qdrant_rest::{FileResponse, QdrantRest};
 
 /// What must be free beside the file itself.
-const RESERVE: u64 = 1 << 20;
+const RESERVED_BYTES: u64 = 1 << 20;
 
 /// Bytes after which a lost connection is a new one.
-const PROGRESS: u64 = 1 << 20;
+const RETRY_RESET_BYTES: u64 = 1 << 20;
 
 /// How a download ended.
 pub(super) enum Downloaded {
     /// The file is there, whole; its length and SHA-256.
-    Whole(u64, String),
+    Complete(u64, String),
     /// The server has it no more.
-    Gone,
+    NotFound,
 }
 
 /// A file that grows.
-struct Growing<'p> {
+struct PartialFile<'p> {
     path: &'p Path,
     file: File,
-    hashed: Hashed,
+    hashed: ContentHash,
     /// Whether all of it came in this run, in one piece.
     in_one_piece: bool,
 }
 
-impl<'p> Growing<'p> {
+impl<'p> PartialFile<'p> {
     /// What is there already is hashed again: only that counts.
     fn open(path: &'p Path) -> Result<Self> {
-        let mut file = files::open(path)?;
-        let hashed = Hashed::read(&mut file).map_err(files::failed(path))?;
+        let mut file = files::open_private(path)?;
+        let hashed = ContentHash::read(&mut file).map_err(files::io_error(path))?;
         let in_one_piece = hashed.bytes == 0;
         Ok(Self { path, file, hashed, in_one_piece })
     }
 
     fn restart(&mut self) -> Result<()> {
-        self.hashed = Hashed::default();
+        self.hashed = ContentHash::default();
         self.in_one_piece = true;
-        self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0))).map_err(files::failed(self.path))?;
+        self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0))).map_err(files::io_error(self.path))?;
         Ok(())
     }
 
@@ -58,62 +58,62 @@ impl<'p> Growing<'p> {
 
 /// Brings a snapshot here as `target`, going on from what an earlier run left.
 pub(super) fn download(
-    server: &Rest,
+    server: &QdrantRest,
     collection: &str,
-    taken: &Taken,
+    taken: &ServerSnapshot,
     target: &Path,
     progress: &dyn Fn(BackupEvent<'_>),
 ) -> Result<Downloaded> {
-    let part = files::part_of(target);
-    let mut growing = Growing::open(&part)?;
+    let part = files::partial_path(target);
+    let mut partial = PartialFile::open(&part)?;
     let mut tries = 0;
-    let mut anew = false;
+    let mut restarted = false;
     loop {
-        if taken.bytes.is_some_and(|bytes| growing.hashed.bytes > bytes) {
-            growing.restart()?;
+        if taken.bytes.is_some_and(|bytes| partial.hashed.bytes > bytes) {
+            partial.restart()?;
         }
-        if taken.bytes != Some(growing.hashed.bytes) {
-            require_room(&part, taken.bytes, growing.hashed.bytes)?;
-            let began = growing.hashed.bytes;
-            match fetch(server, collection, taken, &mut growing, progress)? {
-                Fetched::All => {}
-                Fetched::Gone => {
-                    files::remove(&part)?;
-                    return Ok(Downloaded::Gone);
+        if taken.bytes != Some(partial.hashed.bytes) {
+            check_free_space(&part, taken.bytes, partial.hashed.bytes)?;
+            let began = partial.hashed.bytes;
+            match fetch(server, collection, taken, &mut partial, progress)? {
+                Fetched::Complete => {}
+                Fetched::NotFound => {
+                    files::remove_if_exists(&part)?;
+                    return Ok(Downloaded::NotFound);
                 }
-                Fetched::Some(reason) => {
-                    if growing.hashed.bytes >= began + PROGRESS {
+                Fetched::Interrupted(reason) => {
+                    if partial.hashed.bytes >= began + RETRY_RESET_BYTES {
                         tries = 0;
                     }
-                    if !server.wait(tries) {
-                        let done = growing.hashed.bytes;
+                    if !server.wait_before_retry(tries) {
+                        let done = partial.hashed.bytes;
                         let told = format!(
                             "the download of {} stopped after {done} bytes ({reason}): run it again, it goes on from there",
                             taken.name
                         );
-                        return Err(server.fault(told));
+                        return Err(server.error(told));
                     }
                     tries += 1;
                     continue;
                 }
             }
         }
-        let (bytes, sha256) = (growing.hashed.bytes, growing.hashed.clone().sha256());
+        let (bytes, sha256) = (partial.hashed.bytes, partial.hashed.clone().sha256());
         let wrong = taken.sha256.as_ref().filter(|expected| **expected != sha256);
         match wrong {
             None if taken.bytes.is_none_or(|expected| expected == bytes) => {
-                drop(growing);
-                files::finish(&part, target)?;
-                return Ok(Downloaded::Whole(bytes, sha256));
+                drop(partial);
+                files::move_into_place(&part, target)?;
+                return Ok(Downloaded::Complete(bytes, sha256));
             }
             // What was there before may be what is damaged: pages that a crash lost are zeros.
-            _ if !growing.in_one_piece && !anew => {
-                anew = true;
+            _ if !partial.in_one_piece && !restarted => {
+                restarted = true;
                 progress(BackupEvent::Note("what an earlier run left of the download is damaged: it begins anew"));
-                growing.restart()?;
+                partial.restart()?;
             }
             Some(expected) => {
-                files::remove(&part)?;
+                files::remove_if_exists(&part)?;
                 return Err(MigrateError::Checksum {
                     path: target.to_owned(),
                     expected: expected.clone(),
@@ -121,67 +121,69 @@ pub(super) fn download(
                 });
             }
             None => {
-                files::remove(&part)?;
+                files::remove_if_exists(&part)?;
                 let expected = taken.bytes.unwrap_or_default();
-                return Err(server.fault(format!("{} should have {expected} bytes, {bytes} came", taken.name)));
+                return Err(server.error(format!("{} should have {expected} bytes, {bytes} came", taken.name)));
             }
         }
     }
 }
 
 enum Fetched {
-    All,
-    Some(String),
-    Gone,
+    Complete,
+    Interrupted(String),
+    NotFound,
 }
 
 /// Fetches what is missing, as far as it comes.
 fn fetch(
-    server: &Rest,
+    server: &QdrantRest,
     collection: &str,
-    taken: &Taken,
-    growing: &mut Growing<'_>,
+    taken: &ServerSnapshot,
+    partial: &mut PartialFile<'_>,
     progress: &dyn Fn(BackupEvent<'_>),
 ) -> Result<Fetched> {
-    let asked = growing.hashed.bytes;
+    let asked = partial.hashed.bytes;
     let mut response = match server.open_snapshot(collection, &taken.name, asked)? {
-        Asked::From(from, response) if from == asked => response,
-        Asked::From(0, response) => {
-            growing.restart()?;
+        FileResponse::Content(from, response) if from == asked => response,
+        FileResponse::Content(0, response) => {
+            partial.restart()?;
             response
         }
-        Asked::From(..) | Asked::Beyond => {
-            growing.restart()?;
-            return Ok(Fetched::Some("it sent another part than it was asked for".into()));
+        FileResponse::Content(..) | FileResponse::RangeNotSatisfiable => {
+            partial.restart()?;
+            return Ok(Fetched::Interrupted("it sent another part than it was asked for".into()));
         }
-        Asked::Gone => return Ok(Fetched::Gone),
-        Asked::Later(reason) => return Ok(Fetched::Some(reason)),
+        FileResponse::NotFound => return Ok(Fetched::NotFound),
+        FileResponse::Unavailable(reason) => return Ok(Fetched::Interrupted(reason)),
     };
-    growing.in_one_piece &= asked == 0;
-    let total = taken.bytes.or_else(|| response.content_length().map(|rest| growing.hashed.bytes + rest));
+    partial.in_one_piece &= asked == 0;
+    let total = taken.bytes.or_else(|| response.content_length().map(|rest| partial.hashed.bytes + rest));
     let mut chunk = vec![0; CHUNK];
     loop {
         match response.read(&mut chunk) {
             Ok(0) => break,
             Ok(read) => {
-                if let Err(error) = growing.write(&chunk[..read]) {
-                    return Err(stopped(growing, total, error));
+                if let Err(error) = partial.write(&chunk[..read]) {
+                    return Err(write_error(partial, total, error));
                 }
-                progress(BackupEvent::Download { collection, done: growing.hashed.bytes, total });
+                progress(BackupEvent::Download { collection, done: partial.hashed.bytes, total });
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Ok(Fetched::Some(told(&error))),
+            Err(error) => return Ok(Fetched::Interrupted(root_cause(&error))),
         }
     }
-    let done = growing.hashed.bytes;
+    let done = partial.hashed.bytes;
     Ok(match total {
-        Some(total) if done < total => Fetched::Some(format!("the connection ended {} bytes early", total - done)),
-        _ => Fetched::All,
+        Some(total) if done < total => {
+            Fetched::Interrupted(format!("the connection ended {} bytes early", total - done))
+        }
+        _ => Fetched::Complete,
     })
 }
 
 /// The last of an error's causes.
-fn told(error: &io::Error) -> String {
+fn root_cause(error: &io::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(next) = cause.source() {
         cause = next;
@@ -190,21 +192,21 @@ fn told(error: &io::Error) -> String {
 }
 
 /// Keeps what came, and says what is missing if the disk is full.
-fn stopped(growing: &Growing<'_>, total: Option<u64>, error: io::Error) -> MigrateError {
-    let _ = growing.file.sync_all();
-    match files::failed(growing.path)(error) {
+fn write_error(partial: &PartialFile<'_>, total: Option<u64>, error: io::Error) -> MigrateError {
+    let _ = partial.file.sync_all();
+    match files::io_error(partial.path)(error) {
         MigrateError::NoSpace { path, free, .. } => {
-            let needs = total.map(|total| total.saturating_sub(growing.hashed.bytes));
+            let needs = total.map(|total| total.saturating_sub(partial.hashed.bytes));
             MigrateError::NoSpace { path, needs, free }
         }
         other => other,
     }
 }
 
-fn require_room(part: &Path, bytes: Option<u64>, there: u64) -> Result<()> {
+fn check_free_space(part: &Path, bytes: Option<u64>, there: u64) -> Result<()> {
     let Some(bytes) = bytes else { return Ok(()) };
-    let needs = bytes - there + RESERVE;
-    match files::free(part.parent().unwrap_or(part)) {
+    let needs = bytes - there + RESERVED_BYTES;
+    match files::free_bytes(part.parent().unwrap_or(part)) {
         Some(free) if free < needs => {
             Err(MigrateError::NoSpace { path: part.to_owned(), needs: Some(needs), free: Some(free) })
         }

@@ -9,25 +9,25 @@ use super::events::BackupEvent;
 use super::layout::POINTS;
 use super::manifest::{Artifact, ArtifactKind};
 use crate::error::Result;
-use crate::files::{self, Hashing};
-use crate::qdrant_rest::Rest;
+use crate::files::{self, HashingWriter};
+use crate::qdrant_rest::QdrantRest;
 
 /// Points of one page.
 const PAGE: usize = 256;
 
 /// Writes all points of a collection, of which there are about `total`.
 pub(super) fn export(
-    server: &Rest,
+    server: &QdrantRest,
     collection: &str,
     folder: &Path,
     total: u64,
     progress: &dyn Fn(BackupEvent<'_>),
 ) -> Result<Artifact> {
     let target = folder.join(POINTS);
-    let part = files::part_of(&target);
-    let file = files::open(&part)?;
-    file.set_len(0).map_err(files::failed(&part))?;
-    let mut writer = BufWriter::with_capacity(files::CHUNK, Hashing::new(file));
+    let part = files::partial_path(&target);
+    let file = files::open_private(&part)?;
+    file.set_len(0).map_err(files::io_error(&part))?;
+    let mut writer = BufWriter::with_capacity(files::CHUNK, HashingWriter::new(file));
     let (mut done, mut from) = (0, None);
     loop {
         let page = server.page(collection, PAGE, from.as_ref())?;
@@ -37,7 +37,7 @@ pub(super) fn export(
             serde_json::to_writer(&mut writer, &line)
                 .map_err(std::io::Error::from)
                 .and_then(|()| writer.write_all(b"\n"))
-                .map_err(files::failed(&part))?;
+                .map_err(files::io_error(&part))?;
         }
         progress(BackupEvent::Export { done, total });
         from = page.next;
@@ -45,9 +45,9 @@ pub(super) fn export(
             break;
         }
     }
-    let written = writer.into_inner().map_err(|error| files::failed(&part)(error.into_error()))?;
+    let written = writer.into_inner().map_err(|error| files::io_error(&part)(error.into_error()))?;
     let hashed = written.hashed;
-    files::finish(&part, &target)?;
+    files::move_into_place(&part, &target)?;
     let bytes = hashed.bytes;
     Ok(Artifact { file: POINTS.into(), kind: ArtifactKind::Points, bytes, sha256: hashed.sha256(), count: Some(done) })
 }

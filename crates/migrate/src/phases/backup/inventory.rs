@@ -5,26 +5,26 @@ use serde_json::Value;
 use super::options::BackupOptions;
 use crate::error::{MigrateError, Result};
 use crate::files;
-use crate::qdrant_rest::Rest;
+use crate::qdrant_rest::QdrantRest;
 
 /// What is on the server.
-pub(super) struct Found {
+pub(super) struct Inventory {
     pub(super) version: String,
     pub(super) collection: String,
-    pub(super) collections: Vec<Seen>,
+    pub(super) collections: Vec<CollectionState>,
     pub(super) aliases: Value,
 }
 
-pub(super) struct Seen {
+pub(super) struct CollectionState {
     pub(super) name: String,
     pub(super) points: u64,
     pub(super) info: Value,
 }
 
 /// Before anything is begun: what is to be copied must be there.
-pub(super) fn require_files(options: &BackupOptions) -> Result<()> {
+pub(super) fn check_input_files(options: &BackupOptions) -> Result<()> {
     for path in [&options.history, &options.neo4j_dump].into_iter().flatten() {
-        let about = std::fs::metadata(path).map_err(files::failed(path))?;
+        let about = std::fs::metadata(path).map_err(files::io_error(path))?;
         if about.is_dir() {
             return Err(MigrateError::Unfit(format!("{} is a folder: give the file in it", path.display())));
         }
@@ -35,7 +35,7 @@ pub(super) fn require_files(options: &BackupOptions) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn find(server: &Rest, options: &BackupOptions) -> Result<Found> {
+pub(super) fn take_inventory(server: &QdrantRest, options: &BackupOptions) -> Result<Inventory> {
     let version = server.version()?;
     let aliases = server.aliases()?;
     let source = &options.source;
@@ -75,8 +75,8 @@ pub(super) fn find(server: &Rest, options: &BackupOptions) -> Result<Found> {
                 server.url()
             )));
         }
-        Ok(Seen { points: server.count(&name)?, name, info })
+        Ok(CollectionState { points: server.count(&name)?, name, info })
     };
     let collections = collections.into_iter().map(seen).collect::<Result<Vec<_>>>()?;
-    Ok(Found { version, collection, collections, aliases })
+    Ok(Inventory { version, collection, collections, aliases })
 }

@@ -11,7 +11,7 @@ pub(super) const CALENDAR: &str = "retention.ics";
 pub(super) const POINTS: &str = "points.jsonl";
 
 /// The files beside the snapshots.
-pub(super) fn others(options: &BackupOptions) -> Vec<&'static str> {
+pub(super) fn extra_files(options: &BackupOptions) -> Vec<&'static str> {
     let mut files = vec![ALIASES, COLLECTION, CALENDAR];
     let asked = [(options.history.is_some(), HISTORY), (options.neo4j_dump.is_some(), NEO4J), (options.export, POINTS)];
     files.extend(asked.into_iter().filter(|(asked, _)| *asked).map(|(_, file)| file));

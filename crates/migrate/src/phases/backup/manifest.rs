@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{MigrateError, Result};
-use crate::files::{self, Hashed};
+use crate::files::{self, ContentHash};
 
 /// The manifest's file in the folder of a backup.
 pub const MANIFEST: &str = "manifest.json";
@@ -16,8 +16,8 @@ pub const MANIFEST: &str = "manifest.json";
 const FORMAT: u32 = 1;
 
 /// What the digest stands behind; the last key of the file.
-const SEAL: &str = "  \"manifest_sha256\": \"";
-const END: &str = "\"\n}\n";
+const DIGEST_KEY: &str = "  \"manifest_sha256\": \"";
+const TAIL: &str = "\"\n}\n";
 
 /// What a backup holds, and until when it is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,18 +122,18 @@ impl Manifest {
     /// [`MigrateError::Io`] if there is none, [`MigrateError::Unfit`] if it is damaged or of a newer version.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(MANIFEST);
-        let bytes = std::fs::read(&path).map_err(files::failed(&path))?;
-        let (manifest, sealed) = Self::parse(&bytes).map_err(|reason| unfit(&path, &reason))?;
-        if sealed { Ok(manifest) } else { Err(unfit(&path, BROKEN)) }
+        let bytes = std::fs::read(&path).map_err(files::io_error(&path))?;
+        let (manifest, digest_matches) = Self::parse(&bytes).map_err(|reason| unusable(&path, &reason))?;
+        if digest_matches { Ok(manifest) } else { Err(unusable(&path, DIGEST_MISMATCH)) }
     }
 
     /// Writes the manifest, after all that it speaks of.
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
         let path = folder.join(MANIFEST);
-        let json = serde_json::to_string_pretty(self).map_err(|error| unfit(&path, &error.to_string()))?;
-        let head = format!("{},\n{SEAL}", json.trim_end_matches("\n}"));
-        let digest = digest(head.as_bytes(), END.as_bytes());
-        files::write(&path, format!("{head}{digest}{END}").as_bytes())
+        let json = serde_json::to_string_pretty(self).map_err(|error| unusable(&path, &error.to_string()))?;
+        let head = format!("{},\n{DIGEST_KEY}", json.trim_end_matches("\n}"));
+        let digest = digest(head.as_bytes(), TAIL.as_bytes());
+        files::write_private(&path, format!("{head}{digest}{TAIL}").as_bytes())
     }
 
     /// What the bytes say, and whether they are those that were written.
@@ -148,24 +148,24 @@ impl Manifest {
             _ => {}
         }
         let manifest = serde_json::from_value(manifest).map_err(|error| format!("it is damaged ({error})"))?;
-        let sealed = text.rfind(SEAL).is_some_and(|at| {
-            let (head, rest) = text.split_at(at + SEAL.len());
-            rest.strip_suffix(END).is_some_and(|told| told == digest(head.as_bytes(), END.as_bytes()))
+        let digest_matches = text.rfind(DIGEST_KEY).is_some_and(|at| {
+            let (head, rest) = text.split_at(at + DIGEST_KEY.len());
+            rest.strip_suffix(TAIL).is_some_and(|told| told == digest(head.as_bytes(), TAIL.as_bytes()))
         });
-        Ok((manifest, sealed))
+        Ok((manifest, digest_matches))
     }
 }
 
 /// What is said of a manifest whose digest is not its own.
-pub(super) const BROKEN: &str = "its digest is not that of its content: a byte was changed";
+pub(super) const DIGEST_MISMATCH: &str = "its digest is not that of its content: a byte was changed";
 
-fn unfit(path: &Path, reason: &str) -> MigrateError {
+fn unusable(path: &Path, reason: &str) -> MigrateError {
     MigrateError::Unfit(format!("{} can't be used: {reason}", path.display()))
 }
 
 /// Of all bytes but the digest's own.
 fn digest(head: &[u8], end: &[u8]) -> String {
-    let mut hashed = Hashed::default();
+    let mut hashed = ContentHash::default();
     hashed.update(head);
     hashed.update(end);
     hashed.sha256()
@@ -201,7 +201,7 @@ mod tests {
             file: file.into(),
             kind,
             bytes: 1 << 40,
-            sha256: Hashed::of(file.as_bytes()),
+            sha256: ContentHash::of(file.as_bytes()),
             count: (kind == ArtifactKind::Snapshot).then_some(204),
         };
         Manifest {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::qdrant_rest::Rest;
+use crate::qdrant_rest::QdrantRest;
 
 /// What to back up, and where to.
 #[derive(Clone)]
@@ -52,8 +52,8 @@ impl BackupOptions {
         }
     }
 
-    pub(super) fn rest(&self) -> Result<Rest> {
-        Rest::new(&self.url, self.api_key.as_deref(), self.retries, self.pause)
+    pub(super) fn rest(&self) -> Result<QdrantRest> {
+        QdrantRest::new(&self.url, self.api_key.as_deref(), self.retries, self.pause)
     }
 }
 

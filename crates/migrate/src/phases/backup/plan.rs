@@ -1,7 +1,7 @@
 //! What a backup would hold.
 
-use super::inventory::{find, require_files};
-use super::layout::{others, snapshot_file};
+use super::inventory::{check_input_files, take_inventory};
+use super::layout::{extra_files, snapshot_file};
 use super::manifest::MANIFEST;
 use super::options::BackupOptions;
 use crate::error::Result;
@@ -33,11 +33,11 @@ pub struct BackupPlan {
 /// [`MigrateError::Server`] if Qdrant does not answer, [`MigrateError::Unfit`] if it has no such collection, or not all of
 /// it; [`MigrateError::Io`] for files that can't be read.
 pub fn plan_backup(options: &BackupOptions) -> Result<BackupPlan> {
-    require_files(options)?;
+    check_input_files(options)?;
     let server = options.rest()?;
-    let found = find(&server, options)?;
+    let found = take_inventory(&server, options)?;
     let mut files: Vec<String> = found.collections.iter().map(|seen| snapshot_file(&seen.name)).collect();
-    files.extend(others(options).into_iter().map(str::to_owned));
+    files.extend(extra_files(options).into_iter().map(str::to_owned));
     files.push(MANIFEST.to_owned());
     Ok(BackupPlan {
         qdrant: found.version,
@@ -46,6 +46,6 @@ pub fn plan_backup(options: &BackupOptions) -> Result<BackupPlan> {
         collections: found.collections.into_iter().map(|seen| (seen.name, seen.points)).collect(),
         aliases: found.aliases["aliases"].as_array().map_or(0, Vec::len),
         files,
-        free: files::free(&options.folder),
+        free: files::free_bytes(&options.folder),
     })
 }

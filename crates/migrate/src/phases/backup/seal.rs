@@ -3,16 +3,16 @@
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use super::artifacts::of_file;
+use super::artifacts::describe_file;
 use super::calendar;
-use super::inventory::Found;
+use super::inventory::Inventory;
 use super::layout::CALENDAR;
 use super::manifest::{ArtifactKind, Manifest};
 use super::options::BackupOptions;
-use super::unfinished::Underway;
+use super::unfinished::UnfinishedBackup;
 use crate::error::{MigrateError, Result};
 use crate::files;
-use crate::qdrant_rest::Rest;
+use crate::qdrant_rest::QdrantRest;
 
 pub(super) fn retention(created: Timestamp, days: u32) -> Result<jiff::civil::Date> {
     let day = created.to_zoned(TimeZone::UTC).date();
@@ -22,24 +22,24 @@ pub(super) fn retention(created: Timestamp, days: u32) -> Result<jiff::civil::Da
 
 /// Writes the calendar's event and, last of all, the manifest.
 pub(super) fn seal(
-    server: &Rest,
+    server: &QdrantRest,
     options: &BackupOptions,
-    found: Found,
-    underway: &mut Underway,
+    found: Inventory,
+    unfinished: &mut UnfinishedBackup,
     complete: Option<Manifest>,
 ) -> Result<Manifest> {
     let folder = options.folder.as_path();
     let manifest = if let Some(manifest) = complete {
-        Manifest { artifacts: underway.artifacts.clone(), ..manifest }
+        Manifest { artifacts: unfinished.artifacts.clone(), ..manifest }
     } else {
         // To the second, as calendars have it.
         let created = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
         let retention_until = retention(created, options.retention_days)?;
         let place = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()).display().to_string();
         let event = calendar::event(&found.collection, server.url(), &place, created, retention_until);
-        files::write(&folder.join(CALENDAR), event.as_bytes())?;
-        underway.add(of_file(folder, CALENDAR, ArtifactKind::Calendar, None)?)?;
-        let of_source = underway.done.iter().find(|done| done.name == found.collection);
+        files::write_private(&folder.join(CALENDAR), event.as_bytes())?;
+        unfinished.add_artifact(describe_file(folder, CALENDAR, ArtifactKind::Calendar, None)?)?;
+        let of_source = unfinished.done.iter().find(|done| done.name == found.collection);
         Manifest {
             format: Manifest::current(),
             mnemon: env!("CARGO_PKG_VERSION").to_owned(),
@@ -50,11 +50,11 @@ pub(super) fn seal(
             source: options.source.clone(),
             collection: found.collection.clone(),
             points: of_source.map_or(0, |done| done.points),
-            collections: underway.done.clone(),
-            artifacts: underway.artifacts.clone(),
+            collections: unfinished.done.clone(),
+            artifacts: unfinished.artifacts.clone(),
         }
     };
     manifest.write(folder)?;
-    underway.remove()?;
+    unfinished.remove()?;
     Ok(manifest)
 }

@@ -4,34 +4,35 @@ use std::path::Path;
 
 use super::download::{self, Downloaded};
 use super::events::BackupEvent;
-use super::inventory::Seen;
+use super::inventory::CollectionState;
 use super::layout::snapshot_file;
 use super::manifest::{Artifact, ArtifactKind, BackedUp};
 use super::options::BackupOptions;
-use super::unfinished::{Started, Taken, Underway};
+use super::unfinished::{ServerSnapshot, StartedSnapshot, UnfinishedBackup};
 use crate::error::{MigrateError, Result};
-use crate::files::{self, Hashed};
-use crate::qdrant_rest::Rest;
+use crate::files::{self, ContentHash};
+use crate::qdrant_rest::QdrantRest;
 
 /// Has the server make a snapshot of a collection, fetches it, and has it deleted there.
-pub(super) fn snapshot(
-    server: &Rest,
+pub(super) fn back_up_collection(
+    server: &QdrantRest,
     options: &BackupOptions,
-    seen: &Seen,
-    underway: &mut Underway,
+    seen: &CollectionState,
+    unfinished: &mut UnfinishedBackup,
     resumed: bool,
     progress: &dyn Fn(BackupEvent<'_>),
 ) -> Result<()> {
     let folder = options.folder.as_path();
     let name = seen.name.as_str();
     let file = snapshot_file(name);
-    let is_done = underway.done.iter().any(|done| done.name == name) && underway.kept(folder, &file)?.is_some();
+    let is_done =
+        unfinished.done.iter().any(|done| done.name == name) && unfinished.intact_artifact(folder, &file)?.is_some();
     if !is_done {
-        underway.done.retain(|done| done.name != name);
-        fetch(server, folder, seen, underway, resumed, progress)?;
+        unfinished.done.retain(|done| done.name != name);
+        download_snapshot(server, folder, seen, unfinished, resumed, progress)?;
     }
-    let Some(at) = underway.started.iter().position(|started| started.collection == name) else { return Ok(()) };
-    if let Some(taken) = &underway.started[at].taken
+    let Some(at) = unfinished.started.iter().position(|started| started.collection == name) else { return Ok(()) };
+    if let Some(taken) = &unfinished.started[at].taken
         && !options.keep_on_server
     {
         let stays = |why: String| {
@@ -44,15 +45,15 @@ pub(super) fn snapshot(
             stays(format!("it could not be deleted ({error})"));
         }
     }
-    underway.started.remove(at);
-    underway.save()
+    unfinished.started.remove(at);
+    unfinished.save()
 }
 
-fn fetch(
-    server: &Rest,
+fn download_snapshot(
+    server: &QdrantRest,
     folder: &Path,
-    seen: &Seen,
-    underway: &mut Underway,
+    seen: &CollectionState,
+    unfinished: &mut UnfinishedBackup,
     resumed: bool,
     progress: &dyn Fn(BackupEvent<'_>),
 ) -> Result<()> {
@@ -61,7 +62,7 @@ fn fetch(
     let target = folder.join(&file);
     let mut resumed = resumed;
     loop {
-        let (points, taken) = take(server, folder, seen, underway, resumed, progress)?;
+        let (points, taken) = find_or_create_snapshot(server, folder, seen, unfinished, resumed, progress)?;
         if taken.sha256.is_none() {
             progress(BackupEvent::Note(
                 "this server names no checksum of its snapshots: the hash is that of what came",
@@ -70,24 +71,24 @@ fn fetch(
         // Whole, but a kill came before that was recorded.
         let whole = match &taken.sha256 {
             Some(expected) if target.is_file() => {
-                let hashed = Hashed::file(&target)?;
+                let hashed = ContentHash::file(&target)?;
                 let bytes = hashed.bytes;
                 Some((bytes, hashed.sha256())).filter(|(_, sha256)| sha256 == expected)
             }
             _ => None,
         };
         let downloaded = match whole {
-            Some((bytes, sha256)) => Ok(Downloaded::Whole(bytes, sha256)),
+            Some((bytes, sha256)) => Ok(Downloaded::Complete(bytes, sha256)),
             None => download::download(server, name, &taken, &target, progress),
         };
-        if matches!(downloaded, Ok(Downloaded::Gone) | Err(MigrateError::Checksum { .. })) {
-            underway.started.retain(|started| started.collection != name);
-            underway.save()?;
+        if matches!(downloaded, Ok(Downloaded::NotFound) | Err(MigrateError::Checksum { .. })) {
+            unfinished.started.retain(|started| started.collection != name);
+            unfinished.save()?;
         }
         match downloaded {
-            Ok(Downloaded::Whole(bytes, sha256)) => {
+            Ok(Downloaded::Complete(bytes, sha256)) => {
                 let kind = ArtifactKind::Snapshot;
-                underway.done.push(BackedUp {
+                unfinished.done.push(BackedUp {
                     name: name.to_owned(),
                     file: file.clone(),
                     points,
@@ -96,14 +97,14 @@ fn fetch(
                     snapshot_created: taken.created,
                     checked_against_server: taken.sha256.is_some(),
                 });
-                return underway.add(Artifact { file, kind, bytes, sha256, count: Some(points) });
+                return unfinished.add_artifact(Artifact { file, kind, bytes, sha256, count: Some(points) });
             }
-            Ok(Downloaded::Gone) if resumed => {
+            Ok(Downloaded::NotFound) if resumed => {
                 progress(BackupEvent::Note("the snapshot of an earlier run is gone from the server: it makes another"));
                 resumed = false;
             }
-            Ok(Downloaded::Gone) => {
-                return Err(server.fault(format!("the snapshot {} of {name} is gone before it was here", taken.name)));
+            Ok(Downloaded::NotFound) => {
+                return Err(server.error(format!("the snapshot {} of {name} is gone before it was here", taken.name)));
             }
             Err(error) => {
                 if matches!(error, MigrateError::Checksum { .. }) && taken.ours {
@@ -118,26 +119,27 @@ fn fetch(
 
 /// The snapshot to fetch, and the points there were before it: one that was recorded, one that was made meanwhile for a run
 /// that did not live to see it, or a new one.
-fn take(
-    server: &Rest,
+fn find_or_create_snapshot(
+    server: &QdrantRest,
     folder: &Path,
-    seen: &Seen,
-    underway: &mut Underway,
+    seen: &CollectionState,
+    unfinished: &mut UnfinishedBackup,
     resumed: bool,
     progress: &dyn Fn(BackupEvent<'_>),
-) -> Result<(u64, Taken)> {
+) -> Result<(u64, ServerSnapshot)> {
     let name = seen.name.as_str();
-    let at = match underway.started.iter().position(|started| started.collection == name) {
+    let at = match unfinished.started.iter().position(|started| started.collection == name) {
         Some(at) => at,
         None => {
             let before = server.snapshots(name)?.into_iter().map(|snapshot| snapshot.name).collect();
-            let started = Started { collection: name.to_owned(), points: server.count(name)?, before, taken: None };
-            underway.started.push(started);
-            underway.save()?;
-            underway.started.len() - 1
+            let started =
+                StartedSnapshot { collection: name.to_owned(), points: server.count(name)?, before, taken: None };
+            unfinished.started.push(started);
+            unfinished.save()?;
+            unfinished.started.len() - 1
         }
     };
-    let Started { points, before, taken, .. } = underway.started[at].clone();
+    let StartedSnapshot { points, before, taken, .. } = unfinished.started[at].clone();
     if let Some(taken) = taken {
         return Ok((points, taken));
     }
@@ -151,13 +153,13 @@ fn take(
         }
         _ => {
             progress(BackupEvent::Step(&format!("the server makes a snapshot of {name}")));
-            let made = server.make_snapshot(name)?;
+            let made = server.create_snapshot(name)?;
             // What is left of another one is of no use.
-            files::remove(&files::part_of(&folder.join(snapshot_file(name))))?;
+            files::remove_if_exists(&files::partial_path(&folder.join(snapshot_file(name))))?;
             (made, true)
         }
     };
-    let taken = Taken::new(described, server.count(name)?, ours);
+    let taken = ServerSnapshot::new(described, server.count(name)?, ours);
     if taken.points_after != points {
         let told = format!(
             "{name} had {points} points before the snapshot and {} after it: somebody is writing; what came since is not in it",
@@ -165,7 +167,7 @@ fn take(
         );
         progress(BackupEvent::Note(&told));
     }
-    underway.started[at].taken = Some(taken.clone());
-    underway.save()?;
+    unfinished.started[at].taken = Some(taken.clone());
+    unfinished.save()?;
     Ok((points, taken))
 }

@@ -7,9 +7,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::history;
-use super::manifest::{Artifact, ArtifactKind, BROKEN, MANIFEST, Manifest};
+use super::manifest::{Artifact, ArtifactKind, DIGEST_MISMATCH, MANIFEST, Manifest};
 use crate::error::Result;
-use crate::files::{self, Hashed};
+use crate::files::{self, ContentHash};
 
 /// What is not as the manifest says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl BackupReport {
         self.differences.is_empty()
     }
 
-    fn differs(&mut self, file: &str, what: impl Into<String>) {
+    fn add_difference(&mut self, file: &str, what: impl Into<String>) {
         self.differences.push(BackupDifference { file: file.to_owned(), what: what.into() });
     }
 }
@@ -61,8 +61,8 @@ pub fn verify_backup(folder: &Path) -> Result<BackupReport> {
 /// As [`verify_backup`].
 pub fn verify_backup_in(folder: &Path, scratch: &Path) -> Result<BackupReport> {
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(files::failed(folder))? {
-        names.push(entry.map_err(files::failed(folder))?.file_name().to_string_lossy().into_owned());
+    for entry in std::fs::read_dir(folder).map_err(files::io_error(folder))? {
+        names.push(entry.map_err(files::io_error(folder))?.file_name().to_string_lossy().into_owned());
     }
     names.sort();
     let mut report = BackupReport::default();
@@ -72,37 +72,37 @@ pub fn verify_backup_in(folder: &Path, scratch: &Path) -> Result<BackupReport> {
         _ => format!("can't be read ({error})"),
     });
     match read.and_then(|bytes| Manifest::parse(&bytes)) {
-        Ok((manifest, sealed)) => {
-            if sealed {
+        Ok((manifest, digest_matches)) => {
+            if digest_matches {
                 report.sound.push((MANIFEST.to_owned(), "its digest is its own".to_owned()));
             } else {
-                report.differs(MANIFEST, BROKEN);
+                report.add_difference(MANIFEST, DIGEST_MISMATCH);
             }
             report.manifest = Some(manifest);
         }
-        Err(reason) => report.differs(MANIFEST, reason),
+        Err(reason) => report.add_difference(MANIFEST, reason),
     }
     let Some(manifest) = report.manifest.clone() else {
         report.unknown = names.into_iter().filter(|name| name != MANIFEST).collect();
         return Ok(report);
     };
     for artifact in &manifest.artifacts {
-        if let Some(difference) = hash(folder, artifact) {
+        if let Some(difference) = hash_difference(folder, artifact) {
             report.differences.push(difference);
             continue;
         }
-        match open(folder, artifact, &manifest, scratch)? {
-            Ok(Opened::Sound(told)) => report.sound.push((artifact.file.clone(), told)),
-            Ok(Opened::Unseen(why)) => {
+        match inspect(folder, artifact, &manifest, scratch)? {
+            Ok(Inspection::Opened(told)) => report.sound.push((artifact.file.clone(), told)),
+            Ok(Inspection::NotOpened(why)) => {
                 report.sound.push((artifact.file.clone(), "its hash is right".to_owned()));
                 report.notes.push(format!("{} was not opened: {why}", artifact.file));
             }
-            Err(what) => report.differs(&artifact.file, what),
+            Err(what) => report.add_difference(&artifact.file, what),
         }
     }
     for done in &manifest.collections {
         if manifest.artifact(&done.file).is_none() {
-            report.differs(MANIFEST, format!("names no {} for the collection {}", done.file, done.name));
+            report.add_difference(MANIFEST, format!("names no {} for the collection {}", done.file, done.name));
         }
     }
     report.unknown = names.into_iter().filter(|name| name != MANIFEST && manifest.artifact(name).is_none()).collect();
@@ -110,78 +110,88 @@ pub fn verify_backup_in(folder: &Path, scratch: &Path) -> Result<BackupReport> {
 }
 
 /// What differs in length or hash.
-pub(super) fn hashes(folder: &Path, manifest: &Manifest) -> Vec<BackupDifference> {
-    manifest.artifacts.iter().filter_map(|artifact| hash(folder, artifact)).collect()
+pub(super) fn hash_differences(folder: &Path, manifest: &Manifest) -> Vec<BackupDifference> {
+    manifest.artifacts.iter().filter_map(|artifact| hash_difference(folder, artifact)).collect()
 }
 
-fn hash(folder: &Path, artifact: &Artifact) -> Option<BackupDifference> {
-    let differs = |what: String| Some(BackupDifference { file: artifact.file.clone(), what });
+fn hash_difference(folder: &Path, artifact: &Artifact) -> Option<BackupDifference> {
+    let add_difference = |what: String| Some(BackupDifference { file: artifact.file.clone(), what });
     let plain = Path::new(&artifact.file).file_name().is_some_and(|name| name == artifact.file.as_str());
     if !plain {
-        return differs("is no name of a file in the folder".into());
+        return add_difference("is no name of a file in the folder".into());
     }
     let path = folder.join(&artifact.file);
     let length = match std::fs::metadata(&path) {
         Ok(about) => about.len(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return differs("is missing".into()),
-        Err(error) => return differs(format!("can't be read ({error})")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return add_difference("is missing".into()),
+        Err(error) => return add_difference(format!("can't be read ({error})")),
     };
     if length != artifact.bytes {
-        return differs(format!("has {length} bytes, not {}", artifact.bytes));
+        return add_difference(format!("has {length} bytes, not {}", artifact.bytes));
     }
-    match Hashed::file(&path) {
+    match ContentHash::file(&path) {
         Ok(hashed) if hashed.bytes == artifact.bytes => {
             let found = hashed.sha256();
             if found == artifact.sha256 {
                 return None;
             }
-            differs(format!("has the SHA-256 {found}, not {}: bytes were changed", artifact.sha256))
+            add_difference(format!("has the SHA-256 {found}, not {}: bytes were changed", artifact.sha256))
         }
-        Ok(hashed) => differs(format!("has {} bytes, not {}", hashed.bytes, artifact.bytes)),
-        Err(error) => differs(format!("can't be read ({error})")),
+        Ok(hashed) => add_difference(format!("has {} bytes, not {}", hashed.bytes, artifact.bytes)),
+        Err(error) => add_difference(format!("can't be read ({error})")),
     }
 }
 
 /// What opening a file showed.
-enum Opened {
-    Sound(String),
+enum Inspection {
+    Opened(String),
     #[cfg_attr(feature = "snapshot", expect(dead_code, reason = "here everything can be opened"))]
-    Unseen(&'static str),
+    NotOpened(&'static str),
 }
 
 /// Opens a file whose hash is right.
-fn open(folder: &Path, artifact: &Artifact, manifest: &Manifest, scratch: &Path) -> Result<Result<Opened, String>> {
+fn inspect(
+    folder: &Path,
+    artifact: &Artifact,
+    manifest: &Manifest,
+    scratch: &Path,
+) -> Result<Result<Inspection, String>> {
     let path = folder.join(&artifact.file);
     match artifact.kind {
-        ArtifactKind::Snapshot => snapshot(&path, artifact, manifest, scratch),
-        _ => Ok(read(&path, artifact)),
+        ArtifactKind::Snapshot => inspect_snapshot(&path, artifact, manifest, scratch),
+        _ => Ok(inspect_contents(&path, artifact)),
     }
 }
 
-fn read(path: &Path, artifact: &Artifact) -> Result<Opened, String> {
+fn inspect_contents(path: &Path, artifact: &Artifact) -> Result<Inspection, String> {
     let count = |found: u64, what: &str| match artifact.count {
         Some(expected) if expected != found => Err(format!("holds {found} {what}, not {expected}")),
-        _ => Ok(Opened::Sound(format!("{found} {what}"))),
+        _ => Ok(Inspection::Opened(format!("{found} {what}"))),
     };
     match artifact.kind {
         ArtifactKind::Aliases => {
-            let aliases = json(path)?["aliases"].as_array().map_or(0, Vec::len);
+            let aliases = read_json(path)?["aliases"].as_array().map_or(0, Vec::len);
             count(aliases as u64, "aliases")
         }
         ArtifactKind::Collection => {
-            let collections = json(path)?["collections"].as_object().map_or(0, serde_json::Map::len);
+            let collections = read_json(path)?["collections"].as_object().map_or(0, serde_json::Map::len);
             count(collections as u64, "collections")
         }
-        ArtifactKind::History => count(history::check(path)?, "rows"),
-        ArtifactKind::Points => count(points(path)?, "points"),
+        ArtifactKind::History => count(history::check_history(path)?, "rows"),
+        ArtifactKind::Points => count(count_points(path)?, "points"),
         ArtifactKind::Neo4jDump | ArtifactKind::Calendar | ArtifactKind::Snapshot => {
-            Ok(Opened::Sound(format!("{} bytes", artifact.bytes)))
+            Ok(Inspection::Opened(format!("{} bytes", artifact.bytes)))
         }
     }
 }
 
 #[cfg(feature = "snapshot")]
-fn snapshot(path: &Path, artifact: &Artifact, manifest: &Manifest, scratch: &Path) -> Result<Result<Opened, String>> {
+fn inspect_snapshot(
+    path: &Path,
+    artifact: &Artifact,
+    manifest: &Manifest,
+    scratch: &Path,
+) -> Result<Result<Inspection, String>> {
     use crate::source::{Snapshot, Source};
     let found = match Snapshot::open(path, scratch) {
         Ok(opened) => opened.about().points,
@@ -190,10 +200,10 @@ fn snapshot(path: &Path, artifact: &Artifact, manifest: &Manifest, scratch: &Pat
         Err(error) => return Ok(Err(error.to_string())),
     };
     let told = manifest.collections.iter().find(|done| done.file == artifact.file);
-    let Some(told) = told else { return Ok(Ok(Opened::Sound(format!("{found} points")))) };
+    let Some(told) = told else { return Ok(Ok(Inspection::Opened(format!("{found} points")))) };
     let (least, most) = (told.points.min(told.points_after), told.points.max(told.points_after));
     if (least..=most).contains(&found) {
-        return Ok(Ok(Opened::Sound(format!("{found} points"))));
+        return Ok(Ok(Inspection::Opened(format!("{found} points"))));
     }
     let counted = if least == most { least.to_string() } else { format!("between {least} and {most}") };
     Ok(Err(format!(
@@ -202,17 +212,17 @@ fn snapshot(path: &Path, artifact: &Artifact, manifest: &Manifest, scratch: &Pat
 }
 
 #[cfg(not(feature = "snapshot"))]
-fn snapshot(_: &Path, _: &Artifact, _: &Manifest, _: &Path) -> Result<Result<Opened, String>> {
-    Ok(Ok(Opened::Unseen("this program was built without the reader of snapshots")))
+fn inspect_snapshot(_: &Path, _: &Artifact, _: &Manifest, _: &Path) -> Result<Result<Inspection, String>> {
+    Ok(Ok(Inspection::NotOpened("this program was built without the reader of snapshots")))
 }
 
-fn json(path: &Path) -> Result<Value, String> {
+fn read_json(path: &Path) -> Result<Value, String> {
     let bytes = std::fs::read(path).map_err(|error| format!("can't be read ({error})"))?;
     serde_json::from_slice(&bytes).map_err(|error| format!("is no JSON ({error})"))
 }
 
 /// Lines of an export, each of which must be a point.
-fn points(path: &Path) -> Result<u64, String> {
+fn count_points(path: &Path) -> Result<u64, String> {
     let file = File::open(path).map_err(|error| format!("can't be read ({error})"))?;
     let mut found = 0;
     for line in BufReader::with_capacity(files::CHUNK, file).lines() {
