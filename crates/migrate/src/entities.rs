@@ -7,7 +7,7 @@ use mnemon_models::Embedder;
 use mnemon_store::{Entity, MemoryId};
 use parking_lot::Mutex;
 
-use crate::carried::Base;
+use crate::carried::CarriedPoints;
 use crate::error::{Result, worker_panicked};
 
 /// Entities of one page.
@@ -20,7 +20,7 @@ const MAX_CONCURRENT_PAGES: usize = 4;
 /// # Errors
 /// [`MigrateError`] of the embedder or the target; a second call goes on.
 pub fn write_entities(
-    base: &Base,
+    base: &CarriedPoints,
     embedder: &dyn Embedder,
     write: &(dyn Fn(&[Entity]) -> Result<()> + Sync),
     remove: &(dyn Fn(&[MemoryId]) -> Result<()> + Sync),
@@ -60,7 +60,7 @@ struct PageCursor {
 }
 
 impl PageCursor {
-    fn next(&mut self, base: &Base) -> Result<Option<Vec<Entity>>> {
+    fn next(&mut self, base: &CarriedPoints) -> Result<Option<Vec<Entity>>> {
         if self.finished {
             return Ok(None);
         }

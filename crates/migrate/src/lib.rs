@@ -22,20 +22,19 @@ mod error;
 mod files;
 mod qdrant_rest;
 
-pub use carried::{Base, Digest, digest};
-pub use endpoints::{Opened, Tools};
+pub use carried::{CarriedPoints, Digest, digest};
+pub use endpoints::{MigrationContext, OpenTarget};
 pub use entities::write_entities;
 pub use error::{MigrateError, Result};
 pub use phases::{
-    Artifact, ArtifactKind, BackedUp, BackupDifference, BackupEvent, BackupOptions, BackupPlan, BackupReport, COUNTS,
-    CutOver, Difference, MANIFEST, Manifest, Preflight, Rebuilt, Rehearsal, RolledBack, Served, Verification,
-    WordFound, backup, cutover, look, plan_backup, preflight, read_counts, rebuild, rehearse, retire, rollback, verify,
-    verify_backup, verify_backup_in, verify_migration,
+    Artifact, ArtifactKind, BackupDifference, BackupEvent, BackupOptions, BackupPlan, BackupReport, COUNTS,
+    CollectionBackup, CutoverReport, Difference, MANIFEST, Manifest, Preflight, RebuildReport, Rehearsal,
+    RollbackReport, ServerHooks, Verification, WordFound, backup, cutover, look, plan_backup, preflight, read_counts,
+    rebuild, rehearse, retire, rollback, verify, verify_backup, verify_backup_in, verify_migration,
 };
 pub use progress::{ENTITIES, Progress};
-pub use source as read;
-pub use state::{Ended, From, Migration, Phase, Route, State, To};
+pub use state::{Migration, Phase, PhaseResult, Route, SourceSpec, State, TargetSpec};
 pub use survey::{Anomaly, Survey};
 pub use switch::{Switch, store_in_settings, value_in_env_file};
-pub use sync::{PassOptions, Passed, pass};
-pub use target::{IntoCollection, IntoStore, Shape, Target};
+pub use sync::{SyncOptions, SyncReport, sync};
+pub use target::{CollectionTarget, PointFormat, StoreTarget, Target};

@@ -10,13 +10,13 @@ mod rollback;
 mod verify;
 
 pub use backup::{
-    Artifact, ArtifactKind, BackedUp, BackupDifference, BackupEvent, BackupOptions, BackupPlan, BackupReport, MANIFEST,
-    Manifest, backup, plan_backup, verify_backup, verify_backup_in,
+    Artifact, ArtifactKind, BackupDifference, BackupEvent, BackupOptions, BackupPlan, BackupReport, CollectionBackup,
+    MANIFEST, Manifest, backup, plan_backup, verify_backup, verify_backup_in,
 };
-pub use cutover::{CutOver, Served, cutover};
+pub use cutover::{CutoverReport, ServerHooks, cutover};
 pub use preflight::{COUNTS, Preflight, look, preflight, read_counts};
-pub use rebuild::{Rebuilt, rebuild};
+pub use rebuild::{RebuildReport, rebuild};
 pub use rehearse::{Rehearsal, rehearse};
 pub use retire::retire;
-pub use rollback::{RolledBack, rollback};
+pub use rollback::{RollbackReport, rollback};
 pub use verify::{Difference, Verification, WordFound, verify, verify_migration};

@@ -7,7 +7,7 @@ mod snapshot;
 mod store;
 
 pub use collection::Collection;
-pub use interface::{About, Source};
+pub use interface::{Source, SourceInfo};
 #[cfg(feature = "snapshot")]
 pub use snapshot::Snapshot;
-pub use store::OfStore;
+pub use store::StoreSource;

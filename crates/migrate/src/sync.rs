@@ -14,7 +14,7 @@ use mnemon_models::Embedder;
 use mnemon_store::{MemoryId, Record, keys};
 use parking_lot::Mutex;
 
-use crate::carried::{Base, Digest, digests};
+use crate::carried::{CarriedPoints, Digest, digests};
 use crate::embedding_cache::CachedEmbedder;
 use crate::error::{MigrateError, Result, worker_panicked};
 use crate::source::Source;
@@ -29,7 +29,7 @@ const PAGE: usize = 500;
 
 /// How to go.
 #[derive(Clone, Copy, Default)]
-pub struct PassOptions<'e> {
+pub struct SyncOptions<'e> {
     /// Embeds entities: of the kind that made the vectors. Without one there are no entities.
     pub embedder: Option<&'e dyn Embedder>,
     /// Points a second at most.
@@ -40,15 +40,15 @@ pub struct PassOptions<'e> {
     pub allow_removals: bool,
 }
 
-impl std::fmt::Debug for PassOptions<'_> {
+impl std::fmt::Debug for SyncOptions<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PassOptions").field("rate", &self.rate).finish_non_exhaustive()
+        f.debug_struct("SyncOptions").field("rate", &self.rate).finish_non_exhaustive()
     }
 }
 
 /// What a pass did.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Passed {
+pub struct SyncReport {
     /// Points of the source.
     pub seen: usize,
     /// Of them, those that were new.
@@ -63,7 +63,7 @@ pub struct Passed {
     pub busy: [(&'static str, Duration); 3],
 }
 
-impl Passed {
+impl SyncReport {
     /// Whether there was nothing to do.
     pub fn is_idle(&self) -> bool {
         self.added + self.changed + self.removed == 0
@@ -83,13 +83,13 @@ struct Batch {
 /// # Errors
 /// [`MigrateError`] of the source, the embedder or the target; what was written until then stays, and another pass goes on.
 /// [`MigrateError::Refused`] where most of it is gone from the source.
-pub fn pass(
+pub fn sync(
     source: &dyn Source,
     target: &dyn Target,
-    base: &Base,
-    options: PassOptions<'_>,
+    base: &CarriedPoints,
+    options: SyncOptions<'_>,
     progress: &(dyn Fn(usize) + Sync),
-) -> Result<Passed> {
+) -> Result<SyncReport> {
     let begun = Instant::now();
     let (read, enriched) = (sync_channel(CHANNEL_CAPACITY), sync_channel(CHANNEL_CAPACITY));
     let done = AtomicUsize::new(0);
@@ -110,7 +110,7 @@ pub fn pass(
         let writing: Vec<_> = writing.into_iter().map(|thread| thread.join()).collect();
         (reading.join(), enriching.join(), writing)
     });
-    let mut passed = Passed::default();
+    let mut passed = SyncReport::default();
     let mut write = Duration::ZERO;
     for written in writing {
         let written = written.map_err(worker_panicked)??;
@@ -145,8 +145,8 @@ fn read_all(source: &dyn Source, to: &SyncSender<Vec<ForeignPoint>>) -> Result<D
 fn enrich_all(
     from: &Receiver<Vec<ForeignPoint>>,
     target: &dyn Target,
-    base: &Base,
-    options: PassOptions<'_>,
+    base: &CarriedPoints,
+    options: SyncOptions<'_>,
     to: &SyncSender<Batch>,
 ) -> Result<Duration> {
     let mut busy = Duration::ZERO;
@@ -190,10 +190,10 @@ struct WriterCounts {
 fn write_all(
     from: &Mutex<Receiver<Batch>>,
     target: &dyn Target,
-    base: &Base,
+    base: &CarriedPoints,
     done: &AtomicUsize,
     noting: &Mutex<()>,
-    options: PassOptions<'_>,
+    options: SyncOptions<'_>,
     progress: &(dyn Fn(usize) + Sync),
     begun: Instant,
 ) -> Result<WriterCounts> {
@@ -231,7 +231,7 @@ fn write_all(
 }
 
 /// Refuses to remove most of what was carried over: a source that was emptied by mistake would empty the target.
-fn refuse_mass_removal(source: &dyn Source, base: &Base, seen: usize) -> Result<()> {
+fn refuse_mass_removal(source: &dyn Source, base: &CarriedPoints, seen: usize) -> Result<()> {
     // All that was seen is noted, so the rest is gone.
     let (carried, seen) = (base.count()?, seen as u64);
     let deleted = carried.saturating_sub(seen);
@@ -246,7 +246,7 @@ fn refuse_mass_removal(source: &dyn Source, base: &Base, seen: usize) -> Result<
 }
 
 /// Removes what was carried over once and is not in the source any more.
-fn remove_deleted(source: &dyn Source, target: &dyn Target, base: &Base, seen: usize) -> Result<usize> {
+fn remove_deleted(source: &dyn Source, target: &dyn Target, base: &CarriedPoints, seen: usize) -> Result<usize> {
     // All that was seen is noted: where there is no more than that, nothing is gone.
     if base.count()? == seen as u64 {
         return Ok(0);

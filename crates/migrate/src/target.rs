@@ -5,7 +5,7 @@ mod interface;
 mod keeping;
 mod store;
 
-pub use collection::{IntoCollection, Shape};
+pub use collection::{CollectionTarget, PointFormat};
 pub use interface::Target;
 pub(crate) use keeping::Keeping;
-pub use store::IntoStore;
+pub use store::StoreTarget;

@@ -2,34 +2,34 @@
 
 use super::rebuild::sync_target;
 use super::rollback::sync_back;
-use crate::endpoints::Tools;
+use crate::endpoints::MigrationContext;
 use crate::error::{MigrateError, Result};
 use crate::progress::Progress;
-use crate::state::{From, Migration, Phase, To};
+use crate::state::{Migration, Phase, SourceSpec, TargetSpec};
 use crate::switch::Switch;
-use crate::sync::Passed;
+use crate::sync::SyncReport;
 
 /// The server that is switched. Both say what went wrong.
-pub struct Served<'s> {
+pub struct ServerHooks<'s> {
     /// Makes it take what was switched.
     pub restart: &'s dyn Fn() -> Result<(), String>,
     /// Tries it.
     pub smoke: &'s dyn Fn() -> Result<(), String>,
 }
 
-impl std::fmt::Debug for Served<'_> {
+impl std::fmt::Debug for ServerHooks<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Served").finish_non_exhaustive()
+        f.debug_struct("ServerHooks").finish_non_exhaustive()
     }
 }
 
 /// What a cutover did.
 #[derive(Clone, Debug, Default)]
-pub struct CutOver {
+pub struct CutoverReport {
     /// What the last pass before the switch found.
-    pub last: Passed,
+    pub last: SyncReport,
     /// What was written to the old store while it was switched.
-    pub late: Passed,
+    pub late: SyncReport,
     /// What was switched.
     pub switch: String,
     /// Whether it was switched before, and nothing was done now.
@@ -43,11 +43,11 @@ pub struct CutOver {
 /// [`MigrateError`] of either side.
 pub fn cutover(
     migration: &mut Migration,
-    tools: &Tools<'_>,
+    tools: &MigrationContext<'_>,
     switch: Switch,
-    served: &Served<'_>,
+    served: &ServerHooks<'_>,
     progress: &Progress<'_>,
-) -> Result<CutOver> {
+) -> Result<CutoverReport> {
     let route = migration.route()?.clone();
     // Begun once, what was before is known; asked again it would be what is now.
     let begun = migration.state.switch.clone();
@@ -59,7 +59,7 @@ pub fn cutover(
         return Err(MigrateError::Refused(message));
     }
     if let (true, Some(switch)) = (migration.state.switched, &migration.state.switch) {
-        return Ok(CutOver { switch: switch.told(), already: true, ..CutOver::default() });
+        return Ok(CutoverReport { switch: switch.told(), already: true, ..CutoverReport::default() });
     }
     if !migration.state.is_compared() {
         let message = "the last `mnemon migrate verify` is not green, or older than the last rebuild: run it first";
@@ -70,11 +70,11 @@ pub fn cutover(
     let (source, rest) = (route.source(tools)?, route.rest(tools)?);
     let opened = route.target(tools, source.about().dims)?;
     let base = migration.base()?;
-    let mut done = CutOver { switch: switch.told(), ..CutOver::default() };
+    let mut done = CutoverReport { switch: switch.told(), ..CutoverReport::default() };
     done.last = sync_target(&*source, &opened, &base, tools, false, progress)?;
     let (carried, there) = (base.count()?, opened.target().count()?);
     // Where it was begun before, others may write to the new store since; in place they always do.
-    let alone = !was_begun && !matches!(route.to, To::InPlace);
+    let alone = !was_begun && !matches!(route.to, TargetSpec::InPlace);
     if carried != there && alone {
         let message = format!(
             "{carried} memories were carried over, {there} are in the new store: nothing was switched; `mnemon migrate \
@@ -98,7 +98,7 @@ pub fn cutover(
         switch.revert(rest.as_ref())?;
         let restarted = (served.restart)();
         // Who was faster than the smoke test has written to the new store.
-        if let (From::Collection { .. }, true) = (&route.from, !matches!(route.to, To::InPlace)) {
+        if let (SourceSpec::Collection { .. }, true) = (&route.from, !matches!(route.to, TargetSpec::InPlace)) {
             sync_back(migration, tools, progress)?;
         }
         migration.state.switch = None;

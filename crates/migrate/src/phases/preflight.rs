@@ -5,12 +5,12 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use crate::endpoints::Tools;
+use crate::endpoints::MigrationContext;
 use crate::error::{MigrateError, Result};
 use crate::files::{free_bytes, replace_file};
 use crate::progress::Progress;
-use crate::source::About;
-use crate::state::{Migration, Phase, Route, To};
+use crate::source::SourceInfo;
+use crate::state::{Migration, Phase, Route, TargetSpec};
 use crate::survey::Survey;
 
 /// The runbook's file of counts.
@@ -20,7 +20,7 @@ pub const COUNTS: &str = "pre-cutover-counts.txt";
 #[derive(Clone, Debug)]
 pub struct Preflight {
     /// The source.
-    pub about: About,
+    pub about: SourceInfo,
     /// The version of its Qdrant, where there is one.
     pub version: Option<String>,
     /// What it holds.
@@ -47,7 +47,7 @@ impl Preflight {
 /// [`MigrateError`] where the source can't be read, or the folder belongs to another migration.
 pub fn preflight(
     migration: &mut Migration,
-    tools: &Tools<'_>,
+    tools: &MigrationContext<'_>,
     told: &BTreeMap<String, usize>,
     progress: &Progress<'_>,
 ) -> Result<Preflight> {
@@ -65,7 +65,7 @@ pub fn preflight(
 /// [`MigrateError`] where the source can't be read.
 pub fn look(
     route: &Route,
-    tools: &Tools<'_>,
+    tools: &MigrationContext<'_>,
     told: &BTreeMap<String, usize>,
     begun: bool,
     progress: &Progress<'_>,
@@ -87,7 +87,7 @@ pub fn look(
         Err(error) => return Err(error),
     }
     obstacles.extend(check_free_space(route, &survey, about.dims));
-    if about.has_bm25 && !matches!(route.to, To::InPlace) {
+    if about.has_bm25 && !matches!(route.to, TargetSpec::InPlace) {
         notes.push("the source has the bm25 slot already: it was made by mem0 v2 or Mnemon".into());
     }
     match tools.embedder_of(about.dims) {
@@ -116,8 +116,8 @@ pub fn look(
 }
 
 /// Whether the target can be what it is to be, without making it.
-fn check_target(route: &Route, tools: &Tools<'_>, dims: usize, begun: bool) -> Result<()> {
-    if let To::Sqlite { file } = &route.to {
+fn check_target(route: &Route, tools: &MigrationContext<'_>, dims: usize, begun: bool) -> Result<()> {
+    if let TargetSpec::Sqlite { file } = &route.to {
         if begun || !file.exists() {
             return Ok(());
         }
@@ -125,7 +125,7 @@ fn check_target(route: &Route, tools: &Tools<'_>, dims: usize, begun: bool) -> R
         return Err(MigrateError::Refused(message));
     }
     let opened = route.target(tools, dims)?;
-    if begun || matches!(route.to, To::InPlace) {
+    if begun || matches!(route.to, TargetSpec::InPlace) {
         return Ok(());
     }
     match opened.held()? {
@@ -139,7 +139,7 @@ fn check_target(route: &Route, tools: &Tools<'_>, dims: usize, begun: bool) -> R
 
 /// What is told where a file has no room for what is to come; 3 KB a memory beside its vector were seen.
 fn check_free_space(route: &Route, survey: &Survey, dims: usize) -> Option<String> {
-    let To::Sqlite { file } = &route.to else { return None };
+    let TargetSpec::Sqlite { file } = &route.to else { return None };
     let folder = file.parent()?;
     let free = free_bytes(folder)?;
     let needed = survey.points as u64 * (dims as u64 * 4 + 3_000) * 2;

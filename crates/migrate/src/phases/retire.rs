@@ -1,8 +1,8 @@
 //! The phase that deletes what is old.
 
-use crate::endpoints::Tools;
+use crate::endpoints::MigrationContext;
 use crate::error::{MigrateError, Result};
-use crate::state::{From, Migration, Phase, To};
+use crate::state::{Migration, Phase, SourceSpec, TargetSpec};
 
 /// Deletes the old collection, and the backup, once nobody can want them any more; `what` is told before each.
 ///
@@ -10,7 +10,7 @@ use crate::state::{From, Migration, Phase, To};
 /// [`MigrateError::Refused`] before the retention date, before a cutover, or where the last verify is not green.
 pub fn retire(
     migration: &mut Migration,
-    tools: &Tools<'_>,
+    tools: &MigrationContext<'_>,
     today: jiff::civil::Date,
     dry_run: bool,
 ) -> Result<Vec<String>> {
@@ -36,8 +36,8 @@ pub fn retire(
         return refused(format!("the backup must be kept until {until}, today is {today}: come back then"));
     }
     let mut told = Vec::new();
-    if let (From::Collection { name, .. }, false, Some(server)) =
-        (&route.from, matches!(route.to, To::InPlace), route.server(tools)?)
+    if let (SourceSpec::Collection { name, .. }, false, Some(server)) =
+        (&route.from, matches!(route.to, TargetSpec::InPlace), route.server(tools)?)
     {
         told.push(format!("collection `{name}`"));
         if !dry_run {

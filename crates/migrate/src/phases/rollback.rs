@@ -2,21 +2,21 @@
 
 use std::path::PathBuf;
 
-use crate::endpoints::Tools;
+use crate::endpoints::MigrationContext;
 use crate::error::{MigrateError, Result};
 use crate::progress::Progress;
-use crate::state::{From, Migration, Phase, To};
-use crate::sync::{PassOptions, Passed, pass};
-use crate::target::{IntoCollection, Keeping, Shape};
+use crate::state::{Migration, Phase, SourceSpec, TargetSpec};
+use crate::sync::{SyncOptions, SyncReport, sync};
+use crate::target::{CollectionTarget, Keeping, PointFormat};
 
 /// What a way there and back leaves in the migration's folder: points as they were before the way back wrote over them.
 const REPLACED_FILE: &str = "replaced-by-rollback.jsonl";
 
 /// What a rollback did.
 #[derive(Clone, Debug, Default)]
-pub struct RolledBack {
+pub struct RollbackReport {
     /// Writes that were carried back.
-    pub carried: Passed,
+    pub carried: SyncReport,
     /// Whether they were left behind instead.
     pub dropped: bool,
     /// What was switched back.
@@ -33,11 +33,11 @@ pub struct RolledBack {
 /// [`MigrateError::Switch`] where the server could not be restarted: a second call goes on.
 pub fn rollback(
     migration: &mut Migration,
-    tools: &Tools<'_>,
+    tools: &MigrationContext<'_>,
     drop_writes: bool,
     restart: &dyn Fn() -> Result<(), String>,
     progress: &Progress<'_>,
-) -> Result<RolledBack> {
+) -> Result<RollbackReport> {
     let route = migration.route()?.clone();
     let Some(switch) = migration.state.switch.clone() else {
         return Err(MigrateError::Refused("nothing was switched, so there is nothing to switch back".into()));
@@ -52,11 +52,11 @@ pub fn rollback(
         let told = |told| MigrateError::Switch(format!("switched back, but {told}: mend that, and roll back again"));
         restart().map_err(told)
     };
-    let mut done = RolledBack { switch: switch.told_back(), ..RolledBack::default() };
-    if matches!(route.to, To::InPlace) {
+    let mut done = RollbackReport { switch: switch.describe_rollback(), ..RollbackReport::default() };
+    if matches!(route.to, TargetSpec::InPlace) {
         // The writes are in the collection; what was added to it goes, so that old readers see what they saw.
         back()?;
-        if let (Some(server), From::Collection { name, .. }) = (route.server(tools)?, &route.from) {
+        if let (Some(server), SourceSpec::Collection { name, .. }) = (route.server(tools)?, &route.from) {
             server.remove_slot(name)?;
         }
         migration.base()?.clear()?;
@@ -91,22 +91,22 @@ pub fn rollback(
 /// that were written over, if any were.
 pub(super) fn sync_back(
     migration: &Migration,
-    tools: &Tools<'_>,
+    tools: &MigrationContext<'_>,
     progress: &Progress<'_>,
-) -> Result<(Passed, Option<PathBuf>)> {
+) -> Result<(SyncReport, Option<PathBuf>)> {
     let route = migration.route()?;
-    let (Some(server), From::Collection { name, .. }) = (route.server(tools)?, &route.from) else {
+    let (Some(server), SourceSpec::Collection { name, .. }) = (route.server(tools)?, &route.from) else {
         let message = "the source is a snapshot file: writes made since can't be carried into it; restore the snapshot in \
                        Qdrant and `mnemon export` the new store, or give --drop-writes";
         return Err(MigrateError::Refused(message.into()));
     };
-    let legacy = IntoCollection::new(server, name, Shape::Legacy);
+    let legacy = CollectionTarget::new(server, name, PointFormat::Legacy);
     let opened = route.target(tools, route.source(tools)?.about().dims)?;
     let source = opened.source()?;
     let keeping = Keeping::new(&legacy, migration.folder().join(REPLACED_FILE))?;
-    let options = PassOptions { rate: tools.rate, allow_removals: tools.removals, ..PassOptions::default() };
+    let options = SyncOptions { rate: tools.rate, allow_removals: tools.removals, ..SyncOptions::default() };
     let points = source.about().points;
     let carried =
-        pass(&*source, &keeping, &migration.base()?, options, &|done| progress("carried back", done, points))?;
+        sync(&*source, &keeping, &migration.base()?, options, &|done| progress("carried back", done, points))?;
     Ok((carried, keeping.into_file()))
 }

@@ -9,7 +9,7 @@ use crate::error::Result;
 
 /// What a source is.
 #[derive(Clone, Debug, PartialEq)]
-pub struct About {
+pub struct SourceInfo {
     /// Where it is, for people.
     pub place: String,
     /// Length of the dense vectors.
@@ -27,7 +27,7 @@ pub struct About {
 /// A collection as mem0 left it.
 pub trait Source: Sync {
     /// What it is.
-    fn about(&self) -> &About;
+    fn about(&self) -> &SourceInfo;
 
     /// Shows all points, page by page, until the visitor breaks off. Each page is in rising order of ids within its shard.
     ///

@@ -10,24 +10,24 @@ use super::interface::Target;
 use crate::error::Result;
 
 /// A store of our own.
-pub struct IntoStore<'s> {
+pub struct StoreTarget<'s> {
     store: &'s dyn Store,
 }
 
-impl std::fmt::Debug for IntoStore<'_> {
+impl std::fmt::Debug for StoreTarget<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IntoStore").finish_non_exhaustive()
+        f.debug_struct("StoreTarget").finish_non_exhaustive()
     }
 }
 
-impl<'s> IntoStore<'s> {
+impl<'s> StoreTarget<'s> {
     /// Takes a store as a target.
     pub fn new(store: &'s dyn Store) -> Self {
         Self { store }
     }
 }
 
-impl Target for IntoStore<'_> {
+impl Target for StoreTarget<'_> {
     fn location(&self) -> String {
         self.store.info().map_or_else(|_| "a store".to_owned(), |info| info.location)
     }

@@ -6,7 +6,7 @@ use super::download::{self, Downloaded};
 use super::events::BackupEvent;
 use super::inventory::CollectionState;
 use super::layout::snapshot_file;
-use super::manifest::{Artifact, ArtifactKind, BackedUp};
+use super::manifest::{Artifact, ArtifactKind, CollectionBackup};
 use super::options::BackupOptions;
 use super::unfinished::{ServerSnapshot, StartedSnapshot, UnfinishedBackup};
 use crate::error::{MigrateError, Result};
@@ -88,7 +88,7 @@ fn download_snapshot(
         match downloaded {
             Ok(Downloaded::Complete(bytes, sha256)) => {
                 let kind = ArtifactKind::Snapshot;
-                unfinished.done.push(BackedUp {
+                unfinished.done.push(CollectionBackup {
                     name: name.to_owned(),
                     file: file.clone(),
                     points,

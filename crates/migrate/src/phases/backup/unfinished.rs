@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{Artifact, BackedUp};
+use super::manifest::{Artifact, CollectionBackup};
 use crate::error::{MigrateError, Result};
 use crate::files;
 use crate::qdrant_rest::SnapshotInfo;
@@ -24,7 +24,7 @@ pub(super) struct UnfinishedBackup {
     /// Snapshots that are being made or were.
     pub(super) started: Vec<StartedSnapshot>,
     /// Collections whose snapshot is here.
-    pub(super) done: Vec<BackedUp>,
+    pub(super) done: Vec<CollectionBackup>,
     /// Files that are complete.
     pub(super) artifacts: Vec<Artifact>,
 }

@@ -92,8 +92,8 @@ pub fn verify_backup_in(folder: &Path, scratch: &Path) -> Result<BackupReport> {
             continue;
         }
         match inspect(folder, artifact, &manifest, scratch)? {
-            Ok(Inspection::Opened(told)) => report.sound.push((artifact.file.clone(), told)),
-            Ok(Inspection::NotOpened(why)) => {
+            Ok(Inspection::Read(told)) => report.sound.push((artifact.file.clone(), told)),
+            Ok(Inspection::NotRead(why)) => {
                 report.sound.push((artifact.file.clone(), "its hash is right".to_owned()));
                 report.notes.push(format!("{} was not opened: {why}", artifact.file));
             }
@@ -144,9 +144,9 @@ fn hash_difference(folder: &Path, artifact: &Artifact) -> Option<BackupDifferenc
 
 /// What opening a file showed.
 enum Inspection {
-    Opened(String),
+    Read(String),
     #[cfg_attr(feature = "snapshot", expect(dead_code, reason = "here everything can be opened"))]
-    NotOpened(&'static str),
+    NotRead(&'static str),
 }
 
 /// Opens a file whose hash is right.
@@ -166,7 +166,7 @@ fn inspect(
 fn inspect_contents(path: &Path, artifact: &Artifact) -> Result<Inspection, String> {
     let count = |found: u64, what: &str| match artifact.count {
         Some(expected) if expected != found => Err(format!("holds {found} {what}, not {expected}")),
-        _ => Ok(Inspection::Opened(format!("{found} {what}"))),
+        _ => Ok(Inspection::Read(format!("{found} {what}"))),
     };
     match artifact.kind {
         ArtifactKind::Aliases => {
@@ -180,7 +180,7 @@ fn inspect_contents(path: &Path, artifact: &Artifact) -> Result<Inspection, Stri
         ArtifactKind::History => count(history::check_history(path)?, "rows"),
         ArtifactKind::Points => count(count_points(path)?, "points"),
         ArtifactKind::Neo4jDump | ArtifactKind::Calendar | ArtifactKind::Snapshot => {
-            Ok(Inspection::Opened(format!("{} bytes", artifact.bytes)))
+            Ok(Inspection::Read(format!("{} bytes", artifact.bytes)))
         }
     }
 }
@@ -200,10 +200,10 @@ fn inspect_snapshot(
         Err(error) => return Ok(Err(error.to_string())),
     };
     let told = manifest.collections.iter().find(|done| done.file == artifact.file);
-    let Some(told) = told else { return Ok(Ok(Inspection::Opened(format!("{found} points")))) };
+    let Some(told) = told else { return Ok(Ok(Inspection::Read(format!("{found} points")))) };
     let (least, most) = (told.points.min(told.points_after), told.points.max(told.points_after));
     if (least..=most).contains(&found) {
-        return Ok(Ok(Inspection::Opened(format!("{found} points"))));
+        return Ok(Ok(Inspection::Read(format!("{found} points"))));
     }
     let counted = if least == most { least.to_string() } else { format!("between {least} and {most}") };
     Ok(Err(format!(
@@ -213,7 +213,7 @@ fn inspect_snapshot(
 
 #[cfg(not(feature = "snapshot"))]
 fn inspect_snapshot(_: &Path, _: &Artifact, _: &Manifest, _: &Path) -> Result<Result<Inspection, String>> {
-    Ok(Ok(Inspection::NotOpened("this program was built without the reader of snapshots")))
+    Ok(Ok(Inspection::NotRead("this program was built without the reader of snapshots")))
 }
 
 fn read_json(path: &Path) -> Result<Value, String> {
