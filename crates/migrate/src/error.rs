@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use mnemon_engine::EngineError;
 use mnemon_store::StoreError;
 
+/// The result of a phase's work.
+pub type Result<T, E = MigrateError> = std::result::Result<T, E>;
+
 /// Any failure of a phase. The source is never changed by one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -46,7 +49,7 @@ pub enum MigrateError {
         reason: String,
     },
     /// A disk has no room; what was written until then stays, and a second run goes on from there.
-    #[error("no room for {}{}; make room and run it again: it goes on where it stopped", path.display(), told_room(*.needs, *.free))]
+    #[error("no room for {}{}; make room and run it again: it goes on where it stopped", path.display(), describe_space(*.needs, *.free))]
     NoSpace {
         /// What was to be written.
         path: PathBuf,
@@ -81,11 +84,16 @@ pub enum MigrateError {
     Engine(#[from] EngineError),
 }
 
-fn told_room(needs: Option<u64>, free: Option<u64>) -> String {
+fn describe_space(needs: Option<u64>, free: Option<u64>) -> String {
     match (needs, free) {
         (Some(needs), Some(free)) => format!(": {needs} bytes more are needed, {free} are free"),
         (Some(needs), None) => format!(": {needs} bytes more are needed"),
         (None, Some(free)) => format!(": {free} bytes are free"),
         (None, None) => String::new(),
     }
+}
+
+/// The error of a thread that panicked.
+pub(crate) fn worker_panicked(_: Box<dyn std::any::Any + Send>) -> MigrateError {
+    MigrateError::Unfit("a step of the copy ended of itself: run it again, and report it".into())
 }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{CarriedPoints, MigrateError, Result};
+use crate::carried::CarriedPoints;
+use crate::error::{MigrateError, Result};
+use crate::files::replace_file;
+use crate::switch::Switch;
 
 /// The version of the file's format.
 const VERSION: u32 = 1;
@@ -110,41 +112,6 @@ pub struct PhaseResult {
     pub ok: bool,
     /// A line for people.
     pub told: String,
-}
-
-/// What says which store is served, and what it said before.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Switch {
-    /// An alias of Qdrant.
-    Alias {
-        /// The alias.
-        alias: String,
-        /// The collection it led to; none where it was not there.
-        was: Option<String>,
-        /// The collection it leads to.
-        now: String,
-    },
-    /// A variable in a file of `KEY=value` lines.
-    EnvFile {
-        /// The file.
-        file: PathBuf,
-        /// The variable.
-        key: String,
-        /// Its value; none where it was not there.
-        was: Option<String>,
-        /// Its new value.
-        now: String,
-    },
-    /// The key `store` of our own settings file.
-    Settings {
-        /// The file.
-        file: PathBuf,
-        /// Its value; none where it was not there.
-        was: Option<String>,
-        /// Its new value.
-        now: String,
-    },
 }
 
 /// What is kept in the file.
@@ -340,27 +307,8 @@ impl Migration {
         let mut text =
             serde_json::to_vec_pretty(&self.state).map_err(|error| MigrateError::Unfit(error.to_string()))?;
         text.push(b'\n');
-        write_whole(&self.folder.join(FILE), &text)
+        replace_file(&self.folder.join(FILE), &text)
     }
-}
-
-/// Writes a file so that it is there whole or as it was, whatever happens; keeps its permissions.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let io = |source| MigrateError::Io { path: path.to_owned(), source };
-    // A link is followed: what it leads to is changed, not the link.
-    let path_there = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = path_there.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut name = path_there.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let fresh = folder.join(name);
-    let mut file = File::create(&fresh).map_err(io)?;
-    file.write_all(bytes).map_err(io)?;
-    if let Ok(there) = fs::metadata(&path_there) {
-        file.set_permissions(there.permissions()).map_err(io)?;
-    }
-    file.sync_all().map_err(io)?;
-    fs::rename(&fresh, &path_there).map_err(io)?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
 }
 
 impl std::fmt::Display for Route {

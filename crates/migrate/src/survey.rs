@@ -10,7 +10,7 @@ use mnemon_store::{MemoryId, SCOPE_KEYS, Scope, keys};
 use serde_json::Value;
 
 /// Ids told of each kind of oddity.
-const EXAMPLES: usize = 5;
+const MAX_EXAMPLES: usize = 5;
 
 /// The name under which memories without a user are counted.
 pub(crate) const NO_USER: &str = "null";
@@ -71,9 +71,9 @@ const KINDS: [(&str, &str); 13] = [
     ("duplicate", "the same text in the same scope as another memory: both are carried over"),
 ];
 
-const LONG: usize = 16_384;
+const LONG_TEXT_BYTES: usize = 16_384;
 /// Texts among which duplicates are looked for: 5 million take some 90 MB.
-const REMEMBERED: usize = 5_000_000;
+const MAX_SEEN: usize = 5_000_000;
 
 impl Survey {
     /// Counts a page of points.
@@ -81,53 +81,53 @@ impl Survey {
         for point in points {
             self.points += 1;
             let payload = &point.payload;
-            *self.by_user.entry(user_of(payload.as_map().get("user_id"))).or_default() += 1;
+            *self.by_user.entry(user_label(payload.as_map().get("user_id"))).or_default() += 1;
             self.lemmatized += usize::from(payload.str(keys::TEXT_LEMMATIZED).is_some());
-            for kind in self.oddities(point) {
+            for kind in self.anomalies_of(point) {
                 self.note(kind, point.id);
             }
         }
     }
 
-    fn oddities(&mut self, point: &ForeignPoint) -> Vec<&'static str> {
+    fn anomalies_of(&mut self, point: &ForeignPoint) -> Vec<&'static str> {
         let payload = &point.payload;
         let map = payload.as_map();
         let text = payload.text();
-        let mut odd = Vec::new();
-        let mut when = |kind: &'static str, holds: bool| odd.extend(holds.then_some(kind));
-        when("integer_id", matches!(point.id, MemoryId::Number(_)));
-        when("no_text", text.is_empty());
+        let mut kinds = Vec::new();
+        let mut flag = |kind: &'static str, holds: bool| kinds.extend(holds.then_some(kind));
+        flag("integer_id", matches!(point.id, MemoryId::Number(_)));
+        flag("no_text", text.is_empty());
         let scopes = SCOPE_KEYS.map(|key| map.get(key).filter(|value| !value.is_null()));
-        when("no_scope", scopes.iter().all(Option::is_none));
-        when("scope_no_text", scopes.iter().flatten().any(|value| !value.is_string()));
+        flag("no_scope", scopes.iter().all(Option::is_none));
+        flag("scope_no_text", scopes.iter().flatten().any(|value| !value.is_string()));
         let unnamed = |id: &str| Scope::user(id).is_err() || id.trim() != id;
-        when("scope_odd", scopes.iter().flatten().filter_map(|value| value.as_str()).any(unnamed));
+        flag("scope_odd", scopes.iter().flatten().filter_map(|value| value.as_str()).any(unnamed));
         let digest: [u8; 16] = Md5::digest(text.as_bytes()).into();
         if !text.is_empty() {
             let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             let hash = map.get(keys::HASH).filter(|hash| !hash.is_null());
-            when("hash_wrong", hash.is_some_and(|hash| hash.as_str() != Some(&hex)));
-            when("hash_missing", hash.is_none());
+            flag("hash_wrong", hash.is_some_and(|hash| hash.as_str() != Some(&hex)));
+            flag("hash_missing", hash.is_none());
         }
         let times = [keys::CREATED_AT, keys::UPDATED_AT].map(|key| map.get(key).filter(|value| !value.is_null()));
         let read = |value: &&Value| value.as_str().and_then(mnemon_store::parse_time).is_some();
-        when("time_unreadable", times.iter().flatten().any(|value| !read(value)));
+        flag("time_unreadable", times.iter().flatten().any(|value| !read(value)));
         let utc = |text: &str| text.ends_with(['Z', 'z']) || text.ends_with("+00:00") || !has_offset(text);
-        when(
+        flag(
             "time_offset",
             times.iter().flatten().any(|value| read(value) && value.as_str().is_some_and(|text| !utc(text))),
         );
-        when("text_long", text.len() > LONG);
-        when("control_characters", text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')));
-        when("number_large", map.values().any(holds_large));
+        flag("text_long", text.len() > LONG_TEXT_BYTES);
+        flag("control_characters", text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')));
+        flag("number_large", map.values().any(contains_large_number));
         if !text.is_empty() {
             let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one((payload.scope(), digest));
-            when("duplicate", self.seen.contains(&hash));
-            if self.seen.len() < REMEMBERED {
+            flag("duplicate", self.seen.contains(&hash));
+            if self.seen.len() < MAX_SEEN {
                 self.seen.insert(hash);
             }
         }
-        odd
+        kinds
     }
 
     fn note(&mut self, kind: &'static str, id: MemoryId) {
@@ -137,7 +137,7 @@ impl Survey {
         }
         if let Some(anomaly) = self.anomalies.iter_mut().find(|anomaly| anomaly.kind == kind) {
             anomaly.count += 1;
-            if anomaly.examples.len() < EXAMPLES {
+            if anomaly.examples.len() < MAX_EXAMPLES {
                 anomaly.examples.push(id);
             }
         }
@@ -158,7 +158,7 @@ impl Survey {
 }
 
 /// A user's name as counts have it.
-pub(crate) fn user_of(value: Option<&Value>) -> String {
+pub(crate) fn user_label(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => NO_USER.to_owned(),
         Some(Value::String(user)) => user.clone(),
@@ -167,12 +167,12 @@ pub(crate) fn user_of(value: Option<&Value>) -> String {
 }
 
 /// Whether a value holds a number that may have been a whole one before gRPC, which has none of 2^63 and more.
-fn holds_large(value: &Value) -> bool {
+fn contains_large_number(value: &Value) -> bool {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     match value {
         Value::Number(number) => number.is_f64() && number.as_f64().is_some_and(|number| number.abs() >= LIMIT),
-        Value::Array(items) => items.iter().any(holds_large),
-        Value::Object(map) => map.values().any(holds_large),
+        Value::Array(items) => items.iter().any(contains_large_number),
+        Value::Object(map) => map.values().any(contains_large_number),
         _ => false,
     }
 }

@@ -1,22 +1,59 @@
 //! What says which store is served, switched in one step.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::rest::Rest;
-use crate::state::{Switch, write_whole};
-use crate::{MigrateError, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{MigrateError, Result};
+use crate::files::replace_file;
+use crate::qdrant_rest::QdrantRest;
+
+/// What says which store is served, and what it said before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Switch {
+    /// An alias of Qdrant.
+    Alias {
+        /// The alias.
+        alias: String,
+        /// The collection it led to; none where it was not there.
+        was: Option<String>,
+        /// The collection it leads to.
+        now: String,
+    },
+    /// A variable in a file of `KEY=value` lines.
+    EnvFile {
+        /// The file.
+        file: PathBuf,
+        /// The variable.
+        key: String,
+        /// Its value; none where it was not there.
+        was: Option<String>,
+        /// Its new value.
+        now: String,
+    },
+    /// The key `store` of our own settings file.
+    Settings {
+        /// The file.
+        file: PathBuf,
+        /// Its value; none where it was not there.
+        was: Option<String>,
+        /// Its new value.
+        now: String,
+    },
+}
 
 impl Switch {
     /// Switches to the new store; again is the same. An alias needs the server.
     ///
     /// # Errors
     /// [`MigrateError::Io`]; [`MigrateError::Server`].
-    pub(crate) fn forward(&self, server: Option<&Rest>) -> Result<()> {
+    pub(crate) fn apply(&self, server: Option<&QdrantRest>) -> Result<()> {
         match self {
-            Self::Alias { alias, now, .. } => lead(server, alias, Some(now)),
-            Self::EnvFile { file, key, now, .. } => set(file, key, Some(now), Form::Env),
-            Self::Settings { file, now, .. } => set(file, "store", Some(now), Form::Toml),
+            Self::Alias { alias, now, .. } => set_alias(server, alias, Some(now)),
+            Self::EnvFile { file, key, now, .. } => set_value(file, key, Some(now), FileFormat::Env),
+            Self::Settings { file, now, .. } => set_value(file, "store", Some(now), FileFormat::Toml),
         }
     }
 
@@ -24,32 +61,32 @@ impl Switch {
     ///
     /// # Errors
     /// Those of [`Switch::forward`].
-    pub(crate) fn back(&self, server: Option<&Rest>) -> Result<()> {
+    pub(crate) fn revert(&self, server: Option<&QdrantRest>) -> Result<()> {
         match self {
-            Self::Alias { alias, was, .. } => lead(server, alias, was.as_deref()),
-            Self::EnvFile { file, key, was, .. } => set(file, key, was.as_deref(), Form::Env),
-            Self::Settings { file, was, .. } => set(file, "store", was.as_deref(), Form::Toml),
+            Self::Alias { alias, was, .. } => set_alias(server, alias, was.as_deref()),
+            Self::EnvFile { file, key, was, .. } => set_value(file, key, was.as_deref(), FileFormat::Env),
+            Self::Settings { file, was, .. } => set_value(file, "store", was.as_deref(), FileFormat::Toml),
         }
     }
 
     /// Whether another one switches the same thing.
-    pub(crate) fn is_of(&self, other: &Self) -> bool {
-        self.sides().0 == other.sides().0
+    pub(crate) fn is_same_setting(&self, other: &Self) -> bool {
+        self.parts().0 == other.parts().0
     }
 
     /// A line for people: what, from what, to what.
     pub fn told(&self) -> String {
-        let (what, was, now) = self.sides();
+        let (what, was, now) = self.parts();
         format!("{what}: {} → `{now}`", was.map_or("nothing".to_owned(), |was| format!("`{was}`")))
     }
 
     /// [`Switch::told`] of the way back.
     pub fn describe_rollback(&self) -> String {
-        let (what, was, now) = self.sides();
+        let (what, was, now) = self.parts();
         format!("{what}: `{now}` → {}", was.map_or("nothing".to_owned(), |was| format!("`{was}`")))
     }
 
-    fn sides(&self) -> (String, Option<&str>, &str) {
+    fn parts(&self) -> (String, Option<&str>, &str) {
         match self {
             Self::Alias { alias, was, now } => (format!("alias `{alias}`"), was.as_deref(), now),
             Self::EnvFile { file, key, was, now } => (format!("{key} in {}", file.display()), was.as_deref(), now),
@@ -58,15 +95,15 @@ impl Switch {
     }
 }
 
-fn lead(server: Option<&Rest>, alias: &str, to: Option<&str>) -> Result<()> {
+fn set_alias(server: Option<&QdrantRest>, alias: &str, to: Option<&str>) -> Result<()> {
     match server {
-        Some(server) => server.lead_alias(alias, to),
+        Some(server) => server.set_alias(alias, to),
         None => Err(MigrateError::Switch(format!("alias `{alias}` can't be moved: there is no Qdrant"))),
     }
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Form {
+enum FileFormat {
     Env,
     Toml,
 }
@@ -76,7 +113,7 @@ enum Form {
 /// # Errors
 /// [`MigrateError::Io`] but for a file that is not there.
 pub fn value_in_env_file(file: &Path, key: &str) -> Result<Option<String>> {
-    value(file, key, Form::Env)
+    value(file, key, FileFormat::Env)
 }
 
 /// The value of `store` in a settings file; `None` where it has none.
@@ -84,7 +121,7 @@ pub fn value_in_env_file(file: &Path, key: &str) -> Result<Option<String>> {
 /// # Errors
 /// [`MigrateError::Io`] but for a file that is not there.
 pub fn store_in_settings(file: &Path) -> Result<Option<String>> {
-    value(file, "store", Form::Toml)
+    value(file, "store", FileFormat::Toml)
 }
 
 fn read(file: &Path) -> Result<String> {
@@ -95,20 +132,20 @@ fn read(file: &Path) -> Result<String> {
     }
 }
 
-fn value(file: &Path, key: &str, form: Form) -> Result<Option<String>> {
+fn value(file: &Path, key: &str, format: FileFormat) -> Result<Option<String>> {
     let text = read(file)?;
-    let values = top(&text, form).filter_map(|line| of_line(line, key));
+    let values = root_lines(&text, format).filter_map(|line| value_in_line(line, key));
     // Where a key is given twice, the last one counts in an environment file.
     Ok(values.last().map(|value| unquoted(value).to_owned()))
 }
 
 /// The lines that hold the keys looked for: before the first table, in TOML.
-fn top(text: &str, form: Form) -> impl Iterator<Item = &str> {
-    text.lines().take_while(move |line| form == Form::Env || !line.trim_start().starts_with('['))
+fn root_lines(text: &str, format: FileFormat) -> impl Iterator<Item = &str> {
+    text.lines().take_while(move |line| format == FileFormat::Env || !line.trim_start().starts_with('['))
 }
 
 /// What a line assigns to a key.
-fn of_line<'l>(line: &'l str, key: &str) -> Option<&'l str> {
+fn value_in_line<'l>(line: &'l str, key: &str) -> Option<&'l str> {
     let line = line.trim_start();
     let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
     let rest = line.strip_prefix(key)?.trim_start();
@@ -125,15 +162,15 @@ fn unquoted(value: &str) -> &str {
 }
 
 /// Sets or removes a key, leaving all other lines as they are.
-fn set(file: &Path, key: &str, to: Option<&str>, form: Form) -> Result<()> {
+fn set_value(file: &Path, key: &str, to: Option<&str>, format: FileFormat) -> Result<()> {
     if to.is_some_and(|to| to.contains(['\n', '\r', '"'])) {
         return Err(MigrateError::Switch(format!("`{}` can't be written into {}", to.unwrap_or(""), file.display())));
     }
     let text = read(file)?;
-    let kept = top(&text, form).count();
-    let line = |to: &str, old: Option<&str>| match form {
-        Form::Toml => format!("{key} = \"{to}\""),
-        Form::Env => {
+    let kept = root_lines(&text, format).count();
+    let line = |to: &str, old: Option<&str>| match format {
+        FileFormat::Toml => format!("{key} = \"{to}\""),
+        FileFormat::Env => {
             let export = old.is_some_and(|old| old.trim_start().starts_with("export "));
             let plain = to.chars().all(|c| c.is_ascii_alphanumeric() || "_-./:".contains(c));
             let to = if plain { to.to_owned() } else { format!("\"{to}\"") };
@@ -143,7 +180,7 @@ fn set(file: &Path, key: &str, to: Option<&str>, form: Form) -> Result<()> {
     let mut lines: Vec<String> = Vec::new();
     let mut written = false;
     for (at, old) in text.lines().enumerate() {
-        match of_line(old, key).filter(|_| at < kept) {
+        match value_in_line(old, key).filter(|_| at < kept) {
             Some(_) => {
                 if let Some(to) = to.filter(|_| !written) {
                     lines.push(line(to, Some(old)));
@@ -160,7 +197,7 @@ fn set(file: &Path, key: &str, to: Option<&str>, form: Form) -> Result<()> {
     let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let mut text = lines.join(end);
     text.push_str(end);
-    write_whole(file, text.as_bytes())
+    replace_file(file, text.as_bytes())
 }
 
 #[cfg(test)]
@@ -177,11 +214,11 @@ mod tests {
         let was = value_in_env_file(&file, key).unwrap();
         assert_eq!(was.as_deref(), Some("mem0"));
         let switch = Switch::EnvFile { file: file.clone(), key: key.into(), was, now: "mem0_v3".into() };
-        switch.forward(None).unwrap();
-        switch.forward(None).unwrap();
+        switch.apply(None).unwrap();
+        switch.apply(None).unwrap();
         let after = "# the stack\nAPI_KEYS={\"k\": \"ana\"}\nexport QDRANT_COLLECTION_NAME=mem0_v3\nX=1\n";
         assert_eq!(fs::read_to_string(&file).unwrap(), after);
-        switch.back(None).unwrap();
+        switch.revert(None).unwrap();
         assert_eq!(value_in_env_file(&file, key).unwrap().as_deref(), Some("mem0"));
     }
 
@@ -190,7 +227,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(".env");
         fs::write(&file, "A=1\r\nNAME=old\r\n").unwrap();
-        set(&file, "NAME", Some("new"), Form::Env).unwrap();
+        set_value(&file, "NAME", Some("new"), FileFormat::Env).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "A=1\r\nNAME=new\r\n");
     }
 
@@ -201,10 +238,10 @@ mod tests {
         fs::write(&file, "bind = \"0.0.0.0:1\"\n[table]\nstore = \"no\"\n").unwrap();
         assert_eq!(store_in_settings(&file).unwrap(), None);
         let switch = Switch::Settings { file: file.clone(), was: None, now: "sqlite:a b.db".into() };
-        switch.forward(None).unwrap();
+        switch.apply(None).unwrap();
         assert_eq!(store_in_settings(&file).unwrap().as_deref(), Some("sqlite:a b.db"));
         assert!(fs::read_to_string(&file).unwrap().ends_with("[table]\nstore = \"no\"\n"));
-        switch.back(None).unwrap();
+        switch.revert(None).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "bind = \"0.0.0.0:1\"\n[table]\nstore = \"no\"\n");
     }
 }

@@ -1,0 +1,89 @@
+//! An embedder that embeds a name once: the same ones come up again and again, and a remote embedder is slow and paid for.
+
+use std::collections::{BTreeSet, HashMap};
+
+use mnemon_models::{Embedder, ModelError};
+use parking_lot::Mutex;
+
+/// Vectors that are remembered: some 30 MB of 384 dims.
+const MAX_CACHED: usize = 20_000;
+
+/// Remembers what another embedder gave.
+pub(crate) struct CachedEmbedder<'e> {
+    inner: &'e dyn Embedder,
+    vectors: Mutex<HashMap<String, Vec<f32>>>,
+}
+
+impl<'e> CachedEmbedder<'e> {
+    pub(crate) fn new(inner: &'e dyn Embedder) -> Self {
+        Self { inner, vectors: Mutex::default() }
+    }
+}
+
+impl Embedder for CachedEmbedder<'_> {
+    fn dims(&self) -> usize {
+        self.inner.dims()
+    }
+
+    fn fingerprint(&self) -> &str {
+        self.inner.fingerprint()
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ModelError> {
+        let mut found: HashMap<&str, Vec<f32>> = {
+            let vectors = self.vectors.lock();
+            texts.iter().filter_map(|text| Some((*text, vectors.get(*text)?.clone()))).collect()
+        };
+        let missing: Vec<&str> = texts
+            .iter()
+            .copied()
+            .filter(|text| !found.contains_key(text))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        if !missing.is_empty() {
+            let embedded = self.inner.embed(&missing)?;
+            let mut vectors = self.vectors.lock();
+            if vectors.len() + missing.len() > MAX_CACHED {
+                vectors.clear();
+            }
+            for (text, vector) in missing.into_iter().zip(embedded) {
+                vectors.insert(text.to_owned(), vector.clone());
+                found.insert(text, vector);
+            }
+        }
+        Ok(texts.iter().map(|text| found[text].clone()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Vectors by length, counting what it is asked.
+    struct Counting(Mutex<Vec<String>>);
+
+    impl Embedder for Counting {
+        fn dims(&self) -> usize {
+            1
+        }
+
+        fn fingerprint(&self) -> &str {
+            "counting"
+        }
+
+        fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ModelError> {
+            self.0.lock().extend(texts.iter().map(|text| (*text).to_owned()));
+            Ok(texts.iter().map(|text| vec![text.len() as f32]).collect())
+        }
+    }
+
+    #[test]
+    fn a_name_is_embedded_once() {
+        let inner = Counting(Mutex::default());
+        let embedder = CachedEmbedder::new(&inner);
+        assert_eq!(embedder.embed(&["bb", "a", "bb"]).unwrap(), [[2.0], [1.0], [2.0]]);
+        assert_eq!(embedder.embed(&["ccc", "a"]).unwrap(), [[3.0], [1.0]]);
+        assert_eq!(*inner.0.lock(), ["a", "bb", "ccc"]);
+    }
+}

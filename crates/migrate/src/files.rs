@@ -1,0 +1,177 @@
+//! Files that are there whole or not at all, and their hashes.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{MigrateError, Result};
+
+/// Bytes read at once.
+pub(crate) const CHUNK: usize = 256 * 1024;
+
+/// An error at a file in our words; a full disk is one of its own.
+pub(crate) fn io_error(path: &Path) -> impl Fn(io::Error) -> MigrateError {
+    move |source| match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => MigrateError::NoSpace {
+            path: path.to_owned(),
+            needs: None,
+            free: free_bytes(path.parent().unwrap_or(path)),
+        },
+        _ => MigrateError::Io { path: path.to_owned(), source },
+    }
+}
+
+/// Where a file grows until it is whole.
+pub(crate) fn partial_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+/// A file to write and read that only its owner may look into; what it holds stays.
+pub(crate) fn open_private(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(io_error(path))
+}
+
+/// Makes a folder that only its owner may look into, and those above it.
+pub(crate) fn create_private_folder(path: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(io_error(path))
+}
+
+/// Puts a file that is whole in its place, for good.
+pub(crate) fn move_into_place(part: &Path, path: &Path) -> Result<()> {
+    open_private(part)?.sync_all().map_err(io_error(part))?;
+    std::fs::rename(part, path).map_err(io_error(path))?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Writes a file in one go: after a crash there is the old one or the new one.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    let part = partial_path(path);
+    let mut file = open_private(&part)?;
+    file.set_len(0).and_then(|()| file.write_all(bytes)).map_err(io_error(&part))?;
+    move_into_place(&part, path)
+}
+
+/// Writes a file so that it is there whole or as it was, whatever happens; keeps its permissions.
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let io = |source| MigrateError::Io { path: path.to_owned(), source };
+    // A link is followed: what it leads to is changed, not the link.
+    let real_path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = real_path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut name = real_path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new_path = folder.join(name);
+    let mut file = File::create(&new_path).map_err(io)?;
+    file.write_all(bytes).map_err(io)?;
+    if let Ok(there) = fs::metadata(&real_path) {
+        file.set_permissions(there.permissions()).map_err(io)?;
+    }
+    file.sync_all().map_err(io)?;
+    fs::rename(&new_path, &real_path).map_err(io)?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+}
+
+/// Removes a file that may be missing.
+pub(crate) fn remove_if_exists(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Names of files are on disk only when their folder is.
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(io_error(path))?;
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+/// Bytes that are free where a file would be.
+pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
+    // The folder itself may not be there yet.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    folder.ancestors().find_map(|folder| {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        fs4::available_space(folder).ok()
+    })
+}
+
+/// Length and SHA-256 of what passes through.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ContentHash {
+    pub(crate) bytes: u64,
+    hasher: Sha256,
+}
+
+impl ContentHash {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        self.hasher.update(bytes);
+    }
+
+    pub(crate) fn of(bytes: &[u8]) -> String {
+        let mut hashed = Self::default();
+        hashed.update(bytes);
+        hashed.sha256()
+    }
+
+    /// Reads to the end.
+    pub(crate) fn read(reader: &mut impl Read) -> io::Result<Self> {
+        let mut hashed = Self::default();
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            match reader.read(&mut chunk) {
+                Ok(0) => return Ok(hashed),
+                Ok(read) => hashed.update(&chunk[..read]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    pub(crate) fn file(path: &Path) -> Result<Self> {
+        File::open(path).and_then(|mut file| Self::read(&mut file)).map_err(io_error(path))
+    }
+
+    /// In lower-case hexadecimal digits.
+    pub(crate) fn sha256(self) -> String {
+        self.hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// A writer that knows the hash of what it wrote.
+pub(crate) struct HashingWriter<W> {
+    inner: W,
+    pub(crate) hashed: ContentHash,
+}
+
+impl<W: Write> HashingWriter<W> {
+    pub(crate) fn new(inner: W) -> Self {
+        Self { inner, hashed: ContentHash::default() }
+    }
+}
+
+impl<W: Write> Write for HashingWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hashed.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

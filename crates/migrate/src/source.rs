@@ -1,0 +1,13 @@
+//! Where memories come from. A source is only read.
+
+mod collection;
+mod interface;
+#[cfg(feature = "snapshot")]
+mod snapshot;
+mod store;
+
+pub use collection::Collection;
+pub use interface::{Source, SourceInfo};
+#[cfg(feature = "snapshot")]
+pub use snapshot::Snapshot;
+pub use store::StoreSource;
