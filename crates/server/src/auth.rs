@@ -1,13 +1,13 @@
 //! Who calls, and what they may see: keys, tokens, and the scope that comes with them.
 
 mod caller;
-mod fixed;
+mod configured;
 mod guard;
 mod keys;
 mod limit;
 
 pub use caller::{Access, AuthKind, Caller, Role};
-pub use fixed::FixedKey;
+pub use configured::FixedKey;
 pub use keys::{ApiKey, Keys, NewKey};
 
 pub(crate) use guard::{Admin, Reader, Visitor, Writer, authenticate};

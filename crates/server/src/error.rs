@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::observe::request_id;
+use crate::http::observe::request_id;
 
 /// An answer that says what went wrong.
 #[derive(Debug)]

@@ -12,10 +12,10 @@ use subtle::ConstantTimeEq;
 
 use super::keys::{digest, hex};
 use super::{AuthKind, Caller};
-use crate::app::{App, Shared};
 use crate::config::AuthMode;
 use crate::error::Problem;
-use crate::observe::LetIn;
+use crate::http::observe::LetIn;
+use crate::service::app::{App, Shared};
 
 /// Lets a request in with its [`Caller`], or answers 401 or 429.
 pub(crate) async fn authenticate(

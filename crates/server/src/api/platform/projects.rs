@@ -1,0 +1,305 @@
+//! The one project of a server, its settings and its members.
+
+use axum::extract::State;
+use mnemon_store::{Document, Durability, PageRequest};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+use super::TAG;
+use crate::api::dto::Done;
+use crate::auth::{Admin, Reader};
+use crate::error::{ErrorBody, Problem};
+use crate::http::extract::{Body, Json, Path, Query};
+use crate::service::app::Shared;
+
+const KIND: &str = "project";
+const MEMBER: &str = "member";
+/// The one organisation, and its one project.
+const DEFAULT: &str = "default";
+/// What can be set.
+const SETTINGS: [&str; 12] = [
+    "custom_instructions",
+    "agent_custom_instructions",
+    "custom_categories",
+    "multilingual",
+    "decay",
+    "memory_depth",
+    "usecase_setting",
+    "version",
+    "retrieval_criteria",
+    "enable_graph",
+    "inclusion_prompt",
+    "exclusion_prompt",
+];
+/// Bytes of all settings together.
+const MAX_SETTINGS: usize = 1 << 20;
+const MAX_MEMBERS: usize = 1000;
+
+/// The settings; where `fields` were asked for, only those.
+#[derive(ToSchema)]
+#[schema(as = PlatformProject)]
+#[expect(dead_code, reason = "only describes the wire")]
+pub(super) struct ProjectDoc {
+    /// `default`
+    id: Option<String>,
+    /// `default`
+    name: Option<String>,
+    /// `default`
+    org_id: Option<String>,
+    custom_instructions: Option<Value>,
+    agent_custom_instructions: Option<Value>,
+    custom_categories: Option<Value>,
+    multilingual: Option<Value>,
+    decay: Option<Value>,
+    memory_depth: Option<Value>,
+    usecase_setting: Option<Value>,
+    version: Option<Value>,
+    retrieval_criteria: Option<Value>,
+    enable_graph: Option<Value>,
+    inclusion_prompt: Option<Value>,
+    exclusion_prompt: Option<Value>,
+}
+
+/// Which settings.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only describes the wire")]
+pub(super) struct FieldsQuery {
+    /// One of them; again for each more. All if absent.
+    fields: Option<Vec<String>>,
+}
+
+fn only_one(org: &str, project: &str) -> Result<(), Problem> {
+    if org == DEFAULT && project == DEFAULT {
+        return Ok(());
+    }
+    Err(Problem::not_found("There is no such project.").hint("The organisation and its project are both `default`."))
+}
+
+/// The project's settings
+#[utoipa::path(get, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}", tag = TAG,
+    params(("org_id" = String, Path), ("project_id" = String, Path), FieldsQuery),
+    responses((status = 200, body = ProjectDoc)))]
+pub(super) async fn get(
+    State(app): State<Shared>,
+    _: Reader,
+    Path((org, project)): Path<(String, String)>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Json<Map<String, Value>>, Problem> {
+    only_one(&org, &project)?;
+    let fields: Vec<String> = query.into_iter().filter(|(key, _)| key == "fields").map(|(_, field)| field).collect();
+    let stored = app.ledger(|ledger| ledger.document(KIND, DEFAULT)).await?;
+    let stored = stored.map(|document| document.body).unwrap_or_default();
+    let mut settings = Map::new();
+    for key in ["id", "name", "org_id"] {
+        settings.insert(key.into(), DEFAULT.into());
+    }
+    for key in SETTINGS {
+        settings.insert(key.into(), stored.get(key).cloned().unwrap_or_default());
+    }
+    if !fields.is_empty() {
+        settings.retain(|key, _| fields.contains(key));
+    }
+    Ok(Json(settings))
+}
+
+/// Change the project's settings
+///
+/// Those that are named; they are kept for the language model, and change nothing without one.
+#[utoipa::path(patch, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}", tag = TAG,
+    params(("org_id" = String, Path), ("project_id" = String, Path)),
+    request_body = ProjectDoc, responses((status = 200, body = Done)))]
+pub(super) async fn update(
+    State(app): State<Shared>,
+    _: Admin,
+    Path((org, project)): Path<(String, String)>,
+    Body(mut body): Body<Map<String, Value>>,
+) -> Result<Json<Done>, Problem> {
+    only_one(&org, &project)?;
+    body.retain(|key, _| SETTINGS.contains(&key.as_str()));
+    if body.is_empty() {
+        return Err(Problem::bad_request(format!("nothing to change: give one of {}", SETTINGS.join(", "))));
+    }
+    if Value::Object(body.clone()).to_string().len() > MAX_SETTINGS {
+        return Err(Problem::bad_request("the settings are too long"));
+    }
+    let changed = app.ledger(move |ledger| {
+        ledger.put_new(&Document::new(KIND, DEFAULT, json!({})))?;
+        ledger.change(KIND, DEFAULT, &mut |document| {
+            if !document.body.is_object() {
+                document.body = json!({});
+            }
+            let Some(settings) = document.body.as_object_mut() else { return false };
+            settings.extend(body.clone());
+            true
+        })
+    });
+    changed.await?;
+    Ok(Json(Done::new("Updated project successfully.")))
+}
+
+/// Delete the project: refused
+///
+/// A server has one project, and nothing is deleted here. To empty it, delete the memories.
+#[utoipa::path(delete, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}", tag = TAG,
+    params(("org_id" = String, Path), ("project_id" = String, Path)), responses((status = 400, body = ErrorBody)))]
+pub(super) async fn delete(_: Admin, Path((org, project)): Path<(String, String)>) -> Problem {
+    if let Err(fault) = only_one(&org, &project) {
+        return fault;
+    }
+    Problem::bad_request("A self-hosted server has one project, which can't be deleted; nothing was deleted.")
+        .hint("DELETE /v1/memories/?user_id=*&agent_id=*&app_id=*&run_id=* empties it.")
+}
+
+/// Make a project: refused
+///
+/// A server has one project. Memories are kept apart by user, agent, app and run, or by a server of their own.
+#[utoipa::path(post, path = "/api/v1/orgs/organizations/{org_id}/projects", tag = TAG,
+    params(("org_id" = String, Path)), responses((status = 400, body = ErrorBody)))]
+pub(super) async fn create(_: Admin, Path(_organization): Path<String>) -> Problem {
+    Problem::bad_request("A self-hosted server has one project, `default`; no other was made.")
+        .hint("Keep memories apart by user_id, agent_id or app_id, or run another server.")
+}
+
+/// Somebody who works on the project.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = PlatformMember)]
+pub(super) struct Member {
+    /// The address.
+    username: String,
+    /// READER or OWNER
+    role: String,
+}
+
+/// Everybody who works on the project.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PlatformMembers)]
+pub(super) struct Members {
+    members: Vec<Member>,
+}
+
+/// Somebody, and what they may do.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PlatformMemberBody)]
+pub(super) struct MemberBody {
+    email: String,
+    /// READER or OWNER
+    role: Option<String>,
+}
+
+/// Who.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct MemberQuery {
+    email: String,
+}
+
+fn address(email: &str) -> Result<String, Problem> {
+    let email = email.trim();
+    let wrong = email.is_empty() || email.len() > 320 || !email.contains('@') || email.contains(char::is_whitespace);
+    if wrong {
+        Err(Problem::bad_request("email: give an address such as ana@example.com"))
+    } else {
+        Ok(email.to_owned())
+    }
+}
+
+impl MemberBody {
+    fn member(self) -> Result<Member, Problem> {
+        let role = self.role.unwrap_or_else(|| "READER".to_owned());
+        if !["READER", "OWNER"].contains(&role.as_str()) {
+            return Err(Problem::bad_request("role: give READER or OWNER"));
+        }
+        Ok(Member { username: address(&self.email)?, role })
+    }
+}
+
+/// Who works on the project
+///
+/// A list to be kept: access comes from keys, not from it.
+#[utoipa::path(get, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}/members", tag = TAG,
+    params(("org_id" = String, Path), ("project_id" = String, Path)), responses((status = 200, body = Members)))]
+pub(super) async fn members(
+    State(app): State<Shared>,
+    _: Admin,
+    Path((org, project)): Path<(String, String)>,
+) -> Result<Json<Members>, Problem> {
+    only_one(&org, &project)?;
+    let page = PageRequest { limit: MAX_MEMBERS, ..PageRequest::default() };
+    let found = app.ledger(move |ledger| ledger.documents(MEMBER, None, &page)).await?;
+    let read = |document: Document| serde_json::from_value(document.body).ok();
+    Ok(Json(Members { members: found.items.into_iter().rev().filter_map(read).collect() }))
+}
+
+/// Note that somebody works on the project
+///
+/// This lets nobody in: access comes from keys.
+#[utoipa::path(post, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}/members", tag = TAG,
+    params(("org_id" = String, Path), ("project_id" = String, Path)),
+    request_body = MemberBody, responses((status = 200, body = Done)))]
+pub(super) async fn add_member(
+    State(app): State<Shared>,
+    _: Admin,
+    Path((org, project)): Path<(String, String)>,
+    Body(body): Body<MemberBody>,
+) -> Result<Json<Done>, Problem> {
+    only_one(&org, &project)?;
+    let member = body.member()?;
+    let written = app.ledger(move |ledger| {
+        let page = PageRequest { limit: 1, ..PageRequest::default() };
+        let full = ledger.documents(MEMBER, None, &page)?.total >= MAX_MEMBERS;
+        let document = Document::new(MEMBER, member.username.as_str(), json!(member));
+        if full && ledger.document(MEMBER, &document.id)?.is_none() {
+            return Ok(false);
+        }
+        ledger.put(&[document], Durability::Synced)?;
+        Ok(true)
+    });
+    if !written.await? {
+        return Err(Problem::bad_request(format!("there are {MAX_MEMBERS} members already")));
+    }
+    Ok(Json(Done::new("User added to the project successfully.")))
+}
+
+/// Change what somebody may do
+#[utoipa::path(put, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}/members", tag = TAG,
+    params(("org_id" = String, Path), ("project_id" = String, Path)),
+    request_body = MemberBody, responses((status = 200, body = Done)))]
+pub(super) async fn update_member(
+    State(app): State<Shared>,
+    _: Admin,
+    Path((org, project)): Path<(String, String)>,
+    Body(body): Body<MemberBody>,
+) -> Result<Json<Done>, Problem> {
+    only_one(&org, &project)?;
+    let member = body.member()?;
+    let changed = app.ledger(move |ledger| {
+        ledger.change(MEMBER, &member.username, &mut |document| {
+            document.body = json!(member);
+            true
+        })
+    });
+    changed.await?.ok_or_else(no_member)?;
+    Ok(Json(Done::new("User role updated successfully.")))
+}
+
+/// Note that somebody no longer works on the project
+#[utoipa::path(delete, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}/members", tag = TAG,
+    params(("org_id" = String, Path), ("project_id" = String, Path), MemberQuery),
+    responses((status = 200, body = Done)))]
+pub(super) async fn remove_member(
+    State(app): State<Shared>,
+    _: Admin,
+    Path((org, project)): Path<(String, String)>,
+    Query(query): Query<MemberQuery>,
+) -> Result<Json<Done>, Problem> {
+    only_one(&org, &project)?;
+    let email = address(&query.email)?;
+    app.ledger(move |ledger| ledger.take(MEMBER, &email)).await?.ok_or_else(no_member)?;
+    Ok(Json(Done::new("User removed from the project successfully.")))
+}
+
+fn no_member() -> Problem {
+    Problem::not_found("There is no such member.")
+}
