@@ -1,28 +1,34 @@
-//! The routes: the runbook's backend, mem0's server, the hosted platform, and what operators ask for.
+//! The routes of all surfaces.
 
-pub(crate) mod dto;
+mod dto;
 mod legacy;
 mod mem0_server;
 mod openai;
 mod operations;
-pub(crate) mod platform;
+mod platform;
 mod sse;
 
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::service::app::Shared;
+use crate::http::{Routes, describe};
 
-/// Routes that ask for a key.
-pub(crate) fn guarded() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new()
+/// All routes of the server.
+pub(crate) fn routes() -> Routes {
+    let guarded = OpenApiRouter::new()
         .merge(legacy::guarded())
         .merge(mem0_server::guarded())
         .merge(platform::guarded())
         .merge(openai::guarded())
-        .merge(operations::guarded())
+        .merge(operations::guarded());
+    let public = OpenApiRouter::new().merge(legacy::public()).merge(mem0_server::public()).merge(operations::public());
+    Routes { guarded, public }
 }
 
-/// Routes that don't.
-pub(crate) fn public() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().merge(legacy::public()).merge(mem0_server::public()).merge(operations::public())
+/// The OpenAPI description of all routes. Every path is also served with a slash at its end.
+pub fn openapi() -> OpenApi {
+    let Routes { guarded, public } = routes();
+    let mut api = guarded.merge(public).into_openapi();
+    describe(&mut api);
+    api
 }

@@ -1,12 +1,17 @@
-//! HTTP surfaces of Mnemon: the runbook's backend, mem0's server and the hosted platform, over one engine.
+//! The HTTP server of Mnemon: the legacy backend, mem0's server, mem0's hosted platform and OpenAI's chat completions,
+//! over one engine.
 
-mod api;
-pub mod auth;
 mod config;
 mod error;
-mod http;
+mod request_id;
+
+pub mod auth;
 mod service;
 
+mod api;
+mod http;
+mod server;
+
+pub use api::openapi;
 pub use config::{AuthMode, Config, RateLimit, Secret};
-pub use http::openapi::openapi;
-pub use http::serve::{ServeError, Server, service};
+pub use server::{ServeError, Server, service};

@@ -1,6 +1,7 @@
 //! Wire types that several surfaces share.
 
-use mnemon_engine::{Message, read_time};
+use jiff::Timestamp;
+use mnemon_engine::{Message, Recalled, read_time};
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,21 +9,30 @@ use utoipa::ToSchema;
 
 use crate::error::Problem;
 
-/// What to remember: a text, a message, or a list of messages.
+/// OpenAPI tags, one for each surface.
+pub(super) mod tag {
+    pub(in crate::api) const LEGACY: &str = "legacy";
+    pub(in crate::api) const MEM0_SERVER: &str = "mem0 server";
+    pub(in crate::api) const PLATFORM: &str = "hosted platform";
+    pub(in crate::api) const OPENAI: &str = "OpenAI";
+    pub(in crate::api) const OPERATIONS: &str = "operators";
+}
+
+/// The messages of a request: a text, a message, or a list of both.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Messages(pub(crate) Vec<Message>);
 
-/// A message as it is written.
+/// A message of a conversation.
 #[derive(ToSchema)]
 #[schema(as = Message)]
-#[expect(dead_code, reason = "only describes the wire")]
+#[expect(dead_code, reason = "only describes the wire format")]
 pub(crate) struct MessageDoc {
-    /// `user`, `assistant` or `system`; system messages are not remembered.
+    /// `user`, `assistant` or `system`. System messages are not stored.
     #[schema(default = "user")]
     role: Option<String>,
-    /// What was said. Also a list of parts with `text`.
+    /// The text; also a list of parts with `text`.
     content: String,
-    /// The speaker's name.
+    /// The name of the speaker.
     name: Option<String>,
 }
 
@@ -30,7 +40,7 @@ pub(crate) struct MessageDoc {
 #[derive(ToSchema)]
 #[schema(as = Messages)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "only describes the wire")]
+#[expect(dead_code, reason = "only describes the wire format")]
 pub(crate) enum MessagesDoc {
     Text(String),
     One(MessageDoc),
@@ -48,7 +58,7 @@ impl<'de> Deserialize<'de> for Messages {
             Value::Array(items) => items
                 .iter()
                 .enumerate()
-                .map(|(at, item)| read(item).map_err(|fault| format!("message {}: {fault}", at + 1)))
+                .map(|(at, item)| read(item).map_err(|reason| format!("message {}: {reason}", at + 1)))
                 .collect(),
             one => read(&one).map(|message| vec![message]),
         };
@@ -56,19 +66,47 @@ impl<'de> Deserialize<'de> for Messages {
     }
 }
 
-/// Whether an add asks for a procedural memory: there is no other `memory_type`.
-pub(crate) fn procedure(memory_type: Option<&str>) -> Result<bool, Problem> {
+/// Whether an add requests a procedural memory, the only `memory_type` there is.
+pub(crate) fn is_procedural(memory_type: Option<&str>) -> Result<bool, Problem> {
     match memory_type {
         None => Ok(false),
         Some("procedural_memory") => Ok(true),
-        Some(_) => Err(Problem::bad_request("memory_type can only be procedural_memory")),
+        Some(_) => Err(Problem::bad_request("memory_type must be procedural_memory")),
     }
 }
 
-/// An answer that only says that it was done.
+/// A memory that the language model was given.
+#[derive(Clone, Serialize, ToSchema)]
+pub(super) struct UsedMemory {
+    id: String,
+    memory: String,
+    /// How well it fits the message, from 0 to 1.
+    score: f32,
+    /// The label by which the answer cites it.
+    label: String,
+    /// Whether the answer cites it; absent before the answer is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cited: Option<bool>,
+}
+
+impl UsedMemory {
+    /// The memories of a chat, and whether its answer cites them.
+    pub(super) fn list(recalled: &Recalled, answer: Option<&str>) -> Vec<Self> {
+        let memory = |(index, hit): (usize, &mnemon_engine::SearchHit)| Self {
+            id: hit.memory.id.to_string(),
+            memory: hit.memory.payload.text().to_owned(),
+            score: hit.score,
+            label: format!("m{}", index + 1),
+            cited: answer.map(|answer| recalled.cites(answer, index)),
+        };
+        recalled.memories.iter().enumerate().map(memory).collect()
+    }
+}
+
+/// A confirmation without further data.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Done {
-    /// What was done.
+    /// The confirmation as a sentence.
     pub(crate) message: String,
 }
 
@@ -78,12 +116,29 @@ impl Done {
     }
 }
 
-/// A moment as clients write it: unix seconds, or RFC 3339.
-pub(crate) fn moment(value: &Value) -> Result<jiff::Timestamp, Problem> {
-    let read = match value {
-        Value::Number(number) => number.as_f64().and_then(super::platform::filters::seconds),
+/// A time as clients write it: unix seconds, or RFC 3339.
+pub(crate) fn timestamp(value: &Value) -> Result<Timestamp, Problem> {
+    let timestamp = match value {
+        Value::Number(number) => number.as_f64().and_then(from_unix_seconds),
         Value::String(text) => read_time(text),
         _ => None,
     };
-    read.ok_or_else(|| Problem::bad_request("timestamp: give unix seconds, or RFC 3339 such as 2024-05-01T12:00:00Z"))
+    timestamp.ok_or_else(|| {
+        Problem::bad_request("timestamp: must be unix seconds, or RFC 3339 such as 2024-05-01T12:00:00Z")
+    })
+}
+
+/// The same for an optional field, where null counts as absent.
+pub(crate) fn optional_timestamp(value: Option<&Value>) -> Result<Option<Timestamp>, Problem> {
+    value.filter(|value| !value.is_null()).map(timestamp).transpose()
+}
+
+/// Unix seconds as a timestamp; `None` if out of range.
+pub(crate) fn from_unix_seconds(seconds: f64) -> Option<Timestamp> {
+    let micros = seconds * 1e6;
+    // Within the range of i64; jiff checks its own range.
+    if !micros.is_finite() || micros.abs() >= 9.2e18 {
+        return None;
+    }
+    Timestamp::from_microsecond(micros as i64).ok()
 }

@@ -1,4 +1,4 @@
-//! mem0's open-source server, as its dashboard and its users know it.
+//! The routes of mem0's open-source server.
 
 mod accounts;
 mod api_keys;
@@ -17,9 +17,9 @@ pub(super) use search::{SearchAnswer, SearchBody, search};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::service::app::Shared;
+use crate::service::AppState;
 
-pub(super) fn guarded() -> OpenApiRouter<Shared> {
+pub(super) fn guarded() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(memories::add, memories::list, memories::delete_all))
         .routes(routes!(memories::get, memories::update, memories::delete))
@@ -40,7 +40,7 @@ pub(super) fn guarded() -> OpenApiRouter<Shared> {
         .routes(routes!(accounts::onboarding_complete))
 }
 
-pub(super) fn public() -> OpenApiRouter<Shared> {
+pub(super) fn public() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(accounts::setup_status))
         .routes(routes!(accounts::register))

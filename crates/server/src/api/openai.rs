@@ -1,11 +1,11 @@
-//! OpenAI's chat completions, with memory: any of its clients gets it by another base URL.
+//! OpenAI's chat completions, with memory: OpenAI clients only need to change their base URL.
 
 use std::ops::ControlFlow;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use mnemon_engine::Message;
+use mnemon_engine::Recalled;
 use mnemon_models::{ChatAnswer, Finish};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -13,55 +13,52 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::dto::{Messages, MessagesDoc};
-use super::legacy::{Turn, UsedMemory, remembers, used};
+use super::dto::{Messages, MessagesDoc, UsedMemory, tag};
 use super::sse::{Events, stream};
-use crate::auth::Reader;
-use crate::error::Problem;
+use crate::auth::{Caller, Reader};
+use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json};
-use crate::service::app::{App, Shared};
+use crate::service::{App, AppState, Turn};
 
-const TAG: &str = "OpenAI";
-
-pub(super) fn guarded() -> OpenApiRouter<Shared> {
+pub(super) fn guarded() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(complete)).routes(routes!(models))
 }
 
-/// A conversation to go on with. Fields that are not named here have no effect: the model is the server's, and so are its
-/// settings.
+/// Request of `POST /v1/chat/completions`. Other fields are ignored: the model and its settings are configured on the
+/// server.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ChatCompletionRequest)]
 pub(super) struct CompletionBody {
-    /// The conversation so far; its last message, a user's, is answered.
+    /// The conversation so far. The last message must be the user's; it is answered.
     #[schema(value_type = MessagesDoc)]
     messages: Messages,
-    /// Answers with server-sent events.
+    /// Whether to answer with server-sent events.
     stream: Option<bool>,
-    /// `include_usage` adds an event with the tokens.
+    /// `include_usage` adds an event with the number of tokens.
     #[schema(value_type = Option<Object>)]
     stream_options: Option<Value>,
-    /// The most tokens of the answer.
+    /// Most tokens of the answer.
     max_tokens: Option<u32>,
-    /// Its newer name.
+    /// The newer name of `max_tokens`.
     max_completion_tokens: Option<u32>,
-    /// The person, for an admin's key; a user's key has its own.
+    /// The user, if the key is an admin key; otherwise the user of the key is used.
     user: Option<String>,
-    /// `agent_id` and `run_id`, under which what is learnt is kept as well.
+    /// `agent_id` and `run_id`, which are stored with the extracted facts.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
-    /// Whether what was said is remembered, which is the default. A key that may only read must say `false`.
+    /// Whether to extract and store facts from this turn; default true. A read-only key must send `false`.
     remember: Option<bool>,
-    /// Refused: tools are not passed on.
+    /// Refused: tools are not supported.
     #[schema(value_type = Option<Vec<Object>>)]
     tools: Option<Vec<Value>>,
-    /// Only of type `text`: the form of an answer is not passed on.
+    /// Only type `text` is supported.
     #[schema(value_type = Option<Object>)]
     response_format: Option<Value>,
-    /// Only 1.
+    /// Only 1 is supported.
     n: Option<u32>,
 }
 
-/// An answer.
+/// Response of `POST /v1/chat/completions`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ChatCompletion)]
 pub(super) struct Completion {
@@ -73,41 +70,41 @@ pub(super) struct Completion {
     /// The server's language model.
     model: String,
     choices: [Choice; 1],
-    usage: Tokens,
-    /// What was at hand, best first.
+    usage: Usage,
+    /// The memories that the model was given, best first.
     memories_used: Vec<UsedMemory>,
 }
 
-/// The one answer.
+/// The only choice.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ChatCompletionChoice)]
 struct Choice {
     /// 0
     index: u32,
-    message: Answered,
+    message: AnswerMessage,
     /// `stop` or `length`
     finish_reason: &'static str,
 }
 
-/// What the model says.
+/// The answer of the model.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ChatCompletionMessage)]
-struct Answered {
+struct AnswerMessage {
     /// `assistant`
     role: &'static str,
     content: String,
 }
 
-/// What it took; 0 where the model's endpoint does not say.
+/// The number of tokens; 0 if the model's endpoint does not report it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ChatCompletionUsage)]
-struct Tokens {
+struct Usage {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: u64,
 }
 
-impl Tokens {
+impl Usage {
     fn of(answer: &ChatAnswer) -> Self {
         let usage = answer.usage.unwrap_or_default();
         Self {
@@ -118,14 +115,14 @@ impl Tokens {
     }
 }
 
-/// What the events of one answer have in common.
-struct Frame {
+/// What the events of one streamed answer have in common.
+struct StreamHeader {
     id: String,
     created: i64,
     model: String,
 }
 
-impl Frame {
+impl StreamHeader {
     fn new(app: &App) -> Self {
         let model = app.engine.language_model().map_or("", |llm| llm.name()).to_owned();
         let id = format!("chatcmpl-{}", uuid::Uuid::new_v4().simple());
@@ -141,34 +138,32 @@ impl Frame {
 }
 
 impl CompletionBody {
-    fn turn(self, caller: &crate::auth::Caller) -> Result<Turn, Problem> {
+    fn turn(self, caller: &Caller) -> Result<Turn, Problem> {
         if self.tools.is_some_and(|tools| !tools.is_empty()) {
-            return Err(Problem::bad_request("tools are not passed on to the language model: leave them out"));
+            return Err(Problem::bad_request("tools are not supported"));
         }
         if self.response_format.is_some_and(|format| !format.is_null() && format["type"] != "text") {
-            let told =
-                "response_format is not passed on to the language model: leave it out, and say it in the messages";
-            return Err(Problem::bad_request(told));
+            let message = "response_format is not supported: describe the format in the messages instead";
+            return Err(Problem::bad_request(message));
         }
         if self.n.is_some_and(|n| n != 1) {
-            return Err(Problem::bad_request("n can only be 1"));
+            return Err(Problem::bad_request("n must be 1"));
         }
         let metadata = self.metadata.unwrap_or_default();
-        let named = |key: &str| match metadata.get(key) {
+        let id = |key: &str| match metadata.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(id)) => Ok(Some(id.as_str())),
-            Some(_) => Err(Problem::bad_request(format!("metadata.{key} must be a text"))),
+            Some(_) => Err(Problem::bad_request(format!("metadata.{key} must be a string"))),
         };
-        // Clients put anything there; whose memory it is the key says.
+        // OpenAI clients may send any string as `user`, so the user of the key takes precedence.
         let user = self.user.as_deref().filter(|_| caller.user.is_none());
-        let scope = caller.scope(user.or(named("user_id")?), named("agent_id")?, named("run_id")?)?;
-        let messages: Vec<Message> = self.messages.0;
+        let scope = caller.scope(user.or(id("user_id")?), id("agent_id")?, id("run_id")?)?;
         let max_tokens = self.max_completion_tokens.or(self.max_tokens);
-        Ok(Turn::new(scope, messages, max_tokens, remembers(caller, self.remember)?))
+        Turn::new(caller, scope, self.messages.0, max_tokens, self.remember)
     }
 }
 
-/// A problem in OpenAI's form, which is where its clients look for the reason.
+/// An error in OpenAI's format, in which its clients expect the reason.
 pub(super) struct OpenAiProblem(Problem);
 
 impl From<Problem> for OpenAiProblem {
@@ -188,69 +183,66 @@ impl IntoResponse for OpenAiProblem {
 
 /// Chat completions with memory
 ///
-/// What is remembered of the key's user is put before the conversation. What was said is learnt from afterwards; the answer
-/// does not wait for it.
-#[utoipa::path(post, path = "/v1/chat/completions", tag = TAG, request_body = CompletionBody,
-    responses((status = 200, body = Completion)))]
+/// The language model gets the conversation together with the user's memories, and answers. Facts are extracted from
+/// the turn after the answer is sent.
+#[utoipa::path(post, path = "/v1/chat/completions", tag = tag::OPENAI, request_body = CompletionBody,
+    responses((status = 200, body = Completion), (status = 502, body = ErrorBody)))]
 pub(super) async fn complete(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Reader(caller): Reader,
     Body(body): Body<CompletionBody>,
 ) -> Result<Response, OpenAiProblem> {
-    let in_pieces = body.stream.unwrap_or(false);
+    let streamed = body.stream.unwrap_or(false);
     let with_usage = body.stream_options.as_ref().is_some_and(|options| options["include_usage"] == true);
     let turn = body.turn(&caller)?;
-    let recalling = app.clone();
-    let (turn, recalled) = app
-        .blocking(move || {
-            let recalled = recalling.engine.recall(&turn.turn)?;
-            Ok::<_, Problem>((turn, recalled))
-        })
-        .await??;
-    let (answering, frame) = (app.clone(), Frame::new(&app));
-    if in_pieces {
+    let (turn, recalled) = app.recall(turn).await?;
+    let (answering, header) = (app.clone(), StreamHeader::new(&app));
+    if streamed {
         return Ok(stream(&app, move |events| {
-            let memories = used(&recalled, None);
-            if let Some(answer) = answer_in_pieces(&answering, &recalled, &frame, &memories, with_usage, events) {
-                learn(&answering, &turn, &answer.text);
+            let memories = UsedMemory::list(&recalled, None);
+            if let Some(answer) = stream_answer(&answering, &recalled, &header, &memories, with_usage, events) {
+                learn_later(&answering, &turn, &answer.text);
             }
         }));
     }
-    let answered = app.thinking(move || {
+    let answered = app.blocking_on_model(move || {
         let answer = answering.engine.reply(&recalled, None)?;
-        learn(&answering, &turn, &answer.text);
-        let memories = used(&recalled, Some(&answer.text));
+        learn_later(&answering, &turn, &answer.text);
+        let memories = UsedMemory::list(&recalled, Some(&answer.text));
         Ok::<_, Problem>((answer, memories))
     });
     let (answer, memories_used) = answered.await??;
-    let Frame { id, created, model } = frame;
-    let usage = Tokens::of(&answer);
-    let finish_reason = finish(&answer);
-    let message = Answered { role: "assistant", content: answer.text };
+    let StreamHeader { id, created, model } = header;
+    let usage = Usage::of(&answer);
+    let finish_reason = finish_reason(&answer);
+    let message = AnswerMessage { role: "assistant", content: answer.text };
     let choices = [Choice { index: 0, message, finish_reason }];
     Ok(Json(Completion { id, object: "chat.completion", created, model, choices, usage, memories_used })
         .into_response())
 }
 
-/// The answer, once all of it was sent; `None` if there is none, or nobody to read it.
-fn answer_in_pieces(
+/// Streams the answer, and returns it when it is complete. `None` after an error, or if the client has disconnected.
+fn stream_answer(
     app: &App,
-    recalled: &mnemon_engine::Recalled,
-    frame: &Frame,
+    recalled: &Recalled,
+    header: &StreamHeader,
     memories: &[UsedMemory],
     with_usage: bool,
     events: &Events,
 ) -> Option<ChatAnswer> {
-    let mut first = frame.event(&json!({"role": "assistant", "content": ""}), None);
+    let mut first = header.event(&json!({"role": "assistant", "content": ""}), None);
     first["memories_used"] = json!(memories);
     if !events.send(None, &first) {
         return None;
     }
-    let mut piece = |text: &str| match events.send(None, &frame.event(&json!({"content": text}), None)) {
-        true => ControlFlow::Continue(()),
-        false => ControlFlow::Break(()),
+    let mut on_delta = |text: &str| {
+        if events.send(None, &header.event(&json!({"content": text}), None)) {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
     };
-    let answer = match app.engine.reply(recalled, Some(&mut piece)) {
+    let answer = match app.engine.reply(recalled, Some(&mut on_delta)) {
         Ok(answer) => answer,
         Err(error) => {
             let problem = Problem::from(error);
@@ -261,41 +253,41 @@ fn answer_in_pieces(
             return None;
         }
     };
-    events.send(None, &frame.event(&json!({}), Some(finish(&answer))));
+    events.send(None, &header.event(&json!({}), Some(finish_reason(&answer))));
     if with_usage {
-        let mut usage = frame.event(&json!({}), None);
+        let mut usage = header.event(&json!({}), None);
         usage["choices"] = json!([]);
-        usage["usage"] = json!(Tokens::of(&answer));
+        usage["usage"] = json!(Usage::of(&answer));
         events.send(None, &usage);
     }
-    events.text("data: [DONE]\n\n".to_owned());
+    events.send_raw("data: [DONE]\n\n".to_owned());
     Some(answer)
 }
 
-/// Keeps the turn to be learnt from. The answer stands in any case.
-fn learn(app: &App, turn: &Turn, answer: &str) {
+/// Enqueues the extraction of facts from a turn. The answer is sent in any case, so a failure is only logged.
+fn learn_later(app: &App, turn: &Turn, answer: &str) {
     if !turn.remember {
         return;
     }
-    if let Err(problem) = app.learn_later(turn.lesson(answer)) {
-        tracing::error!(reason = problem.message, "a turn of a conversation could not be kept");
+    if let Err(problem) = app.learn_later(turn.learn_request(answer)) {
+        tracing::error!(reason = problem.message, "could not enqueue the extraction of a chat turn");
     }
 }
 
-fn finish(answer: &ChatAnswer) -> &'static str {
+fn finish_reason(answer: &ChatAnswer) -> &'static str {
     match answer.finish {
         Finish::Stop => "stop",
         Finish::Length => "length",
     }
 }
 
-/// The language models of the server.
+/// The language model of the server, as a list.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ModelList)]
 struct Models {
     /// `list`
     object: &'static str,
-    /// One, or none.
+    /// One model; empty if none is configured.
     data: Vec<Model>,
 }
 
@@ -311,9 +303,9 @@ struct Model {
     owned_by: &'static str,
 }
 
-/// The language model that answers
-#[utoipa::path(get, path = "/v1/models", tag = TAG, responses((status = 200, body = Models)))]
-async fn models(State(app): State<Shared>, _: Reader) -> Json<Models> {
+/// The language model of the server
+#[utoipa::path(get, path = "/v1/models", tag = tag::OPENAI, responses((status = 200, body = Models)))]
+async fn models(State(app): State<AppState>, _: Reader) -> Json<Models> {
     let model = |name: &str| Model { id: name.to_owned(), object: "model", created: 0, owned_by: "mnemon" };
     let data = app.engine.language_model().map(|llm| model(llm.name()));
     Json(Models { object: "list", data: data.into_iter().collect() })

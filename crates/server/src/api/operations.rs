@@ -1,4 +1,4 @@
-//! What those who run the server ask for: metrics, whether it lives, whether it is ready.
+//! Routes for operators: metrics, liveness and readiness.
 
 use axum::extract::State;
 use axum::http::header;
@@ -8,45 +8,44 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::dto::tag;
 use crate::auth::Admin;
 use crate::error::Problem;
 use crate::http::extract::Json;
-use crate::service::app::Shared;
+use crate::service::AppState;
 
-const TAG: &str = "operators";
-
-pub(super) fn public() -> OpenApiRouter<Shared> {
+pub(super) fn public() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(livez)).routes(routes!(readyz))
 }
 
-pub(super) fn guarded() -> OpenApiRouter<Shared> {
+pub(super) fn guarded() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(metrics))
 }
 
-/// A short answer.
+/// Response of a probe.
 #[derive(Serialize, ToSchema)]
 struct Probe {
     /// `ok`
     status: &'static str,
 }
 
-/// Whether the process lives
-#[utoipa::path(get, path = "/livez", tag = TAG, security(()), responses((status = 200, body = Probe)))]
+/// Liveness probe
+#[utoipa::path(get, path = "/livez", tag = tag::OPERATIONS, security(()), responses((status = 200, body = Probe)))]
 async fn livez() -> Json<Probe> {
     Json(Probe { status: "ok" })
 }
 
-/// Whether requests can be served: the store answers
-#[utoipa::path(get, path = "/readyz", tag = TAG, security(()), responses((status = 200, body = Probe)))]
-async fn readyz(State(app): State<Shared>) -> Result<Json<Probe>, Problem> {
+/// Readiness probe: the store answers
+#[utoipa::path(get, path = "/readyz", tag = tag::OPERATIONS, security(()), responses((status = 200, body = Probe)))]
+async fn readyz(State(app): State<AppState>) -> Result<Json<Probe>, Problem> {
     app.probe().await?;
     Ok(Json(Probe { status: "ok" }))
 }
 
-/// Counters and times for Prometheus
-#[utoipa::path(get, path = "/metrics", tag = TAG, responses((status = 200, body = String, content_type = "text/plain")))]
-async fn metrics(State(app): State<Shared>, _: Admin) -> Result<impl IntoResponse, Problem> {
-    let info = app.engine(|engine| Ok(engine.store().info()?)).await?;
+/// Metrics for Prometheus
+#[utoipa::path(get, path = "/metrics", tag = tag::OPERATIONS, responses((status = 200, body = String, content_type = "text/plain")))]
+async fn metrics(State(app): State<AppState>, _: Admin) -> Result<impl IntoResponse, Problem> {
+    let info = app.with_engine(|engine| Ok(engine.store().info()?)).await?;
     metrics::gauge!("mnemon_memories").set(info.memories as f64);
     metrics::gauge!("mnemon_entities").set(info.entities as f64);
     metrics::gauge!("mnemon_store_bytes").set(info.bytes as f64);

@@ -1,13 +1,14 @@
-//! The hosted platform of mem0, as its clients know it.
+//! The routes of mem0's hosted platform.
 
 mod add;
 mod batch;
 mod delete_all;
-pub(crate) mod dto;
+mod dto;
 mod entities;
+mod events;
 mod exports;
 mod feedback;
-pub(crate) mod filters;
+mod filters;
 mod list;
 mod memory;
 mod not_implemented;
@@ -20,11 +21,9 @@ mod webhooks;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::service::app::Shared;
+use crate::service::AppState;
 
-pub(crate) const TAG: &str = "hosted platform";
-
-pub(super) fn guarded() -> OpenApiRouter<Shared> {
+pub(super) fn guarded() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(ping::ping))
         .routes(routes!(add::add))
@@ -36,9 +35,9 @@ pub(super) fn guarded() -> OpenApiRouter<Shared> {
         .routes(routes!(list::list_v2))
         .routes(routes!(search::search_v2))
         .routes(routes!(search::search_v1))
-        .routes(routes!(crate::service::events::list))
-        .routes(routes!(crate::service::events::get))
-        .routes(routes!(crate::service::events::get_plural))
+        .routes(routes!(events::list))
+        .routes(routes!(events::get))
+        .routes(routes!(events::get_plural))
         .routes(routes!(batch::update, batch::delete))
         .routes(routes!(entities::list))
         .routes(routes!(entities::filters))

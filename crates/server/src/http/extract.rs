@@ -1,4 +1,4 @@
-//! Reading requests: bodies, queries and paths, each with an answer that says where the fault lies.
+//! Extractors for bodies, queries and paths. Their error answers give the location of the fault.
 
 use std::fmt;
 
@@ -11,16 +11,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::Problem;
-use crate::http::serve::EndedInSlash;
-use crate::service::app::Shared;
+use crate::service::AppState;
 
-/// A JSON body. An empty one is an empty object.
+/// A JSON body. An empty body counts as an empty object.
 pub(crate) struct Body<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<AppState> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &Shared) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &AppState) -> Result<Self, Problem> {
         let path = original_path(request.extensions(), request.uri().path());
         let limit = app.config.max_body;
         let declared = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
@@ -32,42 +31,46 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
             if text.contains("limit") {
                 Problem::too_large(limit)
             } else {
-                Problem::bad_request("the body was cut off")
+                Problem::bad_request("the request body is incomplete")
             }
         })?;
         let bytes: &[u8] = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}" } else { &bytes };
         let mut reader = serde_json::Deserializer::from_slice(bytes);
         let read = serde_path_to_error::deserialize(&mut reader);
         read.map_err(|error| {
-            let place = error.path().to_string();
-            let fault = error.into_inner();
-            let kind = if fault.is_syntax() || fault.is_eof() { "json_invalid" } else { "value_error" };
-            refuse(&path, "body", &place, kind, &fault.to_string())
+            let location = error.path().to_string();
+            let error = error.into_inner();
+            let kind = if error.is_syntax() || error.is_eof() { "json_invalid" } else { "value_error" };
+            invalid(&path, "body", &location, kind, &error.to_string())
         })
         .and_then(|value| match reader.end() {
             Ok(()) => Ok(Self(value)),
-            Err(fault) => Err(refuse(&path, "body", ".", "json_invalid", &fault.to_string())),
+            Err(error) => Err(invalid(&path, "body", ".", "json_invalid", &error.to_string())),
         })
     }
 }
 
-/// Passes only a path that came with a slash at its end. Old clients cut an id off at a `?` or `#` in it, and the slash with
-/// it: what is left may be another's name.
-pub(crate) struct WholePath;
+/// Marks a request whose path ended in a slash before the slash was removed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HadTrailingSlash;
 
-impl<S: Sync> FromRequestParts<S> for WholePath {
+/// Requires a path that ended in a slash. Old clients do not encode `?` and `#` in an id. The path then ends in the
+/// middle of the id, without its slash, and the first part of the id may be the id of another owner.
+pub(crate) struct TrailingSlash;
+
+impl<S: Sync> FromRequestParts<S> for TrailingSlash {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let whole = parts.extensions.get::<EndedInSlash>().is_some();
-        whole.then_some(Self).ok_or_else(|| {
-            Problem::not_found("This route ends in a slash.")
-                .hint("Add it; ids that hold `?`, `#` or `/` must be percent-encoded.")
-        })
+        if parts.extensions.get::<HadTrailingSlash>().is_some() {
+            return Ok(Self);
+        }
+        Err(Problem::not_found("The path of this route must end in a slash.")
+            .hint("Add the slash, and percent-encode `?`, `#` and `/` in ids."))
     }
 }
 
-/// The parameters of the query.
+/// The query parameters.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
@@ -77,12 +80,12 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
         let path = original_path(&parts.extensions, parts.uri.path());
         axum::extract::Query::try_from_uri(&parts.uri).map(|axum::extract::Query(value)| Self(value)).map_err(|error| {
             let text = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            refuse(&path, "query", ".", "value_error", &text)
+            invalid(&path, "query", ".", "value_error", &text)
         })
     }
 }
 
-/// Parts of the path, decoded.
+/// The path parameters, decoded.
 pub(crate) struct Path<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
@@ -93,7 +96,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
         axum::extract::Path::from_request_parts(parts, state)
             .await
             .map(|axum::extract::Path(value)| Self(value))
-            .map_err(|error| refuse(&path, "path", ".", "value_error", &error.body_text()))
+            .map_err(|error| invalid(&path, "path", ".", "value_error", &error.body_text()))
     }
 }
 
@@ -106,19 +109,20 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// The id of a memory in a path; what is no id names no memory.
+/// The id of a memory in a path. An invalid id is answered like an unknown one.
 pub(crate) fn memory_id(text: &str) -> Result<MemoryId, Problem> {
     text.parse().map_err(|_| Problem::memory_not_found(text.chars().take(80).collect::<String>()))
 }
 
-/// The hosted platform answers 400 with a sentence, FastAPI 422 with a list.
-fn refuse(path: &str, part: &str, place: &str, kind: &str, fault: &str) -> Problem {
-    let mut at = vec![part];
-    at.extend(place.split('.').filter(|step| !step.is_empty()));
+/// The answer to an invalid value: on the routes of the hosted platform 400 with a message, elsewhere 422 with a list,
+/// as FastAPI has it.
+fn invalid(path: &str, part: &str, location: &str, kind: &str, message: &str) -> Problem {
+    let mut steps = vec![part];
+    steps.extend(location.split('.').filter(|step| !step.is_empty()));
     if is_platform(path) {
-        return Problem::bad_request(format!("{}: {fault}", at.join(".")));
+        return Problem::bad_request(format!("{}: {message}", steps.join(".")));
     }
-    Problem::unprocessable(&at, kind, fault.to_owned(), Value::Null)
+    Problem::unprocessable(&steps, kind, message.to_owned(), Value::Null)
 }
 
 pub(crate) fn is_platform(path: &str) -> bool {
@@ -129,16 +133,18 @@ fn original_path(extensions: &axum::http::Extensions, path: &str) -> String {
     extensions.get::<OriginalUri>().map_or_else(|| path.to_owned(), |uri| uri.path().to_owned())
 }
 
-/// For a field that may be absent, null or a value, where null means something of its own.
-pub(crate) fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+/// Deserializes a field where null has a meaning different from an absent field: null is `Some(None)`.
+pub(crate) fn double_option<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// A number that a query may write as text, or a body as a number with nothing behind the point.
-pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
-    struct Count;
+/// Deserializes a whole number, which may also be a string (as in a query) or a float without a fraction.
+pub(crate) fn usize_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    struct WholeNumber;
 
-    impl Visitor<'_> for Count {
+    impl Visitor<'_> for WholeNumber {
         type Value = Option<usize>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,11 +161,11 @@ pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 
         fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Self::Value, E> {
             let whole = number.fract() == 0.0 && (0.0..1e15).contains(&number);
-            if whole { Ok(Some(number as usize)) } else { Err(E::custom("give a whole number, 0 or more")) }
+            if whole { Ok(Some(number as usize)) } else { Err(E::custom("must be a whole number, 0 or more")) }
         }
 
         fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            text.trim().parse().map(Some).map_err(|_| E::custom("give a whole number, 0 or more"))
+            text.trim().parse().map(Some).map_err(|_| E::custom("must be a whole number, 0 or more"))
         }
 
         fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
@@ -167,5 +173,5 @@ pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
         }
     }
 
-    deserializer.deserialize_any(Count).map_err(D::Error::custom)
+    deserializer.deserialize_any(WholeNumber).map_err(D::Error::custom)
 }

@@ -1,4 +1,4 @@
-//! All routes with all that wraps them.
+//! The router: routes with authentication, metrics, CORS and the answers to unknown paths and methods.
 
 use axum::Router;
 use axum::http::{HeaderValue, Method, header};
@@ -7,27 +7,36 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
+use super::observe::observe;
+use super::openapi::describe;
 use crate::auth::authenticate;
 use crate::error::Problem;
-use crate::http::observe::observe;
-use crate::service::app::Shared;
-use crate::{api, http::openapi};
+use crate::service::AppState;
 
-/// The routes of a server. Paths must come without a slash at the end.
-pub(crate) fn router(app: Shared) -> Router {
-    let guard = middleware::from_fn_with_state(app.clone(), authenticate);
-    let (guarded, mut api) = api::guarded().layer(guard).split_for_parts();
-    let (public, public_api) = api::public().split_for_parts();
+/// The routes of an API.
+pub(crate) struct Routes {
+    /// Routes that require authentication.
+    pub(crate) guarded: OpenApiRouter<AppState>,
+    /// Routes that do not.
+    pub(crate) public: OpenApiRouter<AppState>,
+}
+
+/// The router of a server. It expects paths without a slash at the end.
+pub(crate) fn router(app: AppState, routes: Routes) -> Router {
+    let authentication = middleware::from_fn_with_state(app.clone(), authenticate);
+    let (guarded, mut api) = routes.guarded.layer(authentication).split_for_parts();
+    let (public, public_api) = routes.public.split_for_parts();
     api.merge(public_api);
-    openapi::describe(&mut api);
+    describe(&mut api);
     let mut router = guarded
         .merge(public)
         .merge(SwaggerUi::new("/docs").url("/openapi.json", api))
         .route("/", get(|| async { Redirect::temporary("/docs/") }))
         .route("/redoc", get(|| async { Redirect::temporary("/docs/") }))
-        .fallback(|| async { Problem::not_found("There is no such route.").hint("GET /docs lists them.") })
+        .fallback(|| async { Problem::not_found("This route does not exist.").hint("GET /docs lists all routes.") })
         .method_not_allowed_fallback(|| async {
             Problem::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed")
         })

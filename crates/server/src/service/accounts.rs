@@ -1,4 +1,4 @@
-//! The account of whoever administers the server through a dashboard: mem0's /auth, with passwords and tokens.
+//! The administrator's account for a dashboard: passwords and tokens of mem0's `/auth` routes.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use serde::{Deserialize, Serialize};
 use crate::auth::{AuthKind, Caller};
 
 const ACCOUNT: &str = "account";
-/// There is one account, the first; registration is closed after it.
+/// The id of the only account: registration is closed once it exists.
 const FIRST: &str = "first";
-const REFRESH: &str = "refresh_token";
-/// Refresh tokens kept; the oldest go first.
-const REFRESH_KEPT: usize = 1000;
+const REFRESH_TOKEN: &str = "refresh_token";
+/// Refresh tokens that are kept; the oldest are removed first.
+const MAX_REFRESH_TOKENS: usize = 1000;
 /// The shortest password, in characters.
 pub(crate) const MIN_PASSWORD: usize = 8;
-/// The longest, in bytes.
+/// The longest password, in bytes.
 pub(crate) const MAX_PASSWORD: usize = 1024;
-const ACCESS_LASTS: SignedDuration = SignedDuration::from_mins(30);
-const REFRESH_LASTS: SignedDuration = SignedDuration::from_hours(30 * 24);
+const ACCESS_TOKEN_TTL: SignedDuration = SignedDuration::from_mins(30);
+const REFRESH_TOKEN_TTL: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// An administrator's account. No `Debug`: it holds a hash that can be guessed at.
+/// An administrator's account. No `Debug`: the password could be guessed from its hash.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Account {
     pub(crate) id: String,
@@ -35,13 +35,13 @@ pub(crate) struct Account {
     pub(crate) role: String,
     pub(crate) created_at: Timestamp,
     pub(crate) use_case: Option<String>,
-    /// Counts changes of the password: tokens of before are not believed.
+    /// Counts password changes: tokens of an older generation are invalid.
     generation: u32,
-    /// Argon2id, in PHC notation.
+    /// The Argon2id hash in PHC format.
     password: String,
 }
 
-/// What a login gives.
+/// The tokens that a login returns.
 pub(crate) struct Tokens {
     pub(crate) access: String,
     pub(crate) refresh: String,
@@ -58,42 +58,43 @@ struct Claims {
     generation: u32,
 }
 
-/// The accounts in a ledger. Everything here blocks, passwords on purpose.
+/// The accounts in a document store. All methods block; hashing a password is slow on purpose.
 #[derive(Clone)]
 pub(crate) struct Accounts {
-    ledger: Arc<dyn Ledger>,
+    documents: Arc<dyn Ledger>,
     secret: Arc<[u8]>,
 }
 
 impl Accounts {
-    /// The accounts of a ledger; the secret of its tokens is made on first use.
-    pub(crate) fn new(ledger: Arc<dyn Ledger>) -> Result<Self, StoreError> {
-        let fresh = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-        let found = match ledger.document("secret", "jwt")? {
+    /// The accounts of a document store. The secret that signs tokens is created on first use.
+    pub(crate) fn new(documents: Arc<dyn Ledger>) -> Result<Self, StoreError> {
+        let new_secret = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+        let found = match documents.document("secret", "jwt")? {
             Some(found) => found,
             None => {
-                let document = Document::new("secret", "jwt", fresh.as_str().into());
-                ledger.put_new(&document)?;
-                ledger.document("secret", "jwt")?.unwrap_or(document)
+                let document = Document::new("secret", "jwt", new_secret.as_str().into());
+                documents.put_new(&document)?;
+                documents.document("secret", "jwt")?.unwrap_or(document)
             }
         };
-        // With an empty secret anybody could make tokens.
-        let secret = found.body.as_str().filter(|secret| secret.len() >= fresh.len());
-        let secret = secret.ok_or_else(|| StoreError::Corrupt("the secret of the tokens".into()))?.as_bytes().into();
-        Ok(Self { ledger, secret })
+        // With an empty secret anyone could sign tokens.
+        let secret = found.body.as_str().filter(|secret| secret.len() >= new_secret.len());
+        let secret =
+            secret.ok_or_else(|| StoreError::Corrupt("the secret that signs tokens".into()))?.as_bytes().into();
+        Ok(Self { documents, secret })
     }
 
-    /// The account, if one was registered.
+    /// The account, if one is registered.
     pub(crate) fn account(&self) -> Result<Option<Account>, StoreError> {
-        let found = self.ledger.document(ACCOUNT, FIRST)?;
-        // One that can't be read is there nevertheless: registration must not open again.
+        let found = self.documents.document(ACCOUNT, FIRST)?;
+        // An unreadable account is an error: registration must not open again.
         let read = |document: Document| {
             serde_json::from_value(document.body).map_err(|error| StoreError::Corrupt(format!("the account: {error}")))
         };
         found.map(read).transpose()
     }
 
-    /// Registers the first account. `None` if there is one.
+    /// Registers the first account. `None` if an account exists.
     pub(crate) fn register(&self, name: &str, email: &str, password: &str) -> Result<Option<Account>, StoreError> {
         if self.account()?.is_some() {
             return Ok(None);
@@ -109,26 +110,26 @@ impl Accounts {
             password: hash(password),
         };
         let body = serde_json::to_value(&account).unwrap_or_default();
-        let first = self.ledger.put_new(&Document::new(ACCOUNT, FIRST, body))?;
-        Ok(first.then_some(account))
+        let is_first = self.documents.put_new(&Document::new(ACCOUNT, FIRST, body))?;
+        Ok(is_first.then_some(account))
     }
 
-    /// The account with this address and password.
+    /// The account with this email address and password.
     pub(crate) fn log_in(&self, email: &str, password: &str) -> Result<Option<Account>, StoreError> {
         if password.len() > MAX_PASSWORD {
             return Ok(None);
         }
         let account = self.account()?;
-        // Takes as long for an unknown address.
+        // An unknown address takes as long as a known one.
         let known = account.as_ref().filter(|account| account.email.eq_ignore_ascii_case(email.trim()));
-        let right = verify(known.map_or(NOBODY, |account| &account.password), password);
-        Ok(account.filter(|account| right && account.email.eq_ignore_ascii_case(email.trim())))
+        let is_correct = verify(known.map_or(DUMMY_HASH, |account| &account.password), password);
+        Ok(account.filter(|account| is_correct && account.email.eq_ignore_ascii_case(email.trim())))
     }
 
-    /// Changes the account; `None` if there is none, or `change` returns false.
+    /// Changes the account. `None` if there is no account, or if `change` returns false.
     pub(crate) fn change(&self, change: impl Fn(&mut Account) -> bool) -> Result<Option<Account>, StoreError> {
         let mut changed = None;
-        self.ledger.change(ACCOUNT, FIRST, &mut |document| {
+        self.documents.change(ACCOUNT, FIRST, &mut |document| {
             let Ok(mut account) = serde_json::from_value::<Account>(document.body.clone()) else { return false };
             if !change(&mut account) {
                 return false;
@@ -140,7 +141,7 @@ impl Accounts {
         Ok(changed)
     }
 
-    /// Sets a new password, and ends all tokens, if the current one is right.
+    /// Sets a new password and invalidates all tokens; false if the current password is wrong.
     pub(crate) fn change_password(&self, current: &str, new: &str) -> Result<bool, StoreError> {
         let fits = current.len() <= MAX_PASSWORD;
         let Some(account) = self.account()?.filter(|account| fits && verify(&account.password, current)) else {
@@ -149,13 +150,13 @@ impl Accounts {
         let password = hash(new);
         let before = account.generation;
         let changed = self.change(|account| {
-            // Of two who change it at once, one wins; for the other the current password was wrong.
-            let still = account.generation == before;
-            if still {
+            // Of two concurrent changes one succeeds; for the other the current password is now wrong.
+            let is_unchanged = account.generation == before;
+            if is_unchanged {
                 account.password.clone_from(&password);
                 account.generation += 1;
             }
-            still
+            is_unchanged
         })?;
         Ok(changed.is_some())
     }
@@ -163,41 +164,41 @@ impl Accounts {
     /// New tokens for an account.
     pub(crate) fn tokens(&self, account: &Account) -> Result<Tokens, StoreError> {
         let refresh_id = uuid::Uuid::new_v4().to_string();
-        self.ledger.put_new(&Document::new(REFRESH, refresh_id.as_str(), account.id.as_str().into()))?;
-        self.ledger.trim(REFRESH, REFRESH_KEPT)?;
+        self.documents.put_new(&Document::new(REFRESH_TOKEN, refresh_id.as_str(), account.id.as_str().into()))?;
+        self.documents.trim(REFRESH_TOKEN, MAX_REFRESH_TOKENS)?;
         Ok(Tokens {
-            access: self.token(account, "access", uuid::Uuid::new_v4().to_string(), ACCESS_LASTS),
-            refresh: self.token(account, "refresh", refresh_id, REFRESH_LASTS),
+            access: self.token(account, "access", uuid::Uuid::new_v4().to_string(), ACCESS_TOKEN_TTL),
+            refresh: self.token(account, "refresh", refresh_id, REFRESH_TOKEN_TTL),
         })
     }
 
-    /// The account of a refresh token, which is used up.
+    /// The account of a refresh token. The token can be used once.
     pub(crate) fn refresh(&self, token: &str) -> Result<Option<Account>, StoreError> {
-        let Some(claims) = self.read(token, "refresh") else { return Ok(None) };
-        if self.ledger.take(REFRESH, &claims.jti)?.is_none() {
+        let Some(claims) = self.decode(token, "refresh") else { return Ok(None) };
+        if self.documents.take(REFRESH_TOKEN, &claims.jti)?.is_none() {
             return Ok(None);
         }
-        self.of(&claims)
+        self.account_of(&claims)
     }
 
-    /// Who shows this access token.
+    /// The caller with this access token.
     pub(crate) fn caller(&self, token: &str) -> Result<Option<Caller>, StoreError> {
-        let Some(claims) = self.read(token, "access") else { return Ok(None) };
-        let account = self.of(&claims)?;
+        let Some(claims) = self.decode(token, "access") else { return Ok(None) };
+        let account = self.account_of(&claims)?;
         Ok(account
             .map(|account| Caller { account: Some(account.id.clone()), ..Caller::admin(AuthKind::Jwt, account.id) }))
     }
 
-    fn of(&self, claims: &Claims) -> Result<Option<Account>, StoreError> {
+    fn account_of(&self, claims: &Claims) -> Result<Option<Account>, StoreError> {
         let account = self.account()?;
         Ok(account.filter(|account| account.id == claims.sub && account.generation == claims.generation))
     }
 
-    fn token(&self, account: &Account, kind: &str, jti: String, lasts: SignedDuration) -> String {
+    fn token(&self, account: &Account, kind: &str, jti: String, ttl: SignedDuration) -> String {
         let claims = Claims {
             sub: account.id.clone(),
             role: account.role.clone(),
-            exp: (Timestamp::now() + lasts).as_second(),
+            exp: (Timestamp::now() + ttl).as_second(),
             kind: kind.to_owned(),
             jti,
             generation: account.generation,
@@ -206,9 +207,9 @@ impl Accounts {
             .unwrap_or_default()
     }
 
-    fn read(&self, token: &str, kind: &str) -> Option<Claims> {
+    fn decode(&self, token: &str, kind: &str) -> Option<Claims> {
         let mut validation = Validation::new(Algorithm::HS256);
-        // This machine wrote the time, so its clock needs no allowance.
+        // This server wrote the expiry time, so no allowance for clock differences is needed.
         validation.leeway = 0;
         let key = DecodingKey::from_secret(&self.secret);
         let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation).ok()?.claims;
@@ -216,13 +217,13 @@ impl Accounts {
     }
 }
 
-/// A hash that no password has, with the parameters of [`hash`].
-const NOBODY: &str =
+/// A hash that matches no password, with the parameters of [`hash`].
+const DUMMY_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 fn hash(password: &str) -> String {
     let salt = SaltString::encode_b64(&rand::random::<[u8; 16]>());
-    // Neither a salt of 16 bytes nor the default parameters can be refused.
+    // Argon2 accepts a salt of 16 bytes and its default parameters, so this cannot fail.
     salt.and_then(|salt| Argon2::default().hash_password(password.as_bytes(), &salt).map(|hash| hash.to_string()))
         .unwrap_or_default()
 }
@@ -236,11 +237,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_known_again_and_no_other() {
+    fn only_the_right_password_is_accepted() {
         let stored = hash("correct horse");
         assert!(verify(&stored, "correct horse"));
         assert!(!verify(&stored, "correct horse "));
-        assert!(PasswordHash::new(NOBODY).is_ok(), "an unknown address must take as long as a known one");
-        assert!(!verify(NOBODY, "") && !verify("", ""));
+        assert!(PasswordHash::new(DUMMY_HASH).is_ok(), "an unknown address must take as long as a known one");
+        assert!(!verify(DUMMY_HASH, "") && !verify("", ""));
     }
 }

@@ -1,4 +1,4 @@
-//! What every handler shares.
+//! The parts of the server that all handlers share.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,125 +6,108 @@ use std::time::Instant;
 use metrics_exporter_prometheus::PrometheusHandle;
 use mnemon_engine::{Engine, EngineError, Waiting};
 use mnemon_store::{Ledger, MemoryId, StoreError};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
+use super::accounts::Accounts;
+use super::blocking::BlockingPool;
+use super::request_log::RequestLog;
+use super::webhooks::Webhooks;
 use crate::auth::{Keys, Limits};
 use crate::config::Config;
 use crate::error::Problem;
-use crate::http::observe::{request_id, with_request_id};
-use crate::service::accounts::Accounts;
-use crate::service::request_log::RequestLog;
-use crate::service::webhooks::Webhooks;
 
-/// Calls at once that wait for a model.
-const THINKING: usize = 32;
+/// Calls that may wait for a model at the same time.
+const MAX_MODEL_CALLS: usize = 32;
 
 /// The server's parts, shared by all requests.
 pub(crate) struct App {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) documents: Arc<dyn Ledger>,
     pub(crate) config: Config,
     pub(crate) keys: Keys,
     pub(crate) accounts: Accounts,
     pub(crate) admin_digest: Option<[u8; 32]>,
     pub(crate) limits: Limits,
     pub(crate) requests: RequestLog,
-    pub(crate) webhooks: Webhooks,
-    /// Called when there is something to learn from.
-    pub(crate) learning: Notify,
+    pub(crate) webhooks: Arc<Webhooks>,
+    /// Wakes a worker when an extraction job was enqueued.
+    pub(crate) job_enqueued: Notify,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) started: Instant,
-    /// `sqlite`, ….
+    /// `sqlite` or `qdrant`.
     pub(crate) store_kind: String,
-    work: Arc<Semaphore>,
-    /// For what waits for a model: it must not keep searches waiting.
-    thinking: Arc<Semaphore>,
+    pub(crate) pool: BlockingPool,
+    /// For calls that wait for a model, so that they do not block searches.
+    model_pool: BlockingPool,
 }
 
 /// The state of the router.
-pub(crate) type Shared = Arc<App>;
+pub(crate) type AppState = Arc<App>;
 
 impl App {
     pub(crate) fn new(
         engine: Arc<Engine>,
-        ledger: Arc<dyn Ledger>,
+        documents: Arc<dyn Ledger>,
         config: Config,
         metrics: PrometheusHandle,
     ) -> Result<Self, StoreError> {
         let location = engine.store().info()?.location;
         Ok(Self {
             store_kind: location.split(':').next().unwrap_or_default().to_owned(),
-            keys: Keys::new(ledger.clone()),
-            accounts: Accounts::new(ledger.clone())?,
+            keys: Keys::new(documents.clone()),
+            accounts: Accounts::new(documents.clone())?,
             admin_digest: config.admin_key.as_ref().map(|key| crate::auth::digest(key.expose())),
             limits: Limits::new(config.rate_limit),
             requests: RequestLog::default(),
-            webhooks: Webhooks::new(ledger.clone()),
-            learning: Notify::new(),
+            webhooks: Arc::new(Webhooks::new(documents.clone())),
+            job_enqueued: Notify::new(),
             started: Instant::now(),
-            work: Arc::new(Semaphore::new(config.workers)),
-            thinking: Arc::new(Semaphore::new(THINKING)),
+            pool: BlockingPool::new(config.workers),
+            model_pool: BlockingPool::new(MAX_MODEL_CALLS),
             engine,
-            ledger,
+            documents,
             config,
             metrics,
         })
     }
 
-    /// Runs what blocks away from the threads that serve connections; so many at once, the others wait their turn.
-    /// What was begun is finished, even if the caller goes away.
+    /// Runs blocking work in the pool for calls into the engine and the document store.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        Self::in_turn(&self.work, work).await
+        self.pool.run(work).await
     }
 
-    /// The same for what may wait for a language model for a while.
-    pub(crate) async fn thinking<T: Send + 'static>(
+    /// Runs blocking work that may wait for a language model.
+    pub(crate) async fn blocking_on_model<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        Self::in_turn(&self.thinking, work).await
+        self.model_pool.run(work).await
     }
 
-    async fn in_turn<T: Send + 'static>(
-        room: &Arc<Semaphore>,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Problem> {
-        let turn = room.clone().acquire_owned().await.map_err(|_| Problem::internal())?;
-        let request = request_id();
-        let task = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            with_request_id(request, work)
-        });
-        task.await.map_err(|error| {
-            tracing::error!(%error, "a worker panicked");
-            Problem::internal()
-        })
-    }
-
-    /// Whether the store answers, asked for a memory that need not be there, what it can't do as it is, and how many
-    /// requests wait for a model. Asked beside the others' turn, so that a probe is answered however busy they are.
+    /// Checks that the store answers, by reading a memory that need not exist. Returns the store's warnings and the
+    /// requests that wait for a model. Runs outside the pool, so that a probe is answered however busy the server is.
     pub(crate) async fn probe(&self) -> Result<(Vec<String>, Waiting), Problem> {
         let engine = self.engine.clone();
-        let asked = tokio::task::spawn_blocking(move || {
+        let probe = tokio::task::spawn_blocking(move || {
             engine.store().get(&[MemoryId::Number(0)])?;
             Ok::<_, EngineError>((engine.store().warnings(), engine.waiting()?))
         });
-        Ok(asked.await.map_err(|_| Problem::internal())??)
+        Ok(probe.await.map_err(|_| Problem::internal())??)
     }
 
-    /// Why a model does not do what it could: there is none, or it is not asked to yet.
-    pub(crate) fn not_asked(&self, what: &str) -> Problem {
+    /// Why a feature that needs a language model is refused: none is configured, or the feature is not implemented.
+    pub(crate) fn llm_feature_error(&self, feature: &str) -> Problem {
         match self.engine.language_model() {
-            None => Problem::no_llm(what),
-            Some(_) => Problem::not_yet(what),
+            None => Problem::no_language_model(feature),
+            Some(_) => Problem::not_implemented(feature),
         }
     }
 
     /// Calls the engine.
-    pub(crate) async fn engine<T: Send + 'static>(
+    pub(crate) async fn with_engine<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Engine) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
@@ -132,12 +115,12 @@ impl App {
         self.blocking(move || work(&engine)).await?
     }
 
-    /// Calls the ledger.
-    pub(crate) async fn ledger<T: Send + 'static>(
+    /// Calls the document store.
+    pub(crate) async fn with_documents<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Ledger) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {
-        let ledger = self.ledger.clone();
-        Ok(self.blocking(move || work(&*ledger)).await??)
+        let documents = self.documents.clone();
+        Ok(self.blocking(move || work(&*documents)).await??)
     }
 }

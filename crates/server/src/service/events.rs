@@ -1,43 +1,41 @@
-//! Events of the hosted platform: what became of a request. Here it is known when the request is answered.
+//! Events of the hosted platform: the record of a request that adds, changes or deletes memories, and of its outcome.
 
 use std::time::Instant;
 
-use axum::extract::State;
 use jiff::Timestamp;
-use mnemon_store::{Document, Durability, PageRequest};
+use mnemon_engine::Added;
+use mnemon_store::{Document, Durability, EventKind, Ledger, Memory, PageRequest, Scope, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use crate::api::platform::TAG;
-use crate::api::platform::dto::{Here, PageOf, PageQuery, Paged};
-use crate::auth::Reader;
-use crate::error::Problem;
-use crate::http::extract::{Json, Path, Query};
-use crate::service::app::{App, Shared};
-
 const KIND: &str = "event";
-/// Events kept.
-const KEPT: usize = 100_000;
-/// Events a page, if nothing else is asked for.
-const PAGE: usize = 100;
+/// Events that are kept.
+const MAX_EVENTS: usize = 100_000;
+/// One in this many saves also removes the oldest events.
+const TRIM_INTERVAL: u32 = 1000;
 
-/// What became of a request.
+const PENDING: &str = "PENDING";
+const SUCCEEDED: &str = "SUCCEEDED";
+const FAILED: &str = "FAILED";
+
+/// A request that adds, changes or deletes memories, and its outcome.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Event {
     id: String,
-    /// ADD, UPDATE, DELETE or DELETE_ALL.
+    /// `ADD`, `UPDATE`, `DELETE` or `DELETE_ALL`.
     event_type: String,
-    /// SUCCEEDED: it is done. PENDING: it waits for a model, and `error` says why. FAILED: it will not be done.
+    /// `SUCCEEDED`: done. `PENDING`: queued until a model is available; `error` gives the reason. `FAILED`: will not be
+    /// done.
     status: String,
-    /// What was asked.
+    /// The request.
     #[schema(value_type = Object)]
     payload: Map<String, Value>,
     #[schema(value_type = Object)]
     metadata: Map<String, Value>,
-    /// The memories it was about.
+    /// The memories that were added, changed or deleted.
     results: Vec<EventResult>,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     latency: f64,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -50,74 +48,147 @@ pub(crate) struct Event {
     error: Option<String>,
 }
 
-/// A memory of an event.
+/// A memory in an event.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct EventResult {
-    pub(crate) id: String,
-    /// ADD, UPDATE or DELETE.
-    pub(crate) event: String,
-    pub(crate) data: EventData,
-    pub(crate) user_id: Option<String>,
+    id: String,
+    /// `ADD`, `UPDATE` or `DELETE`.
+    event: String,
+    data: EventData,
+    user_id: Option<String>,
 }
 
-/// A memory's text.
+/// The text of a memory.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct EventData {
-    pub(crate) memory: String,
+    memory: String,
 }
 
 impl Event {
-    /// Whether nothing more will become of it.
-    pub(crate) fn is_over(&self) -> bool {
+    /// An event by its id. Blocks.
+    pub(crate) fn find(documents: &dyn Ledger, id: &str) -> Result<Option<Document>, StoreError> {
+        documents.document(KIND, id)
+    }
+
+    /// A page of events, newest first, and how many there are: one user's, or all. Blocks.
+    pub(crate) fn list(
+        documents: &dyn Ledger,
+        user: Option<&str>,
+        page: &PageRequest,
+    ) -> Result<(usize, Vec<Self>), StoreError> {
+        let found = documents.documents(KIND, user, page)?;
+        Ok((found.total, found.items.into_iter().filter_map(Self::read).collect()))
+    }
+
+    /// The event in a document; `None` if it cannot be read.
+    pub(crate) fn read(document: Document) -> Option<Self> {
+        serde_json::from_value(document.body).ok()
+    }
+
+    /// Whether its status is final.
+    pub(crate) fn is_finished(&self) -> bool {
         self.status != PENDING
     }
 
-    /// The memories that came of it, if it succeeded.
-    pub(crate) fn added(&self) -> Option<impl Iterator<Item = (&str, &str)>> {
+    /// Ids and texts of the memories, if it succeeded.
+    pub(crate) fn stored_memories(&self) -> Option<impl Iterator<Item = (&str, &str)>> {
         let memories = self.results.iter().map(|result| (result.id.as_str(), result.data.memory.as_str()));
         (self.status == SUCCEEDED).then_some(memories)
     }
 }
 
-const PENDING: &str = "PENDING";
-const SUCCEEDED: &str = "SUCCEEDED";
+impl EventResult {
+    /// A memory that was changed or deleted, owned by its own user.
+    pub(crate) fn new(kind: EventKind, memory: &Memory) -> Self {
+        Self {
+            id: memory.id.to_string(),
+            event: kind.as_str().to_owned(),
+            data: EventData { memory: memory.payload.text().to_owned() },
+            user_id: memory.payload.scope().user_id,
+        }
+    }
 
-/// What is being done, from its beginning.
-pub(crate) struct Doing {
+    /// The memories that were added for one owner.
+    pub(crate) fn added(added: &[Added], owner: Option<&str>) -> Vec<Self> {
+        let result = |added: &Added| Self {
+            id: added.id.to_string(),
+            event: EventKind::Add.as_str().to_owned(),
+            data: EventData { memory: added.memory.clone() },
+            user_id: owner.map(str::to_owned),
+        };
+        added.iter().map(result).collect()
+    }
+}
+
+/// An event from the start of the request until it is saved.
+pub(crate) struct EventDraft {
     event_type: &'static str,
     payload: Value,
     started_at: Timestamp,
     clock: Instant,
 }
 
-impl Doing {
+impl EventDraft {
+    /// Starts an event of this type; `payload` describes the request.
     pub(crate) fn new(event_type: &'static str, payload: Value) -> Self {
         Self { event_type, payload, started_at: Timestamp::now(), clock: Instant::now() }
     }
 
-    /// Writes the event down, and returns its id. Blocks. What was done stays done if this fails.
-    pub(crate) fn done(self, app: &App, owner: Option<&str>, results: Vec<EventResult>) -> String {
+    /// Starts the event of an add.
+    pub(crate) fn of_add(scope: &Scope, metadata: &Map<String, Value>, infer: bool) -> Self {
+        let payload = json!({
+            "user_id": scope.user_id,
+            "agent_id": scope.agent_id,
+            "app_id": metadata.get("app_id"),
+            "run_id": scope.run_id,
+            "infer": infer,
+        });
+        Self::new("ADD", payload)
+    }
+
+    /// Saves the event as succeeded and returns its id. The work is already done, so a failure is logged and not
+    /// returned. Blocks.
+    pub(crate) fn save(self, documents: &dyn Ledger, owner: Option<&str>, results: Vec<EventResult>) -> String {
         let id = uuid::Uuid::new_v4().to_string();
-        self.done_as(app, &id, owner, results);
+        let now = Timestamp::now();
+        let event = Event { status: SUCCEEDED.to_owned(), results, completed_at: Some(now), ..self.event(&id, now) };
+        put(documents, &event, owner);
         id
     }
 
-    /// The same for what has a name already.
-    pub(crate) fn done_as(self, app: &App, id: &str, owner: Option<&str>, results: Vec<EventResult>) {
-        let now = Timestamp::now();
-        let event = Event { status: SUCCEEDED.to_owned(), results, completed_at: Some(now), ..self.event(id, now) };
-        write_down(app, &event, owner, Durability::Written);
-    }
-
-    /// Writes down that it waits, and why.
-    pub(crate) fn waits(self, app: &App, id: &str, owner: Option<&str>, reason: &str) {
+    /// Saves the event of a queued request as pending, unless a worker has already saved its outcome. Blocks.
+    pub(crate) fn save_pending(self, documents: &dyn Ledger, id: &str, owner: Option<&str>, reason: &str) {
         let now = Timestamp::now();
         let event = Event { error: Some(reason.to_owned()), ..self.event(id, now) };
         let document = Document::new(KIND, id, json!(event)).of(owner);
-        // Who takes it up may have been faster.
-        if let Err(error) = app.ledger.put_new(&document) {
-            tracing::warn!(%error, event_id = %id, "an event could not be written down");
+        if let Err(error) = documents.put_new(&document) {
+            tracing::warn!(%error, event_id = %id, "could not save an event");
         }
+    }
+
+    /// Saves the new status of the event with this id; starts from this draft if the event was not saved before.
+    /// Blocks.
+    pub(crate) fn update_status(self, documents: &dyn Ledger, id: &str, owner: Option<&str>, status: EventStatus) {
+        let now = Timestamp::now();
+        let saved = documents.document(KIND, id).ok().flatten().and_then(Event::read);
+        let mut event = saved.unwrap_or_else(|| self.event(id, now));
+        event.updated_at = now;
+        match status {
+            EventStatus::Succeeded(results) => {
+                event.status = SUCCEEDED.to_owned();
+                event.results = results;
+                event.error = None;
+                event.completed_at = Some(now);
+                event.latency = (now.duration_since(event.started_at).as_secs_f64() * 1e6).round() / 1e3;
+            }
+            EventStatus::Pending(reason) => event.error = Some(reason),
+            EventStatus::Failed(reason) => {
+                event.status = FAILED.to_owned();
+                event.error = Some(reason);
+                event.completed_at = Some(now);
+            }
+        }
+        put(documents, &event, owner);
     }
 
     fn event(self, id: &str, now: Timestamp) -> Event {
@@ -142,105 +213,26 @@ impl Doing {
     }
 }
 
-/// Blocks.
-fn write_down(app: &App, event: &Event, owner: Option<&str>, durability: Durability) {
-    let document = Document::new(KIND, event.id.as_str(), json!(event)).of(owner);
-    let written = app.ledger.put(&[document], durability);
-    // Now and then is enough.
-    let trimmed = if rand::random_range(0..1000) == 0 { app.ledger.trim(KIND, KEPT).map(drop) } else { Ok(()) };
-    if let Err(error) = written.and(trimmed) {
-        tracing::warn!(%error, event_id = %event.id, "an event could not be written down");
-    }
-}
-
-/// Writes down what became of an event that waited: it succeeded with these results, or it waits on or failed for a
-/// reason. Blocks.
-pub(crate) fn became(app: &App, id: &str, owner: Option<&str>, doing: Doing, end: End) {
-    let now = Timestamp::now();
-    let found = app.ledger.document(KIND, id).ok().flatten();
-    let known: Option<Event> = found.and_then(|document| serde_json::from_value(document.body).ok());
-    let mut event = known.unwrap_or_else(|| doing.event(id, now));
-    event.updated_at = now;
-    match end {
-        End::Succeeded(results) => {
-            event.status = SUCCEEDED.to_owned();
-            event.results = results;
-            event.error = None;
-            event.completed_at = Some(now);
-            event.latency = (now.duration_since(event.started_at).as_secs_f64() * 1e6).round() / 1e3;
-        }
-        End::Waits(reason) => event.error = Some(reason),
-        End::Failed(reason) => {
-            event.status = "FAILED".to_owned();
-            event.error = Some(reason);
-            event.completed_at = Some(now);
-        }
-    }
-    // What waits is in the queue, and what is done was stored: an event that is lost in a power cut only tells less.
-    write_down(app, &event, owner, Durability::Written);
-}
-
-/// What became of an event that waited.
-pub(crate) enum End {
+/// The status of a queued request.
+pub(crate) enum EventStatus {
+    /// These memories were stored.
     Succeeded(Vec<EventResult>),
-    Waits(String),
+    /// It stays in the queue, for this reason.
+    Pending(String),
+    /// It will not be done, for this reason.
     Failed(String),
 }
 
-/// An event by its id. Blocks.
-pub(crate) fn find(app: &App, id: &str) -> Option<Event> {
-    serde_json::from_value(app.ledger.document(KIND, id).ok()??.body).ok()
-}
-
-/// A memory in an event.
-pub(crate) fn result(id: impl ToString, event: &str, memory: &str, user: Option<&str>) -> EventResult {
-    EventResult {
-        id: id.to_string(),
-        event: event.to_owned(),
-        data: EventData { memory: memory.to_owned() },
-        user_id: user.map(str::to_owned),
+/// Not synced to disk: jobs and memories are stored durably elsewhere, so a power failure may only lose an event's
+/// details.
+fn put(documents: &dyn Ledger, event: &Event, owner: Option<&str>) {
+    let document = Document::new(KIND, event.id.as_str(), json!(event)).of(owner);
+    let written = documents.put(&[document], Durability::Written);
+    let trimmed = match rand::random_range(0..TRIM_INTERVAL) {
+        0 => documents.trim(KIND, MAX_EVENTS).map(drop),
+        _ => Ok(()),
+    };
+    if let Err(error) = written.and(trimmed) {
+        tracing::warn!(%error, event_id = %event.id, "could not save an event");
     }
-}
-
-/// What became of requests, newest first
-///
-/// A user's key sees the events of its own user. The last 100,000 are kept.
-#[utoipa::path(get, path = "/v1/events", tag = TAG, params(PageQuery),
-    responses((status = 200, body = Paged<Event>)))]
-pub(crate) async fn list(
-    State(app): State<Shared>,
-    Reader(caller): Reader,
-    here: Here,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<Paged<Event>>, Problem> {
-    let page = PageOf::new(query.page, query.page_size, PAGE)?;
-    let request = PageRequest { offset: page.offset(), limit: page.size, ..PageRequest::default() };
-    let found = app.ledger(move |ledger| ledger.documents(KIND, caller.user.as_deref(), &request)).await?;
-    let events = found.items.into_iter().filter_map(|document| serde_json::from_value(document.body).ok()).collect();
-    Ok(Json(here.page(page, found.total, events)))
-}
-
-/// What became of a request
-#[utoipa::path(get, path = "/v1/event/{event_id}", tag = TAG, params(("event_id" = String, Path)),
-    responses((status = 200, body = Event)))]
-pub(crate) async fn get(
-    State(app): State<Shared>,
-    Reader(caller): Reader,
-    Path(id): Path<String>,
-) -> Result<Json<Event>, Problem> {
-    let found = app.ledger(move |ledger| ledger.document(KIND, &id)).await?;
-    let own = found.filter(|document| caller.is_admin() || document.owner == caller.user);
-    let event = own.and_then(|document| serde_json::from_value(document.body).ok());
-    event.map(Json).ok_or_else(|| Problem::not_found("There is no such event."))
-}
-
-/// What became of a request, under its other address
-#[utoipa::path(get, path = "/v1/events/{event_id}", tag = TAG, params(("event_id" = String, Path)),
-    responses((status = 200, body = Event)))]
-pub(crate) async fn get_plural(
-    state: State<Shared>,
-    reader: Reader,
-    path: Path<String>,
-) -> Result<Json<Event>, Problem> {
-    get(state, reader, path).await
 }

@@ -1,4 +1,4 @@
-//! Learning from what was said: at once where the models answer, and from the queue where they were away.
+//! Extraction of facts from messages: at once if the models answer, otherwise from the queue.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,225 +6,222 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use mnemon_engine::{Added, Extractor, LearnRequest, Learned, Outcome, Worked};
 use mnemon_store::Scope;
-use serde_json::{Value, json};
+use serde_json::Map;
 
+use super::app::{App, AppState};
+use super::events::{Event, EventDraft, EventResult, EventStatus};
+use super::webhooks::MemoryEvent;
 use crate::error::Problem;
-use crate::service::app::{App, Shared};
-use crate::service::events::{self, Doing, End, EventResult};
-use crate::service::webhooks::{Happened, HappenedKind};
 
-/// Requests that are taken from the queue at once.
-const AT_ONCE: usize = 4;
-/// How often to look for one that is due, when none was.
-const LOOK: Duration = Duration::from_secs(1);
-/// How often who waits for a request looks what became of it.
-const GLANCE: Duration = Duration::from_millis(100);
-/// Before the request's time is up an answer must be on its way.
-const MARGIN: Duration = Duration::from_secs(2);
+/// Workers that run extraction jobs.
+const WORKERS: usize = 4;
+/// How often an idle worker reads the queue.
+const WORKER_POLL: Duration = Duration::from_secs(1);
+/// How often a request that waits for its job reads the job's event.
+const EVENT_POLL: Duration = Duration::from_millis(100);
+/// The part of the request timeout that is reserved for sending the answer.
+const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 
-/// What a caller is told.
-pub(crate) struct Told {
+/// The outcome of an extraction, for the caller.
+pub(crate) struct LearnReply {
     pub(crate) event_id: String,
     pub(crate) extractor: Extractor,
-    /// What was stored; `None` while it waits, and then why.
-    pub(crate) added: Result<Vec<AddedFact>, String>,
+    pub(crate) outcome: AddOutcome,
 }
 
-/// A fact that was stored.
-pub(crate) struct AddedFact {
+/// Whether the facts are stored.
+pub(crate) enum AddOutcome {
+    /// They are stored.
+    Stored(Vec<StoredMemory>),
+    /// The request is queued, for this reason.
+    Pending(String),
+}
+
+/// A memory that was stored.
+pub(crate) struct StoredMemory {
     pub(crate) id: String,
     pub(crate) memory: String,
     pub(crate) actor_id: Option<String>,
     pub(crate) role: String,
 }
 
-impl From<Added> for AddedFact {
+impl From<Added> for StoredMemory {
     fn from(added: Added) -> Self {
         Self { id: added.id.to_string(), memory: added.memory, actor_id: added.actor_id, role: added.role }
     }
 }
 
 impl App {
-    /// Learns from a request whose scope comes from [`crate::auth::Caller::scope`]. Where a model is away, `wait` says
-    /// whether to stay until it is back, as long as the request's time allows.
-    pub(crate) async fn learn(self: &Arc<Self>, request: LearnRequest, wait: bool) -> Result<Told, Problem> {
-        let begun = Instant::now();
-        let end = begun + self.config.request_timeout.saturating_sub(MARGIN);
-        let (kept, mut name) = tokio::sync::mpsc::unbounded_channel();
+    /// Extracts facts and stores them. The scope of the request must come from [`crate::auth::Caller::scope`]. If a
+    /// model is unavailable the request is queued; `wait` says whether to wait for the job, as long as the request
+    /// timeout allows.
+    pub(crate) async fn learn(self: &Arc<Self>, request: LearnRequest, wait: bool) -> Result<LearnReply, Problem> {
+        let started = Instant::now();
+        let deadline = started + self.config.request_timeout.saturating_sub(ANSWER_MARGIN);
+        let (sender, mut queued) = tokio::sync::mpsc::unbounded_channel();
         let app = self.clone();
-        // Goes on by itself, whoever waits for it.
+        // A separate task, so that it also completes if the caller disconnects or the deadline passes.
         let work = tokio::spawn(async move {
-            let working = app.clone();
-            app.thinking(move || working.learn_telling(request, &mut |id| drop(kept.send(id.to_owned())))).await
+            let learning = app.clone();
+            let mut on_queued = move |id: &str| drop(sender.send(id.to_owned()));
+            app.blocking_on_model(move || learning.learn_reporting(request, &mut on_queued)).await
         });
-        let told = match tokio::time::timeout_at(end.into(), work).await {
+        let reply = match tokio::time::timeout_at(deadline.into(), work).await {
             Ok(done) => done.map_err(|_| Problem::internal())???,
-            // It takes longer than a caller waits.
             Err(_) => {
-                let Ok(event_id) = name.try_recv() else { return Err(Problem::timeout()) };
-                let added = Err("it is still being worked on".to_owned());
-                return Ok(Told { event_id, extractor: Extractor::Llm, added });
+                let Ok(event_id) = queued.try_recv() else { return Err(Problem::timeout()) };
+                let outcome = AddOutcome::Pending("it is still being processed".to_owned());
+                return Ok(LearnReply { event_id, extractor: Extractor::Llm, outcome });
             }
         };
-        if !wait || told.added.is_ok() {
-            return Ok(told);
+        if !wait || matches!(reply.outcome, AddOutcome::Stored(_)) {
+            return Ok(reply);
         }
-        while Instant::now() < end {
-            tokio::time::sleep(GLANCE).await;
-            let (app, id) = (self.clone(), told.event_id.clone());
-            let event = self.blocking(move || events::find(&app, &id)).await?;
-            if let Some(event) = event.filter(events::Event::is_over) {
-                let fact = |(id, memory): (&str, &str)| AddedFact {
-                    id: id.to_owned(),
-                    memory: memory.to_owned(),
-                    actor_id: None,
-                    role: "user".to_owned(),
-                };
-                let added = event.added().map(|memories| memories.map(fact).collect());
-                return Ok(Told { added: added.ok_or_else(|| "it was given up".to_owned()), ..told });
+        while Instant::now() < deadline {
+            tokio::time::sleep(EVENT_POLL).await;
+            let id = reply.event_id.clone();
+            // A failed read is tried again until the deadline.
+            let event = self.with_documents(move |documents| Ok(Event::find(documents, &id).ok().flatten())).await?;
+            if let Some(event) = event.and_then(Event::read).filter(Event::is_finished) {
+                return Ok(LearnReply { outcome: AddOutcome::of_event(&event), ..reply });
             }
         }
-        Ok(told)
+        Ok(reply)
     }
 
-    /// Blocks.
-    pub(crate) fn learn_now(&self, request: LearnRequest) -> Result<Told, Problem> {
-        self.learn_telling(request, &mut |_| {})
+    /// Extracts facts and stores them, or queues the request. Blocks.
+    pub(crate) fn learn_blocking(&self, request: LearnRequest) -> Result<LearnReply, Problem> {
+        self.learn_reporting(request, &mut |_| {})
     }
 
-    /// The same, telling the event's name once there is something to watch. Blocks.
-    fn learn_telling(&self, request: LearnRequest, told: &mut dyn FnMut(&str)) -> Result<Told, Problem> {
+    /// The same; `on_queued` gets the id of the event as soon as the event can be read. Blocks.
+    fn learn_reporting(&self, request: LearnRequest, on_queued: &mut dyn FnMut(&str)) -> Result<LearnReply, Problem> {
         let scope = request.add.scope.clone();
         let metadata = request.add.metadata.clone();
         let owner = scope.user_id.as_deref();
-        let mut event = None;
+        let draft = || EventDraft::of_add(&scope, &metadata, true);
+        let mut queued = None;
         let learned = self.engine.learn_telling(request, &mut |id| {
-            doing(&scope, &metadata).waits(self, id, owner, "it is being worked on");
-            event = Some(id.to_owned());
-            told(id);
+            draft().save_pending(&*self.documents, id, owner, "it is being processed");
+            queued = Some(id.to_owned());
+            on_queued(id);
         });
-        let became = |id: &str, end: End| events::became(self, id, owner, doing(&scope, &metadata), end);
+        let update = |id: &str, status: EventStatus| draft().update_status(&*self.documents, id, owner, status);
         let Learned { event_id, extractor, outcome } = match learned {
             Ok(learned) => learned,
             Err(error) => {
-                if let Some(id) = event {
-                    became(&id, End::Failed("it was refused, and is not kept".to_owned()));
+                if let Some(id) = queued {
+                    update(&id, EventStatus::Failed("the request was refused and is not kept".to_owned()));
                 }
                 return Err(error.into());
             }
         };
-        let added = match outcome {
+        let outcome = match outcome {
             Outcome::Stored(added) => {
-                self.webhooks.queue(&happened(&added, owner));
-                became(&event_id, End::Succeeded(results(&added, owner)));
-                Ok(added.into_iter().map(AddedFact::from).collect())
+                self.webhooks.enqueue(&MemoryEvent::added(&added, owner));
+                update(&event_id, EventStatus::Succeeded(EventResult::added(&added, owner)));
+                AddOutcome::Stored(added.into_iter().map(StoredMemory::from).collect())
             }
             Outcome::Waiting { told, .. } => {
-                became(&event_id, End::Waits(told.to_owned()));
-                Err(told.to_owned())
+                update(&event_id, EventStatus::Pending(told.to_owned()));
+                AddOutcome::Pending(told.to_owned())
             }
-            // Who dropped it has told the event.
+            // The request that cancelled the job has updated the event.
             Outcome::Dropped => {
-                let message = "The memories of this owner were deleted while it was worked on; nothing was stored.";
+                let message = "The memories of this owner were deleted during the extraction; nothing was stored.";
                 return Err(Problem::new(StatusCode::CONFLICT, "conflict", message));
             }
         };
-        Ok(Told { event_id, extractor, added })
+        Ok(LearnReply { event_id, extractor, outcome })
     }
 
-    /// Keeps a request to be learnt from soon, and returns the event's name. Blocks.
+    /// Enqueues an extraction and returns the id of its event. Blocks.
     pub(crate) fn learn_later(&self, request: LearnRequest) -> Result<String, Problem> {
         let scope = request.add.scope.clone();
-        let doing = doing(&scope, &request.add.metadata);
+        let draft = EventDraft::of_add(&scope, &request.add.metadata, true);
         let event_id = self.engine.learn_later(request)?;
-        doing.waits(self, &event_id, scope.user_id.as_deref(), "it has its turn soon");
-        self.learning.notify_one();
+        draft.save_pending(&*self.documents, &event_id, scope.user_id.as_deref(), "it is queued");
+        self.job_enqueued.notify_one();
         Ok(event_id)
     }
 
-    /// Forgets what waits of an owner whose memories go, or all there is. Blocks.
-    pub(crate) fn drop_waiting(&self, scope: Option<&Scope>) -> Result<(), Problem> {
+    /// Cancels the pending jobs of an owner whose memories are deleted; `None` cancels all jobs. Blocks.
+    pub(crate) fn cancel_pending(&self, scope: Option<&Scope>) -> Result<(), Problem> {
         for (event_id, scope) in self.engine.drop_waiting(scope)? {
-            let gone = End::Failed("the memories of its owner were deleted while it waited".to_owned());
-            events::became(self, &event_id, scope.user_id.as_deref(), doing(&scope, &serde_json::Map::new()), gone);
+            let status = EventStatus::Failed("the memories of its owner were deleted while it was pending".to_owned());
+            self.update_add_event(&event_id, &scope, status);
         }
         Ok(())
     }
 
-    /// Takes up one request that is due; whether there was one. Blocks.
-    fn work_off(&self) -> bool {
-        let worked = match self.engine.work_off() {
-            Ok(Some(worked)) => worked,
+    /// Runs one job that is due; false if none is. Blocks.
+    fn run_due_job(&self) -> bool {
+        let result = match self.engine.work_off() {
+            Ok(Some(result)) => result,
             Ok(None) => return false,
             Err(error) => {
-                tracing::warn!(%error, "what waits for a model could not be taken up");
+                tracing::warn!(%error, "could not claim an extraction job");
                 return false;
             }
         };
-        let Worked { event_id, scope, outcome, .. } = worked;
+        let Worked { event_id, scope, outcome, .. } = result;
         let owner = scope.user_id.as_deref();
-        let end = match outcome {
+        let status = match outcome {
             Outcome::Stored(added) => {
-                tracing::info!(%event_id, memories = added.len(), "learnt from what had waited");
-                self.webhooks.queue(&happened(&added, owner));
-                End::Succeeded(results(&added, owner))
+                tracing::info!(%event_id, memories = added.len(), "queued job completed");
+                self.webhooks.enqueue(&MemoryEvent::added(&added, owner));
+                EventStatus::Succeeded(EventResult::added(&added, owner))
             }
-            Outcome::Waiting { told, .. } => End::Waits(told.to_owned()),
+            Outcome::Waiting { told, .. } => EventStatus::Pending(told.to_owned()),
             Outcome::Dropped => return true,
         };
-        events::became(self, &event_id, owner, doing(&scope, &serde_json::Map::new()), end);
+        self.update_add_event(&event_id, &scope, status);
         true
+    }
+
+    fn update_add_event(&self, id: &str, scope: &Scope, status: EventStatus) {
+        let draft = EventDraft::of_add(scope, &Map::new(), true);
+        draft.update_status(&*self.documents, id, scope.user_id.as_deref(), status);
     }
 }
 
-/// Takes up what waits, as its time comes, until the server stops; what is under way then is taken up by the next.
-pub(crate) async fn work_off(app: Shared) {
+impl AddOutcome {
+    /// The outcome that an event records. It has neither actors nor roles.
+    fn of_event(event: &Event) -> Self {
+        let memory = |(id, memory): (&str, &str)| StoredMemory {
+            id: id.to_owned(),
+            memory: memory.to_owned(),
+            actor_id: None,
+            role: "user".to_owned(),
+        };
+        match event.stored_memories() {
+            Some(memories) => Self::Stored(memories.map(memory).collect()),
+            None => Self::Pending("the request failed".to_owned()),
+        }
+    }
+}
+
+/// Runs extraction jobs when they are due, until the server stops. A job that is interrupted then is claimed by another
+/// process when its lease expires.
+pub(crate) async fn run_jobs(app: AppState) {
     let worker = async || {
         loop {
-            let again = {
-                let app = app.clone();
-                app.clone().thinking(move || app.work_off()).await
-            };
-            if !again.unwrap_or(false) {
-                tell_of_waiting(&app).await;
+            let job = app.clone();
+            let ran_one = app.blocking_on_model(move || job.run_due_job()).await.unwrap_or(false);
+            if !ran_one {
+                update_queue_gauge(&app).await;
                 tokio::select! {
-                    () = tokio::time::sleep(LOOK) => {}
-                    () = app.learning.notified() => {}
+                    () = tokio::time::sleep(WORKER_POLL) => {}
+                    () = app.job_enqueued.notified() => {}
                 }
             }
         }
     };
-    let workers: [_; AT_ONCE] = std::array::from_fn(|_| worker());
+    let workers: [_; WORKERS] = std::array::from_fn(|_| worker());
     futures_util::future::join_all(workers).await;
 }
 
-/// For whoever watches the queue.
-async fn tell_of_waiting(app: &Shared) {
-    let waiting = app.engine(|engine| Ok(engine.waiting()?)).await;
-    metrics::gauge!("mnemon_extraction_queue").set(waiting.unwrap_or_default().requests as f64);
-}
-
-fn doing(scope: &Scope, metadata: &serde_json::Map<String, Value>) -> Doing {
-    let payload = json!({
-        "user_id": scope.user_id,
-        "agent_id": scope.agent_id,
-        "app_id": metadata.get("app_id"),
-        "run_id": scope.run_id,
-        "infer": true,
-    });
-    Doing::new("ADD", payload)
-}
-
-fn results(added: &[Added], owner: Option<&str>) -> Vec<EventResult> {
-    added.iter().map(|added| events::result(added.id, "ADD", &added.memory, owner)).collect()
-}
-
-fn happened(added: &[Added], owner: Option<&str>) -> Vec<Happened> {
-    let happened = |added: &Added| Happened {
-        kind: HappenedKind::Add,
-        id: added.id.to_string(),
-        memory: added.memory.clone(),
-        owner: owner.map(str::to_owned),
-    };
-    added.iter().map(happened).collect()
+async fn update_queue_gauge(app: &AppState) {
+    let pending = app.with_engine(|engine| Ok(engine.waiting()?)).await;
+    metrics::gauge!("mnemon_extraction_queue").set(pending.unwrap_or_default().requests as f64);
 }

@@ -1,211 +1,213 @@
-//! What all surfaces do with memories: within the caller's scope, and telling the webhooks.
+//! Memories one by one: add, read, list, change and delete, within the caller's scope and with events for webhooks.
 
 use std::sync::Arc;
 
-use mnemon_engine::{AddRequest, Added, EngineError, ListRequest, SearchAnswer, SearchRequest, UpdateRequest};
-use mnemon_store::filter::{ScopeKey, ScopeTerm};
-use mnemon_store::{Filter, Memory, MemoryId, Scope, StoreError};
+use mnemon_engine::{AddRequest, Added, Engine, EngineError, ListRequest, UpdateRequest};
+use mnemon_store::{EventKind, Filter, HistoryEvent, Memory, MemoryId, StoreError};
+use serde_json::json;
 
+use super::app::App;
+use super::events::{EventDraft, EventResult};
+use super::webhooks::MemoryEvent;
 use crate::auth::Caller;
 use crate::error::Problem;
-use crate::service::app::App;
-use crate::service::webhooks::{Happened, HappenedKind};
 
-/// Payload key: whether a memory may not be changed.
+/// Payload key: whether changes of the memory are refused.
 pub(crate) const IMMUTABLE: &str = "immutable";
-/// Branches of a search that names several owners.
-const MAX_BRANCHES: usize = 32;
-/// Memories that go at once of which webhooks hear one by one.
-const MAX_TOLD: usize = 10_000;
+
+/// Which memories to list.
+pub(crate) struct MemoryList {
+    /// From [`Caller::filter`].
+    pub(crate) filter: Option<Filter>,
+    /// Only memories with these ids.
+    pub(crate) ids: Option<Vec<MemoryId>>,
+    pub(crate) show_expired: bool,
+    pub(crate) offset: usize,
+    pub(crate) limit: usize,
+}
 
 impl App {
-    /// Remembers. The request's scope must come from [`Caller::scope`].
+    /// Stores messages verbatim. The scope of the request must come from [`Caller::scope`].
     pub(crate) async fn add(self: &Arc<Self>, request: AddRequest) -> Result<Vec<Added>, Problem> {
         self.with_webhooks(move |app| {
             let owner = request.scope.user_id.clone();
             let added = app.engine.add(request)?;
-            let happened = |added: &Added| Happened {
-                kind: HappenedKind::Add,
-                id: added.id.to_string(),
-                memory: added.memory.clone(),
-                owner: owner.clone(),
-            };
-            Ok((added.iter().map(happened).collect(), added))
+            Ok((MemoryEvent::added(&added, owner.as_deref()), added))
         })
         .await
     }
 
-    /// A memory of the caller's.
-    pub(crate) async fn get(&self, caller: &Caller, id: MemoryId) -> Result<Memory, Problem> {
-        let memory = self.engine(move |engine| Ok(engine.get(id)?)).await?;
-        caller.own(memory)
+    /// The same, and saves the event. Returns the id of the event and the memories.
+    pub(crate) async fn add_with_event(self: &Arc<Self>, request: AddRequest) -> Result<(String, Vec<Added>), Problem> {
+        let draft = EventDraft::of_add(&request.scope, &request.metadata, false);
+        self.with_webhooks(move |app| {
+            let owner = request.scope.user_id.clone();
+            let owner = owner.as_deref();
+            let added = app.engine.add(request)?;
+            let event_id = draft.save(&*app.documents, owner, EventResult::added(&added, owner));
+            Ok((MemoryEvent::added(&added, owner), (event_id, added)))
+        })
+        .await
     }
 
-    /// Changes a memory of the caller's and returns it as it is now.
+    /// A memory of the caller.
+    pub(crate) async fn get(&self, caller: &Caller, id: MemoryId) -> Result<Memory, Problem> {
+        let memory = self.with_engine(move |engine| Ok(engine.get(id)?)).await?;
+        caller.check_owner(memory)
+    }
+
+    /// A page of memories, newest first, and how many there are on all pages.
+    pub(crate) async fn list(&self, list: MemoryList) -> Result<(usize, Vec<Memory>), Problem> {
+        let MemoryList { filter, ids, show_expired, offset, limit } = list;
+        self.with_engine(move |engine| {
+            let Some(ids) = ids else {
+                let request = ListRequest { filter, offset, limit, show_expired, ..ListRequest::default() };
+                let found = engine.list(&request)?;
+                return Ok((found.total, found.items));
+            };
+            let today = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
+            let is_shown = |memory: &Memory| {
+                let is_expired = memory.payload.expiration_date().is_some_and(|last_day| last_day < today);
+                (show_expired || !is_expired)
+                    && filter.as_ref().is_none_or(|filter| filter.matches(memory.payload.as_map()))
+            };
+            let found: Vec<Memory> = engine.store().get(&ids)?.into_iter().flatten().filter(is_shown).collect();
+            Ok((found.len(), found.into_iter().skip(offset).take(limit).collect()))
+        })
+        .await
+    }
+
+    /// Changes a memory of the caller.
     pub(crate) async fn update(
         self: &Arc<Self>,
         caller: &Caller,
         id: MemoryId,
         request: UpdateRequest,
-    ) -> Result<Memory, Problem> {
+    ) -> Result<(), Problem> {
         let caller = caller.clone();
         self.with_webhooks(move |app| {
-            may_change(&app.must_own(&caller, id)?)?;
+            check_mutable(&app.own_memory(&caller, id)?)?;
             let memory = app.engine.update(id, &request)?;
-            Ok((vec![Happened::to(HappenedKind::Update, &memory)], memory))
+            Ok((vec![MemoryEvent::new(EventKind::Update, &memory)], ()))
         })
         .await
     }
 
-    /// Deletes a memory of the caller's.
+    /// Changes a memory of the caller, saves the event, and returns the memory as it is now. `request` makes the change
+    /// from the memory as it was.
+    pub(crate) async fn update_with_event(
+        self: &Arc<Self>,
+        caller: Caller,
+        id: MemoryId,
+        request: impl FnOnce(&Memory) -> UpdateRequest + Send + 'static,
+    ) -> Result<Memory, Problem> {
+        let draft = EventDraft::new("UPDATE", json!({"memory_id": id.to_string()}));
+        self.with_webhooks(move |app| {
+            let old = app.own_memory(&caller, id)?;
+            check_mutable(&old)?;
+            let memory = app.engine.update(id, &request(&old))?;
+            let result = EventResult::new(EventKind::Update, &memory);
+            draft.save(&*app.documents, memory.payload.scope().user_id.as_deref(), vec![result]);
+            Ok((vec![MemoryEvent::new(EventKind::Update, &memory)], memory))
+        })
+        .await
+    }
+
+    /// Deletes a memory of the caller.
     pub(crate) async fn delete(self: &Arc<Self>, caller: &Caller, id: MemoryId) -> Result<(), Problem> {
         let caller = caller.clone();
         self.with_webhooks(move |app| {
-            let memory = app.must_own(&caller, id)?;
+            let memory = app.own_memory(&caller, id)?;
             app.engine.delete(id)?;
-            Ok((vec![Happened::to(HappenedKind::Delete, &memory)], ()))
+            Ok((vec![MemoryEvent::new(EventKind::Delete, &memory)], ()))
         })
         .await
     }
 
-    /// Searches what the filter of [`Caller::filter`] shows. A filter that names several owners is asked for each of them,
-    /// and the best of all answers count.
-    pub(crate) async fn search(&self, request: SearchRequest) -> Result<SearchAnswer, Problem> {
-        let rerank = request.rerank;
-        let engine = self.engine.clone();
-        let search = move || {
-            let engine = &*engine;
-            let branches = branches(&request.filter);
-            let Some((first, rest)) = branches.split_first() else { return Ok(engine.search(&request)?) };
-            let ask = |filter: &Filter| engine.search(&SearchRequest { filter: filter.clone(), ..request.clone() });
-            let mut answer = ask(first)?;
-            for branch in rest {
-                answer.hits.extend(ask(branch)?.hits);
+    /// Deletes a memory of the caller and, with `linked`, the caller's memories that it links to, and saves the event.
+    /// Returns the number of linked memories that were deleted, and the id of the event.
+    pub(crate) async fn delete_with_event(
+        self: &Arc<Self>,
+        caller: Caller,
+        id: MemoryId,
+        linked: bool,
+    ) -> Result<(usize, String), Problem> {
+        let draft = EventDraft::new("DELETE", json!({"memory_id": id.to_string(), "delete_linked": linked}));
+        self.with_webhooks(move |app| {
+            let mut memories = vec![app.own_memory(&caller, id)?];
+            if linked {
+                memories.extend(app.linked_memories(&caller, id)?);
             }
-            answer.hits.sort_by(|a, b| b.score.total_cmp(&a.score));
-            let mut seen = std::collections::HashSet::new();
-            answer.hits.retain(|hit| seen.insert(hit.memory.id));
-            answer.hits.truncate(request.top_k);
-            Ok(answer)
-        };
-        if rerank { self.thinking(search).await? } else { self.blocking(search).await? }
-    }
-
-    /// Deletes what the filter matches, or everything; it must come from [`Caller::filter`]. Returns how many those were.
-    /// `then` runs once they are gone. Blocks.
-    pub(crate) fn delete_matching<T>(
-        &self,
-        filter: Option<&Filter>,
-        then: impl FnOnce(usize) -> Result<T, Problem>,
-    ) -> Result<(Vec<Happened>, T), Problem> {
-        let happened = self.about_to_go(filter)?;
-        // What waits would come back as memories.
-        match filter {
-            None => self.drop_waiting(None)?,
-            Some(filter) => {
-                let owner = Scope::pinned_by(filter);
-                if Filter::of_scope(&owner).as_ref() == Some(filter) {
-                    self.drop_waiting(Some(&owner))?;
+            let owner = memories[0].payload.scope().user_id;
+            let mut deleted = Vec::new();
+            for memory in memories {
+                match app.engine.delete(memory.id) {
+                    Ok(()) => deleted.push(memory),
+                    // Another request may have deleted a linked memory in the meantime.
+                    Err(_) if !deleted.is_empty() && !app.exists(memory.id)? => {}
+                    Err(error) => return Err(error.into()),
                 }
             }
-        }
-        let deleted = match filter {
-            Some(filter) => self.engine.delete_matching(filter)?,
-            None => self.engine.reset()?,
-        };
-        Ok((happened, then(deleted)?))
+            let results = deleted.iter().map(|memory| EventResult::new(EventKind::Delete, memory)).collect();
+            let event_id = draft.save(&*app.documents, owner.as_deref(), results);
+            let events = deleted.iter().map(|memory| MemoryEvent::new(EventKind::Delete, memory)).collect();
+            Ok((events, (deleted.len() - 1, event_id)))
+        })
+        .await
     }
 
-    /// Deletes what the filter matches, or everything; it must come from [`Caller::filter`]. Returns how many those were.
-    pub(crate) async fn delete_all(self: &Arc<Self>, filter: Option<Filter>) -> Result<usize, Problem> {
-        self.with_webhooks(move |app| app.delete_matching(filter.as_ref(), Ok)).await
-    }
-
-    /// The memories that match, if a webhook wants to hear of their end.
-    fn about_to_go(&self, filter: Option<&Filter>) -> Result<Vec<Happened>, Problem> {
-        if !self.webhooks.wanted(HappenedKind::Delete) {
-            return Ok(Vec::new());
-        }
-        let mut request =
-            ListRequest { filter: filter.cloned(), limit: 1000, show_expired: true, ..ListRequest::default() };
-        let mut happened = Vec::new();
-        loop {
-            let page = self.engine.list(&request)?;
-            if page.total > MAX_TOLD {
-                tracing::warn!(deleted = page.total, "too many memories go at once to tell the webhooks of each");
-                return Ok(Vec::new());
-            }
-            happened.extend(page.items.iter().map(|memory| Happened::to(HappenedKind::Delete, memory)));
-            request.cursor = page.next;
-            if request.cursor.is_none() {
-                return Ok(happened);
+    /// The caller's memories that a memory links to. Blocks.
+    fn linked_memories(&self, caller: &Caller, id: MemoryId) -> Result<Vec<Memory>, Problem> {
+        let mut targets: Vec<MemoryId> = Vec::new();
+        for link in self.engine.store().links_of(id)? {
+            if link.source == id && link.target != id && !targets.contains(&link.target) {
+                targets.push(link.target);
             }
         }
+        let found = self.engine.store().get(&targets)?;
+        Ok(found.into_iter().flatten().filter(|memory| caller.owns(&memory.payload.scope())).collect())
     }
 
-    /// A memory, expired or not, that is the caller's. Blocks.
-    pub(crate) fn must_own(&self, caller: &Caller, id: MemoryId) -> Result<Memory, Problem> {
+    fn exists(&self, id: MemoryId) -> Result<bool, Problem> {
+        Ok(self.engine.store().get(&[id])?.pop().flatten().is_some())
+    }
+
+    /// A memory of the caller, expired or not. Blocks.
+    pub(crate) fn own_memory(&self, caller: &Caller, id: MemoryId) -> Result<Memory, Problem> {
         let found = self.engine.store().get(&[id])?.pop().flatten();
-        caller.own(found.ok_or(EngineError::Store(StoreError::NotFound(id)))?)
+        caller.check_owner(found.ok_or(EngineError::Store(StoreError::NotFound(id)))?)
     }
 
-    /// Runs a change, and queues what happened before anybody hears that it did.
-    pub(crate) async fn with_webhooks<T: Send + 'static>(
+    /// Runs a change, and enqueues its webhook events before it is acknowledged.
+    pub(super) async fn with_webhooks<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl FnOnce(&Self) -> Result<(Vec<Happened>, T), Problem> + Send + 'static,
+        change: impl FnOnce(&Self) -> Result<(Vec<MemoryEvent>, T), Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let app = self.clone();
         self.blocking(move || {
-            let (happened, answer) = work(&app)?;
-            app.webhooks.queue(&happened);
+            let (events, answer) = change(&app)?;
+            app.webhooks.enqueue(&events);
             Ok(answer)
         })
         .await?
     }
 }
 
-/// Memories that were stored as immutable stay what they are, whichever surface asks.
-pub(crate) fn may_change(memory: &Memory) -> Result<(), Problem> {
+/// The history of a memory, oldest first. Empty if the id is unknown or the memory is not the caller's. Blocks.
+pub(crate) fn visible_history(engine: &Engine, caller: &Caller, id: MemoryId) -> Result<Vec<HistoryEvent>, Problem> {
+    let visible = match engine.whose(id)? {
+        Some(scope) => caller.owns(&scope),
+        None => caller.is_admin(),
+    };
+    Ok(if visible { engine.history(id)? } else { Vec::new() })
+}
+
+/// Refuses a change of a memory that was stored as immutable.
+pub(super) fn check_mutable(memory: &Memory) -> Result<(), Problem> {
     if memory.payload.as_map().get(IMMUTABLE) == Some(&true.into()) {
-        return Err(Problem::bad_request(format!("Memory {} is immutable.", memory.id))
-            .hint("It can be deleted, and added anew."));
+        return Err(
+            Problem::bad_request(format!("Memory {} is immutable.", memory.id)).hint("Delete it and add a new one.")
+        );
     }
     Ok(())
-}
-
-/// A filter that pins no one owner, cut into filters that each pin one; empty where it can't be cut.
-fn branches(filter: &Filter) -> Vec<Filter> {
-    let terms = filter.scope();
-    if terms.any_pinned() || terms.is_contradiction() {
-        return Vec::new();
-    }
-    for key in ScopeKey::ALL {
-        if let ScopeTerm::AnyOf(ids) = terms.term(key) {
-            let one = |id: &&str| Some(Filter::eq(key.as_str(), *id).ok()?.and(filter.clone()));
-            return if ids.len() > MAX_BRANCHES { Vec::new() } else { ids.iter().filter_map(one).collect() };
-        }
-    }
-    match filter {
-        Filter::Or(parts) if parts.len() <= MAX_BRANCHES && parts.iter().all(|part| part.scope().any_pinned()) => {
-            parts.to_vec()
-        }
-        _ => Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_filter_of_several_owners_is_cut_into_one_each() {
-        let count = |filter: serde_json::Value| branches(&Filter::parse(&filter).unwrap()).len();
-        assert_eq!(count(json!({"user_id": "ana"})), 0);
-        assert_eq!(count(json!({"user_id": ["ana", "bob"], "x": 1})), 2);
-        assert_eq!(count(json!({"OR": [{"user_id": "ana"}, {"agent_id": "bot", "x": 1}]})), 2);
-        assert_eq!(count(json!({"OR": [{"user_id": "ana"}, {"x": 1}]})), 0);
-        assert_eq!(count(json!({"x": 1})), 0);
-    }
 }

@@ -1,203 +1,138 @@
-//! `/chat` of the runbook's backend: an answer with what is remembered at hand, and what was said is remembered.
+//! `POST /chat` of the legacy backend: the model answers with the user's memories, and facts are extracted from the
+//! turn.
 
 use std::ops::ControlFlow;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use mnemon_engine::{AddRequest, ChatTurn, LearnRequest, MAX_TEXT_BYTES, Message, Recalled};
-use mnemon_store::Scope;
+use mnemon_engine::{Message, Recalled};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::api::dto::{Messages, MessagesDoc};
+use crate::api::dto::{Messages, MessagesDoc, UsedMemory, tag};
 use crate::api::sse::{Events, stream};
-use crate::auth::{Caller, Reader};
-use crate::error::Problem;
+use crate::auth::Reader;
+use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json};
-use crate::service::app::{App, Shared};
-use crate::service::learning::Told;
+use crate::service::{AddOutcome, App, AppState, LearnReply, StoredMemory, Turn};
 
-/// What to answer.
+/// Request of `POST /chat`.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct ChatBody {
-    /// What the user says.
+    /// The user's message.
     message: Option<String>,
-    /// Or the conversation so far; its last message is answered. System messages instruct the model.
+    /// The conversation so far, as an alternative to `message`. The last message is answered; system messages instruct
+    /// the model.
     #[schema(value_type = Option<MessagesDoc>)]
     messages: Option<Messages>,
-    /// The person; a user's key fills in its own. All of the person's memories are at hand.
+    /// The user, by default the user of the key. The model sees the memories of this user.
     user_id: Option<String>,
-    /// The agent; what is learnt is kept under it as well.
+    /// The agent; stored with the extracted facts.
     agent_id: Option<String>,
-    /// The run or conversation; likewise.
+    /// The run or conversation; stored with the extracted facts.
     run_id: Option<String>,
-    /// Answers with server-sent events: `memories` first, `delta` for each piece of the answer, `done` with all of it.
+    /// Whether to answer with server-sent events: `memories`, then `delta` for each part of the answer, then `done`
+    /// with the whole response.
     stream: Option<bool>,
-    /// Whether what was said is remembered, which is the default. A key that may only read must say `false`.
+    /// Whether to extract and store facts from this turn; default true. A read-only key must send `false`.
     remember: Option<bool>,
-    /// The most tokens of the answer.
+    /// Most tokens of the answer.
     max_tokens: Option<u32>,
 }
 
-/// An answer.
+/// Response of `POST /chat`.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ChatReply {
-    /// What the language model says; `[m1]` stands for the first of `memories_used`.
+    /// The answer of the language model. `[m1]` cites the first of `memories_used`.
     response: String,
-    /// What was at hand, best first.
+    /// The memories that the model was given, best first.
     memories_used: Vec<UsedMemory>,
-    /// What was learnt from this turn and was not known before.
+    /// The new facts that were extracted from this turn.
     memories_added: Vec<LearntMemory>,
-    /// Where what was said waits to be learnt from: see /v1/event/{event_id}.
+    /// Present if the extraction is queued: its event, see /v1/event/{event_id}.
     #[serde(skip_serializing_if = "Option::is_none")]
     event_id: Option<String>,
-    /// Why nothing was learnt.
+    /// Why no facts were stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<String>,
 }
 
-/// A memory that was at hand.
-#[derive(Clone, Serialize, ToSchema)]
-pub(in crate::api) struct UsedMemory {
-    id: String,
-    memory: String,
-    /// 0 ..= 1: how well it fits what was said.
-    score: f32,
-    /// What the answer calls it.
-    label: String,
-    /// Whether the answer names it; not known before there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cited: Option<bool>,
-}
-
-/// A memory that was learnt.
+/// A memory that was extracted and stored.
 #[derive(Serialize, ToSchema)]
 struct LearntMemory {
     id: String,
     memory: String,
 }
 
-/// A turn with what becomes of it afterwards.
-pub(in crate::api) struct Turn {
-    pub(in crate::api) turn: ChatTurn,
-    /// Where what was said is kept.
-    pub(in crate::api) scope: Scope,
-    pub(in crate::api) remember: bool,
-}
-
-/// Whether a turn is remembered, which is the default, and takes a key that may write.
-pub(in crate::api) fn remembers(caller: &Caller, asked: Option<bool>) -> Result<bool, Problem> {
-    let remember = asked.unwrap_or(true);
-    if remember && !caller.access.write {
-        return Err(Problem::missing_scope("write"));
+impl From<StoredMemory> for LearntMemory {
+    fn from(stored: StoredMemory) -> Self {
+        Self { id: stored.id, memory: stored.memory }
     }
-    Ok(remember)
-}
-
-impl Turn {
-    /// A turn of a conversation under a scope of [`crate::auth::Caller::scope`]. All that the person said is at hand,
-    /// whichever agent and run it was said to; without a person all of the agent's, and without one the run's.
-    pub(in crate::api) fn new(scope: Scope, messages: Vec<Message>, max_tokens: Option<u32>, remember: bool) -> Self {
-        let near = match (&scope.user_id, &scope.agent_id) {
-            (Some(user), _) => Scope { user_id: Some(user.clone()), ..Scope::default() },
-            (None, Some(agent)) => Scope { agent_id: Some(agent.clone()), ..Scope::default() },
-            (None, None) => scope.clone(),
-        };
-        Self { turn: ChatTurn { scope: near, messages, max_tokens }, scope, remember }
-    }
-
-    /// What is learnt from this turn: the last message, and as much of the answer as a message may hold. What came before
-    /// was learnt from in its own turn.
-    pub(in crate::api) fn lesson(&self, answer: &str) -> LearnRequest {
-        let mut messages: Vec<Message> = self.turn.messages.last().cloned().into_iter().collect();
-        let content = answer[..answer.floor_char_boundary(MAX_TEXT_BYTES)].to_owned();
-        messages.push(Message { role: "assistant".into(), content, ..Message::default() });
-        let add = AddRequest { scope: self.scope.clone(), messages, ..AddRequest::default() };
-        LearnRequest { add, ..LearnRequest::default() }
-    }
-}
-
-/// What was at hand, and once there is an answer, whether it was named.
-pub(in crate::api) fn used(recalled: &Recalled, answer: Option<&str>) -> Vec<UsedMemory> {
-    let memory = |(place, hit): (usize, &mnemon_engine::SearchHit)| UsedMemory {
-        id: hit.memory.id.to_string(),
-        memory: hit.memory.payload.text().to_owned(),
-        score: hit.score,
-        label: format!("m{}", place + 1),
-        cited: answer.map(|answer| recalled.cites(answer, place)),
-    };
-    recalled.memories.iter().enumerate().map(memory).collect()
 }
 
 /// Chat with memory
 ///
-/// What is remembered of the person is put before the conversation, the language model answers, and what was said is
-/// learnt from.
-#[utoipa::path(post, path = "/chat", tag = "runbook", request_body = ChatBody,
-    responses((status = 200, body = ChatReply)))]
+/// The language model gets the conversation together with the user's memories, and answers. Facts are extracted from
+/// the turn and stored.
+#[utoipa::path(post, path = "/chat", tag = tag::LEGACY, request_body = ChatBody,
+    responses((status = 200, body = ChatReply), (status = 502, body = ErrorBody)))]
 pub(super) async fn chat(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Reader(caller): Reader,
     Body(body): Body<ChatBody>,
 ) -> Result<Response, Problem> {
     let mut messages = body.messages.map(|messages| messages.0).unwrap_or_default();
     messages.extend(body.message.map(|content| Message { role: "user".into(), content, ..Message::default() }));
     let scope = caller.scope(body.user_id.as_deref(), body.agent_id.as_deref(), body.run_id.as_deref())?;
-    let turn = Turn::new(scope, messages, body.max_tokens, remembers(&caller, body.remember)?);
-    let recalling = app.clone();
-    let (turn, recalled) = app
-        .blocking(move || {
-            let recalled = recalling.engine.recall(&turn.turn)?;
-            Ok::<_, Problem>((turn, recalled))
-        })
-        .await??;
-    if body.stream.unwrap_or(false) {
-        let answering = app.clone();
-        return Ok(stream(&app, move |events| answer_in_pieces(&answering, &turn, &recalled, events)));
-    }
+    let turn = Turn::new(&caller, scope, messages, body.max_tokens, body.remember)?;
+    let (turn, recalled) = app.recall(turn).await?;
     let answering = app.clone();
-    let reply = app.thinking(move || {
+    if body.stream.unwrap_or(false) {
+        return Ok(stream(&app, move |events| stream_answer(&answering, &turn, &recalled, events)));
+    }
+    let reply = app.blocking_on_model(move || {
         let answer = answering.engine.reply(&recalled, None)?;
-        Ok::<_, Problem>(after(&answering, &turn, &recalled, answer.text))
+        Ok::<_, Problem>(reply(&answering, &turn, &recalled, answer.text))
     });
     Ok(Json(reply.await??).into_response())
 }
 
-/// Learns from the answer, and tells of both. Blocks.
-fn after(app: &App, turn: &Turn, recalled: &Recalled, response: String) -> ChatReply {
-    let memories_used = used(recalled, Some(&response));
+/// Extracts facts from the turn, and makes the response. Blocks.
+fn reply(app: &App, turn: &Turn, recalled: &Recalled, response: String) -> ChatReply {
+    let memories_used = UsedMemory::list(recalled, Some(&response));
     let mut reply = ChatReply { response, memories_used, memories_added: Vec::new(), event_id: None, warning: None };
     if !turn.remember {
         return reply;
     }
-    match app.learn_now(turn.lesson(&reply.response)) {
-        Ok(Told { added: Ok(added), .. }) => {
-            let memory =
-                |added: crate::service::learning::AddedFact| LearntMemory { id: added.id, memory: added.memory };
-            reply.memories_added = added.into_iter().map(memory).collect();
+    match app.learn_blocking(turn.learn_request(&reply.response)) {
+        Ok(LearnReply { outcome: AddOutcome::Stored(stored), .. }) => {
+            reply.memories_added = stored.into_iter().map(LearntMemory::from).collect();
         }
-        Ok(Told { added: Err(reason), event_id, .. }) => {
+        Ok(LearnReply { outcome: AddOutcome::Pending(reason), event_id, .. }) => {
             reply.event_id = Some(event_id);
-            reply.warning = Some(format!("what was said is kept, and learnt from once a model is back: {reason}"));
+            reply.warning = Some(format!("the extraction of facts is queued until a model is available: {reason}"));
         }
-        // The answer is there all the same.
-        Err(problem) => reply.warning = Some(format!("nothing was learnt from this: {}", problem.message)),
+        // The answer itself succeeded.
+        Err(problem) => reply.warning = Some(format!("no facts were stored: {}", problem.message)),
     }
     reply
 }
 
-fn answer_in_pieces(app: &App, turn: &Turn, recalled: &Recalled, events: &Events) {
-    if !events.send(Some("memories"), &json!({"memories_used": used(recalled, None)})) {
+fn stream_answer(app: &App, turn: &Turn, recalled: &Recalled, events: &Events) {
+    if !events.send(Some("memories"), &json!({"memories_used": UsedMemory::list(recalled, None)})) {
         return;
     }
-    let mut piece = |text: &str| match events.send(Some("delta"), &json!({"text": text})) {
-        true => ControlFlow::Continue(()),
-        false => ControlFlow::Break(()),
+    let mut on_delta = |text: &str| {
+        if events.send(Some("delta"), &json!({"text": text})) {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
     };
-    match app.engine.reply(recalled, Some(&mut piece)) {
+    match app.engine.reply(recalled, Some(&mut on_delta)) {
         Ok(answer) => {
-            let reply = after(app, turn, recalled, answer.text);
+            let reply = reply(app, turn, recalled, answer.text);
             events.send(Some("done"), &json!(reply));
         }
         Err(error) => {

@@ -1,4 +1,4 @@
-//! `/auth` of mem0's server: the account of whoever administers it through a dashboard.
+//! `/auth` of mem0's server: the administrator's account for a dashboard.
 
 use axum::extract::State;
 use jiff::Timestamp;
@@ -6,55 +6,53 @@ use mnemon_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::dto::Done;
-use crate::auth::{Admin, Door, Near, Peer, Visitor};
+use crate::api::dto::{Done, tag};
+use crate::auth::{Admin, ClientAddress, FromLoopback, LoginRoute, MaybeCaller};
 use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json};
-use crate::service::accounts::{Account, Accounts, MAX_PASSWORD, MIN_PASSWORD};
-use crate::service::app::Shared;
+use crate::service::{Account, Accounts, AppState, MAX_PASSWORD, MIN_PASSWORD, Tokens};
 
-const TAG: &str = "mem0 server";
 /// The longest name, in characters.
 const MAX_NAME: usize = 200;
-/// The longest address, in bytes, that mail knows.
+/// The longest email address, in bytes.
 const MAX_EMAIL: usize = 254;
 /// The longest use case, in characters.
 const MAX_USE_CASE: usize = 2000;
 
-/// Whether somebody must register.
+/// Whether the first account must be registered.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SetupStatus {
-    /// Whether there is no account yet.
+    /// Whether no account exists yet.
     #[serde(rename = "needsSetup")]
     needs_setup: bool,
 }
 
-/// Whether the server has no account yet
-#[utoipa::path(get, path = "/auth/setup-status", tag = TAG, security(()),
+/// Whether the first account must be registered
+#[utoipa::path(get, path = "/auth/setup-status", tag = tag::MEM0_SERVER, security(()),
     responses((status = 200, body = SetupStatus)))]
-pub(crate) async fn setup_status(State(app): State<Shared>) -> Result<Json<SetupStatus>, Problem> {
+pub(crate) async fn setup_status(State(app): State<AppState>) -> Result<Json<SetupStatus>, Problem> {
     let account = with_accounts(&app, |accounts| accounts.account()).await?;
     Ok(Json(SetupStatus { needs_setup: account.is_none() }))
 }
 
-/// Who registers.
+/// Request of `POST /auth/register`.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct RegisterBody {
     #[schema(min_length = 1, max_length = 200)]
     name: String,
     #[schema(format = Email)]
     email: String,
-    /// 8 characters or more.
+    /// At least 8 characters.
     #[schema(min_length = 8, max_length = 1024)]
     password: String,
 }
 
-/// Tokens of an account.
+/// The tokens of an account.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TokensAnswer {
-    /// For `Authorization: Bearer`; good for 30 minutes.
+    /// For `Authorization: Bearer`; valid for 30 minutes.
     access_token: String,
-    /// For /auth/refresh, once; good for 30 days.
+    /// For /auth/refresh; can be used once within 30 days.
     refresh_token: String,
     /// `bearer`
     token_type: &'static str,
@@ -62,44 +60,44 @@ pub(crate) struct TokensAnswer {
 
 /// Register the first account
 ///
-/// It is an administrator's. Open to everybody only while the server has neither an account nor any key; with keys it
-/// takes an admin's, and after the first account it is closed.
-#[utoipa::path(post, path = "/auth/register", tag = TAG, security(()),
+/// The account is an administrator's. Without any account or key the route is public; with keys it requires an admin
+/// key; after the first account it is closed.
+#[utoipa::path(post, path = "/auth/register", tag = tag::MEM0_SERVER, security(()),
     request_body = RegisterBody, responses((status = 200, body = TokensAnswer),
     (status = 401, body = ErrorBody, description = "A wrong key"),
-    (status = 403, body = ErrorBody, description = "There is an account, or it takes an admin's key"),
-    (status = 429, body = ErrorBody, description = "More than 5 tries a minute")))]
+    (status = 403, body = ErrorBody, description = "An account exists, or an admin key is required"),
+    (status = 429, body = ErrorBody, description = "More than 5 attempts per minute")))]
 pub(crate) async fn register(
-    State(app): State<Shared>,
-    from: Peer,
-    Near(near): Near,
-    Visitor(visitor): Visitor,
+    State(app): State<AppState>,
+    from: ClientAddress,
+    FromLoopback(from_loopback): FromLoopback,
+    MaybeCaller(caller): MaybeCaller,
     Body(body): Body<RegisterBody>,
 ) -> Result<Json<TokensAnswer>, Problem> {
-    app.limits.door(Door::Register, from)?;
-    let closed = || Problem::forbidden("registration_closed", "Registration is closed: there is an account.");
+    app.limits.login_attempt(LoginRoute::Register, from)?;
+    let closed = || Problem::forbidden("registration_closed", "Registration is closed: an account exists already.");
     if with_accounts(&app, |accounts| accounts.account()).await?.is_some() {
         return Err(closed());
     }
-    let allowed = match visitor {
+    let allowed = match caller {
         Some(caller) => caller.is_admin() && caller.access.write,
         None => {
             let keys = app.keys.clone();
-            let fixed = !app.config.keys.is_empty() || app.config.admin_key.is_some();
-            let keyless = !fixed && !app.blocking(move || keys.any()).await??;
-            if keyless && !near {
+            let has_configured_keys = !app.config.keys.is_empty() || app.config.admin_key.is_some();
+            let has_no_keys = !has_configured_keys && !app.blocking(move || keys.any()).await??;
+            if has_no_keys && !from_loopback {
                 return Err(Problem::forbidden(
                     "admin_required",
-                    "The first account is registered from the server's machine.",
+                    "Without a key, the first account can be registered only from the server's own machine.",
                 )
-                .hint("Or make a key there, `mnemon keys create --admin`, and send it as X-API-Key."));
+                .hint("Or create a key on that machine with `mnemon keys create --admin`, and send it as X-API-Key."));
             }
-            keyless
+            has_no_keys
         }
     };
     if !allowed {
-        return Err(Problem::forbidden("admin_required", "The server has keys: registering takes an admin's key.")
-            .hint("Send ADMIN_API_KEY, or a key of role admin, as X-API-Key."));
+        return Err(Problem::forbidden("admin_required", "The server has keys: registration requires an admin key.")
+            .hint("Send ADMIN_API_KEY or a key of role admin as X-API-Key."));
     }
     let (name, email) = (checked_name(&body.name)?, checked_email(&body.email)?);
     check_password(&body.password)?;
@@ -110,7 +108,7 @@ pub(crate) async fn register(
     Ok(Json(tokens.await?.ok_or_else(closed)?.into()))
 }
 
-/// Who logs in.
+/// Request of `POST /auth/login`.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct LoginBody {
     email: String,
@@ -118,16 +116,16 @@ pub(crate) struct LoginBody {
 }
 
 /// Log in
-#[utoipa::path(post, path = "/auth/login", tag = TAG, security(()), request_body = LoginBody,
+#[utoipa::path(post, path = "/auth/login", tag = tag::MEM0_SERVER, security(()), request_body = LoginBody,
     responses((status = 200, body = TokensAnswer),
-    (status = 401, body = ErrorBody, description = "A wrong address or password"),
-    (status = 429, body = ErrorBody, description = "More than 10 tries a minute")))]
+    (status = 401, body = ErrorBody, description = "A wrong email address or password"),
+    (status = 429, body = ErrorBody, description = "More than 10 attempts per minute")))]
 pub(crate) async fn login(
-    State(app): State<Shared>,
-    from: Peer,
+    State(app): State<AppState>,
+    from: ClientAddress,
     Body(body): Body<LoginBody>,
 ) -> Result<Json<TokensAnswer>, Problem> {
-    app.limits.door(Door::Login, from)?;
+    app.limits.login_attempt(LoginRoute::Login, from)?;
     let tokens = with_accounts(&app, move |accounts| {
         let Some(account) = accounts.log_in(&body.email, &body.password)? else { return Ok(None) };
         accounts.tokens(&account).map(Some)
@@ -135,7 +133,7 @@ pub(crate) async fn login(
     Ok(Json(tokens.await?.ok_or_else(|| Problem::wrong_login("Invalid email or password."))?.into()))
 }
 
-/// A refresh token.
+/// Request of `POST /auth/refresh`.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct RefreshBody {
     refresh_token: String,
@@ -143,17 +141,17 @@ pub(crate) struct RefreshBody {
 
 /// Get new tokens for a refresh token
 ///
-/// Each refresh token is good for once.
-#[utoipa::path(post, path = "/auth/refresh", tag = TAG, security(()), request_body = RefreshBody,
+/// Each refresh token can be used once.
+#[utoipa::path(post, path = "/auth/refresh", tag = tag::MEM0_SERVER, security(()), request_body = RefreshBody,
     responses((status = 200, body = TokensAnswer),
-    (status = 401, body = ErrorBody, description = "The token is wrong, has expired or was used"),
-    (status = 429, body = ErrorBody, description = "More than 20 tries a minute")))]
+    (status = 401, body = ErrorBody, description = "The token is wrong, expired, or already used"),
+    (status = 429, body = ErrorBody, description = "More than 20 attempts per minute")))]
 pub(crate) async fn refresh(
-    State(app): State<Shared>,
-    from: Peer,
+    State(app): State<AppState>,
+    from: ClientAddress,
     Body(body): Body<RefreshBody>,
 ) -> Result<Json<TokensAnswer>, Problem> {
-    app.limits.door(Door::Refresh, from)?;
+    app.limits.login_attempt(LoginRoute::Refresh, from)?;
     let tokens = with_accounts(&app, move |accounts| {
         let Some(account) = accounts.refresh(&body.refresh_token)? else { return Ok(None) };
         accounts.tokens(&account).map(Some)
@@ -187,14 +185,14 @@ impl From<Account> for Me {
 
 /// The account
 ///
-/// An admin's key stands for the first account.
-#[utoipa::path(get, path = "/auth/me", tag = TAG, responses((status = 200, body = Me)))]
-pub(crate) async fn me(State(app): State<Shared>, _: Admin) -> Result<Json<Me>, Problem> {
+/// With an admin key this is the first account.
+#[utoipa::path(get, path = "/auth/me", tag = tag::MEM0_SERVER, responses((status = 200, body = Me), (status = 404, body = ErrorBody)))]
+pub(crate) async fn me(State(app): State<AppState>, _: Admin) -> Result<Json<Me>, Problem> {
     let account = with_accounts(&app, |accounts| accounts.account()).await?;
     Ok(Json(account.ok_or_else(no_account)?.into()))
 }
 
-/// What to change of an account; what is absent stays.
+/// Request of `PATCH /auth/me`; absent fields stay.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct MeBody {
     #[schema(min_length = 1, max_length = 200)]
@@ -203,10 +201,10 @@ pub(crate) struct MeBody {
     email: Option<String>,
 }
 
-/// Change the account's name or address
-#[utoipa::path(patch, path = "/auth/me", tag = TAG, request_body = MeBody, responses((status = 200, body = Me)))]
+/// Change the name or email address of the account
+#[utoipa::path(patch, path = "/auth/me", tag = tag::MEM0_SERVER, request_body = MeBody, responses((status = 200, body = Me), (status = 404, body = ErrorBody)))]
 pub(crate) async fn change_me(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     _: Admin,
     Body(body): Body<MeBody>,
 ) -> Result<Json<Me>, Problem> {
@@ -222,28 +220,28 @@ pub(crate) async fn change_me(
     Ok(Json(changed.await?.ok_or_else(no_account)?.into()))
 }
 
-/// A change of the password.
+/// Request of `POST /auth/change-password`.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct PasswordBody {
     current_password: String,
-    /// 8 characters or more.
+    /// At least 8 characters.
     #[schema(min_length = 8, max_length = 1024)]
     new_password: String,
 }
 
 /// Change the account's password
 ///
-/// All tokens end with it: log in again.
-#[utoipa::path(post, path = "/auth/change-password", tag = TAG, request_body = PasswordBody,
-    responses((status = 200, body = Done)))]
+/// All tokens become invalid: log in again.
+#[utoipa::path(post, path = "/auth/change-password", tag = tag::MEM0_SERVER, request_body = PasswordBody,
+    responses((status = 200, body = Done), (status = 404, body = ErrorBody)))]
 pub(crate) async fn change_password(
-    State(app): State<Shared>,
-    from: Peer,
+    State(app): State<AppState>,
+    from: ClientAddress,
     _: Admin,
     Body(body): Body<PasswordBody>,
 ) -> Result<Json<Done>, Problem> {
-    // A stolen token must not serve to guess the password.
-    app.limits.door(Door::Login, from)?;
+    // Limits how often someone with a stolen token can guess the password.
+    app.limits.login_attempt(LoginRoute::Login, from)?;
     check_password(&body.new_password)?;
     if with_accounts(&app, |accounts| accounts.account()).await?.is_none() {
         return Err(no_account());
@@ -257,19 +255,19 @@ pub(crate) async fn change_password(
     }
 }
 
-/// What the server is for.
+/// Request of `POST /auth/onboarding-complete`.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct OnboardingBody {
-    /// In the user's own words; at most 2000 characters.
+    /// What the server is used for; at most 2000 characters.
     #[schema(max_length = 2000)]
     use_case: Option<String>,
 }
 
-/// Note that the dashboard's first steps are done
-#[utoipa::path(post, path = "/auth/onboarding-complete", tag = TAG, request_body = OnboardingBody,
-    responses((status = 200, body = Done)))]
+/// Record that the dashboard's onboarding is complete
+#[utoipa::path(post, path = "/auth/onboarding-complete", tag = tag::MEM0_SERVER, request_body = OnboardingBody,
+    responses((status = 200, body = Done), (status = 404, body = ErrorBody)))]
 pub(crate) async fn onboarding_complete(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     _: Admin,
     Body(body): Body<OnboardingBody>,
 ) -> Result<Json<Done>, Problem> {
@@ -287,14 +285,14 @@ pub(crate) async fn onboarding_complete(
     Ok(Json(Done::new("Onboarding completed.")))
 }
 
-impl From<crate::service::accounts::Tokens> for TokensAnswer {
-    fn from(tokens: crate::service::accounts::Tokens) -> Self {
+impl From<Tokens> for TokensAnswer {
+    fn from(tokens: Tokens) -> Self {
         Self { access_token: tokens.access, refresh_token: tokens.refresh, token_type: "bearer" }
     }
 }
 
 async fn with_accounts<T: Send + 'static>(
-    app: &Shared,
+    app: &AppState,
     work: impl FnOnce(&Accounts) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Problem> {
     let accounts = app.accounts.clone();
@@ -302,7 +300,7 @@ async fn with_accounts<T: Send + 'static>(
 }
 
 fn no_account() -> Problem {
-    Problem::not_found("There is no account.").hint("POST /auth/register makes the first.")
+    Problem::not_found("No account is registered.").hint("POST /auth/register registers the first account.")
 }
 
 fn checked_name(name: &str) -> Result<String, Problem> {
@@ -313,24 +311,24 @@ fn checked_name(name: &str) -> Result<String, Problem> {
     }
 }
 
-/// Only what can't be an address is refused: whether mail arrives there is another matter.
+/// Refuses only what cannot be an email address.
 fn checked_email(email: &str) -> Result<String, Problem> {
     let email = email.trim();
     let is_part = |part: &str| {
         !part.is_empty() && !part.contains(|char: char| char.is_whitespace() || char.is_control() || char == '@')
     };
-    let looks_right = email.rsplit_once('@').is_some_and(|(name, host)| {
+    let is_valid = email.rsplit_once('@').is_some_and(|(name, host)| {
         is_part(name) && is_part(host) && !host.split('.').any(str::is_empty) && email.len() <= MAX_EMAIL
     });
-    if looks_right { Ok(email.to_owned()) } else { Err(Problem::bad_request("The email is no address.")) }
+    if is_valid { Ok(email.to_owned()) } else { Err(Problem::bad_request("The email is not a valid address.")) }
 }
 
 fn check_password(password: &str) -> Result<(), Problem> {
     if password.chars().count() < MIN_PASSWORD {
-        return Err(Problem::bad_request(format!("The password must have {MIN_PASSWORD} characters or more.")));
+        return Err(Problem::bad_request(format!("The password must have at least {MIN_PASSWORD} characters.")));
     }
     if password.len() > MAX_PASSWORD {
-        return Err(Problem::bad_request(format!("The password must have {MAX_PASSWORD} bytes at most.")));
+        return Err(Problem::bad_request(format!("The password must have at most {MAX_PASSWORD} bytes.")));
     }
     Ok(())
 }
@@ -340,7 +338,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_told_from_other_text() {
+    fn invalid_email_addresses_are_refused() {
         for good in ["ana@example.org", " a+b@x.io ", "admin@localhost", "\"a\"@x"] {
             assert!(checked_email(good).is_ok(), "{good}");
         }

@@ -1,4 +1,4 @@
-//! `/api-keys` of mem0's server: keys made at run time.
+//! `/api-keys` of mem0's server: keys created at run time.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -8,16 +8,16 @@ use mnemon_store::Scope;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::dto::Done;
+use crate::api::dto::{Done, tag};
 use crate::auth::{Access, ApiKey, Caller, NewKey, Reader, Role, Writer};
 use crate::error::Problem;
 use crate::http::extract::{Body, Json, Path};
-use crate::service::app::Shared;
+use crate::service::AppState;
 
-const TAG: &str = "mem0 server";
+/// The longest label, in characters.
 const MAX_LABEL: usize = 200;
 
-/// Something a key may do.
+/// A permission of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Right {
@@ -25,51 +25,52 @@ enum Right {
     Write,
 }
 
-/// What a key is to be.
+/// Request of `POST /api-keys`.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct CreateBody {
-    /// What it is for; 1 to 200 characters.
+    /// Describes the purpose of the key; 1 to 200 characters.
     #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     label: String,
-    /// Whose memories it reads and writes. Without it an admin makes an admin's key, a user one of their own.
+    /// The user whose memories the key gives access to. Without it, an admin creates an admin key and a user creates a
+    /// key of their own.
     user_id: Option<String>,
-    /// What it may do: `read`, `write`, or both; as much as the key that makes it, if absent.
+    /// The permissions of the key: `read`, `write` or both. By default those of the key that creates it.
     #[schema(min_items = 1)]
     scopes: Option<Vec<Right>>,
 }
 
-/// A key, as lists show it.
+/// A key in a list.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct KeyItem {
-    /// Names it for revoking.
+    /// The id for revoking the key.
     id: String,
     label: String,
-    /// Its first 12 characters.
+    /// The first 12 characters of the key.
     key_prefix: String,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// To the minute; null if it was never used.
+    /// Accurate to a minute; null if the key was never used.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Timestamp>,
-    /// Whose memories it reads and writes; null for an admin's.
+    /// The user whose memories the key gives access to; null for an admin key.
     user_id: Option<String>,
     /// `admin` or `user`.
     role: &'static str,
     scopes: Vec<Right>,
 }
 
-/// A new key. The secret is shown this once.
+/// A new key. Only this response contains the secret.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CreatedKey {
     id: String,
-    /// The key itself. Nobody can ask for it again.
+    /// The key itself. It cannot be read again.
     key: String,
     label: String,
-    /// Its first 12 characters.
+    /// The first 12 characters of the key.
     key_prefix: String,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// Whose memories it reads and writes; null for an admin's.
+    /// The user whose memories the key gives access to; null for an admin key.
     user_id: Option<String>,
     /// `admin` or `user`.
     role: &'static str,
@@ -109,15 +110,15 @@ impl CreatedKey {
 }
 
 impl CreateBody {
-    /// What the caller may have made: nothing that can do more than they can.
+    /// The key to create, if the caller may create it: it may not have more permissions than the caller.
     fn checked(self, caller: &Caller) -> Result<NewKey, Problem> {
         let label = self.label.trim();
-        let fault = match label.chars().count() {
+        let error = match label.chars().count() {
             0 => Some(("string_too_short", "String should have at least 1 character".to_owned())),
             1..=MAX_LABEL => None,
             _ => Some(("string_too_long", format!("String should have at most {MAX_LABEL} characters"))),
         };
-        if let Some((kind, message)) = fault {
+        if let Some((kind, message)) = error {
             return Err(Problem::unprocessable(&["body", "label"], kind, message, label.into()));
         }
         let access = match &self.scopes {
@@ -133,12 +134,11 @@ impl CreateBody {
             }
             Some(rights) => Access { read: rights.contains(&Right::Read), write: rights.contains(&Right::Write) },
         };
-        for (more, scope) in
-            [(access.read && !caller.access.read, "read"), (access.write && !caller.access.write, "write")]
-        {
-            if more {
-                return Err(Problem::missing_scope(scope));
-            }
+        if access.read && !caller.access.read {
+            return Err(Problem::missing_scope("read"));
+        }
+        if access.write && !caller.access.write {
+            return Err(Problem::missing_scope("write"));
         }
         let user = match (&caller.user, self.user_id) {
             (None, None) => None,
@@ -149,13 +149,14 @@ impl CreateBody {
     }
 }
 
-/// Make a key
+/// Create a key
 ///
-/// An admin makes keys for anybody; a user only for themselves. No key can do more than the one that makes it.
-#[utoipa::path(post, path = "/api-keys", tag = TAG, request_body = CreateBody,
+/// An admin may create keys for any user, a user only for themselves. A key cannot have more permissions than the key
+/// that creates it.
+#[utoipa::path(post, path = "/api-keys", tag = tag::MEM0_SERVER, request_body = CreateBody,
     responses((status = 201, body = CreatedKey)))]
 pub(crate) async fn create(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Writer(caller): Writer,
     Body(body): Body<CreateBody>,
 ) -> Result<(StatusCode, Json<CreatedKey>), Problem> {
@@ -165,11 +166,11 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(CreatedKey::new(key, secret))))
 }
 
-/// List keys made at run time, newest first
+/// List keys created at run time, newest first
 ///
-/// Revoked ones and those of the settings are not among them. A user's key sees its own user's.
-#[utoipa::path(get, path = "/api-keys", tag = TAG, responses((status = 200, body = Vec<KeyItem>)))]
-pub(crate) async fn list(State(app): State<Shared>, Reader(caller): Reader) -> Result<Json<Vec<KeyItem>>, Problem> {
+/// Without revoked keys and keys from the settings. A user's key sees the keys of its user.
+#[utoipa::path(get, path = "/api-keys", tag = tag::MEM0_SERVER, responses((status = 200, body = Vec<KeyItem>)))]
+pub(crate) async fn list(State(app): State<AppState>, Reader(caller): Reader) -> Result<Json<Vec<KeyItem>>, Problem> {
     let keys = app.keys.clone();
     let mut found = app.blocking(move || keys.list()).await??;
     found.retain(|key| key.revoked_at.is_none() && (caller.is_admin() || key.user == caller.user));
@@ -178,11 +179,11 @@ pub(crate) async fn list(State(app): State<Shared>, Reader(caller): Reader) -> R
 
 /// Revoke a key
 ///
-/// It is refused from then on, by other servers on the same store within a second.
-#[utoipa::path(delete, path = "/api-keys/{key_id}", tag = TAG, params(("key_id" = String, Path)),
+/// The key is refused at once; other servers on the same store refuse it within a second.
+#[utoipa::path(delete, path = "/api-keys/{key_id}", tag = tag::MEM0_SERVER, params(("key_id" = String, Path)),
     responses((status = 200, body = Done)))]
 pub(crate) async fn revoke(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Writer(caller): Writer,
     Path(id): Path<String>,
 ) -> Result<Json<Done>, Problem> {
@@ -204,6 +205,7 @@ fn role(key: &ApiKey) -> &'static str {
 fn rights(key: &ApiKey) -> Vec<Right> {
     [(key.read, Right::Read), (key.write, Right::Write)]
         .into_iter()
-        .filter_map(|(may, right)| may.then_some(right))
+        .filter(|(allowed, _)| *allowed)
+        .map(|(_, right)| right)
         .collect()
 }

@@ -1,4 +1,4 @@
-//! `/configure` of mem0's server: settings that can be read and changed while it runs.
+//! `/configure` of mem0's server: settings that can be read and changed while the server runs.
 
 use axum::extract::State;
 use mnemon_engine::Engine;
@@ -7,86 +7,88 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::overrides::{EMBEDDERS, LLMS, base, changed, shown};
+use super::overrides::{EMBEDDERS, LLMS, apply, base, redacted};
+use crate::api::dto::tag;
 use crate::auth::{Admin, Reader};
 use crate::error::Problem;
 use crate::http::extract::{Body, Json};
-use crate::service::app::Shared;
+use crate::service::AppState;
 
-const TAG: &str = "mem0 server";
 const KIND: &str = "config";
 const ID: &str = "overrides";
 
-/// Settings: `version`, `vector_store`, `llm`, `embedder`, and whatever else was set.
+/// The settings: `version`, `vector_store`, `llm`, `embedder`, and any others that were set.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[schema(value_type = Object)]
 pub(crate) struct Configuration(Map<String, Value>);
 
-/// What can be named in a configuration.
+/// The providers that a configuration may name.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Providers {
     llm: Vec<&'static str>,
     embedder: Vec<&'static str>,
 }
 
-/// That settings were changed.
+/// Confirmation of changed settings.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Configured {
     message: &'static str,
-    /// What to know about it.
+    /// A remark on the effect of the change.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'static str>,
 }
 
-/// The settings in force
+/// The current settings
 ///
 /// Secrets are shown as `[redacted]`.
-#[utoipa::path(get, path = "/configure", tag = TAG, responses((status = 200, body = Configuration)))]
-pub(crate) async fn show(State(app): State<Shared>, _: Reader) -> Result<Json<Configuration>, Problem> {
-    let base = app.engine(in_force).await?;
-    let kept = app.ledger(|ledger| ledger.document(KIND, ID)).await?.map(|document| document.body);
-    Ok(Json(Configuration(shown(&base, &kept.unwrap_or_default()))))
+#[utoipa::path(get, path = "/configure", tag = tag::MEM0_SERVER, responses((status = 200, body = Configuration)))]
+pub(crate) async fn show(State(app): State<AppState>, _: Reader) -> Result<Json<Configuration>, Problem> {
+    let base = app.with_engine(current).await?;
+    let overrides = app.with_documents(|documents| documents.document(KIND, ID)).await?.map(|document| document.body);
+    Ok(Json(Configuration(redacted(&base, &overrides.unwrap_or_default()))))
 }
 
-/// Providers that can be named
-#[utoipa::path(get, path = "/configure/providers", tag = TAG, responses((status = 200, body = Providers)))]
+/// Providers that a configuration may name
+#[utoipa::path(get, path = "/configure/providers", tag = tag::MEM0_SERVER, responses((status = 200, body = Providers)))]
 pub(crate) async fn providers(_: Reader) -> Json<Providers> {
     Json(Providers { llm: LLMS.to_vec(), embedder: EMBEDDERS.to_vec() })
 }
 
 /// Change settings
 ///
-/// Objects are merged at every depth, null removes what was set, and `[redacted]` keeps the secret that is there; in
-/// lists by position. Nothing is changed if the result could not be used.
-#[utoipa::path(post, path = "/configure", tag = TAG, request_body = Configuration,
+/// Objects are merged at every depth, and null removes a setting. `[redacted]` keeps the current secret; in lists, the
+/// one at the same position. Nothing is changed if the result would be invalid.
+#[utoipa::path(post, path = "/configure", tag = tag::MEM0_SERVER, request_body = Configuration,
     responses((status = 200, body = Configured)))]
 pub(crate) async fn change(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     _: Admin,
     Body(Configuration(patch)): Body<Configuration>,
 ) -> Result<Json<Configured>, Problem> {
     let names_model = patch.get("llm").is_some_and(|llm| !llm.is_null());
-    let base = app.engine(in_force).await?;
-    app.ledger(move |ledger| keep(ledger, &patch, &base)).await??;
-    let note = "The language model's settings are kept and have no effect: it is configured where the server starts.";
+    let base = app.with_engine(current).await?;
+    app.with_documents(move |documents| save(documents, &patch, &base)).await??;
+    let note =
+        "The settings of the language model are stored but have no effect: it is configured when the server starts.";
     Ok(Json(Configured { message: "Configuration set successfully", note: names_model.then_some(note) }))
 }
 
-fn in_force(engine: &Engine) -> Result<Map<String, Value>, Problem> {
+/// The settings that the server was started with.
+fn current(engine: &Engine) -> Result<Map<String, Value>, Problem> {
     let info = engine.store().info()?;
     let store = info.location.split(':').next().unwrap_or_default();
     Ok(base(store, &info.embedder, info.dims))
 }
 
-/// Writes a change down, unless it is refused; two at once are both kept.
-fn keep(
-    ledger: &dyn Ledger,
+/// Saves a change unless it is refused. Of two concurrent changes both are saved.
+fn save(
+    documents: &dyn Ledger,
     patch: &Map<String, Value>,
     base: &Map<String, Value>,
 ) -> Result<Result<(), Problem>, StoreError> {
-    ledger.put_new(&Document::new(KIND, ID, Map::new().into()))?;
+    documents.put_new(&Document::new(KIND, ID, Map::new().into()))?;
     let mut outcome = Ok(());
-    ledger.change(KIND, ID, &mut |document| match changed(&document.body, patch, base) {
+    documents.change(KIND, ID, &mut |document| match apply(&document.body, patch, base) {
         Ok(next) => {
             document.body = next.into();
             true

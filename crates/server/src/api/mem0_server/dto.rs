@@ -1,4 +1,4 @@
-//! How mem0's server writes a memory.
+//! Memories in the format of mem0's server.
 
 use mnemon_engine::{Explanation, SearchHit};
 use mnemon_store::{HistoryEvent, Memory, keys};
@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-/// Keys that stand beside `metadata`, if the memory has them.
+/// Payload keys that are fields beside `metadata`, if the memory has them.
 const PROMOTED: [&str; 8] = [
     "user_id",
     "agent_id",
@@ -17,78 +17,80 @@ const PROMOTED: [&str; 8] = [
     keys::EXPIRATION_DATE,
     keys::SOURCE_MESSAGES,
 ];
-/// Keys that are neither there nor in `metadata` under their own name.
-const INNER: [&str; 6] = [keys::DATA, keys::HASH, keys::CREATED_AT, keys::UPDATED_AT, "id", keys::TEXT_LEMMATIZED];
+/// Payload keys that are fields under another name, or are not shown.
+const INTERNAL: [&str; 6] = [keys::DATA, keys::HASH, keys::CREATED_AT, keys::UPDATED_AT, "id", keys::TEXT_LEMMATIZED];
 
 /// A memory.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Item {
-    /// A UUID; a number for memories of other writers.
+    /// A UUID; may be a number if another program stored the memory.
     id: String,
     /// The text.
     memory: String,
     /// MD5 of the text.
     hash: Option<Value>,
-    /// The caller's own keys; null if there are none.
+    /// The metadata; null if there is none.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
     /// RFC 3339.
     created_at: Option<Value>,
     /// RFC 3339.
     updated_at: Option<Value>,
-    /// 0 ..= 1; null where nothing was asked.
+    /// From 0 to 1; null if this is not a search result.
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<Option<f32>>,
-    /// Why it was found, if `explain` was asked.
+    /// How the score was computed, if `explain` was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     score_details: Option<ScoreDetails>,
-    /// The memory that stands in for this one, which is no longer current.
+    /// The id of the newer memory that supersedes this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     superseded_by: Option<String>,
-    /// user_id, agent_id, run_id, actor_id, role, attributed_to, expiration_date, source_messages: those it has.
+    /// Those of user_id, agent_id, run_id, actor_id, role, attributed_to, expiration_date and source_messages that the
+    /// memory has.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     promoted: Map<String, Value>,
 }
 
-/// How a score came about.
+/// How a score was computed.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ScoreDetails {
-    /// Cosine of question and memory.
+    /// Cosine similarity of query and memory.
     semantic_score: f32,
-    /// BM25 of the memory's own words.
+    /// BM25 score of the memory's text.
     bm25_score: f32,
-    /// What shared entities add; only profile `mem0` has it.
+    /// Added for shared entities; only in profile `mem0`.
     entity_boost: f32,
-    /// Weighted sum of all signals.
+    /// The weighted sum of all signals.
     raw_score: f32,
-    /// What profile `mem0` divides by; null for the default ranking, whose score is raw / (1 + raw).
+    /// The divisor in profile `mem0`; null in the default profile, where the score is raw / (1 + raw).
     max_possible_score: Option<f32>,
-    /// The score.
+    /// The final score.
     final_score: f32,
-    /// The threshold in force.
+    /// The threshold of the search.
     threshold: f32,
-    /// Every signal of the ranking.
+    /// All signals of the ranking.
     signals: Vec<SignalDto>,
 }
 
-/// One reason for a score.
+/// A component of a score.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Signal)]
 struct SignalDto {
-    /// Its name; ARCHITECTURE.md says what each measures.
+    /// The name; ARCHITECTURE.md explains each signal.
     name: &'static str,
-    /// What was measured.
+    /// The measured value.
     value: f32,
-    /// What it weighs.
+    /// The weight.
     weight: f32,
 }
 
 impl Item {
-    pub(crate) fn of(memory: &Memory) -> Self {
+    /// A memory without a score.
+    pub(crate) fn new(memory: &Memory) -> Self {
         let map = memory.payload.as_map();
         let value = |key: &str| map.get(key).cloned();
-        let own = map.iter().filter(|(key, _)| !INNER.contains(&key.as_str()) && !PROMOTED.contains(&key.as_str()));
+        let own = map.iter().filter(|(key, _)| !INTERNAL.contains(&key.as_str()) && !PROMOTED.contains(&key.as_str()));
         let metadata: Map<String, Value> = own.map(|(key, value)| (key.clone(), value.clone())).collect();
         let promoted = PROMOTED.iter().filter_map(|key| Some(((*key).to_owned(), value(key)?))).collect();
         Self {
@@ -105,18 +107,19 @@ impl Item {
         }
     }
 
-    /// A memory that nobody searched for.
+    /// A memory read by id: its score is null.
     pub(crate) fn unscored(memory: &Memory) -> Self {
-        Self { score: Some(None), ..Self::of(memory) }
+        Self { score: Some(None), ..Self::new(memory) }
     }
 
+    /// A search result.
     pub(crate) fn scored(hit: &SearchHit, threshold: f32) -> Self {
-        let details = hit.explanation.as_ref().map(|why| ScoreDetails::of(why, hit.score, threshold));
+        let details = hit.explanation.as_ref().map(|explanation| ScoreDetails::new(explanation, hit.score, threshold));
         let superseded_by = hit.superseded_by.map(|id| id.to_string());
-        Self { score: Some(Some(hit.score)), score_details: details, superseded_by, ..Self::of(&hit.memory) }
+        Self { score: Some(Some(hit.score)), score_details: details, superseded_by, ..Self::new(&hit.memory) }
     }
 
-    /// The memory with everything it holds as metadata, as mem0 lists a whole store.
+    /// The memory with its complete payload as metadata, as mem0 lists a whole store.
     pub(crate) fn raw(memory: &Memory) -> Raw {
         let mut map = memory.payload.as_map().clone();
         let mut take = |key: &str| map.shift_remove(key).unwrap_or_default();
@@ -138,7 +141,7 @@ impl Item {
     }
 }
 
-/// A memory as it lies in the store.
+/// A memory with its complete payload.
 #[derive(Serialize)]
 pub(crate) struct Raw {
     id: String,
@@ -154,18 +157,23 @@ pub(crate) struct Raw {
 }
 
 impl ScoreDetails {
-    fn of(why: &Explanation, score: f32, threshold: f32) -> Self {
-        let value = |name: &str| why.signals.iter().find(|signal| signal.name == name).map(|signal| signal.value);
+    fn new(explanation: &Explanation, score: f32, threshold: f32) -> Self {
+        let value =
+            |name: &str| explanation.signals.iter().find(|signal| signal.name == name).map(|signal| signal.value);
         let first = |names: [&str; 2]| names.into_iter().find_map(value);
         Self {
             semantic_score: first(["semantic", "dense"]).unwrap_or_default(),
             bm25_score: first(["bm25", "text"]).or_else(|| value("text_sum")).unwrap_or_default(),
             entity_boost: value("entity_boost").unwrap_or_default(),
-            raw_score: why.raw_score,
-            max_possible_score: why.signals.iter().find(|signal| signal.name == "semantic").map(|s| s.weight.recip()),
+            raw_score: explanation.raw_score,
+            max_possible_score: explanation
+                .signals
+                .iter()
+                .find(|signal| signal.name == "semantic")
+                .map(|s| s.weight.recip()),
             final_score: score,
             threshold,
-            signals: why
+            signals: explanation
                 .signals
                 .iter()
                 .map(|signal| SignalDto { name: signal.name, value: signal.value, weight: signal.weight })
@@ -174,14 +182,14 @@ impl ScoreDetails {
     }
 }
 
-/// Something that happened to a memory.
+/// An event in the history of a memory.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct HistoryRow {
     id: String,
     memory_id: String,
     old_memory: Option<String>,
     new_memory: Option<String>,
-    /// ADD, UPDATE or DELETE.
+    /// `ADD`, `UPDATE` or `DELETE`.
     event: String,
     created_at: Option<String>,
     updated_at: Option<String>,

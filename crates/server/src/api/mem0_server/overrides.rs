@@ -1,26 +1,27 @@
-//! Settings changed at run time: how a change is merged in and checked, and how all of them are shown without secrets.
+//! Settings that are changed at run time: how a change is merged and checked, and how settings are shown without
+//! secrets.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::error::Problem;
 
-/// What stands where a secret is; sent back, it keeps the secret.
+/// Shown in place of a secret. Sent back, it keeps the secret.
 const REDACTED: &str = "[redacted]";
-/// Language models that can be named.
+/// The providers of language models that a configuration may name.
 pub(super) const LLMS: [&str; 3] = ["openai", "anthropic", "gemini"];
-/// What makes vectors.
+/// The providers of embedders.
 pub(super) const EMBEDDERS: [&str; 2] = ["static", "openai"];
-/// What was settled when the server started.
-const SETTLED: [&str; 3] = ["version", "vector_store", "embedder"];
-/// The most that is kept, in bytes of JSON.
+/// Settings that are fixed when the server starts.
+const FIXED: [&str; 3] = ["version", "vector_store", "embedder"];
+/// Most bytes of JSON that are stored.
 const MAX_BYTES: usize = 64 << 10;
-/// Levels that lists and objects may nest.
+/// Most levels of nested lists and objects.
 const MAX_DEPTH: usize = 32;
 
 type Object = Map<String, Value>;
 
-/// The settings without any changes; `embedder` is its fingerprint.
+/// The settings without overrides; `embedder` is the fingerprint of the embedder.
 pub(super) fn base(store: &str, embedder: &str, dims: usize) -> Object {
     let (provider, model) = match embedder.strip_prefix("openai:").and_then(|rest| rest.rsplit_once(':')) {
         Some((model, _)) => (EMBEDDERS[1], model),
@@ -35,19 +36,19 @@ pub(super) fn base(store: &str, embedder: &str, dims: usize) -> Object {
     object(&base)
 }
 
-/// What is kept after a change: objects are merged at every depth, null removes a key, lists are replaced.
+/// Applies a change to the stored overrides: objects are merged at every depth, null removes a key, lists are replaced.
 ///
 /// # Errors
-/// 400 if the settings could not be used as they would be then.
-pub(super) fn changed(kept: &Value, patch: &Object, base: &Object) -> Result<Object, Problem> {
-    let mut next = object(kept);
+/// 400 if the resulting settings are invalid.
+pub(super) fn apply(stored: &Value, patch: &Object, base: &Object) -> Result<Object, Problem> {
+    let mut next = object(stored);
     merge(&mut next, patch, &mut Vec::new())?;
     check(&overlay(base, &next), base)?;
-    // Equal to what is in force, so nothing to keep: a page that was read once must not hold it back later.
-    SETTLED.iter().for_each(|key| drop(next.shift_remove(*key)));
+    // They equal the current settings. If they were stored, they would be refused after a restart with other settings.
+    FIXED.iter().for_each(|key| drop(next.shift_remove(*key)));
     let next = Value::Object(next);
     if depth(&next) > MAX_DEPTH {
-        return Err(Problem::bad_request(format!("The configuration nests more than {MAX_DEPTH} levels deep.")));
+        return Err(Problem::bad_request(format!("The configuration has more than {MAX_DEPTH} levels of nesting.")));
     }
     if next.to_string().len() > MAX_BYTES {
         return Err(Problem::bad_request(format!("The configuration would be larger than {MAX_BYTES} bytes.")));
@@ -55,20 +56,20 @@ pub(super) fn changed(kept: &Value, patch: &Object, base: &Object) -> Result<Obj
     Ok(object(&next))
 }
 
-/// The settings with what is kept over them, secrets redacted.
-pub(super) fn shown(base: &Object, kept: &Value) -> Object {
-    redact_object(&overlay(base, &object(kept)))
+/// The settings with the stored overrides, secrets redacted.
+pub(super) fn redacted(base: &Object, stored: &Value) -> Object {
+    redact_object(&overlay(base, &object(stored)))
 }
 
 fn object(value: &Value) -> Object {
     value.as_object().cloned().unwrap_or_default()
 }
 
-fn overlay(base: &Object, over: &Object) -> Object {
+fn overlay(base: &Object, overrides: &Object) -> Object {
     let mut all = base.clone();
-    for (key, value) in over {
+    for (key, value) in overrides {
         let merged = match (all.get(key), value) {
-            (Some(Value::Object(below)), Value::Object(above)) => overlay(below, above).into(),
+            (Some(Value::Object(base)), Value::Object(overrides)) => overlay(base, overrides).into(),
             _ => value.clone(),
         };
         all.insert(key.clone(), merged);
@@ -76,43 +77,44 @@ fn overlay(base: &Object, over: &Object) -> Object {
     all
 }
 
-fn merge<'p>(target: &mut Object, patch: &'p Object, place: &mut Vec<&'p str>) -> Result<(), Problem> {
+fn merge<'p>(target: &mut Object, patch: &'p Object, path: &mut Vec<&'p str>) -> Result<(), Problem> {
     for (key, value) in patch {
-        place.push(key);
+        path.push(key);
         match value {
             Value::Null => drop(target.shift_remove(key)),
             Value::String(text) if text == REDACTED => {
                 if !target.contains_key(key) {
-                    return Err(nothing_kept(place));
+                    return Err(no_secret(path));
                 }
             }
             Value::Object(patch) => {
                 let slot = target.entry(key.as_str()).or_insert(Value::Null);
                 let mut inner = object(slot);
-                merge(&mut inner, patch, place)?;
+                merge(&mut inner, patch, path)?;
                 *slot = inner.into();
             }
             other => {
-                let resolved = resolve(other, target.get(key), place)?;
+                let resolved = resolve(other, target.get(key), path)?;
                 target.insert(key.clone(), resolved);
             }
         }
-        place.pop();
+        path.pop();
     }
     Ok(())
 }
 
-/// The value with every redacted part as it is kept in the same place.
-fn resolve(value: &Value, kept: Option<&Value>, place: &[&str]) -> Result<Value, Problem> {
+/// The value with every redacted part replaced by the stored one at the same path.
+fn resolve(value: &Value, stored: Option<&Value>, path: &[&str]) -> Result<Value, Problem> {
     Ok(match value {
-        Value::String(text) if text == REDACTED => kept.cloned().ok_or_else(|| nothing_kept(place))?,
+        Value::String(text) if text == REDACTED => stored.cloned().ok_or_else(|| no_secret(path))?,
         Value::Array(items) => {
-            let item = |(at, item): (usize, &Value)| resolve(item, kept.and_then(|kept| kept.get(at)), place);
+            let item =
+                |(index, item): (usize, &Value)| resolve(item, stored.and_then(|stored| stored.get(index)), path);
             items.iter().enumerate().map(item).collect::<Result<_, _>>()?
         }
         Value::Object(fields) => {
             let field = |(key, value): (&String, &Value)| {
-                Ok((key.clone(), resolve(value, kept.and_then(|kept| kept.get(key)), place)?))
+                Ok((key.clone(), resolve(value, stored.and_then(|stored| stored.get(key)), path)?))
             };
             Value::Object(fields.iter().map(field).collect::<Result<_, Problem>>()?)
         }
@@ -120,31 +122,33 @@ fn resolve(value: &Value, kept: Option<&Value>, place: &[&str]) -> Result<Value,
     })
 }
 
-fn nothing_kept(place: &[&str]) -> Problem {
-    let place: String = place.join(".").chars().take(200).collect();
-    Problem::bad_request(format!("{place}: nothing is kept here that `{REDACTED}` could stand for"))
-        .hint("Send the value itself, or leave the key out.")
+fn no_secret(path: &[&str]) -> Problem {
+    let path: String = path.join(".").chars().take(200).collect();
+    Problem::bad_request(format!("{path}: there is no stored value that `{REDACTED}` could keep"))
+        .hint("Send the value itself, or omit the key.")
 }
 
 fn check(all: &Object, base: &Object) -> Result<(), Problem> {
     if all.get("embedder") != base.get("embedder") {
-        let ours = &base["embedder"];
-        let from = match (ours["provider"].as_str(), ours["config"]["model"].as_str()) {
+        let current = &base["embedder"];
+        let embedder = match (current["provider"].as_str(), current["config"]["model"].as_str()) {
             (Some("openai"), Some(model)) => format!("model `{model}`, provider `openai`"),
             _ => "the built-in embedder, provider `static`".to_owned(),
         };
-        let message = format!("embedder: the store's vectors come from {from}");
+        let message = format!("embedder: the vectors in the store were made by {embedder}");
         let problem = Problem::new(StatusCode::BAD_REQUEST, "embedder_fixed", message);
-        return Err(problem.hint("Another one needs all of them made anew: `mnemon export`, then `import --reembed`."));
+        return Err(problem.hint(
+            "To use another embedder, embed all memories again: `mnemon export`, then `mnemon import --reembed`.",
+        ));
     }
-    for key in SETTLED {
+    for key in FIXED {
         if all.get(key) != base.get(key) {
-            let problem = Problem::bad_request(format!("{key} can't be changed while the server runs"));
-            return Err(problem.hint("Leave it out, or send it as GET /configure shows it."));
+            let problem = Problem::bad_request(format!("{key} cannot be changed while the server runs"));
+            return Err(problem.hint("Omit it, or send the value that GET /configure shows."));
         }
     }
     let Some(llm) = all.get("llm").and_then(Value::as_object) else {
-        return Err(Problem::bad_request("llm must be an object of `provider` and `config`"));
+        return Err(Problem::bad_request("llm must be an object with `provider` and `config`"));
     };
     if !llm.get("config").is_none_or(Value::is_object) {
         return Err(Problem::bad_request("llm.config must be an object"));
@@ -156,17 +160,17 @@ fn check(all: &Object, base: &Object) -> Result<(), Problem> {
             let other: String = other.to_string().chars().take(80).collect();
             let message = format!("llm: provider not bundled: {other}");
             let problem = Problem::new(StatusCode::BAD_REQUEST, "provider_not_bundled", message);
-            Err(problem.hint("GET /configure/providers lists those that are."))
+            Err(problem.hint("GET /configure/providers lists the supported providers."))
         }
     }
 }
 
 fn redact_object(fields: &Object) -> Object {
-    let redacted = |(key, value): (&String, &Value)| {
-        let hide = is_secret(key) && !value.is_null();
-        (key.clone(), if hide { REDACTED.into() } else { redact(value) })
+    let field = |(key, value): (&String, &Value)| {
+        let is_secret = is_secret(key) && !value.is_null();
+        (key.clone(), if is_secret { REDACTED.into() } else { redact(value) })
     };
-    fields.iter().map(redacted).collect()
+    fields.iter().map(field).collect()
 }
 
 fn redact(value: &Value) -> Value {
@@ -177,7 +181,7 @@ fn redact(value: &Value) -> Value {
     }
 }
 
-/// Whether a key by this name holds a secret, however it is spelt: `api_key`, `X-Api-Key`, `authToken`, ….
+/// Whether a setting with this name is a secret, in any spelling: `api_key`, `X-Api-Key`, `authToken`, ….
 fn is_secret(key: &str) -> bool {
     let key: String = key.chars().filter(|char| char.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     let ends = ["apikey", "accesskey", "privatekey", "token", "authorization", "credentials", "passwordhash", "passwd"];
@@ -200,48 +204,48 @@ mod tests {
         base("sqlite", "words", 256)
     }
 
-    fn change(kept: &Value, patch: Value) -> Result<Value, String> {
-        changed(kept, &object(&patch), &settings()).map(Value::from).map_err(|problem| problem.message)
+    fn change(stored: &Value, patch: Value) -> Result<Value, String> {
+        apply(stored, &object(&patch), &settings()).map(Value::from).map_err(|problem| problem.message)
     }
 
     #[test]
     fn changes_are_merged_at_every_depth() {
-        let kept = json!({"llm": {"provider": "openai", "config": {"model": "a", "temperature": 0}}, "x": [1, 2]});
-        let next = change(&kept, json!({"llm": {"config": {"model": "b", "temperature": null}}, "x": [3]})).unwrap();
+        let stored = json!({"llm": {"provider": "openai", "config": {"model": "a", "temperature": 0}}, "x": [1, 2]});
+        let next = change(&stored, json!({"llm": {"config": {"model": "b", "temperature": null}}, "x": [3]})).unwrap();
         assert_eq!(next, json!({"llm": {"provider": "openai", "config": {"model": "b"}}, "x": [3]}));
         assert_eq!(change(&next, json!({"llm": null, "x": null, "y": null})).unwrap(), json!({}));
         assert_eq!(change(&json!({"x": 1}), json!({"x": {"y": 1}})).unwrap(), json!({"x": {"y": 1}}));
     }
 
     #[test]
-    fn what_is_shown_can_be_sent_back() {
-        let kept = json!({
+    fn redacted_settings_can_be_sent_back() {
+        let stored = json!({
             "llm": {"provider": "openai", "config": {"api_key": "k1", "http": {"Authorization": "Bearer k2"}}},
             "more": [{"name": "a", "auth_token": "k3"}, {"clients": [{"client_secret": {"v": "k4"}}]}],
         });
-        let shown = shown(&settings(), &kept);
+        let shown = redacted(&settings(), &stored);
         let text = Value::Object(shown.clone()).to_string();
         assert!((1..=4).all(|n| !text.contains(&format!("k{n}"))), "{text}");
         assert_eq!(text.matches(REDACTED).count(), 4);
-        assert_eq!(change(&kept, shown.into()).unwrap(), kept);
+        assert_eq!(change(&stored, shown.into()).unwrap(), stored);
     }
 
     #[test]
-    fn a_placeholder_is_never_kept_itself() {
+    fn a_placeholder_is_never_stored() {
         for patch in [
             json!({"llm": {"config": {"api_key": REDACTED}}}),
             json!({"x": REDACTED}),
             json!({"x": [1, REDACTED]}),
             json!({"x": [{"token": REDACTED}]}),
         ] {
-            let fault = change(&json!({"x": [1]}), patch.clone());
-            // `x` alone is kept, as a list of one.
-            assert_eq!(fault.is_ok(), patch["x"] == json!(REDACTED), "{patch}: {fault:?}");
+            let result = change(&json!({"x": [1]}), patch.clone());
+            // Only `x` has a stored value, a list with one item.
+            assert_eq!(result.is_ok(), patch["x"] == json!(REDACTED), "{patch}: {result:?}");
         }
     }
 
     #[test]
-    fn a_services_model_is_named_as_such() {
+    fn the_model_of_a_remote_embedder_is_shown() {
         let base = base("sqlite", "openai:nomic-embed-text:latest:768", 768);
         let expected = json!({"model": "nomic-embed-text:latest", "embedding_dims": 768});
         assert_eq!(base["embedder"], json!({"provider": "openai", "config": expected}));
@@ -250,12 +254,12 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_used_is_refused() {
+    fn invalid_settings_are_refused() {
         let mut deep = json!(1);
         for _ in 0..40 {
             deep = json!({ "x": deep });
         }
-        for (patch, says) in [
+        for (patch, expected) in [
             (json!({"llm": {"provider": "ollama"}}), "provider not bundled: \"ollama\""),
             (json!({"llm": {"provider": 7}}), "provider not bundled: 7"),
             (json!({"llm": "openai"}), "llm must be"),
@@ -265,17 +269,17 @@ mod tests {
             (json!({"vector_store": {"provider": "qdrant"}}), "vector_store"),
             (json!({"version": "v2"}), "version"),
             (json!({"x": "y".repeat(70_000)}), "larger"),
-            (deep, "deep"),
+            (deep, "nesting"),
         ] {
-            let fault = change(&json!({}), patch).unwrap_err();
-            assert!(fault.contains(says), "{fault}");
+            let message = change(&json!({}), patch).unwrap_err();
+            assert!(message.contains(expected), "{message}");
         }
         let all = Value::Object(settings());
-        assert_eq!(change(&json!({}), all).unwrap(), json!({"llm": {"config": {}}}), "what is in force is not kept");
+        assert_eq!(change(&json!({}), all).unwrap(), json!({"llm": {"config": {}}}), "current settings are not stored");
     }
 
     #[test]
-    fn secrets_are_known_by_their_names() {
+    fn secrets_are_recognized_by_their_names() {
         let secret = [
             "api_key",
             "ADMIN_API_KEY",

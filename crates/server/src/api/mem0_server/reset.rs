@@ -5,13 +5,14 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::api::dto::Done;
+use crate::api::dto::{Done, tag};
 use crate::auth::Admin;
 use crate::error::Problem;
 use crate::http::extract::{Body, Json, Query};
-use crate::service::app::Shared;
+use crate::service::AppState;
 
-const WORD: &str = "reset";
+/// The word that confirms a reset.
+const CONFIRMATION: &str = "reset";
 
 /// The confirmation, in the body or in the query.
 #[derive(Deserialize, IntoParams, ToSchema)]
@@ -21,28 +22,30 @@ pub(crate) struct Confirmation {
     confirm: Option<String>,
 }
 
-/// Delete everybody's memories
+/// Delete the memories of all users
 ///
-/// Only with `"confirm": "reset"` in the body, or `?confirm=reset`: mem0 deletes them without asking. History, keys and
-/// settings stay.
-#[utoipa::path(post, path = "/reset", tag = "mem0 server", params(Confirmation),
+/// Requires `"confirm": "reset"` in the body, or `?confirm=reset`; mem0's server does not. History, keys and settings
+/// stay.
+#[utoipa::path(post, path = "/reset", tag = tag::MEM0_SERVER, params(Confirmation),
     request_body(content = Option<Confirmation>), responses((status = 200, body = Done)))]
 pub(crate) async fn reset(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Admin(caller): Admin,
     Query(query): Query<Confirmation>,
     Body(body): Body<Option<Confirmation>>,
 ) -> Result<Json<Done>, Problem> {
     let words = [query.confirm, body.and_then(|body| body.confirm)];
-    if !words.iter().flatten().any(|word| word == WORD) {
+    if !words.iter().flatten().any(|word| word == CONFIRMATION) {
         let problem = Problem::new(
             StatusCode::BAD_REQUEST,
             "confirmation_required",
-            "This deletes the memories of every user, and was not confirmed.",
+            "A reset deletes the memories of all users and must be confirmed.",
         );
-        return Err(problem.hint("Send {\"confirm\": \"reset\"}, or use DELETE /memories for one user's memories."));
+        return Err(
+            problem.hint("Send {\"confirm\": \"reset\"}. To delete the memories of one user, use DELETE /memories.")
+        );
     }
-    let gone = app.delete_all(None).await?;
-    tracing::warn!(memories = gone, key = %caller.name, "all memories were deleted");
+    let deleted = app.delete_all(None).await?;
+    tracing::warn!(memories = deleted, key = %caller.name, "all memories were deleted");
     Ok(Json(Done::new("All memories reset")))
 }

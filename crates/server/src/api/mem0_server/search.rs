@@ -8,56 +8,57 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::dto::Item;
+use crate::api::dto::tag;
 use crate::auth::{Caller, Reader};
-use crate::error::Problem;
-use crate::http::extract::{Body, Json, count};
-use crate::service::app::Shared;
+use crate::error::{ErrorBody, Problem};
+use crate::http::extract::{Body, Json, usize_or_text};
+use crate::service::AppState;
 
 /// mem0's default.
 const THRESHOLD: f32 = 0.1;
 
-/// A question.
+/// Request of `POST /search`.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct SearchBody {
-    /// What is asked.
+    /// The question or keywords to search for.
     query: String,
-    /// Whose memories, and which of them; must name a user_id, agent_id or run_id.
+    /// Which memories to search; must contain a user_id, agent_id or run_id.
     #[schema(value_type = Option<Object>)]
     filters: Option<Map<String, Value>>,
-    /// Most hits, 1 ..= 1000; 20 if absent.
-    #[serde(default, deserialize_with = "count")]
+    /// Most results, 1 to 1000; default 20.
+    #[serde(default, deserialize_with = "usize_or_text")]
     #[schema(minimum = 1, maximum = 1000)]
     top_k: Option<usize>,
     /// Another name for `top_k`.
-    #[serde(default, deserialize_with = "count")]
+    #[serde(default, deserialize_with = "usize_or_text")]
     #[schema(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
-    /// 0 ..= 1; hits that score below are left out.
+    /// Lowest score of a result, from 0 to 1.
     #[schema(minimum = 0, maximum = 1)]
     threshold: Option<f32>,
-    /// Tells why each hit was found.
+    /// Whether to add `score_details` to each result.
     explain: Option<bool>,
-    /// Shows expired memories too.
+    /// Whether to include expired memories.
     show_expired: Option<bool>,
-    /// Has the best of them judged by the reranker, if one is configured.
+    /// Whether to rerank the top results with the configured reranker.
     rerank: Option<bool>,
-    /// Leaves out facts that a newer one stands in for.
+    /// Whether to hide superseded facts.
     latest_only: Option<bool>,
-    /// Instead of the filter's, as older clients do it.
+    /// The same as in `filters`, for older clients.
     user_id: Option<String>,
-    /// Likewise.
+    /// The same as in `filters`, for older clients.
     agent_id: Option<String>,
-    /// Likewise.
+    /// The same as in `filters`, for older clients.
     run_id: Option<String>,
 }
 
-/// What was found, best first.
+/// The results, best first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SearchAnswer {
-    pub(in crate::api) results: Vec<Item>,
-    /// Where that was asked for: whether the reranker has judged them; if not, its failure is in the server's log.
+    results: Vec<Item>,
+    /// Whether the results were reranked, if this was requested. If not, the server's log has the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::api) reranked: Option<bool>,
+    reranked: Option<bool>,
 }
 
 impl SearchBody {
@@ -68,11 +69,12 @@ impl SearchBody {
                 filters.insert(key.to_owned(), id.into());
             }
         }
-        let asked = match filters.is_empty() {
-            true => None,
-            false => Some(Filter::parse(&Value::Object(filters)).map_err(EngineError::from)?),
+        let requested = if filters.is_empty() {
+            None
+        } else {
+            Some(Filter::parse(&Value::Object(filters)).map_err(EngineError::from)?)
         };
-        let Some(filter) = caller.filter(asked)? else { return Err(Problem::no_scope()) };
+        let Some(filter) = caller.filter(requested)? else { return Err(Problem::no_scope()) };
         Ok(SearchRequest {
             top_k: self.top_k.or(self.limit).unwrap_or(20),
             threshold: self.threshold,
@@ -86,17 +88,17 @@ impl SearchBody {
 }
 
 /// Search memories
-#[utoipa::path(post, path = "/search", tag = "mem0 server", request_body = SearchBody,
-    responses((status = 200, body = SearchAnswer)))]
+#[utoipa::path(post, path = "/search", tag = tag::MEM0_SERVER, request_body = SearchBody,
+    responses((status = 200, body = SearchAnswer), (status = 502, body = ErrorBody)))]
 pub(crate) async fn search(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Reader(caller): Reader,
     Body(body): Body<SearchBody>,
 ) -> Result<Json<SearchAnswer>, Problem> {
     let threshold = body.threshold.unwrap_or(THRESHOLD);
     let request = body.request(&caller)?;
-    let asked_to_rerank = request.rerank;
+    let rerank_requested = request.rerank;
     let answer = app.search(request).await?;
     let results = answer.hits.iter().map(|hit| Item::scored(hit, threshold)).collect();
-    Ok(Json(SearchAnswer { results, reranked: asked_to_rerank.then_some(answer.reranked) }))
+    Ok(Json(SearchAnswer { results, reranked: rerank_requested.then_some(answer.reranked) }))
 }

@@ -1,36 +1,33 @@
-//! Many memories in one request: all are checked first, then they are changed one by one.
+//! Changes of many memories in one request.
 
 use std::collections::HashSet;
 
 use axum::extract::State;
-use mnemon_engine::MAX_TEXT_BYTES;
-use mnemon_store::{Memory, MemoryId, RESERVED_KEYS};
+use mnemon_engine::UpdateRequest;
+use mnemon_store::{Memory, MemoryId};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::TAG;
-use super::add::own_metadata;
-use super::dto::{IdText, limited};
+use super::add::check_metadata;
+use super::dto::{IdText, check_length};
 use super::memory::Change;
-use crate::auth::{Caller, Writer};
-use crate::error::Problem;
+use crate::api::dto::tag;
+use crate::auth::Writer;
+use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json, memory_id};
-use crate::service::app::{App, Shared};
-use crate::service::events::{Doing, EventResult, result};
-use crate::service::memories::may_change;
-use crate::service::webhooks::{Happened, HappenedKind};
+use crate::service::AppState;
 
-/// Memories with what they are to become.
+/// Request of `PUT /v1/batch`.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = PlatformBatchUpdate)]
 pub(super) struct UpdateBody {
-    /// 1 to 1000.
+    /// 1 to 1000 memories.
     #[schema(min_items = 1, max_items = 1000)]
     memories: Vec<OneUpdate>,
 }
 
-/// A memory with what it is to become.
+/// A memory to change; absent fields stay.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = PlatformBatchUpdateItem)]
 struct OneUpdate {
@@ -38,21 +35,21 @@ struct OneUpdate {
     memory_id: IdText,
     /// The new text.
     text: Option<String>,
-    /// Your own keys, in place of all that were there.
+    /// The new metadata; replaces all of the old metadata.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
 }
 
-/// Memories.
+/// Request of `DELETE /v1/batch`.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = PlatformBatchDelete)]
 pub(super) struct DeleteBody {
-    /// 1 to 1000.
+    /// 1 to 1000 memories.
     #[schema(min_items = 1, max_items = 1000)]
     memories: Vec<OneDelete>,
 }
 
-/// A memory: `{"memory_id": …}`, or its id alone.
+/// A memory: `{"memory_id": …}`, or only its id.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = PlatformBatchDeleteItem)]
 #[serde(untagged)]
@@ -65,111 +62,71 @@ enum OneDelete {
     Id(IdText),
 }
 
-/// What was changed.
+/// Response of `PUT /v1/batch`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PlatformBatchUpdated)]
 pub(super) struct Updated {
     message: String,
-    /// How many memories.
+    /// Number of memories.
     updated: usize,
-    /// See /v1/event/{event_id}.
+    /// The id of the event, see /v1/event/{event_id}.
     event_id: String,
 }
 
-/// What was deleted.
+/// Response of `DELETE /v1/batch`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PlatformBatchDeleted)]
 pub(super) struct Deleted {
     message: String,
-    /// How many memories.
+    /// Number of memories.
     deleted: usize,
-    /// See /v1/event/{event_id}.
+    /// The id of the event, see /v1/event/{event_id}.
     event_id: String,
 }
 
-/// The caller's memories of these ids, in their order; 404 names the first that is not there. Blocks.
-fn all_own(app: &App, caller: &Caller, ids: &[MemoryId]) -> Result<Vec<Memory>, Problem> {
-    let found = app.engine.store().get(ids)?;
-    let own = ids.iter().zip(found).map(|(id, memory)| caller.own(memory.ok_or(Problem::memory_not_found(id))?));
-    own.collect()
-}
-
+/// The ids of 1 to 1000 memories.
 fn read_ids<'a>(ids: impl Iterator<Item = &'a IdText>) -> Result<Vec<MemoryId>, Problem> {
     let ids: Vec<MemoryId> = ids.map(|id| memory_id(&id.text())).collect::<Result<_, _>>()?;
-    limited("memories", &ids)?;
+    check_length("memories", &ids)?;
     if ids.is_empty() {
-        return Err(Problem::bad_request("memories: give at least one"));
+        return Err(Problem::bad_request("memories: must contain at least one memory"));
     }
     Ok(ids)
 }
 
-/// The user all of them belong to, if it is one.
-fn common_owner(memories: &[Memory]) -> Option<String> {
-    let first = memories.first()?.payload.scope().user_id?;
-    memories.iter().all(|memory| memory.payload.scope().user_id.as_ref() == Some(&first)).then_some(first)
-}
-
-fn told(memory: &Memory, event: &str) -> EventResult {
-    result(memory.id, event, memory.payload.text(), memory.payload.scope().user_id.as_deref())
-}
-
-/// What would make the engine refuse a change, found before any is made.
-fn check(update: &OneUpdate, memory: &Memory) -> Result<(), Problem> {
-    let id = memory.id;
-    may_change(memory)?;
-    let refused = |fault: &str| Err(Problem::bad_request(format!("memory {id}: {fault}; nothing was changed")));
-    match (&update.text, &update.metadata) {
-        (None, None) => return refused("give text or metadata"),
-        (Some(text), _) if text.trim().is_empty() => return refused("the text is empty"),
-        (Some(text), _) if text.len() > MAX_TEXT_BYTES => return refused("the text is too long"),
-        _ => {}
-    }
+/// The change for the engine, if the metadata is valid.
+fn update_request(update: Change, old: &Memory) -> Result<UpdateRequest, Problem> {
     if let Some(metadata) = &update.metadata {
-        own_metadata(metadata)?;
-        if let Some(key) = metadata.keys().find(|key| *key == "id" || RESERVED_KEYS.contains(&key.as_str())) {
-            return refused(&format!("metadata may not hold `{key}`"));
-        }
+        check_metadata(metadata)?;
     }
-    Ok(())
+    Ok(update.into_request(old))
 }
 
 /// Change many memories
 ///
-/// All or none are found; then each is changed by itself.
-#[utoipa::path(put, path = "/v1/batch", tag = TAG, request_body = UpdateBody,
-    responses((status = 200, body = Updated)))]
+/// If one of the memories does not exist or one of the changes is invalid, nothing is changed. Otherwise the memories
+/// are changed one by one.
+#[utoipa::path(put, path = "/v1/batch", tag = tag::PLATFORM, request_body = UpdateBody,
+    responses((status = 200, body = Updated), (status = 404, body = ErrorBody), (status = 502, body = ErrorBody)))]
 pub(super) async fn update(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Writer(caller): Writer,
     Body(body): Body<UpdateBody>,
 ) -> Result<Json<Updated>, Problem> {
     let ids = read_ids(body.memories.iter().map(|update| &update.memory_id))?;
-    let doing = Doing::new("UPDATE", json!({"memories": ids.len()}));
-    let (updated, event_id) = app
-        .with_webhooks(move |app| {
-            let memories = all_own(app, &caller, &ids)?;
-            body.memories.iter().zip(&memories).try_for_each(|(update, memory)| check(update, memory))?;
-            let mut changed = Vec::with_capacity(ids.len());
-            for (update, old) in body.memories.into_iter().zip(&memories) {
-                let change = Change { text: update.text, metadata: update.metadata, ..Change::default() };
-                changed.push(app.engine.update(old.id, &change.of(old)?)?);
-            }
-            let results = changed.iter().map(|memory| told(memory, "UPDATE")).collect();
-            let event_id = doing.done(app, common_owner(&memories).as_deref(), results);
-            let happened = changed.iter().map(|memory| Happened::to(HappenedKind::Update, memory)).collect();
-            Ok((happened, (changed.len(), event_id)))
-        })
-        .await?;
+    let change = |update: OneUpdate| Change { text: update.text, metadata: update.metadata, ..Change::default() };
+    let changes = ids.into_iter().zip(body.memories.into_iter().map(change)).collect();
+    let (updated, event_id) = app.update_batch(caller, changes, update_request).await?;
     Ok(Json(Updated { message: format!("Successfully updated {updated} memories"), updated, event_id }))
 }
 
 /// Delete many memories
 ///
-/// All or none are found; then each is deleted by itself.
-#[utoipa::path(delete, path = "/v1/batch", tag = TAG, request_body = DeleteBody,
-    responses((status = 200, body = Deleted)))]
+/// If one of the memories does not exist, nothing is deleted. Otherwise the memories are deleted one by one.
+#[utoipa::path(delete, path = "/v1/batch", tag = tag::PLATFORM, request_body = DeleteBody,
+    responses((status = 200, body = Deleted), (status = 404, body = ErrorBody)))]
 pub(super) async fn delete(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Writer(caller): Writer,
     Body(body): Body<DeleteBody>,
 ) -> Result<Json<Deleted>, Problem> {
@@ -178,18 +135,6 @@ pub(super) async fn delete(
     }))?;
     let mut seen = HashSet::new();
     ids.retain(|id| seen.insert(*id));
-    let doing = Doing::new("DELETE", json!({"memories": ids.len()}));
-    let (deleted, event_id) = app
-        .with_webhooks(move |app| {
-            let memories = all_own(app, &caller, &ids)?;
-            for memory in &memories {
-                app.engine.delete(memory.id)?;
-            }
-            let results = memories.iter().map(|memory| told(memory, "DELETE")).collect();
-            let event_id = doing.done(app, common_owner(&memories).as_deref(), results);
-            let happened = memories.iter().map(|memory| Happened::to(HappenedKind::Delete, memory)).collect();
-            Ok((happened, (memories.len(), event_id)))
-        })
-        .await?;
+    let (deleted, event_id) = app.delete_batch(caller, ids).await?;
     Ok(Json(Deleted { message: format!("Successfully deleted {deleted} memories"), deleted, event_id }))
 }

@@ -1,4 +1,4 @@
-//! Deleting many memories at once. Whatever can't be read for sure deletes nothing.
+//! Deleting all memories of an owner. A request that is not entirely clear deletes nothing.
 
 use axum::extract::State;
 use mnemon_store::Filter;
@@ -7,23 +7,22 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::TAG;
-use super::add::app_id;
-use super::dto::APP_ID;
-use super::filters::{ENTITY_KEYS, metadata};
+use super::add::checked_app_id;
+use super::dto::{APP_ID, ENTITY_KEYS};
+use super::filters::metadata_filter;
+use crate::api::dto::tag;
 use crate::auth::{Caller, Writer};
 use crate::error::Problem;
 use crate::http::extract::{Json, Query};
-use crate::service::app::Shared;
-use crate::service::events::Doing;
+use crate::service::{AppState, EventDraft};
 
-/// Keys that clients add to every request.
+/// Query parameters that clients add to every request.
 const IGNORED: [&str; 7] = ["org_id", "project_id", "org_name", "project_name", "source", "output_format", "version"];
 
-/// Whose memories are deleted. Anything else in the query is refused.
+/// Query of `DELETE /v1/memories`. Unknown parameters are refused.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "only describes the wire")]
+#[expect(dead_code, reason = "only describes the wire format")]
 pub(super) struct DeleteAllQuery {
     /// An id, or `*` for memories of any user.
     user_id: Option<String>,
@@ -33,43 +32,45 @@ pub(super) struct DeleteAllQuery {
     app_id: Option<String>,
     /// An id, or `*` for memories of any run.
     run_id: Option<String>,
-    /// Only memories with these keys of your own: a JSON object.
+    /// Only memories with this metadata: a JSON object.
     metadata: Option<String>,
 }
 
-/// What was deleted.
+/// Response of a deletion.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PlatformDeletedAll)]
 pub(super) struct DeletedAll {
     pub(super) message: String,
-    /// See /v1/event/{event_id}.
+    /// The id of the event, see /v1/event/{event_id}.
     pub(super) event_id: String,
-    /// How many memories.
+    /// Number of deleted memories.
     pub(super) deleted: usize,
 }
 
-/// What a query asks to be deleted.
+/// The memories to delete.
 #[derive(Debug, PartialEq)]
-struct Doomed {
-    /// `None` for everything.
+struct Selection {
+    /// `None` matches everything.
     filter: Option<Filter>,
-    /// The one user whose memories they are.
+    /// The user who owns all of the memories, if it is one user.
     owner: Option<String>,
 }
 
-impl Doomed {
-    fn read(query: Vec<(String, String)>, caller: &Caller) -> Result<Self, Problem> {
+impl Selection {
+    fn parse(query: Vec<(String, String)>, caller: &Caller) -> Result<Self, Problem> {
         let mut given: Map<String, Value> = Map::new();
         for (key, value) in query {
             if IGNORED.contains(&key.as_str()) {
                 continue;
             }
             if !ENTITY_KEYS.contains(&key.as_str()) && key != "metadata" {
-                return Err(Problem::bad_request(format!("`{key}` can't narrow what is deleted; nothing was deleted"))
-                    .hint("Name user_id, agent_id, app_id or run_id, each by itself in the query."));
+                return Err(Problem::bad_request(format!(
+                    "the parameter `{key}` is not supported; nothing was deleted"
+                ))
+                .hint("Use the query parameters user_id, agent_id, app_id and run_id."));
             }
             if given.insert(key.clone(), value.into()).is_some() {
-                return Err(Problem::bad_request(format!("{key} is named twice; nothing was deleted")));
+                return Err(Problem::bad_request(format!("{key} is given twice; nothing was deleted")));
             }
         }
         let id = |key: &str| given.get(key).and_then(Value::as_str).map(str::trim);
@@ -77,7 +78,7 @@ impl Doomed {
             return Err(Problem::bad_request(
                 "At least one identifier (user_id, agent_id, app_id, run_id) is required; nothing was deleted.",
             )
-            .hint("To delete everything the key may delete, say so: user_id=*&agent_id=*&app_id=*&run_id=*"));
+            .hint("To delete everything that the key may delete, send user_id=*&agent_id=*&app_id=*&run_id=*"));
         }
         let everything = ENTITY_KEYS.iter().all(|key| id(key) == Some("*"));
         let mut filters = Vec::new();
@@ -86,21 +87,21 @@ impl Doomed {
             match (key, ScopeKey::from_name(key)) {
                 ("user_id", _) if id != "*" => {
                     let user = caller.scope(Some(id), None, None)?.user_id.unwrap_or_default();
-                    filters.push(made(Filter::eq(key, user))?);
+                    filters.push(checked(Filter::eq(key, user))?);
                 }
-                // The caller's own user comes with the gate.
+                // `Caller::filter` adds the caller's own user.
                 ("user_id", _) if !caller.is_admin() => {}
                 (_, Some(scope)) if id == "*" => filters.push(Filter::has_scope(scope)),
-                (APP_ID, _) if id == "*" => filters.push(made(Filter::exists(APP_ID))?),
-                (APP_ID, _) => filters.push(made(Filter::eq(APP_ID, app_id(id)?))?),
-                _ => filters.push(made(Filter::eq(key, id))?),
+                (APP_ID, _) if id == "*" => filters.push(checked(Filter::exists(APP_ID))?),
+                (APP_ID, _) => filters.push(checked(Filter::eq(APP_ID, checked_app_id(id)?))?),
+                _ => filters.push(checked(Filter::eq(key, id))?),
             }
         }
-        if let Some(own) = given.get("metadata").and_then(Value::as_str) {
-            let read = serde_json::from_str::<Value>(own).map_err(|_| {
+        if let Some(text) = given.get("metadata").and_then(Value::as_str) {
+            let metadata = serde_json::from_str::<Value>(text).map_err(|_| {
                 Problem::bad_request("metadata: must be a JSON object such as {\"k\": 1}; nothing was deleted")
             });
-            filters.push(metadata(&read?)?);
+            filters.push(metadata_filter(&metadata?)?);
         }
         let filter = caller.filter(Filter::all(filters))?;
         let owner = filter.as_ref().and_then(|filter| filter.scope().pinned(ScopeKey::User)).map(str::to_owned);
@@ -108,29 +109,26 @@ impl Doomed {
     }
 }
 
-fn made(filter: Result<Filter, mnemon_store::FilterError>) -> Result<Filter, Problem> {
-    filter.map_err(|fault| mnemon_engine::EngineError::from(fault).into())
+fn checked(filter: Result<Filter, mnemon_store::FilterError>) -> Result<Filter, Problem> {
+    filter.map_err(|error| mnemon_engine::EngineError::from(error).into())
 }
 
 /// Delete all memories of a user, agent, app or run
 ///
-/// Those that carry all the ids named, expired ones included; `*` is any id. All four as `*` is everything. A user's key
-/// deletes its own user's only.
-#[utoipa::path(delete, path = "/v1/memories", tag = TAG, params(DeleteAllQuery),
+/// Deletes the memories that have all of the ids, including expired ones. `*` matches any id; all four ids as `*` match
+/// everything. With a user's key, only memories of its user are deleted.
+#[utoipa::path(delete, path = "/v1/memories", tag = tag::PLATFORM, params(DeleteAllQuery),
     responses((status = 200, body = DeletedAll)))]
 pub(super) async fn delete_all(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Writer(caller): Writer,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Json<DeletedAll>, Problem> {
-    let asked: Map<String, Value> = query.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
-    let Doomed { filter, owner } = Doomed::read(query, &caller)?;
-    let doing = Doing::new("DELETE_ALL", Value::Object(asked));
-    let (deleted, event_id) = app
-        .with_webhooks(move |app| {
-            app.delete_matching(filter.as_ref(), |deleted| Ok((deleted, doing.done(app, owner.as_deref(), Vec::new()))))
-        })
-        .await?;
+    let parameters: Map<String, Value> =
+        query.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+    let Selection { filter, owner } = Selection::parse(query, &caller)?;
+    let draft = EventDraft::new("DELETE_ALL", Value::Object(parameters));
+    let (deleted, event_id) = app.delete_all_with_event(filter, None, owner, draft).await?;
     Ok(Json(DeletedAll { message: "Memories deleted successfully!".to_owned(), event_id, deleted }))
 }
 
@@ -147,16 +145,16 @@ mod tests {
         Caller { user: Some("ana".into()), ..admin() }
     }
 
-    fn read(query: &str, caller: &Caller) -> Result<Doomed, u16> {
+    fn parse(query: &str, caller: &Caller) -> Result<Selection, u16> {
         let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             (key.to_owned(), value.to_owned())
         });
-        Doomed::read(pairs.collect(), caller).map_err(|fault| fault.status.as_u16())
+        Selection::parse(pairs.collect(), caller).map_err(|problem| problem.status.as_u16())
     }
 
     #[test]
-    fn what_names_nobody_deletes_nothing() {
+    fn a_request_without_a_clear_owner_deletes_nothing() {
         for query in [
             "",
             "org_id=default&project_id=default",
@@ -173,22 +171,22 @@ mod tests {
             "app_id=",
             "user_id=a&run=x",
         ] {
-            assert_eq!(read(query, &admin()), Err(400), "{query}");
-            assert_eq!(read(query, &ana()).map_err(|status| status / 100), Err(4), "{query}");
+            assert_eq!(parse(query, &admin()), Err(400), "{query}");
+            assert_eq!(parse(query, &ana()).map_err(|status| status / 100), Err(4), "{query}");
         }
-        assert_eq!(read("user_id=bob", &ana()), Err(403));
+        assert_eq!(parse("user_id=bob", &ana()), Err(403));
     }
 
     #[test]
-    fn stars_reach_as_far_as_the_key() {
+    fn a_star_matches_what_the_key_may_access() {
         let everything = "user_id=*&agent_id=*&app_id=*&run_id=*&source=CLI";
-        assert_eq!(read(everything, &admin()), Ok(Doomed { filter: None, owner: None }));
-        let own = Doomed { filter: Some(Filter::eq("user_id", "ana").unwrap()), owner: Some("ana".into()) };
-        assert_eq!(read(everything, &ana()), Ok(own));
-        let own = Doomed { filter: Some(Filter::eq("user_id", "ana").unwrap()), owner: Some("ana".into()) };
-        assert_eq!(read("user_id=*", &ana()), Ok(own));
-        assert_eq!(read("agent_id=*", &admin()).unwrap().filter, Some(Filter::has_scope(ScopeKey::Agent)));
-        let narrowed = read("user_id=ana&metadata={\"x\":1}", &admin()).unwrap();
+        assert_eq!(parse(everything, &admin()), Ok(Selection { filter: None, owner: None }));
+        let own = Selection { filter: Some(Filter::eq("user_id", "ana").unwrap()), owner: Some("ana".into()) };
+        assert_eq!(parse(everything, &ana()), Ok(own));
+        let own = Selection { filter: Some(Filter::eq("user_id", "ana").unwrap()), owner: Some("ana".into()) };
+        assert_eq!(parse("user_id=*", &ana()), Ok(own));
+        assert_eq!(parse("agent_id=*", &admin()).unwrap().filter, Some(Filter::has_scope(ScopeKey::Agent)));
+        let narrowed = parse("user_id=ana&metadata={\"x\":1}", &admin()).unwrap();
         assert_eq!(narrowed.filter, Some(Filter::eq("user_id", "ana").unwrap().and(Filter::eq("x", 1).unwrap())));
     }
 }

@@ -1,4 +1,4 @@
-//! Users, agents, apps and runs: whoever memories are kept for.
+//! Entities: the users, agents, apps and runs that own memories.
 
 use axum::extract::State;
 use mnemon_store::filter::check_id;
@@ -7,40 +7,39 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::TAG;
 use super::delete_all::DeletedAll;
-use super::dto::{Here, PageOf, PageQuery};
+use super::dto::{PageNumber, PageQuery, RequestUrl};
+use crate::api::dto::tag;
 use crate::auth::{Caller, Reader, Writer};
 use crate::error::Problem;
-use crate::http::extract::{Json, Path, Query, WholePath};
-use crate::service::app::Shared;
-use crate::service::events::Doing;
+use crate::http::extract::{Json, Path, Query, TrailingSlash};
+use crate::service::{AppState, EventDraft};
 
-/// Clients that delete everybody ask for the first page alone.
-const PAGE: usize = 1000;
+/// The default is the largest page, because clients that delete all entities read only the first page.
+const DEFAULT_PAGE_SIZE: usize = 1000;
 
-/// Somebody memories are kept for.
+/// A user, agent, app or run that owns memories.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PlatformEntity)]
 pub(super) struct EntityRow {
     /// The same as `name`.
     id: String,
     name: String,
-    /// user, agent, app or run
+    /// `user`, `agent`, `app` or `run`
     r#type: &'static str,
-    /// The user a key may see; null for an admin's.
+    /// The user of the key; null for an admin key.
     owner: Option<String>,
     #[schema(value_type = Object)]
     metadata: Map<String, Value>,
     total_memories: usize,
     /// When the first memory was stored.
     created_at: Option<String>,
-    /// When the last was stored or changed.
+    /// When the last memory was stored or changed.
     updated_at: Option<String>,
 }
 
 impl EntityRow {
-    fn of(owner: Owner, caller: &Caller) -> Self {
+    fn new(owner: Owner, caller: &Caller) -> Self {
         Self {
             id: owner.id.clone(),
             name: owner.id,
@@ -54,7 +53,7 @@ impl EntityRow {
     }
 }
 
-/// A page of them.
+/// A page of entities, with totals by type.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PlatformEntities)]
 pub(super) struct Entities {
@@ -68,10 +67,11 @@ pub(super) struct Entities {
     total_runs: usize,
 }
 
-/// Runs, apps, agents, then users: clients that delete all of them in this order find each still there.
-async fn owners(app: &Shared, caller: &Caller) -> Result<Vec<Owner>, Problem> {
-    let within = caller.user.clone();
-    let mut owners = app.engine(move |engine| Ok(engine.owners(within.as_deref())?)).await?;
+/// The entities that the caller may see: runs, apps, agents, then users. Clients delete all entities in the order of
+/// the list; with users last, each entity still exists when it is deleted.
+async fn owners(app: &AppState, caller: &Caller) -> Result<Vec<Owner>, Problem> {
+    let user = caller.user.clone();
+    let mut owners = app.with_engine(move |engine| Ok(engine.owners(user.as_deref())?)).await?;
     if let Some(own) = &caller.user {
         owners.retain(|owner| owner.kind != OwnerKind::User || owner.id == *own);
     }
@@ -79,24 +79,24 @@ async fn owners(app: &Shared, caller: &Caller) -> Result<Vec<Owner>, Problem> {
     Ok(owners)
 }
 
-/// Everybody memories are kept for
+/// List entities
 ///
 /// A user's key sees its own user, and the agents, apps and runs of that user's memories.
-#[utoipa::path(get, path = "/v1/entities", tag = TAG, params(PageQuery),
+#[utoipa::path(get, path = "/v1/entities", tag = tag::PLATFORM, params(PageQuery),
     responses((status = 200, body = Entities)))]
 pub(super) async fn list(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Reader(caller): Reader,
-    here: Here,
+    url: RequestUrl,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Entities>, Problem> {
-    let page = PageOf::new(query.page, query.page_size, PAGE)?;
+    let page = PageNumber::new(query.page, query.page_size, DEFAULT_PAGE_SIZE)?;
     let owners = owners(&app, &caller).await?;
     let total = |kind: OwnerKind| owners.iter().filter(|owner| owner.kind == kind).count();
     let [total_users, total_agents, total_apps, total_runs] = OwnerKind::ALL.map(total);
-    let rows = owners.into_iter().map(|owner| EntityRow::of(owner, &caller)).collect();
-    let (count, rows) = page.of(rows);
-    let paged = here.page(page, count, rows);
+    let rows = owners.into_iter().map(|owner| EntityRow::new(owner, &caller)).collect();
+    let (count, rows) = page.slice(rows);
+    let paged = url.page(page, count, rows);
     Ok(Json(Entities {
         count,
         next: paged.next,
@@ -109,80 +109,71 @@ pub(super) async fn list(
     }))
 }
 
-/// Everybody memories can be filtered by
-#[utoipa::path(get, path = "/v1/entities/filters", tag = TAG, responses((status = 200, body = Vec<EntityRow>)))]
+/// List the entities that memories can be filtered by
+#[utoipa::path(get, path = "/v1/entities/filters", tag = tag::PLATFORM, responses((status = 200, body = Vec<EntityRow>)))]
 pub(super) async fn filters(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Reader(caller): Reader,
 ) -> Result<Json<Vec<EntityRow>>, Problem> {
     let owners = owners(&app, &caller).await?;
-    Ok(Json(owners.into_iter().map(|owner| EntityRow::of(owner, &caller)).collect()))
+    Ok(Json(owners.into_iter().map(|owner| EntityRow::new(owner, &caller)).collect()))
 }
 
 fn kind(name: &str) -> Result<OwnerKind, Problem> {
-    OwnerKind::from_name(name).ok_or_else(|| Problem::not_found("An entity is a user, agent, app or run."))
+    OwnerKind::from_name(name).ok_or_else(|| Problem::not_found("The type of an entity is user, agent, app or run."))
 }
 
-/// Somebody memories are kept for, in a list of one
-#[utoipa::path(get, path = "/v2/entities/{entity_type}/{entity_name}", tag = TAG,
+/// Get an entity, as a list with one item
+#[utoipa::path(get, path = "/v2/entities/{entity_type}/{entity_name}", tag = tag::PLATFORM,
     params(("entity_type" = String, Path), ("entity_name" = String, Path)),
     responses((status = 200, body = Vec<EntityRow>)))]
 pub(super) async fn get(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Reader(caller): Reader,
     Path((entity_type, name)): Path<(String, String)>,
 ) -> Result<Json<Vec<EntityRow>>, Problem> {
     let kind = kind(&entity_type)?;
     let found = owners(&app, &caller).await?.into_iter().find(|owner| owner.kind == kind && owner.id == name);
-    let row = EntityRow::of(found.ok_or_else(|| Problem::not_found("There is no such entity."))?, &caller);
+    let row = EntityRow::new(found.ok_or_else(|| Problem::not_found("This entity does not exist."))?, &caller);
     Ok(Json(vec![row]))
 }
 
-/// Delete somebody's memories
+/// Delete all memories of an entity
 ///
-/// The path must end in a slash. With a user go also events, exports and feedback of theirs. A user's key deletes memories of its own user only. Whoever
-/// has no memories (left) is deleted too: 0 of them.
-#[utoipa::path(delete, path = "/v2/entities/{entity_type}/{entity_name}", tag = TAG,
+/// The path must end in a slash. For a user, the user's events, exports and feedback are deleted as well. With a user's
+/// key, only memories of its user are deleted. An entity without memories is answered with `deleted: 0`.
+#[utoipa::path(delete, path = "/v2/entities/{entity_type}/{entity_name}", tag = tag::PLATFORM,
     params(("entity_type" = String, Path), ("entity_name" = String, Path)),
     responses((status = 200, body = DeletedAll)))]
 pub(super) async fn delete(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Writer(caller): Writer,
-    _: WholePath,
+    _: TrailingSlash,
     Path((entity_type, name)): Path<(String, String)>,
 ) -> Result<Json<DeletedAll>, Problem> {
     let kind = kind(&entity_type)?;
-    let name = check_id(&name).map_err(|fault| Problem::bad_request(format!("{entity_type}: {fault}")))?.to_owned();
+    let name = check_id(&name).map_err(|reason| Problem::bad_request(format!("{entity_type}: {reason}")))?.to_owned();
     if kind == OwnerKind::User {
         caller.scope(Some(&name), None, None)?;
     }
-    let asked = Filter::eq(kind.key(), name.as_str()).map_err(mnemon_engine::EngineError::from)?;
-    let filter = caller.filter(Some(asked))?;
+    let requested = Filter::eq(kind.key(), name.as_str()).map_err(mnemon_engine::EngineError::from)?;
+    let filter = caller.filter(Some(requested))?;
     let user = (kind == OwnerKind::User).then(|| name.clone());
     let owner = user.clone().or_else(|| caller.user.clone());
-    let doing = Doing::new("DELETE_ALL", json!({"entity_type": kind.as_str(), "entity_name": name}));
-    let (deleted, event_id) = app
-        .with_webhooks(move |app| {
-            app.delete_matching(filter.as_ref(), |deleted| {
-                if let Some(user) = &user {
-                    app.ledger.forget(user)?;
-                }
-                Ok((deleted, doing.done(app, owner.as_deref(), Vec::new())))
-            })
-        })
-        .await?;
+    let draft = EventDraft::new("DELETE_ALL", json!({"entity_type": kind.as_str(), "entity_name": name}));
+    let (deleted, event_id) = app.delete_all_with_event(filter, user, owner, draft).await?;
     Ok(Json(DeletedAll { message: "Entity deleted successfully!".to_owned(), event_id, deleted }))
 }
 
-/// Delete somebody's memories, as older clients do
-#[utoipa::path(delete, path = "/v1/entities/{entity_type}/{entity_id}", tag = TAG,
+/// Delete all memories of an entity (older clients)
+#[utoipa::path(delete, path = "/v1/entities/{entity_type}/{entity_id}", tag = tag::PLATFORM,
     params(("entity_type" = String, Path), ("entity_id" = String, Path)),
     responses((status = 200, body = DeletedAll)))]
 pub(super) async fn delete_old(
-    state: State<Shared>,
+    state: State<AppState>,
     writer: Writer,
-    whole: WholePath,
+    slash: TrailingSlash,
     path: Path<(String, String)>,
 ) -> Result<Json<DeletedAll>, Problem> {
-    delete(state, writer, whole, path).await
+    delete(state, writer, slash, path).await
 }

@@ -1,44 +1,45 @@
-//! Exports: what filters match now, kept to be fetched later.
+//! Exports: the memories that match filters at one time, stored to be read later.
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use mnemon_engine::ListRequest;
 use mnemon_store::filter::ScopeKey;
-use mnemon_store::{Document, Durability, Ledger, PageRequest, StoreError};
+use mnemon_store::{Document, Durability, Ledger, MemoryId, PageRequest, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::TAG;
-use super::dto::{Here, MemoryDoc, PageOf, PageQuery, Paged, memory};
-use super::filters::ENTITY_KEYS;
-use super::queries::Ask;
+use super::dto::{ENTITY_KEYS, MemoryDoc, PageNumber, PageQuery, Paged, RequestUrl, memory_json};
+use super::queries::{AuthorizedQuery, MemoryQuery};
+use crate::api::dto::tag;
 use crate::auth::{Caller, Reader, Writer};
-use crate::error::Problem;
-use crate::http::extract::{Body, Json, Query, some};
-use crate::service::app::Shared;
+use crate::error::{ErrorBody, Problem};
+use crate::http::extract::{Body, Json, Query, double_option};
+use crate::service::{App, AppState};
 
 const KIND: &str = "export";
-/// Memories of one export.
+/// Most memories of one export.
 const MAX_MEMORIES: usize = 10_000;
-/// Exports kept.
-const KEPT: usize = 100;
-/// Those among which the newest with the same filters is looked for.
-const STRETCH: usize = 10;
+/// Exports that are kept for each owner.
+const MAX_EXPORTS: usize = 100;
+/// Exports read at a time; each may be large.
+const EXPORT_BATCH: usize = 10;
+/// Memories read at a time.
+const MEMORY_BATCH: usize = 1000;
 
-/// What to export.
+/// Request of `POST /v1/exports`.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = PlatformExport)]
 pub(super) struct ExportBody {
-    /// Kept with the export. To fill it would need a language model.
+    /// Stored with the export, but not applied: that would require a language model.
     #[schema(value_type = Object)]
     schema: Value,
-    /// Whose memories, and which of them, as for searching. A user's key exports its own user's.
-    #[serde(default, deserialize_with = "some")]
+    /// Which memories to export; the same filters as for searching. A user's key exports only memories of its user.
+    #[serde(default, deserialize_with = "double_option")]
     #[schema(value_type = Option<Object>)]
     filters: Option<Value>,
-    /// Kept with the export.
+    /// Stored with the export.
     export_instructions: Option<String>,
     user_id: Option<Value>,
     agent_id: Option<Value>,
@@ -46,14 +47,14 @@ pub(super) struct ExportBody {
     run_id: Option<Value>,
 }
 
-/// An export that was made.
+/// Response of `POST /v1/exports`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PlatformExportMade)]
 pub(super) struct ExportMade {
     message: &'static str,
-    /// Give this as `memory_export_id`.
+    /// The `memory_export_id` for reading the export.
     id: String,
-    /// How many memories it holds.
+    /// Number of memories in the export.
     memories: usize,
 }
 
@@ -64,13 +65,13 @@ pub(super) struct Export {
     id: String,
     #[schema(value_type = Vec<MemoryDoc>)]
     memories: Vec<Map<String, Value>>,
-    /// The schema as it was given.
+    /// The schema of the request.
     schema: Value,
-    /// What was asked for.
+    /// The filters of the request.
     #[schema(value_type = Object)]
     filters: Map<String, Value>,
     export_instructions: Option<String>,
-    /// SUCCEEDED
+    /// `SUCCEEDED`
     status: String,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -83,32 +84,32 @@ pub(super) struct ExportRow {
     id: String,
     #[schema(value_type = Object)]
     filters: Map<String, Value>,
-    /// How many memories it holds.
+    /// Number of memories in the export.
     memories: usize,
-    /// SUCCEEDED
+    /// `SUCCEEDED`
     status: String,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
 
-/// Filters with the ids that stand beside them, in one form.
-fn asked(filters: Option<&Value>, ids: &[Option<Value>; 4]) -> Map<String, Value> {
-    let mut asked = filters.and_then(Value::as_object).cloned().unwrap_or_default();
+/// The filters together with the ids beside them.
+fn merged_filters(filters: Option<&Value>, ids: &[Option<Value>; 4]) -> Map<String, Value> {
+    let mut merged = filters.and_then(Value::as_object).cloned().unwrap_or_default();
     for (key, id) in ENTITY_KEYS.iter().zip(ids) {
         if let Some(id) = id {
-            asked.entry(*key).or_insert_with(|| id.clone());
+            merged.entry(*key).or_insert_with(|| id.clone());
         }
     }
-    asked
+    merged
 }
 
 /// Export memories
 ///
-/// What the filters match now: at most 10,000 memories.
-#[utoipa::path(post, path = "/v1/exports", tag = TAG, request_body = ExportBody,
+/// Stores the memories that match the filters now, at most 10,000.
+#[utoipa::path(post, path = "/v1/exports", tag = tag::PLATFORM, request_body = ExportBody,
     responses((status = 201, body = ExportMade)))]
 pub(super) async fn create(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Writer(caller): Writer,
     Body(body): Body<ExportBody>,
 ) -> Result<(StatusCode, Json<ExportMade>), Problem> {
@@ -116,63 +117,62 @@ pub(super) async fn create(
         return Err(Problem::missing_scope("read"));
     }
     if !body.schema.is_object() && !body.schema.is_string() {
-        return Err(Problem::bad_request("schema: give a JSON schema, as an object or as text"));
+        return Err(Problem::bad_request("schema: must be a JSON schema, as an object or a string"));
     }
     let ids = [body.user_id, body.agent_id, body.app_id, body.run_id];
-    let filters = asked(body.filters.as_ref(), &ids);
-    let ask = Ask { filters: body.filters, ids, ..Ask::default() };
-    let gated = ask.gate(&caller)?;
-    // A user's documents go when the user goes.
-    let pinned = gated.filter.as_ref().and_then(|filter| filter.scope().pinned(ScopeKey::User)).map(str::to_owned);
-    let owner = caller.user.clone().or(pinned);
-    let schema = body.schema;
-    let export_instructions = body.export_instructions;
-    let shared = app.clone();
-    let made = app.blocking(move || {
-        let mut request = ListRequest { filter: gated.filter, limit: 1000, ..ListRequest::default() };
-        let mut memories = Vec::new();
-        loop {
-            let page = shared.engine.list(&request)?;
-            if gated.ids.is_none() && page.total > MAX_MEMORIES {
-                return Err(Problem::bad_request(format!(
-                    "the filters match {} memories, and an export holds {MAX_MEMORIES}: narrow them, e.g. by created_at",
-                    page.total
-                )));
-            }
-            let meant = page.items.iter().filter(|found| gated.ids.as_ref().is_none_or(|ids| ids.contains(&found.id)));
-            memories.extend(meant.map(memory));
-            request.cursor = page.next;
-            if request.cursor.is_none() {
-                break;
-            }
-        }
-        let count = memories.len();
-        let id = uuid::Uuid::new_v4().to_string();
+    let filters = merged_filters(body.filters.as_ref(), &ids);
+    let query = MemoryQuery { filters: body.filters, ids, ..MemoryQuery::default() }.authorize(&caller)?;
+    // The export is deleted with the user whose memories it contains.
+    let user = query.filter.as_ref().and_then(|filter| filter.scope().pinned(ScopeKey::User)).map(str::to_owned);
+    let owner = caller.user.clone().or(user);
+    let (schema, export_instructions) = (body.schema, body.export_instructions);
+    let exporting = app.clone();
+    let created = app.blocking(move || {
         let export = Export {
-            id: id.clone(),
-            memories,
+            id: uuid::Uuid::new_v4().to_string(),
+            memories: read_all(&exporting, query)?,
             schema,
             filters,
             export_instructions,
             status: "SUCCEEDED".to_owned(),
             created_at: Timestamp::now(),
         };
-        let document = Document::new(KIND, id.as_str(), json!(export)).of(owner.as_deref());
-        shared.ledger.put(&[document], Durability::Synced)?;
-        keep_the_last(&*shared.ledger, owner.as_deref())?;
-        Ok((id, count))
+        let document = Document::new(KIND, export.id.as_str(), json!(export)).of(owner.as_deref());
+        exporting.documents.put(&[document], Durability::Synced)?;
+        remove_oldest(&*exporting.documents, owner.as_deref())?;
+        Ok::<_, Problem>(ExportMade { message: "Memory export made", memories: export.memories.len(), id: export.id })
     });
-    let (id, memories) = made.await??;
-    Ok((StatusCode::CREATED, Json(ExportMade { message: "Memory export made", id, memories })))
+    Ok((StatusCode::CREATED, Json(created.await??)))
 }
 
-/// Which export.
+/// All memories that match, as JSON. Blocks.
+fn read_all(app: &App, query: AuthorizedQuery) -> Result<Vec<Map<String, Value>>, Problem> {
+    let mut request = ListRequest { filter: query.filter, limit: MEMORY_BATCH, ..ListRequest::default() };
+    let is_named = |id: &MemoryId| query.ids.as_ref().is_none_or(|ids| ids.contains(id));
+    let mut memories = Vec::new();
+    loop {
+        let page = app.engine.list(&request)?;
+        if query.ids.is_none() && page.total > MAX_MEMORIES {
+            return Err(Problem::bad_request(format!(
+                "the filters match {} memories, but an export has at most {MAX_MEMORIES}: add conditions, e.g. on created_at",
+                page.total
+            )));
+        }
+        memories.extend(page.items.iter().filter(|memory| is_named(&memory.id)).map(memory_json));
+        request.cursor = page.next;
+        if request.cursor.is_none() {
+            return Ok(memories);
+        }
+    }
+}
+
+/// Request of `POST /v1/exports/get`.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = PlatformExportWanted)]
 pub(super) struct WantedBody {
-    /// The one of this id.
+    /// The id of the export.
     memory_export_id: Option<String>,
-    /// The newest that was made with these filters; without either the newest of all.
+    /// The newest export with these filters; without id and filters, the newest export.
     #[schema(value_type = Option<Object>)]
     filters: Option<Value>,
     user_id: Option<Value>,
@@ -181,27 +181,27 @@ pub(super) struct WantedBody {
     run_id: Option<Value>,
 }
 
-/// An export, with its memories
-#[utoipa::path(post, path = "/v1/exports/get", tag = TAG, request_body = WantedBody,
-    responses((status = 200, body = Export)))]
+/// Get an export with its memories
+#[utoipa::path(post, path = "/v1/exports/get", tag = tag::PLATFORM, request_body = WantedBody,
+    responses((status = 200, body = Export), (status = 404, body = ErrorBody)))]
 pub(super) async fn get(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Reader(caller): Reader,
     Body(body): Body<WantedBody>,
 ) -> Result<Json<Export>, Problem> {
     let ids = [body.user_id, body.agent_id, body.app_id, body.run_id];
-    let filters = asked(body.filters.as_ref(), &ids);
-    let found = app.ledger(move |ledger| {
+    let filters = merged_filters(body.filters.as_ref(), &ids);
+    let found = app.with_documents(move |documents| {
         if let Some(id) = body.memory_export_id {
-            return Ok(ledger.document(KIND, &id)?.filter(|found| may_see(&caller, found)));
+            return Ok(documents.document(KIND, &id)?.filter(|found| may_read(&caller, found)));
         }
-        let mut request = PageRequest { limit: STRETCH, ..PageRequest::default() };
+        let mut request = PageRequest { limit: EXPORT_BATCH, ..PageRequest::default() };
         loop {
-            let page = ledger.documents(KIND, caller.user.as_deref(), &request)?;
-            let same = |found: &Document| {
+            let page = documents.documents(KIND, caller.user.as_deref(), &request)?;
+            let matches = |found: &Document| {
                 filters.is_empty() || found.body.get("filters").and_then(Value::as_object) == Some(&filters)
             };
-            if let Some(found) = page.items.into_iter().find(same) {
+            if let Some(found) = page.items.into_iter().find(matches) {
                 return Ok(Some(found));
             }
             request.cursor = page.next;
@@ -211,39 +211,40 @@ pub(super) async fn get(
         }
     });
     let export = found.await?.and_then(|document| serde_json::from_value(document.body).ok());
-    export.map(Json).ok_or_else(|| Problem::not_found("There is no such export."))
+    export.map(Json).ok_or_else(|| Problem::not_found("This export does not exist."))
 }
 
-/// Removes all but the last exports of an owner: nobody pushes out another's.
-fn keep_the_last(ledger: &dyn Ledger, owner: Option<&str>) -> Result<(), StoreError> {
-    let page = PageRequest { offset: KEPT, limit: KEPT, ..PageRequest::default() };
-    for document in ledger.documents(KIND, owner, &page)?.items {
-        // Without an owner the list is everybody's.
+/// Removes the oldest exports of an owner, above [`MAX_EXPORTS`]. Exports of other owners stay.
+fn remove_oldest(documents: &dyn Ledger, owner: Option<&str>) -> Result<(), StoreError> {
+    let page = PageRequest { offset: MAX_EXPORTS, limit: MAX_EXPORTS, ..PageRequest::default() };
+    for document in documents.documents(KIND, owner, &page)?.items {
+        // Without an owner the page contains the exports of all owners.
         if document.owner.as_deref() == owner {
-            ledger.take(KIND, &document.id)?;
+            documents.take(KIND, &document.id)?;
         }
     }
     Ok(())
 }
 
-fn may_see(caller: &Caller, document: &Document) -> bool {
+fn may_read(caller: &Caller, document: &Document) -> bool {
     caller.is_admin() || document.owner == caller.user
 }
 
-/// Exports, newest first, without their memories
+/// List exports, newest first, without their memories
 ///
-/// The last 100 are kept.
-#[utoipa::path(get, path = "/v1/exports", tag = TAG, params(PageQuery),
+/// The last 100 exports of each owner are kept.
+#[utoipa::path(get, path = "/v1/exports", tag = tag::PLATFORM, params(PageQuery),
     responses((status = 200, body = Paged<ExportRow>)))]
 pub(super) async fn list(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Reader(caller): Reader,
-    here: Here,
+    url: RequestUrl,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Paged<ExportRow>>, Problem> {
-    let page = PageOf::new(query.page, query.page_size, KEPT)?;
+    let page = PageNumber::new(query.page, query.page_size, MAX_EXPORTS)?;
     let request = PageRequest { offset: page.offset(), limit: page.size, ..PageRequest::default() };
-    let found = app.ledger(move |ledger| ledger.documents(KIND, caller.user.as_deref(), &request)).await?;
+    let found =
+        app.with_documents(move |documents| documents.documents(KIND, caller.user.as_deref(), &request)).await?;
     let row = |document: Document| {
         let export: Export = serde_json::from_value(document.body).ok()?;
         Some(ExportRow {
@@ -254,5 +255,5 @@ pub(super) async fn list(
             created_at: export.created_at,
         })
     };
-    Ok(Json(here.page(page, found.total, found.items.into_iter().filter_map(row).collect())))
+    Ok(Json(url.page(page, found.total, found.items.into_iter().filter_map(row).collect())))
 }

@@ -1,4 +1,4 @@
-//! What callers think of a memory.
+//! Feedback on a memory.
 
 use axum::extract::State;
 use jiff::Timestamp;
@@ -7,70 +7,72 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::TAG;
 use super::dto::IdText;
+use crate::api::dto::tag;
 use crate::auth::Writer;
-use crate::error::Problem;
+use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json, memory_id};
-use crate::service::app::Shared;
+use crate::service::AppState;
 
 const KIND: &str = "feedback";
-const WORDS: [&str; 3] = ["POSITIVE", "NEGATIVE", "VERY_NEGATIVE"];
+const VALUES: [&str; 3] = ["POSITIVE", "NEGATIVE", "VERY_NEGATIVE"];
+/// The longest reason, in bytes.
 const MAX_REASON: usize = 10_000;
 
-/// What somebody thinks of a memory.
+/// Request of `POST /v1/feedback`.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = PlatformFeedback)]
 pub(super) struct FeedbackBody {
     #[schema(value_type = String)]
     memory_id: IdText,
-    /// POSITIVE, NEGATIVE or VERY_NEGATIVE; null takes back what was said.
+    /// `POSITIVE`, `NEGATIVE` or `VERY_NEGATIVE`; null deletes the feedback.
     feedback: Option<String>,
     feedback_reason: Option<String>,
 }
 
-/// What is kept of it.
+/// The stored feedback.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PlatformFeedbackKept)]
 pub(super) struct Feedback {
-    /// The memory's id.
+    /// The id of the memory.
     id: String,
     feedback: Option<String>,
     feedback_reason: Option<String>,
 }
 
-/// Say what you think of a memory
+/// Give feedback on a memory
 ///
-/// The last word about a memory is kept; ranking does not use it.
-#[utoipa::path(post, path = "/v1/feedback", tag = TAG, request_body = FeedbackBody,
-    responses((status = 200, body = Feedback)))]
+/// Replaces earlier feedback on the memory. Ranking does not use it.
+#[utoipa::path(post, path = "/v1/feedback", tag = tag::PLATFORM, request_body = FeedbackBody,
+    responses((status = 200, body = Feedback), (status = 404, body = ErrorBody)))]
 pub(super) async fn give(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Writer(caller): Writer,
     Body(body): Body<FeedbackBody>,
 ) -> Result<Json<Feedback>, Problem> {
     let id = memory_id(&body.memory_id.text())?;
     let feedback = body.feedback.map(|word| word.trim().to_uppercase()).filter(|word| !word.is_empty());
-    if let Some(word) = feedback.as_deref().filter(|word| !WORDS.contains(word)) {
+    if let Some(word) = feedback.as_deref().filter(|word| !VALUES.contains(word)) {
         let word: String = word.chars().take(40).collect();
-        return Err(Problem::bad_request(format!("feedback: `{word}` is none of {}, or null", WORDS.join(", "))));
+        return Err(Problem::bad_request(format!("feedback: `{word}` is not one of {}, or null", VALUES.join(", "))));
     }
     let reason = body.feedback_reason.filter(|_| feedback.is_some());
     if reason.as_ref().is_some_and(|reason| reason.len() > MAX_REASON) {
-        return Err(Problem::bad_request(format!("feedback_reason: give at most {MAX_REASON} bytes")));
+        return Err(Problem::bad_request(format!("feedback_reason: must have at most {MAX_REASON} bytes")));
     }
-    let kept = Feedback { id: id.to_string(), feedback, feedback_reason: reason };
-    let shared = app.clone();
-    let kept = app.blocking(move || {
-        let owner = shared.must_own(&caller, id)?.payload.scope().user_id;
-        if kept.feedback.is_none() {
-            shared.ledger.take(KIND, &kept.id)?;
+    let feedback = Feedback { id: id.to_string(), feedback, feedback_reason: reason };
+    let saving = app.clone();
+    let saved = app.blocking(move || {
+        let owner = saving.own_memory(&caller, id)?.payload.scope().user_id;
+        if feedback.feedback.is_none() {
+            saving.documents.take(KIND, &feedback.id)?;
         } else {
-            let said = json!({"feedback": kept.feedback, "reason": kept.feedback_reason, "at": Timestamp::now()});
-            let document = Document::new(KIND, kept.id.as_str(), said).of(owner.as_deref());
-            shared.ledger.put(&[document], Durability::Synced)?;
+            let body =
+                json!({"feedback": feedback.feedback, "reason": feedback.feedback_reason, "at": Timestamp::now()});
+            let document = Document::new(KIND, feedback.id.as_str(), body).of(owner.as_deref());
+            saving.documents.put(&[document], Durability::Synced)?;
         }
-        Ok::<_, Problem>(kept)
+        Ok::<_, Problem>(feedback)
     });
-    Ok(Json(kept.await??))
+    Ok(Json(saved.await??))
 }

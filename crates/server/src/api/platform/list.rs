@@ -1,154 +1,123 @@
-//! Lists of memories, as the hosted platform's clients ask for them.
+//! Listing memories.
 
 use axum::extract::State;
-use mnemon_engine::ListRequest;
-use mnemon_store::{Filter, Memory, MemoryId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::TAG;
-use super::dto::{Here, MAX_ITEMS, MemoryDoc, OneOrMany, PageOf, PageQuery, Paged, limited, memory, project};
-use super::queries::Ask;
+use super::dto::{
+    MAX_ITEMS, MemoryDoc, OneOrMany, PageNumber, PageQuery, Paged, RequestUrl, check_length, memory_json, select_fields,
+};
+use super::queries::MemoryQuery;
+use crate::api::dto::tag;
 use crate::auth::{Caller, Reader};
 use crate::error::Problem;
-use crate::http::extract::{Body, Json, Query, count, some};
-use crate::service::app::Shared;
+use crate::http::extract::{Body, Json, Query, double_option, usize_or_text};
+use crate::service::{AppState, MemoryList};
 
-const PAGE: usize = 100;
+const DEFAULT_PAGE_SIZE: usize = 100;
 
-/// Which memories.
+/// Request of `POST /v3/memories` and `/v2/memories`.
 #[derive(Default, Deserialize, ToSchema)]
 #[schema(as = PlatformList)]
 pub(super) struct ListBody {
-    /// Whose memories, and which of them, as for searching. A user's key lists its own user's.
-    #[serde(default, deserialize_with = "some")]
+    /// Which memories to list; the same filters as for searching. A user's key lists only memories of its user.
+    #[serde(default, deserialize_with = "double_option")]
     #[schema(value_type = Option<Object>)]
     filters: Option<Value>,
-    /// Stored on this day or later: `YYYY-MM-DD` or RFC 3339.
+    /// Only memories created on this day or later: `YYYY-MM-DD` or RFC 3339.
     start_date: Option<String>,
-    /// Stored on this day or earlier.
+    /// Only memories created on this day or earlier.
     end_date: Option<String>,
-    /// Only memories of these categories.
+    /// Only memories with one of these categories.
     categories: Option<OneOrMany>,
-    /// Only memories that hold one of these words.
+    /// Only memories that contain one of these words.
     keywords: Option<OneOrMany>,
-    /// Which fields of the memories to answer with; all if absent.
+    /// The fields of the memories to return; default all.
     fields: Option<Vec<String>>,
-    /// Shows expired memories too.
+    /// Whether to include expired memories.
     show_expired: Option<bool>,
-    /// Older addresses only; elsewhere in `filters`.
+    /// Only for `/v2`; otherwise in `filters`.
     user_id: Option<Value>,
-    /// Likewise.
+    /// Only for `/v2`; otherwise in `filters`.
     agent_id: Option<Value>,
-    /// Likewise.
+    /// Only for `/v2`; otherwise in `filters`.
     app_id: Option<Value>,
-    /// Likewise.
+    /// Only for `/v2`; otherwise in `filters`.
     run_id: Option<Value>,
-    /// From 1; the query's counts first.
-    #[serde(default, deserialize_with = "count")]
+    /// The number of the page, from 1; the query parameter takes precedence.
+    #[serde(default, deserialize_with = "usize_or_text")]
     #[schema(minimum = 1)]
     page: Option<usize>,
-    /// 1 ..= 1000; 100 if absent; the query's counts first.
-    #[serde(default, deserialize_with = "count")]
+    /// Page size, 1 to 1000; default 100; the query parameter takes precedence.
+    #[serde(default, deserialize_with = "usize_or_text")]
     #[schema(minimum = 1, maximum = 1000)]
     page_size: Option<usize>,
 }
 
-/// What to list.
-struct Wanted {
-    filter: Option<Filter>,
-    ids: Option<Vec<MemoryId>>,
-    show_expired: bool,
-    page: PageOf,
-}
-
-impl Wanted {
-    /// The memories of the page, and how many there are on all pages.
-    async fn read(self, app: &Shared) -> Result<(usize, Vec<Memory>), Problem> {
-        let Self { filter, ids, show_expired, page } = self;
-        app.engine(move |engine| {
-            let Some(ids) = ids else {
-                let request = ListRequest {
-                    filter,
-                    offset: page.offset(),
-                    limit: page.size,
-                    show_expired,
-                    ..ListRequest::default()
-                };
-                let found = engine.list(&request)?;
-                return Ok((found.total, found.items));
-            };
-            let today = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
-            let shown = |memory: &Memory| {
-                let over = memory.payload.expiration_date().is_some_and(|last| last < today);
-                (show_expired || !over) && filter.as_ref().is_none_or(|filter| filter.matches(memory.payload.as_map()))
-            };
-            let found = engine.store().get(&ids)?.into_iter().flatten();
-            Ok(page.of(found.filter(shown).collect()))
-        })
-        .await
-    }
-}
-
-async fn listed(
-    app: Shared,
+async fn list_page(
+    app: AppState,
     caller: Caller,
-    here: Here,
+    url: RequestUrl,
     query: PageQuery,
     body: ListBody,
-    new: bool,
+    ids_in_filters_only: bool,
 ) -> Result<Paged<Map<String, Value>>, Problem> {
-    let page = PageOf::new(query.page.or(body.page), query.page_size.or(body.page_size), PAGE)?;
+    let page = PageNumber::new(query.page.or(body.page), query.page_size.or(body.page_size), DEFAULT_PAGE_SIZE)?;
     let fields = body.fields;
-    limited("fields", fields.as_deref().unwrap_or_default())?;
-    let ask = Ask {
+    check_length("fields", fields.as_deref().unwrap_or_default())?;
+    let query = MemoryQuery {
         filters: body.filters,
         ids: [body.user_id, body.agent_id, body.app_id, body.run_id],
         categories: body.categories,
         keywords: body.keywords,
         start_date: body.start_date,
         end_date: body.end_date,
-        ..Ask::default()
+        ..MemoryQuery::default()
     };
-    if new {
-        ask.ids_in_filters_only()?;
+    if ids_in_filters_only {
+        query.refuse_ids_beside_filters()?;
     }
-    let gated = ask.gate(&caller)?;
-    let wanted =
-        Wanted { filter: gated.filter, ids: gated.ids, show_expired: body.show_expired.unwrap_or(false), page };
-    let (count, memories) = wanted.read(&app).await?;
-    let results = memories.iter().map(|found| project(memory(found), fields.as_deref())).collect();
-    Ok(here.page(page, count, results))
+    let query = query.authorize(&caller)?;
+    let list = MemoryList {
+        filter: query.filter,
+        ids: query.ids,
+        show_expired: body.show_expired.unwrap_or(false),
+        offset: page.offset(),
+        limit: page.size,
+    };
+    let (count, memories) = app.list(list).await?;
+    let results = memories.iter().map(|memory| select_fields(memory_json(memory), fields.as_deref())).collect();
+    Ok(url.page(page, count, results))
 }
 
 /// List memories, newest first
-#[utoipa::path(post, path = "/v3/memories", tag = TAG, params(PageQuery), request_body = ListBody,
+#[utoipa::path(post, path = "/v3/memories", tag = tag::PLATFORM, params(PageQuery), request_body = ListBody,
     responses((status = 200, body = Paged<MemoryDoc>)))]
 pub(super) async fn list(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Reader(caller): Reader,
-    here: Here,
+    url: RequestUrl,
     Query(query): Query<PageQuery>,
     Body(body): Body<ListBody>,
 ) -> Result<Json<Paged<Map<String, Value>>>, Problem> {
-    listed(app, caller, here, query, body, true).await.map(Json)
+    list_page(app, caller, url, query, body, true).await.map(Json)
 }
 
-/// List memories, as older clients do
-#[utoipa::path(post, path = "/v2/memories", tag = TAG, params(PageQuery), request_body = ListBody,
+/// List memories, newest first (older clients)
+#[utoipa::path(post, path = "/v2/memories", tag = tag::PLATFORM, params(PageQuery), request_body = ListBody,
     responses((status = 200, body = Paged<MemoryDoc>)))]
 pub(super) async fn list_v2(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Reader(caller): Reader,
-    here: Here,
+    url: RequestUrl,
     Query(query): Query<PageQuery>,
     Body(body): Body<ListBody>,
 ) -> Result<Json<Paged<Map<String, Value>>>, Problem> {
-    listed(app, caller, here, query, body, false).await.map(Json)
+    list_page(app, caller, url, query, body, false).await.map(Json)
 }
 
-/// Which memories.
+/// Query of `GET /v1/memories`.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
@@ -156,29 +125,29 @@ pub(super) struct ListQuery {
     agent_id: Option<String>,
     app_id: Option<String>,
     run_id: Option<String>,
-    /// Stored on this day or later.
+    /// Only memories created on this day or later.
     start_date: Option<String>,
-    /// Stored on this day or earlier.
+    /// Only memories created on this day or earlier.
     end_date: Option<String>,
-    /// Only memories of these categories, with commas between them.
+    /// Only memories with one of these categories, separated by commas.
     categories: Option<String>,
-    /// Only memories that hold one of these words.
+    /// Only memories that contain one of these words.
     keywords: Option<String>,
-    /// Which fields to answer with, with commas between them.
+    /// The fields to return, separated by commas; default all.
     fields: Option<String>,
-    /// Shows expired memories too.
+    /// Whether to include expired memories.
     show_expired: Option<bool>,
-    /// From 1. Without it the answer is a list, with it a page.
-    #[serde(default, deserialize_with = "count")]
+    /// The number of the page, from 1. With it the response is a page, without it a list.
+    #[serde(default, deserialize_with = "usize_or_text")]
     #[param(minimum = 1)]
     page: Option<usize>,
-    /// 1 ..= 1000; 100 a page if absent, 1000 in a list.
-    #[serde(default, deserialize_with = "count")]
+    /// Page size, 1 to 1000; default 100, or 1000 without `page`.
+    #[serde(default, deserialize_with = "usize_or_text")]
     #[param(minimum = 1, maximum = 1000)]
     page_size: Option<usize>,
 }
 
-/// A page where one was asked for, else the list alone.
+/// Response of `GET /v1/memories`: a page if one was requested, otherwise a list.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum OldListAnswer {
@@ -188,17 +157,17 @@ pub(super) enum OldListAnswer {
     List(Vec<Map<String, Value>>),
 }
 
-/// List memories, as the oldest clients do
-#[utoipa::path(get, path = "/v1/memories", tag = TAG, params(ListQuery),
+/// List memories, newest first (oldest clients)
+#[utoipa::path(get, path = "/v1/memories", tag = tag::PLATFORM, params(ListQuery),
     responses((status = 200, body = OldListAnswer)))]
 pub(super) async fn list_v1(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Reader(caller): Reader,
-    here: Here,
+    url: RequestUrl,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<OldListAnswer>, Problem> {
     let paged = query.page.is_some();
-    let words = |text: Option<String>| text.map(OneOrMany::One);
+    let comma_list = |text: Option<String>| text.map(OneOrMany::One);
     let body = ListBody {
         user_id: query.user_id.map(Value::from),
         agent_id: query.agent_id.map(Value::from),
@@ -206,15 +175,15 @@ pub(super) async fn list_v1(
         run_id: query.run_id.map(Value::from),
         start_date: query.start_date,
         end_date: query.end_date,
-        categories: words(query.categories),
-        keywords: words(query.keywords),
-        fields: words(query.fields).map(OneOrMany::list),
+        categories: comma_list(query.categories),
+        keywords: comma_list(query.keywords),
+        fields: comma_list(query.fields).map(OneOrMany::into_list),
         show_expired: query.show_expired,
         ..ListBody::default()
     };
-    // A list tells nobody that there is more: it holds as much as it may.
+    // A list cannot say that there are further pages, so it gets the largest page.
     let page_size = query.page_size.or((!paged).then_some(MAX_ITEMS));
     let page = PageQuery { page: query.page, page_size };
-    let answer = listed(app, caller, here, page, body, false).await?;
+    let answer = list_page(app, caller, url, page, body, false).await?;
     Ok(Json(if paged { OldListAnswer::Page(answer) } else { OldListAnswer::List(answer.results) }))
 }

@@ -1,63 +1,59 @@
-//! One memory, as the hosted platform's clients read, change and delete it.
+//! Reading, changing and deleting one memory.
 
 use axum::extract::State;
 use jiff::civil::Date;
 use mnemon_engine::UpdateRequest;
-use mnemon_store::{HistoryEvent, Memory, MemoryId};
+use mnemon_store::{HistoryEvent, Memory};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::TAG;
-use super::add::own_metadata;
-use super::dto::{CATEGORIES, MemoryDoc, TIMESTAMP, is_promoted, memory, project};
-use crate::api::dto::moment;
-use crate::auth::{Caller, Reader, Writer};
-use crate::error::Problem;
-use crate::http::extract::{Body, Json, Path, Query, memory_id, some};
-use crate::service::app::{App, Shared};
-use crate::service::events::{Doing, result};
-use crate::service::memories::may_change;
-use crate::service::webhooks::{Happened, HappenedKind};
+use super::add::check_metadata;
+use super::dto::{CATEGORIES, MemoryDoc, TIMESTAMP, is_platform_value, memory_json, select_fields};
+use crate::api::dto::{optional_timestamp, tag};
+use crate::auth::{Reader, Writer};
+use crate::error::{ErrorBody, Problem};
+use crate::http::extract::{Body, Json, Path, Query, double_option, memory_id};
+use crate::service::{AppState, visible_history};
 
-/// A memory
-#[utoipa::path(get, path = "/v1/memories/{memory_id}", tag = TAG, params(("memory_id" = String, Path)),
+/// Get a memory
+#[utoipa::path(get, path = "/v1/memories/{memory_id}", tag = tag::PLATFORM, params(("memory_id" = String, Path)),
     responses((status = 200, body = MemoryDoc)))]
 pub(super) async fn get(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Reader(caller): Reader,
     Path(id): Path<String>,
 ) -> Result<Json<Map<String, Value>>, Problem> {
-    Ok(Json(memory(&app.get(&caller, memory_id(&id)?).await?)))
+    Ok(Json(memory_json(&app.get(&caller, memory_id(&id)?).await?)))
 }
 
-/// What to change; what is absent stays.
+/// Request of `PUT /v1/memories/{memory_id}`; absent fields stay.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = PlatformUpdate)]
 pub(super) struct UpdateBody {
     /// The new text.
     text: Option<String>,
-    /// Your own keys, in place of all that were there.
+    /// The new metadata; replaces all of the old metadata.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
-    /// When it was said: unix seconds, or RFC 3339.
+    /// The time of the message: unix seconds, or RFC 3339.
     #[schema(value_type = Option<f64>)]
     timestamp: Option<Value>,
-    /// A new last day, `YYYY-MM-DD`; null for none.
-    #[serde(default, deserialize_with = "some")]
+    /// The new last day on which the memory is shown, `YYYY-MM-DD`; null removes it.
+    #[serde(default, deserialize_with = "double_option")]
     #[schema(value_type = Option<String>, format = Date)]
     expiration_date: Option<Option<Date>>,
 }
 
 impl UpdateBody {
-    pub(super) fn change(self) -> Result<Change, Problem> {
+    fn change(self) -> Result<Change, Problem> {
         if let Some(metadata) = &self.metadata {
-            own_metadata(metadata)?;
+            check_metadata(metadata)?;
         }
         Ok(Change {
             text: self.text,
             metadata: self.metadata,
-            timestamp: self.timestamp.as_ref().filter(|value| !value.is_null()).map(moment).transpose()?,
+            timestamp: optional_timestamp(self.timestamp.as_ref())?,
             expiration_date: self.expiration_date,
         })
     }
@@ -73,14 +69,12 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// The change for the engine, which knows nothing of the platform's keys: they stay. Refuses memories that may not
-    /// be changed.
-    pub(super) fn of(self, old: &Memory) -> Result<UpdateRequest, Problem> {
-        may_change(old)?;
+    /// The change for the engine. The platform's values, which are stored among the metadata, are kept.
+    pub(super) fn into_request(self, old: &Memory) -> UpdateRequest {
         let mut metadata = self.metadata;
         if metadata.is_some() || self.timestamp.is_some() {
             let replaced = metadata.is_some();
-            let kept = old.payload.metadata().filter(|(key, value)| !replaced || is_promoted(key, value));
+            let kept = old.payload.metadata().filter(|(key, value)| !replaced || is_platform_value(key, value));
             let mut all: Map<String, Value> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
             all.extend(metadata.unwrap_or_default());
             if let Some(timestamp) = self.timestamp {
@@ -88,118 +82,68 @@ impl Change {
             }
             metadata = Some(all);
         }
-        Ok(UpdateRequest { text: self.text, metadata, expiration_date: self.expiration_date })
+        UpdateRequest { text: self.text, metadata, expiration_date: self.expiration_date }
     }
 }
 
 /// Change a memory
 ///
-/// A key that may not read gets the id alone.
-#[utoipa::path(put, path = "/v1/memories/{memory_id}", tag = TAG, params(("memory_id" = String, Path)),
-    request_body = UpdateBody, responses((status = 200, body = MemoryDoc)))]
+/// A write-only key gets only the id.
+#[utoipa::path(put, path = "/v1/memories/{memory_id}", tag = tag::PLATFORM, params(("memory_id" = String, Path)),
+    request_body = UpdateBody, responses((status = 200, body = MemoryDoc), (status = 502, body = ErrorBody)))]
 pub(super) async fn update(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Writer(caller): Writer,
     Path(id): Path<String>,
     Body(body): Body<UpdateBody>,
 ) -> Result<Json<Map<String, Value>>, Problem> {
     let id = memory_id(&id)?;
     let change = body.change()?;
-    let doing = Doing::new("UPDATE", json!({"memory_id": id.to_string()}));
-    let hidden = (!caller.access.read).then(|| ["id".to_owned()]);
-    let changed = app.with_webhooks(move |app| {
-        let old = app.must_own(&caller, id)?;
-        let changed = app.engine.update(id, &change.of(&old)?)?;
-        let owner = changed.payload.scope().user_id;
-        let results = vec![result(id, "UPDATE", changed.payload.text(), owner.as_deref())];
-        doing.done(app, owner.as_deref(), results);
-        Ok((vec![Happened::to(HappenedKind::Update, &changed)], changed))
-    });
-    Ok(Json(project(memory(&changed.await?), hidden.as_ref().map(<[String; 1]>::as_slice))))
+    let id_only = (!caller.access.read).then(|| ["id".to_owned()]);
+    let updated = app.update_with_event(caller, id, move |old| change.into_request(old)).await?;
+    Ok(Json(select_fields(memory_json(&updated), id_only.as_ref().map(<[String; 1]>::as_slice))))
 }
 
-/// What goes with it.
+/// Query of `DELETE /v1/memories/{memory_id}`.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct DeleteQuery {
-    /// Also deletes the memories it links to.
+    /// Whether to delete the memories that it links to as well.
     delete_linked: Option<bool>,
 }
 
-/// What was deleted.
+/// Response of `DELETE /v1/memories/{memory_id}`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PlatformDeleted)]
 pub(super) struct Deleted {
     message: &'static str,
-    /// Linked memories that went with it.
+    /// Number of linked memories that were deleted.
     cascade_count: usize,
-    /// See /v1/event/{event_id}.
+    /// The id of the event, see /v1/event/{event_id}.
     event_id: String,
 }
 
 /// Delete a memory
-#[utoipa::path(delete, path = "/v1/memories/{memory_id}", tag = TAG,
+#[utoipa::path(delete, path = "/v1/memories/{memory_id}", tag = tag::PLATFORM,
     params(("memory_id" = String, Path), DeleteQuery), responses((status = 200, body = Deleted)))]
 pub(super) async fn delete(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Writer(caller): Writer,
     Path(id): Path<String>,
     Query(query): Query<DeleteQuery>,
 ) -> Result<Json<Deleted>, Problem> {
-    let id = memory_id(&id)?;
     let linked = query.delete_linked.unwrap_or(false);
-    let doing = Doing::new("DELETE", json!({"memory_id": id.to_string(), "delete_linked": linked}));
-    let (cascade_count, event_id) = app
-        .with_webhooks(move |app| {
-            let first = app.must_own(&caller, id)?;
-            let mut going = vec![first];
-            if linked {
-                going.extend(links_of(app, &caller, id)?);
-            }
-            let owner = going[0].payload.scope().user_id;
-            let mut gone = Vec::new();
-            for memory in going {
-                match app.engine.delete(memory.id) {
-                    Ok(()) => gone.push(memory),
-                    // Of those that go along, one that is gone already is no fault.
-                    Err(_) if !gone.is_empty() && is_gone(app, memory.id)? => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            let results = gone.iter().map(|memory| {
-                result(memory.id, "DELETE", memory.payload.text(), memory.payload.scope().user_id.as_deref())
-            });
-            let event_id = doing.done(app, owner.as_deref(), results.collect());
-            let happened = gone.iter().map(|memory| Happened::to(HappenedKind::Delete, memory)).collect();
-            Ok((happened, (gone.len() - 1, event_id)))
-        })
-        .await?;
+    let (cascade_count, event_id) = app.delete_with_event(caller, memory_id(&id)?, linked).await?;
     Ok(Json(Deleted { message: "Memory deleted successfully!", cascade_count, event_id }))
 }
 
-/// The caller's memories that a memory links to.
-fn links_of(app: &App, caller: &Caller, id: MemoryId) -> Result<Vec<Memory>, Problem> {
-    let mut targets: Vec<MemoryId> = Vec::new();
-    for link in app.engine.store().links_of(id)? {
-        if link.source == id && link.target != id && !targets.contains(&link.target) {
-            targets.push(link.target);
-        }
-    }
-    let found = app.engine.store().get(&targets)?;
-    Ok(found.into_iter().flatten().filter(|memory| caller.owns(&memory.payload.scope())).collect())
-}
-
-fn is_gone(app: &App, id: MemoryId) -> Result<bool, Problem> {
-    Ok(app.engine.store().get(&[id])?.pop().flatten().is_none())
-}
-
-/// Something that happened to a memory.
+/// An event in the history of a memory.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PlatformHistory)]
 pub(super) struct HistoryRow {
     id: String,
     memory_id: String,
-    /// What the memory was made from; here its text.
+    /// The text of the memory, as one message.
     input: Vec<Input>,
     old_memory: Option<String>,
     new_memory: Option<String>,
@@ -209,7 +153,7 @@ pub(super) struct HistoryRow {
     /// The run or conversation.
     session_id: Option<String>,
     categories: Vec<String>,
-    /// ADD, UPDATE or DELETE.
+    /// `ADD`, `UPDATE` or `DELETE`.
     event: String,
     #[schema(value_type = Object)]
     metadata: Map<String, Value>,
@@ -226,9 +170,9 @@ struct Input {
 }
 
 impl HistoryRow {
-    /// App, categories and metadata are those the memory has now: its history keeps texts alone.
-    fn of(event: HistoryEvent, now: Option<&Map<String, Value>>) -> Self {
-        let field = |key: &str| now.and_then(|now| now.get(key)).cloned().unwrap_or_default();
+    /// App, categories and metadata are the current ones, because the history contains only texts.
+    fn new(event: HistoryEvent, current: Option<&Map<String, Value>>) -> Self {
+        let field = |key: &str| current.and_then(|current| current.get(key)).cloned().unwrap_or_default();
         let content = event.new_memory.as_deref().or(event.old_memory.as_deref()).unwrap_or_default().to_owned();
         Self {
             input: vec![Input { role: event.role.unwrap_or_else(|| "user".into()), content }],
@@ -252,26 +196,22 @@ impl HistoryRow {
     }
 }
 
-/// What happened to a memory, oldest first
+/// Get the history of a memory, oldest first
 ///
-/// Empty if nothing is known of the id, or it is not the caller's.
-#[utoipa::path(get, path = "/v1/memories/{memory_id}/history", tag = TAG, params(("memory_id" = String, Path)),
+/// Empty if the id is unknown, or if the memory is not the caller's.
+#[utoipa::path(get, path = "/v1/memories/{memory_id}/history", tag = tag::PLATFORM, params(("memory_id" = String, Path)),
     responses((status = 200, body = Vec<HistoryRow>)))]
 pub(super) async fn history(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Reader(caller): Reader,
     Path(id): Path<String>,
 ) -> Result<Json<Vec<HistoryRow>>, Problem> {
     let id = memory_id(&id)?;
-    let rows = app.engine(move |engine| {
-        let events = match engine.whose(id)? {
-            Some(scope) if caller.owns(&scope) => engine.history(id)?,
-            None if caller.is_admin() => engine.history(id)?,
-            _ => Vec::new(),
-        };
-        let now = engine.store().get(&[id])?.pop().flatten().filter(|found| caller.owns(&found.payload.scope()));
-        let now = now.map(|found| memory(&found));
-        Ok(events.into_iter().map(|event| HistoryRow::of(event, now.as_ref())).collect())
+    let rows = app.with_engine(move |engine| {
+        let events = visible_history(engine, &caller, id)?;
+        let memory = engine.store().get(&[id])?.pop().flatten();
+        let current = memory.filter(|memory| caller.owns(&memory.payload.scope())).map(|memory| memory_json(&memory));
+        Ok(events.into_iter().map(|event| HistoryRow::new(event, current.as_ref())).collect())
     });
     Ok(Json(rows.await?))
 }

@@ -1,50 +1,50 @@
-//! What the hosted platform has its language model do: summaries and profiles. Told for what it is: not to be had.
+//! Features of the hosted platform that this server does not implement: summaries and profiles.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::TAG;
-use super::queries::Ask;
+use super::queries::MemoryQuery;
+use crate::api::dto::tag;
 use crate::auth::{Admin, Reader, Writer};
 use crate::error::{ErrorBody, Problem};
-use crate::http::extract::{Body, Json, Path, some};
-use crate::service::app::Shared;
+use crate::http::extract::{Body, Json, Path, double_option};
+use crate::service::AppState;
 
-/// What to sum up.
+/// Request of `POST /v1/summary`.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = PlatformSummary)]
 pub(super) struct SummaryBody {
-    /// Whose memories, and which of them, as for searching.
-    #[serde(default, deserialize_with = "some")]
+    /// Which memories to summarize; the same filters as for searching.
+    #[serde(default, deserialize_with = "double_option")]
     #[schema(value_type = Option<Object>)]
     filters: Option<Value>,
 }
 
-/// Sum memories up
+/// Summarize memories
 ///
-/// Not written yet: 503 without a language model, 501 with one.
-#[utoipa::path(post, path = "/v1/summary", tag = TAG, request_body = SummaryBody,
-    responses((status = 503, body = ErrorBody)))]
+/// Not implemented: answers 501, or 503 if no language model is configured.
+#[utoipa::path(post, path = "/v1/summary", tag = tag::PLATFORM, request_body = SummaryBody,
+    responses((status = 503, body = ErrorBody), (status = 501, body = ErrorBody)))]
 pub(super) async fn summary(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     Reader(caller): Reader,
     Body(body): Body<SummaryBody>,
 ) -> Problem {
-    match (Ask { filters: body.filters, ..Ask::default() }).gate(&caller) {
-        Ok(_) => app.not_asked("A summary"),
-        Err(fault) => fault,
+    match (MemoryQuery { filters: body.filters, ..MemoryQuery::default() }).authorize(&caller) {
+        Ok(_) => app.llm_feature_error("A summary"),
+        Err(problem) => problem,
     }
 }
 
-/// A user's profile.
+/// The profile of a user.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PlatformProfile)]
 pub(super) struct Profile {
     /// Always null.
     profile: Option<String>,
-    /// `not_enabled`: profiles are written by a language model.
+    /// Always `not_enabled`.
     status: &'static str,
     /// `user`
     entity_type: &'static str,
@@ -55,8 +55,10 @@ pub(super) struct Profile {
     generation_count: u64,
 }
 
-/// A user's profile: none is ever written
-#[utoipa::path(get, path = "/v2/entities/{entity_type}/{entity_name}/profile", tag = TAG,
+/// Get the profile of a user
+///
+/// Profiles are not implemented, so it is always empty.
+#[utoipa::path(get, path = "/v2/entities/{entity_type}/{entity_name}/profile", tag = tag::PLATFORM,
     params(("entity_type" = String, Path), ("entity_name" = String, Path)), responses((status = 200, body = Profile)))]
 pub(super) async fn profile(
     Reader(caller): Reader,
@@ -76,7 +78,7 @@ pub(super) async fn profile(
     }))
 }
 
-/// Settings of profiles.
+/// The settings of profiles.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PlatformProfileSettings)]
 pub(super) struct ProfileSettings {
@@ -90,31 +92,35 @@ pub(super) struct ProfileSettings {
     entities: Map<String, Value>,
 }
 
-/// Settings of profiles: they are off
-#[utoipa::path(get, path = "/v2/profiles/settings", tag = TAG, responses((status = 200, body = ProfileSettings)))]
+/// Get the settings of profiles
+///
+/// Profiles are not implemented, so they are always off.
+#[utoipa::path(get, path = "/v2/profiles/settings", tag = tag::PLATFORM, responses((status = 200, body = ProfileSettings)))]
 pub(super) async fn profile_settings(_: Reader) -> Json<ProfileSettings> {
     Json(ProfileSettings { enabled: false, capabilities: Map::new(), entities: Map::new() })
 }
 
-/// Switch profiles on
+/// Enable profiles
 ///
-/// Not written yet: 503 without a language model, 501 with one.
-#[utoipa::path(post, path = "/v2/profiles/settings", tag = TAG, responses((status = 503, body = ErrorBody)))]
-pub(super) async fn change_profile_settings(State(app): State<Shared>, _: Admin) -> Problem {
-    app.not_asked("A profile")
+/// Not implemented: answers 501, or 503 if no language model is configured.
+#[utoipa::path(post, path = "/v2/profiles/settings", tag = tag::PLATFORM, responses((status = 503, body = ErrorBody), (status = 501, body = ErrorBody)))]
+pub(super) async fn change_profile_settings(State(app): State<AppState>, _: Admin) -> Problem {
+    app.llm_feature_error("A profile")
 }
 
-/// Have profiles written
+/// Start a profile job
 ///
-/// 400: they are not enabled.
-#[utoipa::path(post, path = "/v2/profiles/jobs", tag = TAG, responses((status = 400, body = ErrorBody)))]
+/// Answers 400: profiles are not enabled.
+#[utoipa::path(post, path = "/v2/profiles/jobs", tag = tag::PLATFORM, responses((status = 400, body = ErrorBody)))]
 pub(super) async fn start_profile_job(_: Writer) -> Problem {
-    Problem::bad_request("Profiles are not enabled: this server writes none yet.")
+    Problem::bad_request("Profiles are not enabled: this server does not implement them yet.")
 }
 
-/// What became of the writing of profiles: there is none
-#[utoipa::path(get, path = "/v2/profiles/jobs/{job_id}", tag = TAG, params(("job_id" = String, Path)),
+/// Get the status of a profile job
+///
+/// Answers 404: there are no profile jobs.
+#[utoipa::path(get, path = "/v2/profiles/jobs/{job_id}", tag = tag::PLATFORM, params(("job_id" = String, Path)),
     responses((status = 404, body = ErrorBody)))]
 pub(super) async fn profile_job(_: Reader, Path(_job): Path<String>) -> Problem {
-    Problem::not_found("There is no such job.")
+    Problem::not_found("This job does not exist.")
 }

@@ -1,4 +1,4 @@
-//! The one project of a server, its settings and its members.
+//! The only project of a server: its settings and its members.
 
 use axum::extract::State;
 use mnemon_store::{Document, Durability, PageRequest};
@@ -6,18 +6,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::TAG;
-use crate::api::dto::Done;
+use crate::api::dto::{Done, tag};
 use crate::auth::{Admin, Reader};
 use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json, Path, Query};
-use crate::service::app::Shared;
+use crate::service::AppState;
 
 const KIND: &str = "project";
 const MEMBER: &str = "member";
-/// The one organisation, and its one project.
+/// The id of the only organization and of its only project.
 const DEFAULT: &str = "default";
-/// What can be set.
+/// The settings of the project.
 const SETTINGS: [&str; 12] = [
     "custom_instructions",
     "agent_custom_instructions",
@@ -32,14 +31,14 @@ const SETTINGS: [&str; 12] = [
     "inclusion_prompt",
     "exclusion_prompt",
 ];
-/// Bytes of all settings together.
+/// Most bytes of all settings together.
 const MAX_SETTINGS: usize = 1 << 20;
 const MAX_MEMBERS: usize = 1000;
 
-/// The settings; where `fields` were asked for, only those.
+/// The settings of the project. If `fields` were requested, only these.
 #[derive(ToSchema)]
 #[schema(as = PlatformProject)]
-#[expect(dead_code, reason = "only describes the wire")]
+#[expect(dead_code, reason = "only describes the wire format")]
 pub(super) struct ProjectDoc {
     /// `default`
     id: Option<String>,
@@ -61,35 +60,37 @@ pub(super) struct ProjectDoc {
     exclusion_prompt: Option<Value>,
 }
 
-/// Which settings.
+/// Query of the project's settings.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "only describes the wire")]
+#[expect(dead_code, reason = "only describes the wire format")]
 pub(super) struct FieldsQuery {
-    /// One of them; again for each more. All if absent.
+    /// A setting to return; may be repeated. Default all.
     fields: Option<Vec<String>>,
 }
 
-fn only_one(org: &str, project: &str) -> Result<(), Problem> {
+/// Refuses all ids except those of the only project.
+fn check_project(org: &str, project: &str) -> Result<(), Problem> {
     if org == DEFAULT && project == DEFAULT {
         return Ok(());
     }
-    Err(Problem::not_found("There is no such project.").hint("The organisation and its project are both `default`."))
+    Err(Problem::not_found("This project does not exist.")
+        .hint("The ids of the organization and of its project are both `default`."))
 }
 
-/// The project's settings
-#[utoipa::path(get, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}", tag = TAG,
+/// Get the settings of the project
+#[utoipa::path(get, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}", tag = tag::PLATFORM,
     params(("org_id" = String, Path), ("project_id" = String, Path), FieldsQuery),
     responses((status = 200, body = ProjectDoc)))]
 pub(super) async fn get(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     _: Reader,
     Path((org, project)): Path<(String, String)>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Json<Map<String, Value>>, Problem> {
-    only_one(&org, &project)?;
+    check_project(&org, &project)?;
     let fields: Vec<String> = query.into_iter().filter(|(key, _)| key == "fields").map(|(_, field)| field).collect();
-    let stored = app.ledger(|ledger| ledger.document(KIND, DEFAULT)).await?;
+    let stored = app.with_documents(|documents| documents.document(KIND, DEFAULT)).await?;
     let stored = stored.map(|document| document.body).unwrap_or_default();
     let mut settings = Map::new();
     for key in ["id", "name", "org_id"] {
@@ -104,29 +105,29 @@ pub(super) async fn get(
     Ok(Json(settings))
 }
 
-/// Change the project's settings
+/// Change the settings of the project
 ///
-/// Those that are named; they are kept for the language model, and change nothing without one.
-#[utoipa::path(patch, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}", tag = TAG,
+/// Settings that are not named stay.
+#[utoipa::path(patch, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}", tag = tag::PLATFORM,
     params(("org_id" = String, Path), ("project_id" = String, Path)),
     request_body = ProjectDoc, responses((status = 200, body = Done)))]
 pub(super) async fn update(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     _: Admin,
     Path((org, project)): Path<(String, String)>,
     Body(mut body): Body<Map<String, Value>>,
 ) -> Result<Json<Done>, Problem> {
-    only_one(&org, &project)?;
+    check_project(&org, &project)?;
     body.retain(|key, _| SETTINGS.contains(&key.as_str()));
     if body.is_empty() {
-        return Err(Problem::bad_request(format!("nothing to change: give one of {}", SETTINGS.join(", "))));
+        return Err(Problem::bad_request(format!("nothing to change: the settings are {}", SETTINGS.join(", "))));
     }
     if Value::Object(body.clone()).to_string().len() > MAX_SETTINGS {
-        return Err(Problem::bad_request("the settings are too long"));
+        return Err(Problem::bad_request("the settings are too large"));
     }
-    let changed = app.ledger(move |ledger| {
-        ledger.put_new(&Document::new(KIND, DEFAULT, json!({})))?;
-        ledger.change(KIND, DEFAULT, &mut |document| {
+    let changed = app.with_documents(move |documents| {
+        documents.put_new(&Document::new(KIND, DEFAULT, json!({})))?;
+        documents.change(KIND, DEFAULT, &mut |document| {
             if !document.body.is_object() {
                 document.body = json!({});
             }
@@ -141,65 +142,66 @@ pub(super) async fn update(
 
 /// Delete the project: refused
 ///
-/// A server has one project, and nothing is deleted here. To empty it, delete the memories.
-#[utoipa::path(delete, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}", tag = TAG,
+/// A server has exactly one project. To empty it, delete the memories.
+#[utoipa::path(delete, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}", tag = tag::PLATFORM,
     params(("org_id" = String, Path), ("project_id" = String, Path)), responses((status = 400, body = ErrorBody)))]
 pub(super) async fn delete(_: Admin, Path((org, project)): Path<(String, String)>) -> Problem {
-    if let Err(fault) = only_one(&org, &project) {
-        return fault;
+    if let Err(problem) = check_project(&org, &project) {
+        return problem;
     }
-    Problem::bad_request("A self-hosted server has one project, which can't be deleted; nothing was deleted.")
-        .hint("DELETE /v1/memories/?user_id=*&agent_id=*&app_id=*&run_id=* empties it.")
+    Problem::bad_request("A self-hosted server has one project, which cannot be deleted; nothing was deleted.")
+        .hint("To empty it, call DELETE /v1/memories/?user_id=*&agent_id=*&app_id=*&run_id=*")
 }
 
-/// Make a project: refused
+/// Create a project: refused
 ///
-/// A server has one project. Memories are kept apart by user, agent, app and run, or by a server of their own.
-#[utoipa::path(post, path = "/api/v1/orgs/organizations/{org_id}/projects", tag = TAG,
+/// A server has exactly one project. Separate memories by user, agent, app and run, or run another server.
+#[utoipa::path(post, path = "/api/v1/orgs/organizations/{org_id}/projects", tag = tag::PLATFORM,
     params(("org_id" = String, Path)), responses((status = 400, body = ErrorBody)))]
 pub(super) async fn create(_: Admin, Path(_organization): Path<String>) -> Problem {
-    Problem::bad_request("A self-hosted server has one project, `default`; no other was made.")
-        .hint("Keep memories apart by user_id, agent_id or app_id, or run another server.")
+    Problem::bad_request("A self-hosted server has one project, `default`; no project was created.")
+        .hint("Separate memories by user_id, agent_id or app_id, or run another server.")
 }
 
-/// Somebody who works on the project.
+/// A member of the project.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = PlatformMember)]
 pub(super) struct Member {
-    /// The address.
+    /// The email address.
     username: String,
-    /// READER or OWNER
+    /// `READER` or `OWNER`
     role: String,
 }
 
-/// Everybody who works on the project.
+/// The members of the project.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PlatformMembers)]
 pub(super) struct Members {
     members: Vec<Member>,
 }
 
-/// Somebody, and what they may do.
+/// A member to add or change.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = PlatformMemberBody)]
 pub(super) struct MemberBody {
     email: String,
-    /// READER or OWNER
+    /// `READER` or `OWNER`
     role: Option<String>,
 }
 
-/// Who.
+/// Query of the removal of a member.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct MemberQuery {
     email: String,
 }
 
-fn address(email: &str) -> Result<String, Problem> {
+fn checked_email(email: &str) -> Result<String, Problem> {
     let email = email.trim();
-    let wrong = email.is_empty() || email.len() > 320 || !email.contains('@') || email.contains(char::is_whitespace);
-    if wrong {
-        Err(Problem::bad_request("email: give an address such as ana@example.com"))
+    let is_invalid =
+        email.is_empty() || email.len() > 320 || !email.contains('@') || email.contains(char::is_whitespace);
+    if is_invalid {
+        Err(Problem::bad_request("email: must be an address such as ana@example.com"))
     } else {
         Ok(email.to_owned())
     }
@@ -209,73 +211,73 @@ impl MemberBody {
     fn member(self) -> Result<Member, Problem> {
         let role = self.role.unwrap_or_else(|| "READER".to_owned());
         if !["READER", "OWNER"].contains(&role.as_str()) {
-            return Err(Problem::bad_request("role: give READER or OWNER"));
+            return Err(Problem::bad_request("role: must be READER or OWNER"));
         }
-        Ok(Member { username: address(&self.email)?, role })
+        Ok(Member { username: checked_email(&self.email)?, role })
     }
 }
 
-/// Who works on the project
+/// List the members of the project
 ///
-/// A list to be kept: access comes from keys, not from it.
-#[utoipa::path(get, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}/members", tag = TAG,
+/// The list is informational: access depends on keys only.
+#[utoipa::path(get, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}/members", tag = tag::PLATFORM,
     params(("org_id" = String, Path), ("project_id" = String, Path)), responses((status = 200, body = Members)))]
 pub(super) async fn members(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     _: Admin,
     Path((org, project)): Path<(String, String)>,
 ) -> Result<Json<Members>, Problem> {
-    only_one(&org, &project)?;
+    check_project(&org, &project)?;
     let page = PageRequest { limit: MAX_MEMBERS, ..PageRequest::default() };
-    let found = app.ledger(move |ledger| ledger.documents(MEMBER, None, &page)).await?;
+    let found = app.with_documents(move |documents| documents.documents(MEMBER, None, &page)).await?;
     let read = |document: Document| serde_json::from_value(document.body).ok();
     Ok(Json(Members { members: found.items.into_iter().rev().filter_map(read).collect() }))
 }
 
-/// Note that somebody works on the project
+/// Add a member to the project
 ///
-/// This lets nobody in: access comes from keys.
-#[utoipa::path(post, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}/members", tag = TAG,
+/// This does not give access: access depends on keys only.
+#[utoipa::path(post, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}/members", tag = tag::PLATFORM,
     params(("org_id" = String, Path), ("project_id" = String, Path)),
     request_body = MemberBody, responses((status = 200, body = Done)))]
 pub(super) async fn add_member(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     _: Admin,
     Path((org, project)): Path<(String, String)>,
     Body(body): Body<MemberBody>,
 ) -> Result<Json<Done>, Problem> {
-    only_one(&org, &project)?;
+    check_project(&org, &project)?;
     let member = body.member()?;
-    let written = app.ledger(move |ledger| {
+    let written = app.with_documents(move |documents| {
         let page = PageRequest { limit: 1, ..PageRequest::default() };
-        let full = ledger.documents(MEMBER, None, &page)?.total >= MAX_MEMBERS;
+        let is_full = documents.documents(MEMBER, None, &page)?.total >= MAX_MEMBERS;
         let document = Document::new(MEMBER, member.username.as_str(), json!(member));
-        if full && ledger.document(MEMBER, &document.id)?.is_none() {
+        if is_full && documents.document(MEMBER, &document.id)?.is_none() {
             return Ok(false);
         }
-        ledger.put(&[document], Durability::Synced)?;
+        documents.put(&[document], Durability::Synced)?;
         Ok(true)
     });
     if !written.await? {
-        return Err(Problem::bad_request(format!("there are {MAX_MEMBERS} members already")));
+        return Err(Problem::bad_request(format!("the project already has {MAX_MEMBERS} members")));
     }
     Ok(Json(Done::new("User added to the project successfully.")))
 }
 
-/// Change what somebody may do
-#[utoipa::path(put, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}/members", tag = TAG,
+/// Change the role of a member
+#[utoipa::path(put, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}/members", tag = tag::PLATFORM,
     params(("org_id" = String, Path), ("project_id" = String, Path)),
     request_body = MemberBody, responses((status = 200, body = Done)))]
 pub(super) async fn update_member(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     _: Admin,
     Path((org, project)): Path<(String, String)>,
     Body(body): Body<MemberBody>,
 ) -> Result<Json<Done>, Problem> {
-    only_one(&org, &project)?;
+    check_project(&org, &project)?;
     let member = body.member()?;
-    let changed = app.ledger(move |ledger| {
-        ledger.change(MEMBER, &member.username, &mut |document| {
+    let changed = app.with_documents(move |documents| {
+        documents.change(MEMBER, &member.username, &mut |document| {
             document.body = json!(member);
             true
         })
@@ -284,22 +286,22 @@ pub(super) async fn update_member(
     Ok(Json(Done::new("User role updated successfully.")))
 }
 
-/// Note that somebody no longer works on the project
-#[utoipa::path(delete, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}/members", tag = TAG,
+/// Remove a member from the project
+#[utoipa::path(delete, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}/members", tag = tag::PLATFORM,
     params(("org_id" = String, Path), ("project_id" = String, Path), MemberQuery),
     responses((status = 200, body = Done)))]
 pub(super) async fn remove_member(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     _: Admin,
     Path((org, project)): Path<(String, String)>,
     Query(query): Query<MemberQuery>,
 ) -> Result<Json<Done>, Problem> {
-    only_one(&org, &project)?;
-    let email = address(&query.email)?;
-    app.ledger(move |ledger| ledger.take(MEMBER, &email)).await?.ok_or_else(no_member)?;
+    check_project(&org, &project)?;
+    let email = checked_email(&query.email)?;
+    app.with_documents(move |documents| documents.take(MEMBER, &email)).await?.ok_or_else(no_member)?;
     Ok(Json(Done::new("User removed from the project successfully.")))
 }
 
 fn no_member() -> Problem {
-    Problem::not_found("There is no such member.")
+    Problem::not_found("This member does not exist.")
 }

@@ -1,18 +1,20 @@
-//! What searches and lists have in common: filters, older clients' ids beside them, and other ways to narrow.
+//! Which memories a request asks for: filters, the ids that older clients send beside them, and other conditions.
 
 use mnemon_store::{Filter, MemoryId};
 use serde_json::Value;
 
-use super::dto::OneOrMany;
-use super::filters::{Asked, ENTITY_KEYS, categories, created, entity, keywords, metadata};
+use super::dto::{ENTITY_KEYS, OneOrMany};
+use super::filters::{
+    ParsedFilters, categories_filter, created_filter, entity_filter, keywords_filter, metadata_filter,
+};
 use crate::auth::Caller;
 use crate::error::Problem;
 
-/// Which memories a request asks for, in all the ways it may.
+/// Which memories a request asks for.
 #[derive(Default)]
-pub(super) struct Ask {
+pub(super) struct MemoryQuery {
     pub(super) filters: Option<Value>,
-    /// user_id, agent_id, app_id, run_id beside the filters.
+    /// user_id, agent_id, app_id and run_id beside the filters.
     pub(super) ids: [Option<Value>; 4],
     pub(super) categories: Option<OneOrMany>,
     pub(super) keywords: Option<OneOrMany>,
@@ -21,52 +23,54 @@ pub(super) struct Ask {
     pub(super) end_date: Option<String>,
 }
 
-/// What a caller gets to see of it.
-pub(super) struct Gated {
-    /// `None` for everything, which only an admin gets, and only by naming memories.
+/// The part of a query that the caller may access.
+pub(super) struct AuthorizedQuery {
+    /// `None` matches everything; only an admin who names memories by id gets it.
     pub(super) filter: Option<Filter>,
-    /// The only memories meant.
+    /// Only memories with these ids.
     pub(super) ids: Option<Vec<MemoryId>>,
 }
 
-impl Ask {
-    /// The newest addresses take ids in `filters` alone.
-    pub(super) fn ids_in_filters_only(&self) -> Result<(), Problem> {
+impl MemoryQuery {
+    /// Refuses ids beside the filters: the `/v3` routes take them in `filters` only.
+    pub(super) fn refuse_ids_beside_filters(&self) -> Result<(), Problem> {
         match ENTITY_KEYS.iter().zip(&self.ids).find(|(_, id)| id.is_some()) {
             Some((key, _)) => {
-                Err(Problem::bad_request(format!("{key}: put ids into `filters`, e.g. {{\"{key}\": …}}")))
+                Err(Problem::bad_request(format!("{key}: must be given in `filters`, e.g. {{\"{key}\": …}}")))
             }
             None => Ok(()),
         }
     }
 
-    pub(super) fn gate(self, caller: &Caller) -> Result<Gated, Problem> {
-        let mut asked = match &self.filters {
-            Some(filters) => Asked::parse(filters)?,
-            None => Asked::default(),
+    /// Checks the query and narrows it to what the caller may access.
+    pub(super) fn authorize(self, caller: &Caller) -> Result<AuthorizedQuery, Problem> {
+        let mut query = match &self.filters {
+            Some(filters) => ParsedFilters::parse(filters)?,
+            None => ParsedFilters::default(),
         };
         for (key, id) in ENTITY_KEYS.iter().zip(&self.ids) {
             if let Some(id) = id {
-                asked.and(entity(key, id)?);
+                query.and(entity_filter(key, id)?);
             }
         }
-        if asked.is_empty() && caller.is_admin() {
+        if query.is_empty() && caller.is_admin() {
             return Err(Problem::bad_request(
-                "filters: say whose memories: {\"user_id\": \"alice\"}, or {\"user_id\": \"*\"} for all users'",
+                "filters: must name an owner, e.g. {\"user_id\": \"alice\"}, or {\"user_id\": \"*\"} for all users",
             ));
         }
-        if let Some(names) = self.categories.map(OneOrMany::list).filter(|names| !names.is_empty()) {
-            asked.and(categories(&names.into())?);
+        if let Some(categories) = self.categories.map(OneOrMany::into_list).filter(|list| !list.is_empty()) {
+            query.and(categories_filter(&categories.into())?);
         }
-        if let Some(words) = self.keywords.map(OneOrMany::list).filter(|words| !words.is_empty()) {
-            asked.and(keywords(&words.into())?);
+        if let Some(keywords) = self.keywords.map(OneOrMany::into_list).filter(|list| !list.is_empty()) {
+            query.and(keywords_filter(&keywords.into())?);
         }
-        if let Some(own) = self.metadata.filter(|own| !own.is_null() && own.as_object().is_none_or(|m| !m.is_empty())) {
-            asked.and(metadata(&own)?);
+        let is_empty = |metadata: &Value| metadata.is_null() || metadata.as_object().is_some_and(|map| map.is_empty());
+        if let Some(metadata) = self.metadata.filter(|metadata| !is_empty(metadata)) {
+            query.and(metadata_filter(&metadata)?);
         }
-        if let Some(time) = created(self.start_date.as_deref(), self.end_date.as_deref())? {
-            asked.and(time);
+        if let Some(created) = created_filter(self.start_date.as_deref(), self.end_date.as_deref())? {
+            query.and(created);
         }
-        Ok(Gated { filter: caller.filter(asked.filter)?, ids: asked.ids })
+        Ok(AuthorizedQuery { filter: caller.filter(query.filter)?, ids: query.ids })
     }
 }

@@ -1,4 +1,4 @@
-//! Sending what waits: signed, a few at once, again and again until it is accepted.
+//! Sends queued deliveries: signed, a few at the same time, and again until the receiver accepts them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,121 +12,106 @@ use sha2::Sha256;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::{DELIVERY, Delivery, SECRET, WEBHOOK, Webhook, Webhooks, count, read};
-use crate::service::app::Shared;
+use super::registry::{DELIVERY, Delivery, SECRET_PREFIX, WEBHOOK, Webhook, Webhooks, count, read};
+use crate::service::blocking::BlockingPool;
 
-/// Deliveries that are under way at once.
-const AT_ONCE: usize = 8;
+/// Deliveries that are sent at the same time.
+const MAX_CONCURRENT_DELIVERIES: usize = 8;
 
-/// Sends what waits in the ledger, as long as the server runs.
-pub(crate) async fn deliver(app: Shared) {
-    let shared = app.clone();
-    let block = move |work: Work| {
-        let app = shared.clone();
-        async move {
-            let shared = app.clone();
-            // A worker that panicked has left a line in the log.
-            app.blocking(move || work(&shared.webhooks)).await.ok()
-        }
-    };
-    run(&app.webhooks, block).await;
+/// A delivery that this process has claimed, with the webhook it goes to.
+struct Claimed {
+    webhook: Webhook,
+    delivery: Delivery,
 }
 
-/// Something that blocks, done with the webhooks.
-type Work = Box<dyn FnOnce(&Webhooks) -> Result<Step, StoreError> + Send>;
-
-/// What it came to.
-enum Step {
-    /// What is due.
-    Due(Vec<Document>),
-    /// What is to be sent now, and to whom.
-    Leased(Option<Box<(Webhook, Delivery)>>),
-    Done,
-}
-
-/// The loop, over a way to block: `block` gives `None` where the work could not be done.
-async fn run<F, W>(webhooks: &Webhooks, block: F)
-where
-    F: Fn(Work) -> W + Clone + Send + 'static,
-    W: Future<Output = Option<Result<Step, StoreError>>> + Send,
-{
-    let room = Arc::new(Semaphore::new(AT_ONCE));
+/// Sends queued deliveries as long as the server runs.
+pub(crate) async fn run_deliveries(webhooks: Arc<Webhooks>, pool: BlockingPool) {
+    let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_DELIVERIES));
     let mut sending = JoinSet::new();
     loop {
-        let due = done(block(Box::new(|webhooks: &Webhooks| webhooks.due().map(Step::Due))).await);
-        let Some(Step::Due(due)) = due else {
-            tokio::time::sleep(webhooks.pace.look).await;
+        let Some(due) = blocking(&webhooks, &pool, Webhooks::due).await else {
+            tokio::time::sleep(webhooks.retry.poll).await;
             continue;
         };
         let mut idle = true;
         for document in due {
-            let Ok(place) = room.clone().acquire_owned().await else { return };
-            let id = document.id.clone();
-            // Two processes see the same: one of them gets it.
-            let lease = Box::new(move |webhooks: &Webhooks| webhooks.lease(&id).map(Step::Leased));
-            let Some(Step::Leased(Some(leased))) = done(block(lease).await) else { continue };
+            let Ok(permit) = permits.clone().acquire_owned().await else { return };
+            let id = document.id;
+            // Several processes may see the same delivery: one of them gets the claim.
+            let claim = {
+                let id = id.clone();
+                blocking(&webhooks, &pool, move |webhooks| webhooks.claim(&id)).await
+            };
+            let Some(Some(claimed)) = claim else { continue };
             let Some(client) = webhooks.client() else { continue };
             idle = false;
-            let (block, id) = (block.clone(), document.id);
+            let (webhooks, pool) = (webhooks.clone(), pool.clone());
             sending.spawn(async move {
-                let (webhook, delivery) = *leased;
+                let Claimed { webhook, delivery } = claimed;
                 let outcome = send(&client, &id, &webhook, &delivery.body).await;
-                let settled = Box::new(move |webhooks: &Webhooks| {
-                    webhooks.settle(&id, &webhook, delivery.attempts, outcome).map(|()| Step::Done)
-                });
-                done(block(settled).await);
-                drop(place);
+                blocking(&webhooks, &pool, move |webhooks| {
+                    webhooks.record_outcome(&id, &webhook, delivery.attempts, outcome)
+                })
+                .await;
+                drop(permit);
             });
         }
         while sending.try_join_next().is_some() {}
-        // Nothing was due, or nothing could be done about it.
         if idle {
             tokio::select! {
                 () = webhooks.wake.notified() => {}
-                () = tokio::time::sleep(webhooks.pace.look) => {}
+                () = tokio::time::sleep(webhooks.retry.poll) => {}
             }
         }
     }
 }
 
-/// The step, or a line in the log.
-fn done(step: Option<Result<Step, StoreError>>) -> Option<Step> {
-    step?.inspect_err(|error| tracing::warn!(%error, "the queue of webhooks could not be read or written")).ok()
+/// Calls the queue in the pool. `None` after a failure, which is logged.
+async fn blocking<T: Send + 'static>(
+    webhooks: &Arc<Webhooks>,
+    pool: &BlockingPool,
+    work: impl FnOnce(&Webhooks) -> Result<T, StoreError> + Send + 'static,
+) -> Option<T> {
+    let webhooks = webhooks.clone();
+    // The pool has logged a panic.
+    let result = pool.run(move || work(&webhooks)).await.ok()?;
+    result.inspect_err(|error| tracing::warn!(%error, "could not read or write the webhook queue")).ok()
 }
 
 impl Webhooks {
-    /// What is due now. Blocks.
+    /// The deliveries that are due now. Blocks.
     fn due(&self) -> Result<Vec<Document>, StoreError> {
-        let due = self.ledger.due(DELIVERY, Timestamp::now(), 8 * AT_ONCE)?;
+        let due = self.documents.due(DELIVERY, Timestamp::now(), 8 * MAX_CONCURRENT_DELIVERIES)?;
         let page = PageRequest { limit: 1, ..PageRequest::default() };
-        let waiting = self.ledger.documents(DELIVERY, None, &page)?.total;
-        metrics::gauge!("mnemon_webhook_queue").set(waiting as f64);
+        let queued = self.documents.documents(DELIVERY, None, &page)?.total;
+        metrics::gauge!("mnemon_webhook_queue").set(queued as f64);
         Ok(due)
     }
 
-    /// Keeps a delivery for this process for a while. `None` if another has it, or nobody wants it any more. Blocks.
-    fn lease(&self, id: &str) -> Result<Option<Box<(Webhook, Delivery)>>, StoreError> {
+    /// Claims a delivery for this process under a lease. `None` if another process has it, or if it was dropped because
+    /// its webhook was deleted or is inactive. Blocks.
+    fn claim(&self, id: &str) -> Result<Option<Claimed>, StoreError> {
         let now = Timestamp::now();
-        let until = later(now, self.pace.lease);
-        let leased = self.ledger.change(DELIVERY, id, &mut |document| {
+        let lease_end = after(now, self.retry.lease);
+        let leased = self.documents.change(DELIVERY, id, &mut |document| {
             let free = document.due.is_some_and(|due| due <= now);
-            document.due = Some(until);
+            document.due = Some(lease_end);
             free
         })?;
         let Some(leased) = leased else { return Ok(None) };
-        let webhook = self.ledger.document(WEBHOOK, &of(&leased))?.as_ref().and_then(read::<Webhook>);
+        let webhook = self.documents.document(WEBHOOK, webhook_id(&leased))?.as_ref().and_then(read::<Webhook>);
         match (webhook.filter(|webhook| webhook.is_active), read::<Delivery>(&leased)) {
-            (Some(webhook), Some(delivery)) => Ok(Some(Box::new((webhook, delivery)))),
+            (Some(webhook), Some(delivery)) => Ok(Some(Claimed { webhook, delivery })),
             _ => {
-                self.ledger.take(DELIVERY, id)?;
+                self.documents.take(DELIVERY, id)?;
                 count("dropped");
                 Ok(None)
             }
         }
     }
 
-    /// Notes how it went. Blocks.
-    fn settle(
+    /// Records the outcome of an attempt: finished, due again later, or dropped after the last attempt. Blocks.
+    fn record_outcome(
         &self,
         id: &str,
         webhook: &Webhook,
@@ -134,57 +119,57 @@ impl Webhooks {
         outcome: Result<(), String>,
     ) -> Result<(), StoreError> {
         let Err(reason) = outcome else {
-            self.ledger.take(DELIVERY, id)?;
+            self.documents.take(DELIVERY, id)?;
             count("delivered");
             return Ok(());
         };
-        let Some(pause) = self.pace.pauses.get(attempts) else {
-            self.ledger.take(DELIVERY, id)?;
+        let Some(pause) = self.retry.backoff.get(attempts) else {
+            self.documents.take(DELIVERY, id)?;
             count("given_up");
-            tracing::warn!(webhook = %webhook.id, delivery = %id, %reason, "a delivery was given up");
+            tracing::warn!(webhook = %webhook.id, delivery = %id, %reason, "webhook delivery dropped after the last attempt");
             return Ok(());
         };
-        let due = later(Timestamp::now(), *pause);
-        self.ledger.change(DELIVERY, id, &mut |document| {
+        let due = after(Timestamp::now(), *pause);
+        self.documents.change(DELIVERY, id, &mut |document| {
             let Some(delivery) = read::<Delivery>(document) else { return false };
             document.due = Some(due);
             document.body = serde_json::json!(Delivery { attempts: attempts + 1, ..delivery });
             true
         })?;
         count("failed");
-        tracing::info!(webhook = %webhook.id, delivery = %id, %reason, again_at = %due, "a delivery failed");
+        tracing::info!(webhook = %webhook.id, delivery = %id, %reason, retry_at = %due, "webhook delivery failed");
         Ok(())
     }
 
-    /// The HTTP client, made when it is first needed.
+    /// The HTTP client, created on first use.
     fn client(&self) -> Option<reqwest::Client> {
         if let Some(client) = self.client.get() {
             return Some(client.clone());
         }
-        let made = reqwest::Client::builder()
+        let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(self.pace.timeout)
+            .timeout(self.retry.timeout)
             .user_agent(concat!("mnemon/", env!("CARGO_PKG_VERSION")))
             .build();
-        match made {
+        match client {
             Ok(client) => Some(self.client.get_or_init(|| client).clone()),
             Err(error) => {
-                tracing::error!(%error, "webhooks can't be sent");
+                tracing::error!(%error, "could not create the HTTP client for webhooks");
                 None
             }
         }
     }
 }
 
-fn of(delivery: &Document) -> String {
-    delivery.body["webhook"].as_str().unwrap_or_default().to_owned()
+fn webhook_id(delivery: &Document) -> &str {
+    delivery.body["webhook"].as_str().unwrap_or_default()
 }
 
-fn later(now: Timestamp, pause: Duration) -> Timestamp {
+fn after(now: Timestamp, pause: Duration) -> Timestamp {
     now.checked_add(pause).unwrap_or(Timestamp::MAX)
 }
 
-/// Sends one; accepted is what is answered with 2xx.
+/// Sends one delivery. A 2xx status accepts it.
 async fn send(client: &reqwest::Client, id: &str, webhook: &Webhook, body: &str) -> Result<(), String> {
     let timestamp = Timestamp::now().as_second();
     let sent = client
@@ -197,19 +182,19 @@ async fn send(client: &reqwest::Client, id: &str, webhook: &Webhook, body: &str)
         .send()
         .await;
     match sent {
-        Ok(answer) if answer.status().is_success() => Ok(()),
-        Ok(answer) => Err(format!("answered {}", answer.status().as_u16())),
-        // Not the whole error: it would show the address, which may hold a password.
-        Err(error) if error.is_timeout() => Err("no answer in time".into()),
+        Ok(response) if response.status().is_success() => Ok(()),
+        Ok(response) => Err(format!("status {}", response.status().as_u16())),
+        // Not the whole error: it would show the URL, which may contain a password.
+        Err(error) if error.is_timeout() => Err("timeout".into()),
         Err(error) if error.is_connect() => Err("no connection".into()),
         Err(_) => Err("the request failed".into()),
     }
 }
 
-/// `v1,` and the HMAC-SHA256 of `id.timestamp.body` in base64, as Standard Webhooks has it.
+/// The signature of Standard Webhooks: `v1,` and the HMAC-SHA256 of `id.timestamp.body` in base64.
 fn signature(secret: &str, id: &str, timestamp: i64, body: &str) -> String {
-    let key = STANDARD.decode(secret.strip_prefix(SECRET).unwrap_or(secret)).unwrap_or_default();
-    // A key of any length will do.
+    let key = STANDARD.decode(secret.strip_prefix(SECRET_PREFIX).unwrap_or(secret)).unwrap_or_default();
+    // HMAC accepts a key of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key) else { return String::new() };
     mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
     format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
@@ -218,54 +203,47 @@ fn signature(secret: &str, id: &str, timestamp: i64, body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use mnemon_store::sqlite::SqliteOptions;
-    use mnemon_store::{Ledger, SqliteStore};
+    use mnemon_store::{EventKind, Ledger, SqliteStore};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::sync::mpsc;
 
-    use super::super::{EVENT_TYPES, Happened, HappenedKind, NewWebhook, Pace};
+    use super::super::event::MemoryEvent;
+    use super::super::registry::{EVENT_TYPES, NewWebhook, RetryPolicy};
     use super::*;
 
     #[test]
-    fn signatures_are_those_of_standard_webhooks() {
-        // The example of the specification's reference implementations.
+    fn signatures_follow_standard_webhooks() {
+        // The example from the reference implementations of the specification.
         let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
         let signed = signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
         assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
-    fn ledger(path: &std::path::Path) -> Arc<dyn Ledger> {
+    fn documents(path: &std::path::Path) -> Arc<dyn Ledger> {
         Arc::new(SqliteStore::open(SqliteOptions::new(path, "test", 4)).unwrap())
     }
 
-    fn webhooks(ledger: Arc<dyn Ledger>) -> Arc<Webhooks> {
-        let pace = Pace {
-            look: Duration::from_millis(5),
+    fn webhooks(documents: Arc<dyn Ledger>) -> Arc<Webhooks> {
+        let retry = RetryPolicy {
+            poll: Duration::from_millis(5),
             timeout: Duration::from_secs(5),
             lease: Duration::from_secs(60),
-            pauses: vec![Duration::from_millis(1); 3],
+            backoff: vec![Duration::from_millis(1); 3],
         };
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Arc::new(Webhooks { pace, ..Webhooks::new(ledger) })
+        Arc::new(Webhooks::with_retry_policy(documents, retry))
     }
 
-    fn start(webhooks: &Arc<Webhooks>) -> tokio::task::JoinHandle<()> {
-        let webhooks = webhooks.clone();
-        tokio::spawn(async move {
-            let shared = webhooks.clone();
-            run(&webhooks, move |work| {
-                let shared = shared.clone();
-                async move { tokio::task::spawn_blocking(move || work(&shared)).await.ok() }
-            })
-            .await;
-        })
+    fn start_worker(webhooks: &Arc<Webhooks>) -> tokio::task::JoinHandle<()> {
+        tokio::spawn(run_deliveries(webhooks.clone(), BlockingPool::new(4)))
     }
 
-    /// A receiver that answers with these statuses, one a request, and tells each request's head and body.
+    /// A receiver that answers one request with each of these statuses, and passes on each request's head and body.
     async fn receiver(statuses: Vec<u16>) -> (String, mpsc::UnboundedReceiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let (tell, told) = mpsc::unbounded_channel();
+        let (sender, requests) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             for status in statuses {
                 let (mut stream, _) = listener.accept().await.unwrap();
@@ -273,20 +251,20 @@ mod tests {
                 while !request.ends_with(b"}}") {
                     let mut part = [0; 4096];
                     let read = stream.read(&mut part).await.unwrap();
-                    assert!(read > 0, "the request was cut off");
+                    assert!(read > 0, "the request was incomplete");
                     request.extend_from_slice(&part[..read]);
                 }
-                let answer = format!(
+                let response = format!(
                     "HTTP/1.1 {status} X\r\nlocation: /elsewhere\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
                 );
-                stream.write_all(answer.as_bytes()).await.unwrap();
-                tell.send(String::from_utf8(request).unwrap()).unwrap();
+                stream.write_all(response.as_bytes()).await.unwrap();
+                sender.send(String::from_utf8(request).unwrap()).unwrap();
             }
         });
-        (url, told)
+        (url, requests)
     }
 
-    fn new(url: &str) -> NewWebhook {
+    fn new_webhook(url: &str) -> NewWebhook {
         NewWebhook {
             name: "w".into(),
             url: url.into(),
@@ -295,29 +273,29 @@ mod tests {
         }
     }
 
-    fn added(memory: &str) -> Happened {
-        Happened { kind: HappenedKind::Add, id: "1".into(), memory: memory.into(), owner: Some("ana".into()) }
+    fn added(memory: &str) -> MemoryEvent {
+        MemoryEvent { kind: EventKind::Add, id: "1".into(), memory: memory.into(), owner: Some("ana".into()) }
     }
 
     fn header<'r>(request: &'r str, name: &str) -> &'r str {
         request.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap()
     }
 
-    async fn emptied(webhooks: &Webhooks) {
+    async fn wait_until_empty(webhooks: &Webhooks) {
         let page = PageRequest { limit: 1, ..PageRequest::default() };
-        while webhooks.ledger.documents(DELIVERY, None, &page).unwrap().total > 0 {
+        while webhooks.documents.documents(DELIVERY, None, &page).unwrap().total > 0 {
             tokio::task::yield_now().await;
         }
     }
 
     #[tokio::test]
-    async fn what_is_not_accepted_is_sent_again_with_the_same_id() {
+    async fn a_rejected_delivery_is_sent_again_with_the_same_id() {
         let folder = tempfile::tempdir().unwrap();
-        let webhooks = webhooks(ledger(&folder.path().join("m.db")));
+        let webhooks = webhooks(documents(&folder.path().join("m.db")));
         let (url, mut requests) = receiver(vec![500, 302, 200]).await;
-        let (_, secret) = webhooks.create(new(&url)).unwrap().unwrap();
-        let worker = start(&webhooks);
-        webhooks.queue(&[added("likes tea")]);
+        let (_, secret) = webhooks.create(new_webhook(&url)).unwrap().unwrap();
+        let worker = start_worker(&webhooks);
+        webhooks.enqueue(&[added("likes tea")]);
         let mut ids = Vec::new();
         for _ in 0..3 {
             let request = requests.recv().await.unwrap();
@@ -330,55 +308,55 @@ mod tests {
             ids.push(id.to_owned());
         }
         assert!(ids.iter().all(|id| *id == ids[0]));
-        emptied(&webhooks).await;
+        wait_until_empty(&webhooks).await;
         worker.abort();
     }
 
     #[tokio::test]
-    async fn it_is_given_up_after_the_last_pause() {
+    async fn a_delivery_is_dropped_after_the_last_attempt() {
         let folder = tempfile::tempdir().unwrap();
-        let webhooks = webhooks(ledger(&folder.path().join("m.db")));
+        let webhooks = webhooks(documents(&folder.path().join("m.db")));
         let (url, mut requests) = receiver(vec![500; 4]).await;
-        webhooks.create(new(&url)).unwrap().unwrap();
-        let worker = start(&webhooks);
-        webhooks.queue(&[added("likes tea")]);
+        webhooks.create(new_webhook(&url)).unwrap().unwrap();
+        let worker = start_worker(&webhooks);
+        webhooks.enqueue(&[added("likes tea")]);
         for _ in 0..4 {
             requests.recv().await.unwrap();
         }
-        emptied(&webhooks).await;
+        wait_until_empty(&webhooks).await;
         worker.abort();
     }
 
     #[tokio::test]
-    async fn what_waits_survives_the_process_and_not_its_webhook() {
+    async fn a_queued_delivery_survives_the_process_but_not_its_webhook() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.db");
         let (url, mut requests) = receiver(vec![200]).await;
         {
-            let before = webhooks(ledger(&path));
-            before.create(new(&url)).unwrap().unwrap();
-            let (doomed, _) = before.create(new("http://127.0.0.1:9/")).unwrap().unwrap();
-            before.queue(&[added("likes tea")]);
-            assert!(before.delete(&doomed.id).unwrap());
+            let before = webhooks(documents(&path));
+            before.create(new_webhook(&url)).unwrap().unwrap();
+            let (deleted, _) = before.create(new_webhook("http://127.0.0.1:9/")).unwrap().unwrap();
+            before.enqueue(&[added("likes tea")]);
+            assert!(before.delete(&deleted.id).unwrap());
         }
-        let after = webhooks(ledger(&path));
-        let worker = start(&after);
+        let after = webhooks(documents(&path));
+        let worker = start_worker(&after);
         assert!(requests.recv().await.unwrap().contains("likes tea"));
-        emptied(&after).await;
+        wait_until_empty(&after).await;
         worker.abort();
     }
 
     #[tokio::test]
-    async fn of_two_processes_one_sends() {
+    async fn one_of_two_processes_claims_a_delivery() {
         let folder = tempfile::tempdir().unwrap();
-        let ledger = ledger(&folder.path().join("m.db"));
-        let webhooks = webhooks(ledger.clone());
-        webhooks.create(new("http://127.0.0.1:9/")).unwrap().unwrap();
-        webhooks.queue(&[added("likes tea")]);
+        let documents = documents(&folder.path().join("m.db"));
+        let webhooks = webhooks(documents.clone());
+        webhooks.create(new_webhook("http://127.0.0.1:9/")).unwrap().unwrap();
+        webhooks.enqueue(&[added("likes tea")]);
         let due = webhooks.due().unwrap();
-        assert!(webhooks.lease(&due[0].id).unwrap().is_some());
-        assert!(webhooks.lease(&due[0].id).unwrap().is_none());
+        assert!(webhooks.claim(&due[0].id).unwrap().is_some());
+        assert!(webhooks.claim(&due[0].id).unwrap().is_none());
         assert!(webhooks.due().unwrap().is_empty());
-        assert_eq!(ledger.forget("ana").unwrap(), 1, "what waits goes when its user goes");
+        assert_eq!(documents.forget("ana").unwrap(), 1, "a user's queued deliveries are deleted with the user");
     }
 }
