@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use mnemon_engine::{AddRequest, Added, LearnRequest, Message, Outcome};
+use mnemon_engine::{AddRequest, AddedMemory, LearnRequest, Message, Outcome};
 use mnemon_store::MemoryId;
 use serde_json::{Value, json};
 
@@ -122,7 +122,7 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
         }
     }
     // What waited from before may have its turn now.
-    while let Some(worked) = engine.work_off()? {
+    while let Some(worked) = engine.run_due_job()? {
         match worked.outcome {
             Outcome::Stored(added) => {
                 out.note(&format!(
@@ -170,7 +170,7 @@ fn link(text: &str) -> anyhow::Result<(MemoryId, String)> {
 }
 
 /// A stored memory as mem0's `add` answers.
-fn result(added: &Added) -> Value {
+fn result(added: &AddedMemory) -> Value {
     json!({
         "id": added.id.to_string(),
         "memory": added.memory,

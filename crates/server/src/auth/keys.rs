@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use mnemon_store::{Document, Ledger, PageRequest, StoreError};
+use mnemon_store::{Document, DocumentStore, PageRequest, StoreError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

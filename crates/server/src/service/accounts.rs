@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use mnemon_store::{Document, Ledger, StoreError};
+use mnemon_store::{Document, DocumentStore, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::{AuthKind, Caller};

@@ -93,7 +93,7 @@ impl App {
         let engine = self.engine.clone();
         let probe = tokio::task::spawn_blocking(move || {
             engine.store().get(&[MemoryId::Number(0)])?;
-            Ok::<_, EngineError>((engine.store().warnings(), engine.waiting()?))
+            Ok::<_, EngineError>((engine.store().warnings(), engine.pending_jobs()?))
         });
         Ok(probe.await.map_err(|_| Problem::internal())??)
     }
@@ -118,7 +118,7 @@ impl App {
     /// Calls the document store.
     pub(crate) async fn with_documents<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&dyn Ledger) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&dyn DocumentStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {
         let documents = self.documents.clone();
         Ok(self.blocking(move || work(&*documents)).await??)

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use mnemon_store::{Document, Durability, Ledger, PageRequest, StoreError};
+use mnemon_store::{Document, DocumentStore, Durability, PageRequest, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use mnemon_engine::Engine;
-use mnemon_store::{Document, Ledger, StoreError};
+use mnemon_store::{Document, DocumentStore, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
