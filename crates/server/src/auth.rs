@@ -1,15 +1,15 @@
-//! Who calls, and what they may see: keys, tokens, and the scope that comes with them.
+//! Authentication and authorization: keys, tokens, and the scope that each caller has.
 
 mod caller;
-mod fixed;
+mod configured;
 mod guard;
 mod keys;
 mod limit;
 
 pub use caller::{Access, AuthKind, Caller, Role};
-pub use fixed::ConfiguredKey;
+pub use configured::FixedKey;
 pub use keys::{ApiKey, Keys, NewKey};
 
-pub(crate) use guard::{Admin, Reader, Visitor, Writer, authenticate};
+pub(crate) use guard::{Admin, AuthenticatedCaller, MaybeCaller, Reader, Writer, authenticate};
 pub(crate) use keys::digest;
-pub(crate) use limit::{Door, Limits, Near, Peer};
+pub(crate) use limit::{ClientAddress, FromLoopback, Limits, LoginRoute};

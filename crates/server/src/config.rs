@@ -1,34 +1,34 @@
-//! What a server is told when it starts.
+//! The settings of a server.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::auth::ConfiguredKey;
 
-/// Limits, deadlines, and who may come in.
+/// Limits, timeouts and authentication.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Whether callers must show a key.
+    /// Whether callers must authenticate.
     pub auth: AuthMode,
     /// The keys of `API_KEYS`.
     pub keys: Vec<ConfiguredKey>,
     /// `ADMIN_API_KEY`.
     pub admin_key: Option<Secret>,
-    /// Requests a key may make; `None` for any number.
+    /// Limit of the requests of a caller; `None` for no limit.
     pub rate_limit: Option<RateLimit>,
-    /// Origins whose pages may call from a browser; none by default.
+    /// Origins whose pages may call the server from a browser; none by default.
     pub cors_origins: Vec<String>,
     /// The largest request body, in bytes.
     pub max_body: usize,
-    /// How long a request may take, its body included.
+    /// Timeout of a request, including its body.
     pub request_timeout: Duration,
-    /// How long a connection may take to send a request's headers, and be idle before them.
+    /// Timeout for the headers of a request, including the idle time before them.
     pub header_timeout: Duration,
-    /// How long requests that were accepted may go on after the server was told to stop.
+    /// How long accepted requests may continue after the server received the stop signal.
     pub shutdown_grace: Duration,
-    /// Connections at once; more wait.
+    /// Most open connections; further ones wait.
     pub max_connections: usize,
-    /// Calls into the engine at once; more wait.
+    /// Most concurrent calls into the engine; further ones wait.
     pub workers: usize,
 }
 
@@ -51,33 +51,33 @@ impl Default for Config {
     }
 }
 
-/// Whether callers must show a key.
+/// Whether callers must authenticate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthMode {
-    /// Every route but a few public ones asks for a key.
+    /// Every route except a few public ones requires a key or token.
     On,
-    /// Everybody is an admin; for one's own machine.
+    /// Every caller is an admin. Only for a server that other machines cannot reach.
     Off,
 }
 
-/// So many requests a minute, and as many at once.
+/// A limit of requests per minute. The same number may come at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Requests a minute, 1 or more.
+    /// Requests per minute, 1 or more.
     pub per_minute: std::num::NonZeroU32,
 }
 
-/// A text that is never shown.
+/// A text that `Debug` does not show.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides a text.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for whoever must use it.
+    /// The text itself.
     pub fn expose(&self) -> &str {
         &self.0
     }

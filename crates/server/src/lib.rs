@@ -1,21 +1,17 @@
-//! HTTP surfaces of Mnemon: the runbook's backend, mem0's server and the hosted platform, over one engine.
+//! The HTTP server of Mnemon: the legacy backend, mem0's server, mem0's hosted platform and OpenAI's chat completions,
+//! over one engine.
 
-mod accounts;
-mod app;
-pub mod auth;
-mod body;
 mod config;
 mod error;
-mod learning;
-mod memories;
-mod observe;
-mod openapi;
-mod request_log;
-mod rest;
-mod router;
-mod serve;
-mod webhooks;
+mod request_id;
 
+pub mod auth;
+mod service;
+
+mod api;
+mod http;
+mod server;
+
+pub use api::openapi;
 pub use config::{AuthMode, Config, RateLimit, Secret};
-pub use openapi::openapi;
-pub use serve::{ServeError, Server, service};
+pub use server::{ServeError, Server, service};

@@ -1,4 +1,4 @@
-//! A caller, and the one gate between what a request names and what it may touch.
+//! The caller of a request, and the only place where a request is narrowed to what its caller may access.
 
 use mnemon_engine::EngineError;
 use mnemon_store::filter::{ScopeKey, ScopeTerm};
@@ -10,41 +10,41 @@ use crate::error::Problem;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Everything.
+    /// May do everything.
     Admin,
-    /// Reads and writes one user's memories.
+    /// May read and write the memories of one user.
     User,
 }
 
-/// Reading and writing, each allowed or not.
+/// Whether reading and writing are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// May ask.
+    /// May read.
     pub read: bool,
-    /// May change.
+    /// May write.
     pub write: bool,
 }
 
 impl Access {
-    /// Both.
+    /// Reading and writing.
     pub const FULL: Self = Self { read: true, write: true };
 }
 
-/// How a caller showed who they are.
+/// How a caller was authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthKind {
-    /// Nobody asked.
+    /// Authentication is off.
     Off,
     /// `ADMIN_API_KEY`.
     AdminApiKey,
-    /// A key of `API_KEYS`, or one made at run time.
+    /// A key of `API_KEYS`, or one created at run time.
     ApiKey,
-    /// A token of /auth/login.
+    /// A token from /auth/login.
     Jwt,
 }
 
 impl AuthKind {
-    /// mem0's name for it.
+    /// mem0's name for this kind.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Off => "disabled",
@@ -55,36 +55,36 @@ impl AuthKind {
     }
 }
 
-/// Somebody who was let in.
+/// The authenticated user or admin of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// How they came.
+    /// How the caller was authenticated.
     pub kind: AuthKind,
-    /// The user whose memories are theirs; `None` for an admin.
+    /// The user whose memories the caller may access; `None` for an admin, who may access all.
     pub user: Option<String>,
-    /// What they may do with them.
+    /// What the caller may do with these memories.
     pub access: Access,
-    /// The account of a token.
+    /// The account, if the caller has a token.
     pub account: Option<String>,
-    /// What limits of rate are counted by; not secret.
+    /// The name that rate limits and the log use; not secret.
     pub name: String,
 }
 
 impl Caller {
-    /// One who may do everything.
+    /// A caller who may do everything.
     pub(crate) fn admin(kind: AuthKind, name: impl Into<String>) -> Self {
         Self { kind, user: None, access: Access::FULL, account: None, name: name.into() }
     }
 
-    /// Whether everybody's memories are theirs.
+    /// Whether the caller may access the memories of all users.
     pub(crate) fn is_admin(&self) -> bool {
         self.user.is_none()
     }
 
-    /// The scope a request writes to: what it names, within the caller's own user.
+    /// The scope that a request writes to: the ids it names, with the caller's own user.
     ///
     /// # Errors
-    /// 403 if it names another user, 400 if it names nobody or no usable ids.
+    /// 403 if it names another user; 400 if it names no ids or invalid ones.
     pub(crate) fn scope(&self, user: Option<&str>, agent: Option<&str>, run: Option<&str>) -> Result<Scope, Problem> {
         let mut scope = if user.is_none() && agent.is_none() && run.is_none() {
             Scope::default()
@@ -93,7 +93,7 @@ impl Caller {
         };
         if let Some(own) = &self.user {
             if scope.user_id.as_ref().is_some_and(|named| named != own) {
-                return Err(Problem::not_yours());
+                return Err(Problem::wrong_user());
             }
             scope.user_id = Some(own.clone());
         }
@@ -103,36 +103,39 @@ impl Caller {
         Ok(scope)
     }
 
-    /// What a request may see of what it asks for: its filter, and the caller's own user in any case. `None` is everything,
-    /// which only an admin gets.
+    /// The filter that a request may apply: its own filter, narrowed to the caller's user. `None` matches everything;
+    /// only an admin gets it.
     ///
     /// # Errors
-    /// 403 for a filter that demands other users and not the caller's own.
-    pub(crate) fn filter(&self, asked: Option<Filter>) -> Result<Option<Filter>, Problem> {
-        if let (Some(own), Some(asked)) = (&self.user, &asked) {
-            match asked.scope().term(ScopeKey::User) {
-                ScopeTerm::Pinned(named) if named != own => return Err(Problem::not_yours()),
-                ScopeTerm::AnyOf(named) if !named.contains(&own.as_str()) => return Err(Problem::not_yours()),
+    /// 403 if the filter requires users other than the caller's own.
+    pub(crate) fn filter(&self, requested: Option<Filter>) -> Result<Option<Filter>, Problem> {
+        if let (Some(own), Some(requested)) = (&self.user, &requested) {
+            match requested.scope().term(ScopeKey::User) {
+                ScopeTerm::Pinned(named) if named != own => return Err(Problem::wrong_user()),
+                ScopeTerm::AnyOf(named) if !named.contains(&own.as_str()) => return Err(Problem::wrong_user()),
                 _ => {}
             }
         }
-        let own = self.user.as_deref().map(own_filter).transpose()?;
-        Ok(Filter::all(own.into_iter().chain(asked)))
+        let own = self.user.as_deref().map(user_filter).transpose()?;
+        Ok(Filter::all(own.into_iter().chain(requested)))
     }
 
-    /// Whether a memory of this owner may be seen and changed.
+    /// Whether the caller may access memories with this scope.
     pub(crate) fn owns(&self, scope: &Scope) -> bool {
         self.user.is_none() || self.user == scope.user_id
     }
 
-    /// The memory, if it is the caller's; somebody else's is as if it were not there.
-    pub(crate) fn own(&self, memory: Memory) -> Result<Memory, Problem> {
+    /// Returns the memory if the caller may access it.
+    ///
+    /// # Errors
+    /// 404 otherwise, as for an unknown id.
+    pub(crate) fn check_owner(&self, memory: Memory) -> Result<Memory, Problem> {
         if self.owns(&memory.payload.scope()) { Ok(memory) } else { Err(Problem::memory_not_found(memory.id)) }
     }
 }
 
-/// "Belongs to this user".
-fn own_filter(user: &str) -> Result<Filter, Problem> {
+/// Matches the memories of this user.
+fn user_filter(user: &str) -> Result<Filter, Problem> {
     Ok(Filter::eq("user_id", user).map_err(EngineError::from)?)
 }
 
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_sees_only_their_own_whatever_the_filter_says() {
+    fn every_filter_is_narrowed_to_the_own_user() {
         let all = Some(Filter::parse(&json!({"OR": [{"user_id": "bob"}, {"NOT": [{"user_id": "ana"}]}, {"x": "*"}]})));
         let filter = ana().filter(all.map(Result::unwrap)).unwrap().unwrap();
         let payload = |user: &str| json!({"user_id": user, "x": 1}).as_object().unwrap().clone();

@@ -1,6 +1,7 @@
-//! The guard at the door: every route behind it has a caller, and each handler says what that caller must be allowed.
+//! Authentication of requests. Each handler states by its extractor what the caller must be allowed to do.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -12,22 +13,25 @@ use subtle::ConstantTimeEq;
 
 use super::keys::{digest, hex};
 use super::{AuthKind, Caller};
-use crate::app::{App, Shared};
 use crate::config::AuthMode;
 use crate::error::Problem;
-use crate::observe::LetIn;
+use crate::service::{App, AppState};
 
-/// Lets a request in with its [`Caller`], or answers 401 or 429.
+/// A place in a request's extensions where [`authenticate`] stores the caller, for the log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AuthenticatedCaller(pub(crate) Arc<OnceLock<Caller>>);
+
+/// Authenticates a request and adds its [`Caller`] to it, or answers 401 or 429.
 pub(crate) async fn authenticate(
-    State(app): State<Shared>,
+    State(app): State<AppState>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     let caller = identify(&app, request.headers(), request.extensions()).await?;
-    // By user where there is one: a user may make keys, and must not gain by it.
+    // Counted by user where possible: a user may create more keys, which must not raise the limit.
     let limits = app.limits.request(caller.user.as_deref().unwrap_or(&caller.name))?;
-    if let Some(let_in) = request.extensions().get::<LetIn>() {
-        let _ = let_in.0.set(caller.clone());
+    if let Some(authenticated) = request.extensions().get::<AuthenticatedCaller>() {
+        let _ = authenticated.0.set(caller.clone());
     }
     request.extensions_mut().insert(caller);
     let mut response = next.run(request).await;
@@ -35,45 +39,47 @@ pub(crate) async fn authenticate(
     Ok(response)
 }
 
-/// Who sends these headers. A token or key that is wrong is refused, even where another header has a right one.
-async fn identify(app: &Shared, headers: &HeaderMap, extensions: &Extensions) -> Result<Caller, Problem> {
+/// The caller who sends these headers. A wrong token or key is refused, even if another header has a valid one.
+async fn identify(app: &AppState, headers: &HeaderMap, extensions: &Extensions) -> Result<Caller, Problem> {
     if app.config.auth == AuthMode::Off {
-        let near = extensions.get::<SocketAddr>().is_none_or(|from| from.ip().to_canonical().is_loopback());
-        no_strange_page(&app.config.cors_origins, headers, near)?;
+        let from_loopback = extensions.get::<SocketAddr>().is_none_or(|from| from.ip().to_canonical().is_loopback());
+        refuse_cross_site(&app.config.cors_origins, headers, from_loopback)?;
         return Ok(Caller::admin(AuthKind::Off, "auth-off"));
     }
-    let shown = credentials(headers)?;
-    let mut callers = Vec::with_capacity(shown.len());
-    for credential in shown {
-        callers.push(recognise(app, credential).await?);
+    let credentials = credentials(headers)?;
+    let mut callers = Vec::with_capacity(credentials.len());
+    for credential in credentials {
+        callers.push(verify(app, credential).await?);
     }
     let first = callers.pop().ok_or_else(Problem::no_credentials)?;
-    // Two headers must speak for the same caller: which of them counts is nothing to guess.
+    // Several credentials must belong to the same caller: there is no rule which of them would count.
     if callers.iter().any(|other| *other != first) { Err(Problem::bad_credentials()) } else { Ok(first) }
 }
 
-/// Where nobody shows a key, a browser on the same machine speaks for any page it has open. Refused: requests that say they
-/// come from another site's page, and names that a page may have had pointed at this machine.
-fn no_strange_page(allowed: &[String], headers: &HeaderMap, near: bool) -> Result<(), Problem> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text("host").unwrap_or_default();
-    let named = host
-        .rsplit_once(':')
-        .map_or(host, |(name, port)| if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host });
-    let literal = named.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
-    let own_name = !near || literal || named.is_empty() || named.eq_ignore_ascii_case("localhost");
-    let own_page = match text("origin") {
-        Some(origin) => {
-            let place = origin.split_once("://").map_or(origin, |(_, place)| place);
-            place.eq_ignore_ascii_case(host) || allowed.iter().any(|known| known == origin)
-        }
-        None => !matches!(text("sec-fetch-site"), Some("cross-site" | "same-site")),
+/// With authentication off, any page in a browser on this machine could call the server. Refuses requests that come
+/// from a page of another site, and host names that such a page may have pointed at this machine (DNS rebinding).
+fn refuse_cross_site(allowed: &[String], headers: &HeaderMap, from_loopback: bool) -> Result<(), Problem> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = header("host").unwrap_or_default();
+    let host_name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
     };
-    if own_name && own_page { Ok(()) } else { Err(Problem::strange_page()) }
+    let is_address = host_name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
+    let is_own_name =
+        !from_loopback || is_address || host_name.is_empty() || host_name.eq_ignore_ascii_case("localhost");
+    let is_same_site = match header("origin") {
+        Some(origin) => {
+            let origin_host = origin.split_once("://").map_or(origin, |(_, host)| host);
+            origin_host.eq_ignore_ascii_case(host) || allowed.iter().any(|allowed| allowed == origin)
+        }
+        None => !matches!(header("sec-fetch-site"), Some("cross-site" | "same-site")),
+    };
+    if is_own_name && is_same_site { Ok(()) } else { Err(Problem::cross_site()) }
 }
 
 enum Credential {
-    /// `Authorization: Bearer`: a key, or a token of /auth/login.
+    /// `Authorization: Bearer`: a key, or a token from /auth/login.
     KeyOrToken(String),
     /// `X-API-Key` or `Authorization: Token`.
     Key(String),
@@ -99,7 +105,8 @@ fn credentials(headers: &HeaderMap) -> Result<Vec<Credential>, Problem> {
     Ok(found)
 }
 
-async fn recognise(app: &Shared, credential: Credential) -> Result<Caller, Problem> {
+/// The caller that a credential belongs to.
+async fn verify(app: &AppState, credential: Credential) -> Result<Caller, Problem> {
     let secret = match credential {
         Credential::KeyOrToken(token) if token.matches('.').count() == 2 => {
             let accounts = app.accounts.clone();
@@ -114,7 +121,7 @@ async fn recognise(app: &Shared, credential: Credential) -> Result<Caller, Probl
     if secret.is_empty() {
         return Err(Problem::no_credentials());
     }
-    if let Some(caller) = fixed(app, &secret) {
+    if let Some(caller) = configured_caller(app, &secret) {
         return Ok(caller);
     }
     let keys = app.keys.clone();
@@ -122,13 +129,13 @@ async fn recognise(app: &Shared, credential: Credential) -> Result<Caller, Probl
     found.ok_or_else(Problem::bad_credentials)
 }
 
-/// A key of the settings. All are compared, each in constant time.
-fn fixed(app: &App, secret: &str) -> Option<Caller> {
-    let shown = digest(secret);
-    let is = |known: &[u8; 32]| bool::from(known.ct_eq(&shown));
+/// The caller with a key from the settings. The secret is compared with all keys, each time in constant time.
+fn configured_caller(app: &App, secret: &str) -> Option<Caller> {
+    let digest = digest(secret);
+    let matches = |known: &[u8; 32]| bool::from(known.ct_eq(&digest));
     let mut found = None;
     for key in &app.config.keys {
-        if is(&key.digest) {
+        if matches(&key.digest) {
             found = Some(Caller {
                 kind: AuthKind::ApiKey,
                 user: key.user.clone(),
@@ -138,7 +145,7 @@ fn fixed(app: &App, secret: &str) -> Option<Caller> {
             });
         }
     }
-    if app.admin_digest.as_ref().is_some_and(is) {
+    if app.admin_digest.as_ref().is_some_and(matches) {
         found = Some(Caller::admin(AuthKind::AdminApiKey, "admin-api-key"));
     }
     found
@@ -151,15 +158,17 @@ pub(crate) struct Writer(pub(crate) Caller);
 /// A caller who may do everything.
 pub(crate) struct Admin(pub(crate) Caller);
 
-/// Whoever calls a route before the guard: a caller if they show a key or nobody asks for one. A wrong key is refused.
-pub(crate) struct Visitor(pub(crate) Option<Caller>);
+/// The caller of a public route: `None` without credentials, unless authentication is off. Wrong credentials are
+/// refused.
+pub(crate) struct MaybeCaller(pub(crate) Option<Caller>);
 
-impl FromRequestParts<Shared> for Visitor {
+impl FromRequestParts<AppState> for MaybeCaller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
-        let shows = ["x-api-key", AUTHORIZATION.as_str()].iter().any(|name| parts.headers.contains_key(*name));
-        if !shows && app.config.auth == AuthMode::On {
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Problem> {
+        let has_credentials =
+            ["x-api-key", AUTHORIZATION.as_str()].iter().any(|name| parts.headers.contains_key(*name));
+        if !has_credentials && app.config.auth == AuthMode::On {
             return Ok(Self(None));
         }
         identify(app, &parts.headers, &parts.extensions).await.map(|caller| Self(Some(caller)))
@@ -167,7 +176,7 @@ impl FromRequestParts<Shared> for Visitor {
 }
 
 fn caller(parts: &Parts) -> Result<Caller, Problem> {
-    // Absent only on a route that stands before the guard: closed, not open.
+    // Missing only if the route is not behind [`authenticate`]; then the request is refused.
     parts.extensions.get::<Caller>().cloned().ok_or_else(Problem::no_credentials)
 }
 

@@ -1,4 +1,4 @@
-//! Keys made at run time: shown once, kept as SHA-256.
+//! Keys created at run time. A key is shown once; its SHA-256 digest is stored.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,76 +14,76 @@ use sha2::{Digest, Sha256};
 use super::{Access, AuthKind, Caller, Role};
 
 const KIND: &str = "api_key";
-/// What every key made here begins with.
+/// The prefix of every key.
 const PREFIX: &str = "m0sk_";
-/// How long a key is believed without looking it up again: a revocation takes effect within this time.
-const BELIEVED: Duration = Duration::from_secs(1);
-/// Keys read at once.
-const PAGE: usize = 1000;
-/// Keys remembered at once.
-const REMEMBERED: usize = 4096;
-/// How often the time of a key's last use is written down.
-const USE_NOTED: Duration = Duration::from_secs(60);
+/// How long a key is cached: a revocation takes effect within this time.
+const CACHE_TTL: Duration = Duration::from_secs(1);
+/// Keys read at a time.
+const BATCH: usize = 1000;
+/// Most keys in the cache.
+const MAX_CACHED: usize = 4096;
+/// How often the time of a key's last use is saved.
+const LAST_USED_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A key made at run time. The secret itself is not kept.
+/// A key created at run time. The secret itself is not stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
-    /// Names it in lists, and for revoking it.
+    /// Identifies the key in lists and when it is revoked.
     pub id: String,
-    /// What it is for.
+    /// Describes the purpose of the key.
     pub label: String,
-    /// Its first 12 characters.
+    /// The first 12 characters of the key.
     pub key_prefix: String,
-    /// What it may do.
+    /// The role of the caller.
     pub role: Role,
-    /// Whose memories it reads and writes; `None` for role `admin`.
+    /// The user whose memories it gives access to; `None` for role `admin`.
     pub user: Option<String>,
-    /// Whether it may ask.
+    /// Whether it allows reading.
     pub read: bool,
-    /// Whether it may change.
+    /// Whether it allows writing.
     pub write: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was last used, to the minute.
+    /// When it was last used, accurate to a minute.
     pub last_used_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
 }
 
-/// What a new key is to be.
+/// A key to create.
 #[derive(Clone, Debug)]
 pub struct NewKey {
-    /// What it is for.
+    /// Describes the purpose of the key.
     pub label: String,
-    /// Whose; `None` makes an admin's.
+    /// The user; `None` creates a key of role `admin`.
     pub user: Option<String>,
-    /// What it may do.
+    /// The permissions of the key.
     pub access: Access,
 }
 
-/// The keys in a ledger.
+/// The keys in a document store.
 #[derive(Clone)]
 pub struct Keys {
-    ledger: Arc<dyn DocumentStore>,
-    believed: Arc<Mutex<HashMap<[u8; 32], Believed>>>,
+    documents: Arc<dyn Ledger>,
+    cache: Arc<Mutex<HashMap<[u8; 32], CachedKey>>>,
 }
 
-struct Believed {
+struct CachedKey {
     key: ApiKey,
-    looked_up: Instant,
-    use_noted: Option<Instant>,
+    read_at: Instant,
+    use_saved_at: Option<Instant>,
 }
 
 impl Keys {
-    /// The keys of a ledger.
-    pub fn new(ledger: Arc<dyn DocumentStore>) -> Self {
-        Self { ledger, believed: Arc::default() }
+    /// The keys of a document store.
+    pub fn new(documents: Arc<dyn Ledger>) -> Self {
+        Self { documents, cache: Arc::default() }
     }
 
-    /// Makes a key and returns it with its secret, which nobody can ask for again.
+    /// Creates a key and returns it with its secret, which cannot be read again later.
     ///
     /// # Errors
-    /// If the ledger fails.
+    /// If the document store fails.
     pub fn create(&self, new: NewKey) -> Result<(ApiKey, String), StoreError> {
         let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
         let key = ApiKey {
@@ -98,57 +98,57 @@ impl Keys {
             last_used_at: None,
             revoked_at: None,
         };
-        self.ledger.put_new(&document(&digest(&secret), &key))?;
+        self.documents.put_new(&document(&digest(&secret), &key))?;
         Ok((key, secret))
     }
 
-    /// Whether a key was ever made, revoked ones included: a user who revokes the last key of all must not thereby open
-    /// what is open only before the first.
+    /// Whether a key was ever created, including revoked ones: some routes are public until the first key exists, and
+    /// revoking the last key must not make them public again.
     ///
     /// # Errors
-    /// If the ledger fails.
+    /// If the document store fails.
     pub fn any(&self) -> Result<bool, StoreError> {
         let one = PageRequest { limit: 1, ..PageRequest::default() };
-        Ok(self.ledger.documents(KIND, None, &one)?.total > 0)
+        Ok(self.documents.documents(KIND, None, &one)?.total > 0)
     }
 
-    /// All keys, newest first, revoked ones included.
+    /// All keys, newest first, including revoked ones.
     ///
     /// # Errors
-    /// If the ledger fails.
+    /// If the document store fails.
     pub fn list(&self) -> Result<Vec<ApiKey>, StoreError> {
-        Ok(self.documents()?.into_iter().map(|(_, key)| key).collect())
+        Ok(self.all()?.into_iter().map(|(_, key)| key).collect())
     }
 
-    /// Ends a key of this user, or any if `within` is `None`. `None` if there is no such id; else whether it was still
-    /// good.
+    /// Revokes a key of this user, or any key if `user` is `None`. Returns `None` if the id is unknown, otherwise
+    /// whether the key was still valid.
     ///
     /// # Errors
-    /// If the ledger fails.
-    pub fn revoke(&self, id: &str, within: Option<&str>) -> Result<Option<bool>, StoreError> {
-        let is_it = |key: &ApiKey| key.id == id && (within.is_none() || key.user.as_deref() == within);
-        let Some((digest, _)) = self.documents()?.into_iter().find(|(_, key)| is_it(key)) else { return Ok(None) };
-        let mut was_good = false;
-        self.ledger.change(KIND, &digest, &mut |document| {
+    /// If the document store fails.
+    pub fn revoke(&self, id: &str, user: Option<&str>) -> Result<Option<bool>, StoreError> {
+        let matches = |key: &ApiKey| key.id == id && (user.is_none() || key.user.as_deref() == user);
+        let Some((digest, _)) = self.all()?.into_iter().find(|(_, key)| matches(key)) else { return Ok(None) };
+        let mut was_valid = false;
+        self.documents.change(KIND, &digest, &mut |document| {
             let Some(mut key) = read(document) else { return false };
-            was_good = key.revoked_at.is_none();
+            was_valid = key.revoked_at.is_none();
             key.revoked_at.get_or_insert_with(Timestamp::now);
             document.body = body(&key);
-            was_good
+            was_valid
         })?;
         self.lock().clear();
-        Ok(Some(was_good))
+        Ok(Some(was_valid))
     }
 
-    /// Who shows this secret; `None` for an unknown or revoked one.
+    /// The caller with this secret; `None` if the key is unknown or revoked.
     pub(super) fn caller(&self, secret: &str) -> Result<Option<Caller>, StoreError> {
         if !secret.starts_with(PREFIX) {
             return Ok(None);
         }
         let digest = digest(secret);
-        let known =
-            self.lock().get(&digest).filter(|known| known.looked_up.elapsed() < BELIEVED).map(|k| k.key.clone());
-        let key = match known {
+        let cached =
+            self.lock().get(&digest).filter(|cached| cached.read_at.elapsed() < CACHE_TTL).map(|c| c.key.clone());
+        let key = match cached {
             Some(key) => key,
             None => match self.look_up(digest)? {
                 Some(key) => key,
@@ -164,23 +164,24 @@ impl Keys {
         }))
     }
 
+    /// Reads a key from the document store into the cache, and saves that it was used.
     fn look_up(&self, digest: [u8; 32]) -> Result<Option<ApiKey>, StoreError> {
-        let found = self.ledger.document(KIND, &hex(&digest))?;
+        let found = self.documents.document(KIND, &hex(&digest))?;
         let Some(key) = found.as_ref().and_then(read).filter(|key| key.revoked_at.is_none()) else {
             self.lock().remove(&digest);
             return Ok(None);
         };
-        let mut believed = self.lock();
-        if believed.len() >= REMEMBERED && !believed.contains_key(&digest) {
-            believed.clear();
+        let mut cache = self.lock();
+        if cache.len() >= MAX_CACHED && !cache.contains_key(&digest) {
+            cache.clear();
         }
-        let before = believed.get(&digest).and_then(|known| known.use_noted);
-        let noting = before.is_none_or(|at| at.elapsed() >= USE_NOTED);
-        let use_noted = if noting { Some(Instant::now()) } else { before };
-        believed.insert(digest, Believed { key: key.clone(), looked_up: Instant::now(), use_noted });
-        drop(believed);
-        if noting {
-            self.ledger.change(KIND, &hex(&digest), &mut |document| {
+        let saved_before = cache.get(&digest).and_then(|cached| cached.use_saved_at);
+        let save_use = saved_before.is_none_or(|at| at.elapsed() >= LAST_USED_INTERVAL);
+        let use_saved_at = if save_use { Some(Instant::now()) } else { saved_before };
+        cache.insert(digest, CachedKey { key: key.clone(), read_at: Instant::now(), use_saved_at });
+        drop(cache);
+        if save_use {
+            self.documents.change(KIND, &hex(&digest), &mut |document| {
                 let Some(mut key) = read(document) else { return false };
                 key.last_used_at = Some(Timestamp::now());
                 document.body = body(&key);
@@ -190,11 +191,12 @@ impl Keys {
         Ok(Some(key))
     }
 
-    fn documents(&self) -> Result<Vec<(String, ApiKey)>, StoreError> {
+    /// All keys with the ids of their documents.
+    fn all(&self) -> Result<Vec<(String, ApiKey)>, StoreError> {
         let mut keys = Vec::new();
-        let mut page = PageRequest { limit: PAGE, ..PageRequest::default() };
+        let mut page = PageRequest { limit: BATCH, ..PageRequest::default() };
         loop {
-            let found = self.ledger.documents(KIND, None, &page)?;
+            let found = self.documents.documents(KIND, None, &page)?;
             keys.extend(found.items.iter().filter_map(|document| Some((document.id.clone(), read(document)?))));
             page.cursor = found.next;
             if page.cursor.is_none() {
@@ -203,12 +205,12 @@ impl Keys {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Believed>> {
-        self.believed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], CachedKey>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a secret is known by. A key is 256 random bits, so a plain hash can't be guessed back.
+/// The digest that a key is stored under. A key has 256 random bits, so it cannot be found from an unsalted digest.
 pub(crate) fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }

@@ -1,4 +1,4 @@
-//! How often a key may call, and how often an address may try to log in.
+//! Rate limits: requests of a caller, and login attempts from an address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -24,18 +24,18 @@ pub(crate) struct Limits {
     refresh: Keyed<IpAddr>,
 }
 
-/// A door that is tried by those who have no key yet, with its limit a minute.
+/// A public route with a rate limit by address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
-    /// 5 a minute.
+pub(crate) enum LoginRoute {
+    /// 5 requests per minute.
     Register,
-    /// 10 a minute.
+    /// 10 requests per minute.
     Login,
-    /// 20 a minute.
+    /// 20 requests per minute.
     Refresh,
 }
 
-impl Door {
+impl LoginRoute {
     fn per_minute(self) -> NonZeroU32 {
         let limit = match self {
             Self::Register => 5,
@@ -46,34 +46,34 @@ impl Door {
     }
 }
 
-/// The address at the other end, as [`Limits::door`] counts it.
+/// The address of the client, as [`Limits::login_attempt`] counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Peer(pub(crate) IpAddr);
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
-impl From<IpAddr> for Peer {
+impl From<IpAddr> for ClientAddress {
     fn from(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
-            // Whoever has one address of a /64 has all of them.
+            // A client with one IPv6 address usually has the whole /64 network.
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
             v4 => v4,
         })
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Peer {
+impl<S: Sync> FromRequestParts<S> for ClientAddress {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        // Those without an address share one limit.
+        // Clients without an address share one limit.
         let from = parts.extensions.get::<SocketAddr>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), SocketAddr::ip);
         Ok(from.into())
     }
 }
 
 /// Whether a request comes from the server's own machine.
-pub(crate) struct Near(pub(crate) bool);
+pub(crate) struct FromLoopback(pub(crate) bool);
 
-impl<S: Sync> FromRequestParts<S> for Near {
+impl<S: Sync> FromRequestParts<S> for FromLoopback {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
@@ -84,16 +84,19 @@ impl<S: Sync> FromRequestParts<S> for Near {
 
 impl Limits {
     pub(crate) fn new(requests: Option<RateLimit>) -> Self {
-        let door = |door: Door| keyed(door.per_minute());
+        let by_address = |route: LoginRoute| keyed(route.per_minute());
         Self {
             requests: requests.map(|limit| keyed(limit.per_minute)),
-            register: door(Door::Register),
-            login: door(Door::Login),
-            refresh: door(Door::Refresh),
+            register: by_address(LoginRoute::Register),
+            login: by_address(LoginRoute::Login),
+            refresh: by_address(LoginRoute::Refresh),
         }
     }
 
-    /// Counts a request of a caller; returns what to tell about the limit.
+    /// Counts a request of a caller. Returns the headers that describe the limit.
+    ///
+    /// # Errors
+    /// 429 if the limit is exceeded.
     pub(crate) fn request(&self, caller: &str) -> Result<HeaderMap, Problem> {
         match &self.requests {
             Some(limiter) => check(limiter, &caller.to_owned()),
@@ -101,18 +104,21 @@ impl Limits {
         }
     }
 
-    /// Counts a try at a door.
-    pub(crate) fn door(&self, door: Door, from: Peer) -> Result<(), Problem> {
-        let limiter = match door {
-            Door::Register => &self.register,
-            Door::Login => &self.login,
-            Door::Refresh => &self.refresh,
+    /// Counts a request to a login route.
+    ///
+    /// # Errors
+    /// 429 if the limit is exceeded.
+    pub(crate) fn login_attempt(&self, route: LoginRoute, from: ClientAddress) -> Result<(), Problem> {
+        let limiter = match route {
+            LoginRoute::Register => &self.register,
+            LoginRoute::Login => &self.login,
+            LoginRoute::Refresh => &self.refresh,
         };
         check(limiter, &from.0).map(drop)
     }
 
-    /// Forgets those who have not called for long.
-    pub(crate) fn tidy(&self) {
+    /// Removes the counts of callers and addresses that have been idle.
+    pub(crate) fn remove_idle(&self) {
         self.requests.iter().for_each(RateLimiter::retain_recent);
         [&self.register, &self.login, &self.refresh].into_iter().for_each(RateLimiter::retain_recent);
     }
@@ -143,18 +149,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_door_counts_addresses_that_one_caller_holds_as_one() {
-        let peer = |address: &str| Peer::from(address.parse::<IpAddr>().unwrap());
-        assert_eq!(peer("2001:db8::1"), peer("2001:db8::ffff:2"));
-        assert_ne!(peer("2001:db8::1"), peer("2001:db8:0:1::1"));
-        assert_eq!(peer("::ffff:192.0.2.1"), peer("192.0.2.1"));
-        assert_ne!(peer("192.0.2.1"), peer("192.0.2.2"));
+    fn the_addresses_of_one_client_are_counted_together() {
+        let client = |address: &str| ClientAddress::from(address.parse::<IpAddr>().unwrap());
+        assert_eq!(client("2001:db8::1"), client("2001:db8::ffff:2"));
+        assert_ne!(client("2001:db8::1"), client("2001:db8:0:1::1"));
+        assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
+        assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
         let limits = Limits::new(None);
         for _ in 0..5 {
-            assert!(limits.door(Door::Register, peer("192.0.2.1")).is_ok());
+            assert!(limits.login_attempt(LoginRoute::Register, client("192.0.2.1")).is_ok());
         }
-        assert!(limits.door(Door::Register, peer("192.0.2.1")).is_err());
-        assert!(limits.door(Door::Register, peer("192.0.2.2")).is_ok());
-        assert!(limits.door(Door::Login, peer("192.0.2.1")).is_ok());
+        assert!(limits.login_attempt(LoginRoute::Register, client("192.0.2.1")).is_err());
+        assert!(limits.login_attempt(LoginRoute::Register, client("192.0.2.2")).is_ok());
+        assert!(limits.login_attempt(LoginRoute::Login, client("192.0.2.1")).is_ok());
     }
 }

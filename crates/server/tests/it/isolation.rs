@@ -1,79 +1,81 @@
-//! Nobody sees or changes what is another's: every route, with everything a caller might try.
+//! No user sees or changes the data of another user: every route, with many forms of ids.
 //!
-//! The routes come from the OpenAPI document, so a new one is tried without being named here. Each is called with ana's key
-//! and every combination of ids in its path, its query and its body; afterwards nothing of bob's may have appeared in an
-//! answer, and nothing of his may have changed.
+//! The routes come from the OpenAPI document, so new routes are tested without being named here. Each route is called with
+//! ana's key and all combinations of ids in path, query and body. Afterwards no data of bob may have appeared in an answer,
+//! and none of it may have changed.
 
 use mnemon_engine::ListRequest;
 use mnemon_store::{Filter, MemoryId};
 use mnemon_testbed::{Reply, Service as Endpoint};
 use serde_json::{Value, json};
 
-use crate::service::{ADMIN, ANA, BOB, Service, config};
+use crate::server::{ADMIN, ANA, BOB, TestServer, config};
 
-/// Stands in everything that is bob's, and in nothing that is asked.
+/// Contained in all of bob's data, and in no request.
 const MARK: &str = "xyzzybob";
-/// Stands in a memory of an agent alone, which is nobody's but an admin's.
+/// Contained in a memory of an agent without a user, which only an admin may access.
 const AGENT_MARK: &str = "xyzzyagent";
 
-/// What is in the store when the tries begin.
+/// The server and its data before the requests.
 struct World {
-    service: Service,
-    /// Ids that are bob's: of memories, of events, of exports, of keys.
-    his: Vec<String>,
+    server: TestServer,
+    /// The ids of bob's memories, events, exports, keys and webhooks.
+    bobs_ids: Vec<String>,
 }
 
 impl World {
     async fn new() -> Self {
-        // Whatever a model is shown of another comes out again, in answers and in facts.
+        // Whatever the model is given appears in its answers and facts.
         let endpoint = Endpoint::start(|_, asked| {
             let prompt = asked.body.to_string();
-            let told = [MARK, AGENT_MARK].into_iter().find(|mark| prompt.contains(mark)).unwrap_or("nothing");
-            match prompt.contains("## New Messages") {
-                true => Reply::chat(asked, &json!({"memory": [{"text": format!("it holds {told}")}]}).to_string()),
-                false => Reply::chat(asked, told),
+            let found = [MARK, AGENT_MARK].into_iter().find(|mark| prompt.contains(mark)).unwrap_or("nothing");
+            if prompt.contains("## New Messages") {
+                Reply::chat(asked, &json!({"memory": [{"text": format!("it contains {found}")}]}).to_string())
+            } else {
+                Reply::chat(asked, found)
             }
         });
-        let service = Service::asking(&endpoint, config()).await;
-        let mut his = Vec::new();
+        let server = TestServer::with_llm(&endpoint, config()).await;
+        let mut bobs_ids = Vec::new();
         for text in ["likes jasmine tea", "lives in Porto with Maria"] {
             let body = json!({
                 "messages": format!("{MARK} {text}"), "user_id": "bob", "agent_id": "bot", "run_id": "run1", "app_id": "shop",
                 "metadata": {"note": MARK, "topic": "tea"}, "infer": false,
             });
-            let mut answer = service.post(BOB, "/v3/memories/add", body.clone()).await;
+            let mut answer = server.post(BOB, "/v3/memories/add", body.clone()).await;
             if answer.status == 404 {
                 let mut body = body;
                 body.as_object_mut().unwrap().remove("app_id");
-                answer = service.post(BOB, "/memories", body).await;
+                answer = server.post(BOB, "/memories", body).await;
             }
             let answer = answer.expect(200);
-            his.push(answer["results"][0]["id"].as_str().unwrap().to_owned());
-            his.extend(answer["event_id"].as_str().map(str::to_owned));
+            bobs_ids.push(answer["results"][0]["id"].as_str().unwrap().to_owned());
+            bobs_ids.extend(answer["event_id"].as_str().map(str::to_owned));
         }
         let changed = json!({"text": format!("{MARK} likes green tea now")});
-        service.call(BOB, "PUT", &format!("/memories/{}", his[0]), changed).await.expect(200);
-        // One that is gone: its history is his as well.
-        let gone = service.remember(BOB, &format!("{MARK} is gone")).await;
-        service.call(BOB, "DELETE", &format!("/memories/{gone}"), Value::Null).await.expect(200);
-        his.push(gone);
+        server.call(BOB, "PUT", &format!("/memories/{}", bobs_ids[0]), changed).await.expect(200);
+        // A deleted memory: its history is bob's, too.
+        let deleted = server.remember(BOB, &format!("{MARK} is deleted")).await;
+        server.call(BOB, "DELETE", &format!("/memories/{deleted}"), Value::Null).await.expect(200);
+        bobs_ids.push(deleted);
         let export = json!({"schema": {"type": "object"}, "filters": {"user_id": "bob"}});
-        his.extend(service.post(BOB, "/v1/exports", export).await.body["id"].as_str().map(str::to_owned));
-        his.extend(service.post(BOB, "/api-keys", json!({"label": MARK})).await.body["id"].as_str().map(str::to_owned));
-        let feedback = json!({"memory_id": his[0], "feedback": "POSITIVE", "feedback_reason": MARK});
-        service.post(BOB, "/v1/feedback", feedback).await;
+        bobs_ids.extend(server.post(BOB, "/v1/exports", export).await.body["id"].as_str().map(str::to_owned));
+        bobs_ids
+            .extend(server.post(BOB, "/api-keys", json!({"label": MARK})).await.body["id"].as_str().map(str::to_owned));
+        let feedback = json!({"memory_id": bobs_ids[0], "feedback": "POSITIVE", "feedback_reason": MARK});
+        server.post(BOB, "/v1/feedback", feedback).await;
         let hook = json!({"name": MARK, "url": "http://127.0.0.1:9/", "event_types": ["memory_delete"]});
-        let hook = service.post(ADMIN, "/api/v1/webhooks/projects/default", hook).await.body;
-        his.extend(hook["webhook_id"].as_str().map(str::to_owned));
+        let hook = server.post(ADMIN, "/api/v1/webhooks/projects/default", hook).await.body;
+        bobs_ids.extend(hook["webhook_id"].as_str().map(str::to_owned));
         let agent = json!({"messages": format!("{AGENT_MARK} tea at four"), "agent_id": "bot", "infer": false});
-        service.post(ADMIN, "/memories", agent).await.expect(200);
-        service.remember(ANA, "Ana likes tea").await;
-        Self { service, his }
+        server.post(ADMIN, "/memories", agent).await.expect(200);
+        server.remember(ANA, "Ana likes tea").await;
+        Self { server, bobs_ids }
     }
 
-    /// All that is not ana's, as it is now.
+    /// All memories and histories that are not ana's.
     fn others(&self) -> String {
-        let engine = &self.service.engine;
+        let engine = &self.server.engine;
         let not_ana = Filter::ne("user_id", "ana").unwrap();
         let request = ListRequest { filter: Some(not_ana), limit: 1000, show_expired: true, ..ListRequest::default() };
         let memories = engine.list(&request).unwrap().items;
@@ -81,13 +83,13 @@ impl World {
         for memory in memories {
             found.push_str(&format!("{memory:?}{:?}", engine.history(memory.id).unwrap()));
         }
-        for id in self.his.iter().filter_map(|id| id.parse::<MemoryId>().ok()) {
+        for id in self.bobs_ids.iter().filter_map(|id| id.parse::<MemoryId>().ok()) {
             found.push_str(&format!("{:?}", engine.history(id).unwrap()));
         }
         found
     }
 
-    /// What bob and the admin see through routes that are not memories.
+    /// What bob and the admin read from routes that do not return memories.
     async fn seen_by_others(&self) -> Vec<Value> {
         let mut seen = Vec::new();
         for (key, path) in [
@@ -100,31 +102,31 @@ impl World {
             (ADMIN, "/api/v1/orgs/organizations/default/projects/default"),
             (ADMIN, "/api/v1/orgs/organizations/default/projects/default/members"),
         ] {
-            let mut body = self.service.get(key, path).await.body;
+            let mut body = self.server.get(key, path).await.body;
             if path == "/api-keys" && key == ADMIN {
-                // Ana may make keys of her own.
+                // Ana may create keys of her own.
                 body.as_array_mut().into_iter().for_each(|keys| keys.retain(|key| key["user_id"] != "ana"));
             }
-            forget_uses(&mut body);
+            remove_varying(&mut body);
             seen.push(body);
         }
         seen
     }
 }
 
-/// Times of use and ids of requests differ from call to call.
-fn forget_uses(value: &mut Value) {
+/// Removes times of use and request ids, which differ from call to call.
+fn remove_varying(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.retain(|key, _| key != "last_used_at" && key != "request_id");
-            map.values_mut().for_each(forget_uses);
+            map.values_mut().for_each(remove_varying);
         }
-        Value::Array(items) => items.iter_mut().for_each(forget_uses),
+        Value::Array(items) => items.iter_mut().for_each(remove_varying),
         _ => {}
     }
 }
 
-/// Values of an id: one's own, another's, everybody's, none, and the same in disguise.
+/// Values of an id: own, of another user, a wildcard, missing, and unusual forms of them.
 fn ids() -> Vec<Value> {
     let mut ids = vec![json!("ana"), json!("bob"), json!("*"), Value::Null, json!(""), json!(" bob "), json!("Bob")];
     ids.extend([
@@ -138,7 +140,7 @@ fn ids() -> Vec<Value> {
     ids
 }
 
-/// Filters that name an id, or everybody but.
+/// Filters with an id, and filters that exclude an id.
 fn filters(id: &Value) -> Vec<Value> {
     vec![
         Value::Null,
@@ -165,11 +167,11 @@ fn encoded(value: &Value) -> String {
         .collect()
 }
 
-/// A body that has something for every route.
-fn body(id: &Value, filter: &Value, his: &str) -> Value {
+/// A body with fields for every route.
+fn body(id: &Value, filter: &Value, bobs_id: &str) -> Value {
     json!({
         "messages": "a new fact", "query": "who likes tea?", "text": "changed", "user_id": id, "agent_id": "bot",
-        "filters": filter, "memory_id": his, "memories": [{"memory_id": his, "text": "changed"}], "memory_export_id": his,
+        "filters": filter, "memory_id": bobs_id, "memories": [{"memory_id": bobs_id, "text": "changed"}], "memory_export_id": bobs_id,
         "schema": {"type": "object"}, "feedback": "NEGATIVE", "label": "mine", "infer": false, "confirm": "reset",
         "name": "x", "url": "http://127.0.0.1:9/", "event_types": ["memory_add"], "email": "a@example.com", "role": "OWNER",
         "custom_instructions": "x", "scopes": ["read", "write"], "page_size": 1000,
@@ -177,7 +179,7 @@ fn body(id: &Value, filter: &Value, his: &str) -> Value {
 }
 
 #[tokio::test]
-async fn no_route_shows_or_changes_what_is_anothers() {
+async fn no_route_shows_or_changes_the_data_of_another_user() {
     let world = World::new().await;
     let before = world.others();
     assert!(before.contains(MARK) && before.contains(AGENT_MARK));
@@ -188,7 +190,7 @@ async fn no_route_shows_or_changes_what_is_anothers() {
         for method in item.as_object().unwrap().keys() {
             let mut paths: Vec<String> = Vec::new();
             if template.contains('{') {
-                let values = ids().into_iter().chain(world.his.iter().map(|id| json!(id)));
+                let values = ids().into_iter().chain(world.bobs_ids.iter().map(|id| json!(id)));
                 paths.extend(values.map(|value| fill(template, &encoded(&value))));
                 for kind in ["user", "agent", "run", "app"] {
                     for name in ["bob", "bot", "run1", "shop", "%2A", "ana%2Fbob"] {
@@ -211,27 +213,27 @@ async fn no_route_shows_or_changes_what_is_anothers() {
                     ];
                     let bodies: Vec<Value> = match method.as_str() {
                         "get" => vec![Value::Null],
-                        _ => filters(&id).iter().map(|filter| body(&id, filter, &world.his[0])).collect(),
+                        _ => filters(&id).iter().map(|filter| body(&id, filter, &world.bobs_ids[0])).collect(),
                     };
-                    // Where the path varies, each of its forms is tried with a few bodies, not with all.
+                    // If there are several paths, each is called with a fifth of the bodies.
                     let step = if paths.len() > 1 { 5 } else { 1 };
                     for (number, body) in bodies.iter().enumerate().filter(|(number, _)| (number + at) % step == 0) {
                         let query = &queries[(number + at) % queries.len()];
                         let (verb, address) = (method.to_uppercase(), format!("{path}{query}"));
-                        let answer = world.service.call(ANA, &verb, &address, body.clone()).await;
+                        let answer = world.server.call(ANA, &verb, &address, body.clone()).await;
                         tried += 1;
                         let shown = answer.body.to_string();
-                        let told = format!("{method} {path}{query} {body} → {} {shown}", answer.status);
-                        assert!(answer.status < 500 || answer.body["code"] == "not_implemented", "{told}");
-                        assert!(!shown.contains(MARK) && !shown.contains(AGENT_MARK), "{told}");
-                        assert_eq!(world.others(), before, "{told}");
+                        let context = format!("{method} {path}{query} {body} → {} {shown}", answer.status);
+                        assert!(answer.status < 500 || answer.body["code"] == "not_implemented", "{context}");
+                        assert!(!shown.contains(MARK) && !shown.contains(AGENT_MARK), "{context}");
+                        assert_eq!(world.others(), before, "{context}");
                     }
                 }
             }
             assert_eq!(world.seen_by_others().await, seen_before, "{method} {template}");
         }
     }
-    eprintln!("{tried} requests tried");
+    eprintln!("{tried} requests made");
     assert!(tried > 3000, "{tried}");
 }
 
@@ -250,7 +252,7 @@ fn fill(template: &str, value: &str) -> String {
 }
 
 #[tokio::test]
-async fn anothers_memory_is_as_if_it_were_not_there() {
+async fn the_memory_of_another_user_is_answered_like_an_unknown_one() {
     let world = World::new().await;
     let unknown = "00000000-0000-4000-8000-000000000000";
     for (method, path) in [
@@ -265,10 +267,10 @@ async fn anothers_memory_is_as_if_it_were_not_there() {
         ("GET", "/v1/event/{}"),
     ] {
         let mut answers = Vec::new();
-        for id in [world.his[0].as_str(), world.his[1].as_str(), unknown] {
+        for id in [world.bobs_ids[0].as_str(), world.bobs_ids[1].as_str(), unknown] {
             let body = if method == "PUT" { json!({"text": "mine now"}) } else { Value::Null };
-            let mut answer = world.service.call(ANA, method, &path.replace("{}", id), body).await;
-            forget_uses(&mut answer.body);
+            let mut answer = world.server.call(ANA, method, &path.replace("{}", id), body).await;
+            remove_varying(&mut answer.body);
             answers.push((answer.status, answer.body.to_string().replace(id, "ID")));
         }
         assert_eq!(answers[0], answers[2], "{method} {path}");
@@ -277,26 +279,25 @@ async fn anothers_memory_is_as_if_it_were_not_there() {
 }
 
 #[tokio::test]
-async fn a_key_that_may_only_read_changes_nothing() {
+async fn a_read_only_key_changes_nothing() {
     let keys =
         r#"{"ro": {"user": "ana", "scopes": ["read"]}, "wo": {"user": "ana", "scopes": ["write"]}, "kb": "bob"}"#;
-    let config =
-        mnemon_server::Config { keys: mnemon_server::auth::ConfiguredKey::parse_all(keys).unwrap(), ..config() };
-    let service = Service::with(config).await;
+    let config = mnemon_server::Config { keys: mnemon_server::auth::FixedKey::parse_all(keys).unwrap(), ..config() };
+    let server = TestServer::with(config).await;
     let body = json!({"messages": "Ana likes tea", "infer": false});
-    assert_eq!(service.post("ro", "/memories", body.clone()).await.body["code"], "missing_scope");
-    let id = service.post("wo", "/memories", body).await.expect(200)["results"][0]["id"].clone();
-    assert_eq!(service.get("wo", "/memories").await.body["code"], "missing_scope");
+    assert_eq!(server.post("ro", "/memories", body.clone()).await.body["code"], "missing_scope");
+    let id = server.post("wo", "/memories", body).await.expect(200)["results"][0]["id"].clone();
+    assert_eq!(server.get("wo", "/memories").await.body["code"], "missing_scope");
     let id = id.as_str().unwrap();
     let api = serde_json::to_value(mnemon_server::openapi()).unwrap();
     let all =
-        || format!("{:?}", service.engine.list(&ListRequest { limit: 10, ..ListRequest::default() }).unwrap().items);
+        || format!("{:?}", server.engine.list(&ListRequest { limit: 10, ..ListRequest::default() }).unwrap().items);
     let before = all();
     for (template, item) in api["paths"].as_object().unwrap() {
         for method in item.as_object().unwrap().keys() {
             let path = fill(template, id);
             let body = if method == "get" { Value::Null } else { body_for(id) };
-            let answer = service.call("ro", &method.to_uppercase(), &format!("{path}?user_id=ana"), body).await;
+            let answer = server.call("ro", &method.to_uppercase(), &format!("{path}?user_id=ana"), body).await;
             assert_eq!(all(), before, "{method} {path} → {} {}", answer.status, answer.body);
         }
     }

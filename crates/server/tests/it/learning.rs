@@ -1,4 +1,4 @@
-//! Facts from what was said, `/chat` and OpenAI's chat completions, with a language model behind an endpoint.
+//! Extraction of facts, `/chat` and OpenAI's chat completions, with a language model behind an endpoint.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use mnemon_testbed::{Asked, Reply, Service as Endpoint};
 use serde_json::{Value, json};
 
-use crate::service::{ADMIN, ANA, BOB, Service, config};
+use crate::server::{ADMIN, ANA, BOB, TestServer, config};
 
-/// Facts for an extraction, words for a chat.
+/// Answers an extraction with facts, and a chat with text.
 fn answer(asked: &Asked) -> Reply {
     let messages = asked.body["messages"].as_array().unwrap();
     let last = messages.last().unwrap()["content"].as_str().unwrap();
@@ -23,10 +23,10 @@ fn answer(asked: &Asked) -> Reply {
     Reply::chat(asked, &json!({"memory": facts}).to_string())
 }
 
-async fn until_done(service: &Service, key: &str, event: &str) -> Value {
+async fn until_done(server: &TestServer, key: &str, event: &str) -> Value {
     let begun = Instant::now();
     loop {
-        let event = service.get(key, &format!("/v1/event/{event}/")).await.expect(200);
+        let event = server.get(key, &format!("/v1/event/{event}/")).await.expect(200);
         if event["status"] != "PENDING" {
             return event;
         }
@@ -38,106 +38,109 @@ async fn until_done(service: &Service, key: &str, event: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn facts_are_extracted_on_both_surfaces() {
     let endpoint = Endpoint::start(|_, asked| answer(asked));
-    let service = Service::asking(&endpoint, config()).await;
+    let server = TestServer::with_llm(&endpoint, config()).await;
     let body = json!({"messages": [{"role": "user", "content": "I live in Lisbon."}, {"role": "assistant", "content": "Ok."}],
         "prompt": "Only places."});
-    let added = service.post(ANA, "/memories", body).await.expect(200);
+    let added = server.post(ANA, "/memories", body).await.expect(200);
     assert_eq!((&added["extractor"], &added["results"][0]["memory"]), (&json!("llm"), &json!("I live in Lisbon.")));
     let id = added["results"][0]["id"].as_str().unwrap();
-    let memory = service.get(ANA, &format!("/memories/{id}")).await.expect(200);
+    let memory = server.get(ANA, &format!("/memories/{id}")).await.expect(200);
     assert_eq!((&memory["attributed_to"], &memory["metadata"]), (&json!("user"), &Value::Null));
-    let sources = service.get(ANA, &format!("/memories/{id}/sources")).await.expect(200);
+    let sources = server.get(ANA, &format!("/memories/{id}/sources")).await.expect(200);
     assert_eq!(sources["messages"][0]["content"], "I live in Lisbon.");
-    service.get(BOB, &format!("/memories/{id}/sources")).await.expect(404);
+    server.get(BOB, &format!("/memories/{id}/sources")).await.expect(404);
 
     let body = json!({"messages": "I have a cat.", "custom_instructions": "Only pets."});
-    let added = service.post(ANA, "/v3/memories/add/", body).await.expect(200);
+    let added = server.post(ANA, "/v3/memories/add/", body).await.expect(200);
     assert_eq!((&added["status"], &added["extractor"]), (&json!("SUCCEEDED"), &json!("llm")));
-    let event = service.get(ANA, &format!("/v1/event/{}/", added["event_id"].as_str().unwrap())).await.expect(200);
+    let event = server.get(ANA, &format!("/v1/event/{}/", added["event_id"].as_str().unwrap())).await.expect(200);
     assert_eq!(
         (&event["status"], &event["results"][0]["data"]["memory"]),
         (&json!("SUCCEEDED"), &json!("I have a cat."))
     );
     let asked = endpoint.asked();
-    for (asked, told) in asked.iter().zip(["Only places.", "Only pets."]) {
-        assert!(asked.body["messages"][1]["content"].as_str().unwrap().ends_with(told));
+    for (asked, instructions) in asked.iter().zip(["Only places.", "Only pets."]) {
+        assert!(asked.body["messages"][1]["content"].as_str().unwrap().ends_with(instructions));
     }
     let verbatim = json!({"messages": "Hm.", "infer": false});
-    assert_eq!(service.post(ANA, "/memories", verbatim).await.expect(200)["extractor"], Value::Null);
+    assert_eq!(server.post(ANA, "/memories", verbatim).await.expect(200)["extractor"], Value::Null);
     assert_eq!(endpoint.asked().len(), 2);
-    let health = service.get("", "/health").await.expect(200);
+    let health = server.get("", "/health").await.expect(200);
     assert_eq!((&health["llm"], &health["waiting"]), (&json!("some-model"), &json!(0)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_are_kept_while_the_model_is_away() {
-    let away = Arc::new(AtomicBool::new(true));
-    let gone = away.clone();
-    let endpoint = Endpoint::start(move |_, asked| match gone.load(Ordering::SeqCst) {
-        true => Reply::refusal("503 Service Unavailable", "overloaded"),
-        false => answer(asked),
+async fn messages_are_queued_while_the_model_is_unavailable() {
+    let unavailable = Arc::new(AtomicBool::new(true));
+    let refuse = unavailable.clone();
+    let endpoint = Endpoint::start(move |_, asked| {
+        if refuse.load(Ordering::SeqCst) {
+            Reply::refusal("503 Service Unavailable", "overloaded")
+        } else {
+            answer(asked)
+        }
     });
-    let service = Service::asking(&endpoint, config()).await;
+    let server = TestServer::with_llm(&endpoint, config()).await;
     let add = |text: &str| json!({"messages": text, "metadata": {"n": 1}});
-    let told = service.post(ANA, "/memories", add("I live in Lisbon.")).await.expect(202);
-    assert_eq!((&told["status"], &told["results"]), (&json!("PENDING"), &json!([])));
-    assert_eq!(told["reason"], "the language model is not available", "a service's words are the operator's");
-    let platform = service.post(ANA, "/v3/memories/add/", add("I have a cat.")).await.expect(202);
+    let added = server.post(ANA, "/memories", add("I live in Lisbon.")).await.expect(202);
+    assert_eq!((&added["status"], &added["results"]), (&json!("PENDING"), &json!([])));
+    assert_eq!(added["reason"], "the language model is not available", "the message of a service is only logged");
+    let platform = server.post(ANA, "/v3/memories/add/", add("I have a cat.")).await.expect(202);
     assert_eq!(platform["status"], "PENDING");
-    let old = service.post(ANA, "/v1/memories/", add("I like tea.")).await.expect(202);
-    assert_eq!(old["status"], "PENDING", "a list could not say so");
-    let event = |told: &Value| told["event_id"].as_str().unwrap().to_owned();
-    let health = service.get("", "/health").await.expect(200);
-    let warning = "messages wait to be learnt from: the language model is not available";
+    let old = server.post(ANA, "/v1/memories/", add("I like tea.")).await.expect(202);
+    assert_eq!(old["status"], "PENDING", "a list has no status");
+    let event = |added: &Value| added["event_id"].as_str().unwrap().to_owned();
+    let health = server.get("", "/health").await.expect(200);
+    let warning = "messages are queued for extraction: the language model is not available";
     assert_eq!((&health["waiting"], &health["warnings"]), (&json!(3), &json!([warning])));
-    let pending = service.get(ANA, &format!("/v1/event/{}/", event(&told))).await.expect(200);
+    let pending = server.get(ANA, &format!("/v1/event/{}/", event(&added))).await.expect(200);
     assert_eq!(pending["error"], "the language model is not available");
-    service.get(BOB, &format!("/v1/event/{}/", event(&told))).await.expect(404);
-    assert_eq!(service.get(ANA, "/memories").await.expect(200)["count"], 0);
-    away.store(false, Ordering::SeqCst);
-    // Who waits hears of it as soon as it is stored.
-    for (told, text) in [(&told, "I live in Lisbon."), (&platform, "I have a cat."), (&old, "I like tea.")] {
-        let done = until_done(&service, ANA, &event(told)).await;
+    server.get(BOB, &format!("/v1/event/{}/", event(&added))).await.expect(404);
+    assert_eq!(server.get(ANA, "/memories").await.expect(200)["count"], 0);
+    unavailable.store(false, Ordering::SeqCst);
+    // The event has the result as soon as it is stored.
+    for (added, text) in [(&added, "I live in Lisbon."), (&platform, "I have a cat."), (&old, "I like tea.")] {
+        let done = until_done(&server, ANA, &event(added)).await;
         assert_eq!((&done["status"], &done["error"]), (&json!("SUCCEEDED"), &Value::Null), "{done}");
         assert_eq!(done["results"][0]["data"]["memory"], text);
     }
-    assert_eq!(service.get(ANA, "/memories").await.expect(200)["count"], 3);
+    assert_eq!(server.get(ANA, "/memories").await.expect(200)["count"], 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_to_wait_gets_the_facts() {
+async fn a_request_with_sync_waits_for_the_facts() {
     let endpoint = Endpoint::start(|before, asked| match before {
         0 => Reply::refusal("503 Service Unavailable", "overloaded"),
         _ => answer(asked),
     });
-    let service = Service::asking(&endpoint, config()).await;
+    let server = TestServer::with_llm(&endpoint, config()).await;
     let body = json!({"messages": "I live in Lisbon.", "sync": true});
-    let added = service.post(ANA, "/memories", body).await.expect(200);
+    let added = server.post(ANA, "/memories", body).await.expect(200);
     assert_eq!(added["results"][0]["memory"], "I live in Lisbon.");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_goes_with_its_owner() {
+async fn pending_jobs_are_cancelled_with_their_owner() {
     let endpoint = Endpoint::start(|_, _| Reply::refusal("503 Service Unavailable", "overloaded"));
-    let service = Service::asking(&endpoint, config()).await;
-    let told = service.post(ANA, "/memories", json!({"messages": "I live in Lisbon."})).await.expect(202);
-    let kept = service.post(BOB, "/memories", json!({"messages": "I live in Rome."})).await.expect(202);
-    service.call(ANA, "DELETE", "/memories?user_id=ana", Value::Null).await.expect(200);
-    let event = until_done(&service, ANA, told["event_id"].as_str().unwrap()).await;
+    let server = TestServer::with_llm(&endpoint, config()).await;
+    let deleted = server.post(ANA, "/memories", json!({"messages": "I live in Lisbon."})).await.expect(202);
+    let kept = server.post(BOB, "/memories", json!({"messages": "I live in Rome."})).await.expect(202);
+    server.call(ANA, "DELETE", "/memories?user_id=ana", Value::Null).await.expect(200);
+    let event = until_done(&server, ANA, deleted["event_id"].as_str().unwrap()).await;
     assert!(event["status"] == "FAILED" && event["error"].as_str().unwrap().contains("deleted"), "{event}");
-    let event = service.get(BOB, &format!("/v1/event/{}/", kept["event_id"].as_str().unwrap())).await.expect(200);
+    let event = server.get(BOB, &format!("/v1/event/{}/", kept["event_id"].as_str().unwrap())).await.expect(200);
     assert_eq!(event["status"], "PENDING");
-    assert_eq!(service.get("", "/health").await.expect(200)["waiting"], 1);
+    assert_eq!(server.get("", "/health").await.expect(200)["waiting"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chat_remembers() {
+async fn a_chat_uses_and_stores_memories() {
     let endpoint = Endpoint::start(|_, asked| answer(asked));
-    let service = Service::asking(&endpoint, config()).await;
-    service.remember(ANA, "I live in Lisbon.").await;
-    service.remember(BOB, "Bob lives in Rome.").await;
+    let server = TestServer::with_llm(&endpoint, config()).await;
+    server.remember(ANA, "I live in Lisbon.").await;
+    server.remember(BOB, "Bob lives in Rome.").await;
     let body = json!({"message": "Where do I live? I like tea.", "run_id": "r1"});
-    let reply = service.post(ANA, "/chat", body).await.expect(200);
+    let reply = server.post(ANA, "/chat", body).await.expect(200);
     assert_eq!(reply["response"], "You live in Lisbon [m1].");
     let used = &reply["memories_used"];
     assert_eq!(
@@ -147,55 +150,55 @@ async fn a_chat_remembers() {
     assert_eq!(used.as_array().unwrap().len(), 1, "{used}");
     assert_eq!(reply["memories_added"][0]["memory"], "Where do I live? I like tea.");
     let id = reply["memories_added"][0]["id"].as_str().unwrap();
-    assert_eq!(service.get(ANA, &format!("/memories/{id}")).await.expect(200)["run_id"], "r1");
+    assert_eq!(server.get(ANA, &format!("/memories/{id}")).await.expect(200)["run_id"], "r1");
     let quiet = json!({"messages": [{"role": "user", "content": "And?"}], "remember": false});
-    assert_eq!(service.post(ANA, "/chat", quiet).await.expect(200)["memories_added"], json!([]));
+    assert_eq!(server.post(ANA, "/chat", quiet).await.expect(200)["memories_added"], json!([]));
 
-    service.post(ANA, "/chat", json!({})).await.expect(400);
-    service.post(ANA, "/chat", json!({"message": "x", "user_id": "bob"})).await.expect(403);
-    service.post(ADMIN, "/chat", json!({"message": "x"})).await.expect(400);
-    let without = Service::start().await;
+    server.post(ANA, "/chat", json!({})).await.expect(400);
+    server.post(ANA, "/chat", json!({"message": "x", "user_id": "bob"})).await.expect(403);
+    server.post(ADMIN, "/chat", json!({"message": "x"})).await.expect(400);
+    let without = TestServer::start().await;
     let refused = without.post(ANA, "/chat", json!({"message": "x"})).await.expect(503);
     assert_eq!(refused["code"], "llm_not_configured");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_only_read_or_write_chats_accordingly() {
+async fn a_chat_requires_the_scopes_that_it_uses() {
     let endpoint = Endpoint::start(|_, asked| answer(asked));
     let keys = r#"{"ro": {"user": "ana", "scopes": ["read"]}, "wo": {"user": "ana", "scopes": ["write"]}}"#;
-    let keys = mnemon_server::auth::ConfiguredKey::parse_all(keys).unwrap();
-    let service = Service::asking(&endpoint, mnemon_server::Config { keys, ..config() }).await;
+    let keys = mnemon_server::auth::FixedKey::parse_all(keys).unwrap();
+    let server = TestServer::with_llm(&endpoint, mnemon_server::Config { keys, ..config() }).await;
     for path in ["/chat", "/v1/chat/completions"] {
         let body =
             |remember: bool| json!({"messages": [{"role": "user", "content": "I like tea."}], "remember": remember});
-        service.post("wo", path, body(false)).await.expect(403);
-        service.post("ro", path, body(true)).await.expect(403);
-        service.post("ro", path, body(false)).await.expect(200);
+        server.post("wo", path, body(false)).await.expect(403);
+        server.post("ro", path, body(true)).await.expect(403);
+        server.post("ro", path, body(false)).await.expect(200);
     }
     assert_eq!(
-        (endpoint.asked().len(), service.get("ro", "/memories").await.expect(200)["count"].clone()),
+        (endpoint.asked().len(), server.get("ro", "/memories").await.expect(200)["count"].clone()),
         (2, json!(0))
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_to_rerank_is_told_whether_it_was_done() {
-    let service = Service::start().await;
-    service.remember(ANA, "I like tea.").await;
+async fn a_search_with_rerank_reports_whether_it_was_reranked() {
+    let server = TestServer::start().await;
+    server.remember(ANA, "I like tea.").await;
     let body = json!({"query": "tea", "filters": {"user_id": "ana"}});
     let asked = json!({"query": "tea", "filters": {"user_id": "ana"}, "rerank": true});
     for path in ["/search", "/v3/memories/search/"] {
-        assert_eq!(service.post(ANA, path, body.clone()).await.expect(200).get("reranked"), None);
-        assert_eq!(service.post(ANA, path, asked.clone()).await.expect(200)["reranked"], false);
+        assert_eq!(server.post(ANA, path, body.clone()).await.expect(200).get("reranked"), None);
+        assert_eq!(server.post(ANA, path, asked.clone()).await.expect(200)["reranked"], false);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_streams_memories_first() {
     let endpoint = Endpoint::start(|_, asked| answer(asked));
-    let service = Service::asking(&endpoint, config()).await;
-    service.remember(ANA, "I live in Lisbon.").await;
-    let request = service.request("POST", "/chat").header("x-api-key", ANA);
+    let server = TestServer::with_llm(&endpoint, config()).await;
+    server.remember(ANA, "I live in Lisbon.").await;
+    let request = server.request("POST", "/chat").header("x-api-key", ANA);
     let body = json!({"message": "Where do I live?", "stream": true}).to_string();
     let answer = request.header("content-type", "application/json").body(body).send().await.unwrap();
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
@@ -219,15 +222,15 @@ async fn a_chat_streams_memories_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn openais_clients_get_memory() {
+async fn chat_completions_use_and_store_memories() {
     let endpoint = Endpoint::start(|_, asked| answer(asked));
-    let service = Service::asking(&endpoint, config()).await;
-    service.remember(ANA, "I live in Lisbon.").await;
+    let server = TestServer::with_llm(&endpoint, config()).await;
+    server.remember(ANA, "I live in Lisbon.").await;
     let body = json!({
         "model": "gpt-x", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where do I live? I like tea."}],
-        "temperature": 0.3, "user": "whoever", "metadata": {"run_id": "r1"}, "max_tokens": 99,
+        "temperature": 0.3, "user": "someone", "metadata": {"run_id": "r1"}, "max_tokens": 99,
     });
-    let reply = service.post(ANA, "/v1/chat/completions", body).await.expect(200);
+    let reply = server.post(ANA, "/v1/chat/completions", body).await.expect(200);
     assert_eq!((&reply["object"], &reply["model"]), (&json!("chat.completion"), &json!("some-model")));
     let choice = &reply["choices"][0];
     assert_eq!(choice["message"], json!({"role": "assistant", "content": "You live in Lisbon [m1]."}));
@@ -235,15 +238,15 @@ async fn openais_clients_get_memory() {
     let asked = &endpoint.asked()[0].body;
     assert_eq!((&asked["max_tokens"], asked.get("temperature")), (&json!(99), None));
     assert_eq!(asked["messages"][1]["content"], "Be brief.");
-    // What was said is learnt afterwards.
+    // Facts are extracted after the answer.
     let begun = Instant::now();
-    while service.get(ANA, "/memories").await.expect(200)["count"] != 2 {
+    while server.get(ANA, "/memories").await.expect(200)["count"] != 2 {
         assert!(begun.elapsed() < Duration::from_secs(20));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let body = json!({"messages": [{"role": "user", "content": "Where?"}], "stream": true, "remember": false,
         "stream_options": {"include_usage": true}});
-    let request = service.request("POST", "/v1/chat/completions").header("authorization", format!("Bearer {ANA}"));
+    let request = server.request("POST", "/v1/chat/completions").header("authorization", format!("Bearer {ANA}"));
     let text = request
         .header("content-type", "application/json")
         .body(body.to_string())
@@ -265,37 +268,37 @@ async fn openais_clients_get_memory() {
     assert_eq!(said, "You live in Lisbon [m1].");
     assert_eq!(events[events.len() - 2]["choices"][0]["finish_reason"], "stop");
     assert_eq!(events[events.len() - 1]["choices"], json!([]));
-    let models = service.get(ANA, "/v1/models").await.expect(200);
+    let models = server.get(ANA, "/v1/models").await.expect(200);
     assert_eq!(models["data"][0]["id"], "some-model");
     for (key, value) in [("tools", json!([{}])), ("response_format", json!({"type": "json_object"}))] {
         let mut body = json!({"messages": [{"role": "user", "content": "x"}]});
         body[key] = value;
-        let refused = service.post(ANA, "/v1/chat/completions", body).await.expect(400);
+        let refused = server.post(ANA, "/v1/chat/completions", body).await.expect(400);
         assert_eq!(refused["error"]["type"], "invalid_request_error", "{refused}");
     }
-    // A conversation in which an agent called a tool.
+    // A conversation with a tool call of the assistant.
     let body = json!({"messages": [{"role": "assistant", "content": null, "tool_calls": [{}]}, {"role": "tool", "content": "7"},
         {"role": "user", "content": "So?"}], "remember": false, "response_format": {"type": "text"}});
-    service.post(ANA, "/v1/chat/completions", body).await.expect(200);
+    server.post(ANA, "/v1/chat/completions", body).await.expect(200);
     let sent = endpoint.asked().pop().unwrap().body["messages"].clone();
     assert_eq!((sent[1]["content"].as_str(), sent[2]["content"].as_str()), (Some("7"), Some("So?")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_takes_longer_than_a_request_is_answered_202() {
+async fn an_extraction_that_exceeds_the_request_timeout_is_answered_202() {
     let endpoint = Endpoint::start(|_, asked| {
         std::thread::sleep(Duration::from_millis(1500));
         answer(asked)
     });
     let short = mnemon_server::Config { request_timeout: Duration::from_millis(2500), ..config() };
-    let service = Service::asking(&endpoint, short).await;
+    let server = TestServer::with_llm(&endpoint, short).await;
     let body = json!({"messages": "I live in Lisbon.", "timestamp": 1_588_636_800});
-    let told = service.post(ANA, "/memories", body).await.expect(202);
-    let event = until_done(&service, ANA, told["event_id"].as_str().unwrap()).await;
+    let added = server.post(ANA, "/memories", body).await.expect(202);
+    let event = until_done(&server, ANA, added["event_id"].as_str().unwrap()).await;
     assert_eq!(
         (&event["status"], &event["results"][0]["data"]["memory"]),
         (&json!("SUCCEEDED"), &json!("I live in Lisbon."))
     );
     assert!(endpoint.asked()[0].body.to_string().contains("5 May 2020"));
-    assert_eq!(service.get(ANA, "/memories").await.expect(200)["count"], 1);
+    assert_eq!(server.get(ANA, "/memories").await.expect(200)["count"], 1);
 }

@@ -1,18 +1,18 @@
 //! The server over real HTTP, on a real store.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 
+mod all_routes;
 mod isolation;
 mod learning;
+mod mem0_accounts;
+mod mem0_configure;
+mod mem0_entities;
+mod mem0_keys;
+mod mem0_memories;
 mod openapi;
-mod oss_accounts;
-mod oss_configure;
-mod oss_entities;
-mod oss_keys;
-mod oss_memories;
-mod platform_danger;
+mod platform_deletion;
 mod platform_memories;
-mod platform_more;
+mod platform_resources;
 mod redact;
-mod service;
-mod surface;
+mod server;
 mod webhooks;

@@ -1,20 +1,20 @@
-//! The description of the routes: docs/openapi.json is what the code says.
+//! The OpenAPI description, and its copy in docs/openapi.json.
 
 use serde_json::Value;
 
 #[test]
-fn the_file_in_docs_is_fresh() {
+fn docs_openapi_json_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
-    let written: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap_or_default()).unwrap_or_default();
-    let made = serde_json::to_value(mnemon_server::openapi()).unwrap();
+    let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap_or_default()).unwrap_or_default();
+    let generated = serde_json::to_value(mnemon_server::openapi()).unwrap();
     assert!(
-        written == made,
-        "docs/openapi.json is stale: `cargo run -- serve --openapi > docs/openapi.json` makes it anew"
+        file == generated,
+        "docs/openapi.json is out of date; update it with `cargo run -- serve --openapi > docs/openapi.json`"
     );
 }
 
 #[test]
-fn every_operation_says_what_it_does_and_what_it_answers() {
+fn every_operation_has_a_summary_and_a_response() {
     let api = serde_json::to_value(mnemon_server::openapi()).unwrap();
     for (path, item) in api["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {

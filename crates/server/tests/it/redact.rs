@@ -1,8 +1,8 @@
-//! What differs from run to run, replaced.
+//! Replaces values that differ from run to run.
 
 use serde_json::Value;
 
-/// The same answer with ids, times, keys and tokens replaced by their names.
+/// The answer with ids, times, keys and tokens replaced by placeholders.
 pub(crate) fn redact(mut value: Value) -> Value {
     redact_in_place(&mut value);
     value

@@ -1,4 +1,4 @@
-//! Webhooks end to end: a server that tells, and a receiver that hears.
+//! Webhooks end to end: a server that sends events, and a receiver.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,19 +8,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::service::{ADMIN, ANA, Service, config};
+use crate::server::{ADMIN, ANA, TestServer, config};
 
 const PATH: &str = "/api/v1/webhooks/projects/default/";
 
-/// What came in.
-struct Heard {
+/// A received delivery.
+struct Received {
     id: String,
     timestamp: String,
     signature: String,
     body: String,
 }
 
-impl Heard {
+impl Received {
     fn details(&self) -> Value {
         serde_json::from_str::<Value>(&self.body).unwrap()["event_details"].clone()
     }
@@ -33,11 +33,11 @@ impl Heard {
     }
 }
 
-/// Answers with these statuses, then with 200.
-async fn receiver(statuses: Vec<u16>) -> (String, mpsc::UnboundedReceiver<Heard>) {
+/// A receiver that answers with these statuses, then with 200.
+async fn receiver(statuses: Vec<u16>) -> (String, mpsc::UnboundedReceiver<Received>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
-    let (tell, heard) = mpsc::unbounded_channel();
+    let (sender, received) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let mut statuses = statuses.into_iter();
         loop {
@@ -59,83 +59,83 @@ async fn receiver(statuses: Vec<u16>) -> (String, mpsc::UnboundedReceiver<Heard>
             let status = statuses.next().unwrap_or(200);
             let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
             let _ = stream.write_all(answer.as_bytes()).await;
-            let told = Heard {
+            let delivery = Received {
                 id: header("webhook-id"),
                 timestamp: header("webhook-timestamp"),
                 signature: header("webhook-signature"),
                 body: body.to_owned(),
             };
-            if tell.send(told).is_err() {
+            if sender.send(delivery).is_err() {
                 return;
             }
         }
     });
-    (url, heard)
+    (url, received)
 }
 
-async fn hook(service: &Service, url: &str, event_types: Value) -> Value {
+async fn hook(server: &TestServer, url: &str, event_types: Value) -> Value {
     let body = json!({"name": "w", "url": url, "event_types": event_types});
-    service.post(ADMIN, PATH, body).await.expect(201)
+    server.post(ADMIN, PATH, body).await.expect(201)
 }
 
 #[tokio::test]
-async fn what_happens_is_told_signed_and_in_both_languages() {
-    let service = Service::start().await;
-    let (url, mut heard) = receiver(Vec::new()).await;
-    let made = hook(&service, &url, json!(["memory_add", "memory_update", "memory_delete"])).await;
+async fn events_are_delivered_and_signed() {
+    let server = TestServer::start().await;
+    let (url, mut received) = receiver(Vec::new()).await;
+    let made = hook(&server, &url, json!(["memory_add", "memory_update", "memory_delete"])).await;
     let secret = made["secret"].as_str().unwrap();
-    let (deaf, mut unheard) = receiver(Vec::new()).await;
-    hook(&service, &deaf, json!(["memory_categorize"])).await;
+    let (other_url, mut other_received) = receiver(Vec::new()).await;
+    hook(&server, &other_url, json!(["memory_categorize"])).await;
 
-    let id = service.remember(ANA, "likes tea").await;
+    let id = server.remember(ANA, "likes tea").await;
     let mut expect = async |id: &str, event: &str, memory: &str| {
-        let told = heard.recv().await.unwrap();
-        assert!(told.is_signed_with(secret), "{}", told.signature);
-        assert_eq!(told.details()["data"]["memory"], memory);
-        assert_eq!((&told.details()["id"], &told.details()["event"]), (&json!(id), &json!(event)));
+        let delivery = received.recv().await.unwrap();
+        assert!(delivery.is_signed_with(secret), "{}", delivery.signature);
+        assert_eq!(delivery.details()["data"]["memory"], memory);
+        assert_eq!((&delivery.details()["id"], &delivery.details()["event"]), (&json!(id), &json!(event)));
     };
     expect(&id, "ADD", "likes tea").await;
-    service.call(ANA, "PUT", &format!("/memories/{id}"), json!({"text": "likes coffee"})).await.expect(200);
+    server.call(ANA, "PUT", &format!("/memories/{id}"), json!({"text": "likes coffee"})).await.expect(200);
     expect(&id, "UPDATE", "likes coffee").await;
-    service.call(ANA, "DELETE", "/v1/memories/?user_id=ana", Value::Null).await.expect(200);
+    server.call(ANA, "DELETE", "/v1/memories/?user_id=ana", Value::Null).await.expect(200);
     expect(&id, "DELETE", "likes coffee").await;
-    let id = service.remember(ANA, "likes cocoa").await;
+    let id = server.remember(ANA, "likes cocoa").await;
     expect(&id, "ADD", "likes cocoa").await;
-    service.call(ANA, "DELETE", "/memories?user_id=ana", Value::Null).await.expect(200);
+    server.call(ANA, "DELETE", "/memories?user_id=ana", Value::Null).await.expect(200);
     expect(&id, "DELETE", "likes cocoa").await;
-    assert!(unheard.try_recv().is_err());
-    // Nothing of this is for everybody's eyes.
-    let metrics = service.get(ADMIN, "/metrics").await.body;
+    assert!(other_received.try_recv().is_err());
+    // The metrics do not contain the secret.
+    let metrics = server.get(ADMIN, "/metrics").await.body;
     assert!(!metrics.as_str().unwrap().contains(secret));
-    service.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn what_was_not_accepted_is_sent_by_the_next_server() {
+async fn a_rejected_delivery_is_sent_again_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.db");
-    let (url, mut heard) = receiver(vec![503]).await;
-    let service = Service::over(&path, config()).await;
-    hook(&service, &url, json!(["memory_add"])).await;
-    service.remember(ANA, "likes tea").await;
-    let first = heard.recv().await.unwrap();
-    service.stop().await;
-    let service = Service::over(&path, config()).await;
-    let second = heard.recv().await.unwrap();
+    let (url, mut received) = receiver(vec![503]).await;
+    let server = TestServer::over(&path, config()).await;
+    hook(&server, &url, json!(["memory_add"])).await;
+    server.remember(ANA, "likes tea").await;
+    let first = received.recv().await.unwrap();
+    server.stop().await;
+    let server = TestServer::over(&path, config()).await;
+    let second = received.recv().await.unwrap();
     assert_eq!((first.id, first.body), (second.id, second.body));
-    service.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn a_webhook_that_is_gone_hears_no_more() {
-    let service = Service::start().await;
-    let (url, mut heard) = receiver(vec![500; 100]).await;
-    let made = hook(&service, &url, json!(["memory_add"])).await;
-    service.remember(ANA, "likes tea").await;
-    heard.recv().await.unwrap();
+async fn a_deleted_webhook_receives_nothing() {
+    let server = TestServer::start().await;
+    let (url, mut received) = receiver(vec![500; 100]).await;
+    let made = hook(&server, &url, json!(["memory_add"])).await;
+    server.remember(ANA, "likes tea").await;
+    received.recv().await.unwrap();
     let one = format!("/api/v1/webhooks/{}/", made["webhook_id"].as_str().unwrap());
-    service.call(ADMIN, "DELETE", &one, Value::Null).await.expect(200);
-    service.remember(ANA, "likes coffee").await;
-    service.stop().await;
-    assert!(heard.try_recv().is_err());
+    server.call(ADMIN, "DELETE", &one, Value::Null).await.expect(200);
+    server.remember(ANA, "likes coffee").await;
+    server.stop().await;
+    assert!(received.try_recv().is_err());
 }

@@ -1,0 +1,144 @@
+//! Wire types that several surfaces share.
+
+use jiff::Timestamp;
+use mnemon_engine::{Message, Recalled, read_time};
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::error::Problem;
+
+/// OpenAPI tags, one for each surface.
+pub(super) mod tag {
+    pub(in crate::api) const LEGACY: &str = "legacy";
+    pub(in crate::api) const MEM0_SERVER: &str = "mem0 server";
+    pub(in crate::api) const PLATFORM: &str = "hosted platform";
+    pub(in crate::api) const OPENAI: &str = "OpenAI";
+    pub(in crate::api) const OPERATIONS: &str = "operators";
+}
+
+/// The messages of a request: a text, a message, or a list of both.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Messages(pub(crate) Vec<Message>);
+
+/// A message of a conversation.
+#[derive(ToSchema)]
+#[schema(as = Message)]
+#[expect(dead_code, reason = "only describes the wire format")]
+pub(crate) struct MessageDoc {
+    /// `user`, `assistant` or `system`. System messages are not stored.
+    #[schema(default = "user")]
+    role: Option<String>,
+    /// The text; also a list of parts with `text`.
+    content: String,
+    /// The name of the speaker.
+    name: Option<String>,
+}
+
+/// A text, a message, or a list of messages.
+#[derive(ToSchema)]
+#[schema(as = Messages)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only describes the wire format")]
+pub(crate) enum MessagesDoc {
+    Text(String),
+    One(MessageDoc),
+    Many(Vec<MessageDoc>),
+}
+
+impl<'de> Deserialize<'de> for Messages {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let defaults = Message { role: "user".into(), ..Message::default() };
+        let read = |value: &Value| match value {
+            Value::String(text) => Ok(Message { content: text.clone(), ..defaults.clone() }),
+            other => Message::from_json(other, &defaults),
+        };
+        let messages = match Value::deserialize(deserializer)? {
+            Value::Array(items) => items
+                .iter()
+                .enumerate()
+                .map(|(at, item)| read(item).map_err(|reason| format!("message {}: {reason}", at + 1)))
+                .collect(),
+            one => read(&one).map(|message| vec![message]),
+        };
+        messages.map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// Whether an add requests a procedural memory, the only `memory_type` there is.
+pub(crate) fn is_procedural(memory_type: Option<&str>) -> Result<bool, Problem> {
+    match memory_type {
+        None => Ok(false),
+        Some("procedural_memory") => Ok(true),
+        Some(_) => Err(Problem::bad_request("memory_type must be procedural_memory")),
+    }
+}
+
+/// A memory that the language model was given.
+#[derive(Clone, Serialize, ToSchema)]
+pub(super) struct UsedMemory {
+    id: String,
+    memory: String,
+    /// How well it fits the message, from 0 to 1.
+    score: f32,
+    /// The label by which the answer cites it.
+    label: String,
+    /// Whether the answer cites it; absent before the answer is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cited: Option<bool>,
+}
+
+impl UsedMemory {
+    /// The memories of a chat, and whether its answer cites them.
+    pub(super) fn list(recalled: &Recalled, answer: Option<&str>) -> Vec<Self> {
+        let memory = |(index, hit): (usize, &mnemon_engine::SearchHit)| Self {
+            id: hit.memory.id.to_string(),
+            memory: hit.memory.payload.text().to_owned(),
+            score: hit.score,
+            label: format!("m{}", index + 1),
+            cited: answer.map(|answer| recalled.cites(answer, index)),
+        };
+        recalled.memories.iter().enumerate().map(memory).collect()
+    }
+}
+
+/// A confirmation without further data.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Done {
+    /// The confirmation as a sentence.
+    pub(crate) message: String,
+}
+
+impl Done {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+/// A time as clients write it: unix seconds, or RFC 3339.
+pub(crate) fn timestamp(value: &Value) -> Result<Timestamp, Problem> {
+    let timestamp = match value {
+        Value::Number(number) => number.as_f64().and_then(from_unix_seconds),
+        Value::String(text) => read_time(text),
+        _ => None,
+    };
+    timestamp.ok_or_else(|| {
+        Problem::bad_request("timestamp: must be unix seconds, or RFC 3339 such as 2024-05-01T12:00:00Z")
+    })
+}
+
+/// The same for an optional field, where null counts as absent.
+pub(crate) fn optional_timestamp(value: Option<&Value>) -> Result<Option<Timestamp>, Problem> {
+    value.filter(|value| !value.is_null()).map(timestamp).transpose()
+}
+
+/// Unix seconds as a timestamp; `None` if out of range.
+pub(crate) fn from_unix_seconds(seconds: f64) -> Option<Timestamp> {
+    let micros = seconds * 1e6;
+    // Within the range of i64; jiff checks its own range.
+    if !micros.is_finite() || micros.abs() >= 9.2e18 {
+        return None;
+    }
+    Timestamp::from_microsecond(micros as i64).ok()
+}

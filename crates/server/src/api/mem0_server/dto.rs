@@ -1,0 +1,216 @@
+//! Memories in the format of mem0's server.
+
+use mnemon_engine::{Explanation, SearchHit};
+use mnemon_store::{HistoryEvent, Memory, keys};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// Payload keys that are fields beside `metadata`, if the memory has them.
+const PROMOTED: [&str; 8] = [
+    "user_id",
+    "agent_id",
+    "run_id",
+    keys::ACTOR_ID,
+    keys::ROLE,
+    keys::ATTRIBUTED_TO,
+    keys::EXPIRATION_DATE,
+    keys::SOURCE_MESSAGES,
+];
+/// Payload keys that are fields under another name, or are not shown.
+const INTERNAL: [&str; 6] = [keys::DATA, keys::HASH, keys::CREATED_AT, keys::UPDATED_AT, "id", keys::TEXT_LEMMATIZED];
+
+/// A memory.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Item {
+    /// A UUID; may be a number if another program stored the memory.
+    id: String,
+    /// The text.
+    memory: String,
+    /// MD5 of the text.
+    hash: Option<Value>,
+    /// The metadata; null if there is none.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Map<String, Value>>,
+    /// RFC 3339.
+    created_at: Option<Value>,
+    /// RFC 3339.
+    updated_at: Option<Value>,
+    /// From 0 to 1; null if this is not a search result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<Option<f32>>,
+    /// How the score was computed, if `explain` was requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score_details: Option<ScoreDetails>,
+    /// The id of the newer memory that supersedes this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    superseded_by: Option<String>,
+    /// Those of user_id, agent_id, run_id, actor_id, role, attributed_to, expiration_date and source_messages that the
+    /// memory has.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    promoted: Map<String, Value>,
+}
+
+/// How a score was computed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ScoreDetails {
+    /// Cosine similarity of query and memory.
+    semantic_score: f32,
+    /// BM25 score of the memory's text.
+    bm25_score: f32,
+    /// Added for shared entities; only in profile `mem0`.
+    entity_boost: f32,
+    /// The weighted sum of all signals.
+    raw_score: f32,
+    /// The divisor in profile `mem0`; null in the default profile, where the score is raw / (1 + raw).
+    max_possible_score: Option<f32>,
+    /// The final score.
+    final_score: f32,
+    /// The threshold of the search.
+    threshold: f32,
+    /// All signals of the ranking.
+    signals: Vec<SignalDto>,
+}
+
+/// A component of a score.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Signal)]
+struct SignalDto {
+    /// The name; ARCHITECTURE.md explains each signal.
+    name: &'static str,
+    /// The measured value.
+    value: f32,
+    /// The weight.
+    weight: f32,
+}
+
+impl Item {
+    /// A memory without a score.
+    pub(crate) fn new(memory: &Memory) -> Self {
+        let map = memory.payload.as_map();
+        let value = |key: &str| map.get(key).cloned();
+        let own = map.iter().filter(|(key, _)| !INTERNAL.contains(&key.as_str()) && !PROMOTED.contains(&key.as_str()));
+        let metadata: Map<String, Value> = own.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let promoted = PROMOTED.iter().filter_map(|key| Some(((*key).to_owned(), value(key)?))).collect();
+        Self {
+            id: memory.id.to_string(),
+            memory: memory.payload.text().to_owned(),
+            hash: value(keys::HASH),
+            metadata: Some(metadata).filter(|metadata| !metadata.is_empty()),
+            created_at: value(keys::CREATED_AT),
+            updated_at: value(keys::UPDATED_AT),
+            score: None,
+            score_details: None,
+            superseded_by: None,
+            promoted,
+        }
+    }
+
+    /// A memory read by id: its score is null.
+    pub(crate) fn unscored(memory: &Memory) -> Self {
+        Self { score: Some(None), ..Self::new(memory) }
+    }
+
+    /// A search result.
+    pub(crate) fn scored(hit: &SearchHit, threshold: f32) -> Self {
+        let details = hit.explanation.as_ref().map(|explanation| ScoreDetails::new(explanation, hit.score, threshold));
+        let superseded_by = hit.superseded_by.map(|id| id.to_string());
+        Self { score: Some(Some(hit.score)), score_details: details, superseded_by, ..Self::new(&hit.memory) }
+    }
+
+    /// The memory with its complete payload as metadata, as mem0 lists a whole store.
+    pub(crate) fn raw(memory: &Memory) -> Raw {
+        let mut map = memory.payload.as_map().clone();
+        let mut take = |key: &str| map.shift_remove(key).unwrap_or_default();
+        Raw {
+            id: memory.id.to_string(),
+            memory: memory.payload.text().to_owned(),
+            user_id: take("user_id"),
+            agent_id: take("agent_id"),
+            run_id: take("run_id"),
+            hash: take(keys::HASH),
+            expiration_date: take(keys::EXPIRATION_DATE),
+            created_at: take(keys::CREATED_AT),
+            updated_at: take(keys::UPDATED_AT),
+            metadata: {
+                take(keys::DATA);
+                map
+            },
+        }
+    }
+}
+
+/// A memory with its complete payload.
+#[derive(Serialize)]
+pub(crate) struct Raw {
+    id: String,
+    memory: String,
+    user_id: Value,
+    agent_id: Value,
+    run_id: Value,
+    hash: Value,
+    expiration_date: Value,
+    metadata: Map<String, Value>,
+    created_at: Value,
+    updated_at: Value,
+}
+
+impl ScoreDetails {
+    fn new(explanation: &Explanation, score: f32, threshold: f32) -> Self {
+        let value =
+            |name: &str| explanation.signals.iter().find(|signal| signal.name == name).map(|signal| signal.value);
+        let first = |names: [&str; 2]| names.into_iter().find_map(value);
+        Self {
+            semantic_score: first(["semantic", "dense"]).unwrap_or_default(),
+            bm25_score: first(["bm25", "text"]).or_else(|| value("text_sum")).unwrap_or_default(),
+            entity_boost: value("entity_boost").unwrap_or_default(),
+            raw_score: explanation.raw_score,
+            max_possible_score: explanation
+                .signals
+                .iter()
+                .find(|signal| signal.name == "semantic")
+                .map(|s| s.weight.recip()),
+            final_score: score,
+            threshold,
+            signals: explanation
+                .signals
+                .iter()
+                .map(|signal| SignalDto { name: signal.name, value: signal.value, weight: signal.weight })
+                .collect(),
+        }
+    }
+}
+
+/// An event in the history of a memory.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct HistoryRow {
+    id: String,
+    memory_id: String,
+    old_memory: Option<String>,
+    new_memory: Option<String>,
+    /// `ADD`, `UPDATE` or `DELETE`.
+    event: String,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+    is_deleted: bool,
+    actor_id: Option<String>,
+    role: Option<String>,
+}
+
+impl From<HistoryEvent> for HistoryRow {
+    fn from(event: HistoryEvent) -> Self {
+        Self {
+            id: event.id,
+            memory_id: event.memory_id,
+            old_memory: event.old_memory,
+            new_memory: event.new_memory,
+            event: event.event,
+            created_at: event.created_at,
+            updated_at: event.updated_at,
+            is_deleted: event.is_deleted,
+            actor_id: event.actor_id,
+            role: event.role,
+        }
+    }
+}

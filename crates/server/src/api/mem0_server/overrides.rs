@@ -1,0 +1,302 @@
+//! Settings that are changed at run time: how a change is merged and checked, and how settings are shown without
+//! secrets.
+
+use axum::http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use crate::error::Problem;
+
+/// Shown in place of a secret. Sent back, it keeps the secret.
+const REDACTED: &str = "[redacted]";
+/// The providers of language models that a configuration may name.
+pub(super) const LLMS: [&str; 3] = ["openai", "anthropic", "gemini"];
+/// The providers of embedders.
+pub(super) const EMBEDDERS: [&str; 2] = ["static", "openai"];
+/// Settings that are fixed when the server starts.
+const FIXED: [&str; 3] = ["version", "vector_store", "embedder"];
+/// Most bytes of JSON that are stored.
+const MAX_BYTES: usize = 64 << 10;
+/// Most levels of nested lists and objects.
+const MAX_DEPTH: usize = 32;
+
+type Object = Map<String, Value>;
+
+/// The settings without overrides; `embedder` is the fingerprint of the embedder.
+pub(super) fn base(store: &str, embedder: &str, dims: usize) -> Object {
+    let (provider, model) = match embedder.strip_prefix("openai:").and_then(|rest| rest.rsplit_once(':')) {
+        Some((model, _)) => (EMBEDDERS[1], model),
+        None => (EMBEDDERS[0], embedder),
+    };
+    let base = json!({
+        "version": "v1.1",
+        "vector_store": {"provider": store, "config": {"embedding_model_dims": dims}},
+        "llm": {"provider": null, "config": {}},
+        "embedder": {"provider": provider, "config": {"model": model, "embedding_dims": dims}},
+    });
+    object(&base)
+}
+
+/// Applies a change to the stored overrides: objects are merged at every depth, null removes a key, lists are replaced.
+///
+/// # Errors
+/// 400 if the resulting settings are invalid.
+pub(super) fn apply(stored: &Value, patch: &Object, base: &Object) -> Result<Object, Problem> {
+    let mut next = object(stored);
+    merge(&mut next, patch, &mut Vec::new())?;
+    check(&overlay(base, &next), base)?;
+    // They equal the current settings. If they were stored, they would be refused after a restart with other settings.
+    FIXED.iter().for_each(|key| drop(next.shift_remove(*key)));
+    let next = Value::Object(next);
+    if depth(&next) > MAX_DEPTH {
+        return Err(Problem::bad_request(format!("The configuration has more than {MAX_DEPTH} levels of nesting.")));
+    }
+    if next.to_string().len() > MAX_BYTES {
+        return Err(Problem::bad_request(format!("The configuration would be larger than {MAX_BYTES} bytes.")));
+    }
+    Ok(object(&next))
+}
+
+/// The settings with the stored overrides, secrets redacted.
+pub(super) fn redacted(base: &Object, stored: &Value) -> Object {
+    redact_object(&overlay(base, &object(stored)))
+}
+
+fn object(value: &Value) -> Object {
+    value.as_object().cloned().unwrap_or_default()
+}
+
+fn overlay(base: &Object, overrides: &Object) -> Object {
+    let mut all = base.clone();
+    for (key, value) in overrides {
+        let merged = match (all.get(key), value) {
+            (Some(Value::Object(base)), Value::Object(overrides)) => overlay(base, overrides).into(),
+            _ => value.clone(),
+        };
+        all.insert(key.clone(), merged);
+    }
+    all
+}
+
+fn merge<'p>(target: &mut Object, patch: &'p Object, path: &mut Vec<&'p str>) -> Result<(), Problem> {
+    for (key, value) in patch {
+        path.push(key);
+        match value {
+            Value::Null => drop(target.shift_remove(key)),
+            Value::String(text) if text == REDACTED => {
+                if !target.contains_key(key) {
+                    return Err(no_secret(path));
+                }
+            }
+            Value::Object(patch) => {
+                let slot = target.entry(key.as_str()).or_insert(Value::Null);
+                let mut inner = object(slot);
+                merge(&mut inner, patch, path)?;
+                *slot = inner.into();
+            }
+            other => {
+                let resolved = resolve(other, target.get(key), path)?;
+                target.insert(key.clone(), resolved);
+            }
+        }
+        path.pop();
+    }
+    Ok(())
+}
+
+/// The value with every redacted part replaced by the stored one at the same path.
+fn resolve(value: &Value, stored: Option<&Value>, path: &[&str]) -> Result<Value, Problem> {
+    Ok(match value {
+        Value::String(text) if text == REDACTED => stored.cloned().ok_or_else(|| no_secret(path))?,
+        Value::Array(items) => {
+            let item =
+                |(index, item): (usize, &Value)| resolve(item, stored.and_then(|stored| stored.get(index)), path);
+            items.iter().enumerate().map(item).collect::<Result<_, _>>()?
+        }
+        Value::Object(fields) => {
+            let field = |(key, value): (&String, &Value)| {
+                Ok((key.clone(), resolve(value, stored.and_then(|stored| stored.get(key)), path)?))
+            };
+            Value::Object(fields.iter().map(field).collect::<Result<_, Problem>>()?)
+        }
+        plain => plain.clone(),
+    })
+}
+
+fn no_secret(path: &[&str]) -> Problem {
+    let path: String = path.join(".").chars().take(200).collect();
+    Problem::bad_request(format!("{path}: there is no stored value that `{REDACTED}` could keep"))
+        .hint("Send the value itself, or omit the key.")
+}
+
+fn check(all: &Object, base: &Object) -> Result<(), Problem> {
+    if all.get("embedder") != base.get("embedder") {
+        let current = &base["embedder"];
+        let embedder = match (current["provider"].as_str(), current["config"]["model"].as_str()) {
+            (Some("openai"), Some(model)) => format!("model `{model}`, provider `openai`"),
+            _ => "the built-in embedder, provider `static`".to_owned(),
+        };
+        let message = format!("embedder: the vectors in the store were made by {embedder}");
+        let problem = Problem::new(StatusCode::BAD_REQUEST, "embedder_fixed", message);
+        return Err(problem.hint(
+            "To use another embedder, embed all memories again: `mnemon export`, then `mnemon import --reembed`.",
+        ));
+    }
+    for key in FIXED {
+        if all.get(key) != base.get(key) {
+            let problem = Problem::bad_request(format!("{key} cannot be changed while the server runs"));
+            return Err(problem.hint("Omit it, or send the value that GET /configure shows."));
+        }
+    }
+    let Some(llm) = all.get("llm").and_then(Value::as_object) else {
+        return Err(Problem::bad_request("llm must be an object with `provider` and `config`"));
+    };
+    if !llm.get("config").is_none_or(Value::is_object) {
+        return Err(Problem::bad_request("llm.config must be an object"));
+    }
+    match llm.get("provider") {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::String(provider)) if LLMS.contains(&provider.as_str()) => Ok(()),
+        Some(other) => {
+            let other: String = other.to_string().chars().take(80).collect();
+            let message = format!("llm: provider not bundled: {other}");
+            let problem = Problem::new(StatusCode::BAD_REQUEST, "provider_not_bundled", message);
+            Err(problem.hint("GET /configure/providers lists the supported providers."))
+        }
+    }
+}
+
+fn redact_object(fields: &Object) -> Object {
+    let field = |(key, value): (&String, &Value)| {
+        let is_secret = is_secret(key) && !value.is_null();
+        (key.clone(), if is_secret { REDACTED.into() } else { redact(value) })
+    };
+    fields.iter().map(field).collect()
+}
+
+fn redact(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(redact).collect(),
+        Value::Object(fields) => redact_object(fields).into(),
+        plain => plain.clone(),
+    }
+}
+
+/// Whether a setting with this name is a secret, in any spelling: `api_key`, `X-Api-Key`, `authToken`, ….
+fn is_secret(key: &str) -> bool {
+    let key: String = key.chars().filter(|char| char.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    let ends = ["apikey", "accesskey", "privatekey", "token", "authorization", "credentials", "passwordhash", "passwd"];
+    ends.iter().any(|end| key.ends_with(end)) || ["secret", "password"].iter().any(|part| key.contains(part))
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Object {
+        base("sqlite", "words", 256)
+    }
+
+    fn change(stored: &Value, patch: Value) -> Result<Value, String> {
+        apply(stored, &object(&patch), &settings()).map(Value::from).map_err(|problem| problem.message)
+    }
+
+    #[test]
+    fn changes_are_merged_at_every_depth() {
+        let stored = json!({"llm": {"provider": "openai", "config": {"model": "a", "temperature": 0}}, "x": [1, 2]});
+        let next = change(&stored, json!({"llm": {"config": {"model": "b", "temperature": null}}, "x": [3]})).unwrap();
+        assert_eq!(next, json!({"llm": {"provider": "openai", "config": {"model": "b"}}, "x": [3]}));
+        assert_eq!(change(&next, json!({"llm": null, "x": null, "y": null})).unwrap(), json!({}));
+        assert_eq!(change(&json!({"x": 1}), json!({"x": {"y": 1}})).unwrap(), json!({"x": {"y": 1}}));
+    }
+
+    #[test]
+    fn redacted_settings_can_be_sent_back() {
+        let stored = json!({
+            "llm": {"provider": "openai", "config": {"api_key": "k1", "http": {"Authorization": "Bearer k2"}}},
+            "more": [{"name": "a", "auth_token": "k3"}, {"clients": [{"client_secret": {"v": "k4"}}]}],
+        });
+        let shown = redacted(&settings(), &stored);
+        let text = Value::Object(shown.clone()).to_string();
+        assert!((1..=4).all(|n| !text.contains(&format!("k{n}"))), "{text}");
+        assert_eq!(text.matches(REDACTED).count(), 4);
+        assert_eq!(change(&stored, shown.into()).unwrap(), stored);
+    }
+
+    #[test]
+    fn a_placeholder_is_never_stored() {
+        for patch in [
+            json!({"llm": {"config": {"api_key": REDACTED}}}),
+            json!({"x": REDACTED}),
+            json!({"x": [1, REDACTED]}),
+            json!({"x": [{"token": REDACTED}]}),
+        ] {
+            let result = change(&json!({"x": [1]}), patch.clone());
+            // Only `x` has a stored value, a list with one item.
+            assert_eq!(result.is_ok(), patch["x"] == json!(REDACTED), "{patch}: {result:?}");
+        }
+    }
+
+    #[test]
+    fn the_model_of_a_remote_embedder_is_shown() {
+        let base = base("sqlite", "openai:nomic-embed-text:latest:768", 768);
+        let expected = json!({"model": "nomic-embed-text:latest", "embedding_dims": 768});
+        assert_eq!(base["embedder"], json!({"provider": "openai", "config": expected}));
+        let refused = check(&overlay(&base, &object(&json!({"embedder": {"provider": "static"}}))), &base).unwrap_err();
+        assert!(refused.message.contains("nomic-embed-text:latest"), "{}", refused.message);
+    }
+
+    #[test]
+    fn invalid_settings_are_refused() {
+        let mut deep = json!(1);
+        for _ in 0..40 {
+            deep = json!({ "x": deep });
+        }
+        for (patch, expected) in [
+            (json!({"llm": {"provider": "ollama"}}), "provider not bundled: \"ollama\""),
+            (json!({"llm": {"provider": 7}}), "provider not bundled: 7"),
+            (json!({"llm": "openai"}), "llm must be"),
+            (json!({"llm": {"config": []}}), "llm.config"),
+            (json!({"embedder": {"provider": "openai"}}), "built-in embedder"),
+            (json!({"embedder": {"config": {"embedding_dims": 1536}}}), "built-in embedder"),
+            (json!({"vector_store": {"provider": "qdrant"}}), "vector_store"),
+            (json!({"version": "v2"}), "version"),
+            (json!({"x": "y".repeat(70_000)}), "larger"),
+            (deep, "nesting"),
+        ] {
+            let message = change(&json!({}), patch).unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        }
+        let all = Value::Object(settings());
+        assert_eq!(change(&json!({}), all).unwrap(), json!({"llm": {"config": {}}}), "current settings are not stored");
+    }
+
+    #[test]
+    fn secrets_are_recognized_by_their_names() {
+        let secret = [
+            "api_key",
+            "ADMIN_API_KEY",
+            "openai_api_key",
+            "X-Api-Key",
+            "apiKey",
+            "authorization",
+            "jwt_secret",
+            "secret",
+            "aws_secret_access_key",
+            "password",
+            "password_hash",
+            "token",
+            "session_token",
+        ];
+        let open = ["model", "max_tokens", "temperature", "provider", "tokenizer", "keywords", "top_k", "base_url"];
+        assert_eq!(secret.iter().find(|key| !is_secret(key)), None);
+        assert_eq!(open.iter().find(|key| is_secret(key)), None);
+    }
+}

@@ -1,0 +1,271 @@
+//! Adding memories.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::civil::Date;
+use mnemon_engine::{AddRequest, Extractor, LearnRequest};
+use mnemon_store::filter::check_id;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use super::dto::{
+    APP_ID, CATEGORIES, ENTITY_KEYS, IMMUTABLE, OneOrMany, PLATFORM_KEYS, STRUCTURED_ATTRIBUTES, TIMESTAMP,
+    check_length,
+};
+use crate::api::dto::{Messages, MessagesDoc, is_procedural, optional_timestamp, tag};
+use crate::auth::{Caller, Writer};
+use crate::error::{ErrorBody, Problem};
+use crate::http::extract::{Body, Json};
+use crate::service::{AddOutcome, AppState, LearnReply, StoredMemory};
+
+/// Request of `POST /v3/memories/add`.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PlatformAdd)]
+pub(super) struct AddBody {
+    /// The messages: a text, a message, or a list of messages.
+    #[schema(value_type = MessagesDoc)]
+    messages: Messages,
+    /// The user; by default the user of the key.
+    user_id: Option<String>,
+    /// The agent.
+    agent_id: Option<String>,
+    /// The app; stored with the memory, but not part of its scope.
+    app_id: Option<String>,
+    /// The run or conversation.
+    run_id: Option<String>,
+    /// The ids, as an alternative to the fields.
+    #[schema(value_type = Option<Object>)]
+    filters: Option<Value>,
+    /// Your metadata, stored with each memory.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Map<String, Value>>,
+    /// Whether to extract facts; default true. If false, every message is stored verbatim. Without a language model,
+    /// built-in rules extract the sentences that state something.
+    infer: Option<bool>,
+    /// Additional instructions for the extraction.
+    custom_instructions: Option<String>,
+    /// The same, used instead if there is an agent_id and no user_id.
+    agent_custom_instructions: Option<String>,
+    /// If a model is unavailable: whether to wait for it instead of answering 202 at once.
+    sync: Option<bool>,
+    /// The time of the messages: unix seconds, or RFC 3339. Shown as `created_at`.
+    #[schema(value_type = Option<f64>)]
+    timestamp: Option<Value>,
+    /// The last day on which the memories are shown, `YYYY-MM-DD`.
+    #[schema(value_type = Option<String>, format = Date)]
+    expiration_date: Option<Date>,
+    /// Whether to refuse later changes.
+    immutable: Option<bool>,
+    /// The categories of the memories. The server does not find categories itself.
+    categories: Option<OneOrMany>,
+    /// Stored with the memory.
+    #[schema(value_type = Option<Object>)]
+    structured_attributes: Option<Map<String, Value>>,
+    /// `procedural_memory`: store one summary of what an agent did. Requires an agent_id and a language model.
+    memory_type: Option<String>,
+    /// Only for `/v1`: `v1.1` answers with an object, any other value with a list.
+    output_format: Option<String>,
+}
+
+/// Response of `POST /v3/memories/add`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PlatformAdded)]
+pub(super) struct AddAnswer {
+    message: String,
+    /// `SUCCEEDED`: stored. `PENDING`, with status 202: the messages are stored and queued until a model is available.
+    status: &'static str,
+    /// The id of the event, see /v1/event/{event_id}.
+    event_id: String,
+    results: Vec<AddedItem>,
+    /// What extracted the facts: `llm`, or `extractive` for the built-in rules. Absent if `infer` is false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extractor: Option<&'static str>,
+}
+
+/// A memory that was stored.
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = PlatformAddedItem)]
+pub(super) struct AddedItem {
+    id: String,
+    memory: String,
+    data: AddedData,
+    /// `ADD`
+    event: &'static str,
+    /// `SUCCEEDED`
+    status: &'static str,
+    event_id: String,
+}
+
+/// The text again, where some clients expect it.
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = PlatformAddedData)]
+struct AddedData {
+    memory: String,
+}
+
+/// Response of `POST /v1/memories`: an object if `output_format` is `v1.1`, otherwise a list.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum OldAddAnswer {
+    Object(AddAnswer),
+    List(Vec<AddedItem>),
+}
+
+/// Checks an `app_id` to be stored.
+pub(super) fn checked_app_id(id: &str) -> Result<&str, Problem> {
+    check_id(id).map_err(|reason| Problem::bad_request(format!("{APP_ID}: {reason}")))
+}
+
+/// Refuses metadata with keys that are fields of the platform.
+pub(super) fn check_metadata(metadata: &Map<String, Value>) -> Result<(), Problem> {
+    match PLATFORM_KEYS.into_iter().find(|key| metadata.contains_key(*key)) {
+        Some(key) => {
+            Err(Problem::bad_request(format!("metadata must not contain `{key}`: it is a field beside `metadata`")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The ids of a request, from its fields and its `filters`, in the order of [`ENTITY_KEYS`].
+struct Ids([Option<String>; 4]);
+
+impl Ids {
+    fn set(&mut self, key: &str, id: &str) -> Result<(), Problem> {
+        let Some(index) = ENTITY_KEYS.iter().position(|known| *known == key) else {
+            return Err(Problem::bad_request(format!(
+                "filters.{key}: only user_id, agent_id, app_id and run_id may be given here"
+            )));
+        };
+        let slot = &mut self.0[index];
+        if slot.as_ref().is_some_and(|other| other != id) {
+            return Err(Problem::bad_request(format!("{key} is given twice with different values")));
+        }
+        *slot = Some(id.to_owned());
+        Ok(())
+    }
+
+    fn read_filters(&mut self, filters: &Value) -> Result<(), Problem> {
+        let invalid = || Problem::bad_request("filters: must be an object such as {\"user_id\": \"alice\"}");
+        for (key, value) in filters.as_object().ok_or_else(invalid)? {
+            match value {
+                Value::Array(parts) if key == "AND" && parts.iter().all(|part| part.get("AND").is_none()) => {
+                    parts.iter().try_for_each(|part| self.read_filters(part))?;
+                }
+                Value::String(id) => self.set(key, id)?,
+                _ => return Err(Problem::bad_request(format!("filters.{key}: must be an id, as a string"))),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl AddBody {
+    fn request(self, caller: &Caller) -> Result<AddRequest, Problem> {
+        check_length("messages", &self.messages.0)?;
+        let mut ids = Ids([self.user_id, self.agent_id, self.app_id, self.run_id]);
+        if let Some(filters) = &self.filters {
+            ids.read_filters(filters)?;
+        }
+        let Ids([user, agent, app, run]) = ids;
+        let mut metadata = self.metadata.unwrap_or_default();
+        check_metadata(&metadata)?;
+        if let Some(app) = &app {
+            metadata.insert(APP_ID.into(), checked_app_id(app)?.into());
+        }
+        if let Some(categories) = self.categories.map(OneOrMany::into_list).filter(|list| !list.is_empty()) {
+            check_length(CATEGORIES, &categories)?;
+            metadata.insert(CATEGORIES.into(), json!(categories));
+        }
+        if self.immutable == Some(true) {
+            metadata.insert(IMMUTABLE.into(), true.into());
+        }
+        if let Some(attributes) = self.structured_attributes {
+            metadata.insert(STRUCTURED_ATTRIBUTES.into(), Value::Object(attributes));
+        }
+        let timestamp = optional_timestamp(self.timestamp.as_ref())?;
+        if let Some(timestamp) = timestamp {
+            metadata.insert(TIMESTAMP.into(), timestamp.to_string().into());
+        }
+        Ok(AddRequest {
+            scope: caller.scope(user.as_deref(), agent.as_deref(), run.as_deref())?,
+            messages: self.messages.0,
+            metadata,
+            timestamp,
+            expiration_date: self.expiration_date,
+            ..AddRequest::default()
+        })
+    }
+}
+
+/// Add memories
+///
+/// Status 200: the memories are stored durably, as extracted facts, or verbatim if `infer` is false. Status 202: a
+/// model is unavailable; the messages are stored and queued until it is available.
+#[utoipa::path(post, path = "/v3/memories/add", tag = tag::PLATFORM, request_body = AddBody,
+    responses((status = 200, body = AddAnswer), (status = 202, body = AddAnswer), (status = 409, body = ErrorBody), (status = 502, body = ErrorBody)))]
+pub(super) async fn add(
+    State(app): State<AppState>,
+    Writer(caller): Writer,
+    Body(mut body): Body<AddBody>,
+) -> Result<(StatusCode, Json<AddAnswer>), Problem> {
+    let procedure = is_procedural(body.memory_type.as_deref())?;
+    let infer = body.infer.unwrap_or(true) || procedure;
+    let sync = body.sync.unwrap_or(false);
+    let instructions = [body.agent_custom_instructions.take(), body.custom_instructions.take()];
+    let request = body.request(&caller)?;
+    if !infer {
+        let (event_id, added) = app.add_with_event(request).await?;
+        let stored = added.into_iter().map(StoredMemory::from).collect();
+        return Ok((StatusCode::OK, Json(AddAnswer::stored(stored, event_id, None))));
+    }
+    let [for_agents, for_all] = instructions.map(|text| text.filter(|text| !text.trim().is_empty()));
+    let of_agent = request.scope.agent_id.is_some() && request.scope.user_id.is_none();
+    let instructions = for_agents.filter(|_| of_agent).or(for_all);
+    let reply = app.learn(LearnRequest { add: request, instructions, procedure }, sync).await?;
+    let LearnReply { event_id, extractor, outcome } = reply;
+    Ok(match outcome {
+        AddOutcome::Stored(stored) => (StatusCode::OK, Json(AddAnswer::stored(stored, event_id, Some(extractor)))),
+        AddOutcome::Pending(reason) => {
+            let message = format!("The messages are queued until a model is available: {reason}");
+            let extractor = Some(extractor.as_str());
+            let answer = AddAnswer { message, status: "PENDING", results: Vec::new(), event_id, extractor };
+            (StatusCode::ACCEPTED, Json(answer))
+        }
+    })
+}
+
+impl AddAnswer {
+    fn stored(stored: Vec<StoredMemory>, event_id: String, extractor: Option<Extractor>) -> Self {
+        let item = |stored: StoredMemory| AddedItem {
+            id: stored.id,
+            data: AddedData { memory: stored.memory.clone() },
+            memory: stored.memory,
+            event: "ADD",
+            status: "SUCCEEDED",
+            event_id: event_id.clone(),
+        };
+        Self {
+            message: "Memories stored".to_owned(),
+            status: "SUCCEEDED",
+            results: stored.into_iter().map(item).collect(),
+            event_id: event_id.clone(),
+            extractor: extractor.map(Extractor::as_str),
+        }
+    }
+}
+
+/// Add memories (older clients)
+#[utoipa::path(post, path = "/v1/memories", tag = tag::PLATFORM, request_body = AddBody,
+    responses((status = 200, body = OldAddAnswer), (status = 202, body = OldAddAnswer), (status = 409, body = ErrorBody), (status = 502, body = ErrorBody)))]
+pub(super) async fn add_old(
+    state: State<AppState>,
+    writer: Writer,
+    Body(body): Body<AddBody>,
+) -> Result<(StatusCode, Json<OldAddAnswer>), Problem> {
+    let as_object = body.output_format.as_deref() == Some("v1.1");
+    let (status, Json(answer)) = add(state, writer, Body(body)).await?;
+    // A list has no place for the status PENDING.
+    let as_object = as_object || status == StatusCode::ACCEPTED;
+    Ok((status, Json(if as_object { OldAddAnswer::Object(answer) } else { OldAddAnswer::List(answer.results) })))
+}

@@ -1,0 +1,259 @@
+//! Exports: the memories that match filters at one time, stored to be read later.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use mnemon_engine::ListRequest;
+use mnemon_store::filter::ScopeKey;
+use mnemon_store::{Document, Durability, Ledger, MemoryId, PageRequest, StoreError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use super::dto::{ENTITY_KEYS, MemoryDoc, PageNumber, PageQuery, Paged, RequestUrl, memory_json};
+use super::queries::{AuthorizedQuery, MemoryQuery};
+use crate::api::dto::tag;
+use crate::auth::{Caller, Reader, Writer};
+use crate::error::{ErrorBody, Problem};
+use crate::http::extract::{Body, Json, Query, double_option};
+use crate::service::{App, AppState};
+
+const KIND: &str = "export";
+/// Most memories of one export.
+const MAX_MEMORIES: usize = 10_000;
+/// Exports that are kept for each owner.
+const MAX_EXPORTS: usize = 100;
+/// Exports read at a time; each may be large.
+const EXPORT_BATCH: usize = 10;
+/// Memories read at a time.
+const MEMORY_BATCH: usize = 1000;
+
+/// Request of `POST /v1/exports`.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PlatformExport)]
+pub(super) struct ExportBody {
+    /// Stored with the export, but not applied: that would require a language model.
+    #[schema(value_type = Object)]
+    schema: Value,
+    /// Which memories to export; the same filters as for searching. A user's key exports only memories of its user.
+    #[serde(default, deserialize_with = "double_option")]
+    #[schema(value_type = Option<Object>)]
+    filters: Option<Value>,
+    /// Stored with the export.
+    export_instructions: Option<String>,
+    user_id: Option<Value>,
+    agent_id: Option<Value>,
+    app_id: Option<Value>,
+    run_id: Option<Value>,
+}
+
+/// Response of `POST /v1/exports`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PlatformExportMade)]
+pub(super) struct ExportMade {
+    message: &'static str,
+    /// The `memory_export_id` for reading the export.
+    id: String,
+    /// Number of memories in the export.
+    memories: usize,
+}
+
+/// An export.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = PlatformExportObject)]
+pub(super) struct Export {
+    id: String,
+    #[schema(value_type = Vec<MemoryDoc>)]
+    memories: Vec<Map<String, Value>>,
+    /// The schema of the request.
+    schema: Value,
+    /// The filters of the request.
+    #[schema(value_type = Object)]
+    filters: Map<String, Value>,
+    export_instructions: Option<String>,
+    /// `SUCCEEDED`
+    status: String,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+/// An export without its memories.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PlatformExportRow)]
+pub(super) struct ExportRow {
+    id: String,
+    #[schema(value_type = Object)]
+    filters: Map<String, Value>,
+    /// Number of memories in the export.
+    memories: usize,
+    /// `SUCCEEDED`
+    status: String,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+/// The filters together with the ids beside them.
+fn merged_filters(filters: Option<&Value>, ids: &[Option<Value>; 4]) -> Map<String, Value> {
+    let mut merged = filters.and_then(Value::as_object).cloned().unwrap_or_default();
+    for (key, id) in ENTITY_KEYS.iter().zip(ids) {
+        if let Some(id) = id {
+            merged.entry(*key).or_insert_with(|| id.clone());
+        }
+    }
+    merged
+}
+
+/// Export memories
+///
+/// Stores the memories that match the filters now, at most 10,000.
+#[utoipa::path(post, path = "/v1/exports", tag = tag::PLATFORM, request_body = ExportBody,
+    responses((status = 201, body = ExportMade)))]
+pub(super) async fn create(
+    State(app): State<AppState>,
+    Writer(caller): Writer,
+    Body(body): Body<ExportBody>,
+) -> Result<(StatusCode, Json<ExportMade>), Problem> {
+    if !caller.access.read {
+        return Err(Problem::missing_scope("read"));
+    }
+    if !body.schema.is_object() && !body.schema.is_string() {
+        return Err(Problem::bad_request("schema: must be a JSON schema, as an object or a string"));
+    }
+    let ids = [body.user_id, body.agent_id, body.app_id, body.run_id];
+    let filters = merged_filters(body.filters.as_ref(), &ids);
+    let query = MemoryQuery { filters: body.filters, ids, ..MemoryQuery::default() }.authorize(&caller)?;
+    // The export is deleted with the user whose memories it contains.
+    let user = query.filter.as_ref().and_then(|filter| filter.scope().pinned(ScopeKey::User)).map(str::to_owned);
+    let owner = caller.user.clone().or(user);
+    let (schema, export_instructions) = (body.schema, body.export_instructions);
+    let exporting = app.clone();
+    let created = app.blocking(move || {
+        let export = Export {
+            id: uuid::Uuid::new_v4().to_string(),
+            memories: read_all(&exporting, query)?,
+            schema,
+            filters,
+            export_instructions,
+            status: "SUCCEEDED".to_owned(),
+            created_at: Timestamp::now(),
+        };
+        let document = Document::new(KIND, export.id.as_str(), json!(export)).of(owner.as_deref());
+        exporting.documents.put(&[document], Durability::Synced)?;
+        remove_oldest(&*exporting.documents, owner.as_deref())?;
+        Ok::<_, Problem>(ExportMade { message: "Memory export made", memories: export.memories.len(), id: export.id })
+    });
+    Ok((StatusCode::CREATED, Json(created.await??)))
+}
+
+/// All memories that match, as JSON. Blocks.
+fn read_all(app: &App, query: AuthorizedQuery) -> Result<Vec<Map<String, Value>>, Problem> {
+    let mut request = ListRequest { filter: query.filter, limit: MEMORY_BATCH, ..ListRequest::default() };
+    let is_named = |id: &MemoryId| query.ids.as_ref().is_none_or(|ids| ids.contains(id));
+    let mut memories = Vec::new();
+    loop {
+        let page = app.engine.list(&request)?;
+        if query.ids.is_none() && page.total > MAX_MEMORIES {
+            return Err(Problem::bad_request(format!(
+                "the filters match {} memories, but an export has at most {MAX_MEMORIES}: add conditions, e.g. on created_at",
+                page.total
+            )));
+        }
+        memories.extend(page.items.iter().filter(|memory| is_named(&memory.id)).map(memory_json));
+        request.cursor = page.next;
+        if request.cursor.is_none() {
+            return Ok(memories);
+        }
+    }
+}
+
+/// Request of `POST /v1/exports/get`.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PlatformExportWanted)]
+pub(super) struct WantedBody {
+    /// The id of the export.
+    memory_export_id: Option<String>,
+    /// The newest export with these filters; without id and filters, the newest export.
+    #[schema(value_type = Option<Object>)]
+    filters: Option<Value>,
+    user_id: Option<Value>,
+    agent_id: Option<Value>,
+    app_id: Option<Value>,
+    run_id: Option<Value>,
+}
+
+/// Get an export with its memories
+#[utoipa::path(post, path = "/v1/exports/get", tag = tag::PLATFORM, request_body = WantedBody,
+    responses((status = 200, body = Export), (status = 404, body = ErrorBody)))]
+pub(super) async fn get(
+    State(app): State<AppState>,
+    Reader(caller): Reader,
+    Body(body): Body<WantedBody>,
+) -> Result<Json<Export>, Problem> {
+    let ids = [body.user_id, body.agent_id, body.app_id, body.run_id];
+    let filters = merged_filters(body.filters.as_ref(), &ids);
+    let found = app.with_documents(move |documents| {
+        if let Some(id) = body.memory_export_id {
+            return Ok(documents.document(KIND, &id)?.filter(|found| may_read(&caller, found)));
+        }
+        let mut request = PageRequest { limit: EXPORT_BATCH, ..PageRequest::default() };
+        loop {
+            let page = documents.documents(KIND, caller.user.as_deref(), &request)?;
+            let matches = |found: &Document| {
+                filters.is_empty() || found.body.get("filters").and_then(Value::as_object) == Some(&filters)
+            };
+            if let Some(found) = page.items.into_iter().find(matches) {
+                return Ok(Some(found));
+            }
+            request.cursor = page.next;
+            if request.cursor.is_none() {
+                return Ok(None);
+            }
+        }
+    });
+    let export = found.await?.and_then(|document| serde_json::from_value(document.body).ok());
+    export.map(Json).ok_or_else(|| Problem::not_found("This export does not exist."))
+}
+
+/// Removes the oldest exports of an owner, above [`MAX_EXPORTS`]. Exports of other owners stay.
+fn remove_oldest(documents: &dyn Ledger, owner: Option<&str>) -> Result<(), StoreError> {
+    let page = PageRequest { offset: MAX_EXPORTS, limit: MAX_EXPORTS, ..PageRequest::default() };
+    for document in documents.documents(KIND, owner, &page)?.items {
+        // Without an owner the page contains the exports of all owners.
+        if document.owner.as_deref() == owner {
+            documents.take(KIND, &document.id)?;
+        }
+    }
+    Ok(())
+}
+
+fn may_read(caller: &Caller, document: &Document) -> bool {
+    caller.is_admin() || document.owner == caller.user
+}
+
+/// List exports, newest first, without their memories
+///
+/// The last 100 exports of each owner are kept.
+#[utoipa::path(get, path = "/v1/exports", tag = tag::PLATFORM, params(PageQuery),
+    responses((status = 200, body = Paged<ExportRow>)))]
+pub(super) async fn list(
+    State(app): State<AppState>,
+    Reader(caller): Reader,
+    url: RequestUrl,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Paged<ExportRow>>, Problem> {
+    let page = PageNumber::new(query.page, query.page_size, MAX_EXPORTS)?;
+    let request = PageRequest { offset: page.offset(), limit: page.size, ..PageRequest::default() };
+    let found =
+        app.with_documents(move |documents| documents.documents(KIND, caller.user.as_deref(), &request)).await?;
+    let row = |document: Document| {
+        let export: Export = serde_json::from_value(document.body).ok()?;
+        Some(ExportRow {
+            id: export.id,
+            filters: export.filters,
+            memories: export.memories.len(),
+            status: export.status,
+            created_at: export.created_at,
+        })
+    };
+    Ok(Json(url.page(page, found.total, found.items.into_iter().filter_map(row).collect())))
+}

@@ -1,0 +1,12 @@
+//! Transport: connections, the router, extractors, logs and metrics of requests. It knows no memory.
+
+pub(crate) mod extract;
+mod observe;
+mod openapi;
+mod router;
+mod serve;
+
+pub(crate) use observe::recorder;
+pub(crate) use openapi::describe;
+pub(crate) use router::{Routes, router};
+pub(crate) use serve::serve;

@@ -1,0 +1,177 @@
+//! Extractors for bodies, queries and paths. Their error answers give the location of the fault.
+
+use std::fmt;
+
+use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request};
+use axum::http::request::Parts;
+use axum::response::IntoResponse;
+use mnemon_store::MemoryId;
+use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Problem;
+use crate::service::AppState;
+
+/// A JSON body. An empty body counts as an empty object.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &AppState) -> Result<Self, Problem> {
+        let path = original_path(request.extensions(), request.uri().path());
+        let limit = app.config.max_body;
+        let declared = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
+        if declared.is_some_and(|length: usize| length > limit) {
+            return Err(Problem::too_large(limit));
+        }
+        let bytes = axum::body::to_bytes(request.into_body(), limit).await.map_err(|error| {
+            let text = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            if text.contains("limit") {
+                Problem::too_large(limit)
+            } else {
+                Problem::bad_request("the request body is incomplete")
+            }
+        })?;
+        let bytes: &[u8] = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}" } else { &bytes };
+        let mut reader = serde_json::Deserializer::from_slice(bytes);
+        let read = serde_path_to_error::deserialize(&mut reader);
+        read.map_err(|error| {
+            let location = error.path().to_string();
+            let error = error.into_inner();
+            let kind = if error.is_syntax() || error.is_eof() { "json_invalid" } else { "value_error" };
+            invalid(&path, "body", &location, kind, &error.to_string())
+        })
+        .and_then(|value| match reader.end() {
+            Ok(()) => Ok(Self(value)),
+            Err(error) => Err(invalid(&path, "body", ".", "json_invalid", &error.to_string())),
+        })
+    }
+}
+
+/// Marks a request whose path ended in a slash before the slash was removed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HadTrailingSlash;
+
+/// Requires a path that ended in a slash. Old clients do not encode `?` and `#` in an id. The path then ends in the
+/// middle of the id, without its slash, and the first part of the id may be the id of another owner.
+pub(crate) struct TrailingSlash;
+
+impl<S: Sync> FromRequestParts<S> for TrailingSlash {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        if parts.extensions.get::<HadTrailingSlash>().is_some() {
+            return Ok(Self);
+        }
+        Err(Problem::not_found("The path of this route must end in a slash.")
+            .hint("Add the slash, and percent-encode `?`, `#` and `/` in ids."))
+    }
+}
+
+/// The query parameters.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let path = original_path(&parts.extensions, parts.uri.path());
+        axum::extract::Query::try_from_uri(&parts.uri).map(|axum::extract::Query(value)| Self(value)).map_err(|error| {
+            let text = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            invalid(&path, "query", ".", "value_error", &text)
+        })
+    }
+}
+
+/// The path parameters, decoded.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = original_path(&parts.extensions, parts.uri.path());
+        axum::extract::Path::from_request_parts(parts, state)
+            .await
+            .map(|axum::extract::Path(value)| Self(value))
+            .map_err(|error| invalid(&path, "path", ".", "value_error", &error.body_text()))
+    }
+}
+
+/// A JSON answer.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> axum::response::Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// The id of a memory in a path. An invalid id is answered like an unknown one.
+pub(crate) fn memory_id(text: &str) -> Result<MemoryId, Problem> {
+    text.parse().map_err(|_| Problem::memory_not_found(text.chars().take(80).collect::<String>()))
+}
+
+/// The answer to an invalid value: on the routes of the hosted platform 400 with a message, elsewhere 422 with a list,
+/// as FastAPI has it.
+fn invalid(path: &str, part: &str, location: &str, kind: &str, message: &str) -> Problem {
+    let mut steps = vec![part];
+    steps.extend(location.split('.').filter(|step| !step.is_empty()));
+    if is_platform(path) {
+        return Problem::bad_request(format!("{}: {message}", steps.join(".")));
+    }
+    Problem::unprocessable(&steps, kind, message.to_owned(), Value::Null)
+}
+
+pub(crate) fn is_platform(path: &str) -> bool {
+    ["/v1/", "/v2/", "/v3/", "/api/v1/"].iter().any(|prefix| path.starts_with(prefix))
+}
+
+fn original_path(extensions: &axum::http::Extensions, path: &str) -> String {
+    extensions.get::<OriginalUri>().map_or_else(|| path.to_owned(), |uri| uri.path().to_owned())
+}
+
+/// Deserializes a field where null has a meaning different from an absent field: null is `Some(None)`.
+pub(crate) fn double_option<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// Deserializes a whole number, which may also be a string (as in a query) or a float without a fraction.
+pub(crate) fn usize_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    struct WholeNumber;
+
+    impl Visitor<'_> for WholeNumber {
+        type Value = Option<usize>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a whole number, 0 or more")
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Self::Value, E> {
+            usize::try_from(number).map(Some).map_err(|_| E::custom("the number is too large"))
+        }
+
+        fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Self::Value, E> {
+            usize::try_from(number).map(Some).map_err(|_| E::custom("the number must be 0 or more"))
+        }
+
+        fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Self::Value, E> {
+            let whole = number.fract() == 0.0 && (0.0..1e15).contains(&number);
+            if whole { Ok(Some(number as usize)) } else { Err(E::custom("must be a whole number, 0 or more")) }
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            text.trim().parse().map(Some).map_err(|_| E::custom("must be a whole number, 0 or more"))
+        }
+
+        fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+    }
+
+    deserializer.deserialize_any(WholeNumber).map_err(D::Error::custom)
+}

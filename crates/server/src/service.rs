@@ -1,0 +1,23 @@
+//! What every surface calls: memories, extraction, events, webhooks, accounts, the log of requests. It knows no route.
+
+mod accounts;
+mod app;
+mod batch;
+mod blocking;
+mod chat;
+mod deletion;
+mod events;
+mod learning;
+mod memories;
+mod request_log;
+mod search;
+mod webhooks;
+
+pub(crate) use accounts::{Account, Accounts, MAX_PASSWORD, MIN_PASSWORD, Tokens};
+pub(crate) use app::{App, AppState};
+pub(crate) use chat::Turn;
+pub(crate) use events::{Event, EventDraft};
+pub(crate) use learning::{AddOutcome, LearnReply, StoredMemory, run_jobs};
+pub(crate) use memories::{IMMUTABLE, MemoryList, visible_history};
+pub(crate) use request_log::Entry;
+pub(crate) use webhooks::{EVENT_TYPES, MAX_WEBHOOKS, NewWebhook, Webhook, WebhookChange, run_deliveries};

@@ -1,0 +1,247 @@
+//! The administrator's account for a dashboard: passwords and tokens of mem0's `/auth` routes.
+
+use std::sync::Arc;
+
+use argon2::Argon2;
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use mnemon_store::{Document, DocumentStore, StoreError};
+use serde::{Deserialize, Serialize};
+
+use crate::auth::{AuthKind, Caller};
+
+const ACCOUNT: &str = "account";
+/// The id of the only account: registration is closed once it exists.
+const FIRST: &str = "first";
+const REFRESH_TOKEN: &str = "refresh_token";
+/// Refresh tokens that are kept; the oldest are removed first.
+const MAX_REFRESH_TOKENS: usize = 1000;
+/// The shortest password, in characters.
+pub(crate) const MIN_PASSWORD: usize = 8;
+/// The longest password, in bytes.
+pub(crate) const MAX_PASSWORD: usize = 1024;
+const ACCESS_TOKEN_TTL: SignedDuration = SignedDuration::from_mins(30);
+const REFRESH_TOKEN_TTL: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// An administrator's account. No `Debug`: the password could be guessed from its hash.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Account {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) email: String,
+    pub(crate) role: String,
+    pub(crate) created_at: Timestamp,
+    pub(crate) use_case: Option<String>,
+    /// Counts password changes: tokens of an older generation are invalid.
+    generation: u32,
+    /// The Argon2id hash in PHC format.
+    password: String,
+}
+
+/// The tokens that a login returns.
+pub(crate) struct Tokens {
+    pub(crate) access: String,
+    pub(crate) refresh: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    sub: String,
+    role: String,
+    exp: i64,
+    #[serde(rename = "type")]
+    kind: String,
+    jti: String,
+    generation: u32,
+}
+
+/// The accounts in a document store. All methods block; hashing a password is slow on purpose.
+#[derive(Clone)]
+pub(crate) struct Accounts {
+    documents: Arc<dyn Ledger>,
+    secret: Arc<[u8]>,
+}
+
+impl Accounts {
+    /// The accounts of a document store. The secret that signs tokens is created on first use.
+    pub(crate) fn new(documents: Arc<dyn Ledger>) -> Result<Self, StoreError> {
+        let new_secret = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+        let found = match documents.document("secret", "jwt")? {
+            Some(found) => found,
+            None => {
+                let document = Document::new("secret", "jwt", new_secret.as_str().into());
+                documents.put_new(&document)?;
+                documents.document("secret", "jwt")?.unwrap_or(document)
+            }
+        };
+        // With an empty secret anyone could sign tokens.
+        let secret = found.body.as_str().filter(|secret| secret.len() >= new_secret.len());
+        let secret =
+            secret.ok_or_else(|| StoreError::Corrupt("the secret that signs tokens".into()))?.as_bytes().into();
+        Ok(Self { documents, secret })
+    }
+
+    /// The account, if one is registered.
+    pub(crate) fn account(&self) -> Result<Option<Account>, StoreError> {
+        let found = self.documents.document(ACCOUNT, FIRST)?;
+        // An unreadable account is an error: registration must not open again.
+        let read = |document: Document| {
+            serde_json::from_value(document.body).map_err(|error| StoreError::Corrupt(format!("the account: {error}")))
+        };
+        found.map(read).transpose()
+    }
+
+    /// Registers the first account. `None` if an account exists.
+    pub(crate) fn register(&self, name: &str, email: &str, password: &str) -> Result<Option<Account>, StoreError> {
+        if self.account()?.is_some() {
+            return Ok(None);
+        }
+        let account = Account {
+            id: uuid::Uuid::new_v4().to_string(),
+            name: name.to_owned(),
+            email: email.to_owned(),
+            role: "admin".into(),
+            created_at: Timestamp::now(),
+            use_case: None,
+            generation: 0,
+            password: hash(password),
+        };
+        let body = serde_json::to_value(&account).unwrap_or_default();
+        let is_first = self.documents.put_new(&Document::new(ACCOUNT, FIRST, body))?;
+        Ok(is_first.then_some(account))
+    }
+
+    /// The account with this email address and password.
+    pub(crate) fn log_in(&self, email: &str, password: &str) -> Result<Option<Account>, StoreError> {
+        if password.len() > MAX_PASSWORD {
+            return Ok(None);
+        }
+        let account = self.account()?;
+        // An unknown address takes as long as a known one.
+        let known = account.as_ref().filter(|account| account.email.eq_ignore_ascii_case(email.trim()));
+        let is_correct = verify(known.map_or(DUMMY_HASH, |account| &account.password), password);
+        Ok(account.filter(|account| is_correct && account.email.eq_ignore_ascii_case(email.trim())))
+    }
+
+    /// Changes the account. `None` if there is no account, or if `change` returns false.
+    pub(crate) fn change(&self, change: impl Fn(&mut Account) -> bool) -> Result<Option<Account>, StoreError> {
+        let mut changed = None;
+        self.documents.change(ACCOUNT, FIRST, &mut |document| {
+            let Ok(mut account) = serde_json::from_value::<Account>(document.body.clone()) else { return false };
+            if !change(&mut account) {
+                return false;
+            }
+            document.body = serde_json::to_value(&account).unwrap_or_default();
+            changed = Some(account);
+            true
+        })?;
+        Ok(changed)
+    }
+
+    /// Sets a new password and invalidates all tokens; false if the current password is wrong.
+    pub(crate) fn change_password(&self, current: &str, new: &str) -> Result<bool, StoreError> {
+        let fits = current.len() <= MAX_PASSWORD;
+        let Some(account) = self.account()?.filter(|account| fits && verify(&account.password, current)) else {
+            return Ok(false);
+        };
+        let password = hash(new);
+        let before = account.generation;
+        let changed = self.change(|account| {
+            // Of two concurrent changes one succeeds; for the other the current password is now wrong.
+            let is_unchanged = account.generation == before;
+            if is_unchanged {
+                account.password.clone_from(&password);
+                account.generation += 1;
+            }
+            is_unchanged
+        })?;
+        Ok(changed.is_some())
+    }
+
+    /// New tokens for an account.
+    pub(crate) fn tokens(&self, account: &Account) -> Result<Tokens, StoreError> {
+        let refresh_id = uuid::Uuid::new_v4().to_string();
+        self.documents.put_new(&Document::new(REFRESH_TOKEN, refresh_id.as_str(), account.id.as_str().into()))?;
+        self.documents.trim(REFRESH_TOKEN, MAX_REFRESH_TOKENS)?;
+        Ok(Tokens {
+            access: self.token(account, "access", uuid::Uuid::new_v4().to_string(), ACCESS_TOKEN_TTL),
+            refresh: self.token(account, "refresh", refresh_id, REFRESH_TOKEN_TTL),
+        })
+    }
+
+    /// The account of a refresh token. The token can be used once.
+    pub(crate) fn refresh(&self, token: &str) -> Result<Option<Account>, StoreError> {
+        let Some(claims) = self.decode(token, "refresh") else { return Ok(None) };
+        if self.documents.take(REFRESH_TOKEN, &claims.jti)?.is_none() {
+            return Ok(None);
+        }
+        self.account_of(&claims)
+    }
+
+    /// The caller with this access token.
+    pub(crate) fn caller(&self, token: &str) -> Result<Option<Caller>, StoreError> {
+        let Some(claims) = self.decode(token, "access") else { return Ok(None) };
+        let account = self.account_of(&claims)?;
+        Ok(account
+            .map(|account| Caller { account: Some(account.id.clone()), ..Caller::admin(AuthKind::Jwt, account.id) }))
+    }
+
+    fn account_of(&self, claims: &Claims) -> Result<Option<Account>, StoreError> {
+        let account = self.account()?;
+        Ok(account.filter(|account| account.id == claims.sub && account.generation == claims.generation))
+    }
+
+    fn token(&self, account: &Account, kind: &str, jti: String, ttl: SignedDuration) -> String {
+        let claims = Claims {
+            sub: account.id.clone(),
+            role: account.role.clone(),
+            exp: (Timestamp::now() + ttl).as_second(),
+            kind: kind.to_owned(),
+            jti,
+            generation: account.generation,
+        };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(&self.secret))
+            .unwrap_or_default()
+    }
+
+    fn decode(&self, token: &str, kind: &str) -> Option<Claims> {
+        let mut validation = Validation::new(Algorithm::HS256);
+        // This server wrote the expiry time, so no allowance for clock differences is needed.
+        validation.leeway = 0;
+        let key = DecodingKey::from_secret(&self.secret);
+        let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation).ok()?.claims;
+        (claims.kind == kind).then_some(claims)
+    }
+}
+
+/// A hash that matches no password, with the parameters of [`hash`].
+const DUMMY_HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+fn hash(password: &str) -> String {
+    let salt = SaltString::encode_b64(&rand::random::<[u8; 16]>());
+    // Argon2 accepts a salt of 16 bytes and its default parameters, so this cannot fail.
+    salt.and_then(|salt| Argon2::default().hash_password(password.as_bytes(), &salt).map(|hash| hash.to_string()))
+        .unwrap_or_default()
+}
+
+fn verify(hash: &str, password: &str) -> bool {
+    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_right_password_is_accepted() {
+        let stored = hash("correct horse");
+        assert!(verify(&stored, "correct horse"));
+        assert!(!verify(&stored, "correct horse "));
+        assert!(PasswordHash::new(DUMMY_HASH).is_ok(), "an unknown address must take as long as a known one");
+        assert!(!verify(DUMMY_HASH, "") && !verify("", ""));
+    }
+}

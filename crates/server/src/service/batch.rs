@@ -1,0 +1,100 @@
+//! Changes of many memories in one request: all are checked first, then they are changed one by one.
+
+use std::sync::Arc;
+
+use mnemon_engine::{MAX_TEXT_BYTES, UpdateRequest};
+use mnemon_store::{EventKind, Memory, MemoryId, RESERVED_KEYS};
+use serde_json::json;
+
+use super::app::App;
+use super::events::{EventDraft, EventResult};
+use super::memories::check_mutable;
+use super::webhooks::MemoryEvent;
+use crate::auth::Caller;
+use crate::error::Problem;
+
+impl App {
+    /// Changes memories of the caller, and saves the event; `request` makes each change from the memory as it was.
+    /// Returns the number of changed memories, and the id of the event.
+    pub(crate) async fn update_batch<C: Send + 'static>(
+        self: &Arc<Self>,
+        caller: Caller,
+        changes: Vec<(MemoryId, C)>,
+        request: fn(C, &Memory) -> Result<UpdateRequest, Problem>,
+    ) -> Result<(usize, String), Problem> {
+        let draft = EventDraft::new("UPDATE", json!({"memories": changes.len()}));
+        self.with_webhooks(move |app| {
+            let (ids, changes): (Vec<MemoryId>, Vec<C>) = changes.into_iter().unzip();
+            let memories = app.own_memories(&caller, &ids)?;
+            let mut requests = Vec::with_capacity(ids.len());
+            for (change, memory) in changes.into_iter().zip(&memories) {
+                check_mutable(memory)?;
+                let request = request(change, memory)?;
+                check_update(&request, memory.id)?;
+                requests.push(request);
+            }
+            let mut updated = Vec::with_capacity(ids.len());
+            for (id, request) in ids.iter().zip(&requests) {
+                updated.push(app.engine.update(*id, request)?);
+            }
+            let results = updated.iter().map(|memory| EventResult::new(EventKind::Update, memory)).collect();
+            let event_id = draft.save(&*app.documents, common_user(&memories).as_deref(), results);
+            let events = updated.iter().map(|memory| MemoryEvent::new(EventKind::Update, memory)).collect();
+            Ok((events, (updated.len(), event_id)))
+        })
+        .await
+    }
+
+    /// Deletes memories of the caller, and saves the event. Returns the number of deleted memories, and the id of the
+    /// event.
+    pub(crate) async fn delete_batch(
+        self: &Arc<Self>,
+        caller: Caller,
+        ids: Vec<MemoryId>,
+    ) -> Result<(usize, String), Problem> {
+        let draft = EventDraft::new("DELETE", json!({"memories": ids.len()}));
+        self.with_webhooks(move |app| {
+            let memories = app.own_memories(&caller, &ids)?;
+            for memory in &memories {
+                app.engine.delete(memory.id)?;
+            }
+            let results = memories.iter().map(|memory| EventResult::new(EventKind::Delete, memory)).collect();
+            let event_id = draft.save(&*app.documents, common_user(&memories).as_deref(), results);
+            let events = memories.iter().map(|memory| MemoryEvent::new(EventKind::Delete, memory)).collect();
+            Ok((events, (memories.len(), event_id)))
+        })
+        .await
+    }
+
+    /// The caller's memories with these ids, in this order. The first id that is unknown, or not the caller's, is
+    /// refused.
+    fn own_memories(&self, caller: &Caller, ids: &[MemoryId]) -> Result<Vec<Memory>, Problem> {
+        let found = self.engine.store().get(ids)?;
+        let own = |(id, memory): (&MemoryId, Option<Memory>)| {
+            caller.check_owner(memory.ok_or_else(|| Problem::memory_not_found(id))?)
+        };
+        ids.iter().zip(found).map(own).collect()
+    }
+}
+
+/// The checks of [`mnemon_engine::Engine::update`], made for all memories before the first is changed.
+fn check_update(request: &UpdateRequest, id: MemoryId) -> Result<(), Problem> {
+    let refuse = |reason: &str| Err(Problem::bad_request(format!("memory {id}: {reason}; nothing was changed")));
+    match (&request.text, &request.metadata) {
+        (None, None) => return refuse("give text or metadata"),
+        (Some(text), _) if text.trim().is_empty() => return refuse("the text is empty"),
+        (Some(text), _) if text.len() > MAX_TEXT_BYTES => return refuse("the text is too long"),
+        _ => {}
+    }
+    let is_reserved = |key: &&String| *key == "id" || RESERVED_KEYS.contains(&key.as_str());
+    match request.metadata.as_ref().and_then(|metadata| metadata.keys().find(is_reserved)) {
+        Some(key) => refuse(&format!("metadata must not contain `{key}`")),
+        None => Ok(()),
+    }
+}
+
+/// The user who owns all of the memories, if it is one user.
+fn common_user(memories: &[Memory]) -> Option<String> {
+    let first = memories.first()?.payload.scope().user_id?;
+    memories.iter().all(|memory| memory.payload.scope().user_id.as_ref() == Some(&first)).then_some(first)
+}

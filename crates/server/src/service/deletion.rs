@@ -1,0 +1,84 @@
+//! Deletion of all memories that match a filter.
+
+use std::sync::Arc;
+
+use mnemon_engine::ListRequest;
+use mnemon_store::{EventKind, Filter, Scope};
+
+use super::app::App;
+use super::events::EventDraft;
+use super::webhooks::MemoryEvent;
+use crate::error::Problem;
+
+/// Most deleted memories that are reported to webhooks one by one.
+const MAX_REPORTED: usize = 10_000;
+/// Memories read at a time.
+const BATCH: usize = 1000;
+
+impl App {
+    /// Deletes the memories that match the filter, which must come from [`crate::auth::Caller::filter`]; `None` deletes
+    /// all. Returns the number of deleted memories.
+    pub(crate) async fn delete_all(self: &Arc<Self>, filter: Option<Filter>) -> Result<usize, Problem> {
+        self.with_webhooks(move |app| app.delete_matching(filter.as_ref())).await
+    }
+
+    /// The same, and saves the event. With `user`, the user's documents (events, exports, feedback) are deleted as
+    /// well. Returns the number of deleted memories and the id of the event.
+    pub(crate) async fn delete_all_with_event(
+        self: &Arc<Self>,
+        filter: Option<Filter>,
+        user: Option<String>,
+        owner: Option<String>,
+        draft: EventDraft,
+    ) -> Result<(usize, String), Problem> {
+        self.with_webhooks(move |app| {
+            let (events, deleted) = app.delete_matching(filter.as_ref())?;
+            if let Some(user) = &user {
+                app.documents.forget(user)?;
+            }
+            Ok((events, (deleted, draft.save(&*app.documents, owner.as_deref(), Vec::new()))))
+        })
+        .await
+    }
+
+    fn delete_matching(&self, filter: Option<&Filter>) -> Result<(Vec<MemoryEvent>, usize), Problem> {
+        let events = self.deletion_events(filter)?;
+        // A pending job of this owner would store new memories after the deletion.
+        match filter {
+            None => self.cancel_pending(None)?,
+            Some(filter) => {
+                let owner = Scope::pinned_by(filter);
+                if Filter::of_scope(&owner).as_ref() == Some(filter) {
+                    self.cancel_pending(Some(&owner))?;
+                }
+            }
+        }
+        let deleted = match filter {
+            Some(filter) => self.engine.delete_matching(filter)?,
+            None => self.engine.reset()?,
+        };
+        Ok((events, deleted))
+    }
+
+    /// The events of the memories that match, if any webhook subscribes to deletions.
+    fn deletion_events(&self, filter: Option<&Filter>) -> Result<Vec<MemoryEvent>, Problem> {
+        if !self.webhooks.has_subscriber(EventKind::Delete) {
+            return Ok(Vec::new());
+        }
+        let mut request =
+            ListRequest { filter: filter.cloned(), limit: BATCH, show_expired: true, ..ListRequest::default() };
+        let mut events = Vec::new();
+        loop {
+            let page = self.engine.list(&request)?;
+            if page.total > MAX_REPORTED {
+                tracing::warn!(deleted = page.total, "too many memories are deleted to send a webhook event for each");
+                return Ok(Vec::new());
+            }
+            events.extend(page.items.iter().map(|memory| MemoryEvent::new(EventKind::Delete, memory)));
+            request.cursor = page.next;
+            if request.cursor.is_none() {
+                return Ok(events);
+            }
+        }
+    }
+}
