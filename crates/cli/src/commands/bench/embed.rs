@@ -4,17 +4,25 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use super::figures::{percentile, rounded};
 use super::speech::Speech;
-use super::{EmbedArgs, percentile, rounded};
-use crate::exit::Exit;
+use crate::error::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
+use crate::wiring;
 
 /// Texts given at a time: a question, and what an import gives.
 const BATCHES: [usize; 2] = [1, 32];
 
+#[derive(Debug, clap::Args)]
+pub(super) struct EmbedArgs {
+    /// Sentences of 15 to 40 words, for each way.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    texts: u32,
+}
+
 pub(super) fn run(args: &EmbedArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
-    let embedder = settings.embedder()?;
+    let embedder = wiring::embedder(settings)?;
     let mut speech = Speech::new(7);
     let texts: Vec<String> = (0..args.texts).map(|_| speech.sentence()).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();

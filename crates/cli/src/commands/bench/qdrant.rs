@@ -9,13 +9,14 @@ use mnemon_store::{Filter, Scope};
 use qdrant_client::qdrant::{CollectionStatus, Condition, Filter as Remote, QueryPointsBuilder};
 use serde_json::{Value, json};
 
-use super::collection::Collection;
+use super::figures::{percentile, rounded};
 use super::hashed_words::HashedWords;
 use super::speech::Speech;
-use super::{QdrantArgs, percentile, rounded};
-use crate::exit::Exit;
+use super::temporary_collection::TemporaryCollection;
+use crate::error::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
+use crate::wiring;
 
 /// Users if none are asked for: one who has everything, and several who share it.
 const USERS: [u16; 2] = [1, 20];
@@ -33,6 +34,28 @@ const BATCHES: usize = 20;
 /// How long Qdrant may take to index what it was given.
 const INDEXING: Duration = Duration::from_secs(300);
 
+#[derive(Debug, clap::Args)]
+pub(super) struct QdrantArgs {
+    /// Memories of all users together.
+    #[arg(long, default_value_t = 20_000)]
+    points: usize,
+    /// Numbers in a vector.
+    #[arg(long, default_value_t = 384, value_parser = clap::value_parser!(u16).range(1..))]
+    dims: u16,
+    /// Users that share the memories; 1, then 20 if absent.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    users: Option<u16>,
+    /// Questions asked.
+    #[arg(long, default_value_t = 300)]
+    queries: usize,
+    /// Threads that add at once, each for a user of its own.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: u16,
+    /// Leave the collections where they are.
+    #[arg(long, requires = "users")]
+    keep: bool,
+}
+
 pub(super) fn run(args: &QdrantArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let users = args.users.map_or_else(|| USERS.to_vec(), |users| vec![users]);
     let runs = users.into_iter().map(|users| measure(args, users, settings)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -49,14 +72,14 @@ pub(super) fn run(args: &QdrantArgs, settings: &Settings, out: &Output) -> anyho
 
 fn measure(args: &QdrantArgs, users: u16, settings: &Settings) -> anyhow::Result<Value> {
     let name = settings.collection().map_or(String::new(), |place| place.name.to_owned());
-    let mut collection = Collection::claim(settings, &name)?;
+    let mut collection = TemporaryCollection::claim(settings, &name)?;
     if args.keep {
         collection.keep();
     }
     let folder = tempfile::tempdir()?;
     let ledger = (!settings.names_ledger()).then(|| folder.path().join("ledger.db"));
     let embedder = Arc::new(HashedWords::new(args.dims.into()));
-    let engine = settings.open_engine_in(&name, ledger.as_deref(), embedder.clone())?;
+    let engine = wiring::open_engine_in(settings, &name, ledger.as_deref(), embedder.clone())?;
     let bench = Bench { engine, embedder, collection };
 
     let each = args.points / usize::from(users);
@@ -83,7 +106,7 @@ fn of(users: u16, number: u16) -> String {
 struct Bench {
     engine: Engine,
     embedder: Arc<HashedWords>,
-    collection: Collection,
+    collection: TemporaryCollection,
 }
 
 impl Bench {

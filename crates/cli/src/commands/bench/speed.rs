@@ -1,29 +1,46 @@
 //! Rates and latencies: embedding, import of verbatim memories end to end, search in a large scope and in a small one.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use mnemon_engine::{Engine, ImportOptions, Profile, SearchRequest};
 use mnemon_store::{Filter, Scope};
 use serde_json::{Value, json};
 
+use super::figures::{percentile, rounded};
 use super::speech::Speech;
-use super::{SpeedArgs, percentile, rounded};
-use crate::exit::Exit;
+use crate::error::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
+use crate::wiring;
 
 /// Memories of each of the other users.
 const OTHERS_HAVE: usize = 1000;
 /// Messages of one session.
 const SESSION: usize = 50;
 
+#[derive(Debug, clap::Args)]
+pub(super) struct SpeedArgs {
+    /// Memories of one user.
+    #[arg(long, default_value_t = 100_000)]
+    memories: usize,
+    /// Users with 1,000 memories each beside that one.
+    #[arg(long, default_value_t = 0)]
+    others: usize,
+    /// Questions asked.
+    #[arg(long, default_value_t = 300)]
+    queries: usize,
+    /// Keep the store at this file, which must not exist yet, instead of a temporary one.
+    #[arg(long, value_name = "FILE")]
+    keep: Option<PathBuf>,
+}
+
 pub(super) fn run(args: &SpeedArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let folder = tempfile::tempdir()?;
     let path = args.keep.clone().unwrap_or_else(|| folder.path().join("bench.db"));
     anyhow::ensure!(!path.exists(), "{} exists already; give a new path", path.display());
-    let engine = settings.open_engine_at(&path)?;
+    let engine = wiring::open_engine_at(settings, &path)?;
     let mut answer = json!({"embed_texts_per_second": embed_rate(settings)?.round()});
 
     let chat = folder.path().join("chat.jsonl");
@@ -59,7 +76,7 @@ pub(super) fn run(args: &SpeedArgs, settings: &Settings, out: &Output) -> anyhow
 }
 
 fn embed_rate(settings: &Settings) -> anyhow::Result<f64> {
-    let embedder = settings.embedder()?;
+    let embedder = wiring::embedder(settings)?;
     let mut speech = Speech::new(7);
     let texts: Vec<String> = (0..20_000).map(|_| speech.sentence()).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();

@@ -4,22 +4,22 @@ use qdrant_client::Qdrant;
 use qdrant_client::config::QdrantConfig;
 use tokio::runtime::Runtime;
 
-use crate::exit::Fault;
+use crate::error::CliError;
 use crate::settings::Settings;
 
 /// A collection that was not there before; it and its entities are removed when this is dropped.
-pub(super) struct Collection {
+pub struct TemporaryCollection {
     runtime: Runtime,
     client: Qdrant,
     name: String,
     keep: bool,
 }
 
-impl Collection {
+impl TemporaryCollection {
     /// Takes a name on the store's server that no collection has.
-    pub(super) fn claim(settings: &Settings, name: &str) -> anyhow::Result<Self> {
+    pub fn claim(settings: &Settings, name: &str) -> anyhow::Result<Self> {
         let Some(place) = settings.collection() else {
-            return Err(Fault::usage("this measures Qdrant: give --store qdrant:URL/COLLECTION").into());
+            return Err(CliError::usage("this measures Qdrant: give --store qdrant:URL/COLLECTION").into());
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let mut config = QdrantConfig::from_url(place.url);
@@ -34,29 +34,29 @@ impl Collection {
             if runtime.block_on(client.collection_exists(name))? {
                 let message =
                     format!("collection `{name}` is there already: name another, which is removed afterwards");
-                return Err(Fault::refused(message).into());
+                return Err(CliError::refused(message).into());
             }
         }
         Ok(Self { runtime, client, name: name.to_owned(), keep: false })
     }
 
     /// Leaves the collection where it is.
-    pub(super) fn keep(&mut self) {
+    pub fn keep(&mut self) {
         self.keep = true;
     }
 
     /// Its name.
-    pub(super) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
     /// A client of its own, and what it runs on.
-    pub(super) fn client(&self) -> (&Runtime, &Qdrant) {
+    pub fn client(&self) -> (&Runtime, &Qdrant) {
         (&self.runtime, &self.client)
     }
 }
 
-impl Drop for Collection {
+impl Drop for TemporaryCollection {
     fn drop(&mut self) {
         for name in [self.name.clone(), entities(&self.name)] {
             if self.keep {
