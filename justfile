@@ -6,10 +6,17 @@ check:
 tour:
     cargo run --release -- tour
 
-# Recall and speed on this machine; DIR holds conversations (see `mnemon bench locomo --help`).
-bench dir:
+# Recall on this machine; DIR holds conversations (see `mnemon bench locomo --help`).
+locomo dir:
     cargo run --release -- bench locomo --data {{dir}}
-    cargo run --release -- bench speed
+
+# Rates and latencies on this machine: speed, embed, qdrant, or compare of two results.
+bench *args="speed":
+    cargo run --release -p mnemon-bench -- {{args}}
+
+# Single functions; `just kernels --save-baseline before`, later `just kernels --baseline before`.
+kernels *args:
+    cargo bench -p mnemon-bench -- {{args}}
 
 # Load on a server of its own: 10,000 memories, 16 connections.
 load seconds="60":

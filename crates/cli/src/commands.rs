@@ -24,7 +24,7 @@ mod stop_signal;
 mod tour;
 mod update;
 
-pub use bench::TemporaryCollection;
+pub use bench::{TemporaryCollection, figures};
 
 use crate::error::Exit;
 use crate::output::Output;

@@ -12,7 +12,7 @@ pub mod wiring;
 
 pub use args::GlobalArgs;
 pub use cli::main;
-pub use commands::TemporaryCollection;
+pub use commands::{TemporaryCollection, figures};
 pub use error::Exit;
 pub use output::Output;
 pub use settings::{CollectionPlace, Settings};

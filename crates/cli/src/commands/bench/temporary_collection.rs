@@ -1,46 +1,39 @@
-//! A collection to measure in, gone afterwards.
+//! A Qdrant collection that exists for one measurement.
 
-use qdrant_client::Qdrant;
-use qdrant_client::config::QdrantConfig;
-use tokio::runtime::Runtime;
+use mnemon_store::qdrant::{Server, entities_of};
 
 use crate::error::CliError;
 use crate::settings::Settings;
 
-/// A collection that was not there before; it and its entities are removed when this is dropped.
+/// The name of a new collection. Dropping this deletes the collection and its entity collection.
 pub struct TemporaryCollection {
-    runtime: Runtime,
-    client: Qdrant,
+    server: Server,
     name: String,
     keep: bool,
 }
 
 impl TemporaryCollection {
-    /// Takes a name on the store's server that no collection has.
+    /// Claims a name on the Qdrant server of the settings.
+    ///
+    /// # Errors
+    /// A usage error if the store is not in Qdrant; a refusal if a collection has the name, since it would be deleted.
     pub fn claim(settings: &Settings, name: &str) -> anyhow::Result<Self> {
         let Some(place) = settings.collection() else {
             return Err(CliError::usage("this measures Qdrant: give --store qdrant:URL/COLLECTION").into());
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let mut config = QdrantConfig::from_url(place.url);
-        config.timeout = place.timeout;
-        config.api_key = place.api_key.map(str::to_owned);
-        config.check_compatibility = false;
-        let client = {
-            let _within = runtime.enter();
-            Qdrant::new(config)?
-        };
-        for name in [name, &entities(name)] {
-            if runtime.block_on(client.collection_exists(name))? {
+        let retries = settings.qdrant_client().retries;
+        let server = Server::connect(&[place.url.to_owned()], place.api_key, place.timeout, retries)?;
+        for name in [name, &entities_of(name)] {
+            if server.describe(name)?.is_some() {
                 let message =
-                    format!("collection `{name}` is there already: name another, which is removed afterwards");
+                    format!("collection `{name}` exists: give the name of a new one, because it is deleted at the end");
                 return Err(CliError::refused(message).into());
             }
         }
-        Ok(Self { runtime, client, name: name.to_owned(), keep: false })
+        Ok(Self { server, name: name.to_owned(), keep: false })
     }
 
-    /// Leaves the collection where it is.
+    /// Does not delete the collection when this is dropped.
     pub fn keep(&mut self) {
         self.keep = true;
     }
@@ -49,26 +42,17 @@ impl TemporaryCollection {
     pub fn name(&self) -> &str {
         &self.name
     }
-
-    /// A client of its own, and what it runs on.
-    pub fn client(&self) -> (&Runtime, &Qdrant) {
-        (&self.runtime, &self.client)
-    }
 }
 
 impl Drop for TemporaryCollection {
     fn drop(&mut self) {
-        for name in [self.name.clone(), entities(&self.name)] {
-            if self.keep {
-                continue;
-            }
-            if let Err(error) = self.runtime.block_on(self.client.delete_collection(name.as_str())) {
-                tracing::warn!(%error, collection = name, "could not remove what was measured in");
+        if self.keep {
+            return;
+        }
+        for name in [self.name.clone(), entities_of(&self.name)] {
+            if let Err(error) = self.server.delete_collection(&name) {
+                tracing::warn!(%error, collection = name, "could not delete the temporary collection");
             }
         }
     }
-}
-
-fn entities(name: &str) -> String {
-    format!("{name}_entities")
 }
