@@ -6,10 +6,10 @@ use std::sync::Arc;
 use anyhow::Context;
 use mnemon_engine::{Engine, EngineConfig};
 use mnemon_models::Embedder;
-use mnemon_store::database::{Database, Held, Hold, PostgresDatabase, SqliteDatabase};
+use mnemon_store::database::{Database, Lock, LockGuard, PostgresDatabase, SqliteDatabase};
 use mnemon_store::qdrant::{LEDGER, QdrantOptions};
 use mnemon_store::sqlite::SqliteOptions;
-use mnemon_store::{Ledger, QdrantStore, SqliteStore, Store};
+use mnemon_store::{DocumentStore, QdrantStore, SqliteStore, Store};
 
 use crate::error::CliError;
 use crate::settings::{LedgerPlace, QdrantSettings, Settings, StorePlace};
@@ -59,13 +59,13 @@ pub(crate) fn open_engine_any_embedder(settings: &Settings) -> anyhow::Result<En
 }
 
 /// The engine over the store, which is created if it is not there, and the server's ledger.
-pub(crate) fn open_for_server(settings: &Settings) -> anyhow::Result<(Engine, Arc<dyn Ledger>)> {
+pub(crate) fn open_for_server(settings: &Settings) -> anyhow::Result<(Engine, Arc<dyn DocumentStore>)> {
     let opened = open_store(settings, Mode { create: true, any_embedder: false })?;
     Ok((opened.engine, opened.documents))
 }
 
 /// The documents that a server keeps, whose place is created if it is not there.
-pub(crate) fn open_documents(settings: &Settings) -> anyhow::Result<Arc<dyn Ledger>> {
+pub(crate) fn open_documents(settings: &Settings) -> anyhow::Result<Arc<dyn DocumentStore>> {
     match &settings.store {
         StorePlace::Sqlite(_) => Ok(open_for_server(settings)?.1),
         StorePlace::Qdrant { .. } => Ok(open_ledger(&settings.qdrant)?.1),
@@ -140,8 +140,8 @@ pub(crate) struct LedgerLock(Arc<dyn Database>);
 
 impl LedgerLock {
     /// Waits for the writers that are at work, and keeps further ones waiting.
-    pub(crate) fn acquire(&self) -> anyhow::Result<Box<dyn Held + '_>> {
-        Ok(self.0.hold(&Hold::Everything)?)
+    pub(crate) fn acquire(&self) -> anyhow::Result<Box<dyn LockGuard + '_>> {
+        Ok(self.0.lock(&Lock::Everything)?)
     }
 }
 
@@ -157,7 +157,7 @@ struct Mode {
 /// A store that was opened.
 struct Opened {
     engine: Engine,
-    documents: Arc<dyn Ledger>,
+    documents: Arc<dyn DocumentStore>,
 }
 
 fn open_store(settings: &Settings, mode: Mode) -> anyhow::Result<Opened> {
@@ -201,7 +201,7 @@ fn open_qdrant(settings: &Settings, urls: &[String], collection: &str, mode: Mod
 }
 
 /// Opens the ledger, as the store and as the server want it.
-fn open_ledger(qdrant: &QdrantSettings) -> anyhow::Result<(Arc<dyn Database>, Arc<dyn Ledger>)> {
+fn open_ledger(qdrant: &QdrantSettings) -> anyhow::Result<(Arc<dyn Database>, Arc<dyn DocumentStore>)> {
     Ok(match &qdrant.ledger {
         LedgerPlace::Sqlite(path) => {
             let database = Arc::new(SqliteDatabase::open(path, LEDGER)?);
@@ -239,8 +239,8 @@ fn engine(
     settings: &Settings,
     store: Arc<dyn Store>,
     embedder: Arc<dyn Embedder>,
-    documents: Arc<dyn Ledger>,
+    documents: Arc<dyn DocumentStore>,
 ) -> anyhow::Result<Engine> {
     let config = EngineConfig { session_gap: settings.session_gap, ..EngineConfig::default() };
-    Ok(Engine::new(store, embedder, config).with_understanding(settings.llm.make(documents)?))
+    Ok(Engine::new(store, embedder, config).with_model_services(settings.llm.make(documents)?))
 }

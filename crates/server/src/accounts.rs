@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use mnemon_store::{Document, Ledger, StoreError};
+use mnemon_store::{Document, DocumentStore, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::{AuthKind, Caller};
@@ -61,13 +61,13 @@ struct Claims {
 /// The accounts in a ledger. Everything here blocks, passwords on purpose.
 #[derive(Clone)]
 pub(crate) struct Accounts {
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<dyn DocumentStore>,
     secret: Arc<[u8]>,
 }
 
 impl Accounts {
     /// The accounts of a ledger; the secret of its tokens is made on first use.
-    pub(crate) fn new(ledger: Arc<dyn Ledger>) -> Result<Self, StoreError> {
+    pub(crate) fn new(ledger: Arc<dyn DocumentStore>) -> Result<Self, StoreError> {
         let fresh = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
         let found = match ledger.document("secret", "jwt")? {
             Some(found) => found,

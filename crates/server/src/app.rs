@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use mnemon_engine::{Engine, EngineError, Waiting};
-use mnemon_store::{Ledger, MemoryId, StoreError};
+use mnemon_engine::{Engine, EngineError, PendingJobs};
+use mnemon_store::{DocumentStore, MemoryId, StoreError};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::accounts::Accounts;
@@ -22,7 +22,7 @@ const THINKING: usize = 32;
 /// The server's parts, shared by all requests.
 pub(crate) struct App {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) ledger: Arc<dyn DocumentStore>,
     pub(crate) config: Config,
     pub(crate) keys: Keys,
     pub(crate) accounts: Accounts,
@@ -47,7 +47,7 @@ pub(crate) type Shared = Arc<App>;
 impl App {
     pub(crate) fn new(
         engine: Arc<Engine>,
-        ledger: Arc<dyn Ledger>,
+        ledger: Arc<dyn DocumentStore>,
         config: Config,
         metrics: PrometheusHandle,
     ) -> Result<Self, StoreError> {
@@ -106,11 +106,11 @@ impl App {
 
     /// Whether the store answers, asked for a memory that need not be there, what it can't do as it is, and how many
     /// requests wait for a model. Asked beside the others' turn, so that a probe is answered however busy they are.
-    pub(crate) async fn probe(&self) -> Result<(Vec<String>, Waiting), Problem> {
+    pub(crate) async fn probe(&self) -> Result<(Vec<String>, PendingJobs), Problem> {
         let engine = self.engine.clone();
         let asked = tokio::task::spawn_blocking(move || {
             engine.store().get(&[MemoryId::Number(0)])?;
-            Ok::<_, EngineError>((engine.store().warnings(), engine.waiting()?))
+            Ok::<_, EngineError>((engine.store().warnings(), engine.pending_jobs()?))
         });
         Ok(asked.await.map_err(|_| Problem::internal())??)
     }
@@ -135,7 +135,7 @@ impl App {
     /// Calls the ledger.
     pub(crate) async fn ledger<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&dyn Ledger) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&dyn DocumentStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {
         let ledger = self.ledger.clone();
         Ok(self.blocking(move || work(&*ledger)).await??)

@@ -7,7 +7,7 @@ mod keys;
 mod limit;
 
 pub use caller::{Access, AuthKind, Caller, Role};
-pub use fixed::FixedKey;
+pub use fixed::ConfiguredKey;
 pub use keys::{ApiKey, Keys, NewKey};
 
 pub(crate) use guard::{Admin, Reader, Visitor, Writer, authenticate};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::auth::FixedKey;
+use crate::auth::ConfiguredKey;
 
 /// Limits, deadlines, and who may come in.
 #[derive(Clone, Debug)]
@@ -11,7 +11,7 @@ pub struct Config {
     /// Whether callers must show a key.
     pub auth: AuthMode,
     /// The keys of `API_KEYS`.
-    pub keys: Vec<FixedKey>,
+    pub keys: Vec<ConfiguredKey>,
     /// `ADMIN_API_KEY`.
     pub admin_key: Option<Secret>,
     /// Requests a key may make; `None` for any number.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use mnemon_engine::{Added, Extractor, LearnRequest, Learned, Outcome, Worked};
+use mnemon_engine::{AddedMemory, Extractor, JobResult, LearnOutcome, LearnRequest, LearnResult};
 use mnemon_store::Scope;
 use serde_json::{Value, json};
 
@@ -38,8 +38,8 @@ pub(crate) struct AddedFact {
     pub(crate) role: String,
 }
 
-impl From<Added> for AddedFact {
-    fn from(added: Added) -> Self {
+impl From<AddedMemory> for AddedFact {
+    fn from(added: AddedMemory) -> Self {
         Self { id: added.id.to_string(), memory: added.memory, actor_id: added.actor_id, role: added.role }
     }
 }
@@ -104,7 +104,7 @@ impl App {
             told(id);
         });
         let became = |id: &str, end: End| events::became(self, id, owner, doing(&scope, &metadata), end);
-        let Learned { event_id, extractor, outcome } = match learned {
+        let LearnResult { event_id, extractor, outcome } = match learned {
             Ok(learned) => learned,
             Err(error) => {
                 if let Some(id) = event {
@@ -114,17 +114,17 @@ impl App {
             }
         };
         let added = match outcome {
-            Outcome::Stored(added) => {
+            LearnOutcome::Stored(added) => {
                 self.webhooks.queue(&happened(&added, owner));
                 became(&event_id, End::Succeeded(results(&added, owner)));
                 Ok(added.into_iter().map(AddedFact::from).collect())
             }
-            Outcome::Waiting { told, .. } => {
+            LearnOutcome::Pending { told, .. } => {
                 became(&event_id, End::Waits(told.to_owned()));
                 Err(told.to_owned())
             }
             // Who dropped it has told the event.
-            Outcome::Dropped => {
+            LearnOutcome::Dropped => {
                 let message = "The memories of this owner were deleted while it was worked on; nothing was stored.";
                 return Err(Problem::new(StatusCode::CONFLICT, "conflict", message));
             }
@@ -143,8 +143,8 @@ impl App {
     }
 
     /// Forgets what waits of an owner whose memories go, or all there is. Blocks.
-    pub(crate) fn drop_waiting(&self, scope: Option<&Scope>) -> Result<(), Problem> {
-        for (event_id, scope) in self.engine.drop_waiting(scope)? {
+    pub(crate) fn cancel_pending(&self, scope: Option<&Scope>) -> Result<(), Problem> {
+        for (event_id, scope) in self.engine.cancel_pending(scope)? {
             let gone = End::Failed("the memories of its owner were deleted while it waited".to_owned());
             events::became(self, &event_id, scope.user_id.as_deref(), doing(&scope, &serde_json::Map::new()), gone);
         }
@@ -152,8 +152,8 @@ impl App {
     }
 
     /// Takes up one request that is due; whether there was one. Blocks.
-    fn work_off(&self) -> bool {
-        let worked = match self.engine.work_off() {
+    fn run_due_job(&self) -> bool {
+        let worked = match self.engine.run_due_job() {
             Ok(Some(worked)) => worked,
             Ok(None) => return false,
             Err(error) => {
@@ -161,16 +161,16 @@ impl App {
                 return false;
             }
         };
-        let Worked { event_id, scope, outcome, .. } = worked;
+        let JobResult { event_id, scope, outcome, .. } = worked;
         let owner = scope.user_id.as_deref();
         let end = match outcome {
-            Outcome::Stored(added) => {
+            LearnOutcome::Stored(added) => {
                 tracing::info!(%event_id, memories = added.len(), "learnt from what had waited");
                 self.webhooks.queue(&happened(&added, owner));
                 End::Succeeded(results(&added, owner))
             }
-            Outcome::Waiting { told, .. } => End::Waits(told.to_owned()),
-            Outcome::Dropped => return true,
+            LearnOutcome::Pending { told, .. } => End::Waits(told.to_owned()),
+            LearnOutcome::Dropped => return true,
         };
         events::became(self, &event_id, owner, doing(&scope, &serde_json::Map::new()), end);
         true
@@ -178,12 +178,12 @@ impl App {
 }
 
 /// Takes up what waits, as its time comes, until the server stops; what is under way then is taken up by the next.
-pub(crate) async fn work_off(app: Shared) {
+pub(crate) async fn run_due_job(app: Shared) {
     let worker = async || {
         loop {
             let again = {
                 let app = app.clone();
-                app.clone().thinking(move || app.work_off()).await
+                app.clone().thinking(move || app.run_due_job()).await
             };
             if !again.unwrap_or(false) {
                 tell_of_waiting(&app).await;
@@ -200,7 +200,7 @@ pub(crate) async fn work_off(app: Shared) {
 
 /// For whoever watches the queue.
 async fn tell_of_waiting(app: &Shared) {
-    let waiting = app.engine(|engine| Ok(engine.waiting()?)).await;
+    let waiting = app.engine(|engine| Ok(engine.pending_jobs()?)).await;
     metrics::gauge!("mnemon_extraction_queue").set(waiting.unwrap_or_default().requests as f64);
 }
 
@@ -215,12 +215,12 @@ fn doing(scope: &Scope, metadata: &serde_json::Map<String, Value>) -> Doing {
     Doing::new("ADD", payload)
 }
 
-fn results(added: &[Added], owner: Option<&str>) -> Vec<EventResult> {
+fn results(added: &[AddedMemory], owner: Option<&str>) -> Vec<EventResult> {
     added.iter().map(|added| events::result(added.id, "ADD", &added.memory, owner)).collect()
 }
 
-fn happened(added: &[Added], owner: Option<&str>) -> Vec<Happened> {
-    let happened = |added: &Added| Happened {
+fn happened(added: &[AddedMemory], owner: Option<&str>) -> Vec<Happened> {
+    let happened = |added: &AddedMemory| Happened {
         kind: HappenedKind::Add,
         id: added.id.to_string(),
         memory: added.memory.clone(),

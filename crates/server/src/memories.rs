@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mnemon_engine::{AddRequest, Added, EngineError, ListRequest, SearchAnswer, SearchRequest, UpdateRequest};
+use mnemon_engine::{AddRequest, AddedMemory, EngineError, ListRequest, SearchAnswer, SearchRequest, UpdateRequest};
 use mnemon_store::filter::{ScopeKey, ScopeTerm};
 use mnemon_store::{Filter, Memory, MemoryId, Scope, StoreError};
 
@@ -20,11 +20,11 @@ const MAX_TOLD: usize = 10_000;
 
 impl App {
     /// Remembers. The request's scope must come from [`Caller::scope`].
-    pub(crate) async fn add(self: &Arc<Self>, request: AddRequest) -> Result<Vec<Added>, Problem> {
+    pub(crate) async fn add(self: &Arc<Self>, request: AddRequest) -> Result<Vec<AddedMemory>, Problem> {
         self.with_webhooks(move |app| {
             let owner = request.scope.user_id.clone();
             let added = app.engine.add(request)?;
-            let happened = |added: &Added| Happened {
+            let happened = |added: &AddedMemory| Happened {
                 kind: HappenedKind::Add,
                 id: added.id.to_string(),
                 memory: added.memory.clone(),
@@ -101,11 +101,11 @@ impl App {
         let happened = self.about_to_go(filter)?;
         // What waits would come back as memories.
         match filter {
-            None => self.drop_waiting(None)?,
+            None => self.cancel_pending(None)?,
             Some(filter) => {
                 let owner = Scope::pinned_by(filter);
                 if Filter::of_scope(&owner).as_ref() == Some(filter) {
-                    self.drop_waiting(Some(&owner))?;
+                    self.cancel_pending(Some(&owner))?;
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use mnemon_store::{Document, Durability, Ledger, PageRequest, StoreError};
+use mnemon_store::{Document, DocumentStore, Durability, PageRequest, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -48,7 +48,7 @@ impl RequestLog {
     }
 
     /// Writes down what has come since.
-    pub(crate) fn flush(&self, ledger: &dyn Ledger) -> Result<(), StoreError> {
+    pub(crate) fn flush(&self, ledger: &dyn DocumentStore) -> Result<(), StoreError> {
         let entries = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         if entries.is_empty() {
             return Ok(());
@@ -64,7 +64,7 @@ impl RequestLog {
     }
 
     /// The last requests, newest first.
-    pub(crate) fn last(&self, ledger: &dyn Ledger, limit: usize) -> Result<Vec<Entry>, StoreError> {
+    pub(crate) fn last(&self, ledger: &dyn DocumentStore, limit: usize) -> Result<Vec<Entry>, StoreError> {
         self.flush(ledger)?;
         let page = PageRequest { limit, ..PageRequest::default() };
         let found = ledger.documents(KIND, None, &page)?;

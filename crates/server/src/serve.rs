@@ -12,7 +12,7 @@ use hyper::server::conn::http1::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use mnemon_engine::Engine;
-use mnemon_store::{Ledger, StoreError};
+use mnemon_store::{DocumentStore, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
@@ -57,7 +57,7 @@ impl Server {
     pub async fn bind(
         address: SocketAddr,
         engine: Arc<Engine>,
-        ledger: Arc<dyn Ledger>,
+        ledger: Arc<dyn DocumentStore>,
         config: Config,
     ) -> Result<Self, ServeError> {
         let listen = |source| ServeError::Listen { address, source };
@@ -85,7 +85,7 @@ impl Server {
         let room = Arc::new(Semaphore::new(app.config.max_connections));
         let chores = tokio::spawn(chores(app.clone()));
         let deliveries = tokio::spawn(crate::webhooks::deliver(app.clone()));
-        let learning = tokio::spawn(crate::learning::work_off(app.clone()));
+        let learning = tokio::spawn(crate::learning::run_due_job(app.clone()));
         tokio::pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -143,11 +143,15 @@ pub(crate) struct EndedInSlash;
 ///
 /// # Errors
 /// As [`Server::bind`], but for the address.
-pub fn service(engine: Arc<Engine>, ledger: Arc<dyn Ledger>, config: Config) -> Result<axum::Router, ServeError> {
+pub fn service(
+    engine: Arc<Engine>,
+    ledger: Arc<dyn DocumentStore>,
+    config: Config,
+) -> Result<axum::Router, ServeError> {
     Ok(router(app(engine, ledger, config)?))
 }
 
-fn app(engine: Arc<Engine>, ledger: Arc<dyn Ledger>, config: Config) -> Result<Shared, ServeError> {
+fn app(engine: Arc<Engine>, ledger: Arc<dyn DocumentStore>, config: Config) -> Result<Shared, ServeError> {
     let recorder = recorder()?;
     let metrics = recorder.handle();
     // A second server in one process, as tests have it, leaves the metrics to the first.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use mnemon_store::{Document, Durability, Ledger, Memory, PageRequest, StoreError};
+use mnemon_store::{Document, DocumentStore, Durability, Memory, PageRequest, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -146,7 +146,7 @@ impl Default for Pace {
 
 /// The webhooks of a ledger.
 pub(crate) struct Webhooks {
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<dyn DocumentStore>,
     known: Mutex<Option<(Instant, Arc<Vec<Webhook>>)>>,
     /// Called when there is something to send.
     wake: Notify,
@@ -155,7 +155,7 @@ pub(crate) struct Webhooks {
 }
 
 impl Webhooks {
-    pub(crate) fn new(ledger: Arc<dyn Ledger>) -> Self {
+    pub(crate) fn new(ledger: Arc<dyn DocumentStore>) -> Self {
         Self { ledger, known: Mutex::new(None), wake: Notify::new(), client: OnceLock::new(), pace: Pace::default() }
     }
 

@@ -124,7 +124,7 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
         }
     }
     // What waited from before may have its turn now.
-    while let Some(worked) = engine.work_off()? {
+    while let Some(worked) = engine.run_due_job()? {
         match worked.outcome {
             Outcome::Stored(added) => {
                 out.note(&format!(

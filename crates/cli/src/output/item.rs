@@ -55,7 +55,7 @@ pub(crate) fn number(value: f32) -> Value {
 }
 
 /// A stored memory as mem0's `add` answers.
-pub(crate) fn added_item(added: &Added) -> Value {
+pub(crate) fn added_item(added: &AddedMemory) -> Value {
     json!({
         "id": added.id.to_string(),
         "memory": added.memory,

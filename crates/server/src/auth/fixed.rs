@@ -9,19 +9,19 @@ use crate::auth::keys::digest;
 
 /// A key of `API_KEYS`, known by its digest.
 #[derive(Clone, PartialEq, Eq)]
-pub struct FixedKey {
+pub struct ConfiguredKey {
     pub(super) digest: [u8; 32],
     pub(super) user: Option<String>,
     pub(super) access: Access,
 }
 
-impl fmt::Debug for FixedKey {
+impl fmt::Debug for ConfiguredKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FixedKey").field("user", &self.user).field("access", &self.access).finish_non_exhaustive()
+        f.debug_struct("ConfiguredKey").field("user", &self.user).field("access", &self.access).finish_non_exhaustive()
     }
 }
 
-impl FixedKey {
+impl ConfiguredKey {
     /// Whether it is this key.
     pub fn is(&self, key: &str) -> bool {
         self.digest == digest(key)
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn both_forms_are_read() {
         let text = r#"{"k1": "ana", "k2": {"role": "admin"}, "k3": {"user": "bob", "scopes": ["read"]}}"#;
-        let keys = FixedKey::parse_all(text).unwrap();
+        let keys = ConfiguredKey::parse_all(text).unwrap();
         assert_eq!(keys[0].user.as_deref(), Some("ana"));
         assert_eq!(keys[1].user, None);
         assert_eq!(keys[2].access, Access { read: true, write: false });
@@ -129,10 +129,10 @@ mod tests {
             r#"{" ": "a"}"#,
         ];
         for text in cases {
-            let fault = FixedKey::parse_all(text).unwrap_err();
+            let fault = ConfiguredKey::parse_all(text).unwrap_err();
             assert!(!fault.contains("secret"), "{fault}");
         }
-        let shown = format!("{:?}", FixedKey::parse_all(r#"{"secret": "ana"}"#).unwrap());
+        let shown = format!("{:?}", ConfiguredKey::parse_all(r#"{"secret": "ana"}"#).unwrap());
         assert!(!shown.contains("secret") && shown.contains("ana"), "{shown}");
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use mnemon_store::{Document, Ledger, PageRequest, StoreError};
+use mnemon_store::{Document, DocumentStore, PageRequest, StoreError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -64,7 +64,7 @@ pub struct NewKey {
 /// The keys in a ledger.
 #[derive(Clone)]
 pub struct Keys {
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<dyn DocumentStore>,
     believed: Arc<Mutex<HashMap<[u8; 32], Believed>>>,
 }
 
@@ -76,7 +76,7 @@ struct Believed {
 
 impl Keys {
     /// The keys of a ledger.
-    pub fn new(ledger: Arc<dyn Ledger>) -> Self {
+    pub fn new(ledger: Arc<dyn DocumentStore>) -> Self {
         Self { ledger, believed: Arc::default() }
     }
 

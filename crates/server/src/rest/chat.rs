@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use mnemon_engine::{AddRequest, ChatTurn, LearnRequest, MAX_TEXT_BYTES, Message, Recalled};
+use mnemon_engine::{AddRequest, ChatContext, ChatTurn, LearnRequest, MAX_TEXT_BYTES, Message};
 use mnemon_store::Scope;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -119,7 +119,7 @@ impl Turn {
 }
 
 /// What was at hand, and once there is an answer, whether it was named.
-pub(super) fn used(recalled: &Recalled, answer: Option<&str>) -> Vec<UsedMemory> {
+pub(super) fn used(recalled: &ChatContext, answer: Option<&str>) -> Vec<UsedMemory> {
     let memory = |(place, hit): (usize, &mnemon_engine::SearchHit)| UsedMemory {
         id: hit.memory.id.to_string(),
         memory: hit.memory.payload.text().to_owned(),
@@ -165,7 +165,7 @@ pub(super) async fn chat(
 }
 
 /// Learns from the answer, and tells of both. Blocks.
-fn after(app: &App, turn: &Turn, recalled: &Recalled, response: String) -> ChatReply {
+fn after(app: &App, turn: &Turn, recalled: &ChatContext, response: String) -> ChatReply {
     let memories_used = used(recalled, Some(&response));
     let mut reply = ChatReply { response, memories_used, memories_added: Vec::new(), event_id: None, warning: None };
     if !turn.remember {
@@ -186,7 +186,7 @@ fn after(app: &App, turn: &Turn, recalled: &Recalled, response: String) -> ChatR
     reply
 }
 
-fn answer_in_pieces(app: &App, turn: &Turn, recalled: &Recalled, events: &Events) {
+fn answer_in_pieces(app: &App, turn: &Turn, recalled: &ChatContext, events: &Events) {
     if !events.send(Some("memories"), &json!({"memories_used": used(recalled, None)})) {
         return;
     }

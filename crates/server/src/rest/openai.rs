@@ -235,7 +235,7 @@ pub(super) async fn complete(
 /// The answer, once all of it was sent; `None` if there is none, or nobody to read it.
 fn answer_in_pieces(
     app: &App,
-    recalled: &mnemon_engine::Recalled,
+    recalled: &mnemon_engine::ChatContext,
     frame: &Frame,
     memories: &[UsedMemory],
     with_usage: bool,

@@ -280,7 +280,8 @@ async fn anothers_memory_is_as_if_it_were_not_there() {
 async fn a_key_that_may_only_read_changes_nothing() {
     let keys =
         r#"{"ro": {"user": "ana", "scopes": ["read"]}, "wo": {"user": "ana", "scopes": ["write"]}, "kb": "bob"}"#;
-    let config = mnemon_server::Config { keys: mnemon_server::auth::FixedKey::parse_all(keys).unwrap(), ..config() };
+    let config =
+        mnemon_server::Config { keys: mnemon_server::auth::ConfiguredKey::parse_all(keys).unwrap(), ..config() };
     let service = Service::with(config).await;
     let body = json!({"messages": "Ana likes tea", "infer": false});
     assert_eq!(service.post("ro", "/memories", body.clone()).await.body["code"], "missing_scope");

@@ -163,7 +163,7 @@ async fn a_chat_remembers() {
 async fn who_may_only_read_or_write_chats_accordingly() {
     let endpoint = Endpoint::start(|_, asked| answer(asked));
     let keys = r#"{"ro": {"user": "ana", "scopes": ["read"]}, "wo": {"user": "ana", "scopes": ["write"]}}"#;
-    let keys = mnemon_server::auth::FixedKey::parse_all(keys).unwrap();
+    let keys = mnemon_server::auth::ConfiguredKey::parse_all(keys).unwrap();
     let service = Service::asking(&endpoint, mnemon_server::Config { keys, ..config() }).await;
     for path in ["/chat", "/v1/chat/completions"] {
         let body =

@@ -2,7 +2,7 @@
 
 use insta::assert_json_snapshot;
 use mnemon_server::Config;
-use mnemon_server::auth::FixedKey;
+use mnemon_server::auth::ConfiguredKey;
 use serde_json::{Value, json};
 
 use crate::redact::redact;
@@ -104,7 +104,7 @@ async fn a_user_makes_keys_for_themselves_alone() {
 async fn no_key_makes_one_that_can_do_more() {
     let keys = r#"{"ro": {"user": "ana", "scopes": ["read"]}, "wo": {"user": "ana", "scopes": ["write"]},
         "admin-ro": {"role": "admin", "scopes": ["read"]}}"#;
-    let service = Service::with(Config { keys: FixedKey::parse_all(keys).unwrap(), ..config() }).await;
+    let service = Service::with(Config { keys: ConfiguredKey::parse_all(keys).unwrap(), ..config() }).await;
     for key in ["ro", "admin-ro"] {
         for scopes in [json!(["read"]), json!(["write"]), Value::Null] {
             let answer = service.post(key, "/api-keys", json!({"label": "x", "scopes": scopes})).await;

@@ -117,7 +117,7 @@ async fn batches_are_all_checked_before_one_is_changed() {
 #[tokio::test]
 async fn a_key_that_may_only_write_is_told_nothing() {
     let keys = r#"{"wo": {"user": "ana", "scopes": ["write"]}}"#;
-    let keys = mnemon_server::auth::FixedKey::parse_all(keys).unwrap();
+    let keys = mnemon_server::auth::ConfiguredKey::parse_all(keys).unwrap();
     let service = Service::with(mnemon_server::Config { keys, ..crate::service::config() }).await;
     service.get("wo", "/v1/ping/").await.expect(200);
     let id = service.remember("wo", "a secret").await;

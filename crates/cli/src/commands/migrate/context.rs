@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mnemon_migrate::{ENTITIES, From, Route, To, Tools};
+use mnemon_migrate::{ENTITIES, MigrationContext, Route, SourceSpec, TargetSpec};
 use mnemon_models::Embedder;
 
 use crate::commands::progress::Steps;
@@ -11,9 +11,9 @@ use crate::output::Output;
 use crate::settings::Settings;
 
 /// What phases work with, by the settings.
-pub(super) fn tools<'e>(settings: &Settings, embedder: &'e Arc<dyn Embedder>, scratch: &Path) -> Tools<'e> {
+pub(super) fn tools<'e>(settings: &Settings, embedder: &'e Arc<dyn Embedder>, scratch: &Path) -> MigrationContext<'e> {
     let qdrant = settings.qdrant_client();
-    Tools {
+    MigrationContext {
         api_key: qdrant.api_key,
         timeout: qdrant.timeout,
         retries: qdrant.retries,
@@ -37,9 +37,9 @@ pub(super) fn with_progress<T>(out: &Output, work: impl FnOnce(&mnemon_migrate::
 /// The new store, as `--store` names it.
 pub(super) fn store_of(route: &Route) -> String {
     match &route.to {
-        To::Collection { name } => collection_of(route, Some(name)),
-        To::Sqlite { file } => format!("sqlite:{}", file.display()),
-        To::InPlace => old_store(route),
+        TargetSpec::Collection { name } => collection_of(route, Some(name)),
+        TargetSpec::Sqlite { file } => format!("sqlite:{}", file.display()),
+        TargetSpec::InPlace => old_store(route),
     }
 }
 
@@ -50,12 +50,12 @@ pub(super) fn old_store(route: &Route) -> String {
 
 fn collection_of(route: &Route, name: Option<&str>) -> String {
     match &route.from {
-        From::Collection { grpc, name: own, .. } => {
+        SourceSpec::Collection { grpc, name: own, .. } => {
             let hosts = grpc.iter().map(|url| url.split_once("://").map_or(url.as_str(), |(_, host)| host));
             let scheme = grpc.first().and_then(|url| url.split_once("://")).map_or("http", |(scheme, _)| scheme);
             format!("qdrant:{scheme}://{}/{}", hosts.collect::<Vec<_>>().join(","), name.unwrap_or(own))
         }
         // A snapshot goes into a file only: collections are refused when they are opened.
-        From::Snapshot { file } => file.display().to_string(),
+        SourceSpec::Snapshot { file } => file.display().to_string(),
     }
 }

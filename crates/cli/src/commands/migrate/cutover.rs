@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use mnemon_migrate::{From, Served, To};
+use mnemon_migrate::{ServerHooks, SourceSpec, TargetSpec};
 use serde_json::json;
 
 use super::context::{old_store, tools, with_progress};
@@ -70,7 +70,7 @@ pub(super) fn run(args: &CutoverArgs, settings: &Settings, out: &Output) -> anyh
     // Where Mnemon serves the old collection, its writers wait during the last pass and the switch. What they write then is
     // found by the pass after the restart; held for longer, the new server might wait, too.
     let ledger = match &route.from {
-        From::Collection { .. } if !matches!(route.to, To::InPlace) => {
+        SourceSpec::Collection { .. } if !matches!(route.to, TargetSpec::InPlace) => {
             wiring::ledger_lock(&settings.with_store(&old_store(&route))?)?
         }
         _ => None,
@@ -85,7 +85,7 @@ pub(super) fn run(args: &CutoverArgs, settings: &Settings, out: &Output) -> anyh
         drop(closed.take());
         run_then(args.then.as_deref(), out)
     };
-    let served = Served { restart: &restart, smoke: &|| try_server(args) };
+    let served = ServerHooks { restart: &restart, smoke: &|| try_server(args) };
     let done =
         with_progress(out, |progress| mnemon_migrate::cutover(&mut migration, &tools, switch, &served, progress))?;
     out.value(&report::of_cutover(&done), |_| report::cutover(&done))?;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mnemon_migrate::{From, Migration, Route, To};
+use mnemon_migrate::{Migration, Route, SourceSpec, TargetSpec};
 
 use crate::error::CliError;
 
@@ -49,21 +49,23 @@ impl RouteArgs {
             return Ok(None);
         }
         let from = match (&self.snapshot, known) {
-            (Some(file), _) => From::Snapshot { file: absolute(file)? },
+            (Some(file), _) => SourceSpec::Snapshot { file: absolute(file)? },
             // Only the target is named: the source is the one that is known.
             (None, Some(known)) if self.source.is_none() && !server.contains(&true) => known.from.clone(),
-            (None, Some(Route { from: From::Collection { name, .. }, .. })) if self.source.is_none() => {
+            (None, Some(Route { from: SourceSpec::Collection { name, .. }, .. })) if self.source.is_none() => {
                 match self.collection()? {
-                    From::Collection { grpc, rest, .. } => From::Collection { grpc, rest, name: name.clone() },
+                    SourceSpec::Collection { grpc, rest, .. } => {
+                        SourceSpec::Collection { grpc, rest, name: name.clone() }
+                    }
                     other => other,
                 }
             }
             _ => self.collection()?,
         };
         let to = match (&self.target, &self.to, self.in_place, known) {
-            (Some(name), ..) => To::Collection { name: name.clone() },
-            (_, Some(store), ..) => To::Sqlite { file: crate::settings::sqlite_file(store)? },
-            (.., true, _) => To::InPlace,
+            (Some(name), ..) => TargetSpec::Collection { name: name.clone() },
+            (_, Some(store), ..) => TargetSpec::Sqlite { file: crate::settings::sqlite_file(store)? },
+            (.., true, _) => TargetSpec::InPlace,
             (.., Some(known)) => known.to.clone(),
             _ => {
                 let message = "where to? Give --target NAME (a new collection), --to sqlite:PATH, or --in-place";
@@ -74,11 +76,11 @@ impl RouteArgs {
     }
 
     /// The collection that the flags name, completed by the environment.
-    fn collection(&self) -> Result<From, CliError> {
+    fn collection(&self) -> Result<SourceSpec, CliError> {
         self.collection_by(|name| std::env::var(name).ok())
     }
 
-    fn collection_by(&self, environment: impl Fn(&str) -> Option<String>) -> Result<From, CliError> {
+    fn collection_by(&self, environment: impl Fn(&str) -> Option<String>) -> Result<SourceSpec, CliError> {
         let given = |name: &str| environment(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let port = |flag: Option<u16>, name: &str| -> Result<Option<u16>, CliError> {
             let parse = |text: String| {
@@ -98,7 +100,7 @@ impl RouteArgs {
         let rest = port(self.qdrant_port, "QDRANT_PORT")?.unwrap_or(6333);
         let grpc = port(self.qdrant_grpc_port, "QDRANT_GRPC_PORT")?.unwrap_or_else(|| rest.saturating_add(1));
         let source = self.source.clone().or_else(|| given("QDRANT_COLLECTION_NAME")).unwrap_or_else(|| "mem0".into());
-        Ok(From::Collection {
+        Ok(SourceSpec::Collection {
             grpc: vec![format!("{scheme}://{name}:{grpc}")],
             rest: format!("{scheme}://{name}:{rest}"),
             name: source,
@@ -113,8 +115,8 @@ impl RouteArgs {
             None => self.collection()?,
         };
         match from {
-            From::Collection { rest, name, .. } => Ok((rest, name)),
-            From::Snapshot { file } => {
+            SourceSpec::Collection { rest, name, .. } => Ok((rest, name)),
+            SourceSpec::Snapshot { file } => {
                 let message = format!("{} is a snapshot already: there is no server to make one", file.display());
                 Err(CliError::usage(message).into())
             }
@@ -159,8 +161,8 @@ mod tests {
         let line = Line::try_parse_from([&["migrate"], words].concat()).map_err(|error| error.to_string())?;
         let given = |name: &str| environment.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
         match line.route.collection_by(given).map_err(|fault| fault.to_string())? {
-            From::Collection { grpc, rest, name } => Ok((rest, grpc[0].clone(), name)),
-            From::Snapshot { .. } => Err("a snapshot".into()),
+            SourceSpec::Collection { grpc, rest, name } => Ok((rest, grpc[0].clone(), name)),
+            SourceSpec::Snapshot { .. } => Err("a snapshot".into()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mnemon_migrate::{From, Route, Switch, To};
+use mnemon_migrate::{Route, SourceSpec, Switch, TargetSpec};
 
 use super::context::store_of;
 use crate::error::CliError;
@@ -27,8 +27,8 @@ const KEY: &str = "QDRANT_COLLECTION_NAME";
 impl SwitchArgs {
     pub(super) fn switch(&self, route: &Route, aliases: &[(String, String)]) -> anyhow::Result<Switch> {
         let collection = match (&route.to, &route.from) {
-            (To::Collection { name }, _) => Some(name.clone()),
-            (To::InPlace, From::Collection { name, .. }) => Some(name.clone()),
+            (TargetSpec::Collection { name }, _) => Some(name.clone()),
+            (TargetSpec::InPlace, SourceSpec::Collection { name, .. }) => Some(name.clone()),
             _ => None,
         };
         let name = |what: &str| {

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use mnemon_engine::Engine;
-use mnemon_store::{Document, Ledger, StoreError};
+use mnemon_store::{Document, DocumentStore, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -80,7 +80,7 @@ fn in_force(engine: &Engine) -> Result<Map<String, Value>, Problem> {
 
 /// Writes a change down, unless it is refused; two at once are both kept.
 fn keep(
-    ledger: &dyn Ledger,
+    ledger: &dyn DocumentStore,
     patch: &Map<String, Value>,
     base: &Map<String, Value>,
 ) -> Result<Result<(), Problem>, StoreError> {

@@ -333,7 +333,7 @@ pub(crate) async fn sources(
     Path(id): Path<String>,
 ) -> Result<Json<Sources>, Problem> {
     let memory = app.get(&caller, memory_id(&id)?).await?;
-    let found = app.engine(move |engine| Ok(engine.evidence(&memory)?)).await?;
+    let found = app.engine(move |engine| Ok(engine.source_messages(&memory)?)).await?;
     let message = |SessionMessage { id, role, name, content, created_at, .. }| SourceMessage {
         id,
         role,
@@ -355,7 +355,7 @@ pub(crate) async fn history(
     Path(id): Path<String>,
 ) -> Result<Json<Vec<HistoryRow>>, Problem> {
     let Ok(id) = memory_id(&id) else { return Ok(Json(Vec::new())) };
-    let rows = app.engine(move |engine| match engine.whose(id)? {
+    let rows = app.engine(move |engine| match engine.scope_of(id)? {
         Some(scope) if caller.owns(&scope) => Ok(engine.history(id)?),
         None if caller.is_admin() => Ok(engine.history(id)?),
         _ => Ok(Vec::new()),

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::civil::Date;
-use mnemon_engine::{AddRequest, Added, Extractor, LearnRequest};
+use mnemon_engine::{AddRequest, AddedMemory, Extractor, LearnRequest};
 use mnemon_store::filter::check_id;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -238,7 +238,7 @@ pub(super) async fn add(
             let owner = owner.as_deref();
             let results = added.iter().map(|added| result(added.id, "ADD", &added.memory, owner)).collect();
             let event_id = doing.done(app, owner, results);
-            let happened = |added: &Added| Happened {
+            let happened = |added: &AddedMemory| Happened {
                 kind: HappenedKind::Add,
                 id: added.id.to_string(),
                 memory: added.memory.clone(),

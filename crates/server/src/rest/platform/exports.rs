@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use mnemon_engine::ListRequest;
 use mnemon_store::filter::ScopeKey;
-use mnemon_store::{Document, Durability, Ledger, PageRequest, StoreError};
+use mnemon_store::{Document, DocumentStore, Durability, PageRequest, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -215,7 +215,7 @@ pub(super) async fn get(
 }
 
 /// Removes all but the last exports of an owner: nobody pushes out another's.
-fn keep_the_last(ledger: &dyn Ledger, owner: Option<&str>) -> Result<(), StoreError> {
+fn keep_the_last(ledger: &dyn DocumentStore, owner: Option<&str>) -> Result<(), StoreError> {
     let page = PageRequest { offset: KEPT, limit: KEPT, ..PageRequest::default() };
     for document in ledger.documents(KIND, owner, &page)?.items {
         // Without an owner the list is everybody's.

@@ -264,7 +264,7 @@ pub(super) async fn history(
 ) -> Result<Json<Vec<HistoryRow>>, Problem> {
     let id = memory_id(&id)?;
     let rows = app.engine(move |engine| {
-        let events = match engine.whose(id)? {
+        let events = match engine.scope_of(id)? {
             Some(scope) if caller.owns(&scope) => engine.history(id)?,
             None if caller.is_admin() => engine.history(id)?,
             _ => Vec::new(),
