@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 use tracing_subscriber::EnvFilter;
 
+use crate::args::GlobalArgs;
 use crate::commands::{self, Command};
-use crate::exit::{Exit, Fault, Report, is_broken_pipe};
+use crate::error::{CliError, Exit, Report, is_broken_pipe};
 use crate::output::Output;
 use crate::settings::Settings;
 
@@ -25,48 +25,8 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Headings in the help; without them options of a verb would fall under whatever stands before.
-const GLOBAL: &str = "Global options";
-const WHOSE: &str = "Whose memories";
-
-/// Options of every command.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub(crate) struct GlobalArgs {
-    /// Where memories are kept: sqlite:PATH or qdrant:http://HOST:6334/COLLECTION [env: MNEMON_STORE]
-    /// [default: a file in your data directory]
-    #[arg(help_heading = GLOBAL, long, global = true, value_name = "STORE")]
-    pub(crate) store: Option<String>,
-    /// What makes vectors: builtin, minilm, minilm:FOLDER, openai:MODEL or ollama:MODEL [env: MNEMON_EMBEDDER]
-    /// [default: builtin]
-    #[arg(help_heading = GLOBAL, long, global = true, value_name = "EMBEDDER")]
-    pub(crate) embedder: Option<String>,
-    /// Settings file [env: MNEMON_CONFIG] [default: ./mnemon.toml, else the one in your config directory]
-    #[arg(help_heading = GLOBAL, long, global = true, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Answer in JSON on stdout; errors are JSON on stderr
-    #[arg(help_heading = GLOBAL, long, global = true)]
-    pub(crate) json: bool,
-    /// Log to stderr what is done; twice for more
-    #[arg(help_heading = GLOBAL, short, long, global = true, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
-}
-
-/// Whose memories.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub(crate) struct ScopeArgs {
-    /// The person [env: MNEMON_USER]
-    #[arg(help_heading = WHOSE, short, long, value_name = "ID")]
-    pub(crate) user: Option<String>,
-    /// The agent [env: MNEMON_AGENT]
-    #[arg(help_heading = WHOSE, long, value_name = "ID")]
-    pub(crate) agent: Option<String>,
-    /// The run or conversation [env: MNEMON_RUN]
-    #[arg(help_heading = WHOSE, long, value_name = "ID")]
-    pub(crate) run: Option<String>,
-}
-
 /// Runs the command that was typed.
-pub(crate) fn main() -> Exit {
+pub fn main() -> Exit {
     let words: Vec<OsString> = std::env::args_os().collect();
     let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
@@ -112,7 +72,7 @@ fn refuse(error: &clap::Error, json: bool) -> Exit {
         let text = error.render().to_string();
         let text = text.trim_start_matches("error: ");
         let text = text.split("\n\nFor more information").next().unwrap_or(text);
-        Output::new(true).error(&Report::of(&Fault::usage(text).into()));
+        Output::new(true).error(&Report::of(&CliError::usage(text).into()));
     } else {
         let _ = error.print();
     }
@@ -127,7 +87,7 @@ fn log_to_stderr(cli: &Cli, settings: &Settings) {
         EnvFilter::try_from_env("MNEMON_LOG").unwrap_or_else(|_| EnvFilter::new(format!("{level},qdrant_edge=error")));
     let ansi = io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(io::stderr);
-    if serving && settings.server().log_json { log.json().flatten_event(true).init() } else { log.init() }
+    if serving && settings.server.log_json { log.json().flatten_event(true).init() } else { log.init() }
 }
 
 #[cfg(test)]

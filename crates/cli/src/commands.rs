@@ -20,10 +20,13 @@ mod search;
 mod serve;
 mod smoke;
 mod stats;
+mod stop_signal;
 mod tour;
 mod update;
 
-use crate::exit::Exit;
+pub use bench::{TemporaryCollection, figures};
+
+use crate::error::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
 
@@ -114,7 +117,7 @@ pub(crate) fn run(command: &Command, settings: &Settings, out: &Output) -> anyho
         Command::Migrate(args) => migrate::run(args, settings, out),
         #[cfg(feature = "minilm")]
         Command::Models(args) => models::run(args, settings, out),
-        Command::Smoke(args) => smoke::run(args, settings, out),
+        Command::Smoke(args) => smoke::run(args, out),
         Command::Tour(args) => tour::run(args, settings, out),
         Command::Bench(args) => bench::run(args, settings, out),
     }

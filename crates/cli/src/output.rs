@@ -8,17 +8,17 @@ use std::io::{self, IsTerminal, Write};
 use console::{Style, Term};
 use serde_json::Value;
 
-pub(crate) use item::{item, number, when, who};
+pub(crate) use item::{added_item, item, number, when, who};
 pub(crate) use text::{counted, one_line, shortened};
 
-use crate::exit::Report;
+use crate::error::Report;
 
 /// Columns where the terminal does not say how wide it is.
 const WIDTH: usize = 100;
 
 /// Where and how a command answers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Output {
+pub struct Output {
     json: bool,
     terminal: bool,
     width: usize,
@@ -26,14 +26,14 @@ pub(crate) struct Output {
 
 impl Output {
     /// An output on stdout, as the terminal there allows.
-    pub(crate) fn new(json: bool) -> Self {
+    pub fn new(json: bool) -> Self {
         let terminal = io::stdout().is_terminal();
         let width = terminal.then(|| Term::stdout().size_checked()).flatten().map(|(_, columns)| usize::from(columns));
         Self { json, terminal, width: width.unwrap_or(WIDTH).clamp(40, 160) }
     }
 
     /// Whether programs read the answer.
-    pub(crate) fn is_json(&self) -> bool {
+    pub fn is_json(&self) -> bool {
         self.json
     }
 
@@ -43,7 +43,7 @@ impl Output {
     }
 
     /// Answers: with the value itself, or with what `human` makes of it.
-    pub(crate) fn value(&self, value: &Value, human: impl FnOnce(&Value) -> String) -> anyhow::Result<()> {
+    pub fn value(&self, value: &Value, human: impl FnOnce(&Value) -> String) -> anyhow::Result<()> {
         let text = match (self.json, self.terminal) {
             (false, _) => human(value),
             (true, true) => format!("{value:#}\n"),
@@ -53,14 +53,14 @@ impl Output {
     }
 
     /// Writes to stdout as it is, at once.
-    pub(crate) fn write(&self, text: &str) -> anyhow::Result<()> {
+    pub fn write(&self, text: &str) -> anyhow::Result<()> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
         Ok(stdout.flush()?)
     }
 
     /// Tells people something that is no data; programs are not told.
-    pub(crate) fn note(&self, text: &str) {
+    pub fn note(&self, text: &str) {
         if !self.json {
             let _ = writeln!(io::stderr(), "{text}");
         }

@@ -1,22 +1,22 @@
 //! `mnemon add`: remembers a text, a conversation, or what comes line by line.
 
 mod lines;
+mod messages;
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use mnemon_engine::{AddRequest, AddedMemory, LearnRequest, Message, Outcome};
+use mnemon_engine::{AddRequest, LearnRequest, Message, Outcome};
 use mnemon_store::MemoryId;
 use serde_json::{Value, json};
 
 use super::input::{self, MetadataArgs};
-use crate::cli::ScopeArgs;
-use crate::exit::{Exit, Fault};
-use crate::output::{Output, counted};
+use crate::args::ScopeArgs;
+use crate::error::{CliError, Exit};
+use crate::output::{Output, added_item, counted};
 use crate::settings::Settings;
+use crate::wiring;
 
 /// What to remember.
 #[derive(Debug, clap::Args)]
@@ -74,7 +74,7 @@ pub(crate) struct AddArgs {
 pub(crate) fn run(args: &AddArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     if args.text.is_none() && !args.stdin && args.messages.is_none() {
         let hint = "nothing to remember: give the text, --messages FILE, or --stdin to read a message a line";
-        return Err(Fault::usage(hint).into());
+        return Err(CliError::usage(hint).into());
     }
     let request = request(args, settings)?;
     if args.stdin {
@@ -82,24 +82,24 @@ pub(crate) fn run(args: &AddArgs, settings: &Settings, out: &Output) -> anyhow::
     }
     let messages = match (&args.text, &args.messages) {
         (Some(text), _) => vec![Message { content: text.clone(), ..args.defaults() }],
-        (None, Some(file)) => read_messages(file, &args.defaults())?,
+        (None, Some(file)) => messages::read(file, &args.defaults())?,
         (None, None) => Vec::new(),
     };
     if args.infer {
         return learn(args, AddRequest { messages, ..request }, settings, out);
     }
-    let added = settings.open_or_create_engine()?.add(AddRequest { messages, ..request })?;
+    let added = wiring::open_or_create_engine(settings)?.add(AddRequest { messages, ..request })?;
     if added.is_empty() {
         out.note("nothing was stored: system messages and duplicates that are to be skipped are left out");
     }
-    let results: Vec<Value> = added.iter().map(result).collect();
+    let results: Vec<Value> = added.iter().map(added_item).collect();
     out.value(&json!({"results": results}), |_| added.iter().map(|one| format!("{}\n", one.id)).collect())?;
     Ok(Exit::Ok)
 }
 
 /// Remembers facts. If a model is away the messages wait in the store's ledger.
 fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
-    let engine = settings.open_or_create_engine()?;
+    let engine = wiring::open_or_create_engine(settings)?;
     let request = LearnRequest { add, instructions: args.instructions.clone(), procedure: false };
     let learned = engine.learn(request)?;
     let extractor = learned.extractor.as_str();
@@ -108,11 +108,13 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
             if added.is_empty() {
                 out.note("nothing was stored: nothing in it is worth knowing, or all of it is known");
             }
-            let results: Vec<Value> = added.iter().map(result).collect();
+            let results: Vec<Value> = added.iter().map(added_item).collect();
             let answer = json!({"results": results, "extractor": extractor, "event_id": learned.event_id});
             out.value(&answer, |_| added.iter().map(|one| format!("{}  {}\n", one.id, one.memory)).collect())?;
         }
-        Outcome::Dropped => return Err(Fault::failed("deleted", "the owner's memories were deleted meanwhile").into()),
+        Outcome::Dropped => {
+            return Err(CliError::failed("deleted", "the owner's memories were deleted meanwhile").into());
+        }
         Outcome::Waiting { reason, .. } => {
             let id = learned.event_id;
             out.note(&format!("kept, and learnt from by the next `mnemon serve` or `mnemon add --infer`: {reason}"));
@@ -164,77 +166,14 @@ fn request(args: &AddArgs, settings: &Settings) -> anyhow::Result<AddRequest> {
 fn link(text: &str) -> anyhow::Result<(MemoryId, String)> {
     let (id, kind) = text.split_once(':').unwrap_or((text, "related"));
     if kind.trim().is_empty() {
-        return Err(Fault::usage(format!("--link {text}: give ID or ID:KIND")).into());
+        return Err(CliError::usage(format!("--link {text}: give ID or ID:KIND")).into());
     }
     Ok((input::memory_id(id)?, kind.trim().to_owned()))
-}
-
-/// A stored memory as mem0's `add` answers.
-fn result(added: &AddedMemory) -> Value {
-    json!({
-        "id": added.id.to_string(),
-        "memory": added.memory,
-        "event": "ADD",
-        "actor_id": added.actor_id,
-        "role": added.role,
-    })
-}
-
-fn read_messages(file: &Path, defaults: &Message) -> anyhow::Result<Vec<Message>> {
-    let mut text = String::new();
-    if file == Path::new("-") {
-        std::io::stdin().read_to_string(&mut text).context("reading messages from stdin")?;
-    } else {
-        text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    }
-    parse_messages(&text, defaults).map_err(|fault| Fault::usage(format!("{}: {fault}", file.display())).into())
-}
-
-fn parse_messages(text: &str, defaults: &Message) -> Result<Vec<Message>, String> {
-    let items = match serde_json::from_str(text) {
-        Ok(Value::Array(items)) => items,
-        Ok(Value::Object(mut map)) if map.contains_key("messages") => match map.remove("messages") {
-            Some(Value::Array(items)) => items,
-            _ => return Err("`messages` is no list".into()),
-        },
-        Ok(item) => vec![item],
-        Err(_) => {
-            let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-            let parse = |(at, line): (usize, &str)| {
-                serde_json::from_str(line).map_err(|error| format!("line {} is no JSON: {error}", at + 1))
-            };
-            lines.map(parse).collect::<Result<_, _>>()?
-        }
-    };
-    let numbered = items.iter().enumerate();
-    numbered
-        .map(|(at, item)| Message::from_json(item, defaults).map_err(|e| format!("message {}: {e}", at + 1)))
-        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn messages_come_as_list_object_or_lines() {
-        for text in [
-            r#"[{"content": "a"}, {"content": "b"}]"#,
-            r#"{"messages": [{"content": "a"}, {"content": "b"}]}"#,
-            "{\"content\": \"a\"}\n\n{\"content\": \"b\"}\n",
-        ] {
-            let messages = parse_messages(text, &Message::default()).unwrap();
-            assert_eq!(
-                messages.iter().map(|message| message.content.as_str()).collect::<Vec<_>>(),
-                ["a", "b"],
-                "{text}"
-            );
-        }
-        for (text, fault) in [("plain", "line 1 is no JSON"), ("[1]", "message 1"), (r#"{"messages": 1}"#, "no list")] {
-            let told = parse_messages(text, &Message::default()).unwrap_err();
-            assert!(told.contains(fault), "{told}");
-        }
-    }
 
     #[test]
     fn a_link_is_related_unless_it_says_more() {

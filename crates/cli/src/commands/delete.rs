@@ -6,10 +6,11 @@ use mnemon_store::Scope;
 use serde_json::json;
 
 use super::input;
-use crate::cli::ScopeArgs;
-use crate::exit::{Exit, Fault};
+use crate::args::ScopeArgs;
+use crate::error::{CliError, Exit};
 use crate::output::{Output, counted};
 use crate::settings::{Settings, scope_of};
+use crate::wiring;
 
 /// What to delete.
 #[derive(Debug, clap::Args)]
@@ -37,7 +38,7 @@ pub(crate) fn run(args: &DeleteArgs, settings: &Settings, out: &Output) -> anyho
     let deleted = match &args.id {
         Some(id) => {
             let id = input::memory_id(id)?;
-            settings.open_engine()?.delete(id)?;
+            wiring::open_engine(settings)?.delete(id)?;
             1
         }
         None => delete_all(args, settings)?,
@@ -48,9 +49,9 @@ pub(crate) fn run(args: &DeleteArgs, settings: &Settings, out: &Output) -> anyho
 
 fn delete_all(args: &DeleteArgs, settings: &Settings) -> anyhow::Result<usize> {
     let scope = scope_of(&args.scope)?.ok_or_else(|| {
-        Fault::usage("whose memories are to be deleted? Name them in the call with --user, --agent or --run")
+        CliError::usage("whose memories are to be deleted? Name them in the call with --user, --agent or --run")
     })?;
-    let engine = settings.open_engine()?;
+    let engine = wiring::open_engine(settings)?;
     if !args.yes {
         let count = engine.stats(&scope)?.memories;
         confirm(&format!("Delete {} of {}?", counted(count, "memory", "memories"), told(&scope)))?;
@@ -59,10 +60,10 @@ fn delete_all(args: &DeleteArgs, settings: &Settings) -> anyhow::Result<usize> {
 }
 
 /// Asks; anything but yes refuses.
-fn confirm(question: &str) -> Result<(), Fault> {
-    let io = |error: io::Error| Fault::failed("io", error.to_string());
+fn confirm(question: &str) -> Result<(), CliError> {
+    let io = |error: io::Error| CliError::failed("io", error.to_string());
     if !io::stdin().is_terminal() {
-        return Err(Fault::refused(format!(
+        return Err(CliError::refused(format!(
             "{question} Nobody can answer here: say it with --yes. Nothing was deleted"
         )));
     }
@@ -73,7 +74,7 @@ fn confirm(question: &str) -> Result<(), Fault> {
     if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
         Ok(())
     } else {
-        Err(Fault::refused("nothing was deleted"))
+        Err(CliError::refused("nothing was deleted"))
     }
 }
 

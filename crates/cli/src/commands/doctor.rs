@@ -4,9 +4,10 @@ use mnemon_store::Finding;
 use serde_json::{Value, json};
 
 use super::stats::{lines, of_store};
-use crate::exit::Exit;
+use crate::error::Exit;
 use crate::output::{Output, counted};
 use crate::settings::Settings;
+use crate::wiring;
 
 /// Whether to mend.
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,7 @@ pub(crate) struct DoctorArgs {
 }
 
 pub(crate) fn run(args: &DoctorArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
-    let engine = settings.open_engine_as_it_is()?;
+    let engine = wiring::open_engine_any_embedder(settings)?;
     let store = engine.store();
     let mended = if args.fix { store.repair()? } else { Vec::new() };
     let info = store.info()?;
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &DoctorArgs, settings: &Settings, out: &Output) -> anyho
     let answer = json!({
         "ok": findings.is_empty(),
         "version": env!("CARGO_PKG_VERSION"),
-        "settings": settings.file().map(|file| file.display().to_string()),
+        "settings": settings.file.as_ref().map(|file| file.display().to_string()),
         "store": of_store(&info),
         "mended": told(&mended),
         "findings": told(&findings),

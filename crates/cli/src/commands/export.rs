@@ -10,9 +10,10 @@ use serde_json::json;
 
 use super::import::{of_counts, told_counts};
 use super::progress;
-use crate::exit::{Exit, Fault};
+use crate::error::{CliError, Exit};
 use crate::output::{Output, counted};
 use crate::settings::Settings;
+use crate::wiring;
 
 /// Where to.
 #[derive(Debug, clap::Args)]
@@ -27,7 +28,7 @@ pub(crate) struct ExportArgs {
 pub(crate) fn run(args: &ExportArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let file = &args.file;
     if file == Path::new("-") {
-        let engine = settings.open_engine_as_it_is()?;
+        let engine = wiring::open_engine_any_embedder(settings)?;
         let mut stdout = BufWriter::new(io::stdout().lock());
         let counts = write(&engine, &mut stdout, out)?;
         out.note(&format!("exported {}", told_counts(&counts)));
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &ExportArgs, settings: &Settings, out: &Output) -> anyho
     let file = &if file.is_symlink() { file.canonicalize().unwrap_or_else(|_| file.clone()) } else { file.clone() };
     refuse_other_than_files(file)?;
     refuse_databases(file, settings.file_of_store())?;
-    let engine = settings.open_engine_as_it_is()?;
+    let engine = wiring::open_engine_any_embedder(settings)?;
     let counts = into_file(&engine, file, out)?;
     let waiting = left_out(&engine, out)?;
     let answer = json!({"file": file.display().to_string(), "exported": of_counts(&counts), "waiting": waiting});
@@ -82,15 +83,15 @@ fn write(engine: &Engine, writer: &mut dyn Write, out: &Output) -> anyhow::Resul
 }
 
 /// Folders and devices are no place for a file.
-fn refuse_other_than_files(file: &Path) -> Result<(), Fault> {
+fn refuse_other_than_files(file: &Path) -> Result<(), CliError> {
     if file.file_name().is_some() && (file.is_file() || !file.exists()) {
         return Ok(());
     }
-    Err(Fault::usage(format!("{} is no file: name one, or - for stdout", file.display())))
+    Err(CliError::usage(format!("{} is no file: name one, or - for stdout", file.display())))
 }
 
 /// An export must never take the place of a store, the one it comes from least of all.
-fn refuse_databases(file: &Path, store: Option<&Path>) -> Result<(), Fault> {
+fn refuse_databases(file: &Path, store: Option<&Path>) -> Result<(), CliError> {
     let absolute = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or(path.to_owned());
     let own = store.map(absolute).is_some_and(|store| {
         ["", "-wal", "-shm", "-journal"].iter().any(|suffix| {
@@ -105,7 +106,7 @@ fn refuse_databases(file: &Path, store: Option<&Path>) -> Result<(), Fault> {
     if is_database || own {
         let refusal =
             format!("{} is a database or part of one: the export would destroy it. Name another file", file.display());
-        return Err(Fault::refused(refusal));
+        return Err(CliError::refused(refusal));
     }
     Ok(())
 }

@@ -4,9 +4,10 @@ use mnemon_engine::MemoryDetail;
 use serde_json::{Value, json};
 
 use super::input;
-use crate::exit::Exit;
+use crate::error::Exit;
 use crate::output::{Output, item};
 use crate::settings::Settings;
+use crate::wiring;
 
 /// Which memory.
 #[derive(Debug, clap::Args)]
@@ -17,7 +18,7 @@ pub(crate) struct GetArgs {
 
 pub(crate) fn run(args: &GetArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let id = input::memory_id(&args.id)?;
-    let detail = settings.open_engine_as_it_is()?.detail(id)?;
+    let detail = wiring::open_engine_any_embedder(settings)?.detail(id)?;
     out.value(&to_json(&detail), |shown| for_people(shown, &detail, out))?;
     Ok(Exit::Ok)
 }

@@ -4,9 +4,10 @@ use mnemon_store::HistoryEvent;
 use serde_json::{Value, json};
 
 use super::input;
-use crate::exit::Exit;
+use crate::error::Exit;
 use crate::output::{Output, shortened};
 use crate::settings::Settings;
+use crate::wiring;
 
 /// Which memory.
 #[derive(Debug, clap::Args)]
@@ -17,7 +18,7 @@ pub(crate) struct HistoryArgs {
 
 pub(crate) fn run(args: &HistoryArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let id = input::memory_id(&args.id)?;
-    let events = settings.open_engine_as_it_is()?.history(id)?;
+    let events = wiring::open_engine_any_embedder(settings)?.history(id)?;
     if events.is_empty() {
         out.note("nothing is known of this id");
     }

@@ -8,10 +8,11 @@ use mnemon_engine::{ImportOptions, ImportReport, TransferCounts};
 use serde_json::{Value, json};
 
 use super::progress;
-use crate::cli::ScopeArgs;
-use crate::exit::Exit;
+use crate::args::ScopeArgs;
+use crate::error::Exit;
 use crate::output::{Output, counted, shortened};
 use crate::settings::Settings;
+use crate::wiring;
 
 /// Refused lines shown to people; programs get all.
 const SHOWN: usize = 20;
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, out: &Output) -> anyho
 }
 
 fn import(file: &Path, options: &ImportOptions, settings: &Settings, out: &Output) -> anyhow::Result<ImportReport> {
-    let engine = settings.open_or_create_engine()?;
+    let engine = wiring::open_or_create_engine(settings)?;
     let bar = progress::counting("records", out.is_json());
     let mut read = 0;
     let imported = engine.import(file, options, &mut |done| {

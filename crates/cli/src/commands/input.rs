@@ -5,7 +5,7 @@ use mnemon_engine::{EngineError, read_time};
 use mnemon_store::{Filter, MemoryId, Scope};
 use serde_json::{Map, Value};
 
-use crate::exit::Fault;
+use crate::error::CliError;
 
 /// Metadata, as JSON, as pairs, or both.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -28,12 +28,12 @@ impl MetadataArgs {
             None => Map::new(),
             Some(text) => match json("--metadata", text)? {
                 Value::Object(keys) => keys,
-                _ => return Err(Fault::usage(r#"--metadata is no object: give {"key": "value"}"#).into()),
+                _ => return Err(CliError::usage(r#"--metadata is no object: give {"key": "value"}"#).into()),
             },
         };
         for pair in &self.pairs {
             let Some((key, value)) = pair.split_once('=').filter(|(key, _)| !key.trim().is_empty()) else {
-                return Err(Fault::usage(format!("-m {pair}: give KEY=VALUE")).into());
+                return Err(CliError::usage(format!("-m {pair}: give KEY=VALUE")).into());
             };
             keys.insert(key.trim().to_owned(), scalar(value));
         }
@@ -48,8 +48,8 @@ fn scalar(text: &str) -> Value {
     }
 }
 
-fn json(flag: &str, text: &str) -> Result<Value, Fault> {
-    serde_json::from_str(text).map_err(|error| Fault::usage(format!("{flag} is no JSON: {error}")))
+fn json(flag: &str, text: &str) -> Result<Value, CliError> {
+    serde_json::from_str(text).map_err(|error| CliError::usage(format!("{flag} is no JSON: {error}")))
 }
 
 /// Reads a memory's id.
@@ -98,7 +98,7 @@ pub(crate) fn of_scope(scope: &Scope) -> anyhow::Result<Filter> {
 
 /// Nobody is named where somebody must be.
 pub(crate) fn no_scope() -> anyhow::Error {
-    Fault::usage("whose memories? Give --user, --agent or --run, or set MNEMON_USER").into()
+    CliError::usage("whose memories? Give --user, --agent or --run, or set MNEMON_USER").into()
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use mnemon_server::auth::{Access, ApiKey, Keys, NewKey};
 use serde_json::{Value, json};
 
-use crate::exit::{Exit, Fault};
+use crate::error::{CliError, Exit};
 use crate::output::{Output, one_line};
 use crate::settings::Settings;
+use crate::wiring;
 
 /// What to do with keys.
 #[derive(Debug, clap::Args)]
@@ -65,9 +66,9 @@ pub(crate) fn run(args: &KeysArgs, settings: &Settings, out: &Output) -> anyhow:
 
 fn create(args: &CreateArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let user = args.user.as_deref().map(|user| mnemon_store::filter::check_id(user).map(str::to_owned)).transpose();
-    let user = user.map_err(|fault| Fault::usage(format!("--user: {fault}")))?;
+    let user = user.map_err(|fault| CliError::usage(format!("--user: {fault}")))?;
     let new = NewKey { label: args.label.clone(), user, access: Access { read: true, write: !args.read_only } };
-    let (key, secret) = Keys::new(settings.open_ledger()?).create(new)?;
+    let (key, secret) = Keys::new(wiring::open_documents(settings)?).create(new)?;
     let mut answer = shown(&key);
     answer["key"] = secret.as_str().into();
     out.value(&answer, |_| {
@@ -78,8 +79,8 @@ fn create(args: &CreateArgs, settings: &Settings, out: &Output) -> anyhow::Resul
 }
 
 fn list(settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
-    settings.must_exist()?;
-    let keys = Keys::new(settings.open_ledger()?).list()?;
+    wiring::check_store_exists(settings)?;
+    let keys = Keys::new(wiring::open_documents(settings)?).list()?;
     out.value(&json!({"keys": keys.iter().map(shown).collect::<Vec<_>>()}), |_| {
         let mut text = String::new();
         for key in &keys {
@@ -97,9 +98,9 @@ fn list(settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
 }
 
 fn revoke(id: &str, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
-    settings.must_exist()?;
-    match Keys::new(settings.open_ledger()?).revoke(id.trim(), None)? {
-        None => Err(Fault::usage(format!("there is no key with id {id}; `mnemon keys list` shows them")).into()),
+    wiring::check_store_exists(settings)?;
+    match Keys::new(wiring::open_documents(settings)?).revoke(id.trim(), None)? {
+        None => Err(CliError::usage(format!("there is no key with id {id}; `mnemon keys list` shows them")).into()),
         Some(was_good) => {
             let said = if was_good { "revoked" } else { "was revoked before" };
             out.value(&json!({"id": id, "revoked": true}), |_| format!("{said}\n"))?;

@@ -5,10 +5,11 @@ use mnemon_store::Memory;
 use serde_json::{Value, json};
 
 use super::input;
-use crate::cli::ScopeArgs;
-use crate::exit::Exit;
+use crate::args::ScopeArgs;
+use crate::error::Exit;
 use crate::output::{Output, counted, item, one_line, shortened, when, who};
 use crate::settings::Settings;
+use crate::wiring;
 
 /// Memories read at a time with `--all`.
 const STRETCH: usize = 500;
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &ListArgs, settings: &Settings, out: &Output) -> anyhow:
         show_expired: args.show_expired,
         ..ListRequest::default()
     };
-    let engine = settings.open_engine_as_it_is()?;
+    let engine = wiring::open_engine_any_embedder(settings)?;
     if args.all { list_all(request, &engine, out) } else { list_page(&request, &engine, out) }
 }
 

@@ -1,17 +1,23 @@
 //! `mnemon migrate …`: the runbook from a mem0 stack to mem0 v2's pipeline, as commands.
 
 mod backup;
+mod context;
 mod cutover;
-mod forward;
-mod legacy;
+mod legacy_counts;
+mod preflight;
+mod rebuild;
 mod rehearse;
 mod report;
+mod restart;
 mod retire;
+mod rollback;
+mod route_args;
 mod run;
-mod stack;
 mod status;
+mod switch_args;
+mod verify;
 
-use crate::exit::Exit;
+use crate::error::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
 
@@ -25,19 +31,19 @@ pub(crate) struct MigrateArgs {
 #[derive(Debug, clap::Subcommand)]
 enum Phase {
     /// Look at what is there: counts by user, oddities, what stands in the way; writes the plan
-    Preflight(forward::PreflightArgs),
+    Preflight(preflight::PreflightArgs),
     /// Fetch what a rollback needs, with proof that it is whole; or look whether a backup still is
     Backup(backup::BackupArgs),
     /// Do the whole migration on a copy: nothing that is in production is touched
     Rehearse(rehearse::RehearseArgs),
     /// Carry everything over, with lemmas, sparse vectors and entities; again to catch what was written meanwhile
-    Rebuild(forward::RebuildArgs),
+    Rebuild(rebuild::RebuildArgs),
     /// Compare every point: id, vector bit by bit, payload key by key, sparse vector, counts by user
-    Verify(forward::VerifyArgs),
+    Verify(verify::VerifyArgs),
     /// Carry over the last writes, switch to the new store, try it; switched back if that fails
     Cutover(cutover::CutoverArgs),
     /// Switch back, with the writes that were made since
-    Rollback(cutover::RollbackArgs),
+    Rollback(rollback::RollbackArgs),
     /// Delete the old collection and the backup, once their retention date is past
     Retire(retire::RetireArgs),
     /// Preflight to verify in one go; the switch is left to cutover
@@ -48,13 +54,13 @@ enum Phase {
 
 pub(crate) fn run(args: &MigrateArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     match &args.phase {
-        Phase::Preflight(args) => forward::preflight(args, settings, out),
+        Phase::Preflight(args) => preflight::run(args, settings, out),
         Phase::Backup(args) => backup::run(args, settings, out),
         Phase::Rehearse(args) => rehearse::run(args, settings, out),
-        Phase::Rebuild(args) => forward::rebuild(args, settings, out),
-        Phase::Verify(args) => forward::verify(args, settings, out),
-        Phase::Cutover(args) => cutover::cutover(args, settings, out),
-        Phase::Rollback(args) => cutover::rollback(args, settings, out),
+        Phase::Rebuild(args) => rebuild::run(args, settings, out),
+        Phase::Verify(args) => verify::run(args, settings, out),
+        Phase::Cutover(args) => cutover::run(args, settings, out),
+        Phase::Rollback(args) => rollback::run(args, settings, out),
         Phase::Retire(args) => retire::run(args, settings, out),
         Phase::Run(args) => run::run(args, settings, out),
         Phase::Status(args) => status::run(args, out),

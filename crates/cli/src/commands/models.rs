@@ -1,15 +1,14 @@
 //! `mnemon models`: embedding models that run on this machine.
 
+mod installed;
 mod pull;
 mod source;
 
-use std::path::Path;
-
 use indicatif::HumanBytes;
-use mnemon_models::{Embedder, MiniLmEmbedder, ModelError, StaticEmbedder};
+use mnemon_models::{Embedder, StaticEmbedder};
 use serde_json::{Value, json};
 
-use crate::exit::Exit;
+use crate::error::Exit;
 use crate::output::{Output, one_line};
 use crate::settings::Settings;
 
@@ -63,43 +62,13 @@ pub(crate) fn run(args: &ModelsArgs, settings: &Settings, out: &Output) -> anyho
 
 fn list(settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let builtin = StaticEmbedder::builtin().map_err(mnemon_engine::EngineError::from)?;
-    let minilm = minilm(&settings.minilm_folder()?);
+    let minilm = installed::minilm(&settings.minilm_folder()?);
     let models = vec![
         json!({"name": "builtin", "ready": true, "dims": builtin.dims(), "fingerprint": builtin.fingerprint()}),
         minilm,
     ];
     out.value(&json!({"models": models}), |_| models.iter().map(line).collect())?;
     Ok(Exit::Ok)
-}
-
-/// What the folder of the local MiniLM holds.
-fn minilm(folder: &Path) -> Value {
-    let mut found = json!({
-        "name": "minilm",
-        "ready": true,
-        "dims": MiniLmEmbedder::DIMS,
-        "fingerprint": MiniLmEmbedder::FINGERPRINT,
-        "folder": folder.display().to_string(),
-        "bytes": bytes(folder),
-    });
-    if let Err(problem) = try_out(folder) {
-        found["ready"] = false.into();
-        found["problem"] = problem.to_string().into();
-    }
-    found
-}
-
-/// Loads the model and embeds a word.
-fn try_out(folder: &Path) -> Result<(), ModelError> {
-    let vectors = MiniLmEmbedder::open(folder)?.embed(&["hello"])?;
-    debug_assert_eq!(vectors[0].len(), MiniLmEmbedder::DIMS);
-    Ok(())
-}
-
-/// What its files take on disk.
-fn bytes(folder: &Path) -> u64 {
-    let size = |name: &&str| std::fs::metadata(folder.join(name)).map_or(0, |file| file.len());
-    MiniLmEmbedder::FILES.iter().map(size).sum()
 }
 
 fn line(model: &Value) -> String {

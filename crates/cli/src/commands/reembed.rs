@@ -8,9 +8,10 @@ use mnemon_store::{SqliteStore, StoreError};
 use serde_json::{Value, json};
 
 use super::progress::Steps;
-use crate::exit::{Exit, Fault};
+use crate::error::{CliError, Exit};
 use crate::output::{Output, counted};
 use crate::settings::Settings;
+use crate::wiring;
 
 /// Where to.
 #[derive(Debug, clap::Args)]
@@ -44,9 +45,9 @@ pub(crate) struct ReembedArgs {
 type Named = (String, usize);
 
 pub(crate) fn run(args: &ReembedArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
-    let store = settings.open_sqlite_as_it_is()?;
+    let store = wiring::open_sqlite_any_embedder(settings)?;
     let from = SqliteStore::embedder_of(store.path())?.unwrap_or_default();
-    let target = settings.other_embedder(&args.to, args.to_url.as_deref(), args.to_dims)?;
+    let target = wiring::other_embedder(settings, &args.to, args.to_url.as_deref(), args.to_dims)?;
     let to = (target.fingerprint().to_owned(), target.dims());
     if from == to {
         return already(&to, out);
@@ -90,7 +91,7 @@ fn already(to: &Named, out: &Output) -> anyhow::Result<Exit> {
 /// To begin another move would destroy what was done of the one under way.
 fn refused(error: EngineError) -> anyhow::Error {
     match error {
-        EngineError::Store(error @ StoreError::Reembedding { .. }) => Fault::refused(error.to_string()).into(),
+        EngineError::Store(error @ StoreError::Reembedding { .. }) => CliError::refused(error.to_string()).into(),
         error => error.into(),
     }
 }

@@ -6,10 +6,11 @@ use mnemon_engine::{Explanation, Profile, SearchAnswer, SearchHit, SearchRequest
 use serde_json::{Value, json};
 
 use super::input;
-use crate::cli::ScopeArgs;
-use crate::exit::Exit;
+use crate::args::ScopeArgs;
+use crate::error::Exit;
 use crate::output::{Output, counted, item, number, one_line, shortened, when, who};
 use crate::settings::Settings;
+use crate::wiring;
 
 /// What to find.
 #[derive(Debug, clap::Args)]
@@ -73,7 +74,7 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, out: &Output) -> anyho
         latest_only: args.latest_only,
         ..SearchRequest::new(args.query.as_str(), filter)
     };
-    let answer = settings.open_engine()?.search(&request)?;
+    let answer = wiring::open_engine(settings)?.search(&request)?;
     if answer.hits.is_empty() {
         out.note("nothing found");
     }

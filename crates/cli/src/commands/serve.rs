@@ -6,10 +6,12 @@ use std::time::Duration;
 use mnemon_server::{AuthMode, Server};
 use serde_json::json;
 
-use crate::exit::{Exit, Fault};
+use super::stop_signal::stop_signal;
+use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::settings::Settings;
 use crate::settings::server::{address, auth_mode};
+use crate::wiring;
 
 /// Where, and for whom.
 #[derive(Debug, clap::Args)]
@@ -37,7 +39,7 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
         out.value(&api, |api| format!("{api:#}\n"))?;
         return Ok(Exit::Ok);
     }
-    let server = settings.server();
+    let server = &settings.server;
     let bind = args.bind.as_deref().map_or(Ok(server.bind), address)?;
     let mut config = server.config.clone();
     if let Some(auth) = &args.auth {
@@ -47,10 +49,10 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
         let message = format!(
             "--auth off lets everybody on {bind} read and delete everything: listen on 127.0.0.1, or add --force"
         );
-        return Err(Fault::refused(message).into());
+        return Err(CliError::refused(message).into());
     }
-    settings.load_embedder()?;
-    let (engine, ledger) = settings.open_for_server()?;
+    wiring::load_embedder(settings)?;
+    let (engine, ledger) = wiring::open_for_server(settings)?;
     for warning in engine.store().warnings() {
         tracing::warn!("{warning}");
     }
@@ -72,23 +74,4 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
     // What is still at work was given up before: nobody waits for its answer.
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
-}
-
-/// Done when the process is told to stop.
-#[cfg(unix)]
-pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-}
-
-#[cfg(not(unix))]
-pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    Ok(async { drop(tokio::signal::ctrl_c().await) })
 }

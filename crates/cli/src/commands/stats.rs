@@ -3,10 +3,11 @@
 use mnemon_store::{OwnerKind, ScopeSummary, StoreInfo};
 use serde_json::{Map, Value, json};
 
-use crate::cli::ScopeArgs;
-use crate::exit::Exit;
+use crate::args::ScopeArgs;
+use crate::error::Exit;
 use crate::output::{Output, counted, one_line};
 use crate::settings::Settings;
+use crate::wiring;
 
 /// Of whom.
 #[derive(Debug, clap::Args)]
@@ -19,7 +20,7 @@ pub(crate) struct StatsArgs {
 pub(crate) fn run(args: &StatsArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     match settings.scope(&args.scope)? {
         Some(scope) => {
-            let summary = settings.open_engine_as_it_is()?.stats(&scope)?;
+            let summary = wiring::open_engine_any_embedder(settings)?.stats(&scope)?;
             let mut answer = Map::new();
             for (key, id) in mnemon_store::SCOPE_KEYS.into_iter().zip(scope.ids()) {
                 answer.extend(id.map(|id| (key.to_owned(), Value::from(id))));
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &StatsArgs, settings: &Settings, out: &Output) -> anyhow
             out.value(&answer.into(), lines)?;
         }
         None => {
-            let engine = settings.open_engine_as_it_is()?;
+            let engine = wiring::open_engine_any_embedder(settings)?;
             let info = engine.store().info()?;
             let mut users = engine.owners(None)?;
             users.retain(|owner| owner.kind == OwnerKind::User);

@@ -5,9 +5,10 @@ use mnemon_engine::UpdateRequest;
 
 use super::input::{self, MetadataArgs};
 use super::list::for_people;
-use crate::exit::Exit;
+use crate::error::Exit;
 use crate::output::{Output, item};
 use crate::settings::Settings;
+use crate::wiring;
 
 /// What to change.
 #[derive(Debug, clap::Args)]
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &UpdateArgs, settings: &Settings, out: &Output) -> anyho
         metadata: args.metadata.read()?,
         expiration_date: if args.no_expires { Some(None) } else { args.expires.map(Some) },
     };
-    let memory = settings.open_engine()?.update(id, &request)?;
+    let memory = wiring::open_engine(settings)?.update(id, &request)?;
     out.value(&item(&memory, None), |_| for_people(&memory, out))?;
     Ok(Exit::Ok)
 }

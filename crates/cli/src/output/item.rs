@@ -1,7 +1,8 @@
 //! A memory as the command line shows it: mem0's item, and in words who said it and when.
 
+use mnemon_engine::Added;
 use mnemon_store::{Memory, Payload, keys};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Keys of a payload that stand beside the text, where they are there.
 const PROMOTED: [&str; 7] =
@@ -53,6 +54,17 @@ pub(crate) fn number(value: f32) -> Value {
     value.to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }
 
+/// A stored memory as mem0's `add` answers.
+pub(crate) fn added_item(added: &AddedMemory) -> Value {
+    json!({
+        "id": added.id.to_string(),
+        "memory": added.memory,
+        "event": "ADD",
+        "actor_id": added.actor_id,
+        "role": added.role,
+    })
+}
+
 /// Who spoke: the name, else the role.
 pub(crate) fn who(memory: &Memory) -> Option<&str> {
     memory.payload.actor().or_else(|| memory.payload.role())
@@ -65,10 +77,8 @@ pub(crate) fn when(memory: &Memory) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use mnemon_store::{MemoryId, Provenance};
-    use serde_json::json;
-
     use super::*;
+    use mnemon_store::{MemoryId, Provenance};
 
     fn memory(payload: Value) -> Memory {
         let Value::Object(map) = payload else { panic!("no object") };

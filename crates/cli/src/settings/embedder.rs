@@ -5,14 +5,14 @@ use std::sync::Arc;
 use mnemon_engine::EngineError;
 use mnemon_models::{Embedder, LlmProvider, OpenAiConfig, OpenAiEmbedder, StaticEmbedder};
 
-use super::Values;
 #[cfg(feature = "minilm")]
 use super::minilm::LocalMiniLm;
-use crate::exit::Fault;
+use super::values::Values;
+use crate::error::CliError;
 
 /// What makes vectors.
 #[derive(Clone, Debug)]
-pub(super) enum EmbedderSettings {
+pub(crate) enum EmbedderSettings {
     Builtin,
     #[cfg(feature = "minilm")]
     MiniLm(Arc<LocalMiniLm>),
@@ -47,7 +47,7 @@ pub(super) fn resolve(
             if set {
                 let message =
                     format!("{key} goes with a service's model only: give embedder = \"openai:MODEL\" as well");
-                return Err(Fault::usage(message).into());
+                return Err(CliError::usage(message).into());
             }
         }
         return if local { minilm(name) } else { Ok(EmbedderSettings::Builtin) };
@@ -61,14 +61,14 @@ pub(super) fn resolve(
                 "embedder is `{name}`; give `builtin`, `minilm`, `openai:MODEL` such as openai:text-embedding-3-small, or \
                  `ollama:MODEL` such as ollama:nomic-embed-text"
             );
-            return Err(Fault::usage(message).into());
+            return Err(CliError::usage(message).into());
         }
     };
     let known_as = model.rsplit('/').next().unwrap_or(model).trim_end_matches(":latest");
     let known = KNOWN.iter().find(|(name, _)| *name == known_as).map(|(_, dims)| *dims);
     let wanted = Some(values.embedder_dims as usize).filter(|dims| *dims > 0);
     let dims = wanted.or(known).ok_or_else(|| {
-        Fault::usage(format!(
+        CliError::usage(format!(
             "the length of `{model}`'s vectors is not known: give embedder_dims (MNEMON_EMBEDDER_DIMS), such as 768"
         ))
     })?;
@@ -87,7 +87,7 @@ pub(super) fn resolve(
         config.base_url = format!("{}/v1", config.base_url.trim_end_matches('/'));
     }
     config.api_key = given(key);
-    config.timeout = super::server::duration("embedder_timeout", &values.embedder_timeout)?;
+    config.timeout = super::durations::duration("embedder_timeout", &values.embedder_timeout)?;
     // Room for a second try where the first met nobody.
     config.deadline = config.timeout.saturating_mul(2);
     Ok(EmbedderSettings::OpenAi(Box::new(config)))
@@ -102,12 +102,12 @@ fn minilm(name: &str) -> anyhow::Result<EmbedderSettings> {
 
 #[cfg(not(feature = "minilm"))]
 fn minilm(name: &str) -> anyhow::Result<EmbedderSettings> {
-    Err(Fault::usage(format!("embedder is `{name}`, and this mnemon was built without the feature `minilm`")).into())
+    Err(CliError::usage(format!("embedder is `{name}`, and this mnemon was built without the feature `minilm`")).into())
 }
 
 impl EmbedderSettings {
     /// The embedder, which has not been asked yet.
-    pub(super) fn make(&self) -> Result<Arc<dyn Embedder>, EngineError> {
+    pub(crate) fn make(&self) -> Result<Arc<dyn Embedder>, EngineError> {
         Ok(match self {
             Self::Builtin => Arc::new(StaticEmbedder::builtin()?),
             #[cfg(feature = "minilm")]
@@ -117,7 +117,7 @@ impl EmbedderSettings {
     }
 
     /// Asks for one vector, before a store is made that would keep to a wrong length or to a model that is not there.
-    pub(super) fn prove(&self, embedder: &dyn Embedder) -> Result<(), EngineError> {
+    pub(crate) fn prove(&self, embedder: &dyn Embedder) -> Result<(), EngineError> {
         match self {
             Self::Builtin => Ok(()),
             _ => embedder.embed(&["hello"]).map(drop).map_err(EngineError::from),
@@ -125,7 +125,7 @@ impl EmbedderSettings {
     }
 
     /// Loads what is loaded from this machine; a service may come later.
-    pub(super) fn load(&self) -> Result<(), EngineError> {
+    pub(crate) fn load(&self) -> Result<(), EngineError> {
         match self {
             #[cfg(feature = "minilm")]
             Self::MiniLm(model) => Ok(model.load()?),

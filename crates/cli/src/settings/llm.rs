@@ -8,12 +8,12 @@ use mnemon_models::{ChatModel, HttpReranker, LlmClient, LlmConfig, LlmProvider, 
 use mnemon_store::DocumentStore;
 use serde_json::{Map, Value};
 
-use super::Values;
-use crate::exit::Fault;
+use super::values::Values;
+use crate::error::CliError;
 
 /// Which language model, if any, and who judges what a search finds.
 #[derive(Clone, Debug)]
-pub(super) struct LlmSettings {
+pub(crate) struct LlmSettings {
     llm: Option<Box<LlmConfig>>,
     reranker: RerankerSettings,
     instructions: Option<String>,
@@ -37,14 +37,14 @@ pub(super) fn resolve(values: &Values, environment: impl Fn(&str) -> Option<Stri
     };
     let reranker = match values.reranker.trim() {
         "none" => RerankerSettings::None,
-        "llm" if llm.is_none() => return Err(Fault::usage("reranker is `llm`: set llm (MNEMON_LLM) as well").into()),
+        "llm" if llm.is_none() => return Err(CliError::usage("reranker is `llm`: set llm (MNEMON_LLM) as well").into()),
         "llm" => RerankerSettings::Llm,
         name => {
             let model = name.strip_prefix("http:").filter(|model| !model.is_empty()).ok_or_else(|| {
-                Fault::usage(format!("reranker is `{name}`; give `none`, `llm`, or `http:MODEL` with reranker_url"))
+                CliError::usage(format!("reranker is `{name}`; give `none`, `llm`, or `http:MODEL` with reranker_url"))
             })?;
             let url = values.reranker_url.clone().ok_or_else(|| {
-                Fault::usage("reranker_url (MNEMON_RERANKER_URL) is missing: the base URL of a service with /rerank")
+                CliError::usage("reranker_url (MNEMON_RERANKER_URL) is missing: the base URL of a service with /rerank")
             })?;
             let mut config = RerankConfig::new(url, model);
             config.api_key = given("RERANKER_API_KEY");
@@ -57,7 +57,7 @@ pub(super) fn resolve(values: &Values, environment: impl Fn(&str) -> Option<Stri
 
 fn config(name: &str, values: &Values, given: impl Fn(&str) -> Option<String>) -> anyhow::Result<LlmConfig> {
     let wrong = || {
-        Fault::usage(format!(
+        CliError::usage(format!(
             "llm is `{name}`; give `none`, or `openai:MODEL`, `anthropic:MODEL` or `ollama:MODEL`, such as \
              openai:gpt-4o-mini"
         ))
@@ -79,19 +79,19 @@ fn config(name: &str, values: &Values, given: impl Fn(&str) -> Option<String>) -
     }
     for (key, value, most) in [("llm_temperature", values.llm_temperature, 2.0), ("llm_top_p", values.llm_top_p, 1.0)] {
         if let Some(value) = value.filter(|value| !(0.0..=most).contains(value)) {
-            return Err(Fault::usage(format!("{key} is {value}; give a number from 0 to {most}")).into());
+            return Err(CliError::usage(format!("{key} is {value}; give a number from 0 to {most}")).into());
         }
     }
     config.temperature = values.llm_temperature;
     config.top_p = values.llm_top_p;
     config.max_tokens = Some(values.llm_max_tokens).filter(|most| *most > 0);
-    config.timeout = super::server::duration("llm_timeout", &values.llm_timeout)?;
+    config.timeout = super::durations::duration("llm_timeout", &values.llm_timeout)?;
     // Room for a second try, within the time that a server's request has.
     config.deadline = config.timeout + config.timeout.mul_f64(0.375);
     config.extra = object("llm_extra", &values.llm_extra)?;
     for (name, value) in object("llm_headers", &values.llm_headers)? {
         let Value::String(value) = value else {
-            return Err(Fault::usage(format!("llm_headers: the value of {name} must be a text")).into());
+            return Err(CliError::usage(format!("llm_headers: the value of {name} must be a text")).into());
         };
         config.headers.push((name, value));
     }
@@ -102,13 +102,13 @@ fn object(key: &str, text: &str) -> anyhow::Result<Map<String, Value>> {
     if text.trim().is_empty() {
         return Ok(Map::new());
     }
-    let wrong = || Fault::usage(format!("{key} must be a JSON object, such as {{\"store\": false}}"));
+    let wrong = || CliError::usage(format!("{key} must be a JSON object, such as {{\"store\": false}}"));
     Ok(serde_json::from_str(text).map_err(|_| wrong())?)
 }
 
 impl LlmSettings {
     /// What an engine understands with; nothing has been asked yet.
-    pub(super) fn make(&self, ledger: Arc<dyn DocumentStore>) -> Result<ModelServices, EngineError> {
+    pub(crate) fn make(&self, ledger: Arc<dyn DocumentStore>) -> Result<ModelServices, EngineError> {
         let llm: Option<Arc<dyn ChatModel>> = match &self.llm {
             Some(config) => Some(Arc::new(LlmClient::new((**config).clone())?)),
             None => None,

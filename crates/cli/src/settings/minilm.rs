@@ -5,7 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use mnemon_models::{Embedder, MiniLmEmbedder, ModelError};
 
-use crate::exit::Fault;
+use crate::error::CliError;
 
 /// The folder, unless another is named.
 const FOLDER: &str = "models/all-MiniLM-L6-v2";
@@ -69,10 +69,11 @@ impl Embedder for LocalMiniLm {
 /// The folder that a setting names; without one, ours.
 pub(super) fn folder(named: Option<&str>) -> anyhow::Result<PathBuf> {
     match named {
-        Some("") => Err(Fault::usage("embedder is `minilm:` without a folder: give one, or `minilm` alone").into()),
-        Some(named) => Ok(super::store_path::expanded(named)?),
-        None => super::data_file(FOLDER).map_err(|_| {
-            Fault::usage("your data directory is not known: give embedder = \"minilm:FOLDER\" (MNEMON_EMBEDDER)").into()
+        Some("") => Err(CliError::usage("embedder is `minilm:` without a folder: give one, or `minilm` alone").into()),
+        Some(named) => Ok(super::paths::expanded(named)?),
+        None => super::paths::data_file(FOLDER).map_err(|_| {
+            CliError::usage("your data directory is not known: give embedder = \"minilm:FOLDER\" (MNEMON_EMBEDDER)")
+                .into()
         }),
     }
 }

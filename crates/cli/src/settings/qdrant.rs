@@ -1,26 +1,25 @@
 //! Settings of a store in Qdrant and of its ledger.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use mnemon_store::DocumentStore;
-use mnemon_store::database::{Database, PostgresDatabase, SqliteDatabase};
-use mnemon_store::qdrant::{LEDGER, NewCollection, QdrantOptions, Quantization};
+use mnemon_store::qdrant::{NewCollection, Quantization};
 
+use super::paths::data_file;
 use super::store_path::{LedgerPlace, StorePlace, parse_ledger};
-use super::{Values, data_file};
-use crate::exit::Fault;
+use super::values::Values;
+use crate::error::CliError;
 
 /// How to reach Qdrant, how to make a collection, and where the ledger is.
 #[derive(Clone)]
-pub(super) struct QdrantSettings {
-    ledger: LedgerPlace,
+pub(crate) struct QdrantSettings {
+    pub(crate) ledger: LedgerPlace,
     /// Whether the caller named it.
-    ledger_named: bool,
-    api_key: Option<String>,
-    timeout: std::time::Duration,
-    retries: u32,
-    new: NewCollection,
+    pub(crate) ledger_named: bool,
+    pub(crate) api_key: Option<String>,
+    pub(crate) timeout: std::time::Duration,
+    pub(crate) retries: u32,
+    /// How a collection is made.
+    pub(crate) new: NewCollection,
 }
 
 impl std::fmt::Debug for QdrantSettings {
@@ -42,12 +41,12 @@ fn given(environment: impl Fn(&str) -> Option<String>, name: &str) -> Option<Str
 /// The store that the variables of mem0's server name: `QDRANT_HOST`, `QDRANT_PORT`, `QDRANT_COLLECTION_NAME`.
 ///
 /// mem0 speaks REST, Mnemon gRPC, which Qdrant serves on the port after that of REST; `QDRANT_GRPC_PORT` where it does not.
-pub(super) fn of_the_runbook(environment: impl Fn(&str) -> Option<String>) -> Result<Option<StorePlace>, Fault> {
+pub(super) fn of_the_runbook(environment: impl Fn(&str) -> Option<String>) -> Result<Option<StorePlace>, CliError> {
     let given = |name: &str| given(&environment, name);
     let Some(host) = given("QDRANT_HOST") else { return Ok(None) };
-    let port = |name: &str| -> Result<Option<u16>, Fault> {
+    let port = |name: &str| -> Result<Option<u16>, CliError> {
         let parse = |text: String| {
-            text.parse().map_err(|_| Fault::usage(format!("{name} is `{text}`; give the number of a port")))
+            text.parse().map_err(|_| CliError::usage(format!("{name} is `{text}`; give the number of a port")))
         };
         given(name).map(parse).transpose()
     };
@@ -85,7 +84,7 @@ pub(super) fn resolve(
     let ledger = match (&values.ledger, store) {
         (Some(_), StorePlace::Sqlite(_)) => {
             let message = "a ledger goes with a store in Qdrant only: a store in SQLite keeps everything in its file";
-            return Err(Fault::usage(message).into());
+            return Err(CliError::usage(message).into());
         }
         (Some(ledger), _) => parse_ledger(ledger)?,
         (None, store) => default_ledger(store)?,
@@ -102,24 +101,24 @@ pub(super) fn resolve(
             "binary" => Some(Quantization::Binary),
             other => {
                 let message = format!("qdrant_quantization is `{other}`; give `none`, `scalar` or `binary`");
-                return Err(Fault::usage(message).into());
+                return Err(CliError::usage(message).into());
             }
         },
     };
-    let timeout = super::server::duration("qdrant_timeout", &values.qdrant_timeout)?;
+    let timeout = super::durations::duration("qdrant_timeout", &values.qdrant_timeout)?;
     let api_key = given(environment, "QDRANT_API_KEY");
     let ledger_named = values.ledger.is_some();
     Ok(QdrantSettings { ledger, ledger_named, api_key, timeout, retries: values.qdrant_retries, new })
 }
 
 /// A collection as a client of its own reaches it.
-pub(crate) struct CollectionPlace<'s> {
+pub struct CollectionPlace<'s> {
     /// gRPC address of the first node.
-    pub(crate) url: &'s str,
-    pub(crate) api_key: Option<&'s str>,
-    pub(crate) timeout: std::time::Duration,
+    pub url: &'s str,
+    pub api_key: Option<&'s str>,
+    pub timeout: std::time::Duration,
     /// The collection's name.
-    pub(crate) name: &'s str,
+    pub name: &'s str,
 }
 
 /// How clients reach Qdrant, and how collections are made.
@@ -146,22 +145,9 @@ impl QdrantSettings {
         Ok(Self { ledger, ..self.clone() })
     }
 
-    /// The ledger, if it is there already.
-    pub(super) fn ledger_there(&self) -> anyhow::Result<Option<Arc<dyn Database>>> {
-        match &self.ledger {
-            LedgerPlace::Sqlite(path) if !path.exists() => Ok(None),
-            _ => Ok(Some(self.open()?.0)),
-        }
-    }
-
     /// The same, for a collection whose ledger is this file.
-    pub(super) fn with_ledger(&self, file: &Path) -> Self {
+    pub(crate) fn with_ledger(&self, file: &Path) -> Self {
         Self { ledger: LedgerPlace::Sqlite(file.to_owned()), ..self.clone() }
-    }
-
-    /// Whether the caller named the ledger.
-    pub(super) fn names_ledger(&self) -> bool {
-        self.ledger_named
     }
 
     /// Where a collection is.
@@ -170,51 +156,11 @@ impl QdrantSettings {
         CollectionPlace { url, api_key: self.api_key.as_deref(), timeout: self.timeout, name }
     }
 
-    /// Opens the ledger, as the store and as the server want it.
-    pub(super) fn open(&self) -> anyhow::Result<(Arc<dyn Database>, Arc<dyn DocumentStore>)> {
-        Ok(match &self.ledger {
-            LedgerPlace::Sqlite(path) => {
-                let database = Arc::new(SqliteDatabase::open(path, LEDGER)?);
-                (database.clone(), database)
-            }
-            LedgerPlace::Postgres(url) => {
-                let database = Arc::new(PostgresDatabase::open(url, LEDGER)?);
-                (database.clone(), database)
-            }
-        })
-    }
-
     /// The file of the ledger.
     pub(super) fn file(&self) -> Option<&Path> {
         match &self.ledger {
             LedgerPlace::Sqlite(path) => Some(path),
             LedgerPlace::Postgres(_) => None,
         }
-    }
-
-    /// The documents of the ledger alone.
-    pub(super) fn documents(&self) -> anyhow::Result<Arc<dyn DocumentStore>> {
-        Ok(self.open()?.1)
-    }
-
-    /// How to open the store.
-    pub(super) fn options(
-        &self,
-        urls: &[String],
-        collection: &str,
-        embedder: String,
-        dims: usize,
-        ledger: Arc<dyn Database>,
-    ) -> QdrantOptions {
-        let describe = Arc::new(mnemon_engine::describe);
-        let mut options = QdrantOptions::new("", collection, embedder, dims, ledger, describe);
-        options.urls = urls.to_vec();
-        options.api_key.clone_from(&self.api_key);
-        options.timeout = self.timeout;
-        options.retries = self.retries;
-        options.new = self.new.clone();
-        // The default ledger is named after what was asked for.
-        options.takes_alias = self.ledger_named;
-        options
     }
 }

@@ -2,13 +2,13 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroU32;
-use std::time::Duration;
 
 use mnemon_server::auth::ConfiguredKey;
 use mnemon_server::{AuthMode, Config, RateLimit, Secret};
 
-use super::Values;
-use crate::exit::Fault;
+use super::durations::duration;
+use super::values::Values;
+use crate::error::CliError;
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -24,12 +24,12 @@ pub(crate) struct ServerSettings {
 pub(super) fn resolve(values: &Values, environment: impl Fn(&str) -> Option<String>) -> anyhow::Result<ServerSettings> {
     let blank = |name: &str| environment(name).filter(|text| !text.trim().is_empty());
     let keys = match blank("API_KEYS") {
-        Some(text) => ConfiguredKey::parse_all(&text).map_err(Fault::usage)?,
+        Some(text) => ConfiguredKey::parse_all(&text).map_err(CliError::usage)?,
         None => Vec::new(),
     };
     let admin_key = blank("ADMIN_API_KEY").map(|key| key.trim().to_owned());
     if admin_key.as_ref().is_some_and(|admin| keys.iter().any(|key| key.is(admin))) {
-        return Err(Fault::usage("ADMIN_API_KEY is one of API_KEYS as well: give the admin another").into());
+        return Err(CliError::usage("ADMIN_API_KEY is one of API_KEYS as well: give the admin another").into());
     }
     let config = Config {
         auth: auth_mode(&values.auth)?,
@@ -45,7 +45,7 @@ pub(super) fn resolve(values: &Values, environment: impl Fn(&str) -> Option<Stri
     let log_json = match values.log_format.as_str() {
         "text" => false,
         "json" => true,
-        other => return Err(Fault::usage(format!("log_format is `{other}`; give `text` or `json`")).into()),
+        other => return Err(CliError::usage(format!("log_format is `{other}`; give `text` or `json`")).into()),
     };
     Ok(ServerSettings { bind: address(&values.bind)?, log_json, config })
 }
@@ -55,21 +55,15 @@ pub(crate) fn auth_mode(text: &str) -> anyhow::Result<AuthMode> {
     match text {
         "on" => Ok(AuthMode::On),
         "off" => Ok(AuthMode::Off),
-        other => Err(Fault::usage(format!("auth is `{other}`; give `on` or `off`")).into()),
+        other => Err(CliError::usage(format!("auth is `{other}`; give `on` or `off`")).into()),
     }
 }
 
 /// Reads `HOST:PORT`.
 pub(crate) fn address(text: &str) -> anyhow::Result<SocketAddr> {
     let found = text.trim().to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    let wrong = || Fault::usage(format!("bind is `{text}`; give HOST:PORT, such as 127.0.0.1:8000 or 0.0.0.0:8000"));
+    let wrong = || CliError::usage(format!("bind is `{text}`; give HOST:PORT, such as 127.0.0.1:8000 or 0.0.0.0:8000"));
     Ok(found.ok_or_else(wrong)?)
-}
-
-pub(crate) fn duration(key: &str, text: &str) -> anyhow::Result<Duration> {
-    let found: Option<jiff::SignedDuration> = text.parse().ok();
-    let found = found.and_then(|found| Duration::try_from(found).ok()).filter(|found| !found.is_zero());
-    Ok(found.ok_or_else(|| Fault::usage(format!("{key} is `{text}`; give a time such as `60s` or `2m`")))?)
 }
 
 fn origins(text: &str) -> anyhow::Result<Vec<String>> {
@@ -82,7 +76,7 @@ fn origins(text: &str) -> anyhow::Result<Vec<String>> {
         let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or_default();
         if rest.is_empty() || rest.contains(['/', '*']) || !rest.is_ascii() {
             let message = format!("cors_origins holds `{origin}`; give origins such as https://app.example.com");
-            return Err(Fault::usage(message).into());
+            return Err(CliError::usage(message).into());
         }
     }
     Ok(origins)

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::exit::Fault;
+use super::paths::expanded;
+use crate::error::CliError;
 
 /// Where memories are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum StorePlace {
+pub(crate) enum StorePlace {
     /// One file.
     Sqlite(PathBuf),
     /// A collection.
@@ -29,7 +30,7 @@ impl std::fmt::Display for StorePlace {
 
 /// Where the ledger of a Qdrant store is kept.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) enum LedgerPlace {
+pub(crate) enum LedgerPlace {
     /// One file.
     Sqlite(PathBuf),
     /// A database: a URL, with its password.
@@ -48,33 +49,35 @@ impl std::fmt::Debug for LedgerPlace {
 const WHAT_TO_GIVE: &str = "give sqlite:PATH, such as sqlite:memories.db, or qdrant:http://HOST:6334/COLLECTION";
 
 /// `sqlite:PATH` or `qdrant:URL/COLLECTION`.
-pub(super) fn parse(store: &str) -> Result<StorePlace, Fault> {
+pub(super) fn parse(store: &str) -> Result<StorePlace, CliError> {
     let store = store.trim();
     if let Some(rest) = store.strip_prefix("qdrant:") {
         return qdrant(store, rest);
     }
     if !store.starts_with("sqlite:") {
-        return Err(Fault::usage(format!("`{store}` is no store: {WHAT_TO_GIVE}")));
+        return Err(CliError::usage(format!("`{store}` is no store: {WHAT_TO_GIVE}")));
     }
     Ok(StorePlace::Sqlite(file(store)?))
 }
 
 /// `sqlite:PATH` or `postgres://…`.
-pub(super) fn parse_ledger(ledger: &str) -> Result<LedgerPlace, Fault> {
+pub(super) fn parse_ledger(ledger: &str) -> Result<LedgerPlace, CliError> {
     let ledger = ledger.trim();
     if ledger.starts_with("postgres://") || ledger.starts_with("postgresql://") {
         return Ok(LedgerPlace::Postgres(ledger.to_owned()));
     }
     if !ledger.starts_with("sqlite:") {
         // Not repeated: it may hold a password.
-        return Err(Fault::usage("the ledger is neither: give sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE"));
+        return Err(CliError::usage(
+            "the ledger is neither: give sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE",
+        ));
     }
     file(ledger).map(LedgerPlace::Sqlite)
 }
 
 /// `http://HOST:PORT[,HOST:PORT…]/COLLECTION`, `https://` for TLS; the port is that of gRPC.
-fn qdrant(store: &str, rest: &str) -> Result<StorePlace, Fault> {
-    let wrong = |what: &str| Fault::usage(format!("`{store}` {what}: {WHAT_TO_GIVE}"));
+fn qdrant(store: &str, rest: &str) -> Result<StorePlace, CliError> {
+    let wrong = |what: &str| CliError::usage(format!("`{store}` {what}: {WHAT_TO_GIVE}"));
     let (scheme, rest) = rest.split_once("://").ok_or_else(|| wrong("has no http:// or https://"))?;
     if !["http", "https"].contains(&scheme) {
         return Err(wrong("is neither http:// nor https://"));
@@ -93,7 +96,7 @@ fn qdrant(store: &str, rest: &str) -> Result<StorePlace, Fault> {
         match port {
             _ if host.is_empty() || host.starts_with(':') => Err(wrong("names no host")),
             Some(Err(_)) if !host.ends_with(']') => Err(wrong("has a port that is no number")),
-            Some(Ok(6333)) => Err(Fault::usage(format!(
+            Some(Ok(6333)) => Err(CliError::usage(format!(
                 "`{store}` names the REST port: give the gRPC port of the server, mostly 6334"
             ))),
             Some(Ok(_)) => Ok(format!("{scheme}://{host}")),
@@ -105,27 +108,16 @@ fn qdrant(store: &str, rest: &str) -> Result<StorePlace, Fault> {
 }
 
 /// The file of `sqlite:PATH`; an absolute path, so that nothing in it can be taken for a URI.
-fn file(store: &str) -> Result<PathBuf, Fault> {
+fn file(store: &str) -> Result<PathBuf, CliError> {
     let path = store.strip_prefix("sqlite:").unwrap_or(store);
     let path = path.strip_prefix("//").unwrap_or(path);
     if path.is_empty() {
-        return Err(Fault::usage("the store has no path: give sqlite:PATH, such as sqlite:memories.db"));
+        return Err(CliError::usage("the store has no path: give sqlite:PATH, such as sqlite:memories.db"));
     }
     if path == ":memory:" {
-        return Err(Fault::usage("a store in memory would be gone when the command ends: give sqlite:PATH"));
+        return Err(CliError::usage("a store in memory would be gone when the command ends: give sqlite:PATH"));
     }
     expanded(path)
-}
-
-/// The path, absolute; `~/` is the home directory.
-pub(super) fn expanded(path: &str) -> Result<PathBuf, Fault> {
-    let path = match path.strip_prefix("~/") {
-        Some(rest) => dirs::home_dir()
-            .ok_or_else(|| Fault::usage("your home directory is not known: give the path without ~"))?
-            .join(rest),
-        None => PathBuf::from(path),
-    };
-    std::path::absolute(&path).map_err(|error| Fault::failed("io", format!("{}: {error}", path.display())))
 }
 
 #[cfg(test)]

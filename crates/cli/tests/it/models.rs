@@ -84,15 +84,3 @@ fn a_site_must_send_what_it_announces() {
     pull(&site("200 OK", 1 << 40, b"{}"), "download", "another model");
     pull(&site("200 OK", 2, b"{}"), "model", "nothing was changed");
 }
-
-#[test]
-fn an_embedder_can_be_measured() {
-    let place = Place::new();
-    let measured = place.json(&["bench", "embed", "--texts", "40"]);
-    assert_eq!((measured["texts"].as_u64(), measured["batches"].as_object().unwrap().len()), (Some(40), 2));
-    for batch in ["1", "32"] {
-        assert!(measured["batches"][batch]["texts_per_second"].as_f64().unwrap() > 0.0, "{measured}");
-    }
-    assert!(place.run(&["bench", "embed", "--texts", "1"]).stdout.contains(" 32 at a time: "));
-    assert_eq!(place.run(&["bench", "embed", "--texts", "0"]).code, 2);
-}

@@ -5,9 +5,10 @@ use std::io::{self, BufRead, Read};
 use mnemon_engine::{AddRequest, Engine, MAX_TEXT_BYTES, Message};
 use serde_json::{Value, json};
 
-use crate::exit::{Exit, Fault, Report};
-use crate::output::Output;
+use crate::error::{CliError, Exit, Report};
+use crate::output::{Output, added_item};
 use crate::settings::Settings;
+use crate::wiring;
 
 /// No message is longer, however its JSON escapes it.
 const MAX_LINE: u64 = 8 * MAX_TEXT_BYTES as u64;
@@ -15,7 +16,7 @@ const MAX_LINE: u64 = 8 * MAX_TEXT_BYTES as u64;
 /// Stores each line by itself and tells it as soon as it is safe. A line that can't be taken is told and left out; when
 /// the store fails, nothing more is read.
 pub(super) fn run(request: AddRequest, defaults: &Message, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
-    let engine = settings.open_or_create_engine()?;
+    let engine = wiring::open_or_create_engine(settings)?;
     let mut stdin = io::stdin().lock();
     let mut bytes = Vec::new();
     let mut exit = Exit::Ok;
@@ -25,7 +26,9 @@ pub(super) fn run(request: AddRequest, defaults: &Message, settings: &Settings, 
             break;
         }
         if bytes.len() as u64 == MAX_LINE && !bytes.ends_with(b"\n") {
-            return Err(Fault::usage(format!("line {number} is too long; it and what follows was not stored")).into());
+            return Err(
+                CliError::usage(format!("line {number} is too long; it and what follows was not stored")).into()
+            );
         }
         match take(&bytes, number, &request, defaults, &engine) {
             Ok(Some(stored)) => tell(&stored, out)?,
@@ -51,15 +54,15 @@ fn take(
     defaults: &Message,
     engine: &Engine,
 ) -> anyhow::Result<Option<Value>> {
-    let line = std::str::from_utf8(bytes).map_err(|_| Fault::usage("no text in UTF-8"))?.trim();
+    let line = std::str::from_utf8(bytes).map_err(|_| CliError::usage("no text in UTF-8"))?.trim();
     if line.is_empty() {
         return Ok(None);
     }
-    let message = parse(line, defaults).map_err(Fault::usage)?;
+    let message = parse(line, defaults).map_err(CliError::usage)?;
     let content = message.content.clone();
     let added = engine.add(AddRequest { messages: vec![message], ..request.clone() })?;
     let mut result = match added.first() {
-        Some(added) => super::result(added),
+        Some(added) => added_item(added),
         None => json!({"id": null, "memory": content, "event": "NONE"}),
     };
     result["line"] = number.into();

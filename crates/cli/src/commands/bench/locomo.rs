@@ -9,11 +9,12 @@ use mnemon_engine::{AddRequest, Engine, LearnRequest, Message, Outcome, Profile,
 use mnemon_store::{Filter, MemoryId, Scope, parse_time};
 use serde_json::{Value, json};
 
-use super::collection::Collection;
-use super::{InferArg, LocomoArgs, percentile, rounded};
-use crate::exit::Exit;
+use super::figures::{percentile, rounded};
+use super::temporary_collection::TemporaryCollection;
+use crate::error::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
+use crate::wiring;
 
 /// Hits looked at; what comes later counts as not found.
 const DEPTH: usize = 50;
@@ -48,18 +49,62 @@ struct Tally {
 /// Ranks at which recall is taken.
 const CUTS: [usize; 3] = [5, 10, 20];
 
+#[derive(Debug, clap::Args)]
+pub(super) struct LocomoArgs {
+    /// Folder with a folder a conversation.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Only this ranking; both, one after the other, if absent.
+    #[arg(long, value_enum)]
+    profile: Option<ProfileArg>,
+    /// Leave out what the assistant said.
+    #[arg(long)]
+    user_only: bool,
+    /// Forget order and sessions: every turn is a fact by itself.
+    #[arg(long)]
+    unordered: bool,
+    /// Remember facts instead of turns: extracted by rules, or by the language model of the settings.
+    #[arg(long, value_enum)]
+    infer: Option<InferArg>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum InferArg {
+    Extractive,
+    Llm,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ProfileArg {
+    Fusion,
+    Mem0,
+}
+
+impl From<ProfileArg> for Profile {
+    fn from(profile: ProfileArg) -> Self {
+        match profile {
+            ProfileArg::Fusion => Self::Fusion,
+            ProfileArg::Mem0 => Self::Mem0,
+        }
+    }
+}
+
 pub(super) fn run(args: &LocomoArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let conversations = folders(&args.data)?.iter().map(|folder| read(folder, args)).collect::<Result<Vec<_>, _>>()?;
     anyhow::ensure!(!conversations.is_empty(), "{} holds no folder with turns.jsonl", args.data.display());
     let folder = tempfile::tempdir()?;
     let collection = match settings.collection() {
-        Some(place) => Some(Collection::claim(settings, &format!("{}_bench_{}", place.name, std::process::id()))?),
+        Some(place) => {
+            Some(TemporaryCollection::claim(settings, &format!("{}_bench_{}", place.name, std::process::id()))?)
+        }
         None => None,
     };
     let file = folder.path().join("bench.db");
     let engine = match &collection {
-        Some(collection) => settings.open_engine_in(collection.name(), Some(&file), settings.embedder()?)?,
-        None => settings.open_engine_at(&file)?,
+        Some(collection) => {
+            wiring::open_engine_in(settings, collection.name(), Some(&file), wiring::embedder(settings)?)?
+        }
+        None => wiring::open_engine_at(settings, &file)?,
     };
 
     let start = Instant::now();

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use mnemon_migrate::{BackupEvent, BackupOptions, BackupPlan, BackupReport, Manifest, Migration, Phase};
 use serde_json::{Value, json};
 
-use super::stack::StackArgs;
+use super::route_args::RouteArgs;
 use crate::commands::progress::Steps;
-use crate::exit::Exit;
+use crate::error::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
 
@@ -23,7 +23,7 @@ name another folder. A key that Qdrant wants is taken from QDRANT_API_KEY. Exit 
 )]
 pub(super) struct BackupArgs {
     #[command(flatten)]
-    pub(super) stack: StackArgs,
+    pub(super) route: RouteArgs,
     /// The folder of the backup [default: `backup` in the migration's folder]
     #[arg(long, value_name = "DIR")]
     pub(super) into: Option<PathBuf>,
@@ -71,7 +71,7 @@ pub(super) fn run(args: &BackupArgs, settings: &Settings, out: &Output) -> anyho
         return Ok(Exit::Ok);
     }
     // Held, so that nothing else is done with the migration meanwhile.
-    let mut migration = Migration::open(&args.stack.dir)?;
+    let mut migration = Migration::open(&args.route.dir)?;
     let line = Steps::new(out.is_json());
     let already = std::cell::Cell::new(false);
     let done = mnemon_migrate::backup(&options, &|event| match event {
@@ -92,9 +92,9 @@ pub(super) fn run(args: &BackupArgs, settings: &Settings, out: &Output) -> anyho
 }
 
 fn options(args: &BackupArgs, settings: &Settings) -> anyhow::Result<BackupOptions> {
-    let known = Migration::read(&args.stack.dir)?.and_then(|state| state.route);
-    let (url, source) = args.stack.rest(known.as_ref())?;
-    let into = args.into.clone().unwrap_or_else(|| args.stack.dir.join("backup"));
+    let known = Migration::read(&args.route.dir)?.and_then(|state| state.route);
+    let (url, source) = args.route.rest(known.as_ref())?;
+    let into = args.into.clone().unwrap_or_else(|| args.route.dir.join("backup"));
     let mut options = BackupOptions::new(url, source, into);
     options.api_key = settings.qdrant_client().api_key;
     options.history.clone_from(&args.history);

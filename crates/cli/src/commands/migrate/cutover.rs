@@ -1,19 +1,21 @@
-//! `mnemon migrate cutover` and `rollback`: the switch, there and back.
+//! `mnemon migrate cutover`: the switch to the new store.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use mnemon_migrate::{Migration, Route, ServerHooks, SourceSpec, Switch, TargetSpec};
+use mnemon_migrate::{ServerHooks, SourceSpec, TargetSpec};
 use serde_json::json;
 
+use super::context::{old_store, tools, with_progress};
 use super::report;
-use super::stack::{StackArgs, old_store, store_of, tools, with_progress};
+use super::restart::run_then;
+use super::route_args::RouteArgs;
+use super::switch_args::SwitchArgs;
 use crate::commands::smoke::{self, ApiKey, Smoke, Status};
-use crate::exit::{Exit, Fault};
+use crate::error::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
+use crate::wiring;
 
 /// What to switch, and how to try it.
 #[derive(Debug, clap::Args)]
@@ -22,7 +24,7 @@ use crate::settings::Settings;
 What was switched is switched back when the smoke test fails. Before it: a green `verify`, not older than the last `rebuild`.")]
 pub(super) struct CutoverArgs {
     #[command(flatten)]
-    stack: StackArgs,
+    route: RouteArgs,
     #[command(flatten)]
     switch: SwitchArgs,
     /// Command that makes the server take it, run after the switch, and after it is switched back
@@ -48,69 +50,9 @@ pub(super) struct CutoverArgs {
     dry_run: bool,
 }
 
-/// What says which store is served.
-#[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
-struct SwitchArgs {
-    /// Alias of Qdrant that leads to the collection
-    #[arg(long, value_name = "NAME")]
-    alias: Option<String>,
-    /// File of KEY=value lines with QDRANT_COLLECTION_NAME
-    #[arg(long, value_name = "FILE")]
-    env_file: Option<PathBuf>,
-    /// Settings file of `mnemon serve`, whose `store` is set
-    #[arg(long, value_name = "FILE")]
-    settings: Option<PathBuf>,
-}
-
-const KEY: &str = "QDRANT_COLLECTION_NAME";
-
-impl SwitchArgs {
-    fn switch(&self, route: &Route, aliases: &[(String, String)]) -> anyhow::Result<Switch> {
-        let collection = match (&route.to, &route.from) {
-            (TargetSpec::Collection { name }, _) => Some(name.clone()),
-            (TargetSpec::InPlace, SourceSpec::Collection { name, .. }) => Some(name.clone()),
-            _ => None,
-        };
-        let name = |what: &str| {
-            let message =
-                format!("{what} names a collection, and the new store is a file: give --settings mnemon.toml");
-            collection.clone().ok_or_else(|| Fault::usage(message))
-        };
-        Ok(match (&self.alias, &self.env_file, &self.settings) {
-            (Some(alias), ..) => {
-                let was = aliases.iter().find(|(name, _)| name == alias).map(|(_, to)| to.clone());
-                Switch::Alias { alias: alias.clone(), was, now: name("an alias")? }
-            }
-            (_, Some(file), _) => {
-                let was = mnemon_migrate::value_in_env_file(file, KEY)?;
-                if was.is_none() {
-                    let message = format!(
-                        "{} has no line {KEY}=: is it the file that the server reads? Add the line with the old name first",
-                        file.display()
-                    );
-                    return Err(Fault::refused(message).into());
-                }
-                Switch::EnvFile { file: std::path::absolute(file)?, key: KEY.into(), was, now: name(KEY)? }
-            }
-            (_, _, Some(file)) if !file.is_file() => {
-                let message =
-                    format!("there is no settings file {}: name the one that the server reads", file.display());
-                return Err(Fault::refused(message).into());
-            }
-            (_, _, Some(file)) => Switch::Settings {
-                file: std::path::absolute(file)?,
-                was: mnemon_migrate::store_in_settings(file)?,
-                now: store_of(route),
-            },
-            _ => return Err(Fault::usage("give --alias, --env-file or --settings").into()),
-        })
-    }
-}
-
-pub(super) fn cutover(args: &CutoverArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
-    let embedder = settings.embedder()?;
-    let mut migration = args.stack.open()?;
+pub(super) fn run(args: &CutoverArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
+    let embedder = wiring::embedder(settings)?;
+    let mut migration = args.route.open()?;
     let folder = migration.folder().to_owned();
     let mut tools = tools(settings, &embedder, &folder);
     tools.removals = args.allow_removals;
@@ -127,13 +69,13 @@ pub(super) fn cutover(args: &CutoverArgs, settings: &Settings, out: &Output) -> 
     }
     // Where Mnemon serves the old collection, its writers wait during the last pass and the switch. What they write then is
     // found by the pass after the restart; held for longer, the new server might wait, too.
-    let fence = match &route.from {
+    let ledger = match &route.from {
         SourceSpec::Collection { .. } if !matches!(route.to, TargetSpec::InPlace) => {
-            settings.with_store(&old_store(&route))?.fence()?
+            wiring::ledger_lock(&settings.with_store(&old_store(&route))?)?
         }
         _ => None,
     };
-    let closed = RefCell::new(fence.as_ref().map(|fence| fence.close()).transpose()?);
+    let closed = RefCell::new(ledger.as_ref().map(|ledger| ledger.acquire()).transpose()?);
     if args.then.is_none() {
         out.note(
             "no --then: until the server is restarted it serves the old store, and what it writes there after this stays there",
@@ -148,14 +90,6 @@ pub(super) fn cutover(args: &CutoverArgs, settings: &Settings, out: &Output) -> 
         with_progress(out, |progress| mnemon_migrate::cutover(&mut migration, &tools, switch, &served, progress))?;
     out.value(&report::of_cutover(&done), |_| report::cutover(&done))?;
     Ok(Exit::Ok)
-}
-
-/// Has the server take what was switched; says what went wrong.
-fn run_then(then: Option<&str>, out: &Output) -> Result<(), String> {
-    let Some(then) = then else { return Ok(()) };
-    out.note(&format!("running: {then}"));
-    let status = Command::new("sh").args(["-c", then]).status().map_err(|error| format!("`{then}`: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("`{then}` ended with {status}")) }
 }
 
 /// Tries the server; says what went wrong.
@@ -180,53 +114,4 @@ fn try_server(args: &CutoverArgs) -> Result<(), String> {
             Err(error) => return Err(error.to_string()),
         }
     }
-}
-
-/// How to go back.
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "The writes that were made since the cutover are carried into the old collection, in the shape that mem0 \
-before v2 reads; points that they change are kept in replaced-by-rollback.jsonl."
-)]
-pub(super) struct RollbackArgs {
-    #[command(flatten)]
-    stack: StackArgs,
-    /// Leave the writes that were made since the cutover behind
-    #[arg(long)]
-    drop_writes: bool,
-    /// Command that makes the server take it, run after the switch
-    #[arg(long, value_name = "COMMAND")]
-    then: Option<String>,
-    /// Remove what is gone from the side that is read, though it is most of it
-    #[arg(long)]
-    allow_removals: bool,
-    /// Say what would be switched back, and change nothing
-    #[arg(long)]
-    dry_run: bool,
-}
-
-pub(super) fn rollback(args: &RollbackArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
-    let embedder = settings.embedder()?;
-    let mut migration: Migration = args.stack.open()?;
-    let folder = migration.folder().to_owned();
-    let mut tools = tools(settings, &embedder, &folder);
-    tools.removals = args.allow_removals;
-    if args.dry_run {
-        let switch = migration.state.switch.as_ref().map(Switch::told_back);
-        let value = json!({"switch": switch, "drop_writes": args.drop_writes, "dry_run": true});
-        out.value(&value, |_| match switch {
-            None => "nothing was switched, so there is nothing to switch back\n".to_owned(),
-            Some(switch) => format!(
-                "would switch back: {switch}\nthe writes made since would be {}\n",
-                if args.drop_writes { "left in the new store" } else { "carried into the old one" }
-            ),
-        })?;
-        return Ok(Exit::Ok);
-    }
-    let restart = || run_then(args.then.as_deref(), out);
-    let done = with_progress(out, |progress| {
-        mnemon_migrate::rollback(&mut migration, &tools, args.drop_writes, &restart, progress)
-    })?;
-    out.value(&report::of_rollback(&done), |_| report::rollback(&done))?;
-    Ok(Exit::Ok)
 }

@@ -7,11 +7,12 @@ use mnemon_migrate::{CarriedPoints, Manifest, Migration, Phase, Route, SourceSpe
 use mnemon_models::Embedder;
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore, UNKNOWN_EMBEDDER};
 
+use super::context::{tools, with_progress};
 use super::report;
-use super::stack::{tools, with_progress};
-use crate::exit::{Exit, Fault};
+use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::settings::Settings;
+use crate::wiring;
 
 /// From where, and where to.
 #[derive(Debug, clap::Args)]
@@ -49,7 +50,7 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
     let file = match &args.keep {
         Some(file) if file.exists() => {
             let message = format!("{} is there already: name a file that is not", file.display());
-            return Err(Fault::refused(message).into());
+            return Err(CliError::refused(message).into());
         }
         Some(file) => file.clone(),
         None => folder.path().join("rehearsal.db"),
@@ -59,7 +60,7 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
         None => of_backup(&args.dir)?,
     };
     expect = args.expect.or(expect);
-    let embedder = settings.embedder()?;
+    let embedder = wiring::embedder(settings)?;
     let route = Route { from: SourceSpec::Snapshot { file: snapshot }, to: TargetSpec::Sqlite { file: file.clone() } };
     let source = route.source(&tools(settings, &embedder, folder.path()))?;
     let about = source.about();
@@ -69,7 +70,7 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
              a few seconds after the last write and take another",
             about.place, about.points
         );
-        return Err(Fault::failed("points_missing", message).into());
+        return Err(CliError::failed("points_missing", message).into());
     }
     let embedder = (embedder.dims() == about.dims).then_some(&*embedder);
     let store = open(&file, about.dims, embedder)?;
@@ -95,12 +96,12 @@ fn of_backup(dir: &Path) -> anyhow::Result<(PathBuf, Option<u64>, Option<Migrati
             "there is no backup in {}: make one with `mnemon migrate backup`, or name a snapshot with --snapshot",
             dir.display()
         );
-        return Err(Fault::refused(message).into());
+        return Err(CliError::refused(message).into());
     };
     let manifest = Manifest::read(&folder)?;
     let Some(own) = manifest.collections.iter().find(|own| own.name == manifest.collection) else {
         let message = format!("the backup in {} holds no snapshot of `{}`", folder.display(), manifest.collection);
-        return Err(Fault::refused(message).into());
+        return Err(CliError::refused(message).into());
     };
     Ok((folder.join(&own.file), Some(manifest.points), Some(Migration::open(dir)?)))
 }

@@ -2,10 +2,12 @@
 
 use serde_json::json;
 
-use super::stack::{StackArgs, tools};
-use crate::exit::{Exit, Fault};
+use super::context::tools;
+use super::route_args::RouteArgs;
+use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::settings::Settings;
+use crate::wiring;
 
 /// What to delete.
 #[derive(Debug, clap::Args)]
@@ -15,7 +17,7 @@ verify was not green."
 )]
 pub(super) struct RetireArgs {
     #[command(flatten)]
-    stack: StackArgs,
+    route: RouteArgs,
     /// Say what would be deleted, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -25,8 +27,8 @@ pub(super) struct RetireArgs {
 }
 
 pub(super) fn run(args: &RetireArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
-    let embedder = settings.embedder()?;
-    let mut migration = args.stack.open()?;
+    let embedder = wiring::embedder(settings)?;
+    let mut migration = args.route.open()?;
     let folder = migration.folder().to_owned();
     let tools = tools(settings, &embedder, &folder);
     let today = jiff::Zoned::now().date();
@@ -37,7 +39,7 @@ pub(super) fn run(args: &RetireArgs, settings: &Settings, out: &Output) -> anyho
         return Ok(Exit::Ok);
     }
     if !args.yes {
-        return Err(Fault::refused(format!("this deletes {} for good: give --yes", what.join(", "))).into());
+        return Err(CliError::refused(format!("this deletes {} for good: give --yes", what.join(", "))).into());
     }
     let what = mnemon_migrate::retire(&mut migration, &tools, today, false)?;
     out.value(&json!({"deleted": what}), |_| format!("deleted {}\n", what.join(", ")))?;

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use mnemon_migrate::{Migration, Phase, SourceSpec};
 use serde_json::json;
 
-use super::stack::StackArgs;
-use super::{backup, forward, rehearse};
-use crate::exit::{Exit, Fault};
+use super::route_args::RouteArgs;
+use super::{backup, preflight, rebuild, rehearse, verify};
+use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::settings::Settings;
 
@@ -20,7 +20,7 @@ is not as it should be. The switch itself is left to `mnemon migrate cutover`."
 )]
 pub(super) struct RunArgs {
     #[command(flatten)]
-    stack: StackArgs,
+    route: RouteArgs,
     /// mem0's history.db: backed up, and its rows carried over
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
@@ -42,11 +42,11 @@ pub(super) fn run(args: &RunArgs, settings: &Settings, out: &Output) -> anyhow::
         return dry_run(args, out);
     }
     // Held by each phase while it works, not between them.
-    drop(args.stack.open()?);
-    let stack = args.stack.clone();
+    drop(args.route.open()?);
+    let route = args.route.clone();
     for phase in PHASES {
         // A snapshot file is its own backup.
-        if is_done(&stack, phase)? || phase == Phase::Backup && snapshot(&stack)?.is_some() {
+        if is_done(&route, phase)? || phase == Phase::Backup && snapshot(&route)?.is_some() {
             out.note(&format!("{}: done before", phase.as_str()));
             continue;
         }
@@ -63,14 +63,14 @@ pub(super) fn run(args: &RunArgs, settings: &Settings, out: &Output) -> anyhow::
     Ok(Exit::Ok)
 }
 
-fn is_done(stack: &StackArgs, phase: Phase) -> anyhow::Result<bool> {
-    let state = Migration::read(&stack.dir)?;
+fn is_done(route: &RouteArgs, phase: Phase) -> anyhow::Result<bool> {
+    let state = Migration::read(&route.dir)?;
     Ok(state.is_some_and(|state| state.ended.get(&phase).is_some_and(|ended| ended.ok)))
 }
 
 /// The snapshot file that is migrated, if it is one.
-fn snapshot(stack: &StackArgs) -> anyhow::Result<Option<PathBuf>> {
-    Ok(match Migration::read(&stack.dir)?.and_then(|state| state.route).map(|route| route.from) {
+fn snapshot(route: &RouteArgs) -> anyhow::Result<Option<PathBuf>> {
+    Ok(match Migration::read(&route.dir)?.and_then(|state| state.route).map(|route| route.from) {
         Some(SourceSpec::Snapshot { file }) => Some(file),
         _ => None,
     })
@@ -79,7 +79,7 @@ fn snapshot(stack: &StackArgs) -> anyhow::Result<Option<PathBuf>> {
 fn dry_run(args: &RunArgs, out: &Output) -> anyhow::Result<Exit> {
     let mut phases = Vec::new();
     for phase in PHASES {
-        phases.push((phase.as_str(), is_done(&args.stack, phase)?));
+        phases.push((phase.as_str(), is_done(&args.route, phase)?));
     }
     let value = phases.iter().map(|(phase, done)| json!({"phase": phase, "done": done})).collect::<Vec<_>>();
     out.value(&json!({"dry_run": true, "phases": value}), |_| {
@@ -91,14 +91,14 @@ fn dry_run(args: &RunArgs, out: &Output) -> anyhow::Result<Exit> {
 }
 
 fn one(phase: Phase, args: &RunArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
-    let stack = args.stack.clone();
+    let route = args.route.clone();
     match phase {
         Phase::Preflight => {
-            forward::preflight(&forward::PreflightArgs { stack, legacy_url: None, counts: None }, settings, out)
+            preflight::run(&preflight::PreflightArgs { route, legacy_url: None, counts: None }, settings, out)
         }
         Phase::Backup => {
             let args = backup::BackupArgs {
-                stack,
+                route,
                 into: None,
                 history: args.history.clone(),
                 export: false,
@@ -112,24 +112,24 @@ fn one(phase: Phase, args: &RunArgs, settings: &Settings, out: &Output) -> anyho
             backup::run(&args, settings, out)
         }
         Phase::Rehearse => {
-            let (snapshot, dir) = (snapshot(&stack)?, stack.dir);
+            let (snapshot, dir) = (snapshot(&route)?, route.dir);
             let args = rehearse::RehearseArgs { snapshot, dir, expect: None, keep: None, scratch: None, report: None };
             rehearse::run(&args, settings, out)
         }
         Phase::Rebuild => {
             let (rate, history) = (args.rate, args.history.clone());
             let args =
-                forward::RebuildArgs { stack, dry_run: false, rate, again: false, allow_removals: false, history };
-            forward::rebuild(&args, settings, out)
+                rebuild::RebuildArgs { route, dry_run: false, rate, again: false, allow_removals: false, history };
+            rebuild::run(&args, settings, out)
         }
-        _ => forward::verify(&forward::VerifyArgs { stack, report: None }, settings, out),
+        _ => verify::run(&verify::VerifyArgs { route, report: None }, settings, out),
     }
 }
 
-fn confirm(phase: Phase) -> Result<(), Fault> {
-    let io = |error: io::Error| Fault::failed("io", error.to_string());
+fn confirm(phase: Phase) -> Result<(), CliError> {
+    let io = |error: io::Error| CliError::failed("io", error.to_string());
     if !io::stdin().is_terminal() {
-        return Err(Fault::refused("nobody can answer here between the phases: say it with --yes"));
+        return Err(CliError::refused("nobody can answer here between the phases: say it with --yes"));
     }
     let mut stderr = io::stderr();
     write!(stderr, "{}? [y/N] ", phase.as_str()).and_then(|()| stderr.flush()).map_err(io)?;
@@ -137,6 +137,6 @@ fn confirm(phase: Phase) -> Result<(), Fault> {
     io::stdin().lock().read_line(&mut answer).map_err(io)?;
     match answer.trim().to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
-        _ => Err(Fault::refused(format!("stopped before {}: call it again to go on", phase.as_str()))),
+        _ => Err(CliError::refused(format!("stopped before {}: call it again to go on", phase.as_str()))),
     }
 }

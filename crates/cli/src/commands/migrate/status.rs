@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use mnemon_migrate::{Migration, Phase, State};
 use serde_json::json;
 
-use crate::exit::{Exit, Fault};
+use crate::error::{CliError, Exit};
 use crate::output::Output;
 
 /// Which migration.
@@ -34,7 +34,7 @@ pub(super) fn run(args: &StatusArgs, out: &Output) -> anyhow::Result<Exit> {
             "{} holds no migration: begin with `mnemon migrate preflight --source NAME --target NAME`",
             args.dir.display()
         );
-        return Err(Fault::failed("no_migration", message).into());
+        return Err(CliError::failed("no_migration", message).into());
     };
     let next = next(&state);
     let value = json!({

@@ -8,10 +8,10 @@ use indicatif::HumanBytes;
 use mnemon_engine::EngineError;
 use mnemon_models::MiniLmEmbedder;
 
+use super::installed::{minilm, try_out};
 use super::source::Source;
-use super::{minilm, try_out};
 use crate::commands::progress::Steps;
-use crate::exit::{Exit, Fault};
+use crate::error::{CliError, Exit};
 use crate::output::{Output, one_line};
 use crate::settings::Settings;
 
@@ -24,10 +24,10 @@ pub(super) fn run(from: Option<&str>, settings: &Settings, out: &Output) -> anyh
     let folder = settings.minilm_folder()?;
     let was_there = from.is_none() && try_out(&folder).is_ok();
     if !was_there {
-        let from = match (from, settings.models_url()) {
+        let from = match (from, settings.models_url.as_deref()) {
             (Some(from), _) => from.to_owned(),
             (None, Some(url)) => format!("{}/{REPOSITORY}", url.trim_end_matches('/')),
-            (None, None) => return Err(Fault::usage(NO_SOURCE).into()),
+            (None, None) => return Err(CliError::usage(NO_SOURCE).into()),
         };
         fetch(&mut Source::open(&from)?, &folder, out)?;
     }
@@ -59,7 +59,7 @@ fn fetch(source: &mut Source, folder: &Path, out: &Output) -> anyhow::Result<()>
         source.copy(name, LARGEST, &mut file, &mut |done, total| steps.bytes(name.to_owned(), done, total))?;
         file.sync_all().with_context(place("writing to"))?;
     }
-    try_out(unfinished.path()).map_err(|error| Fault::failed("model", format!("nothing was changed: {error}")))?;
+    try_out(unfinished.path()).map_err(|error| CliError::failed("model", format!("nothing was changed: {error}")))?;
     for name in MiniLmEmbedder::FILES {
         fs::rename(unfinished.path().join(name), folder.join(name)).with_context(place("writing to"))?;
     }

@@ -10,7 +10,7 @@ use reqwest::Url;
 use reqwest::blocking::Client;
 use zip::ZipArchive;
 
-use crate::exit::Fault;
+use crate::error::CliError;
 
 /// How long a site may say nothing.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ impl Source {
     pub(super) fn open(from: &str) -> anyhow::Result<Self> {
         if from.starts_with("http://") || from.starts_with("https://") {
             let url = Url::parse(&format!("{}/", from.trim_end_matches('/')));
-            let url = url.map_err(|error| Fault::usage(format!("--from: `{from}` is no URL: {error}")))?;
+            let url = url.map_err(|error| CliError::usage(format!("--from: `{from}` is no URL: {error}")))?;
             let client = Client::builder()
                 .connect_timeout(SILENCE)
                 .timeout(SILENCE)
@@ -42,15 +42,15 @@ impl Source {
         if path.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
         }
-        let file = File::open(path).map_err(|error| Fault::usage(format!("--from {from}: {error}")))?;
+        let file = File::open(path).map_err(|error| CliError::usage(format!("--from {from}: {error}")))?;
         let archive = ZipArchive::new(file).map_err(|error| {
-            Fault::usage(format!("--from {from} is neither a folder nor a .whl or .zip file: {error}"))
+            CliError::usage(format!("--from {from} is neither a folder nor a .whl or .zip file: {error}"))
         })?;
         let folder = archive.file_names().flatten().find_map(|name| {
             let folder = name.strip_suffix("model.safetensors")?;
             (folder.is_empty() || folder.ends_with('/')).then(|| folder.to_owned())
         });
-        let folder = folder.ok_or_else(|| Fault::usage(format!("--from {from} holds no model.safetensors")))?;
+        let folder = folder.ok_or_else(|| CliError::usage(format!("--from {from} holds no model.safetensors")))?;
         Ok(Self::Archive(Box::new(archive), folder))
     }
 
@@ -62,7 +62,7 @@ impl Source {
         to: &mut dyn Write,
         progress: &mut dyn FnMut(u64, Option<u64>),
     ) -> anyhow::Result<()> {
-        let wrong = |what: String| Fault::failed("download", format!("{name}: {what}"));
+        let wrong = |what: String| CliError::failed("download", format!("{name}: {what}"));
         let failed = |error: &dyn std::error::Error| wrong(told(error));
         match self {
             Self::Folder(folder) => {

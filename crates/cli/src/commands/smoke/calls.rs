@@ -7,9 +7,9 @@ use std::cell::Cell;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::Smoke;
 use super::answer::{Answer, Found};
 use super::client::{Client, Silence, With};
+use super::target::Smoke;
 
 /// The most memories of one list: what servers allow.
 pub(super) const PAGE: usize = 1000;

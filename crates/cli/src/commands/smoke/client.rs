@@ -9,8 +9,8 @@ use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Method, Url};
 use serde_json::Value;
 
-use super::ApiKey;
 use super::answer::Answer;
+use super::target::ApiKey;
 
 /// How often a request is sent that the server had no time for.
 const TRIES: usize = 4;

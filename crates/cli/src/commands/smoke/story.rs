@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
 
-use super::Smoke;
 use super::answer::{Answer, Found};
 use super::calls::{Calls, PAGE, Trouble, is_segment};
+use super::cleanup::Written;
 use super::client::With;
 use super::report::{Check, Report, Status};
-use super::written::Written;
-use crate::exit::Fault;
+use super::target::Smoke;
+use crate::error::CliError;
 
 /// After so many requests without an answer no further check is begun.
 const SILENCES: usize = 2;
@@ -41,7 +41,11 @@ struct Story<'s> {
     unsure: bool,
 }
 
-pub(super) fn tell(smoke: &Smoke) -> anyhow::Result<Report> {
+/// Tries the server with a few memories that are gone when this returns. Not to be called from async code: it blocks.
+///
+/// # Errors
+/// A fault `unreachable` if nothing answers at the address; nothing was written then. Whatever fails later is in the report.
+pub(crate) fn tell(smoke: &Smoke) -> anyhow::Result<Report> {
     let word = rare_word();
     let run = format!("smoke-{word}");
     let mut story = Story {
@@ -130,7 +134,7 @@ impl Story<'_> {
         let start = Instant::now();
         let answer = self.calls.client.get(&["health"], &[]).map_err(|silence| {
             let message = format!("can't reach the server: {}; is it running, and is --url right?", silence.message);
-            Fault::failed("unreachable", message)
+            CliError::failed("unreachable", message)
         })?;
         self.calls.is_ours.set(answer.body["hybrid_search"].is_boolean());
         let version = answer.body["version"].as_str();

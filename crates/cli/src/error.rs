@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 /// The exit codes of every command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exit {
+pub enum Exit {
     /// Done.
     Ok = 0,
     /// Failed, or done only in part.
@@ -33,13 +33,13 @@ impl From<Exit> for ExitCode {
 
 /// An error of the command line itself.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub(crate) struct CliError {
     exit: Exit,
     code: &'static str,
     message: String,
 }
 
-impl Fault {
+impl CliError {
     /// The call is wrong.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, code: "usage", message: message.into() }
@@ -56,13 +56,13 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for CliError {}
 
 /// What is told of an error: how the run ends, a stable name, and one line.
 pub(crate) struct Report {
@@ -95,7 +95,7 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 fn classify(error: &anyhow::Error) -> (Exit, &'static str) {
     for cause in error.chain() {
-        if let Some(fault) = cause.downcast_ref::<Fault>() {
+        if let Some(fault) = cause.downcast_ref::<CliError>() {
             return (fault.exit, fault.code);
         }
         if let Some(error) = cause.downcast_ref::<EngineError>() {
@@ -231,7 +231,7 @@ mod tests {
             wait: None,
         };
         assert_eq!(classify(&EngineError::from(away).into()), (Exit::Failed, "embedder_unavailable"));
-        assert_eq!(classify(&Fault::refused("no").into()), (Exit::Refused, "refused"));
+        assert_eq!(classify(&CliError::refused("no").into()), (Exit::Refused, "refused"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! An embedder that costs next to nothing, so that what is measured is the store.
+//! An embedder that costs almost nothing, so that the store is what is measured.
 
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,20 +6,21 @@ use std::time::{Duration, Instant};
 
 use mnemon_models::{Embedder, ModelError};
 
-/// Each word a fixed pseudo-random direction, a text the sum of its words.
-pub(super) struct HashedWords {
+/// Each word is a fixed pseudo-random direction, a text the sum of its words.
+pub struct HashedWords {
     dims: usize,
     fingerprint: String,
     nanos: AtomicU64,
 }
 
 impl HashedWords {
-    pub(super) fn new(dims: usize) -> Self {
+    /// An embedder with vectors of this length.
+    pub fn new(dims: usize) -> Self {
         Self { dims, fingerprint: format!("hashed-words-{dims}"), nanos: AtomicU64::new(0) }
     }
 
-    /// How long it has worked, all threads together.
-    pub(super) fn spent(&self) -> Duration {
+    /// Time spent embedding, summed over all threads.
+    pub fn time_spent(&self) -> Duration {
         Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
     }
 
@@ -55,9 +56,9 @@ impl Embedder for HashedWords {
     }
 
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ModelError> {
-        let begun = Instant::now();
+        let start = Instant::now();
         let vectors = texts.iter().map(|text| self.vector(text)).collect();
-        self.nanos.fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        self.nanos.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         Ok(vectors)
     }
 }

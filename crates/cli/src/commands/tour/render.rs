@@ -2,12 +2,12 @@
 
 use mnemon_engine::SearchHit;
 
+use super::steps::{Asked, Corrected};
 use super::story::{CORRECTION, FRIENDS, LONER, NEXT, STORY};
-use super::{Asked, Corrected};
 use crate::commands::search::explain::{contributions, meaning};
 use crate::output::{Output, counted, shortened, when, who};
 
-pub(super) fn tell(messages: usize, facts: usize, asked: &[Asked], corrected: &Corrected, out: &Output) -> String {
+pub(super) fn tour(messages: usize, facts: usize, asked: &[Asked], corrected: &Corrected, out: &Output) -> String {
     let mut text = format!(
         "{}\n\n  {messages} messages between Iris and Bo, from {} conversations of 2025, become memories of user \
          {FRIENDS};\n  {facts} facts become memories of user {LONER}. No LLM is asked, nothing leaves this machine.\n",

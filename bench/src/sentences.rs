@@ -1,7 +1,7 @@
-//! Made-up talk: sentences from a fixed seed, with words as unevenly frequent as real ones.
+//! Generated sentences from a fixed seed, with a word distribution like that of natural language.
 
-/// A stream of sentences; the same seed gives the same.
-pub(super) struct Speech {
+/// A generator of sentences. The same seed gives the same sentences.
+pub struct Sentences {
     state: u64,
 }
 
@@ -29,8 +29,9 @@ const FRAMES: [&str; 16] = [
     "My new {} arrived, it fits the {} better than the {} did",
 ];
 
-impl Speech {
-    pub(super) fn new(seed: u64) -> Self {
+impl Sentences {
+    /// A generator with this seed.
+    pub fn new(seed: u64) -> Self {
         Self { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1 }
     }
 
@@ -42,7 +43,7 @@ impl Speech {
         self.state.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
-    /// One of some 30,000 words; a word's frequency falls with its number, about as Zipf's law has it.
+    /// One of about 30,000 words. Their frequencies follow Zipf's law approximately.
     fn word(&mut self) -> String {
         let uniform = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
         let mut rank = (30_000f64.powf(uniform) as usize).saturating_sub(1);
@@ -57,8 +58,8 @@ impl Speech {
         word
     }
 
-    /// A sentence or two, 15 to 40 words.
-    pub(super) fn sentence(&mut self) -> String {
+    /// One or two sentences, 15 to 40 words.
+    pub fn statement(&mut self) -> String {
         let mut text = String::new();
         for _ in 0..1 + self.next() % 2 {
             let frame = FRAMES[(self.next() % FRAMES.len() as u64) as usize];
@@ -75,8 +76,8 @@ impl Speech {
         text
     }
 
-    /// A question of some words.
-    pub(super) fn question(&mut self) -> String {
+    /// A short question.
+    pub fn question(&mut self) -> String {
         format!("What did {} say about the {} and the {}?", self.word(), self.word(), self.word())
     }
 }

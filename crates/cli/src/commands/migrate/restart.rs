@@ -1,0 +1,13 @@
+//! The command that restarts the server after a switch.
+
+use std::process::Command;
+
+use crate::output::Output;
+
+/// Has the server take what was switched; says what went wrong.
+pub(super) fn run_then(then: Option<&str>, out: &Output) -> Result<(), String> {
+    let Some(then) = then else { return Ok(()) };
+    out.note(&format!("running: {then}"));
+    let status = Command::new("sh").args(["-c", then]).status().map_err(|error| format!("`{then}`: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`{then}` ended with {status}")) }
+}

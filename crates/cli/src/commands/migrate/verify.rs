@@ -1,0 +1,47 @@
+//! `mnemon migrate verify`: whether both sides hold the same.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde_json::Value;
+
+use super::context::{tools, with_progress};
+use super::report;
+use super::route_args::RouteArgs;
+use crate::error::Exit;
+use crate::output::Output;
+use crate::settings::Settings;
+use crate::wiring;
+
+/// What to compare.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit code 3: differences were found; the first of them are shown.")]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    pub(super) route: RouteArgs,
+    /// Write the report as Markdown to this file, and as JSON beside it
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &VerifyArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
+    let embedder = wiring::embedder(settings)?;
+    let mut migration = args.route.open()?;
+    let folder = migration.folder().to_owned();
+    let tools = tools(settings, &embedder, &folder);
+    let begun = std::time::Instant::now();
+    let verified = with_progress(out, |progress| mnemon_migrate::verify_migration(&mut migration, &tools, progress))?;
+    let value = report::of_verification(&verified, begun.elapsed());
+    let text = report::verification(&verified);
+    if let Some(file) = &args.report {
+        write_report(file, &text, &value)?;
+    }
+    out.value(&value, |_| text)?;
+    Ok(if verified.is_green() { Exit::Ok } else { Exit::Differences })
+}
+
+fn write_report(file: &Path, text: &str, value: &Value) -> anyhow::Result<()> {
+    std::fs::write(file, text).with_context(|| file.display().to_string())?;
+    let json = file.with_extension("json");
+    std::fs::write(&json, format!("{value:#}\n")).with_context(|| json.display().to_string())
+}
