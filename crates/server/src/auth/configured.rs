@@ -21,7 +21,7 @@ impl fmt::Debug for ConfiguredKey {
     }
 }
 
-impl FixedKey {
+impl ConfiguredKey {
     /// Whether `key` is this key.
     pub fn is(&self, key: &str) -> bool {
         self.digest == digest(key)
@@ -138,7 +138,7 @@ mod tests {
             r#"{" ": "a"}"#,
         ];
         for text in cases {
-            let error = FixedKey::parse_all(text).unwrap_err();
+            let error = ConfiguredKey::parse_all(text).unwrap_err();
             assert!(!error.contains("secret"), "{error}");
         }
         let shown = format!("{:?}", ConfiguredKey::parse_all(r#"{"secret": "ana"}"#).unwrap());

@@ -82,7 +82,7 @@ fn current(engine: &Engine) -> Result<Map<String, Value>, Problem> {
 
 /// Saves a change unless it is refused. Of two concurrent changes both are saved.
 fn save(
-    documents: &dyn Ledger,
+    documents: &dyn DocumentStore,
     patch: &Map<String, Value>,
     base: &Map<String, Value>,
 ) -> Result<Result<(), Problem>, StoreError> {

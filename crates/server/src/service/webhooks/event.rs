@@ -22,8 +22,8 @@ impl MemoryEvent {
     }
 
     /// The events of memories that were added for one owner.
-    pub(crate) fn added(added: &[Added], owner: Option<&str>) -> Vec<Self> {
-        let event = |added: &Added| Self {
+    pub(crate) fn added(added: &[AddedMemory], owner: Option<&str>) -> Vec<Self> {
+        let event = |added: &AddedMemory| Self {
             kind: EventKind::Add,
             id: added.id.to_string(),
             memory: added.memory.clone(),
