@@ -56,7 +56,7 @@ fn foreign_files_are_left_as_they_are() {
     fs::write(&path, b"just a text\n").unwrap();
     told(refused(&path, &[DOCUMENTS]), "too short");
     fs::write(&path, [b'a'; 5000]).unwrap();
-    told(refused(&path, &[DOCUMENTS]), "no SQLite database");
+    told(refused(&path, &[DOCUMENTS]), "not an SQLite database");
     fs::remove_file(&path).unwrap();
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE documents(id TEXT)").unwrap();
     told(refused(&path, &[DOCUMENTS]), "another program");
