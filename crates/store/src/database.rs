@@ -67,7 +67,7 @@ pub trait Tables: Send + Sync {
     fn snapshot(&self, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()>;
 }
 
-/// A database of its own, with locks between processes.
+/// A separate database, with locks between processes.
 pub trait Database: Tables {
     /// Waits until no other thread or process holds a conflicting lock. Requests are served in their order. A thread that
     /// holds a lock must not request another one.

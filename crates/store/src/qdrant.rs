@@ -71,7 +71,7 @@ impl std::fmt::Debug for QdrantStore {
 }
 
 impl QdrantStore {
-    /// Connects, checks the collections, creates what is missing, and applies pending writes.
+    /// Connects, checks the collections, creates missing ones, and applies pending writes.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if Qdrant or the ledger does not answer; [`StoreError::Unfit`] for a server that is too

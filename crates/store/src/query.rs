@@ -324,6 +324,6 @@ pub struct Finding {
     pub check: &'static str,
     /// Number of affected rows.
     pub count: usize,
-    /// What it means, and what to do about it.
+    /// The meaning of the finding, and advice.
     pub detail: String,
 }

@@ -139,7 +139,7 @@ pub trait Store: Send + Sync {
     /// Repairs the findings of [`Store::check`] that can be repaired without losing a memory; returns the repaired ones.
     fn repair(&self) -> Result<Vec<Finding>>;
 
-    /// What is degraded in the store now, in sentences that say what to do; empty if nothing is. The call is cheap.
+    /// Warnings about a degraded store, in sentences that say what to do; usually empty. The call is cheap.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }

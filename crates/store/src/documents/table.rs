@@ -22,8 +22,8 @@ CREATE INDEX documents_owner ON documents(owner, kind, seq) WHERE owner IS NOT N
 CREATE INDEX documents_due ON documents(kind, due, seq) WHERE due IS NOT NULL;
 ";
 
-/// The largest depth of lists and objects in a body. What is written must be readable, and our JSON parser accepts fewer
-/// than 128 levels.
+/// The largest depth of lists and objects in a body. A written body must be readable, and our JSON parser accepts fewer than
+/// 128 levels.
 const MAX_DEPTH: usize = 127;
 
 /// Columns that [`document_at`] reads.

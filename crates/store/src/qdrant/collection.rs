@@ -56,7 +56,7 @@ pub(super) struct Collections {
 }
 
 impl Collections {
-    /// Checks both collections and creates what is missing.
+    /// Checks both collections and creates missing ones.
     ///
     /// # Errors
     /// [`StoreError::Unfit`] for a server that is too old or a collection with other vectors.

@@ -1,4 +1,4 @@
-//! What is known about the scopes in use: the error of Qdrant's count estimates, and when to compare the scope again.
+//! Data about the scopes in use: the error of Qdrant's count estimates, and when to compare the scope again.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -23,7 +23,7 @@ struct State {
     /// The number of syncs that were started and finished. A sync includes everything written before it started.
     started: u64,
     finished: u64,
-    /// The last sync that failed. What it should have included may never reach the disk.
+    /// The last sync that failed. Writes before it may never reach the disk.
     failed: Option<u64>,
 }
 
