@@ -227,3 +227,109 @@ fn decode_change(stored: StoredChange) -> Result<LedgerChange> {
 fn invalid(error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(format!("a pending write: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::TermCount;
+
+    /// The plan of [`plan`] as the first released version with an outbox encoded it.
+    const ENCODED: &str = concat!(
+        "0101106a55d8a72c4a4a1698ad906dfb3259101f7b2264617461223a225a6fc3ab222c22757365725f6964223a22616e61227d",
+        "0101730104018280f28183898506020000003f0000008001030000c03f10010000000200000007000000010002000101080000",
+        "000000000001010800000000000000021001000000020000000700000001000200020800000000000000",
+        "01106a55d8a72c4a4a1698ad906dfb325910010800000000000000090f7b2264617461223a224e6f7269227d010000803f0110",
+        "6a55d8a72c4a4a1698ad906dfb3259100400080000000000000001106a55d8a72c4a4a1698ad906dfb3259100a737570657273",
+        "656465730174010800000000000000010201016801013101036f6c6400010644454c455445000101750103416e610001010361",
+        "6e61000101720301016d010b757365725f69643d616e610104757365720101630000",
+    );
+
+    fn payload(value: serde_json::Value) -> Payload {
+        Payload::new(value.as_object().unwrap().clone())
+    }
+
+    fn plan() -> Plan {
+        let uuid: MemoryId = "6a55d8a7-2c4a-4a16-98ad-906dfb325910".parse().unwrap();
+        let counts = vec![TermCount { term: 7, in_text: 1, in_context: 2 }];
+        let terms = crate::Terms { counts, text_len: 1, context_len: 2 };
+        let event_time = jiff::Timestamp::from_microsecond(1_700_000_000_000_001).ok();
+        let point = PlannedPoint {
+            memory: Memory {
+                id: uuid,
+                payload: payload(json!({"data": "Zoë", "user_id": "ana"})),
+                provenance: Provenance { session: Some("s".into()), position: Some(4), event_time },
+            },
+            vector: vec![0.5, -0.0],
+            bm25: vec![(3, 1.5)],
+            terms: terms.clone(),
+            holds_time_word: true,
+        };
+        let entity = Entity {
+            id: MemoryId::Number(9),
+            payload: payload(json!({"data": "Nori"})),
+            vector: vec![1.0],
+            memories: vec![uuid],
+        };
+        let link =
+            Link { source: MemoryId::Number(1), target: uuid, kind: "supersedes".into(), created_at: "t".into() };
+        let event = HistoryEvent {
+            id: "h".into(),
+            memory_id: "1".into(),
+            old_memory: Some("old".into()),
+            new_memory: None,
+            event: "DELETE".into(),
+            created_at: None,
+            updated_at: Some("u".into()),
+            is_deleted: true,
+            actor_id: Some("Ana".into()),
+            role: None,
+            scope: Scope { user_id: Some("ana".into()), agent_id: None, run_id: Some("r".into()) },
+        };
+        let message = SessionMessage {
+            id: "m".into(),
+            session_scope: "user_id=ana".into(),
+            role: Some("user".into()),
+            content: Some("c".into()),
+            name: None,
+            created_at: None,
+        };
+        Plan {
+            points: vec![point],
+            removed: vec![MemoryId::Number(1)],
+            terms: vec![(MemoryId::Number(2), terms)],
+            unlinked: vec![MemoryId::Number(1), uuid],
+            entities: vec![entity],
+            new_entities: BTreeSet::new(),
+            known_entities: BTreeSet::new(),
+            ledger_changes: vec![
+                LedgerChange::AddLink(link),
+                LedgerChange::DeleteLinks(MemoryId::Number(1)),
+                LedgerChange::AddHistory(Box::new(event)),
+                LedgerChange::AddMessage(Box::new(message)),
+            ],
+        }
+    }
+
+    #[test]
+    fn the_format_does_not_change() {
+        let hex: String = plan().encode().unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, ENCODED);
+    }
+
+    #[test]
+    fn plans_round_trip() {
+        let decoded = Plan::decode(&plan().encode().unwrap()).unwrap();
+        assert_eq!(format!("{decoded:?}"), format!("{:?}", plan()));
+    }
+
+    #[test]
+    fn other_formats_are_refused() {
+        let mut newer = plan().encode().unwrap();
+        newer[0] = 2;
+        for bytes in [&[][..], &newer, &plan().encode().unwrap()[..9]] {
+            assert!(matches!(Plan::decode(bytes), Err(StoreError::Corrupt(_))));
+        }
+    }
+}
