@@ -40,7 +40,7 @@ pub struct ModelServices {
     /// Extracts facts, answers and judges; without one facts are extracted by rules.
     pub llm: Option<Arc<dyn ChatModel>>,
     /// Where requests wait whose model was away; without one they fail.
-    pub ledger: Option<Arc<dyn DocumentStore>>,
+    pub documents: Option<Arc<dyn DocumentStore>>,
     /// Judges the best of what a search finds, where that is asked for.
     pub reranker: Option<Arc<dyn Reranker>>,
     /// What every extraction is told beside its task.
@@ -51,7 +51,7 @@ pub struct ModelServices {
 
 impl Default for ModelServices {
     fn default() -> Self {
-        Self { llm: None, ledger: None, reranker: None, instructions: None, lease: Duration::from_secs(180) }
+        Self { llm: None, documents: None, reranker: None, instructions: None, lease: Duration::from_secs(180) }
     }
 }
 

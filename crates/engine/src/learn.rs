@@ -99,7 +99,7 @@ impl Engine {
                 LearnOutcome::Stored(added)
             }
             Ok(None) => LearnOutcome::Dropped,
-            Err(error) if error.is_model_error() && self.model_services.ledger.is_some() => {
+            Err(error) if error.is_model_error() && self.model_services.documents.is_some() => {
                 if !job.kept {
                     self.keep(&mut job)?;
                 }

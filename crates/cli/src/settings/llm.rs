@@ -121,7 +121,7 @@ impl LlmSettings {
         let deadline = self.llm.as_ref().map_or(Duration::from_secs(55), |config| config.deadline);
         Ok(ModelServices {
             llm,
-            ledger: Some(ledger),
+            documents: Some(ledger),
             reranker,
             instructions: self.instructions.clone(),
             // It is renewed before each call of the model.

@@ -76,7 +76,7 @@ pub(crate) fn the_same_facts_come_of_the_same_messages(bed: &Bed) {
     llm.base_url.clone_from(&endpoint.url);
     let model_services = ModelServices {
         llm: Some(Arc::new(LlmClient::new(llm).unwrap())),
-        ledger: Some(store.clone()),
+        documents: Some(store.clone()),
         ..ModelServices::default()
     };
     let engine = Engine::new(store, Arc::new(bed.embedder.clone()), EngineConfig::default());

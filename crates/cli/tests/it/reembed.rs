@@ -167,7 +167,7 @@ fn what_can_not_be_moved_stays_as_it_is() {
     check_refused(&place, &to(&unsteady, &[]), 1, "nothing was switched");
     // Now a move is under way.
     let warned = place.json(&["doctor"])["warnings"].to_string();
-    assert!(warned.contains("continue it with `mnemon reembed`"), "{warned}");
+    assert!(warned.contains("`mnemon reembed` goes on with it"), "{warned}");
     let other = ["reembed", "--to", "openai:other", "--to-url", endpoint.url(), "--to-dims", "8"];
     check_refused(&place, &other, 4, "--restart");
     check_refused(&place, &[&other[..], &["--dry-run"]].concat(), 4, "openai:hashed:8");

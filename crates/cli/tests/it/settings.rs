@@ -101,8 +101,8 @@ fn a_qdrant_that_is_not_there_is_named() {
     let place = Place::new();
     // Ports that nobody listens on.
     for (name, value, told) in [
-        ("MNEMON_STORE", "qdrant:http://127.0.0.1:1/c", "Qdrant at http://127.0.0.1:1 is unavailable"),
-        ("QDRANT_HOST", "127.0.0.1", "Qdrant at http://127.0.0.1:3 is unavailable"),
+        ("MNEMON_STORE", "qdrant:http://127.0.0.1:1/c", "Qdrant at http://127.0.0.1:1 does not answer"),
+        ("QDRANT_HOST", "127.0.0.1", "Qdrant at http://127.0.0.1:3 does not answer"),
     ] {
         let mut command = place.command(&["list"]);
         command.env_remove("MNEMON_STORE").env("QDRANT_PORT", "2").env("QDRANT_COLLECTION_NAME", "c").env(name, value);

@@ -73,7 +73,7 @@ impl Engine {
     pub fn learn_later(&self, request: LearnRequest) -> Result<String> {
         let (extractor, request) = self.checked(request)?;
         let mut job = Job::new(request, extractor, Timestamp::now());
-        if self.model_services.ledger.is_none() {
+        if self.model_services.documents.is_none() {
             let _ = self.work(&mut job)?;
             return Ok(job.id);
         }
@@ -87,7 +87,7 @@ impl Engine {
     /// # Errors
     /// Only if the ledger fails.
     pub fn pending_jobs(&self) -> Result<PendingJobs> {
-        let Some(ledger) = &self.model_services.ledger else { return Ok(PendingJobs::default()) };
+        let Some(ledger) = &self.model_services.documents else { return Ok(PendingJobs::default()) };
         let page = ledger.documents(KIND, None, &PageRequest { limit: LOOKED_AT, ..PageRequest::default() })?;
         let reason = page.items.iter().find_map(|document| Job::from_json(&document.id, &document.body)?.error);
         Ok(PendingJobs { requests: page.total, reason })
@@ -98,7 +98,7 @@ impl Engine {
     /// # Errors
     /// Only if the ledger fails.
     pub fn waits(&self, event_id: &str) -> Result<Option<Option<String>>> {
-        let Some(ledger) = &self.model_services.ledger else { return Ok(None) };
+        let Some(ledger) = &self.model_services.documents else { return Ok(None) };
         let found = ledger.document(KIND, event_id)?;
         Ok(found.map(|document| Job::from_json(event_id, &document.body).and_then(|job| job.error)))
     }
@@ -108,7 +108,7 @@ impl Engine {
     /// # Errors
     /// Only if the ledger fails.
     pub fn run_soon(&self, event_id: &str) -> Result<()> {
-        if let Some(ledger) = &self.model_services.ledger {
+        if let Some(ledger) = &self.model_services.documents {
             ledger.change(KIND, event_id, &mut |document| {
                 document.due = Some(Timestamp::now());
                 true
@@ -122,7 +122,7 @@ impl Engine {
     /// # Errors
     /// Only if the ledger fails.
     pub fn cancel_pending(&self, scope: Option<&Scope>) -> Result<Vec<(String, Scope)>> {
-        let Some(ledger) = &self.model_services.ledger else { return Ok(Vec::new()) };
+        let Some(ledger) = &self.model_services.documents else { return Ok(Vec::new()) };
         let mut dropped = Vec::new();
         let page = PageRequest { limit: usize::MAX >> 1, ..PageRequest::default() };
         for document in ledger.documents(KIND, None, &page)?.items {
@@ -145,7 +145,7 @@ impl Engine {
 
     /// Writes a request down; for the time of its lease it is the caller's.
     pub(super) fn keep(&self, job: &mut Job) -> Result<()> {
-        let Some(ledger) = &self.model_services.ledger else { return Ok(()) };
+        let Some(ledger) = &self.model_services.documents else { return Ok(()) };
         let owner = job.request.add.scope.user_id.as_deref();
         let document = Document::new(KIND, job.id.as_str(), job.to_json()).of(owner).due(self.lease_end());
         ledger.put(&[document], Durability::Synced)?;
@@ -155,13 +155,13 @@ impl Engine {
 
     /// Whether nobody has removed the request since it was kept.
     pub(super) fn is_wanted(&self, job: &Job) -> Result<bool> {
-        let ledger = self.model_services.ledger.as_deref().filter(|_| job.kept);
+        let ledger = self.model_services.documents.as_deref().filter(|_| job.kept);
         ledger.map_or(Ok(true), |ledger| Ok(ledger.document(KIND, &job.id)?.is_some()))
     }
 
     /// Ends a request; whether it was there, and so is the caller's to tell of.
     pub(super) fn done(&self, id: &str) -> Result<bool> {
-        match &self.model_services.ledger {
+        match &self.model_services.documents {
             Some(ledger) => Ok(ledger.take(KIND, id)?.is_some()),
             None => Ok(true),
         }
@@ -169,7 +169,7 @@ impl Engine {
 
     /// Lets a request wait.
     pub(super) fn postpone(&self, id: &str, error: &EngineError) -> Result<()> {
-        let Some(ledger) = &self.model_services.ledger else { return Ok(()) };
+        let Some(ledger) = &self.model_services.documents else { return Ok(()) };
         let told = super::told(error);
         ledger.change(KIND, id, &mut |document| {
             let Some(mut job) = Job::from_json(&document.id, &document.body) else { return false };
@@ -187,7 +187,7 @@ impl Engine {
 
     /// Says that a request is still being worked on. That it can't be said now is no reason to stop.
     pub(super) fn renew(&self, id: &str) {
-        let Some(ledger) = &self.model_services.ledger else { return };
+        let Some(ledger) = &self.model_services.documents else { return };
         let renewed = ledger.change(KIND, id, &mut |document| {
             document.due = Some(self.lease_end());
             true
@@ -200,7 +200,7 @@ impl Engine {
     /// Notes what was extracted. Of two that extracted the same request the first is right, so that facts have one id;
     /// `None` if the request is there no more.
     pub(super) fn settle_on(&self, job: &Job, planned: Vec<Planned>) -> Result<Option<Vec<Planned>>> {
-        let Some(ledger) = self.model_services.ledger.as_deref().filter(|_| job.kept) else {
+        let Some(ledger) = self.model_services.documents.as_deref().filter(|_| job.kept) else {
             return Ok(Some(planned));
         };
         let mut settled = None;
@@ -220,7 +220,7 @@ impl Engine {
     }
 
     fn take_up(&self) -> Result<Option<Job>> {
-        let Some(ledger) = self.model_services.ledger.as_deref() else { return Ok(None) };
+        let Some(ledger) = self.model_services.documents.as_deref() else { return Ok(None) };
         let now = Timestamp::now();
         for document in ledger.due(KIND, now, LOOKED_AT)? {
             if let Some(job) = self.claim(ledger, &document.id, now)? {

@@ -74,7 +74,7 @@ pub(crate) fn understanding_with(
     let ledger = SqliteStore::open(SqliteOptions::new(world.folder.path().join("ledger.db"), "none", 1));
     world.another().with_model_services(ModelServices {
         llm: Some(Arc::new(llm)),
-        ledger: Some(around(Arc::new(ledger.expect("a ledger")))),
+        documents: Some(around(Arc::new(ledger.expect("a ledger")))),
         ..ModelServices::default()
     })
 }

@@ -100,7 +100,7 @@ impl Service {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let options = SqliteOptions::new(path, embedder.fingerprint(), embedder.dims());
         let store = Arc::new(SqliteStore::open(options).unwrap());
-        let model_services = ModelServices { llm, ledger: Some(store.clone()), ..ModelServices::default() };
+        let model_services = ModelServices { llm, documents: Some(store.clone()), ..ModelServices::default() };
         let engine = Engine::new(store.clone(), embedder, EngineConfig::default()).with_model_services(model_services);
         let engine = Arc::new(engine);
         let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
