@@ -227,7 +227,10 @@ fn texts_that_are_too_long_are_sent_alone_and_then_truncated() {
     });
     let long = format!("0 1.{}", "0".repeat(9996));
     let texts = ["3 4", &long, "1 0"];
-    assert_eq!(embedder(&service, unchanged).embed(&texts).expect("parts are accepted"), [[0.6, 0.8], [0.0, 1.0], [1.0, 0.0]]);
+    assert_eq!(
+        embedder(&service, unchanged).embed(&texts).expect("parts are accepted"),
+        [[0.6, 0.8], [0.0, 1.0], [1.0, 0.0]]
+    );
 }
 
 #[test]

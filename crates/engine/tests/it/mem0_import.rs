@@ -1,19 +1,20 @@
-//! What mem0 0.1.118, 1.0.5 and 2.0.2 wrote, and every oddity we could think of, is taken in.
+//! Import of points and histories that mem0 0.1.118, 1.0.5 and 2.0.2 wrote, and of unusual points.
 
 use mnemon_engine::{ImportFormat, ListRequest, Profile, SearchRequest};
 use mnemon_store::{ExportRecord, MemoryId, OwnerKind};
 use serde_json::Value;
 
-use crate::fixture::{by_user, everything, export, fixture, fixture_lines, import, whole, world};
+use crate::fixture::{all_records, by_user, check_store, export, fixture, fixture_lines, import, world};
 
 tests!(
     points_of_0_1_118,
     points_of_1_0_5,
     points_of_2_0_2,
-    points_with_every_oddity,
-    histories_are_taken_in_whole_and_once,
-    lines_that_are_no_points_are_refused_one_by_one,
-    a_history_learns_whose_it_is_from_memories_that_are_here
+    unusual_points,
+    histories_are_imported_once,
+    invalid_points_are_rejected_individually,
+    owners_of_history_events_come_from_stored_memories,
+    imported_stores_pass_the_check
 );
 
 fn check_points(name: &str) {
@@ -23,7 +24,7 @@ fn check_points(name: &str) {
     assert_eq!(imported.format, ImportFormat::Points);
     assert_eq!(imported.stored.memories + imported.refused.len(), lines.len(), "{:?}", imported.refused);
     assert!(imported.refused.iter().all(|refused| !refused.reason.is_empty()));
-    assert_eq!(imported.refused, [], "none of these needs refusing");
+    assert_eq!(imported.refused, [], "all points are imported");
     for line in &lines {
         let id = MemoryId::from_value(&line["id"]).unwrap();
         let memory = world.get(id).unwrap();
@@ -52,8 +53,8 @@ fn check_points(name: &str) {
     assert_eq!(page.total, lines.len());
     let again = import(&world, &fixture(name)).unwrap();
     assert_eq!((again.stored.memories, again.unchanged, again.refused), (0, lines.len(), vec![]));
-    whole(&world);
-    // And out and in again.
+    check_store(&world);
+    // A round trip through an export.
     let bytes = export(&world);
     let path = world.folder.path().join("export");
     std::fs::write(&path, &bytes).unwrap();
@@ -74,11 +75,11 @@ fn points_of_2_0_2() {
     check_points("v2_written.points.jsonl");
 }
 
-fn points_with_every_oddity() {
+fn unusual_points() {
     check_points("legacy_quirks.points.jsonl");
 }
 
-fn histories_are_taken_in_whole_and_once() {
+fn histories_are_imported_once() {
     for (name, events, messages) in
         [("legacy_v0.history.db", 237, 0), ("legacy_v1.history.db", 222, 0), ("v2_written.history.db", 250, 40)]
     {
@@ -87,7 +88,7 @@ fn histories_are_taken_in_whole_and_once() {
         let imported = import(&world, &fixture(name)).unwrap();
         assert_eq!(imported.format, ImportFormat::HistoryDb);
         assert_eq!((imported.stored.history, imported.stored.messages), (events, messages), "{name}");
-        let stored = everything(&world).into_iter().filter_map(|piece| match piece {
+        let stored = all_records(&world).into_iter().filter_map(|record| match record {
             ExportRecord::History(event) => Some(*event),
             _ => None,
         });
@@ -97,12 +98,12 @@ fn histories_are_taken_in_whole_and_once() {
         let again = import(&world, &fixture(name)).unwrap();
         assert_eq!((again.stored.history, again.stored.messages, again.unchanged), (0, 0, events), "{name}");
         assert_eq!(world.store().info().unwrap().history, events);
-        assert!(std::fs::read(fixture(name)).unwrap() == before, "{name} is only read");
-        whole(&world);
+        assert!(std::fs::read(fixture(name)).unwrap() == before, "{name} must not be changed");
+        check_store(&world);
     }
 }
 
-fn lines_that_are_no_points_are_refused_one_by_one() {
+fn invalid_points_are_rejected_individually() {
     let world = world();
     let path = world.folder.path().join("points.jsonl");
     let deep = "[".repeat(115) + &"]".repeat(115);
@@ -131,16 +132,16 @@ fn lines_that_are_no_points_are_refused_one_by_one() {
     let mut refused: Vec<usize> = imported.refused.iter().map(|refused| refused.line).collect();
     refused.sort_unstable();
     assert_eq!(refused, [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15], "{:?}", imported.refused);
-    whole(&world);
+    check_store(&world);
 }
 
-fn a_history_learns_whose_it_is_from_memories_that_are_here() {
+fn owners_of_history_events_come_from_stored_memories() {
     let world = world();
     import(&world, &fixture("v2_written.points.jsonl")).unwrap();
     import(&world, &fixture("v2_written.history.db")).unwrap();
     let (mut known, mut unknown) = (0, 0);
-    for piece in everything(&world) {
-        let ExportRecord::History(event) = piece else { continue };
+    for record in all_records(&world) {
+        let ExportRecord::History(event) = record else { continue };
         let id: MemoryId = event.memory_id.parse().unwrap();
         let memory = world.store().get(&[id]).unwrap().remove(0);
         match memory {
@@ -157,11 +158,10 @@ fn a_history_learns_whose_it_is_from_memories_that_are_here() {
         }
     }
     assert!(known > 200, "{known} of {}", known + unknown);
-    whole(&world);
+    check_store(&world);
 }
 
-#[test]
-fn a_check_finds_nothing_wrong_with_what_came_from_mem0() {
+fn imported_stores_pass_the_check() {
     for version in ["legacy_v0", "legacy_v1", "v2_written"] {
         let (points, history) = (format!("{version}.points.jsonl"), format!("{version}.history.db"));
         for files in [[&points, &history], [&history, &points]] {
@@ -169,7 +169,7 @@ fn a_check_finds_nothing_wrong_with_what_came_from_mem0() {
             for file in files {
                 import(&world, &fixture(file)).unwrap();
             }
-            whole(&world);
+            check_store(&world);
             assert_eq!(world.store().repair().unwrap(), [], "{version}");
         }
     }
