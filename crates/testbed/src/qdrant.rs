@@ -1,4 +1,4 @@
-//! A Qdrant server: an existing one, or an own one that tests can kill.
+//! A Qdrant server: an existing one, or one that the test starts and can kill.
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub enum Given {
     Url(String),
 }
 
-/// A Qdrant server. When an own server is dropped, it is killed and its folder is removed.
+/// A Qdrant server. A server that this process started is killed when this is dropped, and its folder is removed.
 #[derive(Debug)]
 pub struct Qdrant {
     http: String,
@@ -111,23 +111,23 @@ impl Qdrant {
         &self.http
     }
 
-    /// Whether it is an own server, which may be killed.
+    /// Whether this process started the server, and so may kill it.
     pub fn is_own(&self) -> bool {
         self.own.is_some()
     }
 
-    /// The folder of an own server, with `storage` and `snapshots`.
+    /// The folder of a server that this process started, with `storage` and `snapshots`.
     ///
     /// # Panics
-    /// If it is not an own server.
+    /// If this process did not start the server.
     pub fn folder(&self) -> &Path {
-        self.own.as_ref().expect("an own server").folder.path()
+        self.own.as_ref().expect("a server that this process started").folder.path()
     }
 
     /// Kills the server with SIGKILL; data that is not on disk is lost.
     ///
     /// # Panics
-    /// If it is not an own server.
+    /// If this process did not start the server.
     pub fn kill(&mut self) {
         drop(self.own().process.take());
     }
@@ -135,7 +135,7 @@ impl Qdrant {
     /// Stops the server with SIGTERM: it finishes its requests and writes all data to disk.
     ///
     /// # Panics
-    /// If it is not an own server.
+    /// If this process did not start the server.
     pub fn stop(&mut self) {
         if let Some(process) = self.own().process.take() {
             process.stop();
@@ -145,7 +145,7 @@ impl Qdrant {
     /// Restarts the server with the same storage and ports, and waits until it is ready.
     ///
     /// # Panics
-    /// If it is not an own server, or does not start.
+    /// If this process did not start the server, or it does not start again.
     pub fn start_again(&mut self) {
         self.kill();
         self.launch();
@@ -178,7 +178,7 @@ impl Qdrant {
     }
 
     fn own(&mut self) -> &mut Own {
-        self.own.as_mut().expect("an own server")
+        self.own.as_mut().expect("a server that this process started")
     }
 }
 
