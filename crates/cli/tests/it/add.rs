@@ -151,7 +151,7 @@ fn wrong_calls_say_what_is_right() {
         (&["add", "x"], "--user"),
         (&["add", "x", "--user", "a b"], "single words"),
         (&["add", "x", "--user", "*"], "name one id"),
-        (&["add", " ", "--user", "ana"], "message 1 is empty"),
+        (&["add", " ", "--user", "ana"], "nothing to remember"),
         (&["add", "x", "--stdin", "--user", "ana"], "cannot be used with"),
         (&["add", "x", "--user", "ana", "--metadata", "[1]"], "--metadata is no object"),
         (&["add", "x", "--user", "ana", "--metadata", "{"], "--metadata is no JSON"),

@@ -49,8 +49,7 @@ fn what_waits_for_a_model_is_told_until_it_is_learnt() {
     assert!(ran.stderr.contains("LLM_API_KEY") && !ran.stderr.contains("sk-secret"), "{}", ran.stderr);
 
     let doctor = run(&["doctor"]);
-    let told =
-        "waiting 1 request for a model (the language model rejects the request; see the server's log for the reason)";
+    let told = "waiting 1 request for a model (the language model refuses; the server's log says why)";
     assert!(doctor.code == 0 && doctor.stdout.contains(told), "{}", doctor.stdout);
     let export = run(&["export", "all.jsonl"]);
     assert!(export.code == 0 && export.stderr.contains("1 request to learn from"), "{}", export.stderr);

@@ -164,7 +164,7 @@ fn what_can_not_be_moved_stays_as_it_is() {
         let at = calls.fetch_add(1, Ordering::SeqCst) % 8;
         texts.iter().map(|_| (0..8).map(|place| if place == at { 1.0 } else { 0.0 }).collect()).collect()
     });
-    check_refused(&place, &to(&unsteady, &[]), 1, "the store was not switched");
+    check_refused(&place, &to(&unsteady, &[]), 1, "nothing was switched");
     // Now a move is under way.
     let warned = place.json(&["doctor"])["warnings"].to_string();
     assert!(warned.contains("`mnemon reembed` goes on with it"), "{warned}");
