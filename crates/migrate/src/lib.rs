@@ -23,7 +23,7 @@ mod files;
 mod qdrant_rest;
 
 pub use carried::{CarriedPoints, Digest, digest};
-pub use endpoints::{MigrationContext, OpenTarget};
+pub use endpoints::MigrationContext;
 pub use entities::write_entities;
 pub use error::{MigrateError, Result};
 pub use phases::{
