@@ -29,6 +29,9 @@ const ALWAYS_ALLOWED_REMOVALS: u64 = 20;
 /// The number of ids in a page of the recorded points.
 const PAGE: usize = 500;
 
+/// Called with the ids of points.
+pub type OnPoints<'e> = dyn Fn(&[MemoryId]) -> Result<()> + Sync + 'e;
+
 /// How a sync pass works.
 #[derive(Clone, Copy, Default)]
 pub struct SyncOptions<'e> {
@@ -41,7 +44,7 @@ pub struct SyncOptions<'e> {
     /// Whether more than half of the copied points may be removed because the source no longer has them.
     pub allow_removals: bool,
     /// Called with the ids of the points that are about to be written or removed.
-    pub before_change: Option<&'e (dyn Fn(&[MemoryId]) -> Result<()> + Sync)>,
+    pub before_change: Option<&'e OnPoints<'e>>,
 }
 
 impl std::fmt::Debug for SyncOptions<'_> {
