@@ -1,5 +1,5 @@
-//! The database of the points that have been copied (`carried.db`), with the digest of each. The next sync pass, in either
-//! direction, compares digests to find what has changed.
+//! The database of the points that have been copied (`carried.db`), with the digest of each. The next sync pass, in
+//! either direction, compares digests to find the changed points.
 //!
 //! The digest does not cover what the migration adds, so a memory has the same digest in the source and in the target.
 
@@ -202,8 +202,8 @@ impl CarriedPoints {
         })?)
     }
 
-    /// A page of the entities to write, sorted by name, beginning after `after`: with the ids of all memories that mention
-    /// them, without vectors. An entity without memories is to be removed.
+    /// A page of the entities to write, sorted by name, beginning after `after`: with the ids of all memories that
+    /// mention them, without vectors. An entity without memories is to be removed.
     ///
     /// # Errors
     /// [`StoreError`] of the file.

@@ -16,8 +16,8 @@ const PAGE: usize = 500;
 /// The number of pages that are written at the same time.
 const MAX_CONCURRENT_PAGES: usize = 4;
 
-/// Writes the entities that changed, several pages at a time, and returns how many they are. `progress` gets the number of
-/// entities written so far.
+/// Writes the entities that changed, several pages at a time, and returns how many they are. `progress` gets the number
+/// of entities written so far.
 ///
 /// # Errors
 /// [`crate::MigrateError`] of the embedder or the target; another call writes the rest.
@@ -73,8 +73,8 @@ impl PageCursor {
     }
 }
 
-/// Embeds each distinct name of the entities with memories once. The entities are sorted by name, so most duplicates of a
-/// name are in the same page.
+/// Embeds each distinct name of the entities with memories once. The entities are sorted by name, so most duplicates of
+/// a name are in the same page.
 fn embed_names(page: &mut [Entity], embedder: &dyn Embedder) -> Result<()> {
     let used = page.iter().filter(|entity| !entity.memories.is_empty());
     let names: BTreeSet<String> = used.map(|entity| entity.text().to_owned()).collect();

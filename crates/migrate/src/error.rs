@@ -48,7 +48,7 @@ pub enum MigrateError {
         /// What failed, and what to do.
         reason: String,
     },
-    /// A disk is full. What was written stays, and another run continues from there.
+    /// A disk is full. The written part stays, and another run continues from there.
     #[error("not enough disk space for {}{}; free disk space and run it again: it continues where it stopped", path.display(), describe_space(*.needs, *.free))]
     NoSpace {
         /// The file that could not be written.

@@ -35,7 +35,8 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Opens a file for reading and writing that only its owner can access, and creates it if it is missing. Its content stays.
+/// Opens a file for reading and writing that only its owner can access, and creates it if it is missing. Its content
+/// stays.
 pub(crate) fn open_private(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);

@@ -1,4 +1,5 @@
-//! A client of Qdrant's REST API, for what its gRPC API lacks: snapshot files, and several alias changes in one request.
+//! A client of Qdrant's REST API, for what its gRPC API lacks: snapshot files, and several alias changes in one
+//! request.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -187,7 +188,8 @@ impl QdrantRest {
         Ok(response.as_array().into_iter().flatten().filter_map(parse_snapshot).collect())
     }
 
-    /// Creates a snapshot and waits until it is complete. Not retried: the server may still be working on the first request.
+    /// Creates a snapshot and waits until it is complete. Not retried: the server may still be working on the first
+    /// request.
     pub(crate) fn create_snapshot(&self, name: &str) -> Result<SnapshotInfo> {
         let path = collection_path(name, "/snapshots?wait=true");
         let response = self.request(&self.slow_client, Method::POST, &path).send().and_then(status_and_body);

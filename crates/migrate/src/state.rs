@@ -169,8 +169,8 @@ impl Migration {
     /// Opens the migration in a folder and locks it. Creates the folder if it is missing.
     ///
     /// # Errors
-    /// [`MigrateError::Busy`] if another process has locked it; [`MigrateError::Unfit`] if the state file is damaged or of a
-    /// newer version; [`MigrateError::Io`].
+    /// [`MigrateError::Busy`] if another process has locked it; [`MigrateError::Unfit`] if the state file is damaged or
+    /// of a newer version; [`MigrateError::Io`].
     pub fn open(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(|source| MigrateError::Io { path: folder.to_owned(), source })?;
         let path = folder.join(LOCK_FILE);
@@ -238,7 +238,8 @@ impl Migration {
     /// Sets source and target, or checks that they are the same as before.
     ///
     /// # Errors
-    /// [`MigrateError::Refused`] if a migration with others has started in this folder, or if source and target are the same.
+    /// [`MigrateError::Refused`] if a migration with others has started in this folder, or if source and target are the
+    /// same.
     pub fn set_route(&mut self, route: Route) -> Result<()> {
         if let (SourceSpec::Collection { name: from, .. }, TargetSpec::Collection { name: to }) =
             (&route.from, &route.to)

@@ -1,9 +1,9 @@
-//! A sync pass: copies the points of the source that are new or changed since the last pass, and removes from the target
-//! those that the source no longer has.
+//! A sync pass: copies the points of the source that are new or changed since the last pass, and removes from the
+//! target those that the source no longer has.
 //!
-//! Reading, enriching and writing run at the same time and are connected by bounded channels. A point is recorded as copied
-//! after it is durable in the target. An interrupted pass is therefore completed by the next one, and a second pass copies
-//! what was written to the source during the first.
+//! Reading, enriching and writing run at the same time and are connected by bounded channels. A point is recorded as
+//! copied after it is durable in the target. An interrupted pass is therefore completed by the next one, and a second
+//! pass copies the writes that the source received during the first.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::target::Target;
 
 /// The number of pages that a channel between two steps holds.
 const CHANNEL_CAPACITY: usize = 4;
-/// The number of removals that is allowed whatever their share.
+/// The number of removals that is always allowed, even if it is more than half of the copied points.
 const ALWAYS_ALLOWED_REMOVALS: u64 = 20;
 /// The number of ids in a page of the recorded points.
 const PAGE: usize = 500;
@@ -91,11 +91,11 @@ struct Batch {
     changed: usize,
 }
 
-/// Copies to the target what is new or changed in the source, and removes what the source no longer has. `progress` gets the
-/// number of points done so far.
+/// Copies the new and changed points of the source to the target, and removes those that the source no longer has.
+/// `progress` gets the number of points done so far.
 ///
 /// # Errors
-/// [`MigrateError`] of the source, the embedder or the target; what was written stays, and the next pass continues.
+/// [`MigrateError`] of the source, the embedder or the target; the copied points stay, and the next pass continues.
 /// [`MigrateError::Refused`] if the source no longer has most of the copied points.
 pub fn sync(
     source: &dyn Source,

@@ -1,9 +1,9 @@
-//! Backup of a mem0 deployment: snapshots of its collections, downloaded and verified, and everything else that a rollback
-//! needs.
+//! Backup of a mem0 deployment: snapshots of its collections, downloaded and verified, and everything else that a
+//! rollback needs.
 //!
-//! The source is only read, except that the server makes the snapshots on its own disk; they are deleted there after the
-//! download. Each step is recorded in the backup's folder before the next one starts. After a kill, a full disk or a lost
-//! connection the same call continues, and for a complete backup it changes nothing.
+//! The source is only read, except that the server makes the snapshots on its own disk; they are deleted there after
+//! the download. Each step is recorded in the backup's folder before the next one starts. After a kill, a full disk or
+//! a lost connection the same call continues, and for a complete backup it changes nothing.
 
 mod artifacts;
 mod calendar;

@@ -28,7 +28,7 @@ impl std::fmt::Debug for ServerHooks<'_> {
 pub struct CutoverReport {
     /// The last sync pass before the switch.
     pub last: SyncReport,
-    /// The sync pass after the switch, which copies what was written to the old store during the switch.
+    /// The sync pass after the switch, which copies the writes that the old store received during the switch.
     pub late: SyncReport,
     /// The setting that was switched, for messages.
     pub switch: String,
@@ -39,8 +39,8 @@ pub struct CutoverReport {
 /// Copies the last writes, switches to the new store and checks the server; if the check fails, switches back.
 ///
 /// # Errors
-/// [`MigrateError::Refused`] without a successful verify; [`MigrateError::Switch`] if the server failed and the setting was
-/// switched back; [`MigrateError`] of the source or the target.
+/// [`MigrateError::Refused`] without a successful verify; [`MigrateError::Switch`] if the server failed and the setting
+/// was switched back; [`MigrateError`] of the source or the target.
 pub fn cutover(
     migration: &mut Migration,
     context: &MigrationContext<'_>,

@@ -43,8 +43,8 @@ impl Preflight {
     }
 }
 
-/// Counts the source's points, checks source and target, and records the result in the migration's folder. Changes neither
-/// the source nor the target. `expected` are counts by user from elsewhere: a running backend or a file.
+/// Counts the source's points, checks source and target, and records the result in the migration's folder. Changes
+/// neither the source nor the target. `expected` are counts by user from elsewhere: a running backend or a file.
 ///
 /// # Errors
 /// [`MigrateError`] if the source can't be read, or if the folder belongs to another migration.

@@ -24,7 +24,7 @@ pub struct RebuildReport {
     pub with_entities: bool,
 }
 
-/// Copies all points to the target, then what was changed during the copy. An interrupted rebuild continues where it
+/// Copies all points to the target, then the changes made during the copy. An interrupted rebuild continues where it
 /// stopped. With `again`, points that were copied before are written again.
 ///
 /// # Errors

@@ -4,8 +4,8 @@ use crate::endpoints::MigrationContext;
 use crate::error::{MigrateError, Result};
 use crate::state::{Migration, Phase, SourceSpec, TargetSpec};
 
-/// Deletes the old collection and the backup after the backup's retention date. Returns what was deleted, or what would be
-/// deleted if `dry_run` is set.
+/// Deletes the old collection and the backup after the backup's retention date. Returns the deleted things, or with
+/// `dry_run` those that would be deleted.
 ///
 /// # Errors
 /// [`MigrateError::Refused`] before the retention date, before a cutover, or without a successful verify.

@@ -33,8 +33,8 @@ pub struct RollbackReport {
 /// `restart` makes the server read the switched setting.
 ///
 /// # Errors
-/// [`MigrateError::Refused`] if nothing was switched, or if the writes can't be copied back and `drop_writes` is not set;
-/// [`MigrateError::Switch`] if the server could not be restarted: another call continues.
+/// [`MigrateError::Refused`] if nothing was switched, or if the writes can't be copied back and `drop_writes` is not
+/// set; [`MigrateError::Switch`] if the server could not be restarted: another call continues.
 pub fn rollback(
     migration: &mut Migration,
     context: &MigrationContext<'_>,
@@ -74,7 +74,7 @@ pub fn rollback(
     } else {
         let (copied, replaced) = sync_back(migration, context, progress)?;
         switch_back()?;
-        // Copies what was written to the new store during the first pass and the switch.
+        // Copies the writes that the new store received during the first pass and the switch.
         let (late, replaced_late) = sync_back(migration, context, progress)?;
         report.carried = copied;
         report.carried.added += late.added;
@@ -92,8 +92,8 @@ pub fn rollback(
     Ok(report)
 }
 
-/// Copies the writes in the new store to the old one, in the format of mem0 before v2. Returns what was copied, and the file
-/// with the points that were overwritten or removed, if there were any.
+/// Copies the writes in the new store to the old one, in the format of mem0 before v2. Returns the report of the pass,
+/// and the file with the points that were overwritten or removed, if there were any.
 pub(super) fn sync_back(
     migration: &Migration,
     context: &MigrationContext<'_>,

@@ -32,7 +32,8 @@ pub struct Verification {
     pub missing: usize,
     /// Points whose vector differs in at least one bit.
     pub vectors: usize,
-    /// Points whose payload lacks a key, has another value, or has a key more, not counting the key that the migration adds.
+    /// Points whose payload lacks a key, has another value, or has a key more, not counting the key that the migration
+    /// adds.
     pub payloads: usize,
     /// Points whose sparse vector is not the one of their text.
     pub sparse: usize,
@@ -136,8 +137,8 @@ impl Verification {
     }
 }
 
-/// Compares all points of a source with a target. If both are the same collection, give `carried`: the points are then also
-/// compared with their digests before the migration. `progress` gets the number of points compared so far.
+/// Compares all points of a source with a target. If both are the same collection, give `carried`: the points are then
+/// also compared with their digests before the migration. `progress` gets the number of points compared so far.
 ///
 /// # Errors
 /// [`MigrateError`] of the source or the target.
@@ -182,7 +183,8 @@ pub fn verify(
 /// Compares the source of a migration with its target, and records the result.
 ///
 /// # Errors
-/// [`MigrateError::Refused`] before the first rebuild and after a cutover; [`MigrateError`] of the source or the target.
+/// [`MigrateError::Refused`] before the first rebuild and after a cutover; [`MigrateError`] of the source or the
+/// target.
 pub fn verify_migration(
     migration: &mut Migration,
     context: &MigrationContext<'_>,

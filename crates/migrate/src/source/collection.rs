@@ -25,8 +25,8 @@ impl Collection {
     /// Opens a collection by its name or an alias.
     ///
     /// # Errors
-    /// [`MigrateError::Unfit`] if the collection does not exist or mem0 did not create it; [`MigrateError::Store`] of the
-    /// connection.
+    /// [`MigrateError::Unfit`] if the collection does not exist or mem0 did not create it; [`MigrateError::Store`] of
+    /// the connection.
     pub fn open(server: Arc<Server>, name: &str) -> Result<Self> {
         let Some(described) = server.describe(name)? else {
             let message = format!(

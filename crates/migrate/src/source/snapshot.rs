@@ -1,9 +1,9 @@
 //! A snapshot file of a Qdrant collection as a source, read without a server.
 //!
-//! The file is a tar archive with the settings of the collection and the segments of each shard, each segment a tar archive
-//! itself. The segments are unpacked to a scratch folder and opened there, so the file is not changed. Points that Qdrant
-//! has written only to its write-ahead log are not read: compare the number of points with the number that the server
-//! reports.
+//! The file is a tar archive with the settings of the collection and the segments of each shard, each segment a tar
+//! archive itself. The segments are unpacked to a scratch folder and opened there, so the file is not changed. Points
+//! that Qdrant has written only to its write-ahead log are not read: compare the number of points with the number that
+//! the server reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -23,8 +23,8 @@ use crate::files::free_bytes;
 
 /// The number of points in a page.
 const PAGE: usize = 512;
-/// The bytes needed besides the size of the file: the logs of the shards are memory-mapped, and a full disk would then end
-/// the process.
+/// The bytes needed besides the size of the file: the logs of the shards are memory-mapped, and a full disk would then
+/// end the process.
 const RESERVED_BYTES: u64 = 128 << 20;
 
 /// An open snapshot.
@@ -42,13 +42,13 @@ impl std::fmt::Debug for Snapshot {
 }
 
 impl Snapshot {
-    /// Opens a snapshot with one or several shards. It is unpacked to a new folder in `scratch`, which needs about as much
-    /// disk space as the collection.
+    /// Opens a snapshot with one or several shards. It is unpacked to a new folder in `scratch`, which needs about as
+    /// much disk space as the collection.
     ///
     /// # Errors
-    /// [`MigrateError::Snapshot`] if the file is not a snapshot of a collection, is cut off, or was written by a Qdrant that
-    /// is too old; [`MigrateError::Io`] if it can't be read or unpacked; [`MigrateError::Unfit`] if mem0 did not create the
-    /// collection.
+    /// [`MigrateError::Snapshot`] if the file is not a snapshot of a collection, is cut off, or was written by a Qdrant
+    /// that is too old; [`MigrateError::Io`] if it can't be read or unpacked; [`MigrateError::Unfit`] if mem0 did not
+    /// create the collection.
     pub fn open(file: &Path, scratch: &Path) -> Result<Self> {
         let unreadable = |reason: String| MigrateError::Snapshot { path: file.to_owned(), reason };
         let folder = tempfile::Builder::new()

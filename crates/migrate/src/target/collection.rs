@@ -17,7 +17,7 @@ const INDEX_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Payload keys that search needs an index of.
 const INDEXED_KEYS: [&str; 5] = ["user_id", "agent_id", "run_id", "actor_id", "created_at"];
 
-/// What is written of a point.
+/// The parts of a point that are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PointFormat {
     /// The whole point, in the format of mem0 v2.
@@ -50,8 +50,8 @@ impl CollectionTarget {
         self
     }
 
-    /// Adds lemmas and sparse vectors to points that other clients may delete at the same time. Qdrant refuses the whole
-    /// request if one of the points does not exist.
+    /// Adds lemmas and sparse vectors to points that other clients may delete at the same time. Qdrant refuses the
+    /// whole request if one of the points does not exist.
     fn annotate(&self, mut additions: Vec<(MemoryId, String, Sparse)>) -> Result<()> {
         while !additions.is_empty() {
             let Err(error) = self.server.annotate(&self.name, &additions) else { return Ok(()) };

@@ -20,11 +20,11 @@ pub trait Target: Sync {
     /// The number of memories in one write that it handles best.
     fn batch_size(&self) -> usize;
 
-    /// Whether it builds the entities itself from the embedded mentions of the records. If not, entities are written with
-    /// [`Target::put_entities`] after the memories.
+    /// Whether it builds the entities itself from the embedded mentions of the records. If not, entities are written
+    /// with [`Target::put_entities`] after the memories.
     fn builds_entities(&self) -> bool;
 
-    /// Creates what is missing: the collection, its `bm25` slot, its payload indexes, the collection of entities.
+    /// Creates the missing parts: the collection, its `bm25` slot, its payload indexes, the collection of entities.
     ///
     /// # Errors
     /// [`crate::MigrateError::Refused`] if a collection exists that does not fit; [`crate::MigrateError::Store`].
@@ -96,8 +96,8 @@ pub trait Target: Sync {
     /// [`crate::MigrateError::Store`].
     fn start_indexing(&self) -> Result<()>;
 
-    /// Waits until the index of the vectors is complete, if the target is a new collection without other writers. Returns
-    /// the reason if the index can't be built.
+    /// Waits until the index of the vectors is complete, if the target is a new collection without other writers.
+    /// Returns the reason if the index can't be built.
     ///
     /// # Errors
     /// [`crate::MigrateError::Store`].

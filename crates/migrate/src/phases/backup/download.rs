@@ -187,7 +187,7 @@ fn fetch(
     })
 }
 
-/// Makes the error of a failed write. For a full disk it says how many bytes are missing. What was written is kept.
+/// Makes the error of a failed write. For a full disk it says how many bytes are missing. The written part is kept.
 fn write_error(partial: &PartialFile<'_>, total: Option<u64>, error: io::Error) -> MigrateError {
     let _ = partial.file.sync_all();
     match files::io_error(partial.path)(error) {

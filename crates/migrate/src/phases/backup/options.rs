@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::qdrant_rest::QdrantRest;
 
-/// What is backed up, and where.
+/// The options of a backup.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct BackupOptions {

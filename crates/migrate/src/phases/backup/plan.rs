@@ -30,8 +30,8 @@ pub struct BackupPlan {
 /// Reads what there is to back up. Writes nothing, neither locally nor on the server.
 ///
 /// # Errors
-/// [`MigrateError::Server`] if Qdrant is unavailable; [`MigrateError::Unfit`] if it has no such collection or not all of its
-/// shards; [`MigrateError::Io`] if a file can't be read.
+/// [`MigrateError::Server`] if Qdrant is unavailable; [`MigrateError::Unfit`] if it has no such collection or not all
+/// of its shards; [`MigrateError::Io`] if a file can't be read.
 ///
 /// [`MigrateError::Server`]: crate::MigrateError::Server
 /// [`MigrateError::Unfit`]: crate::MigrateError::Unfit

@@ -19,14 +19,14 @@ use crate::error::{MigrateError, Result};
 use crate::files;
 use crate::qdrant_rest::QdrantRest;
 
-/// Makes a backup, or continues one that was interrupted. To a complete backup it only adds the requested files that are
-/// missing.
+/// Makes a backup, or continues one that was interrupted. To a complete backup it only adds the requested files that
+/// are missing.
 ///
 /// # Errors
 /// [`MigrateError::Server`] if Qdrant is unavailable or returns an error; [`MigrateError::NoSpace`] if a disk is full;
 /// [`MigrateError::Checksum`] if a download is damaged; [`MigrateError::History`] if the history database is not valid;
-/// [`MigrateError::Unfit`] if the source or the folder is not valid; [`MigrateError::Io`] for files. What was done stays, and
-/// the same call continues.
+/// [`MigrateError::Unfit`] if the source or the folder is not valid; [`MigrateError::Io`] for files. The completed
+/// steps stay, and the same call continues.
 pub fn backup(options: &BackupOptions, progress: &dyn Fn(BackupEvent<'_>)) -> Result<Manifest> {
     check_input_files(options)?;
     let folder = options.folder.as_path();

@@ -22,8 +22,8 @@ pub(super) fn retention_date(created: Timestamp, days: u32) -> Result<Date> {
         .map_err(|_| MigrateError::Unfit(format!("a retention of {days} days ends after the last supported date")))
 }
 
-/// Writes the calendar file and then the manifest, which makes the backup complete. For a backup that was complete before,
-/// only the list of files changes.
+/// Writes the calendar file and then the manifest, which makes the backup complete. For a backup that was complete
+/// before, only the list of files changes.
 pub(super) fn seal(
     server: &QdrantRest,
     options: &BackupOptions,

@@ -1,5 +1,5 @@
-//! Backs up one collection: the server makes a snapshot, which is downloaded, recorded and deleted on the server. Every step
-//! can continue what an earlier run has done.
+//! Backs up one collection: the server makes a snapshot, which is downloaded, recorded and deleted on the server. Every
+//! step can continue what an earlier run has done.
 
 use std::path::Path;
 
@@ -14,8 +14,8 @@ use crate::error::{MigrateError, Result};
 use crate::files::{self, ContentHash};
 use crate::qdrant_rest::QdrantRest;
 
-/// Makes the server create a snapshot of a collection, downloads it, and deletes it on the server. `resumed` says whether an
-/// earlier run was interrupted.
+/// Makes the server create a snapshot of a collection, downloads it, and deletes it on the server. `resumed` says
+/// whether an earlier run was interrupted.
 pub(super) fn back_up_collection(
     server: &QdrantRest,
     options: &BackupOptions,
@@ -119,8 +119,8 @@ fn complete_download(target: &Path, snapshot: &ServerSnapshot) -> Result<Option<
     Ok(if sha256 == *expected { Some((bytes, sha256)) } else { None })
 }
 
-/// The snapshot to download, and the number of points before it was requested. It is the recorded one, one that was created
-/// for an earlier run that was killed before it got the response, or a new one.
+/// The snapshot to download, and the number of points before it was requested. It is the recorded one, one that was
+/// created for an earlier run that was killed before it got the response, or a new one.
 fn find_or_create_snapshot(
     server: &QdrantRest,
     folder: &Path,

@@ -26,7 +26,7 @@ pub struct BackupDifference {
 pub struct BackupReport {
     /// The manifest; `None` if it can't be read.
     pub manifest: Option<Manifest>,
-    /// The intact files, with what was found in each.
+    /// The intact files, with their contents in words.
     pub sound: Vec<(String, String)>,
     /// The differences.
     pub differences: Vec<BackupDifference>,
@@ -51,13 +51,14 @@ impl BackupReport {
 /// temporary files.
 ///
 /// # Errors
-/// [`crate::MigrateError::Io`] if the folder can't be read or a snapshot can't be unpacked. All other problems are in the
-/// report.
+/// [`crate::MigrateError::Io`] if the folder can't be read or a snapshot can't be unpacked. All other problems are in
+/// the report.
 pub fn verify_backup(folder: &Path) -> Result<BackupReport> {
     verify_backup_in(folder, &std::env::temp_dir())
 }
 
-/// As [`verify_backup`], with the folder where snapshots are unpacked. It needs about as much disk space as the collection.
+/// As [`verify_backup`], with the folder where snapshots are unpacked. It needs about as much disk space as the
+/// collection.
 ///
 /// # Errors
 /// As [`verify_backup`].
@@ -149,7 +150,7 @@ fn hash_difference(folder: &Path, artifact: &Artifact) -> Option<BackupDifferenc
     }
 }
 
-/// What was found in a file.
+/// The contents of a file, in words.
 enum Inspection {
     Read(String),
     #[cfg_attr(feature = "snapshot", expect(dead_code, reason = "with the snapshot reader every file can be read"))]
