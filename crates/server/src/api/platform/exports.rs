@@ -154,7 +154,8 @@ fn read_all(app: &App, query: AuthorizedQuery) -> Result<Vec<Map<String, Value>>
         let page = app.engine.list(&request)?;
         if query.ids.is_none() && page.total > MAX_MEMORIES {
             return Err(Problem::bad_request(format!(
-                "the filters match {} memories, but an export has at most {MAX_MEMORIES}: add conditions, e.g. on created_at",
+                "the filters match {} memories, but an export has at most {MAX_MEMORIES}: add conditions, e.g. on \
+                 created_at",
                 page.total
             )));
         }

@@ -126,7 +126,7 @@ impl Webhooks {
         let Some(pause) = self.retry.backoff.get(attempts) else {
             self.documents.take(DELIVERY, id)?;
             count("given_up");
-            tracing::warn!(webhook = %webhook.id, delivery = %id, %reason, "webhook delivery dropped after the last attempt");
+            tracing::warn!(webhook = %webhook.id, delivery = %id, %reason, "webhook delivery dropped: no attempts left");
             return Ok(());
         };
         let due = after(Timestamp::now(), *pause);

@@ -189,7 +189,8 @@ impl Webhooks {
             Ok(0) => {}
             Ok(_) => self.wake.notify_one(),
             Err(error) => {
-                tracing::error!(%error, events = events.len(), "could not enqueue webhook deliveries; these events are lost");
+                let events = events.len();
+                tracing::error!(%error, events, "could not enqueue webhook deliveries; these events are lost");
                 count("lost");
             }
         }
