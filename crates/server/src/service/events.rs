@@ -98,7 +98,7 @@ impl Event {
 }
 
 impl EventResult {
-    /// A memory that was changed or deleted, owned by its own user.
+    /// A memory that was changed or deleted.
     pub(crate) fn new(kind: EventKind, memory: &Memory) -> Self {
         Self {
             id: memory.id.to_string(),

@@ -183,7 +183,7 @@ impl From<Account> for Me {
     }
 }
 
-/// The account
+/// Get the account
 ///
 /// With an admin key this is the first account.
 #[utoipa::path(get, path = "/auth/me", tag = tag::MEM0_SERVER,
