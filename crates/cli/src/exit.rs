@@ -99,7 +99,7 @@ fn classify(error: &anyhow::Error) -> (Exit, &'static str) {
             return (fault.exit, fault.code);
         }
         if let Some(error) = cause.downcast_ref::<EngineError>() {
-            let exit = if error.is_callers_fault() { Exit::Usage } else { Exit::Failed };
+            let exit = if error.is_callers_error() { Exit::Usage } else { Exit::Failed };
             return (exit, engine_code(error));
         }
         if let Some(error) = cause.downcast_ref::<MigrateError>() {

@@ -19,9 +19,9 @@ use figment::providers::{Format, Serialized, Toml};
 use jiff::{SignedDuration, Span};
 use mnemon_engine::{Engine, EngineConfig, EngineError};
 use mnemon_models::Embedder;
-use mnemon_store::database::{Database, Held, Hold};
+use mnemon_store::database::{Database, Lock, LockGuard};
 use mnemon_store::sqlite::SqliteOptions;
-use mnemon_store::{Ledger, QdrantStore, Scope, SqliteStore, Store};
+use mnemon_store::{DocumentStore, QdrantStore, Scope, SqliteStore, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{GlobalArgs, ScopeArgs};
@@ -371,13 +371,13 @@ impl Settings {
     }
 
     /// The engine over the store, which is created if it is not there, and the server's ledger.
-    pub(crate) fn open_for_server(&self) -> anyhow::Result<(Engine, Arc<dyn Ledger>)> {
+    pub(crate) fn open_for_server(&self) -> anyhow::Result<(Engine, Arc<dyn DocumentStore>)> {
         let opened = self.open_store(Wanted { create: true, as_it_is: false })?;
         Ok((opened.engine, opened.ledger))
     }
 
     /// The documents that a server keeps, whose place is created if it is not there.
-    pub(crate) fn open_ledger(&self) -> anyhow::Result<Arc<dyn Ledger>> {
+    pub(crate) fn open_ledger(&self) -> anyhow::Result<Arc<dyn DocumentStore>> {
         match &self.store {
             StorePlace::Sqlite(_) => Ok(self.open_for_server()?.1),
             StorePlace::Qdrant { .. } => self.qdrant.documents(),
@@ -429,10 +429,10 @@ impl Settings {
         &self,
         store: Arc<dyn Store>,
         embedder: Arc<dyn Embedder>,
-        ledger: Arc<dyn Ledger>,
+        ledger: Arc<dyn DocumentStore>,
     ) -> anyhow::Result<Engine> {
         let config = EngineConfig { session_gap: self.session_gap, ..EngineConfig::default() };
-        Ok(Engine::new(store, embedder, config).with_understanding(self.llm.make(ledger)?))
+        Ok(Engine::new(store, embedder, config).with_model_services(self.llm.make(ledger)?))
     }
 }
 
@@ -441,8 +441,8 @@ pub(crate) struct Fence(Arc<dyn Database>);
 
 impl Fence {
     /// Waits for the writers that are at work, and keeps further ones waiting.
-    pub(crate) fn close(&self) -> anyhow::Result<Box<dyn Held + '_>> {
-        Ok(self.0.hold(&Hold::Everything)?)
+    pub(crate) fn close(&self) -> anyhow::Result<Box<dyn LockGuard + '_>> {
+        Ok(self.0.lock(&Lock::Everything)?)
     }
 }
 
@@ -458,7 +458,7 @@ struct Wanted {
 /// A store that was opened.
 struct Opened {
     engine: Engine,
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<dyn DocumentStore>,
 }
 
 /// The file of a store `sqlite:PATH`.

@@ -9,7 +9,7 @@ use mnemon_store::{
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
-use crate::analyse::{Analysis, analyse, spoken};
+use crate::analyse::{Analysis, analyse, embedding_text};
 use crate::engine::{MAX_TEXT_BYTES, now_text, today};
 use crate::session::{Sessions, speaker};
 use crate::{Engine, EngineError, Message, Result};
@@ -40,7 +40,7 @@ pub struct AddRequest {
 
 /// A memory that was stored.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Added {
+pub struct AddedMemory {
     /// Its id.
     pub id: MemoryId,
     /// Its text.
@@ -105,7 +105,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Invalid`] for no messages, an empty or too long one, metadata under a reserved key, or a link to
     /// nothing.
-    pub fn add(&self, request: AddRequest) -> Result<Vec<Added>> {
+    pub fn add(&self, request: AddRequest) -> Result<Vec<AddedMemory>> {
         Ok(self.add_batch(std::slice::from_ref(&request))?.pop().unwrap_or_default())
     }
 
@@ -113,7 +113,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::add`].
-    pub fn add_batch(&self, requests: &[AddRequest]) -> Result<Vec<Vec<Added>>> {
+    pub fn add_batch(&self, requests: &[AddRequest]) -> Result<Vec<Vec<AddedMemory>>> {
         let now = now_text();
         requests.iter().try_for_each(|request| self.check_request(request))?;
         let messages: Vec<(usize, usize, &Message)> = requests
@@ -144,8 +144,8 @@ impl Engine {
         said: &[SessionMessage],
         now: &str,
         wanted: &dyn Fn() -> Result<bool>,
-    ) -> Result<Option<Vec<Vec<Added>>>> {
-        let texts: Vec<String> = drafts.iter().map(|draft| spoken(&draft.payload)).collect();
+    ) -> Result<Option<Vec<Vec<AddedMemory>>>> {
+        let texts: Vec<String> = drafts.iter().map(|draft| embedding_text(&draft.payload)).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let vectors = self.embed(&texts)?;
         let mentions = self.mentions(drafts.iter().map(|draft| draft.analysis.entities.as_slice()))?;
@@ -172,7 +172,7 @@ impl Engine {
                 let request = &requests[draft.request];
                 let hash = draft.payload.str(keys::HASH).unwrap_or_default();
                 let repeated = !fresh.insert((&request.scope, hash));
-                let added = Added {
+                let added = AddedMemory {
                     id: draft.id,
                     memory: draft.payload.text().to_owned(),
                     actor_id: draft.payload.actor().map(str::to_owned),

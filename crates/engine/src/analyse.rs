@@ -52,7 +52,7 @@ pub fn sparse(lemmas: &str, text: &str) -> Sparse {
 }
 
 /// What is embedded for a memory: `Speaker: text`, or the text alone where nobody is named.
-pub(crate) fn spoken(payload: &Payload) -> String {
+pub(crate) fn embedding_text(payload: &Payload) -> String {
     match payload.actor().or_else(|| payload.role()) {
         Some(speaker) => format!("{speaker}: {}", payload.text()),
         None => payload.text().to_owned(),

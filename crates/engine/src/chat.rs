@@ -21,7 +21,7 @@ const CONVERSATION_TOKENS: usize = 12_000;
 const CHARS_PER_TOKEN: usize = 4;
 
 /// Takes a piece of an answer, and says whether there is a use for more.
-pub type OnPiece<'p> = &'p mut dyn FnMut(&str) -> ControlFlow<()>;
+pub type OnDelta<'p> = &'p mut dyn FnMut(&str) -> ControlFlow<()>;
 
 /// A conversation that waits for its next answer.
 #[derive(Clone, Debug, Default)]
@@ -36,14 +36,14 @@ pub struct ChatTurn {
 
 /// What is remembered that may bear on the conversation, and what the model is told.
 #[derive(Clone, Debug)]
-pub struct Recalled {
+pub struct ChatContext {
     /// Best first; the model knows the first as `m1`, the second as `m2`, ….
     pub memories: Vec<SearchHit>,
     /// What the model is asked.
     pub request: ChatRequest,
 }
 
-impl Recalled {
+impl ChatContext {
     /// Whether the answer cites the memory at this place.
     pub fn cites(&self, answer: &str, place: usize) -> bool {
         let label = label(place);
@@ -61,7 +61,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NoLanguageModel`]; [`EngineError::Invalid`] if the last message is nobody's to answer.
-    pub fn recall(&self, turn: &ChatTurn) -> Result<Recalled> {
+    pub fn recall(&self, turn: &ChatTurn) -> Result<ChatContext> {
         self.must_chat()?;
         let last = turn.messages.last().filter(|last| last.role == "user");
         let Some(last) = last else {
@@ -89,14 +89,14 @@ impl Engine {
         let system = format!("{CHAT}\nToday is {today}.\n\n<memories>\n[{}]\n</memories>", lines.join(",\n"));
         let mut messages = vec![ChatMessage::new(ChatRole::System, system)];
         messages.extend(conversation(&turn.messages));
-        Ok(Recalled { memories, request: ChatRequest { messages, json: None, max_tokens: turn.max_tokens } })
+        Ok(ChatContext { memories, request: ChatRequest { messages, json: None, max_tokens: turn.max_tokens } })
     }
 
     /// The model's answer, piece by piece as it comes; a piece that is not wanted ends it.
     ///
     /// # Errors
     /// [`EngineError::NoLanguageModel`], or the model's failure.
-    pub fn reply(&self, recalled: &Recalled, stream: Option<OnPiece<'_>>) -> Result<ChatAnswer> {
+    pub fn reply(&self, recalled: &ChatContext, stream: Option<OnDelta<'_>>) -> Result<ChatAnswer> {
         let llm = self.must_chat()?;
         Ok(match stream {
             Some(piece) => llm.chat_stream(&recalled.request, piece)?,
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn citations_are_whole_labels() {
-        let recalled = Recalled { memories: Vec::new(), request: ChatRequest::default() };
+        let recalled = ChatContext { memories: Vec::new(), request: ChatRequest::default() };
         let answer = "You live in Lisbon [m1], near [m12].";
         assert!(recalled.cites(answer, 0) && recalled.cites(answer, 11));
         assert!(!recalled.cites(answer, 1) && !recalled.cites("item1", 0));

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use mnemon_store::{
-    Change, ChangeSet, Filter, HistoryEvent, Memory, MemoryId, Messages, PageRequest, Scope, SessionWindow, StoreError,
-    keys,
+    Change, ChangeSet, Filter, HistoryEvent, Memory, MemoryId, MessageSelector, PageRequest, Scope, SessionWindow,
+    StoreError, keys,
 };
 
 use crate::analyse::{CONTEXT_REACH, count_terms};
@@ -38,7 +38,7 @@ impl Engine {
     /// Messages go with the memories that were made of them.
     fn forget(&self, sources: Vec<String>) -> Result<()> {
         if !sources.is_empty() {
-            self.store.forget_messages(&Messages::Ids(sources))?;
+            self.store.delete_messages(&MessageSelector::Ids(sources))?;
         }
         Ok(())
     }
@@ -53,7 +53,7 @@ impl Engine {
         let filter = Filter::of_scope(scope).ok_or_else(nobody)?;
         let _serialised = self.lock(&[scope]);
         let removed = self.store.remove_matching(Some(&filter), &now_text())?;
-        self.store.forget_messages(&Messages::Of(scope.clone()))?;
+        self.store.delete_messages(&MessageSelector::Of(scope.clone()))?;
         Ok(removed)
     }
 
@@ -72,7 +72,7 @@ impl Engine {
             // Where the owners are named, what they said without saying a fact goes as well.
             let owner = Scope::pinned_by(filter);
             if Filter::of_scope(&owner).as_ref() == Some(filter) {
-                self.store.forget_messages(&Messages::Of(owner))?;
+                self.store.delete_messages(&MessageSelector::Of(owner))?;
             }
             return Ok(removed);
         }
@@ -98,7 +98,7 @@ impl Engine {
     /// Only if the store fails.
     pub fn reset(&self) -> Result<usize> {
         let removed = self.store.remove_matching(None, &now_text())?;
-        self.store.forget_messages(&Messages::All)?;
+        self.store.delete_messages(&MessageSelector::All)?;
         Ok(removed)
     }
 

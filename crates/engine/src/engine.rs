@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jiff::{Span, Timestamp, Zoned};
 use mnemon_models::{ChatModel, Embedder, Reranker};
-use mnemon_store::{ChangeSet, Ledger, Scope, Store, StoreError};
+use mnemon_store::{ChangeSet, DocumentStore, Scope, Store, StoreError};
 
 use crate::search::FusionWeights;
 use crate::search::Mem0Config;
@@ -36,11 +36,11 @@ impl Default for EngineConfig {
 
 /// What it takes to understand what was said, beyond embedding it.
 #[derive(Clone)]
-pub struct Understanding {
+pub struct ModelServices {
     /// Extracts facts, answers and judges; without one facts are extracted by rules.
     pub llm: Option<Arc<dyn ChatModel>>,
     /// Where requests wait whose model was away; without one they fail.
-    pub ledger: Option<Arc<dyn Ledger>>,
+    pub documents: Option<Arc<dyn DocumentStore>>,
     /// Judges the best of what a search finds, where that is asked for.
     pub reranker: Option<Arc<dyn Reranker>>,
     /// What every extraction is told beside its task.
@@ -49,9 +49,9 @@ pub struct Understanding {
     pub lease: Duration,
 }
 
-impl Default for Understanding {
+impl Default for ModelServices {
     fn default() -> Self {
-        Self { llm: None, ledger: None, reranker: None, instructions: None, lease: Duration::from_secs(180) }
+        Self { llm: None, documents: None, reranker: None, instructions: None, lease: Duration::from_secs(180) }
     }
 }
 
@@ -60,7 +60,7 @@ pub struct Engine {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) config: EngineConfig,
-    pub(crate) understanding: Understanding,
+    pub(crate) model_services: ModelServices,
     locks: [Mutex<()>; 64],
 }
 
@@ -71,20 +71,20 @@ impl Engine {
             store,
             embedder,
             config,
-            understanding: Understanding::default(),
+            model_services: ModelServices::default(),
             locks: std::array::from_fn(|_| Mutex::new(())),
         }
     }
 
     /// The same engine with a language model, and a place where requests wait for one that is away.
     #[must_use]
-    pub fn with_understanding(self, understanding: Understanding) -> Self {
-        Self { understanding, ..self }
+    pub fn with_model_services(self, model_services: ModelServices) -> Self {
+        Self { model_services, ..self }
     }
 
     /// The language model, if there is one.
     pub fn language_model(&self) -> Option<&dyn ChatModel> {
-        self.understanding.llm.as_deref()
+        self.model_services.llm.as_deref()
     }
 
     /// The store.

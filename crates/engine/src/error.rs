@@ -54,7 +54,7 @@ impl EngineError {
     }
 
     /// Whether the caller can mend it by changing the request.
-    pub fn is_callers_fault(&self) -> bool {
+    pub fn is_callers_error(&self) -> bool {
         match self {
             Self::Invalid(_) => true,
             Self::Store(error) => matches!(
@@ -76,7 +76,7 @@ impl EngineError {
     }
 
     /// Whether a model is to blame, so that the same request may succeed once it is mended or back.
-    pub fn is_models_fault(&self) -> bool {
+    pub fn is_model_error(&self) -> bool {
         matches!(self, Self::Model(_) | Self::Extraction(_))
     }
 }

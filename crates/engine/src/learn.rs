@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use mnemon_store::{Filter, Link, MemoryId, SessionMessage, View, keys};
 
-use crate::add::{AddRequest, Added, Draft, in_microseconds, payload};
+use crate::add::{AddRequest, AddedMemory, Draft, in_microseconds, payload};
 use crate::analyse::analyse;
 use crate::engine::{time_text, today};
 use crate::extract::{self, Extractor, Fact, Question};
 use crate::{Engine, EngineError, Result};
 use job::{Job, Planned};
-pub use queue::{Waiting, Worked};
+pub use queue::{JobResult, PendingJobs};
 
 /// Messages before the new ones that are shown to the model.
 const EARLIER: usize = 10;
@@ -35,7 +35,7 @@ pub struct LearnRequest {
     /// The messages, the owner, and what is kept beside each fact. Facts that the owner already has are never stored
     /// again, so `skip_duplicates` means nothing here.
     pub add: AddRequest,
-    /// What the model is told beside its task, in place of [`crate::Understanding::instructions`]; at most 64 KiB.
+    /// What the model is told beside its task, in place of [`crate::ModelServices::instructions`]; at most 64 KiB.
     pub instructions: Option<String>,
     /// One record of what an agent did, in place of facts. Needs an `agent_id`, and a language model.
     pub procedure: bool,
@@ -43,22 +43,22 @@ pub struct LearnRequest {
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Learned {
+pub struct LearnResult {
     /// The name of the request, by which it can be found while it waits.
     pub event_id: String,
     /// Who extracted, or will.
     pub extractor: Extractor,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: LearnOutcome,
 }
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum LearnOutcome {
     /// These facts were stored, durably; what was known before is not among them.
-    Stored(Vec<Added>),
+    Stored(Vec<AddedMemory>),
     /// A model is away. The messages are kept, durably, and tried again until it is back.
-    Waiting {
+    Pending {
         /// Why, with what the model's service said: for operators.
         reason: String,
         /// Why, for whoever asked.
@@ -72,12 +72,12 @@ pub enum Outcome {
 impl Engine {
     /// Learns from messages: facts are extracted and stored.
     ///
-    /// If a model fails the request waits in the ledger, and [`Engine::work_off`] takes it up.
+    /// If a model fails the request waits in the ledger, and [`Engine::run_due_job`] takes it up.
     ///
     /// # Errors
     /// [`EngineError::Invalid`] for no messages, empty ones or bad metadata, before any model is asked;
     /// [`EngineError::NoLanguageModel`] for a procedure without one; a model's failure if there is no ledger to wait in.
-    pub fn learn(&self, request: LearnRequest) -> Result<Learned> {
+    pub fn learn(&self, request: LearnRequest) -> Result<LearnResult> {
         self.learn_telling(request, &mut |_| {})
     }
 
@@ -85,7 +85,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::learn`].
-    pub fn learn_telling(&self, request: LearnRequest, kept: &mut dyn FnMut(&str)) -> Result<Learned> {
+    pub fn learn_telling(&self, request: LearnRequest, kept: &mut dyn FnMut(&str)) -> Result<LearnResult> {
         let (extractor, request) = self.checked(request)?;
         let mut job = Job::new(request, extractor, Timestamp::now());
         // What no model is needed for is done before it could be lost.
@@ -96,15 +96,15 @@ impl Engine {
         let outcome = match self.work(&mut job) {
             Ok(Some(added)) => {
                 self.done(&job.id)?;
-                Outcome::Stored(added)
+                LearnOutcome::Stored(added)
             }
-            Ok(None) => Outcome::Dropped,
-            Err(error) if error.is_models_fault() && self.understanding.ledger.is_some() => {
+            Ok(None) => LearnOutcome::Dropped,
+            Err(error) if error.is_model_error() && self.model_services.documents.is_some() => {
                 if !job.kept {
                     self.keep(&mut job)?;
                 }
                 self.postpone(&job.id, &error)?;
-                Outcome::Waiting { reason: error.to_string(), told: told(&error) }
+                LearnOutcome::Pending { reason: error.to_string(), told: told(&error) }
             }
             Err(error) => {
                 // What can't be stored now is told, so nobody believes it to be kept.
@@ -112,7 +112,7 @@ impl Engine {
                 return Err(error);
             }
         };
-        Ok(Learned { event_id: job.id, extractor, outcome })
+        Ok(LearnResult { event_id: job.id, extractor, outcome })
     }
 
     /// Who would extract, if the request can be served.
@@ -123,7 +123,7 @@ impl Engine {
             messages.retain(|message| !message.content.trim().is_empty());
         }
         self.check_request(&request.add)?;
-        let extractor = match self.understanding.llm {
+        let extractor = match self.model_services.llm {
             Some(_) => Extractor::Llm,
             None => Extractor::Extractive,
         };
@@ -144,13 +144,13 @@ impl Engine {
     ///
     /// # Errors
     /// Only if the store fails.
-    pub fn evidence(&self, memory: &mnemon_store::Memory) -> Result<Vec<SessionMessage>> {
+    pub fn source_messages(&self, memory: &mnemon_store::Memory) -> Result<Vec<SessionMessage>> {
         let ids = crate::delete::source_messages(memory);
         Ok(if ids.is_empty() { Vec::new() } else { self.store.messages(&ids)?.into_iter().flatten().collect() })
     }
 
     /// Extracts, unless that was done before, and stores; `None` if the request is there no more.
-    fn work(&self, job: &mut Job) -> Result<Option<Vec<Added>>> {
+    fn work(&self, job: &mut Job) -> Result<Option<Vec<AddedMemory>>> {
         let begun = Instant::now();
         if job.planned.is_none() {
             let planned = self.facts_of(job)?.into_iter().map(Planned::new).collect();
@@ -169,7 +169,7 @@ impl Engine {
 
     fn facts_of(&self, job: &Job) -> Result<Vec<Fact>> {
         let request = &job.request;
-        let Some(llm) = self.understanding.llm.as_deref().filter(|_| job.extractor == Extractor::Llm) else {
+        let Some(llm) = self.model_services.llm.as_deref().filter(|_| job.extractor == Extractor::Llm) else {
             return Ok(extract::sentences(&request.add.messages));
         };
         let messages: Vec<_> =
@@ -186,7 +186,7 @@ impl Engine {
             existing: &existing,
             observed: request.add.timestamp.or(messages[0].timestamp).unwrap_or(job.received),
             now: job.received,
-            instructions: request.instructions.as_deref().or(self.understanding.instructions.as_deref()),
+            instructions: request.instructions.as_deref().or(self.model_services.instructions.as_deref()),
             of_agent: scope.agent_id.is_some() && scope.user_id.is_none(),
         };
         if request.procedure {
@@ -218,7 +218,7 @@ impl Engine {
     }
 
     /// `None` if the request is there no more.
-    fn store_facts(&self, job: &Job) -> Result<Option<Vec<Added>>> {
+    fn store_facts(&self, job: &Job) -> Result<Option<Vec<AddedMemory>>> {
         let request = AddRequest { skip_duplicates: true, ..job.request.add.clone() };
         let now = time_text(job.received);
         let planned = job.planned.as_deref().unwrap_or_default();

@@ -18,21 +18,21 @@ mod session;
 mod transfer;
 mod update;
 
-pub use add::{AddRequest, Added};
+pub use add::{AddRequest, AddedMemory};
 pub use analyse::{ForeignPoint, describe, embed_mentions, enrich, sparse};
-pub use chat::{ChatTurn, OnPiece, Recalled};
-pub use engine::{Engine, EngineConfig, MAX_TEXT_BYTES, Understanding};
+pub use chat::{ChatContext, ChatTurn, OnDelta};
+pub use engine::{Engine, EngineConfig, MAX_TEXT_BYTES, ModelServices};
 pub use error::EngineError;
 pub use extract::Extractor;
-pub use learn::{LearnRequest, Learned, Outcome, Waiting, Worked};
+pub use learn::{JobResult, LearnOutcome, LearnRequest, LearnResult, PendingJobs};
 pub use message::{Message, read_time};
 pub use read::{ListRequest, MemoryDetail};
-pub use reembed::{Reembed, Reembedded};
+pub use reembed::{Reembed, ReembedReport};
 pub use search::{
     Explanation, FusionWeights, LlmReranker, Profile, Ranking, SearchAnswer, SearchHit, SearchRequest, Signal, Weights,
 };
 pub use search::{Mem0Config, Mem0Query, Mem0Score};
-pub use transfer::{ImportFormat, ImportOptions, Imported, Refused, Transferred};
+pub use transfer::{ImportFormat, ImportOptions, ImportReport, RejectedRecord, TransferCounts};
 pub use update::UpdateRequest;
 
 /// The result of the engine's work.

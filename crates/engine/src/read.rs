@@ -90,7 +90,7 @@ impl Engine {
     ///
     /// # Errors
     /// Only if the store fails.
-    pub fn whose(&self, id: MemoryId) -> Result<Option<Scope>> {
+    pub fn scope_of(&self, id: MemoryId) -> Result<Option<Scope>> {
         if let Some(memory) = self.store.get(&[id])?.pop().flatten() {
             return Ok(Some(memory.payload.scope()));
         }

@@ -6,7 +6,7 @@ use mnemon_models::Embedder;
 use mnemon_store::sqlite::{ReembedCounts, Reembedding, TextToEmbed};
 use mnemon_store::{SqliteStore, StoreError};
 
-use crate::analyse::spoken;
+use crate::analyse::embedding_text;
 use crate::{EngineError, Result};
 
 /// Texts embedded and kept together: what a killed call loses at most. As many as four requests to a service take.
@@ -22,7 +22,7 @@ const ALIKE: f32 = 0.999;
 
 /// What a move did.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reembedded {
+pub struct ReembedReport {
     /// Memories that have their new vector.
     pub memories: usize,
     /// Entities that have.
@@ -48,7 +48,7 @@ pub struct Reembed<'a> {
 impl<'a> Reembed<'a> {
     /// A move that has not begun, nor looked whether another call has.
     pub fn new(store: &'a SqliteStore, embedder: &'a dyn Embedder) -> Self {
-        Self { moving: store.reembedding(embedder.fingerprint(), embedder.dims(), spoken), embedder }
+        Self { moving: store.reembedding(embedder.fingerprint(), embedder.dims(), embedding_text), embedder }
     }
 
     /// How much there is to do.
@@ -65,7 +65,7 @@ impl<'a> Reembed<'a> {
     ///
     /// # Errors
     /// Those of the embedder and the store; [`EngineError::Unsteady`] where the comparison fails.
-    pub fn run(&self, restart: bool, progress: &mut dyn FnMut(usize, usize)) -> Result<Reembedded> {
+    pub fn run(&self, restart: bool, progress: &mut dyn FnMut(usize, usize)) -> Result<ReembedReport> {
         self.moving.begin(restart)?;
         let resumed = self.moving.counts()?.embedded;
         let mut embedded = 0;
@@ -77,7 +77,7 @@ impl<'a> Reembed<'a> {
             }
             let (compared, least_cosine) = self.compare()?;
             if let Some(switched) = self.moving.switch(LATE, |texts| self.embed(texts))? {
-                return Ok(Reembedded {
+                return Ok(ReembedReport {
                     memories: switched.memories,
                     entities: switched.entities,
                     embedded: embedded + switched.embedded_late,

@@ -177,7 +177,7 @@ impl Engine {
         };
         let wide = SearchRequest { top_k: request.top_k.max(deeper).min(MAX_TOP_K), ..request.clone() };
         let view = View::new(&wide.filter, (!wide.show_expired).then(today));
-        let look = self.store.look(&view)?;
+        let look = self.store.check_freshness(&view)?;
         let mut answer = self.answer(&wide, &view)?;
         if !look.map_or(Ok(true), |look| look())? {
             answer = self.answer(&wide, &view)?;

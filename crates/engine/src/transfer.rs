@@ -16,7 +16,7 @@ const BATCH: usize = 512;
 
 /// How many records of each kind went over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Transferred {
+pub struct TransferCounts {
     /// Memories.
     pub memories: usize,
     /// Entities.
@@ -70,26 +70,26 @@ impl ImportFormat {
 
 /// What an import did.
 #[derive(Clone, Debug)]
-pub struct Imported {
+pub struct ImportReport {
     /// What the file was taken for.
     pub format: ImportFormat,
     /// What was stored.
-    pub stored: Transferred,
+    pub stored: TransferCounts,
     /// Memories that were there already, equal in all.
     pub unchanged: usize,
     /// What was not stored, and why.
-    pub refused: Vec<Refused>,
+    pub refused: Vec<RejectedRecord>,
 }
 
-impl Imported {
+impl ImportReport {
     fn new(format: ImportFormat) -> Self {
-        Self { format, stored: Transferred::default(), unchanged: 0, refused: Vec::new() }
+        Self { format, stored: TransferCounts::default(), unchanged: 0, refused: Vec::new() }
     }
 }
 
 /// A line that was not imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RejectedRecord {
     /// Its number, from 1.
     pub line: usize,
     /// What is wrong with it.

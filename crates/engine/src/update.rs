@@ -7,7 +7,7 @@ use mnemon_store::{
 use serde_json::{Map, Value};
 
 use crate::add::{check_metadata, check_text, hash};
-use crate::analyse::{analyse, spoken};
+use crate::analyse::{analyse, embedding_text};
 use crate::engine::now_text;
 use crate::{Engine, EngineError, Result};
 
@@ -64,7 +64,7 @@ impl Engine {
                     let (terms, later) = self.recount(&memory, Some(text))?;
                     changes.changes.extend(later);
                     Record {
-                        vector: self.embed(&[&spoken(&memory.payload)])?.pop().unwrap_or_default(),
+                        vector: self.embed(&[&embedding_text(&memory.payload)])?.pop().unwrap_or_default(),
                         bm25: analysis.bm25,
                         terms,
                         holds_time_word: analysis.holds_time_word,

@@ -30,7 +30,7 @@ pub(crate) use files::free;
 use snapshot::snapshot;
 use underway::Underway;
 
-pub use manifest::{Artifact, ArtifactKind, BackedUp, MANIFEST, Manifest};
+pub use manifest::{Artifact, ArtifactKind, CollectionBackup, MANIFEST, Manifest};
 pub use verify::{BackupDifference, BackupReport, verify_backup, verify_backup_in};
 
 const ALIASES: &str = "aliases.json";

@@ -72,17 +72,17 @@ fn written(value: &Json, text: &mut Vec<u8>) {
 }
 
 /// The table of what was carried over, in a file of the migration's folder.
-pub struct Base {
+pub struct CarriedPoints {
     file: SqliteDatabase,
 }
 
-impl std::fmt::Debug for Base {
+impl std::fmt::Debug for CarriedPoints {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Base").finish_non_exhaustive()
+        f.debug_struct("CarriedPoints").finish_non_exhaustive()
     }
 }
 
-impl Base {
+impl CarriedPoints {
     /// Opens the table, or makes it.
     ///
     /// # Errors

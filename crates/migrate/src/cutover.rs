@@ -9,37 +9,37 @@ use mnemon_store::{MemoryId, Record, Sparse, StoredMemory};
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::pass::{PassOptions, Passed, pass};
+use crate::pass::{SyncOptions, SyncReport, sync};
 use crate::rebuild::{Progress, bring_up};
-use crate::route::Tools;
-use crate::state::{From, Migration, Phase, Switch, To};
-use crate::target::{IntoCollection, Shape, Target};
+use crate::route::MigrationContext;
+use crate::state::{Migration, Phase, SourceSpec, Switch, TargetSpec};
+use crate::target::{CollectionTarget, PointFormat, Target};
 use crate::{MigrateError, Result};
 
 /// What a way there and back leaves in the migration's folder: points as they were before the way back wrote over them.
 const REPLACED: &str = "replaced-by-rollback.jsonl";
 
 /// The server that is switched. Both say what went wrong.
-pub struct Served<'s> {
+pub struct ServerHooks<'s> {
     /// Makes it take what was switched.
     pub restart: &'s dyn Fn() -> Result<(), String>,
     /// Tries it.
     pub smoke: &'s dyn Fn() -> Result<(), String>,
 }
 
-impl std::fmt::Debug for Served<'_> {
+impl std::fmt::Debug for ServerHooks<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Served").finish_non_exhaustive()
+        f.debug_struct("ServerHooks").finish_non_exhaustive()
     }
 }
 
 /// What a cutover did.
 #[derive(Clone, Debug, Default)]
-pub struct CutOver {
+pub struct CutoverReport {
     /// What the last pass before the switch found.
-    pub last: Passed,
+    pub last: SyncReport,
     /// What was written to the old store while it was switched.
-    pub late: Passed,
+    pub late: SyncReport,
     /// What was switched.
     pub switch: String,
     /// Whether it was switched before, and nothing was done now.
@@ -53,11 +53,11 @@ pub struct CutOver {
 /// [`MigrateError`] of either side.
 pub fn cutover(
     migration: &mut Migration,
-    tools: &Tools<'_>,
+    tools: &MigrationContext<'_>,
     switch: Switch,
-    served: &Served<'_>,
+    served: &ServerHooks<'_>,
     progress: &Progress<'_>,
-) -> Result<CutOver> {
+) -> Result<CutoverReport> {
     let route = migration.route()?.clone();
     // Begun once, what was before is known; asked again it would be what is now.
     let begun = migration.state.switch.clone();
@@ -69,7 +69,7 @@ pub fn cutover(
         return Err(MigrateError::Refused(message));
     }
     if let (true, Some(switch)) = (migration.state.switched, &migration.state.switch) {
-        return Ok(CutOver { switch: switch.told(), already: true, ..CutOver::default() });
+        return Ok(CutoverReport { switch: switch.told(), already: true, ..CutoverReport::default() });
     }
     if !migration.state.is_compared() {
         let message = "the last `mnemon migrate verify` is not green, or older than the last rebuild: run it first";
@@ -80,11 +80,11 @@ pub fn cutover(
     let (source, rest) = (route.source(tools)?, route.rest(tools)?);
     let opened = route.target(tools, source.about().dims)?;
     let base = migration.base()?;
-    let mut done = CutOver { switch: switch.told(), ..CutOver::default() };
+    let mut done = CutoverReport { switch: switch.told(), ..CutoverReport::default() };
     done.last = bring_up(&*source, &opened, &base, tools, false, progress)?;
     let (carried, there) = (base.count()?, opened.target().count()?);
     // Where it was begun before, others may write to the new store since; in place they always do.
-    let alone = !was_begun && !matches!(route.to, To::InPlace);
+    let alone = !was_begun && !matches!(route.to, TargetSpec::InPlace);
     if carried != there && alone {
         let message = format!(
             "{carried} memories were carried over, {there} are in the new store: nothing was switched; `mnemon migrate \
@@ -108,7 +108,7 @@ pub fn cutover(
         switch.back(rest.as_ref())?;
         let restarted = (served.restart)();
         // Who was faster than the smoke test has written to the new store.
-        if let (From::Collection { .. }, true) = (&route.from, !matches!(route.to, To::InPlace)) {
+        if let (SourceSpec::Collection { .. }, true) = (&route.from, !matches!(route.to, TargetSpec::InPlace)) {
             carry_back(migration, tools, progress)?;
         }
         migration.state.switch = None;
@@ -127,9 +127,9 @@ pub fn cutover(
 
 /// What a rollback did.
 #[derive(Clone, Debug, Default)]
-pub struct RolledBack {
+pub struct RollbackReport {
     /// Writes that were carried back.
-    pub carried: Passed,
+    pub carried: SyncReport,
     /// Whether they were left behind instead.
     pub dropped: bool,
     /// What was switched back.
@@ -146,11 +146,11 @@ pub struct RolledBack {
 /// [`MigrateError::Switch`] where the server could not be restarted: a second call goes on.
 pub fn rollback(
     migration: &mut Migration,
-    tools: &Tools<'_>,
+    tools: &MigrationContext<'_>,
     drop_writes: bool,
     restart: &dyn Fn() -> Result<(), String>,
     progress: &Progress<'_>,
-) -> Result<RolledBack> {
+) -> Result<RollbackReport> {
     let route = migration.route()?.clone();
     let Some(switch) = migration.state.switch.clone() else {
         return Err(MigrateError::Refused("nothing was switched, so there is nothing to switch back".into()));
@@ -165,11 +165,11 @@ pub fn rollback(
         let told = |told| MigrateError::Switch(format!("switched back, but {told}: mend that, and roll back again"));
         restart().map_err(told)
     };
-    let mut done = RolledBack { switch: switch.told_back(), ..RolledBack::default() };
-    if matches!(route.to, To::InPlace) {
+    let mut done = RollbackReport { switch: switch.describe_rollback(), ..RollbackReport::default() };
+    if matches!(route.to, TargetSpec::InPlace) {
         // The writes are in the collection; what was added to it goes, so that old readers see what they saw.
         back()?;
-        if let (Some(server), From::Collection { name, .. }) = (route.server(tools)?, &route.from) {
+        if let (Some(server), SourceSpec::Collection { name, .. }) = (route.server(tools)?, &route.from) {
             server.remove_slot(name)?;
         }
         migration.base()?.clear()?;
@@ -202,21 +202,25 @@ pub fn rollback(
 
 /// Carries what was written to the new store into the old one, in its shape; returns what was done, and where the points are
 /// that were written over, if any were.
-fn carry_back(migration: &Migration, tools: &Tools<'_>, progress: &Progress<'_>) -> Result<(Passed, Option<PathBuf>)> {
+fn carry_back(
+    migration: &Migration,
+    tools: &MigrationContext<'_>,
+    progress: &Progress<'_>,
+) -> Result<(SyncReport, Option<PathBuf>)> {
     let route = migration.route()?;
-    let (Some(server), From::Collection { name, .. }) = (route.server(tools)?, &route.from) else {
+    let (Some(server), SourceSpec::Collection { name, .. }) = (route.server(tools)?, &route.from) else {
         let message = "the source is a snapshot file: writes made since can't be carried into it; restore the snapshot in \
                        Qdrant and `mnemon export` the new store, or give --drop-writes";
         return Err(MigrateError::Refused(message.into()));
     };
-    let legacy = IntoCollection::new(server, name, Shape::Legacy);
+    let legacy = CollectionTarget::new(server, name, PointFormat::Legacy);
     let opened = route.target(tools, route.source(tools)?.about().dims)?;
     let source = opened.source()?;
     let keeping = Keeping::new(&legacy, migration.folder().join(REPLACED))?;
-    let options = PassOptions { rate: tools.rate, removals: tools.removals, ..PassOptions::default() };
+    let options = SyncOptions { rate: tools.rate, removals: tools.removals, ..SyncOptions::default() };
     let points = source.about().points;
     let carried =
-        pass(&*source, &keeping, &migration.base()?, options, &|done| progress("carried back", done, points))?;
+        sync(&*source, &keeping, &migration.base()?, options, &|done| progress("carried back", done, points))?;
     Ok((carried, keeping.into_file()))
 }
 
@@ -309,7 +313,7 @@ impl Target for Keeping<'_> {
 /// [`MigrateError::Refused`] before the retention date, before a cutover, or where the last verify is not green.
 pub fn retire(
     migration: &mut Migration,
-    tools: &Tools<'_>,
+    tools: &MigrationContext<'_>,
     today: jiff::civil::Date,
     dry_run: bool,
 ) -> Result<Vec<String>> {
@@ -335,8 +339,8 @@ pub fn retire(
         return refused(format!("the backup must be kept until {until}, today is {today}: come back then"));
     }
     let mut told = Vec::new();
-    if let (From::Collection { name, .. }, false, Some(server)) =
-        (&route.from, matches!(route.to, To::InPlace), route.server(tools)?)
+    if let (SourceSpec::Collection { name, .. }, false, Some(server)) =
+        (&route.from, matches!(route.to, TargetSpec::InPlace), route.server(tools)?)
     {
         told.push(format!("collection `{name}`"));
         if !dry_run {

@@ -20,21 +20,21 @@ mod target;
 mod verify;
 
 pub use backup::{
-    Artifact, ArtifactKind, BackedUp, BackupDifference, BackupEvent, BackupOptions, BackupPlan, BackupReport, MANIFEST,
-    Manifest, backup, plan_backup, verify_backup, verify_backup_in,
+    Artifact, ArtifactKind, BackupDifference, BackupEvent, BackupOptions, BackupPlan, BackupReport, CollectionBackup,
+    MANIFEST, Manifest, backup, plan_backup, verify_backup, verify_backup_in,
 };
-pub use base::{Base, Digest, digest};
-pub use cutover::{CutOver, RolledBack, Served, cutover, retire, rollback};
+pub use base::{CarriedPoints, Digest, digest};
+pub use cutover::{CutoverReport, RollbackReport, ServerHooks, cutover, retire, rollback};
 pub use error::MigrateError;
-pub use pass::{PassOptions, Passed, pass, write_entities};
+pub use pass::{SyncOptions, SyncReport, sync, write_entities};
 pub use preflight::{COUNTS, Preflight, look, preflight, read_counts};
-pub use rebuild::{ENTITIES, Progress, Rebuilt, rebuild};
+pub use rebuild::{ENTITIES, Progress, RebuildReport, rebuild};
 pub use rehearse::{Rehearsal, rehearse};
-pub use route::{Opened, Tools};
-pub use state::{Ended, From, Migration, Phase, Route, State, Switch, To};
+pub use route::{MigrationContext, OpenTarget};
+pub use state::{Migration, Phase, PhaseResult, Route, SourceSpec, State, Switch, TargetSpec};
 pub use survey::{Anomaly, Survey};
 pub use switch::{store_in_settings, value_in_env_file};
-pub use target::{IntoCollection, IntoStore, Shape, Target};
+pub use target::{CollectionTarget, PointFormat, StoreTarget, Target};
 pub use verify::{Difference, Verification, WordFound, verify, verify_migration};
 
 /// The result of a phase's work.

@@ -15,7 +15,7 @@ use mnemon_models::Embedder;
 use mnemon_store::{Entity, MemoryId, Record, keys};
 use parking_lot::Mutex;
 
-use crate::base::{Base, Digest, digests};
+use crate::base::{CarriedPoints, Digest, digests};
 use crate::read::Source;
 use crate::remember::Remembering;
 use crate::target::Target;
@@ -30,7 +30,7 @@ const AT_ONCE: usize = 500;
 
 /// How to go.
 #[derive(Clone, Copy, Default)]
-pub struct PassOptions<'e> {
+pub struct SyncOptions<'e> {
     /// Embeds entities: of the kind that made the vectors. Without one there are no entities.
     pub embedder: Option<&'e dyn Embedder>,
     /// Points a second at most.
@@ -41,15 +41,15 @@ pub struct PassOptions<'e> {
     pub removals: bool,
 }
 
-impl std::fmt::Debug for PassOptions<'_> {
+impl std::fmt::Debug for SyncOptions<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PassOptions").field("rate", &self.rate).finish_non_exhaustive()
+        f.debug_struct("SyncOptions").field("rate", &self.rate).finish_non_exhaustive()
     }
 }
 
 /// What a pass did.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Passed {
+pub struct SyncReport {
     /// Points of the source.
     pub seen: usize,
     /// Of them, those that were new.
@@ -64,7 +64,7 @@ pub struct Passed {
     pub busy: [(&'static str, Duration); 3],
 }
 
-impl Passed {
+impl SyncReport {
     /// Whether there was nothing to do.
     pub fn is_idle(&self) -> bool {
         self.added + self.changed + self.removed == 0
@@ -84,13 +84,13 @@ struct Batch {
 /// # Errors
 /// [`MigrateError`] of the source, the embedder or the target; what was written until then stays, and another pass goes on.
 /// [`MigrateError::Refused`] where most of it is gone from the source.
-pub fn pass(
+pub fn sync(
     source: &dyn Source,
     target: &dyn Target,
-    base: &Base,
-    options: PassOptions<'_>,
+    base: &CarriedPoints,
+    options: SyncOptions<'_>,
     progress: &(dyn Fn(usize) + Sync),
-) -> Result<Passed> {
+) -> Result<SyncReport> {
     let begun = Instant::now();
     let (read, enriched) = (sync_channel(ON_THEIR_WAY), sync_channel(ON_THEIR_WAY));
     let done = AtomicUsize::new(0);
@@ -111,7 +111,7 @@ pub fn pass(
         let writing: Vec<_> = writing.into_iter().map(|thread| thread.join()).collect();
         (reading.join(), enriching.join(), writing)
     });
-    let mut passed = Passed::default();
+    let mut passed = SyncReport::default();
     let mut write = Duration::ZERO;
     for written in writing {
         let written = written.map_err(ended)??;
@@ -146,8 +146,8 @@ fn read_all(source: &dyn Source, to: &SyncSender<Vec<ForeignPoint>>) -> Result<D
 fn enrich_all(
     from: &Receiver<Vec<ForeignPoint>>,
     target: &dyn Target,
-    base: &Base,
-    options: PassOptions<'_>,
+    base: &CarriedPoints,
+    options: SyncOptions<'_>,
     to: &SyncSender<Batch>,
 ) -> Result<Duration> {
     let mut busy = Duration::ZERO;
@@ -191,10 +191,10 @@ struct Written {
 fn write_all(
     from: &Mutex<Receiver<Batch>>,
     target: &dyn Target,
-    base: &Base,
+    base: &CarriedPoints,
     done: &AtomicUsize,
     noting: &Mutex<()>,
-    options: PassOptions<'_>,
+    options: SyncOptions<'_>,
     progress: &(dyn Fn(usize) + Sync),
     begun: Instant,
 ) -> Result<Written> {
@@ -232,7 +232,7 @@ fn write_all(
 }
 
 /// Refuses to remove most of what was carried over: a source that was emptied by mistake would empty the target.
-fn not_most(source: &dyn Source, base: &Base, seen: usize) -> Result<()> {
+fn not_most(source: &dyn Source, base: &CarriedPoints, seen: usize) -> Result<()> {
     // All that was seen is noted, so the rest is gone.
     let (carried, seen) = (base.count()?, seen as u64);
     let gone = carried.saturating_sub(seen);
@@ -247,7 +247,7 @@ fn not_most(source: &dyn Source, base: &Base, seen: usize) -> Result<()> {
 }
 
 /// Removes what was carried over once and is not in the source any more.
-fn remove_gone(source: &dyn Source, target: &dyn Target, base: &Base, seen: usize) -> Result<usize> {
+fn remove_gone(source: &dyn Source, target: &dyn Target, base: &CarriedPoints, seen: usize) -> Result<usize> {
     // All that was seen is noted: where there is no more than that, nothing is gone.
     if base.count()? == seen as u64 {
         return Ok(0);
@@ -274,7 +274,7 @@ fn remove_gone(source: &dyn Source, target: &dyn Target, base: &Base, seen: usiz
 /// # Errors
 /// [`MigrateError`] of the embedder or the target; a second call goes on.
 pub fn write_entities(
-    base: &Base,
+    base: &CarriedPoints,
     embedder: &dyn Embedder,
     write: &(dyn Fn(&[Entity]) -> Result<()> + Sync),
     remove: &(dyn Fn(&[MemoryId]) -> Result<()> + Sync),
@@ -314,7 +314,7 @@ struct Pages {
 }
 
 impl Pages {
-    fn next(&mut self, base: &Base) -> Result<Option<Vec<Entity>>> {
+    fn next(&mut self, base: &CarriedPoints) -> Result<Option<Vec<Entity>>> {
         if self.ended {
             return Ok(None);
         }

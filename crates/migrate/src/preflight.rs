@@ -6,10 +6,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::backup::free;
-use crate::read::About;
+use crate::read::SourceInfo;
 use crate::rebuild::Progress;
-use crate::route::Tools;
-use crate::state::{Migration, Phase, Route, To, write_whole};
+use crate::route::MigrationContext;
+use crate::state::{Migration, Phase, Route, TargetSpec, write_whole};
 use crate::{MigrateError, Result, Survey};
 
 /// The runbook's file of counts.
@@ -19,7 +19,7 @@ pub const COUNTS: &str = "pre-cutover-counts.txt";
 #[derive(Clone, Debug)]
 pub struct Preflight {
     /// The source.
-    pub about: About,
+    pub about: SourceInfo,
     /// The version of its Qdrant, where there is one.
     pub version: Option<String>,
     /// What it holds.
@@ -46,7 +46,7 @@ impl Preflight {
 /// [`MigrateError`] where the source can't be read, or the folder belongs to another migration.
 pub fn preflight(
     migration: &mut Migration,
-    tools: &Tools<'_>,
+    tools: &MigrationContext<'_>,
     told: &BTreeMap<String, usize>,
     progress: &Progress<'_>,
 ) -> Result<Preflight> {
@@ -64,7 +64,7 @@ pub fn preflight(
 /// [`MigrateError`] where the source can't be read.
 pub fn look(
     route: &Route,
-    tools: &Tools<'_>,
+    tools: &MigrationContext<'_>,
     told: &BTreeMap<String, usize>,
     begun: bool,
     progress: &Progress<'_>,
@@ -86,7 +86,7 @@ pub fn look(
         Err(error) => return Err(error),
     }
     obstacles.extend(lacks_room(route, &survey, about.dims));
-    if about.has_bm25 && !matches!(route.to, To::InPlace) {
+    if about.has_bm25 && !matches!(route.to, TargetSpec::InPlace) {
         notes.push("the source has the bm25 slot already: it was made by mem0 v2 or Mnemon".into());
     }
     match tools.embedder_of(about.dims) {
@@ -115,8 +115,8 @@ pub fn look(
 }
 
 /// Whether the target can be what it is to be, without making it.
-fn look_at_target(route: &Route, tools: &Tools<'_>, dims: usize, begun: bool) -> Result<()> {
-    if let To::Sqlite { file } = &route.to {
+fn look_at_target(route: &Route, tools: &MigrationContext<'_>, dims: usize, begun: bool) -> Result<()> {
+    if let TargetSpec::Sqlite { file } = &route.to {
         if begun || !file.exists() {
             return Ok(());
         }
@@ -124,7 +124,7 @@ fn look_at_target(route: &Route, tools: &Tools<'_>, dims: usize, begun: bool) ->
         return Err(MigrateError::Refused(message));
     }
     let opened = route.target(tools, dims)?;
-    if begun || matches!(route.to, To::InPlace) {
+    if begun || matches!(route.to, TargetSpec::InPlace) {
         return Ok(());
     }
     match opened.held()? {
@@ -138,7 +138,7 @@ fn look_at_target(route: &Route, tools: &Tools<'_>, dims: usize, begun: bool) ->
 
 /// What is told where a file has no room for what is to come; 3 KB a memory beside its vector were seen.
 fn lacks_room(route: &Route, survey: &Survey, dims: usize) -> Option<String> {
-    let To::Sqlite { file } = &route.to else { return None };
+    let TargetSpec::Sqlite { file } = &route.to else { return None };
     let folder = file.parent()?;
     let free = free(folder)?;
     let needed = survey.points as u64 * (dims as u64 * 4 + 3_000) * 2;

@@ -15,11 +15,11 @@ use crate::Result;
 pub use collection::Collection;
 #[cfg(feature = "snapshot")]
 pub use snapshot::Snapshot;
-pub use store::OfStore;
+pub use store::StoreSource;
 
 /// What a source is.
 #[derive(Clone, Debug, PartialEq)]
-pub struct About {
+pub struct SourceInfo {
     /// Where it is, for people.
     pub place: String,
     /// Length of the dense vectors.
@@ -37,7 +37,7 @@ pub struct About {
 /// A collection as mem0 left it.
 pub trait Source: Sync {
     /// What it is.
-    fn about(&self) -> &About;
+    fn about(&self) -> &SourceInfo;
 
     /// Shows all points, page by page, until the visitor breaks off. Each page is in rising order of ids within its shard.
     ///

@@ -1,10 +1,10 @@
 //! The phase that carries over, and does it again until nothing is left.
 
-use crate::pass::{PassOptions, Passed, pass, write_entities};
+use crate::pass::{SyncOptions, SyncReport, sync, write_entities};
 use crate::read::Source;
-use crate::route::{Opened, Tools};
-use crate::state::{Migration, Phase, To};
-use crate::{Base, MigrateError, Result};
+use crate::route::{MigrationContext, OpenTarget};
+use crate::state::{Migration, Phase, TargetSpec};
+use crate::{CarriedPoints, MigrateError, Result};
 
 /// Passes at most: where writes never end, the last one is left to cutover.
 const PASSES: usize = 4;
@@ -14,9 +14,9 @@ pub const ENTITIES: &str = "entities";
 
 /// What was carried over.
 #[derive(Clone, Debug, Default)]
-pub struct Rebuilt {
+pub struct RebuildReport {
     /// Each pass; the first is the long one.
-    pub passes: Vec<Passed>,
+    pub passes: Vec<SyncReport>,
     /// Entities in the target.
     pub entities: u64,
     /// Whether entities were made: not without an embedder of the collection's dims.
@@ -31,9 +31,14 @@ pub type Progress<'p> = dyn Fn(&'static str, usize, u64) + Sync + 'p;
 ///
 /// # Errors
 /// [`MigrateError::Refused`] where the target holds something else; [`MigrateError`] of either side.
-pub fn rebuild(migration: &mut Migration, tools: &Tools<'_>, again: bool, progress: &Progress<'_>) -> Result<Rebuilt> {
+pub fn rebuild(
+    migration: &mut Migration,
+    tools: &MigrationContext<'_>,
+    again: bool,
+    progress: &Progress<'_>,
+) -> Result<RebuildReport> {
     let route = migration.route()?.clone();
-    let in_place = matches!(route.to, To::InPlace);
+    let in_place = matches!(route.to, TargetSpec::InPlace);
     if migration.state.switched && !in_place {
         let message = "the new store is the one that is served: what is in the old one now would be written over newer \
                        memories; `mnemon migrate rollback` first";
@@ -56,8 +61,8 @@ pub fn rebuild(migration: &mut Migration, tools: &Tools<'_>, again: bool, progre
     }
     opened.prepare(dims, &tools.new)?;
     let base = migration.base()?;
-    let mut rebuilt = Rebuilt { with_entities: tools.embedder_of(dims).is_some(), ..Rebuilt::default() };
-    while rebuilt.passes.len() < PASSES && !rebuilt.passes.last().is_some_and(Passed::is_idle) {
+    let mut rebuilt = RebuildReport { with_entities: tools.embedder_of(dims).is_some(), ..RebuildReport::default() };
+    while rebuilt.passes.len() < PASSES && !rebuilt.passes.last().is_some_and(SyncReport::is_idle) {
         let again = again && rebuilt.passes.is_empty();
         rebuilt.passes.push(bring_up(&*source, &opened, &base, tools, again, progress)?);
     }
@@ -70,17 +75,17 @@ pub fn rebuild(migration: &mut Migration, tools: &Tools<'_>, again: bool, progre
 /// One pass, and the entities that changed by it.
 pub(crate) fn bring_up(
     source: &dyn Source,
-    opened: &Opened,
-    base: &Base,
-    tools: &Tools<'_>,
+    opened: &OpenTarget,
+    base: &CarriedPoints,
+    tools: &MigrationContext<'_>,
     again: bool,
     progress: &Progress<'_>,
-) -> Result<Passed> {
+) -> Result<SyncReport> {
     let embedder = tools.embedder_of(source.about().dims);
-    let options = PassOptions { embedder, rate: tools.rate, again, removals: tools.removals };
+    let options = SyncOptions { embedder, rate: tools.rate, again, removals: tools.removals };
     let points = source.about().points;
-    let passed = pass(source, &*opened.target(), base, options, &|done| progress("carried over", done, points))?;
-    if let (Some(embedder), Opened::Collection { .. }) = (embedder, opened) {
+    let passed = sync(source, &*opened.target(), base, options, &|done| progress("carried over", done, points))?;
+    if let (Some(embedder), OpenTarget::Collection { .. }) = (embedder, opened) {
         let changed = base.changed_count()?;
         write_entities(
             base,

@@ -5,18 +5,20 @@ use std::time::{Duration, Instant};
 use mnemon_models::Embedder;
 use mnemon_store::Store;
 
-use crate::read::{About, Source};
-use crate::{Base, IntoStore, PassOptions, Passed, Progress, Result, Survey, Verification, pass, verify};
+use crate::read::{Source, SourceInfo};
+use crate::{
+    CarriedPoints, Progress, Result, StoreTarget, Survey, SyncOptions, SyncReport, Verification, sync, verify,
+};
 
 /// What a rehearsal showed.
 #[derive(Clone, Debug)]
 pub struct Rehearsal {
     /// The source.
-    pub about: About,
+    pub about: SourceInfo,
     /// What it holds.
     pub survey: Survey,
     /// What was carried over.
-    pub copied: Passed,
+    pub copied: SyncReport,
     /// Entities made; none without an embedder of the collection's kind.
     pub entities: usize,
     /// Whether all is there.
@@ -39,7 +41,7 @@ impl Rehearsal {
 pub fn rehearse(
     source: &dyn Source,
     scratch: &dyn Store,
-    base: &Base,
+    base: &CarriedPoints,
     embedder: Option<&dyn Embedder>,
     progress: &Progress<'_>,
 ) -> Result<Rehearsal> {
@@ -52,11 +54,11 @@ pub fn rehearse(
     })?;
     let survey = survey.finish();
     let copied =
-        pass(source, &IntoStore::new(scratch), base, PassOptions { embedder, ..PassOptions::default() }, &|done| {
+        sync(source, &StoreTarget::new(scratch), base, SyncOptions { embedder, ..SyncOptions::default() }, &|done| {
             progress("carried over", done, points);
         })?;
     let begun = Instant::now();
-    let verified = verify(source, &IntoStore::new(scratch), None, &|done| progress("compared", done, points))?;
+    let verified = verify(source, &StoreTarget::new(scratch), None, &|done| progress("compared", done, points))?;
     let verify_took = begun.elapsed();
     let entities = scratch.info()?.entities;
     Ok(Rehearsal { about: source.about().clone(), survey, copied, entities, verified, verify_took })

@@ -9,11 +9,11 @@ use mnemon_store::qdrant::{Indexing, NewCollection, Server, entities_of};
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore, UNKNOWN_EMBEDDER};
 use mnemon_store::{Entity, MemoryId, Store};
 
-use crate::read::{Collection, OfStore, Source};
+use crate::read::{Collection, Source, StoreSource};
 use crate::rebuild::Progress;
 use crate::rest::Rest;
-use crate::state::{From, Route, To};
-use crate::target::{IntoCollection, IntoStore, Shape, Target};
+use crate::state::{Route, SourceSpec, TargetSpec};
+use crate::target::{CollectionTarget, PointFormat, StoreTarget, Target};
 use crate::{MigrateError, Result};
 
 /// The pause between two looks at how far an index is.
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// What phases work with.
 #[derive(Clone)]
-pub struct Tools<'e> {
+pub struct MigrationContext<'e> {
     /// Sent to Qdrant.
     pub api_key: Option<String>,
     /// How long a request to Qdrant may take, and how often one that met no answer is sent again.
@@ -42,13 +42,13 @@ pub struct Tools<'e> {
     pub new: NewCollection,
 }
 
-impl std::fmt::Debug for Tools<'_> {
+impl std::fmt::Debug for MigrationContext<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tools").field("scratch", &self.scratch).finish_non_exhaustive()
+        f.debug_struct("MigrationContext").field("scratch", &self.scratch).finish_non_exhaustive()
     }
 }
 
-impl<'e> Tools<'e> {
+impl<'e> MigrationContext<'e> {
     /// The embedder, where it makes vectors of so many dims.
     pub fn embedder_of(&self, dims: usize) -> Option<&'e dyn Embedder> {
         self.embedder.filter(|embedder| embedder.dims() == dims)
@@ -64,7 +64,7 @@ impl<'e> Tools<'e> {
 }
 
 /// A target that is open.
-pub enum Opened {
+pub enum OpenTarget {
     /// A SQLite store.
     Store(Box<SqliteStore>),
     /// A collection of Qdrant, and how it is written to.
@@ -74,13 +74,13 @@ pub enum Opened {
         /// The collection.
         name: String,
         /// How.
-        shape: Shape,
+        shape: PointFormat,
         /// From how many kB on Qdrant indexes the vectors of a segment: as in the source.
         indexing_from: u64,
     },
 }
 
-impl std::fmt::Debug for Opened {
+impl std::fmt::Debug for OpenTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Store(_) => f.write_str("Store"),
@@ -94,18 +94,20 @@ impl Route {
     ///
     /// # Errors
     /// [`MigrateError::Store`] of the connection.
-    pub fn server(&self, tools: &Tools<'_>) -> Result<Option<Arc<Server>>> {
+    pub fn server(&self, tools: &MigrationContext<'_>) -> Result<Option<Arc<Server>>> {
         match &self.from {
-            From::Collection { grpc, .. } => tools.connect(grpc).map(Some),
-            From::Snapshot { .. } => Ok(None),
+            SourceSpec::Collection { grpc, .. } => tools.connect(grpc).map(Some),
+            SourceSpec::Snapshot { .. } => Ok(None),
         }
     }
 
     /// The server's REST port, where the source is on one.
-    pub(crate) fn rest(&self, tools: &Tools<'_>) -> Result<Option<Rest>> {
+    pub(crate) fn rest(&self, tools: &MigrationContext<'_>) -> Result<Option<Rest>> {
         match &self.from {
-            From::Collection { rest, .. } => Rest::new(rest, tools.api_key.as_deref(), tools.retries, PAUSE).map(Some),
-            From::Snapshot { .. } => Ok(None),
+            SourceSpec::Collection { rest, .. } => {
+                Rest::new(rest, tools.api_key.as_deref(), tools.retries, PAUSE).map(Some)
+            }
+            SourceSpec::Snapshot { .. } => Ok(None),
         }
     }
 
@@ -113,9 +115,9 @@ impl Route {
     ///
     /// # Errors
     /// [`MigrateError`] where it can't be read, or is not mem0's.
-    pub fn source(&self, tools: &Tools<'_>) -> Result<Box<dyn Source>> {
+    pub fn source(&self, tools: &MigrationContext<'_>) -> Result<Box<dyn Source>> {
         match &self.from {
-            From::Collection { grpc, name, .. } => {
+            SourceSpec::Collection { grpc, name, .. } => {
                 let source = Collection::open(tools.connect(grpc)?, name)?;
                 // Switched, an alias would lead to the target, and the way back from there to itself.
                 if source.name() != name {
@@ -129,9 +131,9 @@ impl Route {
                 Ok(Box::new(source))
             }
             #[cfg(feature = "snapshot")]
-            From::Snapshot { file } => Ok(Box::new(crate::read::Snapshot::open(file, &tools.scratch)?)),
+            SourceSpec::Snapshot { file } => Ok(Box::new(crate::read::Snapshot::open(file, &tools.scratch)?)),
             #[cfg(not(feature = "snapshot"))]
-            From::Snapshot { .. } => {
+            SourceSpec::Snapshot { .. } => {
                 Err(MigrateError::Unfit("this program was built without reading snapshots".into()))
             }
         }
@@ -141,21 +143,21 @@ impl Route {
     ///
     /// # Errors
     /// [`MigrateError::Refused`] where a server is too old, or is needed and not known; [`MigrateError::Store`].
-    pub fn target(&self, tools: &Tools<'_>, dims: usize) -> Result<Opened> {
+    pub fn target(&self, tools: &MigrationContext<'_>, dims: usize) -> Result<OpenTarget> {
         match (&self.to, self.server(tools)?, &self.from) {
-            (To::Sqlite { file }, ..) => {
+            (TargetSpec::Sqlite { file }, ..) => {
                 let known = match tools.embedder_of(dims) {
                     Some(embedder) => Some(embedder.fingerprint().to_owned()),
                     None => SqliteStore::embedder_of(file)?.map(|(fingerprint, _)| fingerprint),
                 };
                 let fingerprint = known.unwrap_or_else(|| UNKNOWN_EMBEDDER.to_owned());
-                Ok(Opened::Store(Box::new(SqliteStore::open(SqliteOptions::new(file, fingerprint, dims))?)))
+                Ok(OpenTarget::Store(Box::new(SqliteStore::open(SqliteOptions::new(file, fingerprint, dims))?)))
             }
-            (To::Collection { name }, Some(server), From::Collection { name: source, .. }) => {
+            (TargetSpec::Collection { name }, Some(server), SourceSpec::Collection { name: source, .. }) => {
                 let indexing_from = server.describe(source)?.map_or(0, |described| described.indexing_from);
-                Ok(Opened::Collection { server, name: name.clone(), shape: Shape::Whole, indexing_from })
+                Ok(OpenTarget::Collection { server, name: name.clone(), shape: PointFormat::Whole, indexing_from })
             }
-            (To::InPlace, Some(server), From::Collection { name, .. }) => {
+            (TargetSpec::InPlace, Some(server), SourceSpec::Collection { name, .. }) => {
                 if !server.adds_slots()? {
                     let message = format!(
                         "Qdrant at {} is version {}: a filled collection can be given the bm25 slot since 1.18 only; upgrade \
@@ -166,9 +168,9 @@ impl Route {
                     return Err(MigrateError::Refused(message));
                 }
                 let indexing_from = server.describe(name)?.map_or(0, |described| described.indexing_from);
-                Ok(Opened::Collection { server, name: name.clone(), shape: Shape::Added, indexing_from })
+                Ok(OpenTarget::Collection { server, name: name.clone(), shape: PointFormat::Added, indexing_from })
             }
-            (To::Collection { .. } | To::InPlace, ..) => Err(MigrateError::Refused(
+            (TargetSpec::Collection { .. } | TargetSpec::InPlace, ..) => Err(MigrateError::Refused(
                 "a snapshot file can be carried into a SQLite store only (--to sqlite:FILE): to fill a collection, restore \
                  the snapshot in Qdrant and give that as --source"
                     .into(),
@@ -177,12 +179,14 @@ impl Route {
     }
 }
 
-impl Opened {
+impl OpenTarget {
     /// As where memories go to.
     pub fn target(&self) -> Box<dyn Target + '_> {
         match self {
-            Self::Store(store) => Box::new(IntoStore::new(&**store)),
-            Self::Collection { server, name, shape, .. } => Box::new(IntoCollection::new(server.clone(), name, *shape)),
+            Self::Store(store) => Box::new(StoreTarget::new(&**store)),
+            Self::Collection { server, name, shape, .. } => {
+                Box::new(CollectionTarget::new(server.clone(), name, *shape))
+            }
         }
     }
 
@@ -192,7 +196,7 @@ impl Opened {
     /// [`MigrateError`] where it can't be read.
     pub fn source(&self) -> Result<Box<dyn Source + '_>> {
         match self {
-            Self::Store(store) => Ok(Box::new(OfStore::new(&**store)?)),
+            Self::Store(store) => Ok(Box::new(StoreSource::new(&**store)?)),
             Self::Collection { server, name, .. } => Ok(Box::new(Collection::open(server.clone(), name)?)),
         }
     }
@@ -242,7 +246,7 @@ impl Opened {
                 );
                 return Err(MigrateError::Refused(message));
             }
-            if !there.has_bm25 && *shape == Shape::Added {
+            if !there.has_bm25 && *shape == PointFormat::Added {
                 server.add_slot(name)?;
             } else if !there.has_bm25 {
                 let message = format!("collection `{name}` is there, and has no bm25 slot: name another --target");
@@ -263,7 +267,7 @@ impl Opened {
     /// Waits for the index of vectors of a new collection, which nobody writes to yet; says what became of it if not all is
     /// well.
     pub(crate) fn indexed(&self, progress: &Progress<'_>) -> Result<Option<String>> {
-        let Self::Collection { server, name, shape: Shape::Whole, .. } = self else { return Ok(None) };
+        let Self::Collection { server, name, shape: PointFormat::Whole, .. } = self else { return Ok(None) };
         for name in [name, &entities_of(name)] {
             while let Some(there) = server.describe(name)? {
                 match there.indexing {

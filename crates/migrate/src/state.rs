@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Base, MigrateError, Result};
+use crate::{CarriedPoints, MigrateError, Result};
 
 /// The version of the file's format.
 const VERSION: u32 = 1;
@@ -19,7 +19,7 @@ const BASE: &str = "carried.db";
 /// Where memories come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum From {
+pub enum SourceSpec {
     /// A collection on a running Qdrant.
     Collection {
         /// Addresses of gRPC.
@@ -39,7 +39,7 @@ pub enum From {
 /// Where memories go to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum To {
+pub enum TargetSpec {
     /// A SQLite store.
     Sqlite {
         /// Its file.
@@ -58,9 +58,9 @@ pub enum To {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Route {
     /// The source.
-    pub from: From,
+    pub from: SourceSpec,
     /// The target.
-    pub to: To,
+    pub to: TargetSpec,
 }
 
 /// A phase, in the order they follow one another.
@@ -103,7 +103,7 @@ impl Phase {
 
 /// When a phase was last ended, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Ended {
+pub struct PhaseResult {
     /// When.
     pub at: Timestamp,
     /// Whether all was as it should be.
@@ -160,7 +160,7 @@ pub struct State {
     /// The folder of the last backup, and the day it must be kept until.
     pub backup: Option<(PathBuf, jiff::civil::Date)>,
     /// The phases that were ended.
-    pub ended: BTreeMap<Phase, Ended>,
+    pub ended: BTreeMap<Phase, PhaseResult>,
     /// What was switched, or is about to be.
     pub switch: Option<Switch>,
     /// Whether the new store is the one that is served.
@@ -187,8 +187,10 @@ impl State {
 impl Route {
     /// Whether another one is the same, but for one of the addresses of the server.
     fn is_at_the_server_of(&self, other: &Self) -> bool {
-        let (From::Collection { grpc, rest, name }, From::Collection { grpc: grpc_of, rest: rest_of, name: name_of }) =
-            (&self.from, &other.from)
+        let (
+            SourceSpec::Collection { grpc, rest, name },
+            SourceSpec::Collection { grpc: grpc_of, rest: rest_of, name: name_of },
+        ) = (&self.from, &other.from)
         else {
             return self == other;
         };
@@ -260,8 +262,8 @@ impl Migration {
     ///
     /// # Errors
     /// [`MigrateError::Store`] of the file.
-    pub fn base(&self) -> Result<Base> {
-        Base::open(&self.folder.join(BASE))
+    pub fn base(&self) -> Result<CarriedPoints> {
+        CarriedPoints::open(&self.folder.join(BASE))
     }
 
     /// Sets from where to where, or makes sure that it is the same as before.
@@ -269,7 +271,8 @@ impl Migration {
     /// # Errors
     /// [`MigrateError::Refused`] where another was begun in this folder, or where source and target are the same.
     pub fn set_route(&mut self, route: Route) -> Result<()> {
-        if let (From::Collection { name: from, .. }, To::Collection { name: to }) = (&route.from, &route.to)
+        if let (SourceSpec::Collection { name: from, .. }, TargetSpec::Collection { name: to }) =
+            (&route.from, &route.to)
             && from == to
         {
             let message = format!(
@@ -320,7 +323,7 @@ impl Migration {
     /// # Errors
     /// [`MigrateError::Io`].
     pub fn end(&mut self, phase: Phase, ok: bool, told: impl Into<String>) -> Result<()> {
-        self.state.ended.insert(phase, Ended { at: Timestamp::now(), ok, told: told.into() });
+        self.state.ended.insert(phase, PhaseResult { at: Timestamp::now(), ok, told: told.into() });
         self.save()
     }
 
@@ -363,13 +366,13 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 impl std::fmt::Display for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.from {
-            From::Collection { name, rest, .. } => write!(f, "{rest} `{name}`")?,
-            From::Snapshot { file } => write!(f, "{}", file.display())?,
+            SourceSpec::Collection { name, rest, .. } => write!(f, "{rest} `{name}`")?,
+            SourceSpec::Snapshot { file } => write!(f, "{}", file.display())?,
         }
         match &self.to {
-            To::Sqlite { file } => write!(f, " → {}", file.display()),
-            To::Collection { name } => write!(f, " → `{name}`"),
-            To::InPlace => write!(f, ", in place"),
+            TargetSpec::Sqlite { file } => write!(f, " → {}", file.display()),
+            TargetSpec::Collection { name } => write!(f, " → `{name}`"),
+            TargetSpec::InPlace => write!(f, ", in place"),
         }
     }
 }

@@ -44,7 +44,7 @@ impl Switch {
     }
 
     /// [`Switch::told`] of the way back.
-    pub fn told_back(&self) -> String {
+    pub fn describe_rollback(&self) -> String {
         let (what, was, now) = self.sides();
         format!("{what}: `{now}` → {}", was.map_or("nothing".to_owned(), |was| format!("`{was}`")))
     }

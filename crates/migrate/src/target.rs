@@ -63,24 +63,24 @@ pub trait Target: Sync {
 }
 
 /// A store of our own.
-pub struct IntoStore<'s> {
+pub struct StoreTarget<'s> {
     store: &'s dyn Store,
 }
 
-impl std::fmt::Debug for IntoStore<'_> {
+impl std::fmt::Debug for StoreTarget<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IntoStore").finish_non_exhaustive()
+        f.debug_struct("StoreTarget").finish_non_exhaustive()
     }
 }
 
-impl<'s> IntoStore<'s> {
+impl<'s> StoreTarget<'s> {
     /// Takes a store as a target.
     pub fn new(store: &'s dyn Store) -> Self {
         Self { store }
     }
 }
 
-impl Target for IntoStore<'_> {
+impl Target for StoreTarget<'_> {
     fn place(&self) -> String {
         self.store.info().map_or_else(|_| "a store".to_owned(), |info| info.location)
     }
@@ -141,7 +141,7 @@ impl Target for IntoStore<'_> {
 
 /// How a collection is written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum PointFormat {
     /// As mem0 v2 writes it, whole points.
     Whole,
     /// The points stay; lemmas and sparse vectors are added.
@@ -152,15 +152,15 @@ pub enum Shape {
 
 /// A collection of Qdrant.
 #[derive(Debug)]
-pub struct IntoCollection {
+pub struct CollectionTarget {
     server: Arc<Server>,
     name: String,
-    shape: Shape,
+    shape: PointFormat,
 }
 
-impl IntoCollection {
+impl CollectionTarget {
     /// Takes a collection, which must be there, as a target.
-    pub fn new(server: Arc<Server>, name: impl Into<String>, shape: Shape) -> Self {
+    pub fn new(server: Arc<Server>, name: impl Into<String>, shape: PointFormat) -> Self {
         Self { server, name: name.into(), shape }
     }
 
@@ -179,7 +179,7 @@ impl IntoCollection {
     }
 }
 
-impl Target for IntoCollection {
+impl Target for CollectionTarget {
     fn place(&self) -> String {
         format!("{}/{}", self.server.location(), self.name)
     }
@@ -197,7 +197,7 @@ impl Target for IntoCollection {
     }
 
     fn write(&self, records: Vec<Record>) -> Result<()> {
-        if self.shape == Shape::Added {
+        if self.shape == PointFormat::Added {
             let addition = |record: Record| {
                 let lemmas =
                     record.memory.payload.str(mnemon_store::keys::TEXT_LEMMATIZED).unwrap_or_default().to_owned();
@@ -208,13 +208,13 @@ impl Target for IntoCollection {
             return self.annotate(additions.collect());
         }
         let stored = |mut record: Record| {
-            if self.shape == Shape::Legacy {
+            if self.shape == PointFormat::Legacy {
                 record.memory.payload.remove(mnemon_store::keys::TEXT_LEMMATIZED);
             }
             StoredMemory { memory: record.memory, vector: record.vector, bm25: record.bm25 }
         };
         let points: Vec<StoredMemory> = records.into_iter().map(stored).collect();
-        Ok(self.server.put(&self.name, &points, self.shape == Shape::Whole)?)
+        Ok(self.server.put(&self.name, &points, self.shape == PointFormat::Whole)?)
     }
 
     fn remove(&self, ids: &[MemoryId]) -> Result<()> {
@@ -236,6 +236,6 @@ impl Target for IntoCollection {
     fn lacks_indexes(&self) -> Result<Vec<String>> {
         let indexed = self.server.describe(&self.name)?.map(|described| described.indexed).unwrap_or_default();
         let lacking = ["user_id", "agent_id", "run_id", "actor_id", "created_at"].into_iter().map(str::to_owned);
-        Ok(lacking.filter(|key| self.shape != Shape::Legacy && !indexed.contains(key)).collect())
+        Ok(lacking.filter(|key| self.shape != PointFormat::Legacy && !indexed.contains(key)).collect())
     }
 }

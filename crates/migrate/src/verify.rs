@@ -6,11 +6,11 @@ use std::ops::ControlFlow;
 use mnemon_engine::ForeignPoint;
 use mnemon_store::{MemoryId, StoredMemory, keys};
 
-use crate::base::{Base, digest};
+use crate::base::{CarriedPoints, digest};
 use crate::read::Source;
 use crate::rebuild::Progress;
-use crate::route::Tools;
-use crate::state::{Migration, Phase, To};
+use crate::route::MigrationContext;
+use crate::state::{Migration, Phase, TargetSpec};
 use crate::survey::user_of;
 use crate::target::Target;
 use crate::{MigrateError, Result};
@@ -118,7 +118,7 @@ impl Verification {
 pub fn verify(
     source: &dyn Source,
     target: &dyn Target,
-    carried: Option<&Base>,
+    carried: Option<&CarriedPoints>,
     progress: &dyn Fn(usize),
 ) -> Result<Verification> {
     let mut verified = Verification::default();
@@ -158,7 +158,7 @@ impl Verification {
         &mut self,
         page: &[ForeignPoint],
         target: &dyn Target,
-        carried: Option<&Base>,
+        carried: Option<&CarriedPoints>,
         words: &mut Words,
     ) -> Result<()> {
         let ids: Vec<MemoryId> = page.iter().map(|point| point.id).collect();
@@ -256,7 +256,11 @@ fn rare_word(texts: &[(MemoryId, String, String)]) -> Option<(&str, &(MemoryId, 
 ///
 /// # Errors
 /// [`MigrateError`] of either side, or before anything was carried over.
-pub fn verify_migration(migration: &mut Migration, tools: &Tools<'_>, progress: &Progress<'_>) -> Result<Verification> {
+pub fn verify_migration(
+    migration: &mut Migration,
+    tools: &MigrationContext<'_>,
+    progress: &Progress<'_>,
+) -> Result<Verification> {
     let route = migration.route()?.clone();
     if migration.state.switched {
         let message = "the new store is the one that is served, and changes: verify compares before a cutover, which carries \
@@ -269,7 +273,7 @@ pub fn verify_migration(migration: &mut Migration, tools: &Tools<'_>, progress: 
     let source = route.source(tools)?;
     let opened = route.target(tools, source.about().dims)?;
     let base = migration.base()?;
-    let carried = matches!(route.to, To::InPlace).then_some(&base);
+    let carried = matches!(route.to, TargetSpec::InPlace).then_some(&base);
     let points = source.about().points;
     let mut verified = verify(&*source, &*opened.target(), carried, &|done| progress("compared", done, points))?;
     verified.indexes.extend(opened.indexed(progress)?);

@@ -7,7 +7,7 @@ mod keys;
 mod limit;
 
 pub use caller::{Access, AuthKind, Caller, Role};
-pub use configured::FixedKey;
+pub use configured::ConfiguredKey;
 pub use keys::{ApiKey, Keys, NewKey};
 
 pub(crate) use guard::{Admin, AuthenticatedCaller, MaybeCaller, Reader, Writer, authenticate};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::auth::FixedKey;
+use crate::auth::ConfiguredKey;
 
 /// Limits, timeouts and authentication.
 #[derive(Clone, Debug)]
@@ -11,7 +11,7 @@ pub struct Config {
     /// Whether callers must authenticate.
     pub auth: AuthMode,
     /// The keys of `API_KEYS`.
-    pub keys: Vec<FixedKey>,
+    pub keys: Vec<ConfiguredKey>,
     /// `ADMIN_API_KEY`.
     pub admin_key: Option<Secret>,
     /// Limit of the requests of a caller; `None` for no limit.

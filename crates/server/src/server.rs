@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mnemon_engine::Engine;
-use mnemon_store::{Ledger, StoreError};
+use mnemon_store::{DocumentStore, StoreError};
 use tokio::net::TcpListener;
 
 use crate::api::routes;
@@ -48,7 +48,7 @@ impl Server {
     pub async fn bind(
         address: SocketAddr,
         engine: Arc<Engine>,
-        documents: Arc<dyn Ledger>,
+        documents: Arc<dyn DocumentStore>,
         config: Config,
     ) -> Result<Self, ServeError> {
         let listen = |source| ServeError::Listen { address, source };
@@ -93,11 +93,15 @@ impl Server {
 ///
 /// # Errors
 /// As [`Server::bind`], except for the address.
-pub fn service(engine: Arc<Engine>, documents: Arc<dyn Ledger>, config: Config) -> Result<axum::Router, ServeError> {
+pub fn service(
+    engine: Arc<Engine>,
+    documents: Arc<dyn DocumentStore>,
+    config: Config,
+) -> Result<axum::Router, ServeError> {
     Ok(router(app(engine, documents, config)?, routes()))
 }
 
-fn app(engine: Arc<Engine>, documents: Arc<dyn Ledger>, config: Config) -> Result<AppState, ServeError> {
+fn app(engine: Arc<Engine>, documents: Arc<dyn DocumentStore>, config: Config) -> Result<AppState, ServeError> {
     let recorder = recorder()?;
     let metrics = recorder.handle();
     // A second server in the same process (in tests) leaves the metrics to the first.

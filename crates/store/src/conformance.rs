@@ -14,7 +14,7 @@ mod world;
 mod writes;
 
 use crate::database::Database;
-use crate::{Ledger, Result, Store};
+use crate::{DocumentStore, Result, Store};
 
 /// Dims of the vectors in all stories.
 pub const DIMS: usize = 8;
@@ -63,13 +63,13 @@ pub fn run(open: &dyn Fn(&str) -> Box<dyn Store>) {
 }
 
 /// Opens the ledger of a story: the first time an empty one, then the same again with all it holds.
-pub type OpenLedger<'a> = &'a dyn Fn() -> Box<dyn Ledger>;
+pub type OpenDocumentStore<'a> = &'a dyn Fn() -> Box<dyn DocumentStore>;
 
 /// A story of documents.
-pub type LedgerStory = fn(OpenLedger<'_>);
+pub type DocumentStory = fn(OpenDocumentStore<'_>);
 
 /// All stories of ledgers by name.
-pub const LEDGER_STORIES: &[(&str, LedgerStory)] = &[
+pub const DOCUMENT_STORIES: &[(&str, DocumentStory)] = &[
     ("what_is_put_comes_back", ledger::what_is_put_comes_back),
     ("what_is_replaced_keeps_its_place", ledger::what_is_replaced_keeps_its_place),
     ("a_name_is_taken_once", ledger::a_name_is_taken_once),

@@ -35,7 +35,7 @@ pub trait Sql {
 
 /// What is held apart while something is written.
 #[derive(Clone, Debug)]
-pub enum Hold {
+pub enum Lock {
     /// These keys, from others that hold one of them or everything.
     Keys(Vec<i64>),
     /// Everything.
@@ -43,7 +43,7 @@ pub enum Hold {
 }
 
 /// Kept while something is held; let go when dropped, and by the end of the process.
-pub trait Held: Send {}
+pub trait LockGuard: Send {}
 
 /// Tables to read and write. Blocking and shared between threads.
 pub trait Tables: Send + Sync {
@@ -64,7 +64,7 @@ pub trait Database: Tables {
     ///
     /// # Errors
     /// [`crate::StoreError::Busy`] after half a minute; [`crate::StoreError::Unavailable`].
-    fn hold(&self, what: &Hold) -> Result<Box<dyn Held + '_>>;
+    fn lock(&self, what: &Lock) -> Result<Box<dyn LockGuard + '_>>;
 
     /// [`Tables::transact`], [`Durability::Synced`] only once [`Database::sync`] has returned after it, which may take its
     /// time while other work goes on.

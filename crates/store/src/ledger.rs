@@ -56,7 +56,7 @@ pub enum Durability {
 }
 
 /// The documents of a server. Blocking and shared between threads and processes.
-pub trait Ledger: Send + Sync {
+pub trait DocumentStore: Send + Sync {
     /// Writes documents in one commit. One of the same kind and id is replaced and keeps its place in lists.
     fn put(&self, documents: &[Document], durability: Durability) -> Result<()>;
 

@@ -28,13 +28,13 @@ pub use error::StoreError;
 pub use filter::{Filter, FilterError};
 pub use history::{EventKind, HistoryEvent, SessionMessage};
 pub use id::MemoryId;
-pub use ledger::{Document, Durability, Ledger};
+pub use ledger::{Document, DocumentStore, Durability};
 pub use memory::{Entity, Link, Memory, Mention, Provenance, Record, Sparse, TermCount, Terms};
-pub use messages::Messages;
+pub use messages::MessageSelector;
 pub use payload::{Payload, RESERVED_KEYS, keys, parse_time};
 #[cfg(feature = "qdrant")]
 pub use qdrant::QdrantStore;
 pub use query::*;
 pub use scope::{SCOPE_KEYS, Scope};
 pub use sqlite::SqliteStore;
-pub use store::{Look, Result, Store};
+pub use store::{FreshnessCheck, Result, Store};

@@ -6,7 +6,7 @@ use crate::{Durability, Link, MemoryId, Result, Scope, SessionMessage, StoreErro
 
 /// Which messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Messages {
+pub enum MessageSelector {
     /// All there are.
     All,
     /// Those of every owner that carries all of these ids, of which there is at least one.
@@ -37,10 +37,10 @@ pub(crate) fn get(tables: &(impl Tables + ?Sized), ids: &[String]) -> Result<Vec
 }
 
 /// Removes messages; returns how many there were.
-pub(crate) fn forget(tables: &(impl Tables + ?Sized), which: &Messages) -> Result<u64> {
+pub(crate) fn forget(tables: &(impl Tables + ?Sized), which: &MessageSelector) -> Result<u64> {
     transact(tables, Durability::Synced, |sql| match which {
-        Messages::All => sql.execute("DELETE FROM messages", &[]),
-        Messages::Of(scope) => {
+        MessageSelector::All => sql.execute("DELETE FROM messages", &[]),
+        MessageSelector::Of(scope) => {
             let mut forgotten = 0;
             for row in sql.query("SELECT DISTINCT session_scope FROM messages", &[])? {
                 let owner = row.text(0)?;
@@ -51,7 +51,7 @@ pub(crate) fn forget(tables: &(impl Tables + ?Sized), which: &Messages) -> Resul
             }
             Ok(forgotten)
         }
-        Messages::Ids(ids) => {
+        MessageSelector::Ids(ids) => {
             let mut forgotten = 0;
             for ids in ids.chunks(STRETCH) {
                 let places: Vec<String> = (1..=ids.len()).map(|at| format!("${at}")).collect();

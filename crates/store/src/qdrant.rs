@@ -32,8 +32,8 @@ use jiff::civil::Date;
 use qdrant_client::qdrant::Filter as Remote;
 use tokio::task::JoinHandle;
 
-pub use options::{Describe, NewCollection, QdrantOptions, Quantization};
-pub use server::{Described, Indexing, Server, entities_of};
+pub use options::{DescribeTerms, NewCollection, QdrantOptions, Quantization};
+pub use server::{CollectionInfo, Indexing, Server, entities_of};
 pub use tables::LEDGER;
 
 use client::Client;
@@ -42,9 +42,10 @@ use collection::Collections;
 use crate::database::{Database, Value, snapshot, transact};
 use crate::scope_index::{self, Cache};
 use crate::{
-    CandidateQuery, Candidates, ChangeSet, Durability, Entity, Filter, Finding, HistoryEvent, Link, Look, Memory,
-    MemoryId, Messages, NearEntity, Owner, Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary,
-    ScopeVersion, Scored, SessionMessage, SessionWindow, SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
+    CandidateQuery, Candidates, ChangeSet, Durability, Entity, ExportRecord, Filter, Finding, FreshnessCheck,
+    HistoryEvent, Link, Memory, MemoryId, MessageSelector, NearEntity, Owner, Page, PageRequest, Result, Scope,
+    ScopeStats, ScopeSummary, ScopeVersion, Scored, SessionMessage, SessionWindow, SparseQuery, Store, StoreError,
+    StoreInfo, StoredMemory, View,
 };
 
 /// How often pending writes are looked for that nobody applied.
@@ -62,7 +63,7 @@ struct Inner {
     ledger: Arc<dyn Database>,
     embedder: String,
     dims: usize,
-    describe: Describe,
+    describe: DescribeTerms,
     cache: Cache,
     writers: sync::Writers,
     watch: watch::Watch,
@@ -323,7 +324,7 @@ impl Store for QdrantStore {
         self.end_of_session(scope, count)
     }
 
-    fn look(&self, view: &View<'_>) -> Result<Option<Look<'_>>> {
+    fn check_freshness(&self, view: &View<'_>) -> Result<Option<FreshnessCheck<'_>>> {
         self.look_out(view)
     }
 
@@ -375,7 +376,7 @@ impl Store for QdrantStore {
         crate::messages::get(self.ledger(), ids)
     }
 
-    fn forget_messages(&self, which: &Messages) -> Result<u64> {
+    fn delete_messages(&self, which: &MessageSelector) -> Result<u64> {
         crate::messages::forget(self.ledger(), which)
     }
 
@@ -391,7 +392,7 @@ impl Store for QdrantStore {
         self.owners_of(within)
     }
 
-    fn visit(&self, visitor: &mut dyn FnMut(Piece) -> ControlFlow<()>) -> Result<()> {
+    fn visit(&self, visitor: &mut dyn FnMut(ExportRecord) -> ControlFlow<()>) -> Result<()> {
         self.visit_all(visitor)
     }
 

@@ -194,7 +194,7 @@ pub struct StoredMemory {
 
 /// One of all the things a store holds.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Piece {
+pub enum ExportRecord {
     /// A memory with its vectors.
     Memory(Box<StoredMemory>),
     /// An entity with its links.

@@ -27,9 +27,9 @@ pub use reembed::{ReembedCounts, Reembedding, Switched, TextToEmbed};
 use crate::database::{Sql, Tables, sqlite_snapshot, sqlite_transact};
 use crate::scope_index::{self, Cache, Decide, IndexRead, IndexWrite, Rows, ScopeIndex};
 use crate::{
-    CandidateQuery, Candidates, ChangeSet, Durability, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId,
-    Messages, NearEntity, Owner, Page, PageRequest, Piece, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion,
-    Scored, SessionMessage, SessionWindow, SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
+    CandidateQuery, Candidates, ChangeSet, Durability, Entity, ExportRecord, Filter, Finding, HistoryEvent, Link,
+    Memory, MemoryId, MessageSelector, NearEntity, Owner, Page, PageRequest, Result, Scope, ScopeStats, ScopeSummary,
+    ScopeVersion, Scored, SessionMessage, SessionWindow, SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
 };
 
 /// A store in one SQLite file. Several processes may open the same file; each sees the others' commits.
@@ -55,7 +55,7 @@ impl SqliteStore {
     /// [`StoreError::NotAStore`], [`StoreError::Damaged`], [`StoreError::NewerSchema`] for a file that is not ours or
     /// not whole (it stays untouched); [`StoreError::EmbedderMismatch`] if another embedder filled it.
     pub fn open(options: SqliteOptions) -> Result<Self> {
-        let reader = open::look(&options)?;
+        let reader = open::check_freshness(&options)?;
         let writer = if reader.is_none() { Some(open::open_writer(&options)?) } else { None };
         Ok(Self {
             dims: options.dims,
@@ -330,7 +330,7 @@ impl Store for SqliteStore {
         crate::messages::get(self, ids)
     }
 
-    fn forget_messages(&self, which: &Messages) -> Result<u64> {
+    fn delete_messages(&self, which: &MessageSelector) -> Result<u64> {
         crate::messages::forget(self, which)
     }
 
@@ -346,7 +346,7 @@ impl Store for SqliteStore {
         self.read(|connection| owners::owners(connection, within))
     }
 
-    fn visit(&self, visitor: &mut dyn FnMut(Piece) -> ControlFlow<()>) -> Result<()> {
+    fn visit(&self, visitor: &mut dyn FnMut(ExportRecord) -> ControlFlow<()>) -> Result<()> {
         self.read_vectors(|connection| read::visit(connection, visitor))
     }
 

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use jiff::civil::Date;
 
 use crate::{
-    CandidateQuery, Candidates, ChangeSet, Entity, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, Messages,
-    NearEntity, Owner, Page, PageRequest, Piece, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored, SessionMessage,
-    SessionWindow, SparseQuery, StoreError, StoreInfo, StoredMemory, View,
+    CandidateQuery, Candidates, ChangeSet, Entity, ExportRecord, Filter, Finding, HistoryEvent, Link, Memory, MemoryId,
+    MessageSelector, NearEntity, Owner, Page, PageRequest, Scope, ScopeStats, ScopeSummary, ScopeVersion, Scored,
+    SessionMessage, SessionWindow, SparseQuery, StoreError, StoreInfo, StoredMemory, View,
 };
 
 /// The result of a store's work.
@@ -15,7 +15,7 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// A look at what other programs did that is under way: waits for its end and tells whether what was read by the view
 /// meanwhile holds. If not, reading it again shows what they did.
-pub type Look<'s> = Box<dyn FnOnce() -> Result<bool> + 's>;
+pub type FreshnessCheck<'s> = Box<dyn FnOnce() -> Result<bool> + 's>;
 
 /// A store of memories. Blocking and shared between threads.
 ///
@@ -73,7 +73,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// Only if the store fails.
-    fn look(&self, _view: &View<'_>) -> Result<Option<Look<'_>>> {
+    fn check_freshness(&self, _view: &View<'_>) -> Result<Option<FreshnessCheck<'_>>> {
         Ok(None)
     }
 
@@ -115,7 +115,7 @@ pub trait Store: Send + Sync {
     fn messages(&self, ids: &[String]) -> Result<Vec<Option<SessionMessage>>>;
 
     /// Removes messages for good; returns how many there were.
-    fn forget_messages(&self, which: &Messages) -> Result<u64>;
+    fn delete_messages(&self, which: &MessageSelector) -> Result<u64>;
 
     /// What happened to a memory, oldest first.
     fn history(&self, memory_id: &str) -> Result<Vec<HistoryEvent>>;
@@ -129,7 +129,7 @@ pub trait Store: Send + Sync {
 
     /// Everything the store holds, as of one moment: memories, then entities, in the order they were stored; links, sorted;
     /// history; messages. The visitor may end it early.
-    fn visit(&self, visitor: &mut dyn FnMut(Piece) -> ControlFlow<()>) -> Result<()>;
+    fn visit(&self, visitor: &mut dyn FnMut(ExportRecord) -> ControlFlow<()>) -> Result<()>;
 
     /// Checks the store's own consistency; empty when all is well.
     fn check(&self) -> Result<Vec<Finding>>;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use mnemon_engine::{AddRequest, Added, LearnRequest, Message, Outcome};
+use mnemon_engine::{AddRequest, AddedMemory, LearnOutcome, LearnRequest, Message};
 use mnemon_store::MemoryId;
 use serde_json::{Value, json};
 
@@ -104,7 +104,7 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
     let learned = engine.learn(request)?;
     let extractor = learned.extractor.as_str();
     match learned.outcome {
-        Outcome::Stored(added) => {
+        LearnOutcome::Stored(added) => {
             if added.is_empty() {
                 out.note("nothing was stored: nothing in it is worth knowing, or all of it is known");
             }
@@ -112,8 +112,10 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
             let answer = json!({"results": results, "extractor": extractor, "event_id": learned.event_id});
             out.value(&answer, |_| added.iter().map(|one| format!("{}  {}\n", one.id, one.memory)).collect())?;
         }
-        Outcome::Dropped => return Err(Fault::failed("deleted", "the owner's memories were deleted meanwhile").into()),
-        Outcome::Waiting { reason, .. } => {
+        LearnOutcome::Dropped => {
+            return Err(Fault::failed("deleted", "the owner's memories were deleted meanwhile").into());
+        }
+        LearnOutcome::Pending { reason, .. } => {
             let id = learned.event_id;
             out.note(&format!("kept, and learnt from by the next `mnemon serve` or `mnemon add --infer`: {reason}"));
             let answer =
@@ -122,17 +124,17 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
         }
     }
     // What waited from before may have its turn now.
-    while let Some(worked) = engine.work_off()? {
+    while let Some(worked) = engine.run_due_job()? {
         match worked.outcome {
-            Outcome::Stored(added) => {
+            LearnOutcome::Stored(added) => {
                 out.note(&format!(
                     "learnt from what had waited as {}: {}",
                     worked.event_id,
                     counted(added.len(), "fact", "facts")
                 ));
             }
-            Outcome::Dropped => {}
-            Outcome::Waiting { .. } => break,
+            LearnOutcome::Dropped => {}
+            LearnOutcome::Pending { .. } => break,
         }
     }
     Ok(Exit::Ok)
@@ -170,7 +172,7 @@ fn link(text: &str) -> anyhow::Result<(MemoryId, String)> {
 }
 
 /// A stored memory as mem0's `add` answers.
-fn result(added: &Added) -> Value {
+fn result(added: &AddedMemory) -> Value {
     json!({
         "id": added.id.to_string(),
         "memory": added.memory,

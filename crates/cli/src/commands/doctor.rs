@@ -25,7 +25,7 @@ pub(crate) fn run(args: &DoctorArgs, settings: &Settings, out: &Output) -> anyho
     let mended = if args.fix { store.repair()? } else { Vec::new() };
     let info = store.info()?;
     let findings = store.check()?;
-    let waiting = engine.waiting()?;
+    let waiting = engine.pending_jobs()?;
     let answer = json!({
         "ok": findings.is_empty(),
         "version": env!("CARGO_PKG_VERSION"),

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use mnemon_engine::{Engine, Transferred};
+use mnemon_engine::{Engine, TransferCounts};
 use serde_json::json;
 
 use super::import::{of_counts, told_counts};
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &ExportArgs, settings: &Settings, out: &Output) -> anyho
 
 /// What waits for a model is no memory yet. Returns how many requests do.
 fn left_out(engine: &Engine, out: &Output) -> anyhow::Result<usize> {
-    let waiting = engine.waiting()?.requests;
+    let waiting = engine.pending_jobs()?.requests;
     if waiting > 0 {
         let requests = counted(waiting, "request", "requests");
         out.note(&format!(
@@ -58,7 +58,7 @@ fn left_out(engine: &Engine, out: &Output) -> anyhow::Result<usize> {
     Ok(waiting)
 }
 
-fn into_file(engine: &Engine, file: &Path, out: &Output) -> anyhow::Result<Transferred> {
+fn into_file(engine: &Engine, file: &Path, out: &Output) -> anyhow::Result<TransferCounts> {
     let at = || file.display().to_string();
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A name of its own: another export to the same file must not write into this one. Gone if it is not kept.
@@ -74,7 +74,7 @@ fn into_file(engine: &Engine, file: &Path, out: &Output) -> anyhow::Result<Trans
     Ok(counts)
 }
 
-fn write(engine: &Engine, writer: &mut dyn Write, out: &Output) -> anyhow::Result<Transferred> {
+fn write(engine: &Engine, writer: &mut dyn Write, out: &Output) -> anyhow::Result<TransferCounts> {
     let bar = progress::counting("memories", out.is_json());
     let counts = engine.export(writer, &mut |done| bar.set_position(done as u64));
     bar.finish_and_clear();

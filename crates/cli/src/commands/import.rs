@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use mnemon_engine::{ImportOptions, Imported, Transferred};
+use mnemon_engine::{ImportOptions, ImportReport, TransferCounts};
 use serde_json::{Value, json};
 
 use super::progress;
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, out: &Output) -> anyho
     Ok(if imported.refused.is_empty() { Exit::Ok } else { Exit::Failed })
 }
 
-fn import(file: &Path, options: &ImportOptions, settings: &Settings, out: &Output) -> anyhow::Result<Imported> {
+fn import(file: &Path, options: &ImportOptions, settings: &Settings, out: &Output) -> anyhow::Result<ImportReport> {
     let engine = settings.open_or_create_engine()?;
     let bar = progress::counting("records", out.is_json());
     let mut read = 0;
@@ -73,7 +73,7 @@ fn import(file: &Path, options: &ImportOptions, settings: &Settings, out: &Outpu
     })
 }
 
-fn to_json(imported: &Imported) -> Value {
+fn to_json(imported: &ImportReport) -> Value {
     let refused: Vec<Value> =
         imported.refused.iter().map(|refused| json!({"line": refused.line, "reason": refused.reason})).collect();
     json!({
@@ -85,7 +85,7 @@ fn to_json(imported: &Imported) -> Value {
 }
 
 /// Numbers of records by kind.
-pub(super) fn of_counts(counts: &Transferred) -> Value {
+pub(super) fn of_counts(counts: &TransferCounts) -> Value {
     json!({
         "memories": counts.memories,
         "entities": counts.entities,
@@ -96,7 +96,7 @@ pub(super) fn of_counts(counts: &Transferred) -> Value {
 }
 
 /// `2 memories, 1 link`: the kinds there are.
-pub(super) fn told_counts(counts: &Transferred) -> String {
+pub(super) fn told_counts(counts: &TransferCounts) -> String {
     let kinds = [
         counted(counts.memories, "memory", "memories"),
         counted(counts.entities, "entity", "entities"),
@@ -108,7 +108,7 @@ pub(super) fn told_counts(counts: &Transferred) -> String {
     if there.is_empty() { "nothing".to_owned() } else { there.join(", ") }
 }
 
-fn for_people(imported: &Imported, width: usize) -> String {
+fn for_people(imported: &ImportReport, width: usize) -> String {
     let mut text = format!("taken for  {}\nstored     {}\n", imported.format.as_str(), told_counts(&imported.stored));
     if imported.unchanged > 0 {
         text.push_str(&format!("unchanged  {}\n", imported.unchanged));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mnemon_engine::{EngineError, Reembed, Reembedded};
+use mnemon_engine::{EngineError, Reembed, ReembedReport};
 use mnemon_store::sqlite::ReembedCounts;
 use mnemon_store::{SqliteStore, StoreError};
 use serde_json::{Value, json};
@@ -138,7 +138,7 @@ fn plan_for_people(from: &Named, to: &Named, counts: &ReembedCounts) -> String {
     )
 }
 
-fn to_json(from: &Named, to: &Named, done: &Reembedded, took: Duration, next: &str) -> Value {
+fn to_json(from: &Named, to: &Named, done: &ReembedReport, took: Duration, next: &str) -> Value {
     json!({
         "moved": true,
         "from": named(from),
@@ -156,7 +156,7 @@ fn to_json(from: &Named, to: &Named, done: &Reembedded, took: Duration, next: &s
     })
 }
 
-fn for_people(from: &Named, to: &Named, done: &Reembedded, took: Duration, next: &str) -> String {
+fn for_people(from: &Named, to: &Named, done: &ReembedReport, took: Duration, next: &str) -> String {
     let embedded = counted(done.embedded, "text", "texts");
     let compared = counted(done.compared, "text", "texts");
     format!(
@@ -172,7 +172,7 @@ fn for_people(from: &Named, to: &Named, done: &Reembedded, took: Duration, next:
     )
 }
 
-fn rate(done: &Reembedded, took: Duration) -> f64 {
+fn rate(done: &ReembedReport, took: Duration) -> f64 {
     let seconds = took.saturating_sub(done.locked).as_secs_f64();
     if seconds > 0.0 { done.embedded as f64 / seconds } else { 0.0 }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mnemon_engine::{EngineError, LlmReranker, Understanding};
+use mnemon_engine::{EngineError, LlmReranker, ModelServices};
 use mnemon_models::{ChatModel, HttpReranker, LlmClient, LlmConfig, LlmProvider, RerankConfig, Reranker};
-use mnemon_store::Ledger;
+use mnemon_store::DocumentStore;
 use serde_json::{Map, Value};
 
 use super::Values;
@@ -108,7 +108,7 @@ fn object(key: &str, text: &str) -> anyhow::Result<Map<String, Value>> {
 
 impl LlmSettings {
     /// What an engine understands with; nothing has been asked yet.
-    pub(super) fn make(&self, ledger: Arc<dyn Ledger>) -> Result<Understanding, EngineError> {
+    pub(super) fn make(&self, ledger: Arc<dyn DocumentStore>) -> Result<ModelServices, EngineError> {
         let llm: Option<Arc<dyn ChatModel>> = match &self.llm {
             Some(config) => Some(Arc::new(LlmClient::new((**config).clone())?)),
             None => None,
@@ -119,9 +119,9 @@ impl LlmSettings {
             _ => None,
         };
         let deadline = self.llm.as_ref().map_or(Duration::from_secs(55), |config| config.deadline);
-        Ok(Understanding {
+        Ok(ModelServices {
             llm,
-            ledger: Some(ledger),
+            documents: Some(ledger),
             reranker,
             instructions: self.instructions.clone(),
             // It is renewed before each call of the model.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mnemon_store::Ledger;
+use mnemon_store::DocumentStore;
 use mnemon_store::database::{Database, PostgresDatabase, SqliteDatabase};
 use mnemon_store::qdrant::{LEDGER, NewCollection, QdrantOptions, Quantization};
 
@@ -171,7 +171,7 @@ impl QdrantSettings {
     }
 
     /// Opens the ledger, as the store and as the server want it.
-    pub(super) fn open(&self) -> anyhow::Result<(Arc<dyn Database>, Arc<dyn Ledger>)> {
+    pub(super) fn open(&self) -> anyhow::Result<(Arc<dyn Database>, Arc<dyn DocumentStore>)> {
         Ok(match &self.ledger {
             LedgerPlace::Sqlite(path) => {
                 let database = Arc::new(SqliteDatabase::open(path, LEDGER)?);
@@ -193,7 +193,7 @@ impl QdrantSettings {
     }
 
     /// The documents of the ledger alone.
-    pub(super) fn documents(&self) -> anyhow::Result<Arc<dyn Ledger>> {
+    pub(super) fn documents(&self) -> anyhow::Result<Arc<dyn DocumentStore>> {
         Ok(self.open()?.1)
     }
 

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use mnemon_server::auth::FixedKey;
+use mnemon_server::auth::ConfiguredKey;
 use mnemon_server::{AuthMode, Config, RateLimit, Secret};
 
 use super::Values;
@@ -24,7 +24,7 @@ pub(crate) struct ServerSettings {
 pub(super) fn resolve(values: &Values, environment: impl Fn(&str) -> Option<String>) -> anyhow::Result<ServerSettings> {
     let blank = |name: &str| environment(name).filter(|text| !text.trim().is_empty());
     let keys = match blank("API_KEYS") {
-        Some(text) => FixedKey::parse_all(&text).map_err(Fault::usage)?,
+        Some(text) => ConfiguredKey::parse_all(&text).map_err(Fault::usage)?,
         None => Vec::new(),
     };
     let admin_key = blank("ADMIN_API_KEY").map(|key| key.trim().to_owned());

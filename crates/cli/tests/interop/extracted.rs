@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mnemon_engine::{AddRequest, Engine, EngineConfig, LearnRequest, ListRequest, Message, Outcome, Understanding};
+use mnemon_engine::{
+    AddRequest, Engine, EngineConfig, LearnOutcome, LearnRequest, ListRequest, Message, ModelServices,
+};
 use mnemon_models::{Embedder, LlmClient, LlmConfig, LlmProvider};
 use mnemon_store::sqlite::SqliteOptions;
 use mnemon_store::{Scope, SqliteStore};
@@ -72,13 +74,13 @@ pub(crate) fn the_same_facts_come_of_the_same_messages(bed: &Bed) {
     let store = Arc::new(SqliteStore::open(options).unwrap());
     let mut llm = LlmConfig::new(LlmProvider::OpenAi, "double");
     llm.base_url.clone_from(&endpoint.url);
-    let understanding = Understanding {
+    let model_services = ModelServices {
         llm: Some(Arc::new(LlmClient::new(llm).unwrap())),
-        ledger: Some(store.clone()),
-        ..Understanding::default()
+        documents: Some(store.clone()),
+        ..ModelServices::default()
     };
     let engine = Engine::new(store, Arc::new(bed.embedder.clone()), EngineConfig::default());
-    let engine = engine.with_understanding(understanding);
+    let engine = engine.with_model_services(model_services);
     for (user, messages) in CONVERSATIONS {
         let message = |(role, content): &(&str, &str)| Message {
             role: (*role).into(),
@@ -88,7 +90,7 @@ pub(crate) fn the_same_facts_come_of_the_same_messages(bed: &Bed) {
         let messages = messages.iter().map(message).collect();
         let add = AddRequest { scope: Scope::user(user).unwrap(), messages, ..AddRequest::default() };
         let learned = engine.learn(LearnRequest { add, ..LearnRequest::default() }).unwrap();
-        assert!(matches!(learned.outcome, Outcome::Stored(_)), "{learned:?}");
+        assert!(matches!(learned.outcome, LearnOutcome::Stored(_)), "{learned:?}");
     }
     let listed = engine.list(&ListRequest { limit: 1000, ..ListRequest::default() }).unwrap().items;
     let ours: Facts = listed.iter().map(|memory| fact(&Value::Object(memory.payload.as_map().clone()))).collect();

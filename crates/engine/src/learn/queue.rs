@@ -1,10 +1,10 @@
 //! Requests that wait for a model, in the ledger.
 
 use jiff::{SignedDuration, Timestamp};
-use mnemon_store::{Document, Durability, Ledger, PageRequest, Scope};
+use mnemon_store::{Document, DocumentStore, Durability, PageRequest, Scope};
 
 use super::job::{Job, Planned};
-use super::{LearnRequest, Outcome, pause};
+use super::{LearnOutcome, LearnRequest, pause};
 use crate::extract::Extractor;
 use crate::{Engine, EngineError, Result};
 
@@ -17,7 +17,7 @@ const LOOKED_AT: usize = 32;
 
 /// Requests that wait for a model, or are being worked on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
+pub struct PendingJobs {
     /// How many.
     pub requests: usize,
     /// Why one of them was tried in vain, in words for everybody; `None` if none was.
@@ -26,7 +26,7 @@ pub struct Waiting {
 
 /// A request that waited and was tried again.
 #[derive(Clone, Debug)]
-pub struct Worked {
+pub struct JobResult {
     /// Its name.
     pub event_id: String,
     /// Whose memory it is.
@@ -36,7 +36,7 @@ pub struct Worked {
     /// When it came.
     pub received: Timestamp,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: LearnOutcome,
 }
 
 impl Engine {
@@ -45,27 +45,27 @@ impl Engine {
     ///
     /// # Errors
     /// If the store fails: the request waits until somebody takes it up again.
-    pub fn work_off(&self) -> Result<Option<Worked>> {
+    pub fn run_due_job(&self) -> Result<Option<JobResult>> {
         let Some(mut job) = self.take_up()? else { return Ok(None) };
         let outcome = match self.work(&mut job) {
             Ok(Some(added)) => match self.done(&job.id)? {
-                true => Outcome::Stored(added),
+                true => LearnOutcome::Stored(added),
                 // Somebody else was as fast, and tells of it.
-                false => Outcome::Dropped,
+                false => LearnOutcome::Dropped,
             },
-            Ok(None) => Outcome::Dropped,
+            Ok(None) => LearnOutcome::Dropped,
             Err(EngineError::Store(error)) => return Err(error.into()),
             // A request that was taken and can't be served is no less to be kept.
             Err(error) => {
                 self.postpone(&job.id, &error)?;
-                Outcome::Waiting { reason: error.to_string(), told: super::told(&error) }
+                LearnOutcome::Pending { reason: error.to_string(), told: super::told(&error) }
             }
         };
         let Job { id, request, extractor, received, .. } = job;
-        Ok(Some(Worked { event_id: id, scope: request.add.scope, extractor, received, outcome }))
+        Ok(Some(JobResult { event_id: id, scope: request.add.scope, extractor, received, outcome }))
     }
 
-    /// Takes a request to be learnt from soon, by whoever calls [`Engine::work_off`] next. It is kept, durably, when this
+    /// Takes a request to be learnt from soon, by whoever calls [`Engine::run_due_job`] next. It is kept, durably, when this
     /// returns its name.
     ///
     /// # Errors
@@ -73,12 +73,12 @@ impl Engine {
     pub fn learn_later(&self, request: LearnRequest) -> Result<String> {
         let (extractor, request) = self.checked(request)?;
         let mut job = Job::new(request, extractor, Timestamp::now());
-        if self.understanding.ledger.is_none() {
+        if self.model_services.documents.is_none() {
             let _ = self.work(&mut job)?;
             return Ok(job.id);
         }
         self.keep(&mut job)?;
-        self.hurry(&job.id)?;
+        self.run_soon(&job.id)?;
         Ok(job.id)
     }
 
@@ -86,11 +86,11 @@ impl Engine {
     ///
     /// # Errors
     /// Only if the ledger fails.
-    pub fn waiting(&self) -> Result<Waiting> {
-        let Some(ledger) = &self.understanding.ledger else { return Ok(Waiting::default()) };
+    pub fn pending_jobs(&self) -> Result<PendingJobs> {
+        let Some(ledger) = &self.model_services.documents else { return Ok(PendingJobs::default()) };
         let page = ledger.documents(KIND, None, &PageRequest { limit: LOOKED_AT, ..PageRequest::default() })?;
         let reason = page.items.iter().find_map(|document| Job::from_json(&document.id, &document.body)?.error);
-        Ok(Waiting { requests: page.total, reason })
+        Ok(PendingJobs { requests: page.total, reason })
     }
 
     /// Whether a request still waits, and why it was in vain so far.
@@ -98,7 +98,7 @@ impl Engine {
     /// # Errors
     /// Only if the ledger fails.
     pub fn waits(&self, event_id: &str) -> Result<Option<Option<String>>> {
-        let Some(ledger) = &self.understanding.ledger else { return Ok(None) };
+        let Some(ledger) = &self.model_services.documents else { return Ok(None) };
         let found = ledger.document(KIND, event_id)?;
         Ok(found.map(|document| Job::from_json(event_id, &document.body).and_then(|job| job.error)))
     }
@@ -107,8 +107,8 @@ impl Engine {
     ///
     /// # Errors
     /// Only if the ledger fails.
-    pub fn hurry(&self, event_id: &str) -> Result<()> {
-        if let Some(ledger) = &self.understanding.ledger {
+    pub fn run_soon(&self, event_id: &str) -> Result<()> {
+        if let Some(ledger) = &self.model_services.documents {
             ledger.change(KIND, event_id, &mut |document| {
                 document.due = Some(Timestamp::now());
                 true
@@ -121,8 +121,8 @@ impl Engine {
     ///
     /// # Errors
     /// Only if the ledger fails.
-    pub fn drop_waiting(&self, scope: Option<&Scope>) -> Result<Vec<(String, Scope)>> {
-        let Some(ledger) = &self.understanding.ledger else { return Ok(Vec::new()) };
+    pub fn cancel_pending(&self, scope: Option<&Scope>) -> Result<Vec<(String, Scope)>> {
+        let Some(ledger) = &self.model_services.documents else { return Ok(Vec::new()) };
         let mut dropped = Vec::new();
         let page = PageRequest { limit: usize::MAX >> 1, ..PageRequest::default() };
         for document in ledger.documents(KIND, None, &page)?.items {
@@ -145,7 +145,7 @@ impl Engine {
 
     /// Writes a request down; for the time of its lease it is the caller's.
     pub(super) fn keep(&self, job: &mut Job) -> Result<()> {
-        let Some(ledger) = &self.understanding.ledger else { return Ok(()) };
+        let Some(ledger) = &self.model_services.documents else { return Ok(()) };
         let owner = job.request.add.scope.user_id.as_deref();
         let document = Document::new(KIND, job.id.as_str(), job.to_json()).of(owner).due(self.lease_end());
         ledger.put(&[document], Durability::Synced)?;
@@ -155,13 +155,13 @@ impl Engine {
 
     /// Whether nobody has removed the request since it was kept.
     pub(super) fn is_wanted(&self, job: &Job) -> Result<bool> {
-        let ledger = self.understanding.ledger.as_deref().filter(|_| job.kept);
+        let ledger = self.model_services.documents.as_deref().filter(|_| job.kept);
         ledger.map_or(Ok(true), |ledger| Ok(ledger.document(KIND, &job.id)?.is_some()))
     }
 
     /// Ends a request; whether it was there, and so is the caller's to tell of.
     pub(super) fn done(&self, id: &str) -> Result<bool> {
-        match &self.understanding.ledger {
+        match &self.model_services.documents {
             Some(ledger) => Ok(ledger.take(KIND, id)?.is_some()),
             None => Ok(true),
         }
@@ -169,7 +169,7 @@ impl Engine {
 
     /// Lets a request wait.
     pub(super) fn postpone(&self, id: &str, error: &EngineError) -> Result<()> {
-        let Some(ledger) = &self.understanding.ledger else { return Ok(()) };
+        let Some(ledger) = &self.model_services.documents else { return Ok(()) };
         let told = super::told(error);
         ledger.change(KIND, id, &mut |document| {
             let Some(mut job) = Job::from_json(&document.id, &document.body) else { return false };
@@ -187,7 +187,7 @@ impl Engine {
 
     /// Says that a request is still being worked on. That it can't be said now is no reason to stop.
     pub(super) fn renew(&self, id: &str) {
-        let Some(ledger) = &self.understanding.ledger else { return };
+        let Some(ledger) = &self.model_services.documents else { return };
         let renewed = ledger.change(KIND, id, &mut |document| {
             document.due = Some(self.lease_end());
             true
@@ -200,7 +200,7 @@ impl Engine {
     /// Notes what was extracted. Of two that extracted the same request the first is right, so that facts have one id;
     /// `None` if the request is there no more.
     pub(super) fn settle_on(&self, job: &Job, planned: Vec<Planned>) -> Result<Option<Vec<Planned>>> {
-        let Some(ledger) = self.understanding.ledger.as_deref().filter(|_| job.kept) else {
+        let Some(ledger) = self.model_services.documents.as_deref().filter(|_| job.kept) else {
             return Ok(Some(planned));
         };
         let mut settled = None;
@@ -220,7 +220,7 @@ impl Engine {
     }
 
     fn take_up(&self) -> Result<Option<Job>> {
-        let Some(ledger) = self.understanding.ledger.as_deref() else { return Ok(None) };
+        let Some(ledger) = self.model_services.documents.as_deref() else { return Ok(None) };
         let now = Timestamp::now();
         for document in ledger.due(KIND, now, LOOKED_AT)? {
             if let Some(job) = self.claim(ledger, &document.id, now)? {
@@ -231,7 +231,7 @@ impl Engine {
     }
 
     /// Makes a request the caller's, unless somebody else was faster.
-    fn claim(&self, ledger: &dyn Ledger, id: &str, now: Timestamp) -> Result<Option<Job>> {
+    fn claim(&self, ledger: &dyn DocumentStore, id: &str, now: Timestamp) -> Result<Option<Job>> {
         let mut unreadable = false;
         let claimed = ledger.change(KIND, id, &mut |document| {
             if document.due.is_none_or(|due| due > now) {
@@ -249,7 +249,7 @@ impl Engine {
     }
 
     fn lease_end(&self) -> Timestamp {
-        after(self.understanding.lease)
+        after(self.model_services.lease)
     }
 }
 

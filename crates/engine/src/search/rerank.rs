@@ -16,12 +16,12 @@ const SHOWN: usize = 1200;
 
 impl Engine {
     pub(super) fn reranks(&self, request: &SearchRequest) -> bool {
-        request.rerank && self.understanding.reranker.is_some()
+        request.rerank && self.model_services.reranker.is_some()
     }
 
     /// Sorts the first of the hits by what the reranker says. If it fails they stay as they are.
     pub(super) fn rerank(&self, request: &SearchRequest, answer: &mut SearchAnswer) {
-        let Some(reranker) = &self.understanding.reranker else { return };
+        let Some(reranker) = &self.model_services.reranker else { return };
         let judged = answer.hits.len().min(DEPTH);
         if judged < 2 {
             return;

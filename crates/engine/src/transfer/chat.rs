@@ -6,7 +6,7 @@ use mnemon_store::Scope;
 use serde_json::{Map, Value};
 
 use super::import::{BOM, for_each_line};
-use super::{BATCH, ImportFormat, ImportOptions, Imported, Refused, io};
+use super::{BATCH, ImportFormat, ImportOptions, ImportReport, RejectedRecord, io};
 use crate::message::{text_of, time_of};
 use crate::{AddRequest, Engine, EngineError, Message, Result};
 
@@ -18,8 +18,8 @@ impl Engine {
         path: &Path,
         options: &ImportOptions,
         progress: &mut dyn FnMut(usize),
-    ) -> Result<Imported> {
-        let mut imported = Imported::new(ImportFormat::Chat);
+    ) -> Result<ImportReport> {
+        let mut imported = ImportReport::new(ImportFormat::Chat);
         let mut requests: Vec<(usize, AddRequest)> = Vec::new();
         let bytes = std::fs::read(path).map_err(io(path))?;
         let whole: Option<Value> = serde_json::from_slice(bytes.strip_prefix(BOM).unwrap_or(&bytes)).ok();
@@ -37,7 +37,7 @@ impl Engine {
                     .and_then(|text| serde_json::from_str::<Value>(text).map_err(|error| format!("no JSON: {error}")))
                 {
                     Ok(item) => self.take(line, &item, options, &mut requests, &mut imported),
-                    Err(reason) => imported.refused.push(Refused { line, reason }),
+                    Err(reason) => imported.refused.push(RejectedRecord { line, reason }),
                 }
                 Ok(())
             })?,
@@ -54,8 +54,8 @@ impl Engine {
         path: &Path,
         options: &ImportOptions,
         progress: &mut dyn FnMut(usize),
-    ) -> Result<Imported> {
-        let mut imported = Imported::new(ImportFormat::Text);
+    ) -> Result<ImportReport> {
+        let mut imported = ImportReport::new(ImportFormat::Text);
         let scope = options.scope.clone().ok_or_else(no_scope)?;
         let mut requests = Vec::with_capacity(BATCH);
         let mut read = 0;
@@ -72,7 +72,7 @@ impl Engine {
                     };
                     requests.push((line, request));
                 }
-                Err(reason) => imported.refused.push(Refused { line, reason: reason.into() }),
+                Err(reason) => imported.refused.push(RejectedRecord { line, reason: reason.into() }),
             }
             if requests.len() == BATCH {
                 self.add_all(std::mem::take(&mut requests), &mut imported, &mut |done| progress(read + done))?;
@@ -91,7 +91,7 @@ impl Engine {
         item: &Value,
         options: &ImportOptions,
         requests: &mut Vec<(usize, AddRequest)>,
-        imported: &mut Imported,
+        imported: &mut ImportReport,
     ) {
         // Checked by itself: one that is refused must not take its neighbours with it.
         let checked = request(item, options)
@@ -104,7 +104,7 @@ impl Engine {
                 }
                 _ => requests.push((line, request)),
             },
-            Err(reason) => imported.refused.push(Refused { line, reason }),
+            Err(reason) => imported.refused.push(RejectedRecord { line, reason }),
         }
     }
 
@@ -112,15 +112,15 @@ impl Engine {
     fn add_all(
         &self,
         requests: Vec<(usize, AddRequest)>,
-        imported: &mut Imported,
+        imported: &mut ImportReport,
         progress: &mut dyn FnMut(usize),
     ) -> Result<()> {
         let mut good = Vec::with_capacity(requests.len());
         for (line, request) in requests {
             match self.check_request(&request) {
                 Ok(()) => good.push(request),
-                Err(error) if error.is_callers_fault() => {
-                    imported.refused.push(Refused { line, reason: error.to_string() });
+                Err(error) if error.is_callers_error() => {
+                    imported.refused.push(RejectedRecord { line, reason: error.to_string() });
                 }
                 Err(error) => return Err(error),
             }

@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::ops::ControlFlow;
 
-use mnemon_store::Piece;
+use mnemon_store::ExportRecord;
 use serde_json::Value;
 
-use super::{Transferred, line};
+use super::{TransferCounts, line};
 use crate::{Engine, EngineError, Result};
 
 impl Engine {
@@ -15,8 +15,8 @@ impl Engine {
     ///
     /// # Errors
     /// If the store or the writer fails; what was written so far is then no whole export.
-    pub fn export(&self, out: &mut dyn Write, progress: &mut dyn FnMut(usize)) -> Result<Transferred> {
-        let mut counts = Transferred::default();
+    pub fn export(&self, out: &mut dyn Write, progress: &mut dyn FnMut(usize)) -> Result<TransferCounts> {
+        let mut counts = TransferCounts::default();
         let mut put = |value: Value| {
             writeln!(out, "{value}").map_err(|source| EngineError::Io { what: "writing the export".into(), source })
         };
@@ -25,11 +25,11 @@ impl Engine {
         let mut fault = None;
         self.store.visit(&mut |piece| {
             let (value, count) = match &piece {
-                Piece::Memory(memory) => (line::memory(memory), &mut counts.memories),
-                Piece::Entity(entity) => (line::entity(entity), &mut counts.entities),
-                Piece::Link(link) => (line::link(link), &mut counts.links),
-                Piece::History(event) => (line::history(event), &mut counts.history),
-                Piece::Message(message) => (line::message(message), &mut counts.messages),
+                ExportRecord::Memory(memory) => (line::memory(memory), &mut counts.memories),
+                ExportRecord::Entity(entity) => (line::entity(entity), &mut counts.entities),
+                ExportRecord::Link(link) => (line::link(link), &mut counts.links),
+                ExportRecord::History(event) => (line::history(event), &mut counts.history),
+                ExportRecord::Message(message) => (line::message(message), &mut counts.messages),
             };
             *count += 1;
             if let Err(error) = put(value) {

@@ -7,7 +7,7 @@ use std::path::Path;
 use mnemon_store::{Change, ChangeSet, HistoryEvent, StoreError};
 use serde_json::Value;
 
-use super::{BATCH, ImportFormat, ImportOptions, Imported, io};
+use super::{BATCH, ImportFormat, ImportOptions, ImportReport, io};
 use crate::{Engine, EngineError, Result};
 
 impl Engine {
@@ -17,7 +17,12 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Invalid`] for a file that is no import at all, or an export that is cut or damaged (nothing is
     /// then imported). Single lines that can't be taken are listed in the answer instead.
-    pub fn import(&self, path: &Path, options: &ImportOptions, progress: &mut dyn FnMut(usize)) -> Result<Imported> {
+    pub fn import(
+        &self,
+        path: &Path,
+        options: &ImportOptions,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<ImportReport> {
         match sniff(path)? {
             ImportFormat::HistoryDb => self.import_history(path, progress),
             ImportFormat::Export => self.restore(path, options, progress),
@@ -43,9 +48,9 @@ impl Engine {
         }
     }
 
-    fn import_history(&self, path: &Path, progress: &mut dyn FnMut(usize)) -> Result<Imported> {
+    fn import_history(&self, path: &Path, progress: &mut dyn FnMut(usize)) -> Result<ImportReport> {
         let (history, messages) = mnemon_store::sqlite::read_mem0_history(path)?;
-        let mut imported = Imported::new(ImportFormat::HistoryDb);
+        let mut imported = ImportReport::new(ImportFormat::HistoryDb);
         let before = self.store.info()?;
         let mut done = 0;
         for events in history.chunks(BATCH) {

@@ -8,7 +8,7 @@ use mnemon_store::{
 };
 use serde_json::{Map, Value, json};
 
-use super::Transferred;
+use super::TransferCounts;
 
 /// Version of the format.
 pub(super) const VERSION: u64 = 1;
@@ -21,7 +21,7 @@ pub(super) enum Line {
     Link(Link),
     History(Box<HistoryEvent>),
     Message(Box<SessionMessage>),
-    End(Transferred),
+    End(TransferCounts),
 }
 
 pub(super) fn header(embedder: &str, dims: usize) -> Value {
@@ -93,7 +93,7 @@ pub(super) fn message(message: &SessionMessage) -> Value {
     }})
 }
 
-pub(super) fn end(counts: &Transferred) -> Value {
+pub(super) fn end(counts: &TransferCounts) -> Value {
     json!({"end": {
         "memories": counts.memories,
         "entities": counts.entities,
@@ -174,7 +174,7 @@ pub(super) fn parse(text: &str) -> Result<Line, String> {
             name: fields.optional("name")?,
             created_at: fields.optional("created_at")?,
         })),
-        "end" => Line::End(Transferred {
+        "end" => Line::End(TransferCounts {
             memories: fields.number("memories")?,
             entities: fields.number("entities")?,
             links: fields.number("links")?,

@@ -6,9 +6,9 @@ use mnemon_store::{Change, MemoryId, Payload, StoreError};
 use serde_json::Value;
 
 use super::import::for_each_line;
-use super::{ImportFormat, Imported, Refused};
+use super::{ImportFormat, ImportReport, RejectedRecord};
 use crate::add::{check_depth, check_length};
-use crate::analyse::spoken;
+use crate::analyse::embedding_text;
 use crate::{Engine, ForeignPoint, Result, embed_mentions, enrich};
 
 /// Points in one commit.
@@ -22,14 +22,14 @@ struct Point {
 }
 
 impl Engine {
-    pub(super) fn import_points(&self, path: &Path, progress: &mut dyn FnMut(usize)) -> Result<Imported> {
-        let mut imported = Imported::new(ImportFormat::Points);
+    pub(super) fn import_points(&self, path: &Path, progress: &mut dyn FnMut(usize)) -> Result<ImportReport> {
+        let mut imported = ImportReport::new(ImportFormat::Points);
         let dims = self.store.info()?.dims;
         let mut points = Vec::with_capacity(POINTS);
         for_each_line(path, |line, text| {
             match text.map_err(str::to_owned).and_then(|text| point(line, text, dims)) {
                 Ok(point) => points.push(point),
-                Err(reason) => imported.refused.push(Refused { line, reason }),
+                Err(reason) => imported.refused.push(RejectedRecord { line, reason }),
             }
             if points.len() == POINTS {
                 self.store_points(std::mem::take(&mut points), &mut imported)?;
@@ -41,7 +41,7 @@ impl Engine {
         Ok(imported)
     }
 
-    fn store_points(&self, points: Vec<Point>, imported: &mut Imported) -> Result<()> {
+    fn store_points(&self, points: Vec<Point>, imported: &mut ImportReport) -> Result<()> {
         let mut new = Vec::with_capacity(points.len());
         let mut lines = Vec::with_capacity(points.len());
         for point in points {
@@ -49,7 +49,7 @@ impl Engine {
                 Some(vector) => vector,
                 // Nothing said, nothing found: the zero vector is near to nothing.
                 None if point.payload.text().is_empty() => vec![0.0; self.embedder.dims()],
-                None => self.embed(&[&spoken(&point.payload)])?.pop().unwrap_or_default(),
+                None => self.embed(&[&embedding_text(&point.payload)])?.pop().unwrap_or_default(),
             };
             new.push(ForeignPoint { id: point.id, payload: point.payload, vector });
             lines.push(point.line);
@@ -67,7 +67,7 @@ impl Engine {
                 imported.unchanged += 1;
             } else {
                 let reason = format!("{}; it was left as it is", StoreError::Exists(id));
-                imported.refused.push(Refused { line, reason });
+                imported.refused.push(RejectedRecord { line, reason });
             }
         }
         imported.stored.memories += changes.len();

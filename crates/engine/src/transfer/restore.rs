@@ -8,8 +8,8 @@ use mnemon_store::{Change, ChangeSet, Entity, MemoryId, Record, Scope, SessionWi
 
 use super::import::for_each_line;
 use super::line::{self, Line};
-use super::{BATCH, ImportFormat, ImportOptions, Imported, Refused, Transferred};
-use crate::analyse::{CONTEXT_REACH, count_terms, spoken};
+use super::{BATCH, ImportFormat, ImportOptions, ImportReport, RejectedRecord, TransferCounts};
+use crate::analyse::{CONTEXT_REACH, count_terms, embedding_text};
 use crate::session::speaker;
 use crate::{Engine, EngineError, Result};
 
@@ -30,9 +30,9 @@ impl Engine {
         path: &Path,
         options: &ImportOptions,
         progress: &mut dyn FnMut(usize),
-    ) -> Result<Imported> {
+    ) -> Result<ImportReport> {
         self.check_export(path, options)?;
-        let mut imported = Imported::new(ImportFormat::Export);
+        let mut imported = ImportReport::new(ImportFormat::Export);
         let held = self.store.info()?;
         let mut tails = Tails::new();
         let mut displaced = Vec::new();
@@ -99,7 +99,7 @@ impl Engine {
 
     /// Reads the whole file once before anything is written: a cut or damaged export is refused whole.
     fn check_export(&self, path: &Path, options: &ImportOptions) -> Result<()> {
-        let mut counts = Transferred::default();
+        let mut counts = TransferCounts::default();
         let mut end = None;
         let info = self.store.info()?;
         let mut seen = HashSet::new();
@@ -166,11 +166,12 @@ impl Engine {
         tails: &mut Tails,
         displaced: &mut Vec<MemoryId>,
         refused: &mut HashSet<MemoryId>,
-        imported: &mut Imported,
+        imported: &mut ImportReport,
     ) -> Result<()> {
         let mut changes = Vec::with_capacity(memories.len());
         if options.reembed {
-            let texts: Vec<String> = memories.iter().map(|(_, stored)| spoken(&stored.memory.payload)).collect();
+            let texts: Vec<String> =
+                memories.iter().map(|(_, stored)| embedding_text(&stored.memory.payload)).collect();
             let vectors = self.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
             memories.iter_mut().zip(vectors).for_each(|((_, stored), vector)| stored.vector = vector);
         }
@@ -182,7 +183,7 @@ impl Engine {
                     imported.unchanged += 1;
                 } else {
                     let reason = format!("memory {id} is in the store with other content; it was left as it is");
-                    imported.refused.push(Refused { line, reason });
+                    imported.refused.push(RejectedRecord { line, reason });
                     refused.insert(id);
                 }
                 continue;

@@ -44,7 +44,7 @@ fn requests_that_make_no_sense_are_refused_whole() {
     ];
     for (told, request) in cases {
         let error = world.add(request.clone()).unwrap_err();
-        assert!(error.is_callers_fault(), "{told}: {error}");
+        assert!(error.is_callers_error(), "{told}: {error}");
         // In a batch with good ones, none is stored.
         assert!(world.add_batch(&[note("ana", "a good one"), request]).is_err(), "{told}");
         nothing_stored(&world);

@@ -1,13 +1,13 @@
 //! Chat and plain text.
 
-use mnemon_engine::{ImportFormat, ImportOptions, Imported};
+use mnemon_engine::{ImportFormat, ImportOptions, ImportReport};
 
 use crate::fixture::{World, import, user, whole, world};
 
 tests!(chats_in_all_their_shapes, a_bad_line_does_not_take_its_neighbours_with_it, text_is_a_memory_a_line);
 tests!(FILE_TESTS = [a_store_is_not_taken_for_a_history]);
 
-fn take(world: &World, bytes: &[u8], options: &ImportOptions) -> mnemon_engine::Result<Imported> {
+fn take(world: &World, bytes: &[u8], options: &ImportOptions) -> mnemon_engine::Result<ImportReport> {
     let path = world.folder.path().join("file");
     std::fs::write(&path, bytes).unwrap();
     world.import(&path, options, &mut |_| {})

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mnemon_engine::AddRequest;
-use mnemon_store::{MemoryId, Piece, Scope, SessionWindow};
+use mnemon_store::{ExportRecord, MemoryId, Scope, SessionWindow};
 
 use crate::fixture::{add, everything, note, user, whole, world};
 
@@ -34,7 +34,7 @@ fn positions_are_unique_and_no_link_is_lost() {
     let positions: Vec<u32> = read.iter().filter_map(|memory| memory.provenance.position).collect();
     assert_eq!(positions, (0..(THREADS * EACH) as u32).collect::<Vec<_>>());
     let entities = everything(&world).into_iter().filter_map(|piece| match piece {
-        Piece::Entity(entity) => Some(*entity),
+        ExportRecord::Entity(entity) => Some(*entity),
         _ => None,
     });
     let entities: Vec<_> = entities.collect();

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use mnemon_engine::{Engine, UpdateRequest};
-use mnemon_store::{MemoryId, Piece};
+use mnemon_store::{ExportRecord, MemoryId};
 
 use crate::fixture::{add, everything, note, open_file, search, whole};
 
@@ -137,7 +137,7 @@ fn what_was_acknowledged_survives_kill_nine() {
         }
         // Whatever is there is there whole, acknowledged or not.
         let stored = everything(&engine).into_iter().filter_map(|piece| match piece {
-            Piece::Memory(memory) => Some(*memory),
+            ExportRecord::Memory(memory) => Some(*memory),
             _ => None,
         });
         let stored: Vec<_> = stored.collect();

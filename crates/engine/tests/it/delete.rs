@@ -160,10 +160,10 @@ fn whose_it_was_is_known_when_it_is_gone() {
     let expired = add(&world, AddRequest { expiration_date: past, ..note("cleo", "It expired.") });
     world.delete(deleted).unwrap();
     world.delete_matching(&by_user("ben")).unwrap();
-    assert_eq!(world.whose(deleted).unwrap(), Some(scope.clone()));
-    assert_eq!(world.whose(swept).unwrap(), Some(user("ben")));
-    assert_eq!(world.whose(expired).unwrap(), Some(user("cleo")));
-    assert_eq!(world.whose(MemoryId::Number(404)).unwrap(), None);
+    assert_eq!(world.scope_of(deleted).unwrap(), Some(scope.clone()));
+    assert_eq!(world.scope_of(swept).unwrap(), Some(user("ben")));
+    assert_eq!(world.scope_of(expired).unwrap(), Some(user("cleo")));
+    assert_eq!(world.scope_of(MemoryId::Number(404)).unwrap(), None);
     let events = world.history(deleted).unwrap();
     assert!(events.len() == 2 && events.iter().all(|event| event.scope == scope));
     let told: Vec<_> = world.owners(None).unwrap().into_iter().map(|owner| owner.id).collect();

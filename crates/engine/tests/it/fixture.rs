@@ -6,11 +6,11 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use mnemon_engine::{
-    AddRequest, Engine, EngineConfig, ImportOptions, Imported, Message, SearchHit, SearchRequest, Understanding,
+    AddRequest, Engine, EngineConfig, ImportOptions, ImportReport, Message, ModelServices, SearchHit, SearchRequest,
 };
 use mnemon_models::{LlmClient, LlmConfig, LlmProvider, StaticEmbedder};
 use mnemon_store::sqlite::SqliteOptions;
-use mnemon_store::{Filter, Ledger, MemoryId, Piece, Scope, SqliteStore, Store};
+use mnemon_store::{DocumentStore, ExportRecord, Filter, MemoryId, Scope, SqliteStore, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -56,7 +56,7 @@ fn engine(store: Arc<dyn Store>) -> Engine {
 }
 
 /// An engine over the world's store that asks a language model at this endpoint.
-pub(crate) fn understanding(world: &World, endpoint: &mnemon_testbed::Service) -> Engine {
+pub(crate) fn model_services(world: &World, endpoint: &mnemon_testbed::Service) -> Engine {
     understanding_with(world, endpoint, |ledger| ledger)
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn understanding(world: &World, endpoint: &mnemon_testbed::Service) -
 pub(crate) fn understanding_with(
     world: &World,
     endpoint: &mnemon_testbed::Service,
-    around: impl FnOnce(Arc<dyn Ledger>) -> Arc<dyn Ledger>,
+    around: impl FnOnce(Arc<dyn DocumentStore>) -> Arc<dyn DocumentStore>,
 ) -> Engine {
     let mut config = LlmConfig::new(LlmProvider::OpenAi, "some-model");
     config.base_url.clone_from(&endpoint.url);
@@ -72,10 +72,10 @@ pub(crate) fn understanding_with(
     config.retries = 0;
     let llm = LlmClient::new(config).expect("a configuration");
     let ledger = SqliteStore::open(SqliteOptions::new(world.folder.path().join("ledger.db"), "none", 1));
-    world.another().with_understanding(Understanding {
+    world.another().with_model_services(ModelServices {
         llm: Some(Arc::new(llm)),
-        ledger: Some(around(Arc::new(ledger.expect("a ledger")))),
-        ..Understanding::default()
+        documents: Some(around(Arc::new(ledger.expect("a ledger")))),
+        ..ModelServices::default()
     })
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn search(engine: &Engine, id: &str, query: &str) -> Vec<SearchHit> {
     engine.search(&request).expect("an answer").hits
 }
 
-pub(crate) fn import(engine: &Engine, path: &Path) -> mnemon_engine::Result<Imported> {
+pub(crate) fn import(engine: &Engine, path: &Path) -> mnemon_engine::Result<ImportReport> {
     engine.import(path, &ImportOptions::default(), &mut |_| {})
 }
 
@@ -133,7 +133,7 @@ pub(crate) fn whole(engine: &Engine) {
 }
 
 /// All that is stored.
-pub(crate) fn everything(engine: &Engine) -> Vec<Piece> {
+pub(crate) fn everything(engine: &Engine) -> Vec<ExportRecord> {
     let mut all = Vec::new();
     let mut keep = |piece| {
         all.push(piece);

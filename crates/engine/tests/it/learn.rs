@@ -1,15 +1,19 @@
 //! Learning: what is asked of a language model, what is stored of its answers, and what becomes of a request where it is
 //! away, answers nonsense, or the process ends.
 
-use mnemon_engine::{AddRequest, EngineError, Extractor, LearnRequest, Learned, Message, Outcome, SearchRequest};
+use mnemon_engine::{
+    AddRequest, EngineError, Extractor, LearnOutcome, LearnRequest, LearnResult, Message, SearchRequest,
+};
 use mnemon_store::sqlite::SqliteOptions;
-use mnemon_store::{Document, Durability, Ledger, MemoryId, Page, PageRequest, Scope, SqliteStore, StoreError, keys};
+use mnemon_store::{
+    Document, DocumentStore, Durability, MemoryId, Page, PageRequest, Scope, SqliteStore, StoreError, keys,
+};
 use mnemon_testbed::{Asked, Reply, Service};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::fixture::{World, add, by_user, note, says, search, understanding, understanding_with, user, whole, world};
+use crate::fixture::{World, add, by_user, model_services, note, says, search, understanding_with, user, whole, world};
 
 tests!(
     what_is_sent_is_what_it_was,
@@ -41,9 +45,9 @@ fn facts(texts: &[&str]) -> String {
     json!({"memory": texts.iter().map(|text| json!({"text": text})).collect::<Vec<_>>()}).to_string()
 }
 
-fn stored(learned: Learned) -> Vec<String> {
+fn stored(learned: LearnResult) -> Vec<String> {
     match learned.outcome {
-        Outcome::Stored(added) => added.into_iter().map(|added| added.memory).collect(),
+        LearnOutcome::Stored(added) => added.into_iter().map(|added| added.memory).collect(),
         outcome => panic!("{outcome:?}"),
     }
 }
@@ -72,7 +76,7 @@ fn echo(asked: &Asked) -> Reply {
 fn what_is_sent_is_what_it_was() {
     let world = world();
     let endpoint = Service::start(|_, asked| echo(asked));
-    let engine = understanding(&world, &endpoint);
+    let engine = model_services(&world, &endpoint);
     let known = add(&world, note("ana", "Ana's cat is called Miso."));
     let request = |content: &str| {
         let mut request = learn_from(user("ana"), &[("user", content), ("assistant", "Noted: \"7 pm\".")]);
@@ -102,7 +106,7 @@ fn facts_are_stored_with_all_that_is_known_of_them() {
         {"id": "1", "text": "Assistant recommended the vet in Rua Alegria", "attributed_to": "assistant", "sources": ["1"]},
     ]});
     let endpoint = Service::start(move |_, asked| Reply::chat(asked, &answer.to_string()));
-    let engine = understanding(&world, &endpoint);
+    let engine = model_services(&world, &endpoint);
     let mut request = learn_from(
         user("ana"),
         &[
@@ -115,7 +119,7 @@ fn facts_are_stored_with_all_that_is_known_of_them() {
     request.add.metadata.insert("channel".into(), "chat".into());
     let learned = engine.learn(request).unwrap();
     assert_eq!(learned.extractor, Extractor::Llm);
-    let Outcome::Stored(added) = learned.outcome else { panic!("it waits") };
+    let LearnOutcome::Stored(added) = learned.outcome else { panic!("it waits") };
     assert_eq!(added.iter().map(|added| added.role.as_str()).collect::<Vec<_>>(), ["user", "assistant"]);
     let memory = world.get(added[0].id).unwrap();
     let payload = memory.payload.as_map();
@@ -123,7 +127,7 @@ fn facts_are_stored_with_all_that_is_known_of_them() {
     assert_eq!((&payload["attributed_to"], &payload["channel"]), (&json!("user"), &json!("chat")));
     assert!(!payload.contains_key(keys::ROLE) && !payload.contains_key(keys::ACTOR_ID));
     assert_eq!(memory.provenance.event_time, Some("2023-05-08T09:00:00Z".parse().unwrap()));
-    let said = engine.evidence(&memory).unwrap();
+    let said = engine.source_messages(&memory).unwrap();
     assert_eq!(
         said.iter().map(|said| said.content.as_deref().unwrap()).collect::<Vec<_>>(),
         ["I adopted a cat yesterday, Miso."]
@@ -144,7 +148,7 @@ fn md5(text: &str) -> String {
 fn what_is_known_is_not_stored_again() {
     let world = world();
     let endpoint = Service::start(|_, asked| echo(asked));
-    let engine = understanding(&world, &endpoint);
+    let engine = model_services(&world, &endpoint);
     let request = || learn_from(user("ana"), &[("user", "I like tea."), ("user", "I like tea.")]);
     assert_eq!(stored(engine.learn(request()).unwrap()), ["I like tea."]);
     assert_eq!(stored(engine.learn(request()).unwrap()), [""; 0]);
@@ -164,9 +168,9 @@ fn a_newer_fact_stands_in_for_an_older_one() {
     let old = add(&world, note("ana", "Ana lives in Porto."));
     let answer = json!({"memory": [{"text": "Ana moved and lives in Lisbon since May 2023", "supersedes": ["0"]}]});
     let endpoint = Service::start(move |_, asked| Reply::chat(asked, &answer.to_string()));
-    let engine = understanding(&world, &endpoint);
+    let engine = model_services(&world, &endpoint);
     let learned = engine.learn(learn_from(user("ana"), &[("user", "I moved to Lisbon.")])).unwrap();
-    let Outcome::Stored(added) = learned.outcome else { panic!("it waits") };
+    let LearnOutcome::Stored(added) = learned.outcome else { panic!("it waits") };
     let new = added[0].id;
     let hits = search(&world, "ana", "Where does Ana live? Porto?");
     let order: Vec<(MemoryId, Option<MemoryId>)> = hits.iter().map(|hit| (hit.memory.id, hit.superseded_by)).collect();
@@ -189,25 +193,25 @@ fn a_request_waits_for_a_model_that_is_away() {
         true => Reply::refusal("503 Service Unavailable", "overloaded"),
         false => echo(asked),
     });
-    let engine = understanding(&world, &endpoint);
+    let engine = model_services(&world, &endpoint);
     let learned = engine.learn(learn_from(user("ana"), &[("user", "I like tea.")])).unwrap();
-    let Outcome::Waiting { reason, .. } = learned.outcome else { panic!("nobody answered") };
+    let LearnOutcome::Pending { reason, .. } = learned.outcome else { panic!("nobody answered") };
     assert!(reason.contains("overloaded"), "{reason}");
-    assert_eq!((engine.waiting().unwrap().requests, texts(&world, "ana").len()), (1, 0));
+    assert_eq!((engine.pending_jobs().unwrap().requests, texts(&world, "ana").len()), (1, 0));
     assert_eq!(engine.waits(&learned.event_id).unwrap().flatten().unwrap(), "the language model is not available");
-    assert!(engine.work_off().unwrap().is_none(), "its time has not come");
-    engine.hurry(&learned.event_id).unwrap();
-    let worked = engine.work_off().unwrap().unwrap();
-    assert!(matches!(worked.outcome, Outcome::Waiting { .. }));
+    assert!(engine.run_due_job().unwrap().is_none(), "its time has not come");
+    engine.run_soon(&learned.event_id).unwrap();
+    let worked = engine.run_due_job().unwrap().unwrap();
+    assert!(matches!(worked.outcome, LearnOutcome::Pending { .. }));
     away.store(false, Ordering::SeqCst);
     // Another process, which finds what was kept.
-    let engine = understanding(&world, &endpoint);
-    engine.hurry(&learned.event_id).unwrap();
-    let worked = engine.work_off().unwrap().unwrap();
+    let engine = model_services(&world, &endpoint);
+    engine.run_soon(&learned.event_id).unwrap();
+    let worked = engine.run_due_job().unwrap().unwrap();
     assert_eq!((worked.event_id.as_str(), worked.scope.clone()), (learned.event_id.as_str(), user("ana")));
-    assert!(matches!(&worked.outcome, Outcome::Stored(added) if added.len() == 1), "{worked:?}");
-    assert_eq!((engine.waiting().unwrap().requests, texts(&world, "ana")), (0, vec!["I like tea.".to_owned()]));
-    assert!(engine.work_off().unwrap().is_none() && engine.waits(&learned.event_id).unwrap().is_none());
+    assert!(matches!(&worked.outcome, LearnOutcome::Stored(added) if added.len() == 1), "{worked:?}");
+    assert_eq!((engine.pending_jobs().unwrap().requests, texts(&world, "ana")), (0, vec!["I like tea.".to_owned()]));
+    assert!(engine.run_due_job().unwrap().is_none() && engine.waits(&learned.event_id).unwrap().is_none());
 }
 
 fn what_was_stored_before_the_end_is_not_stored_again() {
@@ -222,23 +226,23 @@ fn what_was_stored_before_the_end_is_not_stored_again() {
     let dying =
         understanding_with(&world, &endpoint, |ledger| Arc::new(Unlucky { ledger, fate: Fate::EndsBeforeItIsDone }));
     let id = dying.learn_later(learn_from(user("ana"), &[("user", "I like tea. I have a cat.")])).unwrap();
-    assert!(dying.work_off().is_err());
+    assert!(dying.run_due_job().is_err());
     assert_eq!(
-        (texts(&world, "ana").len(), dying.waiting().unwrap().requests),
+        (texts(&world, "ana").len(), dying.pending_jobs().unwrap().requests),
         (2, 1),
         "stored, and nobody could say so"
     );
-    let engine = understanding(&world, &endpoint);
-    engine.hurry(&id).unwrap();
-    let worked = engine.work_off().unwrap().unwrap();
-    assert!(matches!(&worked.outcome, Outcome::Stored(added) if added.len() == 2), "{worked:?}");
+    let engine = model_services(&world, &endpoint);
+    engine.run_soon(&id).unwrap();
+    let worked = engine.run_due_job().unwrap().unwrap();
+    assert!(matches!(&worked.outcome, LearnOutcome::Stored(added) if added.len() == 2), "{worked:?}");
     assert_eq!((texts(&world, "ana").len(), asked.load(Ordering::SeqCst)), (2, 1));
     whole(&world);
 }
 
 /// A ledger to which something happens.
 struct Unlucky {
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<dyn DocumentStore>,
     fate: Fate,
 }
 
@@ -250,7 +254,7 @@ enum Fate {
     IsDeletedOnceSettled,
 }
 
-impl Ledger for Unlucky {
+impl DocumentStore for Unlucky {
     fn put(&self, documents: &[Document], durability: Durability) -> mnemon_store::Result<()> {
         self.ledger.put(documents, durability)
     }
@@ -316,15 +320,15 @@ fn a_cut_answer_is_asked_on_for_the_rest() {
         1 => Reply::chat_cut(asked, r#"{"memory": [{"text": "three is known"}, {"text": "fo"#, "stop"),
         _ => Reply::chat(asked, &facts(&["three is known", "four is known"])),
     });
-    let engine = understanding(&world, &endpoint);
+    let engine = model_services(&world, &endpoint);
     let learned = engine.learn(learn_from(user("ana"), &[("user", "One, two, three, four.")])).unwrap();
     assert_eq!(stored(learned), ["one is known", "two is known", "three is known", "four is known"]);
     let last = &endpoint.asked()[2].body["messages"];
     assert!(last[2]["content"].as_str().unwrap().contains("three is known"), "{last}");
     // One that is cut before it says anything is told, and waits.
     let endpoint = Service::start(|_, asked| Reply::chat_cut(asked, r#"{"memory": [{"text": "on"#, "length"));
-    let learned = understanding(&world, &endpoint).learn(learn_from(user("ben"), &[("user", "One.")])).unwrap();
-    let Outcome::Waiting { reason, .. } = learned.outcome else { panic!("nothing was said") };
+    let learned = model_services(&world, &endpoint).learn(learn_from(user("ben"), &[("user", "One.")])).unwrap();
+    let LearnOutcome::Pending { reason, .. } = learned.outcome else { panic!("nothing was said") };
     assert!(reason.contains("MNEMON_LLM_MAX_TOKENS"), "{reason}");
 }
 
@@ -340,21 +344,21 @@ fn nonsense_is_asked_for_again_and_then_told() {
         ("{\"memory\": []} {\"memory\": [{\"text\": \"two objects came\"}]}", Some("two objects came")),
     ] {
         let endpoint = Service::start(move |_, asked| Reply::chat(asked, answer));
-        let engine = understanding(&world, &endpoint);
+        let engine = model_services(&world, &endpoint);
         let learned = engine.learn(learn_from(user("ana"), &[("user", "I like tea.")])).unwrap();
         match (learned.outcome, stored_texts) {
-            (Outcome::Waiting { .. }, None) => assert_eq!(endpoint.asked().len(), 2, "{answer}"),
-            (Outcome::Stored(added), Some(text)) => assert_eq!(added[0].memory, text),
+            (LearnOutcome::Pending { .. }, None) => assert_eq!(endpoint.asked().len(), 2, "{answer}"),
+            (LearnOutcome::Stored(added), Some(text)) => assert_eq!(added[0].memory, text),
             (outcome, _) => panic!("{answer}: {outcome:?}"),
         }
-        engine.drop_waiting(None).unwrap();
+        engine.cancel_pending(None).unwrap();
     }
     // Nonsense once is no harm.
     let endpoint = Service::start(|before, asked| match before {
         0 => Reply::chat(asked, "hm?"),
         _ => echo(asked),
     });
-    let learned = understanding(&world, &endpoint).learn(learn_from(user("ben"), &[("user", "I like tea.")])).unwrap();
+    let learned = model_services(&world, &endpoint).learn(learn_from(user("ben"), &[("user", "I like tea.")])).unwrap();
     assert_eq!(stored(learned), ["I like tea."]);
 }
 
@@ -364,7 +368,7 @@ fn thousands_of_facts_are_stored() {
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let answer = facts(&many);
     let endpoint = Service::start(move |_, asked| Reply::chat(asked, &answer));
-    let learned = understanding(&world, &endpoint).learn(learn_from(user("ana"), &[("user", "My books: …")])).unwrap();
+    let learned = model_services(&world, &endpoint).learn(learn_from(user("ana"), &[("user", "My books: …")])).unwrap();
     assert_eq!(stored(learned).len(), 3000);
     assert_eq!(world.store().info().unwrap().memories, 3000);
 }
@@ -378,7 +382,7 @@ fn texts_that_give_orders_are_only_texts() {
         {"text": "User asked to delete every memory", "supersedes": [], "linked_memory_ids": ["-1", "99"]},
     ]});
     let endpoint = Service::start(move |_, asked| Reply::chat(asked, &answer.to_string()));
-    let engine = understanding(&world, &endpoint);
+    let engine = model_services(&world, &endpoint);
     let learned = engine.learn(learn_from(user("ana"), &[("user", order)])).unwrap();
     assert_eq!(stored(learned), ["User asked to delete every memory"]);
     assert!(world.get(kept).is_ok());
@@ -389,15 +393,15 @@ fn texts_that_give_orders_are_only_texts() {
 fn an_agents_work_is_recorded() {
     let world = world();
     let endpoint = Service::start(|_, asked| Reply::chat(asked, "1. Opened the page. 2. It says 42."));
-    let engine = understanding(&world, &endpoint);
+    let engine = model_services(&world, &endpoint);
     let bot = Scope::new(None, Some("bot"), None).unwrap();
     let request =
         |scope| LearnRequest { procedure: true, ..learn_from(scope, &[("user", "Open it."), ("assistant", "42.")]) };
-    let Outcome::Stored(added) = engine.learn(request(bot)).unwrap().outcome else { panic!("it waits") };
+    let LearnOutcome::Stored(added) = engine.learn(request(bot)).unwrap().outcome else { panic!("it waits") };
     let memory = world.get(added[0].id).unwrap();
     assert_eq!(memory.payload.as_map()[keys::MEMORY_TYPE], "procedural_memory");
     assert_eq!(memory.payload.text(), "1. Opened the page. 2. It says 42.");
-    assert_eq!(engine.evidence(&memory).unwrap().len(), 2);
+    assert_eq!(engine.source_messages(&memory).unwrap().len(), 2);
     insta::assert_snapshot!(
         "procedure",
         serde_json::to_string_pretty(&endpoint.asked()[0].body)
@@ -420,26 +424,29 @@ fn without_a_model_sentences_are_kept() {
     request.add.messages[0].name = Some("Ana".into());
     let learned = world.learn(request).unwrap();
     assert_eq!(learned.extractor, Extractor::Extractive);
-    let Outcome::Stored(added) = learned.outcome else { panic!("it waits") };
+    let LearnOutcome::Stored(added) = learned.outcome else { panic!("it waits") };
     assert_eq!(added.iter().map(|added| added.memory.as_str()).collect::<Vec<_>>(), ["I moved to Lisbon."]);
     let memory = world.get(added[0].id).unwrap();
     assert_eq!((memory.payload.actor(), memory.payload.role()), (Some("Ana"), Some("user")));
-    assert_eq!(world.evidence(&memory).unwrap()[0].content.as_deref(), Some("Hi! I moved to Lisbon. How are you?"));
+    assert_eq!(
+        world.source_messages(&memory).unwrap()[0].content.as_deref(),
+        Some("Hi! I moved to Lisbon. How are you?")
+    );
 }
 
 fn what_is_empty_is_refused_before_anybody_is_asked() {
     let world = world();
     let endpoint = Service::start(|_, asked| echo(asked));
-    let engine = understanding(&world, &endpoint);
+    let engine = model_services(&world, &endpoint);
     for messages in [&[][..], &[("user", "")], &[("user", " \n"), ("assistant", "")]] {
         let error = engine.learn(learn_from(user("ana"), messages)).unwrap_err();
-        assert!(error.is_callers_fault(), "{error}");
+        assert!(error.is_callers_error(), "{error}");
     }
     assert_eq!(stored(engine.learn(learn_from(user("ana"), &[("system", "Be kind.")])).unwrap()), [""; 0]);
     let instructions = Some("x".repeat(65 << 10));
     let request = LearnRequest { instructions, ..learn_from(user("ana"), &[("user", "I like tea.")]) };
     assert!(engine.learn(request).unwrap_err().to_string().contains("65536"));
-    assert_eq!((endpoint.asked().len(), engine.waiting().unwrap().requests), (0, 0));
+    assert_eq!((endpoint.asked().len(), engine.pending_jobs().unwrap().requests), (0, 0));
     // Beside others one without words is an agent's call of a tool.
     let said = [("assistant", ""), ("tool", "Rain in Lisbon."), ("user", "I like rain.")];
     assert_eq!(stored(engine.learn(learn_from(user("ana"), &said)).unwrap()), ["Rain in Lisbon.", "I like rain."]);
@@ -448,10 +455,10 @@ fn what_is_empty_is_refused_before_anybody_is_asked() {
 fn what_is_deleted_is_forgotten_with_what_was_said() {
     let world = world();
     let endpoint = Service::start(|_, asked| echo(asked));
-    let engine = understanding(&world, &endpoint);
+    let engine = model_services(&world, &endpoint);
     let learn = |id: &str, text: &str| {
         let learned = engine.learn(learn_from(user(id), &[("user", text)])).unwrap();
-        let Outcome::Stored(added) = learned.outcome else { panic!("it waits") };
+        let LearnOutcome::Stored(added) = learned.outcome else { panic!("it waits") };
         added[0].id
     };
     let said = |id: &str| engine.store().last_messages(&user(id), 9).unwrap().len();
@@ -469,16 +476,16 @@ fn what_is_deleted_is_forgotten_with_what_was_said() {
 fn what_waits_is_dropped_with_its_owner() {
     let world = world();
     let endpoint = Service::start(|_, _| Reply::refusal("503 Service Unavailable", "no"));
-    let engine = understanding(&world, &endpoint);
+    let engine = model_services(&world, &endpoint);
     let ids: Mutex<Vec<String>> = Mutex::new(Vec::new());
     for id in ["ana", "ben", "ana"] {
         let learned = engine.learn(learn_from(user(id), &[("user", "I like tea.")])).unwrap();
         ids.lock().unwrap().push(learned.event_id);
     }
-    let dropped = engine.drop_waiting(Some(&user("ana"))).unwrap();
+    let dropped = engine.cancel_pending(Some(&user("ana"))).unwrap();
     assert!(dropped.len() == 2 && dropped.iter().all(|(_, scope)| *scope == user("ana")), "{dropped:?}");
-    assert_eq!(engine.waiting().unwrap().requests, 1);
-    assert_eq!(engine.drop_waiting(None).unwrap().len(), 1);
+    assert_eq!(engine.pending_jobs().unwrap().requests, 1);
+    assert_eq!(engine.cancel_pending(None).unwrap().len(), 1);
 }
 
 fn what_is_deleted_while_it_is_worked_on_does_not_come_back() {
@@ -493,15 +500,15 @@ fn what_is_deleted_while_it_is_worked_on_does_not_come_back() {
         }
         echo(asked)
     });
-    let engine = understanding(&world, &endpoint);
+    let engine = model_services(&world, &endpoint);
     let learned = engine.learn(learn_from(user("ana"), &[("user", "I like tea.")])).unwrap();
-    assert_eq!((learned.outcome, texts(&world, "ana").len()), (Outcome::Dropped, 0));
+    assert_eq!((learned.outcome, texts(&world, "ana").len()), (LearnOutcome::Dropped, 0));
     // The owner is deleted after that, before the facts are stored.
     let endpoint = Service::start(|_, asked| echo(asked));
-    let around = |ledger| -> Arc<dyn Ledger> { Arc::new(Unlucky { ledger, fate: Fate::IsDeletedOnceSettled }) };
+    let around = |ledger| -> Arc<dyn DocumentStore> { Arc::new(Unlucky { ledger, fate: Fate::IsDeletedOnceSettled }) };
     let engine = understanding_with(&world, &endpoint, around);
     let learned = engine.learn(learn_from(user("ana"), &[("user", "I like tea.")])).unwrap();
-    assert_eq!((learned.outcome, texts(&world, "ana").len()), (Outcome::Dropped, 0));
+    assert_eq!((learned.outcome, texts(&world, "ana").len()), (LearnOutcome::Dropped, 0));
     assert_eq!(world.store().last_messages(&user("ana"), 9).unwrap(), []);
 }
 
@@ -517,7 +524,7 @@ fn who_works_on_a_request_keeps_it() {
         seen.lock().unwrap().extend(ledger.documents("extraction", None, &page).unwrap().items.pop().unwrap().due);
         Reply::chat(asked, &facts(&["I like tea."]))
     });
-    let engine = understanding(&world, &endpoint);
+    let engine = model_services(&world, &endpoint);
     let learned = engine.learn(learn_from(user("ana"), &[("user", &long)])).unwrap();
     assert_eq!(stored(learned), ["I like tea."]);
     let dues = dues.lock().unwrap();

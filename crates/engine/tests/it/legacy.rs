@@ -1,7 +1,7 @@
 //! What mem0 0.1.118, 1.0.5 and 2.0.2 wrote, and every oddity we could think of, is taken in.
 
 use mnemon_engine::{ImportFormat, ListRequest, Profile, SearchRequest};
-use mnemon_store::{MemoryId, OwnerKind, Piece};
+use mnemon_store::{ExportRecord, MemoryId, OwnerKind};
 use serde_json::Value;
 
 use crate::fixture::{by_user, everything, export, fixture, fixture_lines, import, whole, world};
@@ -88,7 +88,7 @@ fn histories_are_taken_in_whole_and_once() {
         assert_eq!(imported.format, ImportFormat::HistoryDb);
         assert_eq!((imported.stored.history, imported.stored.messages), (events, messages), "{name}");
         let stored = everything(&world).into_iter().filter_map(|piece| match piece {
-            Piece::History(event) => Some(*event),
+            ExportRecord::History(event) => Some(*event),
             _ => None,
         });
         let stored: Vec<_> = stored.collect();
@@ -140,18 +140,18 @@ fn a_history_learns_whose_it_is_from_memories_that_are_here() {
     import(&world, &fixture("v2_written.history.db")).unwrap();
     let (mut known, mut unknown) = (0, 0);
     for piece in everything(&world) {
-        let Piece::History(event) = piece else { continue };
+        let ExportRecord::History(event) = piece else { continue };
         let id: MemoryId = event.memory_id.parse().unwrap();
         let memory = world.store().get(&[id]).unwrap().remove(0);
         match memory {
             Some(memory) => {
                 assert_eq!(event.scope, memory.payload.scope());
-                assert_eq!(world.whose(id).unwrap(), Some(event.scope));
+                assert_eq!(world.scope_of(id).unwrap(), Some(event.scope));
                 known += 1;
             }
             None => {
                 assert!(event.scope.is_empty());
-                assert_eq!(world.whose(id).unwrap(), None);
+                assert_eq!(world.scope_of(id).unwrap(), None);
                 unknown += 1;
             }
         }

@@ -65,7 +65,7 @@ fn rich() -> World {
     world
 }
 
-fn take(world: &World, bytes: &[u8]) -> mnemon_engine::Result<mnemon_engine::Imported> {
+fn take(world: &World, bytes: &[u8]) -> mnemon_engine::Result<mnemon_engine::ImportReport> {
     let path = world.folder.path().join("export.jsonl");
     std::fs::write(&path, bytes).unwrap();
     import(world, &path)
@@ -203,7 +203,7 @@ fn a_damaged_export_is_refused_whole() {
     let other = world();
     for (told, text) in damaged {
         let Err(error) = take(&other, text.as_bytes()) else { panic!("{told} was imported") };
-        assert!(error.is_callers_fault(), "{told}: {error}");
+        assert!(error.is_callers_error(), "{told}: {error}");
         let info = other.store().info().unwrap();
         assert_eq!((info.memories, info.entities, info.history, info.links, info.messages), (0, 0, 0, 0, 0), "{told}");
     }

@@ -44,7 +44,7 @@ pub struct Manifest {
     /// Points of the collection, as the server counted them before the snapshot was made.
     pub points: u64,
     /// The collections, that of the entities included.
-    pub collections: Vec<BackedUp>,
+    pub collections: Vec<CollectionBackup>,
     /// The files.
     pub artifacts: Vec<Artifact>,
 }
@@ -52,7 +52,7 @@ pub struct Manifest {
 /// A collection in a backup.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct BackedUp {
+pub struct CollectionBackup {
     /// Its name.
     pub name: String,
     /// The file of its snapshot.
@@ -214,7 +214,7 @@ mod tests {
             source: "mem\"0\" ü".into(),
             collection: "mem0".into(),
             points: 204,
-            collections: vec![BackedUp {
+            collections: vec![CollectionBackup {
                 name: "mem0".into(),
                 file: "mem0.snapshot".into(),
                 points: 204,

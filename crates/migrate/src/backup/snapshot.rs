@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::download::{self, Downloaded};
 use super::files::{self, Hashed};
-use super::manifest::{Artifact, ArtifactKind, BackedUp};
+use super::manifest::{Artifact, ArtifactKind, CollectionBackup};
 use super::underway::{Started, Taken, Underway};
 use super::{BackupEvent, BackupOptions, Seen, snapshot_file};
 use crate::rest::Rest;
@@ -84,7 +84,7 @@ fn fetch(
         match downloaded {
             Ok(Downloaded::Whole(bytes, sha256)) => {
                 let kind = ArtifactKind::Snapshot;
-                underway.done.push(BackedUp {
+                underway.done.push(CollectionBackup {
                     name: name.to_owned(),
                     file: file.clone(),
                     points,

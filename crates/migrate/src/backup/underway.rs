@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::files;
-use super::manifest::{Artifact, BackedUp};
+use super::manifest::{Artifact, CollectionBackup};
 use crate::rest::Described;
 use crate::{MigrateError, Result};
 
@@ -24,7 +24,7 @@ pub(super) struct Underway {
     /// Snapshots that are being made or were.
     pub(super) started: Vec<Started>,
     /// Collections whose snapshot is here.
-    pub(super) done: Vec<BackedUp>,
+    pub(super) done: Vec<CollectionBackup>,
     /// Files that are complete.
     pub(super) artifacts: Vec<Artifact>,
 }

@@ -92,8 +92,8 @@ pub fn verify_backup_in(folder: &Path, scratch: &Path) -> Result<BackupReport> {
             continue;
         }
         match open(folder, artifact, &manifest, scratch)? {
-            Ok(Opened::Sound(told)) => report.sound.push((artifact.file.clone(), told)),
-            Ok(Opened::Unseen(why)) => {
+            Ok(OpenTarget::Sound(told)) => report.sound.push((artifact.file.clone(), told)),
+            Ok(OpenTarget::Unseen(why)) => {
                 report.sound.push((artifact.file.clone(), "its hash is right".to_owned()));
                 report.notes.push(format!("{} was not opened: {why}", artifact.file));
             }
@@ -143,14 +143,14 @@ fn hash(folder: &Path, artifact: &Artifact) -> Option<BackupDifference> {
 }
 
 /// What opening a file showed.
-enum Opened {
+enum OpenTarget {
     Sound(String),
     #[cfg_attr(feature = "snapshot", expect(dead_code, reason = "here everything can be opened"))]
     Unseen(&'static str),
 }
 
 /// Opens a file whose hash is right.
-fn open(folder: &Path, artifact: &Artifact, manifest: &Manifest, scratch: &Path) -> Result<Result<Opened, String>> {
+fn open(folder: &Path, artifact: &Artifact, manifest: &Manifest, scratch: &Path) -> Result<Result<OpenTarget, String>> {
     let path = folder.join(&artifact.file);
     match artifact.kind {
         ArtifactKind::Snapshot => snapshot(&path, artifact, manifest, scratch),
@@ -158,10 +158,10 @@ fn open(folder: &Path, artifact: &Artifact, manifest: &Manifest, scratch: &Path)
     }
 }
 
-fn read(path: &Path, artifact: &Artifact) -> Result<Opened, String> {
+fn read(path: &Path, artifact: &Artifact) -> Result<OpenTarget, String> {
     let count = |found: u64, what: &str| match artifact.count {
         Some(expected) if expected != found => Err(format!("holds {found} {what}, not {expected}")),
-        _ => Ok(Opened::Sound(format!("{found} {what}"))),
+        _ => Ok(OpenTarget::Sound(format!("{found} {what}"))),
     };
     match artifact.kind {
         ArtifactKind::Aliases => {
@@ -175,13 +175,18 @@ fn read(path: &Path, artifact: &Artifact) -> Result<Opened, String> {
         ArtifactKind::History => count(history::check(path)?, "rows"),
         ArtifactKind::Points => count(points(path)?, "points"),
         ArtifactKind::Neo4jDump | ArtifactKind::Calendar | ArtifactKind::Snapshot => {
-            Ok(Opened::Sound(format!("{} bytes", artifact.bytes)))
+            Ok(OpenTarget::Sound(format!("{} bytes", artifact.bytes)))
         }
     }
 }
 
 #[cfg(feature = "snapshot")]
-fn snapshot(path: &Path, artifact: &Artifact, manifest: &Manifest, scratch: &Path) -> Result<Result<Opened, String>> {
+fn snapshot(
+    path: &Path,
+    artifact: &Artifact,
+    manifest: &Manifest,
+    scratch: &Path,
+) -> Result<Result<OpenTarget, String>> {
     use crate::read::{Snapshot, Source};
     let found = match Snapshot::open(path, scratch) {
         Ok(opened) => opened.about().points,
@@ -190,10 +195,10 @@ fn snapshot(path: &Path, artifact: &Artifact, manifest: &Manifest, scratch: &Pat
         Err(error) => return Ok(Err(error.to_string())),
     };
     let told = manifest.collections.iter().find(|done| done.file == artifact.file);
-    let Some(told) = told else { return Ok(Ok(Opened::Sound(format!("{found} points")))) };
+    let Some(told) = told else { return Ok(Ok(OpenTarget::Sound(format!("{found} points")))) };
     let (least, most) = (told.points.min(told.points_after), told.points.max(told.points_after));
     if (least..=most).contains(&found) {
-        return Ok(Ok(Opened::Sound(format!("{found} points"))));
+        return Ok(Ok(OpenTarget::Sound(format!("{found} points"))));
     }
     let counted = if least == most { least.to_string() } else { format!("between {least} and {most}") };
     Ok(Err(format!(
@@ -202,8 +207,8 @@ fn snapshot(path: &Path, artifact: &Artifact, manifest: &Manifest, scratch: &Pat
 }
 
 #[cfg(not(feature = "snapshot"))]
-fn snapshot(_: &Path, _: &Artifact, _: &Manifest, _: &Path) -> Result<Result<Opened, String>> {
-    Ok(Ok(Opened::Unseen("this program was built without the reader of snapshots")))
+fn snapshot(_: &Path, _: &Artifact, _: &Manifest, _: &Path) -> Result<Result<OpenTarget, String>> {
+    Ok(Ok(OpenTarget::Unseen("this program was built without the reader of snapshots")))
 }
 
 fn json(path: &Path) -> Result<Value, String> {

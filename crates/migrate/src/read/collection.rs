@@ -4,10 +4,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use mnemon_engine::ForeignPoint;
-use mnemon_store::qdrant::{Described, Server};
+use mnemon_store::qdrant::{CollectionInfo, Server};
 use mnemon_store::{MemoryId, StoredMemory};
 
-use super::{About, Source};
+use super::{Source, SourceInfo};
 use crate::{MigrateError, Result};
 
 /// Points of one page.
@@ -18,7 +18,7 @@ const PAGE: usize = 500;
 pub struct Collection {
     server: Arc<Server>,
     name: String,
-    about: About,
+    about: SourceInfo,
 }
 
 impl Collection {
@@ -35,7 +35,7 @@ impl Collection {
             return Err(MigrateError::Unfit(message));
         };
         let dims = fit(&described)?;
-        let about = About {
+        let about = SourceInfo {
             place: format!("{}/{}", server.location(), described.name),
             dims,
             points: described.points,
@@ -53,8 +53,8 @@ impl Collection {
 }
 
 /// The dims of a collection as mem0 makes them.
-fn fit(described: &Described) -> Result<usize> {
-    let Described { name, dims, distance, .. } = described;
+fn fit(described: &CollectionInfo) -> Result<usize> {
+    let CollectionInfo { name, dims, distance, .. } = described;
     let Some(dims) = *dims else {
         return Err(MigrateError::Unfit(format!(
             "collection `{name}` has no unnamed dense vector: mem0 did not make it"
@@ -68,7 +68,7 @@ fn fit(described: &Described) -> Result<usize> {
 }
 
 impl Source for Collection {
-    fn about(&self) -> &About {
+    fn about(&self) -> &SourceInfo {
         &self.about
     }
 

@@ -16,7 +16,7 @@ use qdrant_edge::{DEFAULT_VECTOR_NAME, EdgeShard, PointId, Record, ScrollRequest
 use qdrant_edge::{VectorInternal, WithPayloadInterface};
 use serde_json::Value;
 
-use super::{About, Source};
+use super::{Source, SourceInfo};
 use crate::backup::free;
 use crate::{MigrateError, Result};
 
@@ -27,7 +27,7 @@ const SPARE: u64 = 128 << 20;
 
 /// A snapshot that was opened.
 pub struct Snapshot {
-    about: About,
+    about: SourceInfo,
     shards: Vec<EdgeShard>,
     /// Where it was unpacked to; removed with it.
     _scratch: tempfile::TempDir,
@@ -87,7 +87,7 @@ impl Snapshot {
         if let Some(Value::Object(schema)) = unpacked.payload_index.map(|index| index["schema"].clone()) {
             indexed.extend(schema.keys().cloned());
         }
-        let about = About {
+        let about = SourceInfo {
             place: file.display().to_string(),
             dims,
             points,
@@ -100,7 +100,7 @@ impl Snapshot {
 }
 
 impl Source for Snapshot {
-    fn about(&self) -> &About {
+    fn about(&self) -> &SourceInfo {
         &self.about
     }
 

@@ -3,35 +3,35 @@
 use std::ops::ControlFlow;
 
 use mnemon_engine::ForeignPoint;
-use mnemon_store::{MemoryId, Piece, Store};
+use mnemon_store::{ExportRecord, MemoryId, Store};
 
 use super::collection::foreign;
-use super::{About, Source};
+use super::{Source, SourceInfo};
 use crate::Result;
 
 /// Points of one page.
 const PAGE: usize = 500;
 
 /// All memories of a store, whoever owns them.
-pub struct OfStore<'s> {
+pub struct StoreSource<'s> {
     store: &'s dyn Store,
-    about: About,
+    about: SourceInfo,
 }
 
-impl std::fmt::Debug for OfStore<'_> {
+impl std::fmt::Debug for StoreSource<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OfStore").field("about", &self.about).finish_non_exhaustive()
+        f.debug_struct("StoreSource").field("about", &self.about).finish_non_exhaustive()
     }
 }
 
-impl<'s> OfStore<'s> {
+impl<'s> StoreSource<'s> {
     /// Takes a store as a source.
     ///
     /// # Errors
     /// [`crate::MigrateError::Store`] where it can't be read.
     pub fn new(store: &'s dyn Store) -> Result<Self> {
         let info = store.info()?;
-        let about = About {
+        let about = SourceInfo {
             place: info.location,
             dims: info.dims,
             points: info.memories as u64,
@@ -43,8 +43,8 @@ impl<'s> OfStore<'s> {
     }
 }
 
-impl Source for OfStore<'_> {
-    fn about(&self) -> &About {
+impl Source for StoreSource<'_> {
+    fn about(&self) -> &SourceInfo {
         &self.about
     }
 
@@ -52,7 +52,7 @@ impl Source for OfStore<'_> {
         let mut page = Vec::with_capacity(PAGE);
         let mut flow = ControlFlow::Continue(());
         self.store.visit(&mut |piece| {
-            if let Piece::Memory(stored) = piece {
+            if let ExportRecord::Memory(stored) = piece {
                 page.push(foreign(*stored));
                 if page.len() == PAGE {
                     flow = visit(std::mem::take(&mut page));

@@ -1,7 +1,7 @@
 //! A rehearsal carries everything over, tells what is odd, and finds what the old collection could not.
 
 use mnemon_migrate::read::Source;
-use mnemon_migrate::{Base, IntoStore, PassOptions, Rehearsal, pass, rehearse, verify};
+use mnemon_migrate::{CarriedPoints, Rehearsal, StoreTarget, SyncOptions, rehearse, sync, verify};
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore};
 use mnemon_store::{Change, ChangeSet, Store};
 
@@ -9,14 +9,14 @@ use crate::snapshots::{NAMES, fixture, open, sha, told};
 
 struct World {
     store: SqliteStore,
-    base: Base,
+    base: CarriedPoints,
     _folder: tempfile::TempDir,
 }
 
 fn world(dims: usize) -> World {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(SqliteOptions::new(folder.path().join("store"), "legacy", dims)).unwrap();
-    let base = Base::open(&folder.path().join("carried")).unwrap();
+    let base = CarriedPoints::open(&folder.path().join("carried")).unwrap();
     World { store, base, _folder: folder }
 }
 
@@ -90,7 +90,7 @@ fn counts_and_oddities_are_told() {
 fn what_differs_is_found() {
     let world = world(384);
     let source = open(&fixture("legacy_v1")).unwrap();
-    pass(&source, &IntoStore::new(&world.store), &world.base, PassOptions::default(), &|_| {}).unwrap();
+    sync(&source, &StoreTarget::new(&world.store), &world.base, SyncOptions::default(), &|_| {}).unwrap();
     let ids: Vec<_> = told("legacy_v1").into_keys().take(3).collect();
     let apply = |change: Change| world.store.apply(&ChangeSet { expected: Vec::new(), changes: vec![change] }).unwrap();
     let stored = world.store.get_stored(&ids).unwrap();
@@ -113,7 +113,7 @@ fn what_differs_is_found() {
     other.memory.payload.set("hash", "another");
     other.bm25.pop();
     apply(Change::Replace(Box::new(other)));
-    let found = verify(&source, &IntoStore::new(&world.store), None, &|_| {}).unwrap();
+    let found = verify(&source, &StoreTarget::new(&world.store), None, &|_| {}).unwrap();
     assert!(!found.is_green());
     assert_eq!((found.missing, found.vectors, found.payloads, found.sparse, found.more), (1, 1, 1, 1, 0));
     assert_eq!(found.users.len(), 1, "{:?}", found.users);

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use mnemon_engine::{Engine, EngineConfig, Profile, SearchRequest, describe};
 use mnemon_migrate::{
-    From, MigrateError, Migration, Phase, Route, Served, Switch, To, Tools, cutover, preflight, rebuild, retire,
-    rollback, verify_migration,
+    MigrateError, Migration, MigrationContext, Phase, Route, ServerHooks, SourceSpec, Switch, TargetSpec, cutover,
+    preflight, rebuild, retire, rollback, verify_migration,
 };
 use mnemon_models::{Embedder, ModelError};
 use mnemon_store::database::SqliteDatabase;
@@ -84,20 +84,20 @@ impl Stack {
         Self { server, source: unique("old"), target: unique("new"), folder }
     }
 
-    fn from(&self) -> From {
-        From::Collection {
+    fn from(&self) -> SourceSpec {
+        SourceSpec::Collection {
             grpc: vec![self.server.grpc_url().into()],
             rest: self.server.http_url().into(),
             name: self.source.clone(),
         }
     }
 
-    fn to(&self) -> To {
-        To::Collection { name: self.target.clone() }
+    fn to(&self) -> TargetSpec {
+        TargetSpec::Collection { name: self.target.clone() }
     }
 
-    fn tools(&self) -> Tools<'static> {
-        Tools {
+    fn tools(&self) -> MigrationContext<'static> {
+        MigrationContext {
             api_key: None,
             timeout: Duration::from_secs(30),
             retries: 2,
@@ -109,14 +109,14 @@ impl Stack {
         }
     }
 
-    fn migration(&self, to: To) -> Migration {
+    fn migration(&self, to: TargetSpec) -> Migration {
         let mut migration = Migration::open(&self.folder.path().join("migration")).unwrap();
         migration.set_route(Route { from: self.from(), to }).unwrap();
         migration
     }
 
     /// Carried over, and compared.
-    fn done(&self, to: To) -> Migration {
+    fn done(&self, to: TargetSpec) -> Migration {
         let mut migration = self.migration(to);
         rebuild(&mut migration, &self.tools(), false, &|_, _, _| {}).unwrap();
         let verified = verify_migration(&mut migration, &self.tools(), &|_, _, _| {}).unwrap();
@@ -249,7 +249,7 @@ fn a_new_collection_holds_all_as_it_was() {
 fn in_place_nothing_but_additions() {
     for name in NAMES {
         let stack = Stack::restored(name);
-        let mut migration = stack.done(To::InPlace);
+        let mut migration = stack.done(TargetSpec::InPlace);
         assert_as_told(name, &stack.points(&stack.source));
         // A change that nobody carried over is found.
         stack.put(&stack.source, 990, "an unseen memory", "ana");
@@ -296,7 +296,7 @@ fn words_and_names_find_what_they_did_not() {
 }
 
 fn what_is_written_meanwhile_is_caught() {
-    for to in [None, Some(To::InPlace)] {
+    for to in [None, Some(TargetSpec::InPlace)] {
         let stack = Stack::restored("legacy_v1");
         let mut migration = stack.migration(to.clone().unwrap_or_else(|| stack.to()));
         let mut tools = stack.tools();
@@ -383,7 +383,7 @@ fn ready() -> Result<(), String> {
     Ok(())
 }
 
-const SERVED: Served<'static> = Served { restart: &ready, smoke: &ready };
+const SERVED: ServerHooks<'static> = ServerHooks { restart: &ready, smoke: &ready };
 
 fn the_way_back_carries_the_writes() {
     let stack = Stack::restored("legacy_v1");
@@ -454,7 +454,7 @@ fn an_emptied_side_does_not_empty_the_other() {
     most.iter().for_each(|id| stack.delete(&stack.source, id));
     refused(rebuild(&mut migration, &stack.tools(), false, &|_, _, _| {}).map(drop));
     assert_eq!(stack.points(&stack.target).len(), before.len());
-    let tools = Tools { removals: true, ..stack.tools() };
+    let tools = MigrationContext { removals: true, ..stack.tools() };
     rebuild(&mut migration, &tools, false, &|_, _, _| {}).unwrap();
     assert_eq!(stack.points(&stack.target).len(), before.len() - 150);
 }
@@ -469,9 +469,14 @@ fn a_failed_smoke_test_switches_back() {
         stack.put(&stack.target, 900, "written before it failed", "ana");
         Err("the search finds nothing".to_owned())
     };
-    let error =
-        cutover(&mut migration, &stack.tools(), switch, &Served { restart: &ready, smoke: &failing }, &|_, _, _| {})
-            .unwrap_err();
+    let error = cutover(
+        &mut migration,
+        &stack.tools(),
+        switch,
+        &ServerHooks { restart: &ready, smoke: &failing },
+        &|_, _, _| {},
+    )
+    .unwrap_err();
     assert!(matches!(error, MigrateError::Switch(_)) && error.to_string().contains("finds nothing"), "{error}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
     assert!(!migration.is_done(Phase::Cutover) && !migration.state.switched);
@@ -482,7 +487,7 @@ fn a_failed_smoke_test_switches_back() {
 fn the_way_back_in_place_leaves_nothing() {
     let stack = Stack::restored("legacy_v1");
     let before = stack.points(&stack.source);
-    let mut migration = stack.done(To::InPlace);
+    let mut migration = stack.done(TargetSpec::InPlace);
     let (_, switch) = env_file(&stack);
     cutover(&mut migration, &stack.tools(), switch, &SERVED, &|_, _, _| {}).unwrap();
     stack.put(&stack.source, 7, "written since", "ana");
@@ -495,12 +500,12 @@ fn the_way_back_in_place_leaves_nothing() {
         assert!(point["vector"].get("bm25").is_none(), "{point}");
     }
     drop(migration);
-    stack.done(To::InPlace);
+    stack.done(TargetSpec::InPlace);
 }
 
 fn what_could_lose_something_is_refused() {
     let stack = Stack::restored("legacy_v0");
-    let refused = |to: To, what: &str| {
+    let refused = |to: TargetSpec, what: &str| {
         let folder = tempfile::tempdir().unwrap();
         let mut migration = Migration::open(folder.path()).unwrap();
         let route = Route { from: stack.from(), to };
@@ -511,7 +516,7 @@ fn what_could_lose_something_is_refused() {
         assert!(matches!(told, MigrateError::Refused(_)), "{told}");
         assert!(told.to_string().contains(what), "{told}");
     };
-    refused(To::Collection { name: stack.source.clone() }, "source and target are both");
+    refused(TargetSpec::Collection { name: stack.source.clone() }, "source and target are both");
     let vectors = |size: usize, distance: &str| {
         let body =
             json!({"vectors": {"size": size, "distance": distance}, "sparse_vectors": {"bm25": {"modifier": "idf"}}});
@@ -531,7 +536,7 @@ fn what_could_lose_something_is_refused() {
     rest::delete(&format!("{}/collections/{}", stack.server.http_url(), stack.target)).unwrap();
     // The folder of another migration, and two at once.
     let mut migration = stack.done(stack.to());
-    let other = Route { from: stack.from(), to: To::Collection { name: "another".into() } };
+    let other = Route { from: stack.from(), to: TargetSpec::Collection { name: "another".into() } };
     let error = migration.set_route(other).unwrap_err();
     assert!(error.to_string().contains("another migration"), "{error}");
     let error = Migration::open(migration.folder()).unwrap_err();

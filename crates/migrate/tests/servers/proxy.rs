@@ -47,7 +47,7 @@ impl Proxy {
             for stream in listener.incoming().flatten() {
                 let (upstream, meddle, told) = (upstream.clone(), Arc::clone(&meddle), Arc::clone(&told));
                 // An end of the connection in the middle of a request is the client's.
-                std::thread::spawn(move || pass(stream, &upstream, &*meddle, &told));
+                std::thread::spawn(move || sync(stream, &upstream, &*meddle, &told));
             }
         });
         Self { url, seen }
@@ -63,7 +63,7 @@ impl Proxy {
     }
 }
 
-fn pass(stream: TcpStream, upstream: &str, meddle: &Meddle, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
+fn sync(stream: TcpStream, upstream: &str, meddle: &Meddle, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;

@@ -1,7 +1,7 @@
 //! Wire types that several surfaces share.
 
 use jiff::Timestamp;
-use mnemon_engine::{Message, Recalled, read_time};
+use mnemon_engine::{ChatContext, Message, read_time};
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -91,7 +91,7 @@ pub(super) struct UsedMemory {
 
 impl UsedMemory {
     /// The memories of a chat, and whether its answer cites them.
-    pub(super) fn list(recalled: &Recalled, answer: Option<&str>) -> Vec<Self> {
+    pub(super) fn list(recalled: &ChatContext, answer: Option<&str>) -> Vec<Self> {
         let memory = |(index, hit): (usize, &mnemon_engine::SearchHit)| Self {
             id: hit.memory.id.to_string(),
             memory: hit.memory.payload.text().to_owned(),

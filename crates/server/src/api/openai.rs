@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use mnemon_engine::Recalled;
+use mnemon_engine::ChatContext;
 use mnemon_models::{ChatAnswer, Finish};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -224,7 +224,7 @@ pub(super) async fn complete(
 /// Streams the answer, and returns it when it is complete. `None` after an error, or if the client has disconnected.
 fn stream_answer(
     app: &App,
-    recalled: &Recalled,
+    recalled: &ChatContext,
     header: &StreamHeader,
     memories: &[UsedMemory],
     with_usage: bool,

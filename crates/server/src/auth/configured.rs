@@ -9,19 +9,19 @@ use crate::auth::keys::digest;
 
 /// A key of `API_KEYS`. Only its digest is kept.
 #[derive(Clone, PartialEq, Eq)]
-pub struct FixedKey {
+pub struct ConfiguredKey {
     pub(super) digest: [u8; 32],
     pub(super) user: Option<String>,
     pub(super) access: Access,
 }
 
-impl fmt::Debug for FixedKey {
+impl fmt::Debug for ConfiguredKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FixedKey").field("user", &self.user).field("access", &self.access).finish_non_exhaustive()
+        f.debug_struct("ConfiguredKey").field("user", &self.user).field("access", &self.access).finish_non_exhaustive()
     }
 }
 
-impl FixedKey {
+impl ConfiguredKey {
     /// Whether `key` is this key.
     pub fn is(&self, key: &str) -> bool {
         self.digest == digest(key)
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn both_forms_of_a_key_are_read() {
         let text = r#"{"k1": "ana", "k2": {"role": "admin"}, "k3": {"user": "bob", "scopes": ["read"]}}"#;
-        let keys = FixedKey::parse_all(text).unwrap();
+        let keys = ConfiguredKey::parse_all(text).unwrap();
         assert_eq!(keys[0].user.as_deref(), Some("ana"));
         assert_eq!(keys[1].user, None);
         assert_eq!(keys[2].access, Access { read: true, write: false });
@@ -138,10 +138,10 @@ mod tests {
             r#"{" ": "a"}"#,
         ];
         for text in cases {
-            let error = FixedKey::parse_all(text).unwrap_err();
+            let error = ConfiguredKey::parse_all(text).unwrap_err();
             assert!(!error.contains("secret"), "{error}");
         }
-        let shown = format!("{:?}", FixedKey::parse_all(r#"{"secret": "ana"}"#).unwrap());
+        let shown = format!("{:?}", ConfiguredKey::parse_all(r#"{"secret": "ana"}"#).unwrap());
         assert!(!shown.contains("secret") && shown.contains("ana"), "{shown}");
     }
 }

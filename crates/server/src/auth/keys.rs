@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use mnemon_store::{Document, Ledger, PageRequest, StoreError};
+use mnemon_store::{Document, DocumentStore, PageRequest, StoreError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -64,7 +64,7 @@ pub struct NewKey {
 /// The keys in a document store.
 #[derive(Clone)]
 pub struct Keys {
-    documents: Arc<dyn Ledger>,
+    documents: Arc<dyn DocumentStore>,
     cache: Arc<Mutex<HashMap<[u8; 32], CachedKey>>>,
 }
 
@@ -76,7 +76,7 @@ struct CachedKey {
 
 impl Keys {
     /// The keys of a document store.
-    pub fn new(documents: Arc<dyn Ledger>) -> Self {
+    pub fn new(documents: Arc<dyn DocumentStore>) -> Self {
         Self { documents, cache: Arc::default() }
     }
 

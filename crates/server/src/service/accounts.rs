@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use mnemon_store::{Document, Ledger, StoreError};
+use mnemon_store::{Document, DocumentStore, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::{AuthKind, Caller};
@@ -61,13 +61,13 @@ struct Claims {
 /// The accounts in a document store. All methods block; hashing a password is slow on purpose.
 #[derive(Clone)]
 pub(crate) struct Accounts {
-    documents: Arc<dyn Ledger>,
+    documents: Arc<dyn DocumentStore>,
     secret: Arc<[u8]>,
 }
 
 impl Accounts {
     /// The accounts of a document store. The secret that signs tokens is created on first use.
-    pub(crate) fn new(documents: Arc<dyn Ledger>) -> Result<Self, StoreError> {
+    pub(crate) fn new(documents: Arc<dyn DocumentStore>) -> Result<Self, StoreError> {
         let new_secret = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
         let found = match documents.document("secret", "jwt")? {
             Some(found) => found,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use mnemon_engine::{Engine, EngineError, Waiting};
-use mnemon_store::{Ledger, MemoryId, StoreError};
+use mnemon_engine::{Engine, EngineError, PendingJobs};
+use mnemon_store::{DocumentStore, MemoryId, StoreError};
 use tokio::sync::Notify;
 
 use super::accounts::Accounts;
@@ -22,7 +22,7 @@ const MAX_MODEL_CALLS: usize = 32;
 /// The server's parts, shared by all requests.
 pub(crate) struct App {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) documents: Arc<dyn Ledger>,
+    pub(crate) documents: Arc<dyn DocumentStore>,
     pub(crate) config: Config,
     pub(crate) keys: Keys,
     pub(crate) accounts: Accounts,
@@ -47,7 +47,7 @@ pub(crate) type AppState = Arc<App>;
 impl App {
     pub(crate) fn new(
         engine: Arc<Engine>,
-        documents: Arc<dyn Ledger>,
+        documents: Arc<dyn DocumentStore>,
         config: Config,
         metrics: PrometheusHandle,
     ) -> Result<Self, StoreError> {
@@ -89,11 +89,11 @@ impl App {
 
     /// Checks that the store answers, by reading a memory that need not exist. Returns the store's warnings and the
     /// requests that wait for a model. Runs outside the pool, so that a probe is answered however busy the server is.
-    pub(crate) async fn probe(&self) -> Result<(Vec<String>, Waiting), Problem> {
+    pub(crate) async fn probe(&self) -> Result<(Vec<String>, PendingJobs), Problem> {
         let engine = self.engine.clone();
         let probe = tokio::task::spawn_blocking(move || {
             engine.store().get(&[MemoryId::Number(0)])?;
-            Ok::<_, EngineError>((engine.store().warnings(), engine.waiting()?))
+            Ok::<_, EngineError>((engine.store().warnings(), engine.pending_jobs()?))
         });
         Ok(probe.await.map_err(|_| Problem::internal())??)
     }
@@ -118,7 +118,7 @@ impl App {
     /// Calls the document store.
     pub(crate) async fn with_documents<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&dyn Ledger) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&dyn DocumentStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {
         let documents = self.documents.clone();
         Ok(self.blocking(move || work(&*documents)).await??)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mnemon_engine::{AddRequest, ChatTurn, LearnRequest, MAX_TEXT_BYTES, Message, Recalled};
+use mnemon_engine::{AddRequest, ChatContext, ChatTurn, LearnRequest, MAX_TEXT_BYTES, Message};
 use mnemon_store::Scope;
 
 use super::app::App;
@@ -56,7 +56,7 @@ impl Turn {
 
 impl App {
     /// Finds the memories for a turn.
-    pub(crate) async fn recall(self: &Arc<Self>, turn: Turn) -> Result<(Turn, Recalled), Problem> {
+    pub(crate) async fn recall(self: &Arc<Self>, turn: Turn) -> Result<(Turn, ChatContext), Problem> {
         let app = self.clone();
         self.blocking(move || {
             let recalled = app.engine.recall(&turn.turn)?;

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use jiff::Timestamp;
-use mnemon_engine::Added;
-use mnemon_store::{Document, Durability, EventKind, Ledger, Memory, PageRequest, Scope, StoreError};
+use mnemon_engine::AddedMemory;
+use mnemon_store::{Document, DocumentStore, Durability, EventKind, Memory, PageRequest, Scope, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -66,13 +66,13 @@ pub(crate) struct EventData {
 
 impl Event {
     /// An event by its id. Blocks.
-    pub(crate) fn find(documents: &dyn Ledger, id: &str) -> Result<Option<Document>, StoreError> {
+    pub(crate) fn find(documents: &dyn DocumentStore, id: &str) -> Result<Option<Document>, StoreError> {
         documents.document(KIND, id)
     }
 
     /// A page of events, newest first, and how many there are: one user's, or all. Blocks.
     pub(crate) fn list(
-        documents: &dyn Ledger,
+        documents: &dyn DocumentStore,
         user: Option<&str>,
         page: &PageRequest,
     ) -> Result<(usize, Vec<Self>), StoreError> {
@@ -109,8 +109,8 @@ impl EventResult {
     }
 
     /// The memories that were added for one owner.
-    pub(crate) fn added(added: &[Added], owner: Option<&str>) -> Vec<Self> {
-        let result = |added: &Added| Self {
+    pub(crate) fn added(added: &[AddedMemory], owner: Option<&str>) -> Vec<Self> {
+        let result = |added: &AddedMemory| Self {
             id: added.id.to_string(),
             event: EventKind::Add.as_str().to_owned(),
             data: EventData { memory: added.memory.clone() },
@@ -148,7 +148,7 @@ impl EventDraft {
 
     /// Saves the event as succeeded and returns its id. The work is already done, so a failure is logged and not
     /// returned. Blocks.
-    pub(crate) fn save(self, documents: &dyn Ledger, owner: Option<&str>, results: Vec<EventResult>) -> String {
+    pub(crate) fn save(self, documents: &dyn DocumentStore, owner: Option<&str>, results: Vec<EventResult>) -> String {
         let id = uuid::Uuid::new_v4().to_string();
         let now = Timestamp::now();
         let event = Event { status: SUCCEEDED.to_owned(), results, completed_at: Some(now), ..self.event(&id, now) };
@@ -157,7 +157,7 @@ impl EventDraft {
     }
 
     /// Saves the event of a queued request as pending, unless a worker has already saved its outcome. Blocks.
-    pub(crate) fn save_pending(self, documents: &dyn Ledger, id: &str, owner: Option<&str>, reason: &str) {
+    pub(crate) fn save_pending(self, documents: &dyn DocumentStore, id: &str, owner: Option<&str>, reason: &str) {
         let now = Timestamp::now();
         let event = Event { error: Some(reason.to_owned()), ..self.event(id, now) };
         let document = Document::new(KIND, id, json!(event)).of(owner);
@@ -168,7 +168,13 @@ impl EventDraft {
 
     /// Saves the new status of the event with this id; starts from this draft if the event was not saved before.
     /// Blocks.
-    pub(crate) fn update_status(self, documents: &dyn Ledger, id: &str, owner: Option<&str>, status: EventStatus) {
+    pub(crate) fn update_status(
+        self,
+        documents: &dyn DocumentStore,
+        id: &str,
+        owner: Option<&str>,
+        status: EventStatus,
+    ) {
         let now = Timestamp::now();
         let saved = documents.document(KIND, id).ok().flatten().and_then(Event::read);
         let mut event = saved.unwrap_or_else(|| self.event(id, now));
@@ -225,7 +231,7 @@ pub(crate) enum EventStatus {
 
 /// Not synced to disk: jobs and memories are stored durably elsewhere, so a power failure may only lose an event's
 /// details.
-fn put(documents: &dyn Ledger, event: &Event, owner: Option<&str>) {
+fn put(documents: &dyn DocumentStore, event: &Event, owner: Option<&str>) {
     let document = Document::new(KIND, event.id.as_str(), json!(event)).of(owner);
     let written = documents.put(&[document], Durability::Written);
     let trimmed = match rand::random_range(0..TRIM_INTERVAL) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use mnemon_engine::{Added, Extractor, LearnRequest, Learned, Outcome, Worked};
+use mnemon_engine::{AddedMemory, Extractor, JobResult, LearnOutcome, LearnRequest, LearnResult};
 use mnemon_store::Scope;
 use serde_json::Map;
 
@@ -45,8 +45,8 @@ pub(crate) struct StoredMemory {
     pub(crate) role: String,
 }
 
-impl From<Added> for StoredMemory {
-    fn from(added: Added) -> Self {
+impl From<AddedMemory> for StoredMemory {
+    fn from(added: AddedMemory) -> Self {
         Self { id: added.id.to_string(), memory: added.memory, actor_id: added.actor_id, role: added.role }
     }
 }
@@ -107,7 +107,7 @@ impl App {
             on_queued(id);
         });
         let update = |id: &str, status: EventStatus| draft().update_status(&*self.documents, id, owner, status);
-        let Learned { event_id, extractor, outcome } = match learned {
+        let LearnResult { event_id, extractor, outcome } = match learned {
             Ok(learned) => learned,
             Err(error) => {
                 if let Some(id) = queued {
@@ -117,17 +117,17 @@ impl App {
             }
         };
         let outcome = match outcome {
-            Outcome::Stored(added) => {
+            LearnOutcome::Stored(added) => {
                 self.webhooks.enqueue(&MemoryEvent::added(&added, owner));
                 update(&event_id, EventStatus::Succeeded(EventResult::added(&added, owner)));
                 AddOutcome::Stored(added.into_iter().map(StoredMemory::from).collect())
             }
-            Outcome::Waiting { told, .. } => {
+            LearnOutcome::Pending { told, .. } => {
                 update(&event_id, EventStatus::Pending(told.to_owned()));
                 AddOutcome::Pending(told.to_owned())
             }
             // The request that cancelled the job has updated the event.
-            Outcome::Dropped => {
+            LearnOutcome::Dropped => {
                 let message = "The memories of this owner were deleted during the extraction; nothing was stored.";
                 return Err(Problem::new(StatusCode::CONFLICT, "conflict", message));
             }
@@ -147,7 +147,7 @@ impl App {
 
     /// Cancels the pending jobs of an owner whose memories are deleted; `None` cancels all jobs. Blocks.
     pub(crate) fn cancel_pending(&self, scope: Option<&Scope>) -> Result<(), Problem> {
-        for (event_id, scope) in self.engine.drop_waiting(scope)? {
+        for (event_id, scope) in self.engine.cancel_pending(scope)? {
             let status = EventStatus::Failed("the memories of its owner were deleted while it was pending".to_owned());
             self.update_add_event(&event_id, &scope, status);
         }
@@ -156,7 +156,7 @@ impl App {
 
     /// Runs one job that is due; false if none is. Blocks.
     fn run_due_job(&self) -> bool {
-        let result = match self.engine.work_off() {
+        let result = match self.engine.run_due_job() {
             Ok(Some(result)) => result,
             Ok(None) => return false,
             Err(error) => {
@@ -164,16 +164,16 @@ impl App {
                 return false;
             }
         };
-        let Worked { event_id, scope, outcome, .. } = result;
+        let JobResult { event_id, scope, outcome, .. } = result;
         let owner = scope.user_id.as_deref();
         let status = match outcome {
-            Outcome::Stored(added) => {
+            LearnOutcome::Stored(added) => {
                 tracing::info!(%event_id, memories = added.len(), "queued job completed");
                 self.webhooks.enqueue(&MemoryEvent::added(&added, owner));
                 EventStatus::Succeeded(EventResult::added(&added, owner))
             }
-            Outcome::Waiting { told, .. } => EventStatus::Pending(told.to_owned()),
-            Outcome::Dropped => return true,
+            LearnOutcome::Pending { told, .. } => EventStatus::Pending(told.to_owned()),
+            LearnOutcome::Dropped => return true,
         };
         self.update_add_event(&event_id, &scope, status);
         true
@@ -222,6 +222,6 @@ pub(crate) async fn run_jobs(app: AppState) {
 }
 
 async fn update_queue_gauge(app: &AppState) {
-    let pending = app.with_engine(|engine| Ok(engine.waiting()?)).await;
+    let pending = app.with_engine(|engine| Ok(engine.pending_jobs()?)).await;
     metrics::gauge!("mnemon_extraction_queue").set(pending.unwrap_or_default().requests as f64);
 }

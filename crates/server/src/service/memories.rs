@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mnemon_engine::{AddRequest, Added, Engine, EngineError, ListRequest, UpdateRequest};
+use mnemon_engine::{AddRequest, AddedMemory, Engine, EngineError, ListRequest, UpdateRequest};
 use mnemon_store::{EventKind, Filter, HistoryEvent, Memory, MemoryId, StoreError};
 use serde_json::json;
 
@@ -28,7 +28,7 @@ pub(crate) struct MemoryList {
 
 impl App {
     /// Stores messages verbatim. The scope of the request must come from [`Caller::scope`].
-    pub(crate) async fn add(self: &Arc<Self>, request: AddRequest) -> Result<Vec<Added>, Problem> {
+    pub(crate) async fn add(self: &Arc<Self>, request: AddRequest) -> Result<Vec<AddedMemory>, Problem> {
         self.with_webhooks(move |app| {
             let owner = request.scope.user_id.clone();
             let added = app.engine.add(request)?;
@@ -38,7 +38,10 @@ impl App {
     }
 
     /// The same, and saves the event. Returns the id of the event and the memories.
-    pub(crate) async fn add_with_event(self: &Arc<Self>, request: AddRequest) -> Result<(String, Vec<Added>), Problem> {
+    pub(crate) async fn add_with_event(
+        self: &Arc<Self>,
+        request: AddRequest,
+    ) -> Result<(String, Vec<AddedMemory>), Problem> {
         let draft = EventDraft::of_add(&request.scope, &request.metadata, false);
         self.with_webhooks(move |app| {
             let owner = request.scope.user_id.clone();
@@ -195,7 +198,7 @@ impl App {
 
 /// The history of a memory, oldest first. Empty if the id is unknown or the memory is not the caller's. Blocks.
 pub(crate) fn visible_history(engine: &Engine, caller: &Caller, id: MemoryId) -> Result<Vec<HistoryEvent>, Problem> {
-    let visible = match engine.whose(id)? {
+    let visible = match engine.scope_of(id)? {
         Some(scope) => caller.owns(&scope),
         None => caller.is_admin(),
     };

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use mnemon_store::{Document, Durability, Ledger, PageRequest, StoreError};
+use mnemon_store::{Document, DocumentStore, Durability, PageRequest, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -49,7 +49,7 @@ impl RequestLog {
     }
 
     /// Saves the requests that were added since the last call. Blocks.
-    pub(crate) fn flush(&self, documents: &dyn Ledger) -> Result<(), StoreError> {
+    pub(crate) fn flush(&self, documents: &dyn DocumentStore) -> Result<(), StoreError> {
         let entries = std::mem::take(&mut *self.unsaved.lock().unwrap_or_else(PoisonError::into_inner));
         if entries.is_empty() {
             return Ok(());
@@ -65,7 +65,7 @@ impl RequestLog {
     }
 
     /// The last requests, newest first. Blocks.
-    pub(crate) fn last(&self, documents: &dyn Ledger, limit: usize) -> Result<Vec<Entry>, StoreError> {
+    pub(crate) fn last(&self, documents: &dyn DocumentStore, limit: usize) -> Result<Vec<Entry>, StoreError> {
         self.flush(documents)?;
         let page = PageRequest { limit, ..PageRequest::default() };
         let found = documents.documents(KIND, None, &page)?;

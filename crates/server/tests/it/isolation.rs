@@ -284,7 +284,8 @@ async fn the_memory_of_another_user_is_answered_like_an_unknown_one() {
 async fn a_read_only_key_changes_nothing() {
     let keys =
         r#"{"ro": {"user": "ana", "scopes": ["read"]}, "wo": {"user": "ana", "scopes": ["write"]}, "kb": "bob"}"#;
-    let config = mnemon_server::Config { keys: mnemon_server::auth::FixedKey::parse_all(keys).unwrap(), ..config() };
+    let config =
+        mnemon_server::Config { keys: mnemon_server::auth::ConfiguredKey::parse_all(keys).unwrap(), ..config() };
     let server = TestServer::with(config).await;
     let body = json!({"messages": "Ana likes tea", "infer": false});
     assert_eq!(server.post("ro", "/memories", body.clone()).await.body["code"], "missing_scope");

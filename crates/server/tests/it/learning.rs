@@ -166,7 +166,7 @@ async fn a_chat_uses_and_stores_memories() {
 async fn a_chat_requires_the_scopes_that_it_uses() {
     let endpoint = Endpoint::start(|_, asked| answer(asked));
     let keys = r#"{"ro": {"user": "ana", "scopes": ["read"]}, "wo": {"user": "ana", "scopes": ["write"]}}"#;
-    let keys = mnemon_server::auth::FixedKey::parse_all(keys).unwrap();
+    let keys = mnemon_server::auth::ConfiguredKey::parse_all(keys).unwrap();
     let server = TestServer::with_llm(&endpoint, mnemon_server::Config { keys, ..config() }).await;
     for path in ["/chat", "/v1/chat/completions"] {
         let body =

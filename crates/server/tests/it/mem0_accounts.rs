@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use insta::assert_json_snapshot;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use mnemon_server::{AuthMode, Config, Secret};
-use mnemon_store::Ledger;
+use mnemon_store::DocumentStore;
 use serde_json::{Value, json};
 
 use crate::redact::redact;

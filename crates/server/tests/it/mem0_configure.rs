@@ -1,7 +1,7 @@
 //! `/configure`: settings that are changed while the server runs.
 
 use insta::assert_json_snapshot;
-use mnemon_store::Ledger;
+use mnemon_store::DocumentStore;
 use serde_json::{Value, json};
 
 use crate::redact::redact;

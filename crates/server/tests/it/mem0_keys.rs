@@ -2,7 +2,7 @@
 
 use insta::assert_json_snapshot;
 use mnemon_server::Config;
-use mnemon_server::auth::FixedKey;
+use mnemon_server::auth::ConfiguredKey;
 use serde_json::{Value, json};
 
 use crate::redact::redact;
@@ -104,7 +104,7 @@ async fn a_user_may_create_keys_only_for_themselves() {
 async fn a_key_cannot_create_a_key_with_more_permissions() {
     let keys = r#"{"ro": {"user": "ana", "scopes": ["read"]}, "wo": {"user": "ana", "scopes": ["write"]},
         "admin-ro": {"role": "admin", "scopes": ["read"]}}"#;
-    let server = TestServer::with(Config { keys: FixedKey::parse_all(keys).unwrap(), ..config() }).await;
+    let server = TestServer::with(Config { keys: ConfiguredKey::parse_all(keys).unwrap(), ..config() }).await;
     for key in ["ro", "admin-ro"] {
         for scopes in [json!(["read"]), json!(["write"]), Value::Null] {
             let answer = server.post(key, "/api-keys", json!({"label": "x", "scopes": scopes})).await;

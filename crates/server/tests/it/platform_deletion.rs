@@ -117,7 +117,7 @@ async fn a_batch_is_checked_before_anything_is_changed() {
 #[tokio::test]
 async fn a_write_only_key_reads_nothing() {
     let keys = r#"{"wo": {"user": "ana", "scopes": ["write"]}}"#;
-    let keys = mnemon_server::auth::FixedKey::parse_all(keys).unwrap();
+    let keys = mnemon_server::auth::ConfiguredKey::parse_all(keys).unwrap();
     let server = TestServer::with(mnemon_server::Config { keys, ..crate::server::config() }).await;
     server.get("wo", "/v1/ping/").await.expect(200);
     let id = server.remember("wo", "a secret").await;

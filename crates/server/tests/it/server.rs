@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use mnemon_engine::{Engine, EngineConfig, Understanding};
+use mnemon_engine::{Engine, EngineConfig, ModelServices};
 use mnemon_models::{ChatModel, Embedder, LlmClient, LlmConfig, LlmProvider, StaticEmbedder};
-use mnemon_server::auth::FixedKey;
+use mnemon_server::auth::ConfiguredKey;
 use mnemon_server::{Config, Secret, Server};
 use mnemon_store::SqliteStore;
 use mnemon_store::sqlite::SqliteOptions;
@@ -57,7 +57,7 @@ impl Answer {
 /// Keys of ana, bob and an admin.
 pub(crate) fn config() -> Config {
     Config {
-        keys: FixedKey::parse_all(r#"{"ka": "ana", "kb": "bob"}"#).unwrap(),
+        keys: ConfiguredKey::parse_all(r#"{"ka": "ana", "kb": "bob"}"#).unwrap(),
         admin_key: Some(Secret::new(ADMIN)),
         ..Config::default()
     }
@@ -100,8 +100,8 @@ impl TestServer {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let options = SqliteOptions::new(path, embedder.fingerprint(), embedder.dims());
         let store = Arc::new(SqliteStore::open(options).unwrap());
-        let understanding = Understanding { llm, ledger: Some(store.clone()), ..Understanding::default() };
-        let engine = Engine::new(store.clone(), embedder, EngineConfig::default()).with_understanding(understanding);
+        let model_services = ModelServices { llm, documents: Some(store.clone()), ..ModelServices::default() };
+        let engine = Engine::new(store.clone(), embedder, EngineConfig::default()).with_model_services(model_services);
         let engine = Arc::new(engine);
         let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let server = Server::bind(loopback, engine.clone(), store, config).await.unwrap();

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::OpenDatabase;
-use crate::database::{Database, Hold, Row, Sql, Value, snapshot, transact};
+use crate::database::{Database, Lock, Row, Sql, Value, snapshot, transact};
 use crate::{Durability, Result, StoreError};
 
 const TABLE: &str = "CREATE TABLE notes(seq {serial}, name {text} UNIQUE, number BIGINT, data {bytes});
@@ -274,12 +274,12 @@ pub(super) fn several_may_open_it_at_once(open: OpenDatabase<'_>) {
 }
 
 /// Whether another thread gets hold of something while the caller holds what it does; it gets it when that is let go.
-fn waits(first: &dyn Database, held: &Hold, second: &dyn Database, wanted: &Hold) -> bool {
+fn waits(first: &dyn Database, held: &Lock, second: &dyn Database, wanted: &Lock) -> bool {
     std::thread::scope(|threads| {
         let (tell, told) = mpsc::channel();
-        let holding = first.hold(held).unwrap();
+        let holding = first.lock(held).unwrap();
         threads.spawn(move || {
-            drop(second.hold(wanted).unwrap());
+            drop(second.lock(wanted).unwrap());
             tell.send(()).unwrap();
         });
         let waited = told.recv_timeout(A_WHILE).is_err();
@@ -293,7 +293,7 @@ fn waits(first: &dyn Database, held: &Hold, second: &dyn Database, wanted: &Hold
 
 pub(super) fn keys_are_held_by_one(open: OpenDatabase<'_>) {
     let [here, there] = [open(&[]).unwrap(), open(&[]).unwrap()];
-    let keys = |keys: &[i64]| Hold::Keys(keys.to_vec());
+    let keys = |keys: &[i64]| Lock::Keys(keys.to_vec());
     for other in [&here, &there] {
         assert!(waits(&*here, &keys(&[7]), &**other, &keys(&[7])));
         assert!(waits(&*here, &keys(&[i64::MAX, i64::MIN, 1, 1]), &**other, &keys(&[0, i64::MIN])));
@@ -307,17 +307,17 @@ pub(super) fn everything_is_held_by_one(open: OpenDatabase<'_>) {
     let [here, there] = [open(&[]).unwrap(), open(&[]).unwrap()];
     for other in [&here, &there] {
         for keys in [vec![], vec![7], vec![1, 2]] {
-            assert!(waits(&*here, &Hold::Everything, &**other, &Hold::Keys(keys.clone())));
-            assert!(waits(&**other, &Hold::Keys(keys), &*here, &Hold::Everything));
+            assert!(waits(&*here, &Lock::Everything, &**other, &Lock::Keys(keys.clone())));
+            assert!(waits(&**other, &Lock::Keys(keys), &*here, &Lock::Everything));
         }
-        assert!(waits(&*here, &Hold::Everything, &**other, &Hold::Everything));
+        assert!(waits(&*here, &Lock::Everything, &**other, &Lock::Everything));
     }
 }
 
 pub(super) fn who_holds_something_may_write(open: OpenDatabase<'_>) {
     let database = open(&[TABLE]).unwrap();
-    for what in [Hold::Keys(vec![1, 2]), Hold::Everything] {
-        let held = database.hold(&what).unwrap();
+    for what in [Lock::Keys(vec![1, 2]), Lock::Everything] {
+        let held = database.lock(&what).unwrap();
         write(&*database, |sql| sql.execute("INSERT INTO notes(number) VALUES(1)", &[])).unwrap();
         write(&*open(&[TABLE]).unwrap(), |sql| sql.execute("DELETE FROM notes", &[])).unwrap();
         drop(held);
@@ -326,10 +326,10 @@ pub(super) fn who_holds_something_may_write(open: OpenDatabase<'_>) {
 
 pub(super) fn what_a_dead_process_held_is_free(open: OpenDatabase<'_>) {
     let dead = open(&[]).unwrap();
-    let held = dead.hold(&Hold::Everything).unwrap();
+    let held = dead.lock(&Lock::Everything).unwrap();
     drop(held);
     drop(dead);
-    drop(open(&[]).unwrap().hold(&Hold::Keys(vec![1])).unwrap());
+    drop(open(&[]).unwrap().lock(&Lock::Keys(vec![1])).unwrap());
 }
 
 pub(super) fn many_holders_come_through(open: OpenDatabase<'_>) {
@@ -349,10 +349,10 @@ pub(super) fn many_holders_come_through(open: OpenDatabase<'_>) {
                     }
                     keys.dedup();
                     let what = match all {
-                        true => Hold::Everything,
-                        false => Hold::Keys(keys.iter().map(|&key| key as i64).collect()),
+                        true => Lock::Everything,
+                        false => Lock::Keys(keys.iter().map(|&key| key as i64).collect()),
                     };
-                    let holding = databases[number % 2].hold(&what).unwrap();
+                    let holding = databases[number % 2].lock(&what).unwrap();
                     for &key in &keys {
                         assert!(!held[key].swap(true, Ordering::SeqCst), "held twice");
                     }

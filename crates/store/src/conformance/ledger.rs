@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::OpenLedger;
-use crate::{Document, Durability, Ledger, PageRequest, StoreError};
+use super::OpenDocumentStore;
+use crate::{Document, DocumentStore, Durability, PageRequest, StoreError};
 
 const THREADS: usize = 8;
 const EACH: usize = 50;
@@ -17,19 +17,19 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn put(ledger: &dyn Ledger, documents: &[Document]) {
+fn put(ledger: &dyn DocumentStore, documents: &[Document]) {
     ledger.put(documents, Durability::Written).unwrap();
 }
 
 /// The ids of a kind, newest first.
-fn listed(ledger: &dyn Ledger, kind: &'static str, owner: Option<&str>) -> Vec<String> {
+fn listed(ledger: &dyn DocumentStore, kind: &'static str, owner: Option<&str>) -> Vec<String> {
     let page = ledger.documents(kind, owner, &PageRequest { limit: 1000, ..PageRequest::default() }).unwrap();
     assert_eq!((page.total, page.next), (page.items.len(), None));
     page.items.into_iter().map(|document| document.id).collect()
 }
 
 /// How many of several threads, each with a ledger of its own or a shared one, do it.
-fn how_many(open: OpenLedger<'_>, act: impl Fn(&dyn Ledger, usize) -> bool + Sync) -> usize {
+fn how_many(open: OpenDocumentStore<'_>, act: impl Fn(&dyn DocumentStore, usize) -> bool + Sync) -> usize {
     let ledgers = [open(), open()];
     std::thread::scope(|threads| {
         let (act, ledgers) = (&act, &ledgers);
@@ -39,7 +39,7 @@ fn how_many(open: OpenLedger<'_>, act: impl Fn(&dyn Ledger, usize) -> bool + Syn
     })
 }
 
-pub(super) fn what_is_put_comes_back(open: OpenLedger<'_>) {
+pub(super) fn what_is_put_comes_back(open: OpenDocumentStore<'_>) {
     let ledger = open();
     let large: Vec<Value> = (0..20_000).map(|number| json!({"number": number, "text": "x".repeat(20)})).collect();
     let deep = (0..126).fold(json!(1), |inner, _| json!([inner]));
@@ -83,7 +83,7 @@ pub(super) fn what_is_put_comes_back(open: OpenLedger<'_>) {
     same(&taken, &documents[1]);
 }
 
-pub(super) fn what_is_replaced_keeps_its_place(open: OpenLedger<'_>) {
+pub(super) fn what_is_replaced_keeps_its_place(open: OpenDocumentStore<'_>) {
     let ledger = open();
     put(&*ledger, &[note("a"), note("b").of(Some("ana")).due(at(5)), note("c")]);
     put(&*ledger, &[Document::new("other", "b", json!("another kind"))]);
@@ -102,7 +102,7 @@ pub(super) fn what_is_replaced_keeps_its_place(open: OpenLedger<'_>) {
     assert_eq!(listed(&*ledger, "note", None), ["a", "d", "c", "b"]);
 }
 
-pub(super) fn a_name_is_taken_once(open: OpenLedger<'_>) {
+pub(super) fn a_name_is_taken_once(open: OpenDocumentStore<'_>) {
     let ledger = open();
     for round in 0..5 {
         let id = format!("round {round}");
@@ -115,7 +115,7 @@ pub(super) fn a_name_is_taken_once(open: OpenLedger<'_>) {
     }
 }
 
-pub(super) fn a_document_is_handed_to_one(open: OpenLedger<'_>) {
+pub(super) fn a_document_is_handed_to_one(open: OpenDocumentStore<'_>) {
     let ledger = open();
     for round in 0..5 {
         let document = Document::new("note", format!("round {round}"), json!({"n": round})).of(Some("ana"));
@@ -130,7 +130,7 @@ pub(super) fn a_document_is_handed_to_one(open: OpenLedger<'_>) {
     assert_eq!(ledger.take("note", "never there").unwrap(), None);
 }
 
-pub(super) fn no_change_is_lost(open: OpenLedger<'_>) {
+pub(super) fn no_change_is_lost(open: OpenDocumentStore<'_>) {
     let ledger = open();
     put(&*ledger, &[Document::new("count", "of all", json!({"n": 0}))]);
     let done = how_many(open, |ledger, _| {
@@ -148,7 +148,7 @@ pub(super) fn no_change_is_lost(open: OpenLedger<'_>) {
     assert_eq!(open().document("count", "of all").unwrap().unwrap().body, json!({"n": THREADS * EACH}));
 }
 
-pub(super) fn a_change_refused_writes_nothing(open: OpenLedger<'_>) {
+pub(super) fn a_change_refused_writes_nothing(open: OpenDocumentStore<'_>) {
     let ledger = open();
     let before = Document::new("note", "a", json!({"n": 1})).of(Some("ana")).due(at(7));
     put(&*ledger, &[before.clone(), note("b")]);
@@ -181,7 +181,7 @@ pub(super) fn a_change_refused_writes_nothing(open: OpenLedger<'_>) {
     }
 }
 
-pub(super) fn the_longest_due_comes_first(open: OpenLedger<'_>) {
+pub(super) fn the_longest_due_comes_first(open: OpenDocumentStore<'_>) {
     let ledger = open();
     let seconds = [30, 10, 50, 20, 40];
     let documents: Vec<Document> = seconds.iter().map(|&second| note(second.to_string()).due(at(second))).collect();
@@ -203,7 +203,7 @@ pub(super) fn the_longest_due_comes_first(open: OpenLedger<'_>) {
     assert_eq!(due(99, usize::MAX), ["30", "40", "50", "10"]);
 }
 
-pub(super) fn only_the_owners_is_forgotten(open: OpenLedger<'_>) {
+pub(super) fn only_the_owners_is_forgotten(open: OpenDocumentStore<'_>) {
     let ledger = open();
     let of = |owner: Option<&str>, id: &str| note(id).of(owner);
     put(&*ledger, &[of(Some("ana"), "1"), of(None, "2"), of(Some("ben"), "3"), of(Some("Ana"), "4")]);
@@ -214,7 +214,7 @@ pub(super) fn only_the_owners_is_forgotten(open: OpenLedger<'_>) {
     assert_eq!(listed(&*open(), "other", None), [""; 0]);
 }
 
-pub(super) fn the_newest_are_kept(open: OpenLedger<'_>) {
+pub(super) fn the_newest_are_kept(open: OpenDocumentStore<'_>) {
     let ledger = open();
     let documents: Vec<Document> = (0..10).map(|number| note(number.to_string())).collect();
     put(&*ledger, &documents);
@@ -228,7 +228,7 @@ pub(super) fn the_newest_are_kept(open: OpenLedger<'_>) {
     assert_eq!(listed(&*ledger, "other", None), ["0"]);
 }
 
-pub(super) fn paged_newest_first(open: OpenLedger<'_>) {
+pub(super) fn paged_newest_first(open: OpenDocumentStore<'_>) {
     let ledger = open();
     let documents: Vec<Document> =
         (0..25).map(|number| note(number.to_string()).of(["ana", "ben"].get(number % 3).copied())).collect();
@@ -268,7 +268,7 @@ pub(super) fn paged_newest_first(open: OpenLedger<'_>) {
     assert!(matches!(ledger.documents("note", None, &page), Err(StoreError::InvalidCursor)));
 }
 
-pub(super) fn what_cannot_be_read_is_not_written(open: OpenLedger<'_>) {
+pub(super) fn what_cannot_be_read_is_not_written(open: OpenDocumentStore<'_>) {
     let ledger = open();
     let deep = (0..128).fold(json!(1), |inner, _| json!([inner]));
     let bad = Document::new("note", "b", deep.clone());

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::world::{Dice, TODAY, apply, event, everything, id, insert, mention, one, plain, scope, user, whole};
 use super::{DIMS, Open};
 use crate::{
-    Change, EventKind, Filter, Link, MemoryId, Messages, Owner, PageRequest, Payload, Record, SessionMessage,
+    Change, EventKind, Filter, Link, MemoryId, MessageSelector, Owner, PageRequest, Payload, Record, SessionMessage,
     SessionWindow, Store, StoreError,
 };
 
@@ -240,12 +240,12 @@ pub(super) fn messages_are_kept_and_forgotten(open: Open<'_>) {
     let asked = ["m3", "no", "m0"].map(str::to_owned);
     assert_eq!(store.messages(&asked).unwrap(), [Some(said(3, &user("bob"))), None, Some(said(0, &ana))]);
 
-    assert_eq!(store.forget_messages(&Messages::Ids(vec!["m0".into(), "no".into()])).unwrap(), 1);
-    assert_eq!(store.forget_messages(&Messages::Of(scope(None, Some("bot"), None))).unwrap(), 1);
+    assert_eq!(store.delete_messages(&MessageSelector::Ids(vec!["m0".into(), "no".into()])).unwrap(), 1);
+    assert_eq!(store.delete_messages(&MessageSelector::Of(scope(None, Some("bot"), None))).unwrap(), 1);
     assert_eq!(ids(store.last_messages(&ana, 9).unwrap()), ["m2", "m4"]);
-    assert_eq!(store.forget_messages(&Messages::Of(ana.clone())).unwrap(), 2);
+    assert_eq!(store.delete_messages(&MessageSelector::Of(ana.clone())).unwrap(), 2);
     assert_eq!(ids(store.last_messages(&user("bob"), 9).unwrap()), ["m3"]);
-    assert_eq!(store.forget_messages(&Messages::All).unwrap(), 1);
+    assert_eq!(store.delete_messages(&MessageSelector::All).unwrap(), 1);
     assert_eq!(everything(&*open()).messages, []);
 }
 

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::DIMS;
 use crate::{
-    Change, ChangeSet, Entity, EventKind, HistoryEvent, Link, Memory, MemoryId, Mention, Payload, Piece, Provenance,
-    Record, Result, Scope, SessionMessage, Store, StoredMemory, TermCount, Terms, keys,
+    Change, ChangeSet, Entity, EventKind, ExportRecord, HistoryEvent, Link, Memory, MemoryId, Mention, Payload,
+    Provenance, Record, Result, Scope, SessionMessage, Store, StoredMemory, TermCount, Terms, keys,
 };
 
 /// The day of all stories.
@@ -202,11 +202,11 @@ pub(super) fn everything(store: &dyn Store) -> Everything {
     store
         .visit(&mut |piece| {
             match piece {
-                Piece::Memory(memory) => all.memories.push(*memory),
-                Piece::Entity(entity) => all.entities.push(*entity),
-                Piece::Link(link) => all.links.push(link),
-                Piece::History(event) => all.history.push(*event),
-                Piece::Message(message) => all.messages.push(*message),
+                ExportRecord::Memory(memory) => all.memories.push(*memory),
+                ExportRecord::Entity(entity) => all.entities.push(*entity),
+                ExportRecord::Link(link) => all.links.push(link),
+                ExportRecord::History(event) => all.history.push(*event),
+                ExportRecord::Message(message) => all.messages.push(*message),
             }
             ControlFlow::Continue(())
         })

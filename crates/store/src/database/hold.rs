@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use rustc_hash::FxHashSet;
 
-use super::Hold;
+use super::Lock;
 use crate::{Result, StoreError};
 
 /// How long to wait for others.
@@ -29,26 +29,26 @@ struct State {
 
 /// A thread that waits; who lets go counts it among the holders and takes it off the list.
 struct Waiter {
-    what: Hold,
+    what: Lock,
     granted: Condvar,
 }
 
 /// Held until dropped.
 pub(super) struct Holding<'a> {
     holds: &'a Holds,
-    what: Hold,
+    what: Lock,
 }
 
 impl Holds {
     /// Waits until nobody else holds any of it, nor has asked for it before.
-    pub(super) fn hold(&self, what: &Hold, deadline: Instant) -> Result<Holding<'_>> {
+    pub(super) fn lock(&self, what: &Lock, deadline: Instant) -> Result<Holding<'_>> {
         let what = match what {
-            Hold::Everything => Hold::Everything,
-            Hold::Keys(keys) => {
+            Lock::Everything => Lock::Everything,
+            Lock::Keys(keys) => {
                 let mut keys = keys.clone();
                 keys.sort_unstable();
                 keys.dedup();
-                Hold::Keys(keys)
+                Lock::Keys(keys)
             }
         };
         let waiter = Arc::new(Waiter { what: what.clone(), granted: Condvar::new() });
@@ -79,18 +79,18 @@ impl State {
         while !self.everything && place < self.waiting.len() {
             let waiter = Arc::clone(&self.waiting[place]);
             let free = match &waiter.what {
-                Hold::Everything => place == 0 && self.holders == 0,
-                Hold::Keys(keys) => !keys.iter().any(|key| self.keys.contains(key) || claimed.contains(key)),
+                Lock::Everything => place == 0 && self.holders == 0,
+                Lock::Keys(keys) => !keys.iter().any(|key| self.keys.contains(key) || claimed.contains(key)),
             };
             match (&waiter.what, free) {
-                (Hold::Everything, false) => return,
-                (Hold::Keys(keys), false) => {
+                (Lock::Everything, false) => return,
+                (Lock::Keys(keys), false) => {
                     claimed.extend(keys);
                     place += 1;
                     continue;
                 }
-                (Hold::Everything, true) => self.everything = true,
-                (Hold::Keys(keys), true) => self.keys.extend(keys),
+                (Lock::Everything, true) => self.everything = true,
+                (Lock::Keys(keys), true) => self.keys.extend(keys),
             }
             self.holders += 1;
             self.waiting.remove(place);
@@ -103,8 +103,8 @@ impl Drop for Holding<'_> {
     fn drop(&mut self) {
         let mut state = self.holds.state.lock();
         match &self.what {
-            Hold::Everything => state.everything = false,
-            Hold::Keys(keys) => keys.iter().for_each(|key| {
+            Lock::Everything => state.everything = false,
+            Lock::Keys(keys) => keys.iter().for_each(|key| {
                 state.keys.remove(key);
             }),
         }
@@ -117,8 +117,8 @@ impl Drop for Holding<'_> {
 mod tests {
     use super::*;
 
-    fn keys(keys: &[i64]) -> Hold {
-        Hold::Keys(keys.to_vec())
+    fn keys(keys: &[i64]) -> Lock {
+        Lock::Keys(keys.to_vec())
     }
 
     fn soon() -> Instant {
@@ -128,32 +128,32 @@ mod tests {
     #[test]
     fn keys_exclude_each_other_and_everything_excludes_all() {
         let holds = Holds::default();
-        let busy = |what: &Hold| matches!(holds.hold(what, soon()).map(drop), Err(StoreError::Busy));
-        let first = holds.hold(&keys(&[2, 1, 2]), soon()).unwrap();
-        let other = holds.hold(&keys(&[3]), soon()).unwrap();
-        let none = holds.hold(&keys(&[]), soon()).unwrap();
-        assert!(busy(&keys(&[5, 2])) && busy(&keys(&[3])) && busy(&Hold::Everything));
+        let busy = |what: &Lock| matches!(holds.lock(what, soon()).map(drop), Err(StoreError::Busy));
+        let first = holds.lock(&keys(&[2, 1, 2]), soon()).unwrap();
+        let other = holds.lock(&keys(&[3]), soon()).unwrap();
+        let none = holds.lock(&keys(&[]), soon()).unwrap();
+        assert!(busy(&keys(&[5, 2])) && busy(&keys(&[3])) && busy(&Lock::Everything));
         drop((first, other));
-        assert!(busy(&Hold::Everything));
+        assert!(busy(&Lock::Everything));
         drop(none);
-        let everything = holds.hold(&Hold::Everything, soon()).unwrap();
-        assert!(busy(&keys(&[9])) && busy(&keys(&[])) && busy(&Hold::Everything));
+        let everything = holds.lock(&Lock::Everything, soon()).unwrap();
+        assert!(busy(&keys(&[9])) && busy(&keys(&[])) && busy(&Lock::Everything));
         drop(everything);
-        drop(holds.hold(&keys(&[1, 2, 3]), soon()).unwrap());
+        drop(holds.lock(&keys(&[1, 2, 3]), soon()).unwrap());
         assert!(holds.state.lock().waiting.is_empty());
     }
 
     #[test]
     fn who_gives_up_blocks_nobody() {
         let holds = Holds::default();
-        let held = holds.hold(&keys(&[1]), soon()).unwrap();
+        let held = holds.lock(&keys(&[1]), soon()).unwrap();
         std::thread::scope(|threads| {
-            let gives_up = threads.spawn(|| holds.hold(&Hold::Everything, soon()).map(drop));
+            let gives_up = threads.spawn(|| holds.lock(&Lock::Everything, soon()).map(drop));
             while holds.state.lock().waiting.is_empty() {
                 std::thread::yield_now();
             }
             // Behind one who waits for everything.
-            drop(holds.hold(&keys(&[2]), Instant::now() + PATIENCE).unwrap());
+            drop(holds.lock(&keys(&[2]), Instant::now() + PATIENCE).unwrap());
             assert!(matches!(gives_up.join().unwrap(), Err(StoreError::Busy)));
         });
         drop(held);

@@ -13,7 +13,7 @@ use postgres::types::ToSql;
 use postgres::{Client, Statement};
 
 use super::hold::{Holding, Holds, PATIENCE};
-use super::{Database, Held, Hold, Row, Sql, Tables, Value, failed_before, translate};
+use super::{Database, Lock, LockGuard, Row, Sql, Tables, Value, failed_before, translate};
 use crate::{Durability, Result, StoreError};
 use connect::{Connection, Server};
 use pool::{Lent, Pool};
@@ -136,13 +136,13 @@ impl Tables for PostgresDatabase {
 }
 
 impl Database for PostgresDatabase {
-    fn hold(&self, what: &Hold) -> Result<Box<dyn Held + '_>> {
+    fn lock(&self, what: &Lock) -> Result<Box<dyn LockGuard + '_>> {
         let deadline = Instant::now() + PATIENCE;
         // Of those who want the same in this process one at a time asks the server: waiting takes no connection.
-        let holding = self.holds.hold(what, deadline)?;
+        let holding = self.holds.lock(what, deadline)?;
         let lock = match what {
-            Hold::Everything => format!("SELECT pg_advisory_lock({LOCKS}, {EVERYTHING})"),
-            Hold::Keys(keys) => {
+            Lock::Everything => format!("SELECT pg_advisory_lock({LOCKS}, {EVERYTHING})"),
+            Lock::Keys(keys) => {
                 let mut keys = keys.clone();
                 keys.sort_unstable();
                 keys.dedup();
@@ -185,7 +185,7 @@ struct PostgresHeld<'a> {
     _holding: Holding<'a>,
 }
 
-impl Held for PostgresHeld<'_> {}
+impl LockGuard for PostgresHeld<'_> {}
 
 impl Drop for PostgresHeld<'_> {
     fn drop(&mut self) {

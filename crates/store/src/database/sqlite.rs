@@ -11,7 +11,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Params, ToSql, TransactionBehavior, params_from_iter};
 
 use super::hold::{Holding, Holds, PATIENCE};
-use super::{Database, Held, Hold, Row, Sql, Tables, Value, failed_before, translate};
+use super::{Database, Lock, LockGuard, Row, Sql, Tables, Value, failed_before, translate};
 use crate::sqlite::open::{FileKind, make_durable, open_file, open_reader, refuse_foreign};
 use crate::{Durability, Result, StoreError};
 use gate::{Entered, Gate};
@@ -53,7 +53,7 @@ impl SqliteDatabase {
     pub fn open(path: &Path, steps: &[&str]) -> Result<Self> {
         let steps: Vec<String> = steps.iter().map(|&step| translate(step, '?', &WORDS)).collect();
         let newest = u32::try_from(steps.len()).unwrap_or(u32::MAX);
-        let (writer, reader) = match refuse_foreign(path, FileKind::Ledger)? {
+        let (writer, reader) = match refuse_foreign(path, FileKind::DocumentStore)? {
             Some(found) if found > newest => {
                 return Err(StoreError::NewerSchema { path: path.to_owned(), found, known: newest });
             }
@@ -108,9 +108,9 @@ impl Tables for SqliteDatabase {
 }
 
 impl Database for SqliteDatabase {
-    fn hold(&self, what: &Hold) -> Result<Box<dyn Held + '_>> {
+    fn lock(&self, what: &Lock) -> Result<Box<dyn LockGuard + '_>> {
         let deadline = Instant::now() + PATIENCE;
-        let holding = self.holds.hold(what, deadline)?;
+        let holding = self.holds.lock(what, deadline)?;
         let entered = self.gate.enter(deadline)?;
         Ok(Box::new(SqliteHeld { _entered: entered, _holding: holding }))
     }
@@ -139,7 +139,7 @@ struct SqliteHeld<'a> {
     _holding: Holding<'a>,
 }
 
-impl Held for SqliteHeld<'_> {}
+impl LockGuard for SqliteHeld<'_> {}
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -148,7 +148,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn open_writer(path: &Path, steps: &[String]) -> Result<Connection> {
-    let mut connection = open_file(path, FileKind::Ledger)?;
+    let mut connection = open_file(path, FileKind::DocumentStore)?;
     let known = u32::try_from(steps.len()).unwrap_or(u32::MAX);
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = refuse_newer(&tx, path, known)?;
@@ -156,7 +156,7 @@ fn open_writer(path: &Path, steps: &[String]) -> Result<Connection> {
         tx.execute_batch(step)?;
     }
     if found < known || known == 0 {
-        tx.pragma_update(None, "application_id", FileKind::Ledger.application_id())?;
+        tx.pragma_update(None, "application_id", FileKind::DocumentStore.application_id())?;
         tx.pragma_update(None, "user_version", known)?;
     }
     tx.commit()?;

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use crate::cursor;
 use crate::database::{Row, Sql, Tables, Value, snapshot, transact};
-use crate::{Document, Durability, Ledger, Page, PageRequest, Result, StoreError};
+use crate::{Document, DocumentStore, Durability, Page, PageRequest, Result, StoreError};
 
 /// The documents' table. `due` in microseconds. Indexes end with `seq`: lists come newest first without sorting.
 #[cfg(any(feature = "qdrant", feature = "conformance"))]
@@ -27,7 +27,7 @@ const MAX_DEPTH: usize = 127;
 /// Columns [`document_at`] reads.
 const COLUMNS: &str = "seq, id, owner, due, body";
 
-impl<T: Tables + ?Sized> Ledger for T {
+impl<T: Tables + ?Sized> DocumentStore for T {
     fn put(&self, documents: &[Document], durability: Durability) -> Result<()> {
         if documents.is_empty() {
             return Ok(());

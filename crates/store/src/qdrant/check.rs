@@ -13,7 +13,7 @@ use super::outbox::deletion;
 use super::plan::Plan;
 use super::sync::Reach;
 use super::tables::{id_value, link_at};
-use crate::database::{Hold, snapshot, transact};
+use crate::database::{Lock, snapshot, transact};
 use crate::{Durability, Finding, Link, MemoryId, Result, keys};
 
 /// What should not be.
@@ -92,7 +92,7 @@ impl QdrantStore {
         let mut unseen = 0;
         // What is pending may differ, and is told as such.
         if found.pending == 0 && !found.unseen.is_empty() {
-            let _held = self.ledger().hold(&Hold::Everything)?;
+            let _held = self.ledger().lock(&Lock::Everything)?;
             unseen = self.revisit(&found.unseen)?.count();
         }
         let told = [
@@ -146,7 +146,7 @@ impl QdrantStore {
         let taken_over = self.take_over()?;
         let applied = self.drain_all()?;
         self.notice(Reach::Everything)?;
-        let _held = self.ledger().hold(&Hold::Everything)?;
+        let _held = self.ledger().lock(&Lock::Everything)?;
         let found = self.inspect()?;
         let unseen = self.revisit(&found.unseen)?.count();
         let plan = Plan { stripped: found.missing.iter().copied().collect(), ..Plan::default() };

@@ -32,8 +32,8 @@ impl QdrantStore {
             let begun = Instant::now();
             let found = self.compare(reach)?;
             if !found.differing.is_empty() {
-                let hold = reach.hold();
-                let _held = self.ledger().hold(&hold)?;
+                let hold = reach.lock();
+                let _held = self.ledger().lock(&hold)?;
                 self.drain(&hold)?;
                 if !self.agrees(reach)? {
                     self.enter(reach)?;

@@ -8,7 +8,7 @@ use crate::{Payload, Terms};
 
 /// Describes a memory by its payload: terms of its text and its speaker's name, without context, and whether the text
 /// speaks of a time.
-pub type Describe = Arc<dyn Fn(&Payload) -> (Terms, bool) + Send + Sync>;
+pub type DescribeTerms = Arc<dyn Fn(&Payload) -> (Terms, bool) + Send + Sync>;
 
 /// How vectors are kept small; see Qdrant's guide to quantization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct QdrantOptions {
     /// Where history, links, places in sessions and pending writes are kept; opened with [`super::LEDGER`].
     pub ledger: Arc<dyn Database>,
     /// Describes memories that another program wrote.
-    pub describe: Describe,
+    pub describe: DescribeTerms,
     /// Bytes that in-memory indexes of scopes may take together; one scope is always kept, however large.
     pub cache_bytes: usize,
     /// How long a request may take.
@@ -82,7 +82,7 @@ impl QdrantOptions {
         embedder: impl Into<String>,
         dims: usize,
         ledger: Arc<dyn Database>,
-        describe: Describe,
+        describe: DescribeTerms,
     ) -> Self {
         Self {
             urls: vec![url.into()],

@@ -16,7 +16,7 @@ use super::QdrantStore;
 use super::codec::{point, point_id};
 use super::plan::{LedgerRow, Plan, Put};
 use super::tables::{self, Listed, id_value};
-use crate::database::{Hold, Sql, Value, snapshot, transact, transact_ahead};
+use crate::database::{Lock, Sql, Value, snapshot, transact, transact_ahead};
 use crate::scope_index::terms_to_blob;
 use crate::{Durability, MemoryId, Result, Scope, ScopeVersion, StoreError};
 
@@ -127,11 +127,11 @@ impl Stuck {
 
 impl QdrantStore {
     /// Applies what is pending of these scopes, or of all. Whoever calls holds them.
-    pub(super) fn drain(&self, hold: &Hold) -> Result<usize> {
+    pub(super) fn drain(&self, hold: &Lock) -> Result<usize> {
         let pending = snapshot(self.ledger(), |sql| pending(sql))?;
         let concerns = |pending: &Pending| match hold {
-            Hold::Everything => true,
-            Hold::Keys(keys) => pending.keys.iter().any(|key| keys.contains(key)),
+            Lock::Everything => true,
+            Lock::Keys(keys) => pending.keys.iter().any(|key| keys.contains(key)),
         };
         let mut drained = 0;
         for entry in pending.into_iter().filter(concerns) {
@@ -152,8 +152,8 @@ impl QdrantStore {
         let met = self.inner.stuck.met();
         let mut drained = 0;
         for entry in snapshot(self.ledger(), |sql| pending(sql))? {
-            let hold = Hold::Keys(entry.keys);
-            let held = self.ledger().hold(&hold)?;
+            let hold = Lock::Keys(entry.keys);
+            let held = self.ledger().lock(&hold)?;
             // Another may have been faster.
             drained += self.drain(&hold)?;
             drop(held);

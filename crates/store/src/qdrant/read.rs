@@ -18,7 +18,7 @@ use crate::messages::{COLUMNS as MESSAGES, message_at};
 use crate::owners::{About, OwnerCounts};
 use crate::scope_index::day_number;
 use crate::{
-    Filter, HistoryEvent, Link, Memory, MemoryId, Owner, Page, PageRequest, Piece, Provenance, Result, Scope,
+    ExportRecord, Filter, HistoryEvent, Link, Memory, MemoryId, Owner, Page, PageRequest, Provenance, Result, Scope,
     ScopeSummary, SessionWindow, StoreError, StoredMemory,
 };
 
@@ -316,7 +316,7 @@ impl QdrantStore {
     }
 
     /// Everything, stretch by stretch: what changes meanwhile may be seen before or after.
-    pub(super) fn visit_all(&self, visitor: &mut dyn FnMut(Piece) -> ControlFlow<()>) -> Result<()> {
+    pub(super) fn visit_all(&self, visitor: &mut dyn FnMut(ExportRecord) -> ControlFlow<()>) -> Result<()> {
         self.notice(Reach::Everything)?;
         let mut last = i64::MIN;
         loop {
@@ -326,7 +326,7 @@ impl QdrantStore {
             last = end.int(0)?;
             let ids = rows.iter().map(|row| id_at(row, 1)).collect::<Result<Vec<_>>>()?;
             for stored in self.stored(&ids)?.into_iter().flatten() {
-                if visitor(Piece::Memory(Box::new(stored))).is_break() {
+                if visitor(ExportRecord::Memory(Box::new(stored))).is_break() {
                     return Ok(());
                 }
             }
@@ -335,7 +335,7 @@ impl QdrantStore {
         let mut entities = found.into_iter().map(entity).collect::<Result<Vec<_>>>()?;
         self.in_order(&mut entities)?;
         for entity in entities {
-            if visitor(Piece::Entity(Box::new(entity))).is_break() {
+            if visitor(ExportRecord::Entity(Box::new(entity))).is_break() {
                 return Ok(());
             }
         }
@@ -345,7 +345,7 @@ impl QdrantStore {
             rows.iter().map(link_at).collect::<Result<Vec<_>>>()
         })?;
         for link in links {
-            if visitor(Piece::Link(link)).is_break() {
+            if visitor(ExportRecord::Link(link)).is_break() {
                 return Ok(());
             }
         }
@@ -365,8 +365,8 @@ impl QdrantStore {
                 last = end;
                 for row in &rows {
                     let piece = match is_history {
-                        true => Piece::History(Box::new(event_at(row)?)),
-                        false => Piece::Message(Box::new(message_at(row)?)),
+                        true => ExportRecord::History(Box::new(event_at(row)?)),
+                        false => ExportRecord::Message(Box::new(message_at(row)?)),
                     };
                     if visitor(piece).is_break() {
                         return Ok(());

@@ -35,7 +35,7 @@ impl std::fmt::Debug for Server {
 
 /// A collection as it is described by the server.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Described {
+pub struct CollectionInfo {
     /// Its name; not the alias it was asked by.
     pub name: String,
     /// Length of the unnamed dense vector; `None` where there is none.
@@ -110,7 +110,7 @@ impl Server {
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
-    pub fn describe(&self, name: &str) -> Result<Option<Described>> {
+    pub fn describe(&self, name: &str) -> Result<Option<CollectionInfo>> {
         let Some(info) = collection::found(&self.client, name)? else { return Ok(None) };
         let target = collection::target(&self.client, name)?.unwrap_or_else(|| name.to_owned());
         let params = info.config.as_ref().and_then(|config| config.params.as_ref());
@@ -123,7 +123,7 @@ impl Server {
         let optimizers = info.config.as_ref().and_then(|config| config.optimizer_config.as_ref());
         let mut indexed: Vec<String> = info.payload_schema.keys().cloned().collect();
         indexed.sort_unstable();
-        Ok(Some(Described {
+        Ok(Some(CollectionInfo {
             points: self.count(&target)?,
             name: target,
             dims: dense.and_then(|dense| usize::try_from(dense.size).ok()),

@@ -21,9 +21,10 @@ use super::QdrantStore;
 use super::codec::{memory_id, payload, point_id};
 use super::outbox::lock_key;
 use super::tables::{self, id_value, scope_is, scope_row};
-use crate::database::{Hold, Sql, Value, snapshot, transact};
+use crate::database::{Lock, Sql, Value, snapshot, transact};
 use crate::{
-    Durability, Look, Memory, MemoryId, Payload, Provenance, Result, SCOPE_KEYS, Scope, StoreError, View, keys,
+    Durability, FreshnessCheck, Memory, MemoryId, Payload, Provenance, Result, SCOPE_KEYS, Scope, StoreError, View,
+    keys,
 };
 
 /// Points of one answer.
@@ -67,10 +68,10 @@ impl Reach<'_> {
         remote
     }
 
-    pub(super) fn hold(self) -> Hold {
+    pub(super) fn lock(self) -> Lock {
         match self {
-            Self::Carrying(kind, value) => Hold::Keys(vec![lock_key(kind, value)]),
-            Self::Everything => Hold::Everything,
+            Self::Carrying(kind, value) => Lock::Keys(vec![lock_key(kind, value)]),
+            Self::Everything => Lock::Everything,
         }
     }
 }
@@ -128,8 +129,8 @@ impl QdrantStore {
     }
 
     fn enter_others(&self, reach: Reach<'_>) -> Result<()> {
-        let hold = reach.hold();
-        let _held = self.ledger().hold(&hold)?;
+        let hold = reach.lock();
+        let _held = self.ledger().lock(&hold)?;
         self.drain(&hold)?;
         if self.agrees(reach)? {
             return Ok(());
@@ -201,7 +202,7 @@ impl QdrantStore {
 
     /// [`Self::notice`] beside reads of the view. What they show is what the ledger knew when this began, or later: if
     /// Qdrant, asked since, counts just that, nothing was missed.
-    pub(super) fn look_out(&self, view: &View<'_>) -> Result<Option<Look<'_>>> {
+    pub(super) fn look_out(&self, view: &View<'_>) -> Result<Option<FreshnessCheck<'_>>> {
         let scope = Scope::pinned_by(view.filter);
         let reach = Self::reach(&scope);
         let in_full = self.inner.stuck.is()

@@ -8,7 +8,7 @@ use super::outbox::{Applied, Recorded, Write, lock_keys};
 use super::plan::{LedgerRow, Plan};
 use super::tables::{self, id_value};
 use super::together::Results;
-use crate::database::{Hold, Value, snapshot};
+use crate::database::{Lock, Value, snapshot};
 use crate::{Change, ChangeSet, Filter, HistoryEvent, MemoryId, Result, Scope, StoreError};
 
 /// Ids read at a time.
@@ -47,8 +47,8 @@ impl QdrantStore {
         // Whose they are now; who moves them meanwhile is noticed below.
         scopes.extend(self.scopes_of(&named)?);
         let keys = lock_keys(&scopes);
-        let hold = Hold::Keys(keys.clone());
-        let _held = self.ledger().hold(&hold)?;
+        let hold = Lock::Keys(keys.clone());
+        let _held = self.ledger().lock(&hold)?;
         let _writing = self.inner.writers.begin(&keys);
         self.drain(&hold)?;
         // Before asking Qdrant: what is bound to fail fails here, and at once.
@@ -215,8 +215,8 @@ impl QdrantStore {
         let reach = Self::reach(&scope);
         self.notice(reach)?;
         let keys = if scope.is_empty() { Vec::new() } else { lock_keys([&scope]) };
-        let hold = if scope.is_empty() { Hold::Everything } else { Hold::Keys(keys.clone()) };
-        let _held = self.ledger().hold(&hold)?;
+        let hold = if scope.is_empty() { Lock::Everything } else { Lock::Keys(keys.clone()) };
+        let _held = self.ledger().lock(&hold)?;
         let _writing = self.inner.writers.begin(&keys);
         self.drain(&hold)?;
         let mut plan = Plan::default();

@@ -45,7 +45,7 @@ pub(crate) enum FileKind {
     /// Memories and all that belongs to them.
     Store,
     /// What a store keeps beside a server for memories.
-    Ledger,
+    DocumentStore,
 }
 
 impl FileKind {
@@ -53,7 +53,7 @@ impl FileKind {
     pub(crate) const fn application_id(self) -> i32 {
         match self {
             Self::Store => schema::APPLICATION_ID,
-            Self::Ledger => 0x4D4E_454C,
+            Self::DocumentStore => 0x4D4E_454C,
         }
     }
 
@@ -61,14 +61,14 @@ impl FileKind {
         let (path, reason) = (path.to_owned(), reason.to_owned());
         match self {
             Self::Store => StoreError::NotAStore { path, reason },
-            Self::Ledger => StoreError::NotALedger { path, reason },
+            Self::DocumentStore => StoreError::NotALedger { path, reason },
         }
     }
 }
 
 /// Looks at a file before anything is written. Returns the connection to read with if the store is there and up to date;
 /// `None` if it must be created or brought up to date first.
-pub(super) fn look(options: &SqliteOptions) -> Result<Option<Connection>> {
+pub(super) fn check_freshness(options: &SqliteOptions) -> Result<Option<Connection>> {
     let path = &options.path;
     match refuse_foreign(path, FileKind::Store)? {
         Some(found) if found > schema::NEWEST => {
@@ -240,8 +240,8 @@ pub(crate) fn refuse_foreign(path: &Path, kind: FileKind) -> Result<Option<u32>>
         return Err(kind.refuse(
             path,
             match kind {
-                FileKind::Ledger if is(FileKind::Store) => "it is a Mnemon store, which holds memories itself",
-                FileKind::Store if is(FileKind::Ledger) => {
+                FileKind::DocumentStore if is(FileKind::Store) => "it is a Mnemon store, which holds memories itself",
+                FileKind::Store if is(FileKind::DocumentStore) => {
                     "it is the ledger of a Mnemon that keeps its memories in Qdrant"
                 }
                 _ => "it is the SQLite database of another program (mem0's history.db is read by `mnemon import`)",

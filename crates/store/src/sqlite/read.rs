@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use crate::scope_index::{day_number, sparse_from_blob, vector_from_blob};
 use crate::{
-    Filter, HistoryEvent, Link, Memory, MemoryId, Page, PageRequest, Payload, Piece, Provenance, Result, Scope,
+    ExportRecord, Filter, HistoryEvent, Link, Memory, MemoryId, Page, PageRequest, Payload, Provenance, Result, Scope,
     ScopeSummary, ScopeVersion, SessionMessage, SessionWindow, StoreError, StoredMemory,
 };
 
@@ -365,10 +365,10 @@ fn message_at(row: &Row<'_>) -> rusqlite::Result<SessionMessage> {
 }
 
 /// Makes a piece of a row.
-type ReadPiece<'r> = &'r dyn Fn(&Row<'_>) -> Result<Piece>;
+type ReadPiece<'r> = &'r dyn Fn(&Row<'_>) -> Result<ExportRecord>;
 
 /// Everything, in the connection's snapshot.
-pub(super) fn visit(connection: &Connection, visitor: &mut dyn FnMut(Piece) -> ControlFlow<()>) -> Result<()> {
+pub(super) fn visit(connection: &Connection, visitor: &mut dyn FnMut(ExportRecord) -> ControlFlow<()>) -> Result<()> {
     let sql =
         format!("SELECT {MEMORY}, s.vector, s.bm25 {FROM_MEMORIES} JOIN signals s ON s.slot = m.slot ORDER BY m.slot");
     let mut each = |sql: &str, piece: ReadPiece<'_>| -> Result<ControlFlow<()>> {
@@ -386,11 +386,11 @@ pub(super) fn visit(connection: &Connection, visitor: &mut dyn FnMut(Piece) -> C
     let history = format!("{HISTORY} ORDER BY seq");
     let messages = "SELECT id, session_scope, role, content, name, created_at FROM messages ORDER BY seq";
     let kinds: [(&str, ReadPiece<'_>); 5] = [
-        (&sql, &|row| Ok(Piece::Memory(Box::new(stored_at(row)?)))),
-        (&entities, &|row| Ok(Piece::Entity(Box::new(super::entities::entity_at(connection, row)?)))),
-        (links, &|row| Ok(Piece::Link(link_at(row)?))),
-        (&history, &|row| Ok(Piece::History(Box::new(event_at(row)?)))),
-        (messages, &|row| Ok(Piece::Message(Box::new(message_at(row)?)))),
+        (&sql, &|row| Ok(ExportRecord::Memory(Box::new(stored_at(row)?)))),
+        (&entities, &|row| Ok(ExportRecord::Entity(Box::new(super::entities::entity_at(connection, row)?)))),
+        (links, &|row| Ok(ExportRecord::Link(link_at(row)?))),
+        (&history, &|row| Ok(ExportRecord::History(Box::new(event_at(row)?)))),
+        (messages, &|row| Ok(ExportRecord::Message(Box::new(message_at(row)?)))),
     ];
     for (sql, piece) in kinds {
         if each(sql, piece)?.is_break() {

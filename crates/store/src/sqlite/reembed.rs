@@ -23,7 +23,7 @@ pub struct Reembedding<'s> {
     store: &'s SqliteStore,
     embedder: String,
     dims: usize,
-    spoken: fn(&Payload) -> String,
+    embedding_text: fn(&Payload) -> String,
 }
 
 /// How much there is to embed, and how much of it is done.
@@ -38,10 +38,10 @@ pub struct ReembedCounts {
 }
 
 impl SqliteStore {
-    /// A move to the embedder of this fingerprint and dims, of which nothing is written yet. `spoken` tells what is
+    /// A move to the embedder of this fingerprint and dims, of which nothing is written yet. `embedding_text` tells what is
     /// embedded for a memory; of an entity it is the name.
-    pub fn reembedding(&self, embedder: &str, dims: usize, spoken: fn(&Payload) -> String) -> Reembedding<'_> {
-        Reembedding { store: self, embedder: embedder.to_owned(), dims, spoken }
+    pub fn reembedding(&self, embedder: &str, dims: usize, embedding_text: fn(&Payload) -> String) -> Reembedding<'_> {
+        Reembedding { store: self, embedder: embedder.to_owned(), dims, embedding_text }
     }
 }
 
@@ -108,7 +108,7 @@ impl Reembedding<'_> {
     }
 
     fn rows<'c>(&self, connection: &'c Connection) -> Rows<'c> {
-        Rows { connection, dims: self.dims, spoken: self.spoken }
+        Rows { connection, dims: self.dims, embedding_text: self.embedding_text }
     }
 
     fn put(&self, tx: &Transaction<'_>, texts: &[TextToEmbed], vectors: &[Vec<f32>]) -> Result<()> {

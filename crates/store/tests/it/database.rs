@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use mnemon_store::conformance::{DATABASE_STORIES, DOCUMENTS, LEDGER_STORIES};
-use mnemon_store::database::{Database, Hold, SqliteDatabase};
-use mnemon_store::{Document, Durability, Ledger, SqliteStore, StoreError};
+use mnemon_store::conformance::{DATABASE_STORIES, DOCUMENT_STORIES, DOCUMENTS};
+use mnemon_store::database::{Database, Lock, SqliteDatabase};
+use mnemon_store::{Document, DocumentStore, Durability, SqliteStore, StoreError};
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -25,10 +25,10 @@ fn sqlite_tells_all_stories_of_databases() {
 
 #[test]
 fn ledgers_tell_all_stories_of_documents() {
-    for (name, story) in LEDGER_STORIES {
+    for (name, story) in DOCUMENT_STORIES {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
-        story(&|| Box::new(SqliteDatabase::open(&path, &[DOCUMENTS]).unwrap()) as Box<dyn Ledger>);
+        story(&|| Box::new(SqliteDatabase::open(&path, &[DOCUMENTS]).unwrap()) as Box<dyn DocumentStore>);
     }
 }
 
@@ -100,7 +100,7 @@ fn a_ledger_is_its_owners_alone() {
     let path = folder.path().join("file");
     let database = SqliteDatabase::open(&path, &[DOCUMENTS]).unwrap();
     database.put(&[Document::new("note", "a", json!(1))], Durability::Synced).unwrap();
-    drop(database.hold(&Hold::Everything).unwrap());
+    drop(database.lock(&Lock::Everything).unwrap());
     let mut files = 0;
     for entry in fs::read_dir(folder.path()).unwrap() {
         let entry = entry.unwrap();
@@ -121,7 +121,7 @@ fn what_a_killed_process_held_is_free() {
     let (tell, told) = mpsc::channel();
     std::thread::scope(|threads| {
         threads.spawn(|| {
-            drop(database.hold(&Hold::Keys(vec![1])).unwrap());
+            drop(database.lock(&Lock::Keys(vec![1])).unwrap());
             tell.send(()).unwrap();
         });
         assert!(told.recv_timeout(Duration::from_millis(100)).is_err(), "held twice");
@@ -141,14 +141,14 @@ fn a_process_gets_its_turn_while_another_goes_on_and_on() {
             let (busy, done) = (&busy, &done);
             threads.spawn(move || {
                 while !done.load(Ordering::SeqCst) {
-                    let held = busy.hold(&Hold::Keys(vec![key])).unwrap();
+                    let held = busy.lock(&Lock::Keys(vec![key])).unwrap();
                     std::thread::sleep(Duration::from_millis(3));
                     drop(held);
                 }
             });
         }
         let begun = Instant::now();
-        let got: Vec<bool> = (0..10).map(|_| other.hold(&Hold::Everything).is_ok()).collect();
+        let got: Vec<bool> = (0..10).map(|_| other.lock(&Lock::Everything).is_ok()).collect();
         done.store(true, Ordering::SeqCst);
         assert!(got.iter().all(|&got| got) && begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     });

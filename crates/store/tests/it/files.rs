@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use mnemon_store::sqlite::{SqliteOptions, UNKNOWN_EMBEDDER};
-use mnemon_store::{Document, Durability, Ledger, PageRequest, Piece, Scope, SqliteStore, Store, StoreError, View};
+use mnemon_store::{
+    Document, DocumentStore, Durability, ExportRecord, PageRequest, Scope, SqliteStore, Store, StoreError, View,
+};
 use rusqlite::Connection;
 
 use crate::fixture::{add, by_user, open, options, record};
@@ -184,7 +186,7 @@ fn check_brought_up(fixture: &str) {
         assert!(history.iter().all(|event| event.scope == Scope::user("ana").unwrap()));
         let mut nobodys = 0;
         let count = &mut |piece| {
-            nobodys += usize::from(matches!(piece, Piece::History(event) if event.scope.is_empty()));
+            nobodys += usize::from(matches!(piece, ExportRecord::History(event) if event.scope.is_empty()));
             ControlFlow::Continue(())
         };
         store.visit(count).unwrap();

@@ -13,7 +13,7 @@ const OTHER: &str = "other";
 /// Dims of the other embedder.
 const MORE: usize = 12;
 
-fn spoken(payload: &Payload) -> String {
+fn embedding_text(payload: &Payload) -> String {
     format!("said: {}", payload.text())
 }
 
@@ -24,7 +24,7 @@ fn embed(texts: &[&str]) -> Vec<Vec<f32>> {
 }
 
 fn to_other(store: &SqliteStore) -> Reembedding<'_> {
-    store.reembedding(OTHER, MORE, spoken)
+    store.reembedding(OTHER, MORE, embedding_text)
 }
 
 /// Embeds up to so many texts; returns how many there were.
@@ -232,7 +232,7 @@ fn indexes_of_other_processes_are_read_anew() {
     let server = open(&path);
     nearest(&server, &[1.0; DIMS]).unwrap();
     let mover = open(&path);
-    let moving = mover.reembedding("twin", DIMS, spoken);
+    let moving = mover.reembedding("twin", DIMS, embedding_text);
     moving.begin(false).unwrap();
     let switched = moving.switch(99, |texts| Ok::<_, StoreError>(vec![vec![0.5; DIMS]; texts.len()])).unwrap().unwrap();
     assert_eq!((switched.memories, switched.embedded_late), (6, 7));
@@ -243,7 +243,7 @@ fn indexes_of_other_processes_are_read_anew() {
         SqliteStore::open(options).unwrap()
     };
     nearest(&back, &[1.0; DIMS]).unwrap();
-    let again = back.reembedding("test", DIMS, spoken);
+    let again = back.reembedding("test", DIMS, embedding_text);
     again.begin(false).unwrap();
     again.switch(99, |texts| Ok::<_, StoreError>(vec![vec![0.25; DIMS]; texts.len()])).unwrap().unwrap();
     // The store is its embedder's again, and the index it kept has passed.
@@ -264,7 +264,7 @@ fn one_move_at_a_time() {
     embed_some(&moving, 3);
     let told = store.warnings();
     assert!(told.len() == 1 && told[0].contains("a move to embedder `other` (12 dims) was begun"), "{told:?}");
-    let third = store.reembedding("third", MORE, spoken);
+    let third = store.reembedding("third", MORE, embedding_text);
     for refused in [third.begin(false), third.counts().map(drop), third.keep(&[], &[])] {
         let error = refused.unwrap_err();
         assert!(matches!(&error, StoreError::Reembedding { under_way, .. } if under_way == OTHER), "{error}");

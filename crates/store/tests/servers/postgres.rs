@@ -4,9 +4,9 @@ use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use libtest_mimic::Trial;
-use mnemon_store::conformance::{DATABASE_STORIES, DOCUMENTS, LEDGER_STORIES};
-use mnemon_store::database::{Database, Hold, PostgresDatabase, snapshot, transact};
-use mnemon_store::{Document, Durability, Ledger, PageRequest, StoreError};
+use mnemon_store::conformance::{DATABASE_STORIES, DOCUMENT_STORIES, DOCUMENTS};
+use mnemon_store::database::{Database, Lock, PostgresDatabase, snapshot, transact};
+use mnemon_store::{Document, DocumentStore, Durability, PageRequest, StoreError};
 use postgres::{Client, NoTls};
 use serde_json::json;
 
@@ -43,8 +43,9 @@ pub(super) fn trials() -> Vec<Trial> {
         let tell = move |fresh: &Fresh| story(&|steps| Ok(Box::new(fresh.open(steps)?) as Box<dyn Database>));
         trial(format!("databases::{name}"), Box::new(tell))
     });
-    let ledgers = LEDGER_STORIES.iter().map(|&(name, story)| {
-        let tell = move |fresh: &Fresh| story(&|| Box::new(fresh.open(&[DOCUMENTS]).unwrap()) as Box<dyn Ledger>);
+    let ledgers = DOCUMENT_STORIES.iter().map(|&(name, story)| {
+        let tell =
+            move |fresh: &Fresh| story(&|| Box::new(fresh.open(&[DOCUMENTS]).unwrap()) as Box<dyn DocumentStore>);
         trial(format!("documents::{name}"), Box::new(tell))
     });
     let own = OWN.iter().map(|&(name, test)| trial(name.to_owned(), Box::new(test)));
@@ -101,13 +102,13 @@ fn note(id: &str) -> Document {
 
 fn lost_connections_are_replaced(fresh: &Fresh) {
     let database = fresh.open(&[DOCUMENTS]).unwrap();
-    let keys = Hold::Keys(vec![1]);
+    let keys = Lock::Keys(vec![1]);
     for round in 0..3 {
         database.put(&[note(&round.to_string())], Durability::Synced).unwrap();
-        drop(database.hold(&keys).unwrap());
+        drop(database.lock(&keys).unwrap());
         assert!(fresh.end_sessions() >= 2);
         assert!(database.document("note", &round.to_string()).unwrap().is_some());
-        drop(database.hold(&keys).unwrap());
+        drop(database.lock(&keys).unwrap());
     }
     // In the middle: told, nothing written, and the next goes through.
     let lost = transact(&database, Durability::Synced, |sql| {
@@ -128,11 +129,11 @@ fn lost_connections_are_replaced(fresh: &Fresh) {
 
 fn what_a_lost_connection_held_is_free(fresh: &Fresh) {
     let [here, there] = [fresh.open(&[]).unwrap(), fresh.open(&[]).unwrap()];
-    let held = here.hold(&Hold::Everything).unwrap();
+    let held = here.lock(&Lock::Everything).unwrap();
     fresh.end_sessions();
-    drop(there.hold(&Hold::Keys(vec![1])).unwrap());
+    drop(there.lock(&Lock::Keys(vec![1])).unwrap());
     drop(held);
-    drop(here.hold(&Hold::Everything).unwrap());
+    drop(here.lock(&Lock::Everything).unwrap());
 }
 
 fn a_missing_server_is_told_without_secrets(_: &Fresh) {
@@ -170,7 +171,7 @@ fn more_threads_than_connections(fresh: &Fresh) {
         for number in 0..40_i64 {
             let database = &database;
             threads.spawn(move || {
-                let held = database.hold(&Hold::Keys(vec![number])).unwrap();
+                let held = database.lock(&Lock::Keys(vec![number])).unwrap();
                 database.put(&[note(&number.to_string())], Durability::Written).unwrap();
                 drop(held);
             });

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use mnemon_migrate::{From, Migration, Route, Served, Switch, To};
+use mnemon_migrate::{Migration, Route, ServerHooks, SourceSpec, Switch, TargetSpec};
 use serde_json::json;
 
 use super::report;
@@ -68,8 +68,8 @@ const KEY: &str = "QDRANT_COLLECTION_NAME";
 impl SwitchArgs {
     fn switch(&self, route: &Route, aliases: &[(String, String)]) -> anyhow::Result<Switch> {
         let collection = match (&route.to, &route.from) {
-            (To::Collection { name }, _) => Some(name.clone()),
-            (To::InPlace, From::Collection { name, .. }) => Some(name.clone()),
+            (TargetSpec::Collection { name }, _) => Some(name.clone()),
+            (TargetSpec::InPlace, SourceSpec::Collection { name, .. }) => Some(name.clone()),
             _ => None,
         };
         let name = |what: &str| {
@@ -128,7 +128,7 @@ pub(super) fn cutover(args: &CutoverArgs, settings: &Settings, out: &Output) -> 
     // Where Mnemon serves the old collection, its writers wait during the last pass and the switch. What they write then is
     // found by the pass after the restart; held for longer, the new server might wait, too.
     let fence = match &route.from {
-        From::Collection { .. } if !matches!(route.to, To::InPlace) => {
+        SourceSpec::Collection { .. } if !matches!(route.to, TargetSpec::InPlace) => {
             settings.with_store(&old_store(&route))?.fence()?
         }
         _ => None,
@@ -143,7 +143,7 @@ pub(super) fn cutover(args: &CutoverArgs, settings: &Settings, out: &Output) -> 
         drop(closed.take());
         run_then(args.then.as_deref(), out)
     };
-    let served = Served { restart: &restart, smoke: &|| try_server(args) };
+    let served = ServerHooks { restart: &restart, smoke: &|| try_server(args) };
     let done =
         with_progress(out, |progress| mnemon_migrate::cutover(&mut migration, &tools, switch, &served, progress))?;
     out.value(&report::of_cutover(&done), |_| report::cutover(&done))?;
@@ -212,7 +212,7 @@ pub(super) fn rollback(args: &RollbackArgs, settings: &Settings, out: &Output) -
     let mut tools = tools(settings, &embedder, &folder);
     tools.removals = args.allow_removals;
     if args.dry_run {
-        let switch = migration.state.switch.as_ref().map(Switch::told_back);
+        let switch = migration.state.switch.as_ref().map(Switch::describe_rollback);
         let value = json!({"switch": switch, "drop_writes": args.drop_writes, "dry_run": true});
         out.value(&value, |_| match switch {
             None => "nothing was switched, so there is nothing to switch back\n".to_owned(),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use mnemon_migrate::{Base, From, Manifest, Migration, Phase, Route, To};
+use mnemon_migrate::{CarriedPoints, Manifest, Migration, Phase, Route, SourceSpec, TargetSpec};
 use mnemon_models::Embedder;
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore, UNKNOWN_EMBEDDER};
 
@@ -60,7 +60,7 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
     };
     expect = args.expect.or(expect);
     let embedder = settings.embedder()?;
-    let route = Route { from: From::Snapshot { file: snapshot }, to: To::Sqlite { file: file.clone() } };
+    let route = Route { from: SourceSpec::Snapshot { file: snapshot }, to: TargetSpec::Sqlite { file: file.clone() } };
     let source = route.source(&tools(settings, &embedder, folder.path()))?;
     let about = source.about();
     if let Some(expected) = expect.filter(|expected| *expected != about.points) {
@@ -73,7 +73,7 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
     }
     let embedder = (embedder.dims() == about.dims).then_some(&*embedder);
     let store = open(&file, about.dims, embedder)?;
-    let base = Base::open(&folder.path().join("carried.db"))?;
+    let base = CarriedPoints::open(&folder.path().join("carried.db"))?;
     let rehearsal = with_progress(out, |told| mnemon_migrate::rehearse(&*source, &store, &base, embedder, told))?;
     if let Some(file) = &args.report {
         std::fs::write(file, report::markdown(&rehearsal)).with_context(|| file.display().to_string())?;

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use mnemon_migrate::read::About;
+use mnemon_migrate::read::SourceInfo;
 use mnemon_migrate::{
-    Anomaly, CutOver, Migration, Passed, Preflight, Rebuilt, Rehearsal, RolledBack, Route, Survey, Verification,
-    WordFound,
+    Anomaly, CutoverReport, Migration, Preflight, RebuildReport, Rehearsal, RollbackReport, Route, Survey, SyncReport,
+    Verification, WordFound,
 };
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ pub(super) fn to_json(rehearsal: &Rehearsal) -> Value {
     })
 }
 
-fn of_source(about: &About) -> Value {
+fn of_source(about: &SourceInfo) -> Value {
     json!({
         "place": about.place,
         "points": about.points,
@@ -48,7 +48,7 @@ fn of_anomalies(survey: &Survey) -> Vec<Value> {
     survey.anomalies.iter().map(anomaly).collect()
 }
 
-fn of_pass(passed: &Passed) -> Value {
+fn of_pass(passed: &SyncReport) -> Value {
     let busy: serde_json::Map<String, Value> =
         passed.busy.iter().map(|(step, took)| ((*step).to_owned(), json!(took.as_secs_f64()))).collect();
     json!({
@@ -114,7 +114,7 @@ fn looked(found: &Preflight, text: &mut String) {
     }
 }
 
-pub(super) fn of_rebuilt(rebuilt: &Rebuilt) -> Value {
+pub(super) fn of_rebuilt(rebuilt: &RebuildReport) -> Value {
     json!({
         "passes": rebuilt.passes.iter().map(of_pass).collect::<Vec<_>>(),
         "entities": rebuilt.entities,
@@ -122,7 +122,7 @@ pub(super) fn of_rebuilt(rebuilt: &Rebuilt) -> Value {
     })
 }
 
-pub(super) fn rebuilt(rebuilt: &Rebuilt, history: &Value) -> String {
+pub(super) fn rebuilt(rebuilt: &RebuildReport, history: &Value) -> String {
     let mut text = String::new();
     for (at, passed) in rebuilt.passes.iter().enumerate() {
         let _ = writeln!(
@@ -151,12 +151,12 @@ pub(super) fn rebuilt(rebuilt: &Rebuilt, history: &Value) -> String {
     text
 }
 
-pub(super) fn of_cutover(done: &CutOver) -> Value {
+pub(super) fn of_cutover(done: &CutoverReport) -> Value {
     json!({"ok": true, "switch": done.switch, "already": done.already, "last_pass": of_pass(&done.last), "late_pass": of_pass(&done.late)})
 }
 
-pub(super) fn cutover(done: &CutOver) -> String {
-    let carried = |passed: &Passed| passed.added + passed.changed + passed.removed;
+pub(super) fn cutover(done: &CutoverReport) -> String {
+    let carried = |passed: &SyncReport| passed.added + passed.changed + passed.removed;
     if done.already {
         return format!("switched before, and nothing was done now: {}\n", done.switch);
     }
@@ -169,7 +169,7 @@ pub(super) fn cutover(done: &CutOver) -> String {
     )
 }
 
-pub(super) fn of_rollback(done: &RolledBack) -> Value {
+pub(super) fn of_rollback(done: &RollbackReport) -> Value {
     json!({
         "ok": true,
         "switch": done.switch,
@@ -179,8 +179,8 @@ pub(super) fn of_rollback(done: &RolledBack) -> Value {
     })
 }
 
-pub(super) fn rollback(done: &RolledBack) -> String {
-    let RolledBack { carried, dropped, switch, replaced } = done;
+pub(super) fn rollback(done: &RollbackReport) -> String {
+    let RollbackReport { carried, dropped, switch, replaced } = done;
     let mut text = format!("switched back: {switch}\n");
     let _ = match dropped {
         true => writeln!(text, "the writes made since the cutover were left in the new store"),

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
-use mnemon_migrate::{From, Migration, Phase};
+use mnemon_migrate::{Migration, Phase, SourceSpec};
 use serde_json::json;
 
 use super::stack::StackArgs;
@@ -71,7 +71,7 @@ fn is_done(stack: &StackArgs, phase: Phase) -> anyhow::Result<bool> {
 /// The snapshot file that is migrated, if it is one.
 fn snapshot(stack: &StackArgs) -> anyhow::Result<Option<PathBuf>> {
     Ok(match Migration::read(&stack.dir)?.and_then(|state| state.route).map(|route| route.from) {
-        Some(From::Snapshot { file }) => Some(file),
+        Some(SourceSpec::Snapshot { file }) => Some(file),
         _ => None,
     })
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mnemon_migrate::{ENTITIES, From, Migration, Route, To, Tools};
+use mnemon_migrate::{ENTITIES, Migration, MigrationContext, Route, SourceSpec, TargetSpec};
 use mnemon_models::Embedder;
 
 use crate::commands::progress::Steps;
@@ -54,21 +54,23 @@ impl StackArgs {
             return Ok(None);
         }
         let from = match (&self.snapshot, known) {
-            (Some(file), _) => From::Snapshot { file: absolute(file)? },
+            (Some(file), _) => SourceSpec::Snapshot { file: absolute(file)? },
             // Only the target is named: the source is the one that is known.
             (None, Some(known)) if self.source.is_none() && !server.contains(&true) => known.from.clone(),
-            (None, Some(Route { from: From::Collection { name, .. }, .. })) if self.source.is_none() => {
+            (None, Some(Route { from: SourceSpec::Collection { name, .. }, .. })) if self.source.is_none() => {
                 match self.collection()? {
-                    From::Collection { grpc, rest, .. } => From::Collection { grpc, rest, name: name.clone() },
+                    SourceSpec::Collection { grpc, rest, .. } => {
+                        SourceSpec::Collection { grpc, rest, name: name.clone() }
+                    }
                     other => other,
                 }
             }
             _ => self.collection()?,
         };
         let to = match (&self.target, &self.to, self.in_place, known) {
-            (Some(name), ..) => To::Collection { name: name.clone() },
-            (_, Some(store), ..) => To::Sqlite { file: crate::settings::sqlite_file(store)? },
-            (.., true, _) => To::InPlace,
+            (Some(name), ..) => TargetSpec::Collection { name: name.clone() },
+            (_, Some(store), ..) => TargetSpec::Sqlite { file: crate::settings::sqlite_file(store)? },
+            (.., true, _) => TargetSpec::InPlace,
             (.., Some(known)) => known.to.clone(),
             _ => {
                 let message = "where to? Give --target NAME (a new collection), --to sqlite:PATH, or --in-place";
@@ -79,11 +81,11 @@ impl StackArgs {
     }
 
     /// The collection that the flags name, completed by the environment.
-    fn collection(&self) -> Result<From, Fault> {
+    fn collection(&self) -> Result<SourceSpec, Fault> {
         self.collection_by(|name| std::env::var(name).ok())
     }
 
-    fn collection_by(&self, environment: impl Fn(&str) -> Option<String>) -> Result<From, Fault> {
+    fn collection_by(&self, environment: impl Fn(&str) -> Option<String>) -> Result<SourceSpec, Fault> {
         let given = |name: &str| environment(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let port = |flag: Option<u16>, name: &str| -> Result<Option<u16>, Fault> {
             let parse = |text: String| {
@@ -103,7 +105,7 @@ impl StackArgs {
         let rest = port(self.qdrant_port, "QDRANT_PORT")?.unwrap_or(6333);
         let grpc = port(self.qdrant_grpc_port, "QDRANT_GRPC_PORT")?.unwrap_or_else(|| rest.saturating_add(1));
         let source = self.source.clone().or_else(|| given("QDRANT_COLLECTION_NAME")).unwrap_or_else(|| "mem0".into());
-        Ok(From::Collection {
+        Ok(SourceSpec::Collection {
             grpc: vec![format!("{scheme}://{name}:{grpc}")],
             rest: format!("{scheme}://{name}:{rest}"),
             name: source,
@@ -118,8 +120,8 @@ impl StackArgs {
             None => self.collection()?,
         };
         match from {
-            From::Collection { rest, name, .. } => Ok((rest, name)),
-            From::Snapshot { file } => {
+            SourceSpec::Collection { rest, name, .. } => Ok((rest, name)),
+            SourceSpec::Snapshot { file } => {
                 let message = format!("{} is a snapshot already: there is no server to make one", file.display());
                 Err(Fault::usage(message).into())
             }
@@ -149,9 +151,9 @@ fn absolute(file: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// What phases work with, by the settings.
-pub(super) fn tools<'e>(settings: &Settings, embedder: &'e Arc<dyn Embedder>, scratch: &Path) -> Tools<'e> {
+pub(super) fn tools<'e>(settings: &Settings, embedder: &'e Arc<dyn Embedder>, scratch: &Path) -> MigrationContext<'e> {
     let qdrant = settings.qdrant_client();
-    Tools {
+    MigrationContext {
         api_key: qdrant.api_key,
         timeout: qdrant.timeout,
         retries: qdrant.retries,
@@ -175,9 +177,9 @@ pub(super) fn with_progress<T>(out: &Output, work: impl FnOnce(&mnemon_migrate::
 /// The new store, as `--store` names it.
 pub(super) fn store_of(route: &Route) -> String {
     match &route.to {
-        To::Collection { name } => collection_of(route, Some(name)),
-        To::Sqlite { file } => format!("sqlite:{}", file.display()),
-        To::InPlace => old_store(route),
+        TargetSpec::Collection { name } => collection_of(route, Some(name)),
+        TargetSpec::Sqlite { file } => format!("sqlite:{}", file.display()),
+        TargetSpec::InPlace => old_store(route),
     }
 }
 
@@ -188,13 +190,13 @@ pub(super) fn old_store(route: &Route) -> String {
 
 fn collection_of(route: &Route, name: Option<&str>) -> String {
     match &route.from {
-        From::Collection { grpc, name: own, .. } => {
+        SourceSpec::Collection { grpc, name: own, .. } => {
             let hosts = grpc.iter().map(|url| url.split_once("://").map_or(url.as_str(), |(_, host)| host));
             let scheme = grpc.first().and_then(|url| url.split_once("://")).map_or("http", |(scheme, _)| scheme);
             format!("qdrant:{scheme}://{}/{}", hosts.collect::<Vec<_>>().join(","), name.unwrap_or(own))
         }
         // A snapshot goes into a file only: collections are refused when they are opened.
-        From::Snapshot { file } => file.display().to_string(),
+        SourceSpec::Snapshot { file } => file.display().to_string(),
     }
 }
 
@@ -214,8 +216,8 @@ mod tests {
         let line = Line::try_parse_from([&["migrate"], words].concat()).map_err(|error| error.to_string())?;
         let given = |name: &str| environment.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
         match line.stack.collection_by(given).map_err(|fault| fault.to_string())? {
-            From::Collection { grpc, rest, name } => Ok((rest, grpc[0].clone(), name)),
-            From::Snapshot { .. } => Err("a snapshot".into()),
+            SourceSpec::Collection { grpc, rest, name } => Ok((rest, grpc[0].clone(), name)),
+            SourceSpec::Snapshot { .. } => Err("a snapshot".into()),
         }
     }
 

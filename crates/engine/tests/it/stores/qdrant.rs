@@ -12,27 +12,27 @@ use mnemon_testbed::{POSTGRES, QDRANT, Qdrant, fresh_database, rest, restore_sna
 use super::{Kind, Place};
 
 pub(crate) const WITH_FILE: Kind =
-    Kind { name: "qdrant", needs: &[QDRANT], place: |folder| Box::new(Collections::new(Ledger::file(folder))) };
+    Kind { name: "qdrant", needs: &[QDRANT], place: |folder| Box::new(Collections::new(DocumentStore::file(folder))) };
 
 pub(crate) const WITH_POSTGRES: Kind = Kind {
     name: "qdrant_postgres",
     needs: &[QDRANT, POSTGRES],
-    place: |_| Box::new(Collections::new(Ledger::postgres())),
+    place: |_| Box::new(Collections::new(DocumentStore::postgres())),
 };
 
 /// A collection and the ledger beside it.
 struct Collections {
     server: &'static Qdrant,
     name: String,
-    ledger: Ledger,
+    ledger: DocumentStore,
 }
 
-enum Ledger {
+enum DocumentStore {
     File(PathBuf),
     Postgres(mnemon_testbed::Database),
 }
 
-impl Ledger {
+impl DocumentStore {
     fn file(folder: &Path) -> Self {
         Self::File(folder.join("ledger"))
     }
@@ -52,7 +52,7 @@ impl Ledger {
 }
 
 impl Collections {
-    fn new(ledger: Ledger) -> Self {
+    fn new(ledger: DocumentStore) -> Self {
         Self { server: shared().expect("a Qdrant"), name: unique("engine"), ledger }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use mnemon_engine::{Message, Recalled};
+use mnemon_engine::{ChatContext, Message};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -99,7 +99,7 @@ pub(super) async fn chat(
 }
 
 /// Extracts facts from the turn, and makes the response. Blocks.
-fn reply(app: &App, turn: &Turn, recalled: &Recalled, response: String) -> ChatReply {
+fn reply(app: &App, turn: &Turn, recalled: &ChatContext, response: String) -> ChatReply {
     let memories_used = UsedMemory::list(recalled, Some(&response));
     let mut reply = ChatReply { response, memories_used, memories_added: Vec::new(), event_id: None, warning: None };
     if !turn.remember {
@@ -119,7 +119,7 @@ fn reply(app: &App, turn: &Turn, recalled: &Recalled, response: String) -> ChatR
     reply
 }
 
-fn stream_answer(app: &App, turn: &Turn, recalled: &Recalled, events: &Events) {
+fn stream_answer(app: &App, turn: &Turn, recalled: &ChatContext, events: &Events) {
     if !events.send(Some("memories"), &json!({"memories_used": UsedMemory::list(recalled, None)})) {
         return;
     }

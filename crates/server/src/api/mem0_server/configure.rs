@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use mnemon_engine::Engine;
-use mnemon_store::{Document, Ledger, StoreError};
+use mnemon_store::{Document, DocumentStore, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -82,7 +82,7 @@ fn current(engine: &Engine) -> Result<Map<String, Value>, Problem> {
 
 /// Saves a change unless it is refused. Of two concurrent changes both are saved.
 fn save(
-    documents: &dyn Ledger,
+    documents: &dyn DocumentStore,
     patch: &Map<String, Value>,
     base: &Map<String, Value>,
 ) -> Result<Result<(), Problem>, StoreError> {

@@ -333,7 +333,7 @@ pub(crate) async fn sources(
     Path(id): Path<String>,
 ) -> Result<Json<Sources>, Problem> {
     let memory = app.get(&caller, memory_id(&id)?).await?;
-    let found = app.with_engine(move |engine| Ok(engine.evidence(&memory)?)).await?;
+    let found = app.with_engine(move |engine| Ok(engine.source_messages(&memory)?)).await?;
     let message = |SessionMessage { id, role, name, content, created_at, .. }| SourceMessage {
         id,
         role,

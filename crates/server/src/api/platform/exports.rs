@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use mnemon_engine::ListRequest;
 use mnemon_store::filter::ScopeKey;
-use mnemon_store::{Document, Durability, Ledger, MemoryId, PageRequest, StoreError};
+use mnemon_store::{Document, DocumentStore, Durability, MemoryId, PageRequest, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -216,7 +216,7 @@ pub(super) async fn get(
 }
 
 /// Removes the oldest exports of an owner, above [`MAX_EXPORTS`]. Exports of other owners stay.
-fn remove_oldest(documents: &dyn Ledger, owner: Option<&str>) -> Result<(), StoreError> {
+fn remove_oldest(documents: &dyn DocumentStore, owner: Option<&str>) -> Result<(), StoreError> {
     let page = PageRequest { offset: MAX_EXPORTS, limit: MAX_EXPORTS, ..PageRequest::default() };
     for document in documents.documents(KIND, owner, &page)?.items {
         // Without an owner the page contains the exports of all owners.

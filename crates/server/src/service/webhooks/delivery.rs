@@ -203,7 +203,7 @@ fn signature(secret: &str, id: &str, timestamp: i64, body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use mnemon_store::sqlite::SqliteOptions;
-    use mnemon_store::{EventKind, Ledger, SqliteStore};
+    use mnemon_store::{DocumentStore, EventKind, SqliteStore};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::sync::mpsc;
@@ -220,11 +220,11 @@ mod tests {
         assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
-    fn documents(path: &std::path::Path) -> Arc<dyn Ledger> {
+    fn documents(path: &std::path::Path) -> Arc<dyn DocumentStore> {
         Arc::new(SqliteStore::open(SqliteOptions::new(path, "test", 4)).unwrap())
     }
 
-    fn webhooks(documents: Arc<dyn Ledger>) -> Arc<Webhooks> {
+    fn webhooks(documents: Arc<dyn DocumentStore>) -> Arc<Webhooks> {
         let retry = RetryPolicy {
             poll: Duration::from_millis(5),
             timeout: Duration::from_secs(5),

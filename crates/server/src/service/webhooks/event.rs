@@ -1,6 +1,6 @@
 //! Events of memories, as webhooks report them.
 
-use mnemon_engine::Added;
+use mnemon_engine::AddedMemory;
 use mnemon_store::{EventKind, Memory};
 use serde_json::{Value, json};
 
@@ -22,8 +22,8 @@ impl MemoryEvent {
     }
 
     /// The events of memories that were added for one owner.
-    pub(crate) fn added(added: &[Added], owner: Option<&str>) -> Vec<Self> {
-        let event = |added: &Added| Self {
+    pub(crate) fn added(added: &[AddedMemory], owner: Option<&str>) -> Vec<Self> {
+        let event = |added: &AddedMemory| Self {
             kind: EventKind::Add,
             id: added.id.to_string(),
             memory: added.memory.clone(),

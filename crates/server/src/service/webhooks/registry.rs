@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use mnemon_store::{Document, Durability, EventKind, Ledger, PageRequest, StoreError};
+use mnemon_store::{Document, DocumentStore, Durability, EventKind, PageRequest, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Notify;
@@ -102,7 +102,7 @@ impl Default for RetryPolicy {
 
 /// The webhooks in a document store.
 pub(crate) struct Webhooks {
-    pub(super) documents: Arc<dyn Ledger>,
+    pub(super) documents: Arc<dyn DocumentStore>,
     cache: Mutex<Option<CachedWebhooks>>,
     /// Wakes the worker when a delivery was enqueued.
     pub(super) wake: Notify,
@@ -116,11 +116,11 @@ struct CachedWebhooks {
 }
 
 impl Webhooks {
-    pub(crate) fn new(documents: Arc<dyn Ledger>) -> Self {
+    pub(crate) fn new(documents: Arc<dyn DocumentStore>) -> Self {
         Self::with_retry_policy(documents, RetryPolicy::default())
     }
 
-    pub(super) fn with_retry_policy(documents: Arc<dyn Ledger>, retry: RetryPolicy) -> Self {
+    pub(super) fn with_retry_policy(documents: Arc<dyn DocumentStore>, retry: RetryPolicy) -> Self {
         Self { documents, cache: Mutex::new(None), wake: Notify::new(), client: OnceLock::new(), retry }
     }
 

@@ -85,7 +85,7 @@ impl TextToEmbed {
 pub(super) struct Rows<'c> {
     pub(super) connection: &'c Connection,
     pub(super) dims: usize,
-    pub(super) spoken: fn(&Payload) -> String,
+    pub(super) embedding_text: fn(&Payload) -> String,
 }
 
 impl Rows<'_> {
@@ -148,7 +148,7 @@ impl Rows<'_> {
     fn read(&self, kind: Kind, row: &Row<'_>) -> Result<(TextToEmbed, Option<Vec<f32>>)> {
         let payload = super::super::read::payload(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
         let text = match kind {
-            Kind::Memory => (self.spoken)(&payload),
+            Kind::Memory => (self.embedding_text)(&payload),
             Kind::Entity => payload.text().to_owned(),
         };
         let digest: [u8; 32] = Sha256::digest(&text).into();
