@@ -2,6 +2,29 @@
 check:
     bash .ci/run
 
+# Without the tests.
+quick:
+    bash .ci/run check
+
+# With every server, client and tool; a skip fails.
+strict:
+    CI_STRICT=1 bash .ci/run
+
+# The tests whose name contains a text: `just test mnemon-engine it delete`.
+test crate suite name="":
+    cargo test -p {{crate}} --test {{suite}} -- {{name}}
+
+# Runs the examples: the Rust one, then those that need a server, each against one of its own.
+examples:
+    cargo run -p mnemon-engine --example remember
+    compat/setup.sh
+    cargo test -p mnemon-cli --test clients -- example
+
+# Unused dependencies, and each feature alone; needs cargo-machete and cargo-hack.
+dependencies:
+    cargo machete --with-metadata
+    cargo hack check --workspace --each-feature --locked
+
 # Remembers a small conversation in a temporary store and asks it questions.
 tour:
     cargo run --release -- tour
@@ -16,7 +39,7 @@ load seconds="60":
     cargo build --release
     bench/load/run.sh {{seconds}}
 
-# What the routes' description says, from the code.
+# Generates docs/openapi.json from the code.
 openapi:
     cargo run -- serve --openapi > docs/openapi.json
 

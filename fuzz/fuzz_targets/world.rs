@@ -1,4 +1,4 @@
-//! The whole server in this process, with a memory of bob's that nobody may see.
+//! The whole server in this process, with a memory of bob that no response may contain.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,15 +6,15 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use mnemon_engine::{AddRequest, Engine, EngineConfig, Message};
 use mnemon_models::{Embedder, StaticEmbedder};
-use mnemon_server::auth::ConfiguredKey;
+use mnemon_server::auth::FixedKey;
 use mnemon_server::{Config, Secret};
 use mnemon_store::sqlite::SqliteOptions;
 use mnemon_store::{Scope, SqliteStore};
 use tower::ServiceExt;
 
-/// Ana's key: too long to be found by trying.
+/// Ana's key, too long to be guessed.
 pub const ANA: &str = "kJ4vQn8sZt2LwXc7RbYp5HdMf9GaEu3T";
-/// Stands in bob's memory, and in nothing that is asked.
+/// A word in bob's memory that no request contains.
 pub const MARK: &str = "xyzzybob";
 
 struct World {
@@ -38,7 +38,7 @@ fn world() -> &'static World {
         }
         let keys = format!(r#"{{"{ANA}": "ana", "Wm6TqZ3xNc8VbKj5HgFd2SpLr9YtEu7A": "bob"}}"#);
         let config = Config {
-            keys: ConfiguredKey::parse_all(&keys).unwrap(),
+            keys: FixedKey::parse_all(&keys).unwrap(),
             admin_key: Some(Secret::new("Xa9sD4fG7hJ2kL5zQ8wE3rT6yU1iO0pM")),
             ..Config::default()
         };
@@ -48,7 +48,7 @@ fn world() -> &'static World {
     })
 }
 
-/// Answers a request; whatever it was, nothing of bob's may show and nothing may break.
+/// Returns the server's answer; panics if it contains bob's memory or is a server error.
 pub fn answer(request: Request<Body>) -> (StatusCode, String) {
     let world = world();
     world.runtime.block_on(async {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use mnemon_engine::{AddRequest, AddedMemory, LearnOutcome, LearnRequest, Message};
+use mnemon_engine::{AddRequest, AddedMemory, LearnRequest, Message, Outcome};
 use mnemon_store::MemoryId;
 use serde_json::{Value, json};
 
@@ -104,7 +104,7 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
     let learned = engine.learn(request)?;
     let extractor = learned.extractor.as_str();
     match learned.outcome {
-        LearnOutcome::Stored(added) => {
+        Outcome::Stored(added) => {
             if added.is_empty() {
                 out.note("nothing was stored: nothing in it is worth knowing, or all of it is known");
             }
@@ -112,10 +112,8 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
             let answer = json!({"results": results, "extractor": extractor, "event_id": learned.event_id});
             out.value(&answer, |_| added.iter().map(|one| format!("{}  {}\n", one.id, one.memory)).collect())?;
         }
-        LearnOutcome::Dropped => {
-            return Err(Fault::failed("deleted", "the owner's memories were deleted meanwhile").into());
-        }
-        LearnOutcome::Pending { reason, .. } => {
+        Outcome::Dropped => return Err(Fault::failed("deleted", "the owner's memories were deleted meanwhile").into()),
+        Outcome::Waiting { reason, .. } => {
             let id = learned.event_id;
             out.note(&format!("kept, and learnt from by the next `mnemon serve` or `mnemon add --infer`: {reason}"));
             let answer =
@@ -126,15 +124,15 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
     // What waited from before may have its turn now.
     while let Some(worked) = engine.run_due_job()? {
         match worked.outcome {
-            LearnOutcome::Stored(added) => {
+            Outcome::Stored(added) => {
                 out.note(&format!(
                     "learnt from what had waited as {}: {}",
                     worked.event_id,
                     counted(added.len(), "fact", "facts")
                 ));
             }
-            LearnOutcome::Dropped => {}
-            LearnOutcome::Pending { .. } => break,
+            Outcome::Dropped => {}
+            Outcome::Waiting { .. } => break,
         }
     }
     Ok(Exit::Ok)

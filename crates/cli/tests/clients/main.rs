@@ -1,7 +1,8 @@
-//! Real, unmodified mem0 clients against `mnemon serve`. `clients/setup.sh` installs them; a client that is not there is
-//! reported as ignored, not as passed. So is the tour with curl where there is no curl.
+//! Real, unmodified mem0 clients, the tour of the server with curl, and the examples, each against a `mnemon serve` of its
+//! own. `compat/setup.sh` installs the clients; what needs a program that is missing is ignored, not passed.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on panics")]
 
+mod examples;
 mod tour;
 
 use std::io::{BufRead, BufReader};
@@ -31,7 +32,7 @@ fn main() {
                 program => folder().join(program).exists(),
             };
             if !installed {
-                eprintln!("skipped: {name}: run clients/setup.sh to install the client");
+                eprintln!("skipped: {name}: run compat/setup.sh to install the client");
             }
             Trial::test(name, move || run(program, script)).with_ignored_flag(!installed)
         })
@@ -40,6 +41,7 @@ fn main() {
         eprintln!("skipped: tour: there is no curl on the path");
     }
     trials.push(Trial::test("tour_with_curl", tour::run).with_ignored_flag(!on_path("curl")));
+    trials.extend(examples::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -49,7 +51,7 @@ fn on_path(program: &str) -> bool {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat").canonicalize().unwrap()
 }
 
 /// A server with keys for alice, bob and an admin; killed when dropped.

@@ -1,4 +1,4 @@
-//! Real, unmodified Python mem0 on a real Qdrant. `clients/interop/setup.sh` installs mem0; where it or the server is not
+//! Real, unmodified Python mem0 on a real Qdrant. `compat/interop/setup.sh` installs mem0; where it or the server is not
 //! there, tests are reported as ignored, not as passed.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on panics")]
 
@@ -37,7 +37,7 @@ fn main() {
     for version in VERSIONS {
         let installed = is_installed(version);
         if !installed {
-            eprintln!("skipped: mem0 {version}: run clients/interop/setup.sh to install it");
+            eprintln!("skipped: mem0 {version}: run compat/interop/setup.sh to install it");
         }
         let chat = move || {
             openai::its_client_gets_memory(version);

@@ -17,10 +17,10 @@ pub(crate) struct Mem0 {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients/interop")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat/interop")
 }
 
-/// Whether `clients/interop/setup.sh` has installed a version, whole.
+/// Whether `compat/interop/setup.sh` has installed a version, whole.
 pub(crate) fn is_installed(version: &str) -> bool {
     folder().join(format!(".venv-{version}/installed.txt")).exists()
 }

@@ -33,9 +33,9 @@ pub(crate) fn its_client_gets_memory(version: &str) {
     let said: Value = serde_json::from_str(&line).unwrap();
     let base = format!("{}/v1", said["listening"].as_str().unwrap());
 
-    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients/interop");
-    let python = clients.join(format!(".venv-{version}/bin/python"));
-    let output = Command::new(python).arg(clients.join("chat.py")).args([&base, "ka"]).output().unwrap();
+    let compat = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat/interop");
+    let python = compat.join(format!(".venv-{version}/bin/python"));
+    let output = Command::new(python).arg(compat.join("chat.py")).args([&base, "ka"]).output().unwrap();
     let _ = served.kill();
     let _ = served.wait();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -43,7 +43,7 @@ pub(crate) fn its_client_gets_memory(version: &str) {
     let expected = json!({
         "whole": "You live in Lisbon [m1].", "finish": "stop", "memories": ["I live in Lisbon."],
         "pieces": ["You ", "live ", "in ", "Lisbon ", "[m1]."], "usage": true, "models": ["some-model"],
-        "refused": "tools are not supported", "stranger": 401,
+        "refused": "tools are not passed on to the language model: leave them out", "stranger": 401,
     });
     assert_eq!(told, expected, "{errors}");
 }

@@ -1,6 +1,6 @@
 //! The local MiniLM through the binary: fetched, listed, and filling a store that only it may search.
 //!
-//! Its weights come from the folder that MNEMON_TEST_MINILM names (`clients/minilm/setup.sh` makes one). Where it names
+//! Its weights come from the folder that MNEMON_TEST_MINILM names (`compat/minilm/setup.sh` makes one). Where it names
 //! none, or the feature `minilm` is off, these tests are reported as ignored, not as passed.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 

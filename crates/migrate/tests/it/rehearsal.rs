@@ -1,6 +1,6 @@
 //! A rehearsal carries everything over, tells what is odd, and finds what the old collection could not.
 
-use mnemon_migrate::read::Source;
+use mnemon_migrate::source::Source;
 use mnemon_migrate::{CarriedPoints, Rehearsal, StoreTarget, SyncOptions, rehearse, sync, verify};
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore};
 use mnemon_store::{Change, ChangeSet, Store};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use mnemon_engine::ForeignPoint;
 use mnemon_migrate::MigrateError;
-use mnemon_migrate::read::{Snapshot, Source};
+use mnemon_migrate::source::{Snapshot, Source};
 use mnemon_store::MemoryId;
 use serde_json::Value;
 use sha2::{Digest, Sha256};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use mnemon_engine::{AddRequest, Engine, LearnOutcome, LearnRequest, Message, Profile, SearchRequest};
+use mnemon_engine::{AddRequest, Engine, LearnRequest, Message, Outcome, Profile, SearchRequest};
 use mnemon_store::{Filter, MemoryId, Scope, parse_time};
 use serde_json::{Value, json};
 
@@ -177,9 +177,9 @@ fn remember(
         let added = match args.infer {
             None => engine.add(add)?,
             Some(_) => match engine.learn(LearnRequest { add, ..LearnRequest::default() })?.outcome {
-                LearnOutcome::Stored(added) => added,
-                LearnOutcome::Pending { reason, .. } => anyhow::bail!("{reason}"),
-                LearnOutcome::Dropped => anyhow::bail!("the request was dropped"),
+                Outcome::Stored(added) => added,
+                Outcome::Waiting { reason, .. } => anyhow::bail!("{reason}"),
+                Outcome::Dropped => anyhow::bail!("the request was dropped"),
             },
         };
         for added in added {

@@ -212,7 +212,7 @@ pub(super) fn rollback(args: &RollbackArgs, settings: &Settings, out: &Output) -
     let mut tools = tools(settings, &embedder, &folder);
     tools.removals = args.allow_removals;
     if args.dry_run {
-        let switch = migration.state.switch.as_ref().map(Switch::describe_rollback);
+        let switch = migration.state.switch.as_ref().map(Switch::told_back);
         let value = json!({"switch": switch, "drop_writes": args.drop_writes, "dry_run": true});
         out.value(&value, |_| match switch {
             None => "nothing was switched, so there is nothing to switch back\n".to_owned(),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use mnemon_migrate::read::SourceInfo;
+use mnemon_migrate::source::SourceInfo;
 use mnemon_migrate::{
     Anomaly, CutoverReport, Migration, Preflight, RebuildReport, Rehearsal, RollbackReport, Route, Survey, SyncReport,
     Verification, WordFound,
