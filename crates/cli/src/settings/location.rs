@@ -1,25 +1,25 @@
-//! `--store` and `ledger`: what names a store, and where that is.
+//! Locations of stores and ledgers, as given with `--store` and `ledger`.
 
 use std::path::PathBuf;
 
-use super::paths::expanded;
+use super::paths::absolute;
 use crate::error::CliError;
 
-/// Where memories are kept.
+/// Location of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum StorePlace {
-    /// One file.
+pub(crate) enum StoreLocation {
+    /// A file.
     Sqlite(PathBuf),
-    /// A collection.
+    /// A collection of Qdrant.
     Qdrant {
         /// gRPC addresses of the nodes.
         urls: Vec<String>,
-        /// Its name, or an alias.
+        /// Name of the collection, or an alias.
         collection: String,
     },
 }
 
-impl std::fmt::Display for StorePlace {
+impl std::fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "{}", path.display()),
@@ -28,16 +28,16 @@ impl std::fmt::Display for StorePlace {
     }
 }
 
-/// Where the ledger of a Qdrant store is kept.
+/// Location of the ledger of a Qdrant store.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum LedgerPlace {
-    /// One file.
+pub(crate) enum LedgerLocation {
+    /// A file.
     Sqlite(PathBuf),
-    /// A database: a URL, with its password.
+    /// The URL of a database, with its password.
     Postgres(String),
 }
 
-impl std::fmt::Debug for LedgerPlace {
+impl std::fmt::Debug for LedgerLocation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
@@ -46,68 +46,68 @@ impl std::fmt::Debug for LedgerPlace {
     }
 }
 
-const WHAT_TO_GIVE: &str = "give sqlite:PATH, such as sqlite:memories.db, or qdrant:http://HOST:6334/COLLECTION";
+const EXPECTED: &str = "give sqlite:PATH, such as sqlite:memories.db, or qdrant:http://HOST:6334/COLLECTION";
 
-/// `sqlite:PATH` or `qdrant:URL/COLLECTION`.
-pub(super) fn parse(store: &str) -> Result<StorePlace, CliError> {
+/// Parses `sqlite:PATH` or `qdrant:URL/COLLECTION`.
+pub(super) fn parse(store: &str) -> Result<StoreLocation, CliError> {
     let store = store.trim();
     if let Some(rest) = store.strip_prefix("qdrant:") {
         return qdrant(store, rest);
     }
     if !store.starts_with("sqlite:") {
-        return Err(CliError::usage(format!("`{store}` is no store: {WHAT_TO_GIVE}")));
+        return Err(CliError::usage(format!("`{store}` is not a store: {EXPECTED}")));
     }
-    Ok(StorePlace::Sqlite(file(store)?))
+    Ok(StoreLocation::Sqlite(file(store)?))
 }
 
-/// `sqlite:PATH` or `postgres://…`.
-pub(super) fn parse_ledger(ledger: &str) -> Result<LedgerPlace, CliError> {
+/// Parses `sqlite:PATH` or `postgres://…`.
+pub(super) fn parse_ledger(ledger: &str) -> Result<LedgerLocation, CliError> {
     let ledger = ledger.trim();
     if ledger.starts_with("postgres://") || ledger.starts_with("postgresql://") {
-        return Ok(LedgerPlace::Postgres(ledger.to_owned()));
+        return Ok(LedgerLocation::Postgres(ledger.to_owned()));
     }
     if !ledger.starts_with("sqlite:") {
-        // Not repeated: it may hold a password.
+        // The value is not shown because it may contain a password.
         return Err(CliError::usage(
-            "the ledger is neither: give sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE",
+            "the ledger is not valid: give sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE",
         ));
     }
-    file(ledger).map(LedgerPlace::Sqlite)
+    file(ledger).map(LedgerLocation::Sqlite)
 }
 
-/// `http://HOST:PORT[,HOST:PORT…]/COLLECTION`, `https://` for TLS; the port is that of gRPC.
-fn qdrant(store: &str, rest: &str) -> Result<StorePlace, CliError> {
-    let wrong = |what: &str| CliError::usage(format!("`{store}` {what}: {WHAT_TO_GIVE}"));
-    let (scheme, rest) = rest.split_once("://").ok_or_else(|| wrong("has no http:// or https://"))?;
+/// Parses `http://HOST:PORT[,HOST:PORT…]/COLLECTION`, with `https://` for TLS and the gRPC port.
+fn qdrant(store: &str, rest: &str) -> Result<StoreLocation, CliError> {
+    let invalid = |reason: &str| CliError::usage(format!("`{store}` {reason}: {EXPECTED}"));
+    let (scheme, rest) = rest.split_once("://").ok_or_else(|| invalid("has no http:// or https://"))?;
     if !["http", "https"].contains(&scheme) {
-        return Err(wrong("is neither http:// nor https://"));
+        return Err(invalid("is neither http:// nor https://"));
     }
     let (hosts, collection) = rest.split_once('/').unwrap_or((rest, ""));
     let collection = collection.trim_matches('/');
     if collection.is_empty() || collection.contains(['/', '?', '#', ' ']) {
-        return Err(wrong("names no collection"));
+        return Err(invalid("names no collection"));
     }
     if hosts.contains('@') {
-        return Err(wrong("holds a user or a password: put the API key into QDRANT_API_KEY"));
+        return Err(invalid("contains a user or password: set the API key as QDRANT_API_KEY"));
     }
     let url = |host: &str| {
         let host = host.trim();
         let port = host.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
         match port {
-            _ if host.is_empty() || host.starts_with(':') => Err(wrong("names no host")),
-            Some(Err(_)) if !host.ends_with(']') => Err(wrong("has a port that is no number")),
+            _ if host.is_empty() || host.starts_with(':') => Err(invalid("names no host")),
+            Some(Err(_)) if !host.ends_with(']') => Err(invalid("has an invalid port")),
             Some(Ok(6333)) => Err(CliError::usage(format!(
-                "`{store}` names the REST port: give the gRPC port of the server, mostly 6334"
+                "`{store}` has the REST port: give the gRPC port of the server, usually 6334"
             ))),
             Some(Ok(_)) => Ok(format!("{scheme}://{host}")),
             _ => Ok(format!("{scheme}://{host}:6334")),
         }
     };
     let urls = hosts.split(',').map(url).collect::<Result<Vec<_>, _>>()?;
-    Ok(StorePlace::Qdrant { urls, collection: collection.to_owned() })
+    Ok(StoreLocation::Qdrant { urls, collection: collection.to_owned() })
 }
 
-/// The file of `sqlite:PATH`; an absolute path, so that nothing in it can be taken for a URI.
+/// The path of `sqlite:PATH`. It is absolute, so that SQLite cannot take it for a URI.
 fn file(store: &str) -> Result<PathBuf, CliError> {
     let path = store.strip_prefix("sqlite:").unwrap_or(store);
     let path = path.strip_prefix("//").unwrap_or(path);
@@ -115,9 +115,9 @@ fn file(store: &str) -> Result<PathBuf, CliError> {
         return Err(CliError::usage("the store has no path: give sqlite:PATH, such as sqlite:memories.db"));
     }
     if path == ":memory:" {
-        return Err(CliError::usage("a store in memory would be gone when the command ends: give sqlite:PATH"));
+        return Err(CliError::usage("a store in memory would not outlive the command: give sqlite:PATH"));
     }
-    expanded(path)
+    absolute(path)
 }
 
 #[cfg(test)]
@@ -131,15 +131,15 @@ mod tests {
             ("sqlite:///x/a.db", "/x/a.db"),
             ("sqlite:file:a?mode=memory", "file:a?mode=memory"),
         ] {
-            let StorePlace::Sqlite(path) = parse(store).unwrap() else { panic!("{store}") };
+            let StoreLocation::Sqlite(path) = parse(store).unwrap() else { panic!("{store}") };
             assert!(path.is_absolute() && path.to_string_lossy().ends_with(ending), "{}", path.display());
         }
-        assert_eq!(parse("sqlite:/x/a.db").unwrap(), StorePlace::Sqlite("/x/a.db".into()));
+        assert_eq!(parse("sqlite:/x/a.db").unwrap(), StoreLocation::Sqlite("/x/a.db".into()));
         assert!(!parse("sqlite:~/a.db").unwrap().to_string().contains('~'));
     }
 
     #[test]
-    fn a_collection_lies_on_one_server_or_several() {
+    fn a_collection_has_one_or_more_hosts() {
         for (store, expected) in [
             ("qdrant:http://h:6334/c", "qdrant:http://h:6334/c"),
             ("qdrant:http://h/c", "qdrant:http://h:6334/c"),
@@ -152,21 +152,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_store_is_told_what_to_write() {
-        let no_stores = ["", "a.db", "postgres://x", "qdrant:h:6334/c", "qdrant:ftp://h/c", "qdrant:http://h:6334"];
-        for store in no_stores.into_iter().chain(["sqlite:", "sqlite://", "sqlite::memory:", "qdrant:http:///c"]) {
-            let fault = parse(store).unwrap_err().to_string();
-            assert!(fault.contains("sqlite:PATH"), "{store}: {fault}");
+    fn invalid_locations_are_explained() {
+        let invalid = ["", "a.db", "postgres://x", "qdrant:h:6334/c", "qdrant:ftp://h/c", "qdrant:http://h:6334"];
+        for store in invalid.into_iter().chain(["sqlite:", "sqlite://", "sqlite::memory:", "qdrant:http:///c"]) {
+            let error = parse(store).unwrap_err().to_string();
+            assert!(error.contains("sqlite:PATH"), "{store}: {error}");
         }
         assert!(parse("qdrant:http://h:6333/c").unwrap_err().to_string().contains("6334"));
         assert!(parse("qdrant:http://key@h/c").unwrap_err().to_string().contains("QDRANT_API_KEY"));
     }
 
     #[test]
-    fn a_ledger_is_a_file_or_a_database_whose_password_stays_unsaid() {
+    fn passwords_of_ledgers_are_redacted() {
         let secret = parse_ledger("postgres://me:secret@h/db").unwrap();
         assert!(!format!("{secret:?}").contains("secret"));
-        assert!(matches!(parse_ledger("sqlite:/x/l.db").unwrap(), LedgerPlace::Sqlite(_)));
+        assert!(matches!(parse_ledger("sqlite:/x/l.db").unwrap(), LedgerLocation::Sqlite(_)));
         assert!(!parse_ledger("mysql://me:secret@h/db").unwrap_err().to_string().contains("secret"));
     }
 }
