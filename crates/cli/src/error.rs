@@ -82,7 +82,7 @@ impl ErrorReport {
     }
 }
 
-/// Whether the reader of our output went away, which is no news to anybody.
+/// Whether the reader closed our output. This is not reported as an error.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &ExportArgs, settings: &Settings, out: &Output) -> anyho
     // A symbolic link stays; the file it points to is replaced.
     let file = &if file.is_symlink() { file.canonicalize().unwrap_or_else(|_| file.clone()) } else { file.clone() };
     check_is_file(file)?;
-    check_is_no_database(file, settings.file_of_store())?;
+    check_not_database(file, settings.file_of_store())?;
     let engine = wiring::open_engine_any_embedder(settings)?;
     let counts = export_to_file(&engine, file, out)?;
     let pending = note_pending(&engine, out)?;
@@ -93,7 +93,7 @@ fn check_is_file(file: &Path) -> Result<(), CliError> {
 }
 
 /// Refuses any SQLite database and the files of the store itself, which the export would overwrite.
-fn check_is_no_database(file: &Path, store: Option<&Path>) -> Result<(), CliError> {
+fn check_not_database(file: &Path, store: Option<&Path>) -> Result<(), CliError> {
     let absolute = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or(path.to_owned());
     let own = store.map(absolute).is_some_and(|store| {
         ["", "-wal", "-shm", "-journal"].iter().any(|suffix| {
@@ -132,11 +132,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let store = folder.path().join("store.db");
-        assert!(check_is_no_database(&path, Some(&store)).is_ok());
-        assert!(check_is_no_database(&folder.path().join("store.db-wal"), Some(&store)).is_err());
+        assert!(check_not_database(&path, Some(&store)).is_ok());
+        assert!(check_not_database(&folder.path().join("store.db-wal"), Some(&store)).is_err());
         std::fs::write(&path, "SQLite format 3\0 and more").unwrap();
-        assert!(check_is_no_database(&path, Some(&store)).is_err());
+        assert!(check_not_database(&path, Some(&store)).is_err());
         std::fs::write(&path, "{}").unwrap();
-        assert!(check_is_no_database(&path, Some(&store)).is_ok());
+        assert!(check_not_database(&path, Some(&store)).is_ok());
     }
 }

@@ -16,7 +16,7 @@ use crate::wiring;
 use steps::{AnsweredQuestion, add_conversation, add_facts, ask, correct};
 use story::{NEXT, OTHER_USER, QUESTIONS, STORY, USER};
 
-/// The tour has no options of its own.
+/// The tour has no options.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "The tour uses a temporary store; your own store is not touched.")]
 pub(crate) struct TourArgs {}

@@ -204,7 +204,7 @@ impl Run<'_> {
         let text = format!("My favourite tea is called {} and I drink it from an amber cup.", self.word);
         let first = self.add(&text, "amber")?;
         self.first = Some(first.clone());
-        // Finds out the user of the key, if none was given. Whether the memory is there is the next check.
+        // Finds out the user of the key, if none was given. The next check verifies that the memory exists.
         if let Ok(Some((found, _))) = self.api.get(&first.id) {
             self.api.keeps_run.set(found.run.as_ref() == Some(&self.api.run));
             self.api.user = self.api.user.take().or(found.user);

@@ -1,4 +1,4 @@
-//! Writers that do not stop for a migration.
+//! Writes during a migration.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,15 +9,15 @@ use serde_json::json;
 use crate::stack::{SOURCE, Stack, memory};
 use mnemon_testbed::rest;
 
-pub(crate) fn what_is_written_during_the_copy_is_caught(random: &mut StdRng) {
+pub(crate) fn writes_during_the_copy_are_copied(random: &mut StdRng) {
     let stack = Stack::of(3000, random);
     let ids: Vec<String> = stack.points(SOURCE).into_keys().collect();
-    let ended = AtomicBool::new(false);
+    let done = AtomicBool::new(false);
     let args = ["rebuild", "--target", "mem0_v3", "--rate", "1500"];
     let (added, changed, deleted) = std::thread::scope(|threads| {
         let writer = threads.spawn(|| {
             let (mut added, mut changed, mut deleted) = (0, 0, 0);
-            while !ended.load(Ordering::Relaxed) {
+            while !done.load(Ordering::Relaxed) {
                 stack.upsert(SOURCE, &[memory(10_000 + added, random)]);
                 added += 1;
                 let change = json!({
@@ -34,7 +34,7 @@ pub(crate) fn what_is_written_during_the_copy_is_caught(random: &mut StdRng) {
             (added, changed, deleted)
         });
         stack.run(&args).ok();
-        ended.store(true, Ordering::Relaxed);
+        done.store(true, Ordering::Relaxed);
         writer.join().unwrap()
     });
     stack.run(&["rebuild"]).ok();

@@ -1,4 +1,4 @@
-//! Disks that are full.
+//! Full disks.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 
 use crate::stack::{SOURCE, Stack};
 
-/// A disk of its own, gone with the test.
+/// A small tmpfs, unmounted when dropped.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -35,19 +35,19 @@ pub(crate) fn can_be_made() -> bool {
     tempfile::tempdir().is_ok_and(|folder| Disk::mount(&folder.path().join("disk"), 1).is_some())
 }
 
-/// Runs out of space, says so, changes nothing at the source, and goes on once there is some.
-fn fills(random: &mut StdRng, megabytes: u32, args: &[&str], check: &[&str]) {
+/// The command must fail because the disk is full, leave the source unchanged, and succeed once there is space.
+fn check_full_disk(random: &mut StdRng, megabytes: u32, args: &[&str], check: &[&str]) {
     let stack = Stack::of(4000, random);
     let disk = Disk::mount(&stack.path("disk"), megabytes).unwrap();
     let source = stack.points(SOURCE);
     let full = stack.run(args);
-    let (code, told) = full.error();
+    let (code, message) = full.error();
     assert!(
-        full.code != 0 && code == "full" && (told.contains("room") || told.contains("space")),
-        "{} {code}: {told}",
+        full.code != 0 && code == "full" && (message.contains("room") || message.contains("space")),
+        "{} {code}: {message}",
         full.code
     );
-    println!("{} {code}: {told}", full.code);
+    println!("{} {code}: {message}", full.code);
     assert_eq!(source, stack.points(SOURCE));
     disk.grow(200);
     stack.run(args).ok();
@@ -55,10 +55,10 @@ fn fills(random: &mut StdRng, megabytes: u32, args: &[&str], check: &[&str]) {
     assert_eq!(source, stack.points(SOURCE));
 }
 
-pub(crate) fn a_full_one_of_the_store_is_told_and_mended(random: &mut StdRng) {
-    fills(random, 3, &["rebuild", "--to", "sqlite:disk/new.db"], &["verify"]);
+pub(crate) fn a_full_disk_of_the_store_is_reported_and_resumed(random: &mut StdRng) {
+    check_full_disk(random, 3, &["rebuild", "--to", "sqlite:disk/new.db"], &["verify"]);
 }
 
-pub(crate) fn a_full_one_of_the_backup_is_told_and_mended(random: &mut StdRng) {
-    fills(random, 2, &["backup", "--into", "disk/backup"], &["backup", "--verify", "disk/backup"]);
+pub(crate) fn a_full_disk_of_the_backup_is_reported_and_resumed(random: &mut StdRng) {
+    check_full_disk(random, 2, &["backup", "--into", "disk/backup"], &["backup", "--verify", "disk/backup"]);
 }

@@ -1,4 +1,4 @@
-//! Mnemon and Python mem0 on one collection at the same time: what either writes the other has at once.
+//! mnemon and Python mem0 use one collection at the same time: each sees the changes of the other at once.
 
 mod entities;
 mod lemmas;
@@ -17,60 +17,60 @@ use mnemon_store::qdrant::{LEDGER, QdrantOptions, QdrantStore};
 use mnemon_store::{Filter, Memory, MemoryId, OwnerKind, Scope};
 use serde_json::{Map, Value, json};
 
-use crate::Bed;
+use crate::Fixture;
 use crate::mem0::Mem0;
 
 const USER: &str = "ana";
-/// Somebody whose memories are in the same collection; nobody who asks for `USER`'s may see them.
-const STRANGER: &str = "bob";
+/// Another user in the same collection, whose memories must not appear in requests for `USER`.
+const OTHER_USER: &str = "bob";
 const SECRET: &str = "Bob hides a zeppelin in his barn.";
 
-/// Both on a collection, open all the time.
+/// Open connections of mnemon and mem0 to one collection.
 struct Both<'b> {
-    bed: &'b Bed,
+    fixture: &'b Fixture,
     folder: tempfile::TempDir,
     engine: Engine,
     mem0: Mem0,
 }
 
-/// A memory as either side shows it.
-type Shown = BTreeMap<String, (String, Value)>;
+/// Memories as both sides return them: text and metadata by id.
+type Listing = BTreeMap<String, (String, Value)>;
 
-pub(crate) fn each_side_has_what_the_other_did(bed: &Bed) {
-    let mut both = Both::new(bed);
-    both.add(STRANGER, SECRET, json!({}));
-    both.mem0.add(STRANGER, SECRET, json!({"category": "food"}));
+pub(crate) fn each_side_sees_the_changes_of_the_other(fixture: &Fixture) {
+    let mut both = Both::new(fixture);
+    both.add(OTHER_USER, SECRET, json!({}));
+    both.mem0.add(OTHER_USER, SECRET, json!({"category": "food"}));
     writing::adds_are_seen(&mut both);
     writing::updates_are_seen(&mut both);
     writing::deletes_are_seen(&mut both);
-    writing::filters_reach_across(&mut both);
-    writing::a_text_is_known_whoever_added_it(&mut both);
-    both.nothing_is_wrong();
-    entities::both_name_the_same_points(&mut both);
-    entities::a_fresh_process_leaves_links(&mut both);
-    lemmas::slots_are_equal(&mut both);
+    writing::filters_match_memories_of_both(&mut both);
+    writing::duplicates_are_recognised_across_both(&mut both);
+    both.assert_no_findings();
+    entities::both_link_the_same_entities(&mut both);
+    entities::a_new_process_leaves_links(&mut both);
+    lemmas::bm25_vectors_are_equal(&mut both);
     writing::both_write_at_the_same_time(&mut both);
     both.reopen();
-    both.agree();
-    both.nothing_is_wrong();
+    both.assert_equal_contents();
+    both.assert_no_findings();
 }
 
 impl<'b> Both<'b> {
-    fn new(bed: &'b Bed) -> Self {
+    fn new(fixture: &'b Fixture) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let engine = open(bed, folder.path());
-        Self { bed, engine, folder, mem0: bed.mem0() }
+        let engine = open(fixture, folder.path());
+        Self { fixture, engine, folder, mem0: fixture.mem0() }
     }
 
-    /// Another process of each.
+    /// Restarts both.
     fn reopen(&mut self) {
-        self.mem0 = self.bed.mem0();
-        self.engine = open(self.bed, self.folder.path());
+        self.mem0 = self.fixture.mem0();
+        self.engine = open(self.fixture, self.folder.path());
     }
 
-    /// Adds one memory by Mnemon and returns its id.
+    /// Adds one memory with mnemon and returns its id.
     fn add(&self, user: &str, text: &str, metadata: Value) -> String {
-        self.engine.add(said(user, text, metadata)).unwrap()[0].id.to_string()
+        self.engine.add(add_request(user, text, metadata)).unwrap()[0].id.to_string()
     }
 
     fn update(&self, id: &str, text: &str) {
@@ -86,27 +86,27 @@ impl<'b> Both<'b> {
         self.engine.get(memory_id(id)).ok()
     }
 
-    /// What Mnemon finds, best first.
+    /// Ids of mnemon's hits, best first.
     fn search(&self, query: &str, filter: &Value, profile: Profile) -> Vec<String> {
         let request = SearchRequest { profile, ..SearchRequest::new(query, Filter::parse(filter).unwrap()) };
         self.engine.search(&request).unwrap().hits.iter().map(|hit| hit.memory.id.to_string()).collect()
     }
 
-    fn list(&self, filter: &Value) -> Shown {
+    fn list(&self, filter: &Value) -> Listing {
         let request =
             ListRequest { filter: Some(Filter::parse(filter).unwrap()), limit: 1000, ..ListRequest::default() };
         let page = self.engine.list(&request).unwrap();
         assert_eq!((page.total, page.next), (page.items.len(), None));
-        page.items.iter().map(|memory| (memory.id.to_string(), shown(memory))).collect()
+        page.items.iter().map(|memory| (memory.id.to_string(), text_and_metadata(memory))).collect()
     }
 
-    /// What Python finds, best first.
-    fn search_in_python(&mut self, query: &str, filters: &Value) -> Vec<String> {
+    /// Ids of mem0's hits, best first.
+    fn search_in_mem0(&mut self, query: &str, filters: &Value) -> Vec<String> {
         let answer = self.mem0.ask(json!({"op": "search", "query": query, "filters": filters, "top_k": 20}));
         answer["results"].as_array().unwrap().iter().map(|hit| hit["id"].as_str().unwrap().to_owned()).collect()
     }
 
-    fn list_in_python(&mut self, filters: &Value) -> Shown {
+    fn list_in_mem0(&mut self, filters: &Value) -> Listing {
         let answer = self.mem0.ask(json!({"op": "get_all", "filters": filters, "top_k": 1000}));
         let shown = |item: &Value| {
             for key in ["agent_id", "run_id"] {
@@ -120,39 +120,39 @@ impl<'b> Both<'b> {
         answer["results"].as_array().unwrap().iter().map(shown).collect()
     }
 
-    /// The first hit for a question is the same on both sides, with either profile.
-    fn finds(&mut self, query: &str, id: &str) {
-        self.finds_among(1, query, id);
+    /// The memory is the first hit on both sides, with each profile.
+    fn assert_found(&mut self, query: &str, id: &str) {
+        self.assert_found_among(1, query, id);
     }
 
-    /// A memory is among the first of each search.
-    fn finds_among(&mut self, first: usize, query: &str, id: &str) {
+    /// The memory is among the first hits on both sides, with each profile.
+    fn assert_found_among(&mut self, first: usize, query: &str, id: &str) {
         let filter = json!({"user_id": USER});
         let found = |hits: &[String]| hits.iter().take(first).any(|hit| hit == id);
         for profile in [Profile::Fusion, Profile::Mem0] {
             let hits = self.search(query, &filter, profile);
             assert!(found(&hits), "{id} for {query} {profile:?} {hits:?}");
         }
-        let hits = self.search_in_python(query, &filter);
+        let hits = self.search_in_mem0(query, &filter);
         assert!(found(&hits), "{id} for {query} {hits:?}");
     }
 
-    /// No search on either side shows a memory.
-    fn finds_no_more(&mut self, query: &str, id: &str) {
+    /// The memory is not found by any search on either side.
+    fn assert_not_found(&mut self, query: &str, id: &str) {
         let filter = json!({"user_id": USER});
         for profile in [Profile::Fusion, Profile::Mem0] {
             assert!(!self.search(query, &filter, profile).iter().any(|hit| hit == id), "{query} {profile:?}");
         }
-        assert!(!self.search_in_python(query, &filter).iter().any(|hit| hit == id), "{query}");
+        assert!(!self.search_in_mem0(query, &filter).iter().any(|hit| hit == id), "{query}");
         assert_eq!(self.get(id), None);
         assert_eq!(self.mem0.ask(json!({"op": "get", "memory_id": id})), Value::Null);
     }
 
-    /// Both show the same memories of the user, and count them; nobody shows the stranger's.
-    fn agree(&mut self) -> usize {
+    /// Both sides list and count the same memories of the user and none of the other user. Returns the count.
+    fn assert_equal_contents(&mut self) -> usize {
         let filter = json!({"user_id": USER});
         let own = self.list(&filter);
-        assert_eq!(own, self.list_in_python(&filter));
+        assert_eq!(own, self.list_in_mem0(&filter));
         assert!(own.values().all(|(text, _)| text != SECRET), "{own:?}");
         for (id, (text, _)) in &own {
             assert_eq!(self.get(id).unwrap().payload.text(), text);
@@ -161,7 +161,7 @@ impl<'b> Both<'b> {
         assert_eq!(self.engine.stats(&Scope::user(USER).unwrap()).unwrap().memories, count);
         let owners: Vec<_> =
             self.engine.owners(None).unwrap().into_iter().map(|owner| (owner.kind, owner.id, owner.memories)).collect();
-        let mut expected = vec![(OwnerKind::User, STRANGER.to_owned(), 2)];
+        let mut expected = vec![(OwnerKind::User, OTHER_USER.to_owned(), 2)];
         if count > 0 {
             expected.insert(0, (OwnerKind::User, USER.to_owned(), count));
         }
@@ -171,17 +171,17 @@ impl<'b> Both<'b> {
                 assert!(own.contains_key(&id), "{id}");
             }
         }
-        for id in self.search_in_python("zeppelin in a barn", &filter) {
+        for id in self.search_in_mem0("zeppelin in a barn", &filter) {
             assert!(own.contains_key(&id), "{id}");
         }
         count
     }
 
-    fn nothing_is_wrong(&self) {
+    fn assert_no_findings(&self) {
         assert_eq!(self.engine.store().check().unwrap(), []);
     }
 
-    /// What each side's own history tells of a memory: Mnemon's, then Python's.
+    /// The events of a memory in mnemon's history, then in mem0's.
     fn histories(&mut self, id: &str) -> [Vec<String>; 2] {
         let own = self.engine.history(memory_id(id)).unwrap().into_iter().map(|event| event.event).collect();
         let theirs = self.mem0.ask(json!({"op": "history", "memory_id": id}));
@@ -189,12 +189,12 @@ impl<'b> Both<'b> {
     }
 }
 
-fn open(bed: &Bed, folder: &Path) -> Engine {
+fn open(fixture: &Fixture, folder: &Path) -> Engine {
     let options = QdrantOptions::new(
-        bed.server.grpc_url(),
-        &bed.collection,
-        bed.embedder.fingerprint(),
-        bed.embedder.dims(),
+        fixture.server.grpc_url(),
+        &fixture.collection,
+        fixture.embedder.fingerprint(),
+        fixture.embedder.dims(),
         Arc::new(SqliteDatabase::open(&folder.join("ledger"), LEDGER).unwrap()),
         Arc::new(describe),
     );
@@ -202,7 +202,7 @@ fn open(bed: &Bed, folder: &Path) -> Engine {
     Engine::new(Arc::new(QdrantStore::open(options).unwrap()), Arc::new(embedder), EngineConfig::default())
 }
 
-fn said(user: &str, text: &str, metadata: Value) -> AddRequest {
+fn add_request(user: &str, text: &str, metadata: Value) -> AddRequest {
     let metadata: Map<String, Value> = serde_json::from_value(metadata).unwrap();
     let message = Message { role: "user".into(), content: text.into(), ..Message::default() };
     AddRequest { scope: Scope::user(user).unwrap(), messages: vec![message], metadata, ..AddRequest::default() }
@@ -212,7 +212,7 @@ fn memory_id(text: &str) -> MemoryId {
     text.parse().unwrap()
 }
 
-fn shown(memory: &Memory) -> (String, Value) {
+fn text_and_metadata(memory: &Memory) -> (String, Value) {
     let metadata: Map<String, Value> =
         memory.payload.metadata().map(|(key, value)| (key.clone(), value.clone())).collect();
     (memory.payload.text().to_owned(), Value::Object(metadata))

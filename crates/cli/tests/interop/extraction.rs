@@ -1,4 +1,4 @@
-//! Both extract from the same messages over the same endpoint: the same facts come of it.
+//! mnemon and mem0 extract the same facts from the same messages with the same endpoint.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use mnemon_store::{Scope, SqliteStore};
 use mnemon_testbed::{Asked, Reply, Service};
 use serde_json::{Value, json};
 
-use crate::Bed;
+use crate::Fixture;
 use crate::mem0::Mem0;
 
 const CONVERSATIONS: [(&str, &[(&str, &str)]); 6] = [
@@ -27,16 +27,16 @@ const CONVERSATIONS: [(&str, &[(&str, &str)]); 6] = [
     ("bob", &[("user", "我住在里斯本 已经 三 年."), ("assistant", "The café opens at seven in the morning.")]),
 ];
 
-/// Every sentence of three words that is no question, whichever of the two asks.
+/// Answers with every sentence of at least three words that is not a question.
 fn facts(asked: &Asked) -> Reply {
     let prompt = asked.body["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap();
     let section = prompt.split("## New Messages\n").nth(1).unwrap().split("\n\n## ").next().unwrap();
-    let said = match serde_json::from_str::<Vec<Value>>(section) {
+    let texts = match serde_json::from_str::<Vec<Value>>(section) {
         Ok(messages) => messages.iter().map(|message| message["content"].as_str().unwrap().to_owned()).collect(),
         Err(_) => vec![section.to_owned()],
     };
     let mut facts: Vec<String> = Vec::new();
-    for line in said.iter().flat_map(|text| text.lines()) {
+    for line in texts.iter().flat_map(|text| text.lines()) {
         let line = line.trim_start_matches("user: ").trim_start_matches("assistant: ");
         for sentence in line.split_inclusive(". ").map(str::trim) {
             let counts = sentence.split(' ').count() >= 3 && !sentence.ends_with('?');
@@ -50,13 +50,18 @@ fn facts(asked: &Asked) -> Reply {
     Reply::chat(asked, &json!({"memory": facts}).to_string())
 }
 
-/// (owner, text, hash, attributed_to), each once: mem0 compares with the ten nearest only, so it may have one twice.
+/// (user, text, hash, attributed_to) without duplicates: mem0 compares with the ten nearest memories only and may store one twice.
 type Facts = BTreeSet<(String, String, String, String)>;
 
-pub(crate) fn the_same_facts_come_of_the_same_messages(bed: &Bed) {
+pub(crate) fn both_store_the_same_facts(fixture: &Fixture) {
     let endpoint = Service::start(|_, asked| facts(asked));
-    let mut mem0 =
-        Mem0::start_with(bed.version, bed.server.http_url(), &bed.collection, crate::ENDPOINT.url(), &endpoint.url);
+    let mut mem0 = Mem0::start_with(
+        fixture.version,
+        fixture.server.http_url(),
+        &fixture.collection,
+        crate::ENDPOINT.url(),
+        &endpoint.url,
+    );
     for (user, messages) in CONVERSATIONS {
         let messages: Vec<Value> =
             messages.iter().map(|(role, content)| json!({"role": role, "content": content})).collect();
@@ -70,7 +75,8 @@ pub(crate) fn the_same_facts_come_of_the_same_messages(bed: &Bed) {
     let theirs: Facts = raw["memories"].as_array().unwrap().iter().map(|point| fact(&point["payload"])).collect();
 
     let folder = tempfile::tempdir().unwrap();
-    let options = SqliteOptions::new(folder.path().join("m.db"), bed.embedder.fingerprint(), bed.embedder.dims());
+    let options =
+        SqliteOptions::new(folder.path().join("m.db"), fixture.embedder.fingerprint(), fixture.embedder.dims());
     let store = Arc::new(SqliteStore::open(options).unwrap());
     let mut llm = LlmConfig::new(LlmProvider::OpenAi, "double");
     llm.base_url.clone_from(&endpoint.url);
@@ -79,7 +85,7 @@ pub(crate) fn the_same_facts_come_of_the_same_messages(bed: &Bed) {
         documents: Some(store.clone()),
         ..ModelServices::default()
     };
-    let engine = Engine::new(store, Arc::new(bed.embedder.clone()), EngineConfig::default());
+    let engine = Engine::new(store, Arc::new(fixture.embedder.clone()), EngineConfig::default());
     let engine = engine.with_model_services(model_services);
     for (user, messages) in CONVERSATIONS {
         let message = |(role, content): &(&str, &str)| Message {
@@ -94,7 +100,7 @@ pub(crate) fn the_same_facts_come_of_the_same_messages(bed: &Bed) {
     }
     let listed = engine.list(&ListRequest { limit: 1000, ..ListRequest::default() }).unwrap().items;
     let ours: Facts = listed.iter().map(|memory| fact(&Value::Object(memory.payload.as_map().clone()))).collect();
-    assert_eq!(listed.len(), ours.len(), "each fact once");
+    assert_eq!(listed.len(), ours.len(), "no duplicates");
     assert_eq!(ours, theirs);
     assert_eq!(ours.len(), 9, "{ours:?}");
 }

@@ -1,10 +1,10 @@
-//! Sparse vectors of the same texts, written by both.
+//! bm25 vectors of the same texts, written by both sides.
 
 use serde_json::{Value, json};
 
 use super::{Both, USER};
 
-/// Chosen before anything was compared.
+/// Chosen before the first comparison.
 const TEXTS: [&str; 24] = [
     "I like tea.",
     "My grandmother baked bread every Sunday when we were children.",
@@ -32,53 +32,53 @@ const TEXTS: [&str; 24] = [
     "Remember that the wifi password is hunter2 and the router is in the attic.",
 ];
 
-/// Those for which spaCy's lemmas and ours differ: `geese` for `goose`, `long` for `longer`.
-const OTHER_LEMMAS: [&str; 2] = [
+/// Texts whose lemmas differ between spaCy and mnemon: `geese` for `goose`, `long` for `longer`.
+const DIFFERENT_LEMMAS: [&str; 2] = [
     "The geese flew over the frozen lakes and landed near the mice.",
     "The better option costs less but takes longer.",
 ];
 
-pub(super) fn slots_are_equal(both: &mut Both<'_>) {
+pub(super) fn bm25_vectors_are_equal(both: &mut Both<'_>) {
     let pairs = TEXTS.map(|text| (both.add(USER, text, json!({})), both.mem0.add(USER, text, json!({}))));
     let raw = both.mem0.ask(json!({"op": "raw"}));
     let points = raw["memories"].as_array().unwrap();
     for point in points {
-        assert_own_slot(point);
+        assert_matches_own_lemmas(point);
     }
     let point = |id: &str| points.iter().find(|point| point["id"] == id).unwrap();
-    let mut other = Vec::new();
+    let mut different = Vec::new();
     for (text, (ours, theirs)) in TEXTS.iter().zip(&pairs) {
         let (ours, theirs) = (point(ours), point(theirs));
         if ours["payload"]["text_lemmatized"] != theirs["payload"]["text_lemmatized"] {
-            other.push(*text);
+            different.push(*text);
             continue;
         }
-        assert_same(&slot(ours), &slot(theirs), text);
+        assert_same(&bm25_vector(ours), &bm25_vector(theirs), text);
     }
-    assert_eq!(other, OTHER_LEMMAS);
+    assert_eq!(different, DIFFERENT_LEMMAS);
     for (ours, theirs) in &pairs {
         both.delete(ours);
         both.delete(theirs);
     }
-    both.agree();
+    both.assert_equal_contents();
 }
 
-fn slot(point: &Value) -> Vec<(u32, f32)> {
+fn bm25_vector(point: &Value) -> Vec<(u32, f32)> {
     let list = |name: &str| point["vector"]["bm25"][name].as_array().unwrap().iter();
     let indices = list("indices").map(|index| index.as_u64().unwrap() as u32);
-    let mut slot: Vec<(u32, f32)> = indices.zip(list("values").map(|value| value.as_f64().unwrap() as f32)).collect();
-    slot.sort_by_key(|term| term.0);
-    slot
+    let mut vector: Vec<(u32, f32)> = indices.zip(list("values").map(|value| value.as_f64().unwrap() as f32)).collect();
+    vector.sort_by_key(|term| term.0);
+    vector
 }
 
-/// Whoever wrote a point: its slot is what its own lemmas come to, or its text where it has none.
-fn assert_own_slot(point: &Value) {
+/// The bm25 vector of a point equals the encoding of its own lemmas, or of its text if it has none.
+fn assert_matches_own_lemmas(point: &Value) {
     let of = |key: &str| point["payload"][key].as_str().unwrap();
     let lemmas = if of("text_lemmatized").is_empty() { of("data") } else { of("text_lemmatized") };
     let encoded = mnemon_text::bm25::encode(lemmas);
     let mut expected: Vec<(u32, f32)> = encoded.indices.into_iter().zip(encoded.values).collect();
     expected.sort_by_key(|term| term.0);
-    assert_same(&slot(point), &expected, lemmas);
+    assert_same(&bm25_vector(point), &expected, lemmas);
 }
 
 fn assert_same(one: &[(u32, f32)], other: &[(u32, f32)], text: &str) {

@@ -1,4 +1,4 @@
-//! One point for each entity, whoever named it first.
+//! Both sides use one point per entity.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Both, USER};
 
-/// An entity as Qdrant has it: its point's id, its payload without links, its links as they stand.
+/// An entity in Qdrant: point id, payload without links, links in their order.
 #[derive(Clone, Debug, PartialEq)]
 struct Entity {
     point: String,
@@ -14,7 +14,7 @@ struct Entity {
     links: Vec<String>,
 }
 
-/// By name. None is there twice, none names a memory twice.
+/// All entities by name. Checks that no entity and no link is duplicated.
 fn entities(both: &mut Both<'_>) -> BTreeMap<String, Entity> {
     let raw = both.mem0.ask(json!({"op": "raw"}));
     let mut all = BTreeMap::new();
@@ -29,7 +29,7 @@ fn entities(both: &mut Both<'_>) -> BTreeMap<String, Entity> {
         let name = payload["data"].as_str().unwrap().to_owned();
         let entity = Entity { point: point["id"].as_str().unwrap().to_owned(), payload, links };
         if let Some(other) = all.insert(name, entity.clone()) {
-            panic!("twice: {other:?} and {entity:?}");
+            panic!("duplicate: {other:?} and {entity:?}");
         }
     }
     all
@@ -41,8 +41,8 @@ fn sorted<const N: usize>(ids: [&str; N]) -> Vec<String> {
     ids
 }
 
-pub(super) fn both_name_the_same_points(both: &mut Both<'_>) {
-    // infer=False links nothing in Python; its update does.
+pub(super) fn both_link_the_same_entities(both: &mut Both<'_>) {
+    // In mem0, an add with infer=False links no entities; an update does.
     let theirs = both.mem0.add(USER, "A note.", json!({}));
     both.mem0.ask(json!({"op": "update", "memory_id": theirs, "text": "Maria Silva flew to Thessaloniki."}));
     let made = entities(both)["Thessaloniki"].clone();
@@ -55,26 +55,26 @@ pub(super) fn both_name_the_same_points(both: &mut Both<'_>) {
     assert_eq!(joined.links, sorted([&theirs, &ours]));
     let baker = now["Tom Baker"].clone();
     assert_eq!(baker.links, [ours.as_str()]);
-    both.nothing_is_wrong();
+    both.assert_no_findings();
 
-    // The other way round: Python joins what we made.
+    // The other way round: mem0 uses the entity that mnemon created.
     let text = "Maria Silva knows Tom Baker.";
     both.mem0.ask(json!({"op": "update", "memory_id": theirs, "text": text}));
     let now = entities(both);
     assert_eq!((&now["Tom Baker"].point, &now["Tom Baker"].payload), (&baker.point, &baker.payload));
-    // In the order it came to them: update() of both versions appends, only add(infer=True) sorts.
+    // In the order of the requests: update() appends in both versions, only add(infer=True) sorts.
     assert_eq!(now["Tom Baker"].links, [ours.as_str(), &theirs]);
-    assert_eq!(now["Thessaloniki"].links, [ours.as_str()], "this process of Python's knows entities");
+    assert_eq!(now["Thessaloniki"].links, [ours.as_str()], "this process of mem0 has used entities");
     assert_eq!(now["Thessaloniki"].point, made.point);
 
-    // What names it last goes with it, whoever made it.
+    // An entity is deleted with its last mention, whichever side created it.
     both.update(&ours, "Tom Baker stayed at home.");
     let now = entities(both);
     assert!(!now.contains_key("Thessaloniki"), "{now:?}");
-    assert_eq!(now["Tom Baker"].links, [ours.as_str(), &theirs], "the same links stay as they are written");
-    both.nothing_is_wrong();
+    assert_eq!(now["Tom Baker"].links, [ours.as_str(), &theirs], "links that do not change keep their order");
+    both.assert_no_findings();
 
-    // Python makes an entity of ours anew when it updates the one memory that names it: the old point is gone.
+    // mem0 replaces the point of an entity when it updates the only memory with that entity.
     let only = both.add(USER, "I drove to Reykjavik.", json!({}));
     let old = entities(both)["Reykjavik"].point.clone();
     both.mem0.ask(json!({"op": "update", "memory_id": only, "text": "I sailed to Reykjavik."}));
@@ -85,7 +85,7 @@ pub(super) fn both_name_the_same_points(both: &mut Both<'_>) {
     assert_eq!(now["Reykjavik"].point, new);
     assert_eq!(now["Reykjavik"].links, sorted([&only, &more]));
 
-    // Ours is stripped from theirs, and theirs from ours.
+    // Each side removes its links from the other side's entities.
     both.delete(&ours);
     let now = entities(both);
     assert_eq!(now["Tom Baker"].links, [theirs.as_str()]);
@@ -96,29 +96,29 @@ pub(super) fn both_name_the_same_points(both: &mut Both<'_>) {
     assert!(!now.contains_key("Tom Baker") && !now.contains_key("Maria Silva"), "{now:?}");
     both.delete(&more);
     assert!(!entities(both).contains_key("Reykjavik"));
-    both.agree();
-    both.nothing_is_wrong();
+    both.assert_equal_contents();
+    both.assert_no_findings();
 }
 
-/// Both versions: a process that has not touched entities forgets to strip what it deletes.
-pub(super) fn a_fresh_process_leaves_links(both: &mut Both<'_>) {
+/// In both versions, a process that has not used entities yet does not remove the links of memories that it deletes.
+pub(super) fn a_new_process_leaves_links(both: &mut Both<'_>) {
     both.reopen();
-    let gone = both.add(USER, "Tom Baker flew to Thessaloniki.", json!({}));
-    let stays = both.add(USER, "Maria Silva flew to Thessaloniki.", json!({}));
-    both.mem0.ask(json!({"op": "delete", "memory_id": gone}));
+    let deleted = both.add(USER, "Tom Baker flew to Thessaloniki.", json!({}));
+    let remaining = both.add(USER, "Maria Silva flew to Thessaloniki.", json!({}));
+    both.mem0.ask(json!({"op": "delete", "memory_id": deleted}));
     let now = entities(both);
-    assert_eq!(now["Tom Baker"].links, [gone.as_str()]);
-    assert_eq!(now["Thessaloniki"].links, sorted([&gone, &stays]));
+    assert_eq!(now["Tom Baker"].links, [deleted.as_str()]);
+    assert_eq!(now["Thessaloniki"].links, sorted([&deleted, &remaining]));
     let checks = |both: &Both<'_>| -> Vec<(&str, usize)> {
         both.engine.store().check().unwrap().iter().map(|finding| (finding.check, finding.count)).collect()
     };
     assert_eq!(checks(both), [("entity_link_to_nothing", 1)]);
-    both.agree();
+    both.assert_equal_contents();
     let mended: Vec<&str> = both.engine.store().repair().unwrap().iter().map(|finding| finding.check).collect();
     assert_eq!(mended, ["entity_link_to_nothing"]);
     let now = entities(both);
     assert!(!now.contains_key("Tom Baker"), "{now:?}");
-    assert_eq!(now["Thessaloniki"].links, [stays.as_str()]);
-    both.nothing_is_wrong();
-    both.agree();
+    assert_eq!(now["Thessaloniki"].links, [remaining.as_str()]);
+    both.assert_no_findings();
+    both.assert_equal_contents();
 }

@@ -1,64 +1,64 @@
-//! Adds, updates and deletes across.
+//! Adds, updates and deletes on one side, seen on the other.
 
 use mnemon_engine::{AddRequest, Profile};
 use serde_json::{Value, json};
 
-use super::{Both, USER, memory_id, said};
+use super::{Both, USER, add_request, memory_id};
 
-/// What each thread, and Python, adds while the others do.
+/// Memories that each thread, and mem0, adds concurrently.
 const EACH: usize = 25;
 
 pub(super) fn adds_are_seen(both: &mut Both<'_>) {
-    assert_eq!(both.agree(), 0);
+    assert_eq!(both.assert_equal_contents(), 0);
     let dog = both.add(USER, "My dog Nori loves the beach.", json!({"category": "pets", "n": 1, "tags": ["a", "b"]}));
     let flat = both.add(USER, "We moved to a flat in Lisbon.", json!({}));
-    assert_eq!(both.agree(), 2);
+    assert_eq!(both.assert_equal_contents(), 2);
     let got = both.mem0.ask(json!({"op": "get", "memory_id": dog}));
     assert_eq!(got["memory"], "My dog Nori loves the beach.");
     assert_eq!((&got["user_id"], &got["role"]), (&json!(USER), &json!("user")));
     assert_eq!(got["metadata"], json!({"category": "pets", "n": 1, "tags": ["a", "b"]}));
     assert_eq!(got["created_at"], got["updated_at"]);
-    both.finds("What does my dog love?", &dog);
-    both.finds("Which town did we move to?", &flat);
+    both.assert_found("What does my dog love?", &dog);
+    both.assert_found("Which town did we move to?", &flat);
 
     let piano = both.mem0.add(USER, "I practise the piano each morning.", json!({"category": "music"}));
-    both.finds("piano practise", &piano);
+    both.assert_found("piano practise", &piano);
     let violin = both.mem0.add(USER, "My sister tunes her violin on Sundays.", json!({"category": "music"}));
     let memory = both.get(&violin).unwrap();
     assert_eq!(memory.payload.text(), "My sister tunes her violin on Sundays.");
     assert_eq!(memory.payload.as_map()["category"], "music");
     assert_eq!(memory.provenance.session, None);
-    both.finds("Who tunes a violin?", &violin);
-    assert_eq!(both.agree(), 4);
+    both.assert_found("Who tunes a violin?", &violin);
+    assert_eq!(both.assert_equal_contents(), 4);
     both.reopen();
-    assert_eq!(both.agree(), 4);
-    both.finds("Who tunes a violin?", &violin);
-    both.finds("What does my dog love?", &dog);
+    assert_eq!(both.assert_equal_contents(), 4);
+    both.assert_found("Who tunes a violin?", &violin);
+    both.assert_found("What does my dog love?", &dog);
 }
 
 pub(super) fn updates_are_seen(both: &mut Both<'_>) {
-    let before = both.agree();
+    let before = both.assert_equal_contents();
     let ours = both.add(USER, "The bakery opens at seven.", json!({"category": "errands"}));
-    let place = both.get(&ours).unwrap().provenance;
-    assert!(place.session.is_some() && place.position.is_some(), "{place:?}");
+    let before_update = both.get(&ours).unwrap().provenance;
+    assert!(before_update.session.is_some() && before_update.position.is_some(), "{before_update:?}");
     let text = "The harbour ferry leaves at noon.";
     both.mem0.ask(json!({"op": "update", "memory_id": ours, "text": text, "metadata": {"seen": true}}));
     let memory = both.get(&ours).unwrap();
     assert_eq!(memory.payload.text(), text);
-    assert_eq!(memory.provenance, place, "it stays where it was said");
-    // 2.0 drops metadata that the update does not name, 2.2 keeps it.
-    let kept = both.bed.version != "2.0";
+    assert_eq!(memory.provenance, before_update, "the position in the session does not change");
+    // mem0 2.0 drops metadata that the update does not contain, 2.2 keeps it.
+    let kept = both.fixture.version != "2.0";
     assert_eq!(memory.payload.as_map().get("category").is_some(), kept);
-    both.finds("When does the ferry leave?", &ours);
-    assert_eq!(both.histories(&ours), [vec!["ADD"], vec!["UPDATE"]], "each side tells what it did itself");
+    both.assert_found("When does the ferry leave?", &ours);
+    assert_eq!(both.histories(&ours), [vec!["ADD"], vec!["UPDATE"]], "each history has the events of its own side");
 
-    // The same, with writes of ours between their update and our next question.
+    // The same with writes by mnemon between the update by mem0 and the next search.
     let text = "A glacier calved near the cabin.";
     both.mem0.ask(json!({"op": "update", "memory_id": ours, "text": text}));
     let between = both.add(USER, "The printer is out of toner.", json!({}));
     both.update(&between, "The printer has toner again.");
-    both.finds("Did the glacier calve?", &ours);
-    both.finds("printer toner", &between);
+    both.assert_found("Did the glacier calve?", &ours);
+    both.assert_found("printer toner", &between);
 
     let theirs = both.mem0.add(USER, "I water the tomatoes twice a week.", json!({"category": "garden"}));
     both.update(&theirs, "I feed the goldfish twice a week.");
@@ -66,38 +66,41 @@ pub(super) fn updates_are_seen(both: &mut Both<'_>) {
     assert_eq!(got["memory"], "I feed the goldfish twice a week.");
     assert_eq!(got["metadata"], json!({"category": "garden"}));
     assert!(got["updated_at"].as_str() > got["created_at"].as_str(), "{got}");
-    both.finds("Who feeds the goldfish?", &theirs);
+    both.assert_found("Who feeds the goldfish?", &theirs);
     assert_eq!(both.histories(&theirs), [vec!["UPDATE"], vec!["ADD"]]);
-    assert_eq!(both.agree(), before + 3);
+    assert_eq!(both.assert_equal_contents(), before + 3);
 }
 
 pub(super) fn deletes_are_seen(both: &mut Both<'_>) {
-    let before = both.agree();
+    let before = both.assert_equal_contents();
     let ours = both.add(USER, "The umbrella is broken.", json!({}));
     let theirs = both.mem0.add(USER, "The kettle whistles loudly.", json!({}));
-    assert_eq!(both.agree(), before + 2);
+    assert_eq!(both.assert_equal_contents(), before + 2);
     both.mem0.ask(json!({"op": "delete", "memory_id": ours}));
-    both.finds_no_more("broken umbrella", &ours);
-    assert_eq!(both.agree(), before + 1);
+    both.assert_not_found("broken umbrella", &ours);
+    assert_eq!(both.assert_equal_contents(), before + 1);
     assert_eq!(both.histories(&ours), [vec!["ADD"], vec!["DELETE"]]);
     both.delete(&theirs);
-    both.finds_no_more("whistling kettle", &theirs);
-    assert_eq!(both.agree(), before);
+    both.assert_not_found("whistling kettle", &theirs);
+    assert_eq!(both.assert_equal_contents(), before);
     assert_eq!(both.histories(&theirs), [vec!["DELETE"], vec!["ADD"]]);
-    assert!(both.mem0.try_ask(json!({"op": "delete", "memory_id": theirs})).is_err(), "it is gone for Python as well");
+    assert!(
+        both.mem0.try_ask(json!({"op": "delete", "memory_id": theirs})).is_err(),
+        "it does not exist for mem0 either"
+    );
     assert!(both.engine.delete(memory_id(&ours)).is_err());
 
-    // One goes and one comes between our questions: as many as before.
-    let gone = both.add(USER, "The ladder leans on the wall.", json!({}));
-    assert_eq!(both.agree(), before + 1);
-    both.mem0.ask(json!({"op": "delete", "memory_id": gone}));
-    let come = both.mem0.add(USER, "The lantern hangs by the door.", json!({}));
-    both.finds_no_more("ladder on the wall", &gone);
-    both.finds("Where is the lantern?", &come);
-    assert_eq!(both.agree(), before + 1);
+    // One memory is deleted and one added between two searches: the count does not change.
+    let deleted = both.add(USER, "The ladder leans on the wall.", json!({}));
+    assert_eq!(both.assert_equal_contents(), before + 1);
+    both.mem0.ask(json!({"op": "delete", "memory_id": deleted}));
+    let added = both.mem0.add(USER, "The lantern hangs by the door.", json!({}));
+    both.assert_not_found("ladder on the wall", &deleted);
+    both.assert_found("Where is the lantern?", &added);
+    assert_eq!(both.assert_equal_contents(), before + 1);
 }
 
-pub(super) fn filters_reach_across(both: &mut Both<'_>) {
+pub(super) fn filters_match_memories_of_both(both: &mut Both<'_>) {
     let theirs = both.mem0.add(USER, "Peanuts make me ill.", json!({"category": "food", "level": 3}));
     let ours = both.add(USER, "I like fish tacos best.", json!({"category": "food", "level": 5}));
     for (filter, expected) in [
@@ -110,8 +113,8 @@ pub(super) fn filters_reach_across(both: &mut Both<'_>) {
         let mut expected: Vec<String> = expected.into_iter().cloned().collect();
         expected.sort();
         assert_eq!(both.list(&filter).into_keys().collect::<Vec<_>>(), expected, "{filter}");
-        assert_eq!(both.list_in_python(&filter).into_keys().collect::<Vec<_>>(), expected, "{filter}");
-        let mut found = vec![both.search_in_python("peanuts make ill, fish tacos like", &filter)];
+        assert_eq!(both.list_in_mem0(&filter).into_keys().collect::<Vec<_>>(), expected, "{filter}");
+        let mut found = vec![both.search_in_mem0("peanuts make ill, fish tacos like", &filter)];
         for profile in [Profile::Fusion, Profile::Mem0] {
             found.push(both.search("peanuts make ill, fish tacos like", &filter, profile));
         }
@@ -122,17 +125,17 @@ pub(super) fn filters_reach_across(both: &mut Both<'_>) {
     }
 }
 
-pub(super) fn a_text_is_known_whoever_added_it(both: &mut Both<'_>) {
+pub(super) fn duplicates_are_recognised_across_both(both: &mut Both<'_>) {
     let text = "The spare key lies under the flowerpot.";
     both.mem0.add(USER, text, json!({}));
-    let count = both.agree();
-    let request = AddRequest { skip_duplicates: true, ..said(USER, text, json!({})) };
+    let count = both.assert_equal_contents();
+    let request = AddRequest { skip_duplicates: true, ..add_request(USER, text, json!({})) };
     assert_eq!(both.engine.add(request).unwrap(), []);
-    assert_eq!(both.agree(), count);
+    assert_eq!(both.assert_equal_contents(), count);
 }
 
 pub(super) fn both_write_at_the_same_time(both: &mut Both<'_>) {
-    let before = both.agree();
+    let before = both.assert_equal_contents();
     let Both { engine, mem0, .. } = both;
     let engine = &*engine;
     std::thread::scope(|scope| {
@@ -140,7 +143,7 @@ pub(super) fn both_write_at_the_same_time(both: &mut Both<'_>) {
             scope.spawn(move || {
                 for n in 0..EACH {
                     let text = format!("Thread {thread} saw heron number {n}.");
-                    engine.add(said(USER, &text, json!({"by": thread}))).unwrap();
+                    engine.add(add_request(USER, &text, json!({"by": thread}))).unwrap();
                 }
             });
         }
@@ -148,7 +151,7 @@ pub(super) fn both_write_at_the_same_time(both: &mut Both<'_>) {
             mem0.add(USER, &format!("Python saw heron number {n}."), json!({"by": "python"}));
         }
     });
-    assert_eq!(both.agree(), before + 5 * EACH);
+    assert_eq!(both.assert_equal_contents(), before + 5 * EACH);
     let mut texts: Vec<String> = both
         .list(&json!({"user_id": USER}))
         .into_values()
@@ -157,13 +160,14 @@ pub(super) fn both_write_at_the_same_time(both: &mut Both<'_>) {
         .collect();
     texts.sort();
     texts.dedup();
-    assert_eq!(texts.len(), 5 * EACH, "none is lost, none is there twice");
-    let id =
-        |text: Value, all: super::Shown| all.into_iter().find(|(_, (own, _))| *own == text).map(|(id, _)| id).unwrap();
+    assert_eq!(texts.len(), 5 * EACH, "no memory is lost or duplicated");
+    let id = |text: Value, all: super::Listing| {
+        all.into_iter().find(|(_, (own, _))| *own == text).map(|(id, _)| id).unwrap()
+    };
     for text in ["Thread 3 saw heron number 24.", "Python saw heron number 24."] {
         let id = id(json!(text), both.list(&json!({"user_id": USER})));
-        // What was said just before and after counts too, so that chance may put a neighbour first.
-        both.finds_among(5, text, &id);
+        // Neighbouring messages contribute to the score, so a neighbour may come first by chance.
+        both.assert_found_among(5, text, &id);
     }
-    both.nothing_is_wrong();
+    both.assert_no_findings();
 }
