@@ -6,7 +6,7 @@ COPY . .
 RUN cargo build --profile dist --locked --package mnemon-cli
 
 FROM debian:bookworm-slim
-# The store is the only state; its owner is the only one who needs to read it.
+# The store is the only state, and only its owner may read it.
 RUN useradd --system --uid 10001 --home-dir /data --create-home mnemon && chmod 700 /data
 COPY --from=build /src/target/dist/mnemon /usr/local/bin/mnemon
 COPY LICENSE NOTICE /usr/share/doc/mnemon/
@@ -16,7 +16,7 @@ ENV MNEMON_STORE=sqlite:/data/mnemon.db \
     MNEMON_LOG_FORMAT=json
 VOLUME /data
 EXPOSE 8000
-# SIGTERM finishes what was accepted.
+# On SIGTERM the server finishes accepted requests.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
   CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8000 && printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3 && head -n 1 <&3 | grep -q ' 200 '"]

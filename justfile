@@ -2,28 +2,44 @@
 check:
     bash .ci/run
 
+# Without the tests.
+quick:
+    bash .ci/run check
+
+# With every server, client and tool; a skip fails.
+strict:
+    CI_STRICT=1 bash .ci/run
+
+# The tests whose name contains a text: `just test mnemon-engine it delete`.
+test crate suite name="":
+    cargo test -p {{crate}} --test {{suite}} -- {{name}}
+
+# Runs the examples: the Rust one, then those that need a server, each against one of its own.
+examples:
+    cargo run -p mnemon-engine --example remember
+    compat/setup.sh
+    cargo test -p mnemon-cli --test clients -- example
+
+# Unused dependencies, and each feature alone; needs cargo-machete and cargo-hack.
+dependencies:
+    cargo machete --with-metadata
+    cargo hack check --workspace --each-feature --locked
+
 # Remembers a small conversation in a temporary store and asks it questions.
 tour:
     cargo run --release -- tour
 
-# Recall on this machine; DIR holds conversations (see `mnemon bench locomo --help`).
-locomo dir:
+# Recall and speed on this machine; DIR holds conversations (see `mnemon bench locomo --help`).
+bench dir:
     cargo run --release -- bench locomo --data {{dir}}
-
-# Rates and latencies on this machine: speed, embed, qdrant, or compare of two results.
-bench *args="speed":
-    cargo run --release -p mnemon-bench -- {{args}}
-
-# Single functions; `just kernels --save-baseline before`, later `just kernels --baseline before`.
-kernels *args:
-    cargo bench -p mnemon-bench -- {{args}}
+    cargo run --release -- bench speed
 
 # Load on a server of its own: 10,000 memories, 16 connections.
 load seconds="60":
     cargo build --release
     bench/load/run.sh {{seconds}}
 
-# What the routes' description says, from the code.
+# Generates docs/openapi.json from the code.
 openapi:
     cargo run -- serve --openapi > docs/openapi.json
 

@@ -1,5 +1,5 @@
--- wrk script: nine searches, then one add (ADD_EVERY=0: searches alone), each for one of 100 users with that user's own key.
--- Keys are key0 … key99; run.sh makes the store and the keys.
+-- wrk script: nine searches, then one add (ADD_EVERY=0: searches only), each for one of 100 users with that user's own key.
+-- The keys are key0 … key99; run.sh creates the store and the keys.
 local words = {
   "tea", "coffee", "Lisbon", "Maria", "guitar", "marathon", "garden", "kitchen", "train", "novel", "dentist", "bicycle",
   "violin", "harbour", "recipe", "passport", "sister", "birthday", "hiking", "museum",

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Load on loopback: 10,000 memories of 100 users, 16 connections, nine searches to one add. Needs wrk, curl and a release
-# build. Prints wrk's figures, the server's own latencies by route, and its memory every five seconds.
+# Load test on loopback: 10,000 memories of 100 users, 16 connections, nine searches to one add. Needs wrk, curl and a release
+# build. Prints wrk's results, the server's own latencies by route, and its memory use every five seconds.
 # usage: bench/load/run.sh [SECONDS] [MNEMON]
 set -euo pipefail
 cd "$(dirname "$0")"

@@ -1,4 +1,4 @@
-//! Any bytes as the headers that show a key: nobody comes in.
+//! Arbitrary bytes in the authentication headers: every request must be refused with 401.
 #![no_main]
 
 mod world;
@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let mut request = Request::get("/memories?user_id=bob").body(Body::empty()).unwrap();
-    // The first byte says which header each line is for.
+    // The first byte chooses the header for each line.
     let Some((choice, rest)) = data.split_first() else { return };
     for (number, line) in rest.split(|&byte| byte == b'\n').take(4).enumerate() {
         let Ok(value) = HeaderValue::from_bytes(line) else { return };

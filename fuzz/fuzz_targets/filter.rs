@@ -1,4 +1,5 @@
-//! Any bytes as the filter of a search or a list, with ana's key: never another's memory, never a fault of ours.
+//! Arbitrary bytes as the filter of a search or a list, with ana's key: no response may contain another user's memory or
+//! be a server error.
 #![no_main]
 
 mod world;
@@ -13,9 +14,9 @@ fuzz_target!(|data: &[u8]| {
         ("/v3/memories/search", br#"{"query":"who likes tea?","filters":"#, b"}"),
         ("/v3/memories", br#"{"filters":"#, b"}"),
     ] {
-        // The bytes may close the filter and go on: then they are further keys of the body.
+        // The bytes may close the filter; the rest is then further keys of the body.
         let body = [before, data, after].concat();
-        // What is written as text may be shown again in an error.
+        // An error may quote text of the request.
         if body.windows(world::MARK.len()).any(|window| window == world::MARK.as_bytes()) {
             return;
         }

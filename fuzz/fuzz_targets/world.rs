@@ -1,4 +1,4 @@
-//! The whole server in this process, with a memory of bob's that nobody may see.
+//! The whole server in this process, with a memory of bob that no response may contain.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,9 +12,9 @@ use mnemon_store::sqlite::SqliteOptions;
 use mnemon_store::{Scope, SqliteStore};
 use tower::ServiceExt;
 
-/// Ana's key: too long to be found by trying.
+/// Ana's key, too long to be guessed.
 pub const ANA: &str = "kJ4vQn8sZt2LwXc7RbYp5HdMf9GaEu3T";
-/// Stands in bob's memory, and in nothing that is asked.
+/// A word in bob's memory that no request contains.
 pub const MARK: &str = "xyzzybob";
 
 struct World {
@@ -48,7 +48,7 @@ fn world() -> &'static World {
     })
 }
 
-/// Answers a request; whatever it was, nothing of bob's may show and nothing may break.
+/// Returns the server's answer; panics if it contains bob's memory or is a server error.
 pub fn answer(request: Request<Body>) -> (StatusCode, String) {
     let world = world();
     world.runtime.block_on(async {

@@ -8,7 +8,6 @@ mod error;
 mod pass;
 mod preflight;
 pub mod read;
-pub use read as source;
 mod rebuild;
 mod rehearse;
 mod remember;

@@ -32,7 +32,7 @@ fn main() {
                 program => folder().join(program).exists(),
             };
             if !installed {
-                eprintln!("skipped: {name}: run clients/setup.sh to install the client");
+                eprintln!("skipped: {name}: run compat/setup.sh to install the client");
             }
             Trial::test(name, move || run(program, script)).with_ignored_flag(!installed)
         })
@@ -41,6 +41,7 @@ fn main() {
         eprintln!("skipped: tour: curl is not on the path");
     }
     trials.push(Trial::test("tour_with_curl", tour::run).with_ignored_flag(!on_path("curl")));
+    trials.extend(examples::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -50,7 +51,7 @@ fn on_path(program: &str) -> bool {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat").canonicalize().unwrap()
 }
 
 /// A server with keys for alice, bob and an admin; killed when dropped.

@@ -39,7 +39,7 @@ fn main() {
     for version in VERSIONS {
         let installed = is_installed(version);
         if !installed {
-            eprintln!("skipped: mem0 {version}: run clients/interop/setup.sh to install it");
+            eprintln!("skipped: mem0 {version}: run compat/interop/setup.sh to install it");
         }
         let chat = move || {
             openai::openai_client_receives_memories(version);

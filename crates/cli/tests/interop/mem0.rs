@@ -17,7 +17,7 @@ pub(crate) struct Mem0 {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients/interop")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat/interop")
 }
 
 /// Whether `clients/interop/setup.sh` has installed a version completely.

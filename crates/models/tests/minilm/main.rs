@@ -1,6 +1,6 @@
-//! The local MiniLM against vectors that were computed in float64 without any of our code, by `clients/minilm/golden.py`.
+//! The local MiniLM against vectors that were computed in float64 without any of our code, by `compat/minilm/golden.py`.
 //!
-//! Its weights are read from the folder that MNEMON_TEST_MINILM names (`clients/minilm/setup.sh` makes one). Where it
+//! Its weights are read from the folder that MNEMON_TEST_MINILM names (`compat/minilm/setup.sh` makes one). Where it
 //! names none, or the feature `minilm` is off, these tests are reported as ignored, not as passed.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
