@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use mnemon_cli::figures::{percentile, rounded};
-use mnemon_cli::{CollectionPlace, Output, Settings, TemporaryCollection, wiring};
+use mnemon_cli::{CollectionAddress, Output, Settings, TemporaryCollection, wiring};
 use mnemon_engine::{AddRequest, Engine, Message, Profile, SearchRequest};
 use mnemon_models::Embedder;
 use mnemon_store::{Filter, Scope};
@@ -81,7 +81,7 @@ fn measure(args: &QdrantArgs, users: u16, settings: &Settings) -> anyhow::Result
         collection.keep();
     }
     let folder = tempfile::tempdir()?;
-    let ledger = (!settings.names_ledger()).then(|| folder.path().join("ledger.db"));
+    let ledger = (!settings.has_ledger()).then(|| folder.path().join("ledger.db"));
     let embedder = Arc::new(HashedWords::new(args.dims.into()));
     let engine = wiring::open_engine_in(settings, place.name, ledger.as_deref(), embedder.clone())?;
     let bench = Bench { engine, embedder, client: PlainClient::new(&place)?, collection };
@@ -120,7 +120,7 @@ struct PlainClient {
 }
 
 impl PlainClient {
-    fn new(place: &CollectionPlace<'_>) -> anyhow::Result<Self> {
+    fn new(place: &CollectionAddress<'_>) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let mut config = QdrantConfig::from_url(place.url);
         config.timeout = place.timeout;

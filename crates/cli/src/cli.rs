@@ -1,4 +1,4 @@
-//! The command line: what can be typed, and what is common to every command.
+//! Parses the command line and runs the command.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -9,13 +9,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::GlobalArgs;
 use crate::commands::{self, Command};
-use crate::error::{CliError, Exit, Report, is_broken_pipe};
+use crate::error::{CliError, ErrorReport, Exit, is_broken_pipe};
 use crate::output::Output;
 use crate::settings::Settings;
 
-/// Long-term memory for AI agents: remembers what was said, and finds it again.
+/// Long-term memory for AI agents: stores conversations and facts, and finds the relevant ones
 ///
-/// Everything is kept in one local file, or in Qdrant where one machine is outgrown. `mnemon tour` shows what it does in a minute.
+/// Memories are kept in one local file or in Qdrant. `mnemon tour` shows the main features in a minute.
 #[derive(Debug, Parser)]
 #[command(name = "mnemon", version, arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -25,15 +25,15 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Runs the command that was typed.
+/// Runs the command in the process's arguments.
 pub fn main() -> Exit {
-    let words: Vec<OsString> = std::env::args_os().collect();
-    let cli = match Cli::try_parse_from(&words) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error, words.iter().any(|word| word == "--json")),
+        Err(error) => return report_parse_error(&error, arguments.iter().any(|argument| argument == "--json")),
     };
     let out = Output::new(cli.global.json);
-    // Every client of HTTP takes the one that the process installed.
+    // Every HTTP client uses the process's default crypto provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let run = || {
         let settings = Settings::resolve(&cli.global)?;
@@ -52,16 +52,16 @@ pub fn main() -> Exit {
             }
         }
         Err(error) => {
-            tracing::debug!(?error, "failed");
-            let report = Report::of(&error);
+            tracing::debug!(?error, "command failed");
+            let report = ErrorReport::of(&error);
             out.error(&report);
             report.exit
         }
     }
 }
 
-/// Help and version are no errors; a wrong call says what is right.
-fn refuse(error: &clap::Error, json: bool) -> Exit {
+/// Prints help or the version, or says what is wrong with the arguments.
+fn report_parse_error(error: &clap::Error, json: bool) -> Exit {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return match error.print() {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Failed,
@@ -72,7 +72,7 @@ fn refuse(error: &clap::Error, json: bool) -> Exit {
         let text = error.render().to_string();
         let text = text.trim_start_matches("error: ");
         let text = text.split("\n\nFor more information").next().unwrap_or(text);
-        Output::new(true).error(&Report::of(&CliError::usage(text).into()));
+        Output::new(true).error(&ErrorReport::of(&CliError::usage(text).into()));
     } else {
         let _ = error.print();
     }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definitions_fit_together() {
+    fn the_argument_definitions_are_consistent() {
         Cli::command().debug_assert();
     }
 }

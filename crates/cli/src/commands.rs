@@ -1,7 +1,8 @@
-//! One file a verb; each runs with its arguments, the settings and the output.
+//! One module per command. Each runs with its arguments, the settings and the output.
 
 mod add;
 mod bench;
+mod confirm;
 mod delete;
 mod doctor;
 mod export;
@@ -30,47 +31,47 @@ use crate::error::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
 
-/// What to do.
+/// The command to run.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Serve it over HTTP: the runbook's backend, mem0's server and its hosted platform in one
+    /// Serve the HTTP API: mem0's server, mem0's hosted platform, OpenAI chat, and the legacy Python backend
     Serve(serve::ServeArgs),
-    /// Make, list and revoke the server's keys
+    /// Create, list and revoke API keys of the server
     Keys(keys::KeysArgs),
-    /// Remember what was said
+    /// Add memories
     Add(add::AddArgs),
-    /// Find the memories that answer a question
+    /// Find the memories that are relevant to a query
     Search(search::SearchArgs),
     /// List memories, newest first
     List(list::ListArgs),
     /// Show a memory with its entities and links
     Get(get::GetArgs),
-    /// Change a memory's text, metadata or last day
+    /// Change a memory's text, metadata or expiration date
     Update(update::UpdateArgs),
-    /// Delete a memory, or all of somebody's
+    /// Delete a memory, or all memories of a scope
     Delete(delete::DeleteArgs),
-    /// Show what happened to a memory, oldest first
+    /// Show the history of a memory, oldest event first
     History(history::HistoryArgs),
-    /// Count what is remembered
+    /// Show statistics of a scope or of the whole store
     Stats(stats::StatsArgs),
-    /// Take in an export, points of a mem0 collection, mem0's history.db, chat or plain text
+    /// Import an export, points of a mem0 collection, mem0's history.db, chat messages or plain text
     Import(import::ImportArgs),
-    /// Write everything as lines of JSON, which `import` takes in without loss
+    /// Export the store as JSON lines, which `import` restores without loss
     Export(export::ExportArgs),
-    /// Check the store, and with --fix mend it
+    /// Check the store, and repair it with --fix
     Doctor(doctor::DoctorArgs),
     /// Move the store to another embedder while it is in use
     Reembed(reembed::ReembedArgs),
-    /// Leave a mem0 stack, phase by phase: rehearsed, verified, and nothing lost
+    /// Migrate from a mem0 deployment, phase by phase
     Migrate(migrate::MigrateArgs),
-    /// Fetch embedding models that run on this machine, and list them
+    /// Download and list embedding models that run on this machine
     #[cfg(feature = "minilm")]
     Models(models::ModelsArgs),
-    /// Try a running server, ours or the one it replaces, and leave nothing behind
+    /// Run an end-to-end check against a server (mnemon or mem0) and delete its test data
     Smoke(smoke::SmokeArgs),
-    /// See what it does, on a small example
+    /// Show the main features with a small example
     Tour(tour::TourArgs),
-    /// Measure how well it finds, and how fast
+    /// Measure retrieval quality on this machine
     Bench(bench::BenchArgs),
 }
 

@@ -1,4 +1,4 @@
-//! How a run ends: exit codes, and what is said about an error.
+//! Errors of the command line: exit codes, error codes and messages.
 
 use std::fmt;
 use std::io;
@@ -10,18 +10,18 @@ use mnemon_models::{ModelError, ModelKind};
 use mnemon_store::StoreError;
 use serde_json::{Value, json};
 
-/// The exit codes of every command.
+/// The exit codes of every command. The numbers are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Done.
+    /// The command did its work.
     Ok = 0,
-    /// Failed, or done only in part.
+    /// The command failed, or did only a part of its work.
     Failed = 1,
-    /// The call is wrong; the message says what to change.
+    /// The arguments or settings are wrong; the message says what to change.
     Usage = 2,
-    /// A verification found differences.
+    /// A check or comparison found problems.
     Differences = 3,
-    /// Refused, because it could destroy something.
+    /// The command was refused because it could destroy data.
     Refused = 4,
 }
 
@@ -40,17 +40,17 @@ pub(crate) struct CliError {
 }
 
 impl CliError {
-    /// The call is wrong.
+    /// Wrong arguments or settings.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, code: "usage", message: message.into() }
     }
 
-    /// It could destroy something.
+    /// A refusal, because the command could destroy data.
     pub(crate) fn refused(message: impl Into<String>) -> Self {
         Self { exit: Exit::Refused, code: "refused", message: message.into() }
     }
 
-    /// It did not work.
+    /// A failure with this code.
     pub(crate) fn failed(code: &'static str, message: impl Into<String>) -> Self {
         Self { exit: Exit::Failed, code, message: message.into() }
     }
@@ -64,14 +64,14 @@ impl fmt::Display for CliError {
 
 impl std::error::Error for CliError {}
 
-/// What is told of an error: how the run ends, a stable name, and one line.
-pub(crate) struct Report {
+/// What is reported of an error: the exit code, the error code, and a message in one line.
+pub(crate) struct ErrorReport {
     pub(crate) exit: Exit,
     pub(crate) code: &'static str,
     pub(crate) message: String,
 }
 
-impl Report {
+impl ErrorReport {
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         let (exit, code) = classify(error);
         Self { exit, code, message: one_line(error) }
@@ -82,7 +82,7 @@ impl Report {
     }
 }
 
-/// Whether the reader of our output went away, which is no news to anybody.
+/// Whether the reader closed our output. This is not reported as an error.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
@@ -103,7 +103,7 @@ fn classify(error: &anyhow::Error) -> (Exit, &'static str) {
             return (exit, engine_code(error));
         }
         if let Some(error) = cause.downcast_ref::<MigrateError>() {
-            return migrate_class(error);
+            return classify_migrate(error);
         }
         // Met only where a store is opened: a request goes through the engine.
         if let Some(error) = cause.downcast_ref::<StoreError>() {
@@ -116,7 +116,7 @@ fn classify(error: &anyhow::Error) -> (Exit, &'static str) {
     (Exit::Failed, "failed")
 }
 
-fn migrate_class(error: &MigrateError) -> (Exit, &'static str) {
+fn classify_migrate(error: &MigrateError) -> (Exit, &'static str) {
     match error {
         MigrateError::Refused(_) | MigrateError::Busy(_) => (Exit::Refused, "refused"),
         MigrateError::Snapshot { .. } => (Exit::Failed, "not_a_snapshot"),
@@ -188,7 +188,7 @@ fn store_code(error: &StoreError) -> &'static str {
     }
 }
 
-/// The error and its causes in one line; causes that the text before already tells are left out.
+/// The error and its causes in one line. A cause whose text is already in the line is left out.
 fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
@@ -210,35 +210,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_is_told_once_and_in_one_line() {
+    fn a_cause_is_reported_once_and_in_one_line() {
         let inner = io::Error::other("disk\non fire");
         let error = StoreError::Io { path: "a.db".into(), source: inner };
-        let report = Report::of(&anyhow::Error::from(EngineError::from(error)).context("doctor"));
+        let report = ErrorReport::of(&anyhow::Error::from(EngineError::from(error)).context("doctor"));
         assert_eq!(report.message, "doctor: a.db: disk on fire");
         assert_eq!((report.exit, report.code), (Exit::Failed, "io"));
     }
 
     #[test]
-    fn who_is_to_blame_decides_the_code() {
+    fn the_kind_of_error_decides_exit_and_code() {
         let wrong: anyhow::Error = EngineError::from(StoreError::InvalidCursor).into();
         assert_eq!(classify(&wrong), (Exit::Usage, "invalid_cursor"));
         let full: anyhow::Error = EngineError::from(StoreError::Full).into();
         assert_eq!(classify(&full), (Exit::Failed, "full"));
-        let away = ModelError::Unavailable {
+        let unavailable = ModelError::Unavailable {
             kind: ModelKind::Embedder,
             server: "http://localhost:1/v1".into(),
             reason: "no".into(),
             wait: None,
         };
-        assert_eq!(classify(&EngineError::from(away).into()), (Exit::Failed, "embedder_unavailable"));
+        assert_eq!(classify(&EngineError::from(unavailable).into()), (Exit::Failed, "embedder_unavailable"));
         assert_eq!(classify(&CliError::refused("no").into()), (Exit::Refused, "refused"));
     }
 
     #[test]
-    fn a_reader_that_left_is_recognised_wherever_it_shows() {
-        let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
-        assert!(is_broken_pipe(&Err::<(), _>(gone()).context("writing").unwrap_err()));
-        assert!(is_broken_pipe(&EngineError::Io { what: "export".into(), source: gone() }.into()));
+    fn a_broken_pipe_is_recognised_at_any_level() {
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(is_broken_pipe(&Err::<(), _>(broken()).context("writing").unwrap_err()));
+        assert!(is_broken_pipe(&EngineError::Io { what: "export".into(), source: broken() }.into()));
         assert!(!is_broken_pipe(&anyhow::anyhow!("Broken pipe")));
     }
 }

@@ -1,6 +1,7 @@
-//! The command line of mnemon as a library: arguments, settings, and one module a command.
+//! The command line of mnemon as a library: arguments, settings, and one module per command.
 //!
-//! The binary calls [`main`]. All else that is public is for measurements of the same stores and embedders.
+//! The binary calls [`main`]. Everything else that is public serves the measurements in `bench/`, which open the same
+//! stores and embedders.
 
 mod args;
 mod cli;
@@ -15,4 +16,4 @@ pub use cli::main;
 pub use commands::{TemporaryCollection, figures};
 pub use error::Exit;
 pub use output::Output;
-pub use settings::{CollectionPlace, Settings};
+pub use settings::{CollectionAddress, Settings};

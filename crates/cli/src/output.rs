@@ -1,6 +1,6 @@
-//! What a command says: data on stdout, as JSON or for people; everything else on stderr.
+//! Output of commands: data on stdout, as JSON or as text; everything else on stderr.
 
-mod item;
+mod memory;
 mod text;
 
 use std::io::{self, IsTerminal, Write};
@@ -8,15 +8,15 @@ use std::io::{self, IsTerminal, Write};
 use console::{Style, Term};
 use serde_json::Value;
 
-pub(crate) use item::{added_item, item, number, when, who};
-pub(crate) use text::{counted, one_line, shortened};
+pub(crate) use memory::{added_to_json, day, f32_to_json, memory_to_json, speaker};
+pub(crate) use text::{one_line, pluralize, truncate};
 
-use crate::error::Report;
+use crate::error::ErrorReport;
 
-/// Columns where the terminal does not say how wide it is.
+/// Columns of a terminal of unknown width.
 const WIDTH: usize = 100;
 
-/// Where and how a command answers.
+/// How a command prints.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
     json: bool,
@@ -25,24 +25,24 @@ pub struct Output {
 }
 
 impl Output {
-    /// An output on stdout, as the terminal there allows.
+    /// Detects whether stdout is a terminal, and its width.
     pub fn new(json: bool) -> Self {
         let terminal = io::stdout().is_terminal();
         let width = terminal.then(|| Term::stdout().size_checked()).flatten().map(|(_, columns)| usize::from(columns));
         Self { json, terminal, width: width.unwrap_or(WIDTH).clamp(40, 160) }
     }
 
-    /// Whether programs read the answer.
+    /// Whether results are printed as JSON.
     pub fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Columns of a line.
+    /// Columns per line.
     pub(crate) fn width(&self) -> usize {
         self.width
     }
 
-    /// Answers: with the value itself, or with what `human` makes of it.
+    /// Prints a result: as JSON, or as the text that `human` makes of it.
     pub fn value(&self, value: &Value, human: impl FnOnce(&Value) -> String) -> anyhow::Result<()> {
         let text = match (self.json, self.terminal) {
             (false, _) => human(value),
@@ -52,22 +52,22 @@ impl Output {
         self.write(&text)
     }
 
-    /// Writes to stdout as it is, at once.
+    /// Writes text to stdout and flushes it.
     pub fn write(&self, text: &str) -> anyhow::Result<()> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
         Ok(stdout.flush()?)
     }
 
-    /// Tells people something that is no data; programs are not told.
+    /// Prints a remark for people on stderr; nothing with --json.
     pub fn note(&self, text: &str) {
         if !self.json {
             let _ = writeln!(io::stderr(), "{text}");
         }
     }
 
-    /// Tells what went wrong.
-    pub(crate) fn error(&self, report: &Report) {
+    /// Prints an error on stderr.
+    pub(crate) fn error(&self, report: &ErrorReport) {
         let mut stderr = io::stderr();
         let _ = if self.json {
             writeln!(stderr, "{}", report.to_json())
@@ -76,12 +76,12 @@ impl Output {
         };
     }
 
-    /// Less important, where the terminal can show it.
+    /// Dimmed text, if the terminal supports it.
     pub(crate) fn dim(&self, text: &str) -> String {
         Style::new().dim().apply_to(text).to_string()
     }
 
-    /// More important, where the terminal can show it.
+    /// Bold text, if the terminal supports it.
     pub(crate) fn bold(&self, text: &str) -> String {
         Style::new().bold().apply_to(text).to_string()
     }

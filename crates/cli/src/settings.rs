@@ -1,14 +1,15 @@
-//! Settings, resolved once: defaults, then the settings file, then the environment, then flags.
+//! Settings, resolved once. Flags override the environment, which overrides the settings file, which overrides defaults.
 
 pub(crate) mod durations;
 mod embedder;
+pub(crate) mod environment;
 mod llm;
+mod location;
 #[cfg(feature = "minilm")]
 mod minilm;
 mod paths;
 mod qdrant;
 pub(crate) mod server;
-mod store_path;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -21,30 +22,30 @@ use crate::args::{GlobalArgs, ScopeArgs};
 use crate::error::CliError;
 use embedder::EmbedderSettings;
 use llm::LlmSettings;
-pub use qdrant::CollectionPlace;
+pub(crate) use location::{LedgerLocation, StoreLocation};
+pub use qdrant::CollectionAddress;
 pub(crate) use qdrant::QdrantSettings;
-pub(crate) use store_path::{LedgerPlace, StorePlace};
 use values::Values;
 
-/// Everything a command needs to know beside its own arguments.
+/// The resolved settings of a command, except for its own arguments.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub(crate) store: StorePlace,
+    pub(crate) store: StoreLocation,
     pub(crate) qdrant: QdrantSettings,
     pub(crate) embedder: EmbedderSettings,
-    /// The setting `embedder`, as it is written.
+    /// The setting `embedder` as it was given.
     pub(crate) embedder_name: String,
     embedder_timeout: String,
     pub(crate) llm: LlmSettings,
-    /// Where models are published.
-    #[cfg_attr(not(feature = "minilm"), expect(dead_code, reason = "nothing is fetched"))]
+    /// Base URL for model downloads.
+    #[cfg_attr(not(feature = "minilm"), expect(dead_code, reason = "only MiniLM is downloaded"))]
     pub(crate) models_url: Option<String>,
     pub(crate) cache_bytes: usize,
     pub(crate) session_gap: Span,
     scope: ScopeArgs,
     /// The settings file that was read.
     pub(crate) file: Option<PathBuf>,
-    /// How to serve.
+    /// Settings of `mnemon serve`.
     pub(crate) server: server::ServerSettings,
 }
 
@@ -56,24 +57,24 @@ impl Settings {
         let named = flags.config.clone().or_else(|| environment("MNEMON_CONFIG").map(PathBuf::from));
         let file = match named {
             Some(file) if !file.is_file() => {
-                return Err(CliError::usage(format!("{} is no settings file", file.display())).into());
+                return Err(CliError::usage(format!("{} is not a settings file", file.display())).into());
             }
             Some(file) => Some(file),
             None => paths::default_files().into_iter().find(|file| file.is_file()),
         };
         let values = Values::read(file.as_deref(), environment, flags)?;
         let store = match &values.store {
-            Some(store) => store_path::parse(store)?,
-            None => match qdrant::of_the_runbook(environment)? {
+            Some(store) => location::parse(store)?,
+            None => match qdrant::from_mem0_variables(environment)? {
                 Some(store) => store,
-                None => StorePlace::Sqlite(paths::data_file("mnemon.db")?),
+                None => StoreLocation::Sqlite(paths::data_file("mnemon.db")?),
             },
         };
         let qdrant = qdrant::resolve(&values, &store, environment)?;
         let embedder = embedder::resolve(&values, environment)?;
         let llm = llm::resolve(&values, environment)?;
         let cache_bytes = values.cache_mb.checked_mul(1 << 20).ok_or_else(|| {
-            CliError::usage(format!("cache_mb is {}; give a number of MiB that this machine can have", values.cache_mb))
+            CliError::usage(format!("cache_mb is {}; give a number of MiB that this machine has", values.cache_mb))
         })?;
         let session_gap = durations::session_gap(&values.session_gap)?;
         let server = server::resolve(&values, environment)?;
@@ -94,15 +95,15 @@ impl Settings {
         })
     }
 
-    /// The file that memories, or the ledger beside them, are kept in.
+    /// The file of a SQLite store, or of the SQLite ledger of a Qdrant store.
     pub(crate) fn file_of_store(&self) -> Option<&Path> {
         match &self.store {
-            StorePlace::Sqlite(path) => Some(path),
-            StorePlace::Qdrant { .. } => self.qdrant.file(),
+            StoreLocation::Sqlite(path) => Some(path),
+            StoreLocation::Qdrant { .. } => self.qdrant.file(),
         }
     }
 
-    /// Whose memories: the flags, and for each that is absent the setting. `None` if nobody is named.
+    /// The scope: each id from its flag, otherwise from its setting. `None` if there is none.
     pub(crate) fn scope(&self, flags: &ScopeArgs) -> anyhow::Result<Option<Scope>> {
         let or = |flag: &Option<String>, setting: &Option<String>| flag.clone().or_else(|| setting.clone());
         scope_of(&ScopeArgs {
@@ -112,7 +113,7 @@ impl Settings {
         })
     }
 
-    /// The folder of the local MiniLM: the embedder's, or the one that `minilm` alone would name.
+    /// The folder of the local MiniLM: the one of the setting `embedder`, otherwise the default folder.
     #[cfg(feature = "minilm")]
     pub(crate) fn minilm_folder(&self) -> anyhow::Result<PathBuf> {
         match &self.embedder {
@@ -121,32 +122,32 @@ impl Settings {
         }
     }
 
-    /// Where the collection of the store is; `None` for a store in SQLite.
-    pub fn collection(&self) -> Option<CollectionPlace<'_>> {
+    /// The address of the store's collection; `None` for a store in SQLite.
+    pub fn collection(&self) -> Option<CollectionAddress<'_>> {
         match &self.store {
-            StorePlace::Sqlite(_) => None,
-            StorePlace::Qdrant { urls, collection } => Some(self.qdrant.place(urls, collection)),
+            StoreLocation::Sqlite(_) => None,
+            StoreLocation::Qdrant { urls, collection } => Some(self.qdrant.address(urls, collection)),
         }
     }
 
-    /// How clients reach Qdrant, and how collections are made.
+    /// Connection settings of Qdrant clients, and options for new collections.
     pub(crate) fn qdrant_client(&self) -> qdrant::ClientSettings {
         self.qdrant.client()
     }
 
-    /// These settings for another store, whose ledger is the one that goes with it unless one is named.
+    /// These settings with another store. The ledger is that store's default, unless one is configured.
     pub(crate) fn with_store(&self, store: &str) -> anyhow::Result<Self> {
-        let store = store_path::parse(store)?;
+        let store = location::parse(store)?;
         let qdrant = self.qdrant.for_store(&store)?;
         Ok(Self { store, qdrant, ..self.clone() })
     }
 
-    /// Whether the caller named the ledger of a store in Qdrant.
-    pub fn names_ledger(&self) -> bool {
-        self.qdrant.ledger_named
+    /// Whether a ledger is configured.
+    pub fn has_ledger(&self) -> bool {
+        self.qdrant.is_ledger_configured
     }
 
-    /// Settings of another embedder, named as the setting `embedder` does.
+    /// The settings of another embedder, given like the settings `embedder`, `embedder_url` and `embedder_dims`.
     pub(crate) fn other_embedder(
         &self,
         name: &str,
@@ -164,18 +165,18 @@ impl Settings {
     }
 }
 
-/// The file of a store `sqlite:PATH`.
+/// The path of a store `sqlite:PATH`.
 pub(crate) fn sqlite_file(store: &str) -> anyhow::Result<PathBuf> {
-    match store_path::parse(store)? {
-        StorePlace::Sqlite(file) => Ok(file),
-        StorePlace::Qdrant { .. } => {
-            let message = format!("`{store}` is no file: give sqlite:PATH; a collection is named by --target");
+    match location::parse(store)? {
+        StoreLocation::Sqlite(file) => Ok(file),
+        StoreLocation::Qdrant { .. } => {
+            let message = format!("`{store}` is not a file: give sqlite:PATH; a collection is given with --target");
             Err(CliError::usage(message).into())
         }
     }
 }
 
-/// The scope these flags name, and nothing else; `None` if they name nobody.
+/// The scope of these flags, without defaults; `None` if no id is given.
 pub(crate) fn scope_of(flags: &ScopeArgs) -> anyhow::Result<Option<Scope>> {
     let ids = [&flags.user, &flags.agent, &flags.run].map(Option::as_deref);
     if ids.iter().all(Option::is_none) {

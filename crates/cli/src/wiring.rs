@@ -1,4 +1,4 @@
-//! Opens what the settings name: embedders, ledgers, stores and engines.
+//! Opens embedders, ledgers, stores and engines from the settings.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,20 +12,22 @@ use mnemon_store::sqlite::SqliteOptions;
 use mnemon_store::{DocumentStore, QdrantStore, SqliteStore, Store};
 
 use crate::error::CliError;
-use crate::settings::{LedgerPlace, QdrantSettings, Settings, StorePlace};
+use crate::settings::{LedgerLocation, QdrantSettings, Settings, StoreLocation};
 
-/// What makes vectors of texts.
+/// The configured embedder.
+///
+/// # Errors
+/// Those of its settings. No request is sent yet.
 pub fn embedder(settings: &Settings) -> anyhow::Result<Arc<dyn Embedder>> {
-    Ok(settings.embedder.make()?)
+    Ok(settings.embedder.build()?)
 }
 
-/// Loads an embedder that lies on this machine now rather than with the first text.
+/// Loads a local embedder now instead of with the first text.
 pub(crate) fn load_embedder(settings: &Settings) -> anyhow::Result<()> {
     Ok(settings.embedder.load()?)
 }
 
-/// Another embedder than the one that is set, named as the setting does; one that is set already needs no more than its
-/// name.
+/// Another embedder, given like the setting `embedder`. The name is enough for the configured one.
 pub(crate) fn other_embedder(
     settings: &Settings,
     name: &str,
@@ -37,56 +39,62 @@ pub(crate) fn other_embedder(
     }
     let other = settings
         .other_embedder(name, url, dims)
-        .context("--to, --to-url and --to-dims stand for embedder, embedder_url and embedder_dims")?;
-    Ok(other.make()?)
+        .context("--to, --to-url and --to-dims correspond to embedder, embedder_url and embedder_dims")?;
+    Ok(other.build()?)
 }
 
-/// The engine over the store, which must be there.
+/// Opens the store, which must exist.
 pub(crate) fn open_engine(settings: &Settings) -> anyhow::Result<Engine> {
     check_store_exists(settings)?;
-    Ok(open_store(settings, Mode { create: false, any_embedder: false })?.engine)
+    Ok(open_store(settings, OpenMode { create: false, any_embedder: false })?.engine)
 }
 
-/// The engine over the store, which is created if it is not there: for what remembers.
+/// Opens the store, or creates it.
 pub(crate) fn open_or_create_engine(settings: &Settings) -> anyhow::Result<Engine> {
-    Ok(open_store(settings, Mode { create: true, any_embedder: false })?.engine)
+    Ok(open_store(settings, OpenMode { create: true, any_embedder: false })?.engine)
 }
 
-/// The engine over the store, whichever embedder filled it: for what asks no questions.
+/// Opens the store, which must exist, whatever embedder it uses: for commands that do not search.
 pub(crate) fn open_engine_any_embedder(settings: &Settings) -> anyhow::Result<Engine> {
     check_store_exists(settings)?;
-    Ok(open_store(settings, Mode { create: false, any_embedder: true })?.engine)
+    Ok(open_store(settings, OpenMode { create: false, any_embedder: true })?.engine)
 }
 
-/// The engine over the store, which is created if it is not there, and the server's ledger.
+/// Opens the store, or creates it, and the documents of the server.
 pub(crate) fn open_for_server(settings: &Settings) -> anyhow::Result<(Engine, Arc<dyn DocumentStore>)> {
-    let opened = open_store(settings, Mode { create: true, any_embedder: false })?;
-    Ok((opened.engine, opened.documents))
+    let store = open_store(settings, OpenMode { create: true, any_embedder: false })?;
+    Ok((store.engine, store.documents))
 }
 
-/// The documents that a server keeps, whose place is created if it is not there.
+/// Opens the documents of the server, or creates their database.
 pub(crate) fn open_documents(settings: &Settings) -> anyhow::Result<Arc<dyn DocumentStore>> {
     match &settings.store {
-        StorePlace::Sqlite(_) => Ok(open_for_server(settings)?.1),
-        StorePlace::Qdrant { .. } => Ok(open_ledger(&settings.qdrant)?.1),
+        StoreLocation::Sqlite(_) => Ok(open_for_server(settings)?.1),
+        StoreLocation::Qdrant { .. } => Ok(open_ledger(&settings.qdrant)?.1),
     }
 }
 
-/// An engine over another file, which is created if it is not there.
+/// Opens a SQLite store at this path, or creates it.
+///
+/// # Errors
+/// Those of the store and the embedder.
 pub fn open_engine_at(settings: &Settings, path: &Path) -> anyhow::Result<Engine> {
     Ok(open_sqlite(settings, path, None)?.engine)
 }
 
-/// The engine over another collection of the store's server, which is created if it is not there, with an embedder
-/// of the caller's; its ledger is the store's own, or this file.
+/// Opens another collection on the configured Qdrant server, or creates it, with this embedder. The ledger is this file, or the
+/// configured one.
+///
+/// # Errors
+/// A usage error if the configured store is not in Qdrant, and those of the store.
 pub fn open_engine_in(
     settings: &Settings,
     collection: &str,
     ledger: Option<&Path>,
     embedder: Arc<dyn Embedder>,
 ) -> anyhow::Result<Engine> {
-    let StorePlace::Qdrant { urls, .. } = &settings.store else {
-        return Err(CliError::usage("there are collections in Qdrant only: give --store qdrant:URL/COLLECTION").into());
+    let StoreLocation::Qdrant { urls, .. } = &settings.store else {
+        return Err(CliError::usage("collections exist in Qdrant only: give --store qdrant:URL/COLLECTION").into());
     };
     let qdrant = ledger.map_or_else(|| settings.qdrant.clone(), |file| settings.qdrant.with_ledger(file));
     let fingerprint = embedder.fingerprint().to_owned();
@@ -96,29 +104,30 @@ pub fn open_engine_in(
     engine(settings, Arc::new(QdrantStore::open(options)?), embedder, documents)
 }
 
-/// The store, which must be there and in SQLite, whichever embedder filled it.
+/// Opens the store, which must exist and be in SQLite, whatever embedder it uses.
 pub(crate) fn open_sqlite_any_embedder(settings: &Settings) -> anyhow::Result<SqliteStore> {
     check_store_exists(settings)?;
-    let StorePlace::Sqlite(path) = &settings.store else {
-        let message = "a store in Qdrant can't be moved in its place: `mnemon export FILE` from it, then, with the \
-                       other embedder set, `mnemon import --reembed FILE` into a new one, such as --store \
+    let StoreLocation::Sqlite(path) = &settings.store else {
+        let message = "a store in Qdrant can't be re-embedded in place: run `mnemon export FILE`, then, with the new \
+                       embedder configured, `mnemon import --reembed FILE` into a new store, such as --store \
                        qdrant:URL/ANOTHER_COLLECTION";
         return Err(CliError::usage(message).into());
     };
-    let (fingerprint, dims) = SqliteStore::embedder_of(path)?
-        .ok_or_else(|| CliError::failed("no_store", format!("{} is empty: there is nothing to do", path.display())))?;
+    let (fingerprint, dims) = SqliteStore::embedder_of(path)?.ok_or_else(|| {
+        CliError::failed("no_store", format!("{} is empty: there is nothing to re-embed", path.display()))
+    })?;
     let mut options = SqliteOptions::new(path, fingerprint, dims);
     options.cache_bytes = settings.cache_bytes;
     Ok(SqliteStore::open(options)?)
 }
 
-/// Whether there is a store. Qdrant is asked when it is opened.
+/// Fails if a SQLite store does not exist. A collection is checked when it is opened.
 pub(crate) fn check_store_exists(settings: &Settings) -> Result<(), CliError> {
     match &settings.store {
-        StorePlace::Sqlite(path) if !path.exists() => {
+        StoreLocation::Sqlite(path) if !path.exists() => {
             let store = path.display();
             let message = format!(
-                "there is no store at {store}: `mnemon add` or `mnemon serve` makes one, --store names another"
+                "no store at {store}: create one with `mnemon add` or `mnemon serve`, or give another with --store"
             );
             Err(CliError::failed("no_store", message))
         }
@@ -126,70 +135,74 @@ pub(crate) fn check_store_exists(settings: &Settings) -> Result<(), CliError> {
     }
 }
 
-/// Keeps all writers out of a collection that Mnemon itself serves, while it is locked; `None` for one that has no
-/// ledger here, so is served by somebody else.
+/// The lock on all writes of a collection that mnemon serves; `None` if the collection has no ledger here, so that mnemon does
+/// not serve it.
 pub(crate) fn ledger_lock(settings: &Settings) -> anyhow::Result<Option<LedgerLock>> {
     match &settings.qdrant.ledger {
-        LedgerPlace::Sqlite(path) if !path.exists() => Ok(None),
+        LedgerLocation::Sqlite(path) if !path.exists() => Ok(None),
         _ => Ok(Some(LedgerLock(open_ledger(&settings.qdrant)?.0))),
     }
 }
 
-/// A ledger whose scopes are to be locked.
+/// A ledger to lock.
 pub(crate) struct LedgerLock(Arc<dyn Database>);
 
 impl LedgerLock {
-    /// Waits for the writers that are at work, and keeps further ones waiting.
+    /// Waits for running writes and blocks further ones until the guard is dropped.
     pub(crate) fn acquire(&self) -> anyhow::Result<Box<dyn LockGuard + '_>> {
         Ok(self.0.lock(&Lock::Everything)?)
     }
 }
 
-/// How a store is to be opened.
+/// How to open a store.
 #[derive(Clone, Copy)]
-struct Mode {
-    /// Makes it where it is not there.
+struct OpenMode {
+    /// Whether to create the store if it does not exist.
     create: bool,
-    /// Takes whichever embedder filled it.
+    /// Whether to use the embedder that the store has, instead of requiring the configured one.
     any_embedder: bool,
 }
 
-/// A store that was opened.
-struct Opened {
+/// An open store.
+struct OpenStore {
     engine: Engine,
     documents: Arc<dyn DocumentStore>,
 }
 
-fn open_store(settings: &Settings, mode: Mode) -> anyhow::Result<Opened> {
+fn open_store(settings: &Settings, mode: OpenMode) -> anyhow::Result<OpenStore> {
     match &settings.store {
-        StorePlace::Sqlite(path) => {
+        StoreLocation::Sqlite(path) => {
             let stored = if mode.any_embedder { SqliteStore::embedder_of(path)? } else { None };
             open_sqlite(settings, path, stored)
         }
-        StorePlace::Qdrant { urls, collection } => open_qdrant(settings, urls, collection, mode),
+        StoreLocation::Qdrant { urls, collection } => open_qdrant(settings, urls, collection, mode),
     }
 }
 
-fn open_sqlite(settings: &Settings, path: &Path, embedder_of_store: Option<(String, usize)>) -> anyhow::Result<Opened> {
+fn open_sqlite(
+    settings: &Settings,
+    path: &Path,
+    embedder_of_store: Option<(String, usize)>,
+) -> anyhow::Result<OpenStore> {
     let embedder = embedder(settings)?;
     if !path.exists() {
-        settings.embedder.prove(&*embedder)?;
+        settings.embedder.check(&*embedder)?;
         tracing::info!(path = %path.display(), "creating the store");
     }
     let (fingerprint, dims) = embedder_of_store.unwrap_or_else(|| (embedder.fingerprint().to_owned(), embedder.dims()));
     let mut options = SqliteOptions::new(path, fingerprint, dims);
     options.cache_bytes = settings.cache_bytes;
     let store = Arc::new(SqliteStore::open(options)?);
-    Ok(Opened { engine: engine(settings, store.clone(), embedder, store.clone())?, documents: store })
+    Ok(OpenStore { engine: engine(settings, store.clone(), embedder, store.clone())?, documents: store })
 }
 
-/// The engine over a collection. Whether it is made is `mode`'s to say.
-fn open_qdrant(settings: &Settings, urls: &[String], collection: &str, mode: Mode) -> anyhow::Result<Opened> {
+/// Opens a collection and its ledger.
+fn open_qdrant(settings: &Settings, urls: &[String], collection: &str, mode: OpenMode) -> anyhow::Result<OpenStore> {
     let embedder = embedder(settings)?;
     let (database, documents) = open_ledger(&settings.qdrant)?;
     let mut stored = QdrantStore::embedder_of(&*database)?;
     if stored.is_none() && mode.create {
-        settings.embedder.prove(&*embedder)?;
+        settings.embedder.check(&*embedder)?;
     }
     stored = stored.filter(|_| mode.any_embedder);
     let (fingerprint, dims) = stored.unwrap_or_else(|| (embedder.fingerprint().to_owned(), embedder.dims()));
@@ -197,24 +210,24 @@ fn open_qdrant(settings: &Settings, urls: &[String], collection: &str, mode: Mod
     options.cache_bytes = settings.cache_bytes;
     options.create = mode.create;
     let store = Arc::new(QdrantStore::open(options)?);
-    Ok(Opened { engine: engine(settings, store, embedder, documents.clone())?, documents })
+    Ok(OpenStore { engine: engine(settings, store, embedder, documents.clone())?, documents })
 }
 
-/// Opens the ledger, as the store and as the server want it.
+/// Opens the ledger: as a database for the store, and as documents for the server.
 fn open_ledger(qdrant: &QdrantSettings) -> anyhow::Result<(Arc<dyn Database>, Arc<dyn DocumentStore>)> {
     Ok(match &qdrant.ledger {
-        LedgerPlace::Sqlite(path) => {
+        LedgerLocation::Sqlite(path) => {
             let database = Arc::new(SqliteDatabase::open(path, LEDGER)?);
             (database.clone(), database)
         }
-        LedgerPlace::Postgres(url) => {
+        LedgerLocation::Postgres(url) => {
             let database = Arc::new(PostgresDatabase::open(url, LEDGER)?);
             (database.clone(), database)
         }
     })
 }
 
-/// How to open a store in Qdrant.
+/// Options for opening a Qdrant store.
 fn qdrant_options(
     qdrant: &QdrantSettings,
     urls: &[String],
@@ -230,8 +243,8 @@ fn qdrant_options(
     options.timeout = qdrant.timeout;
     options.retries = qdrant.retries;
     options.new = qdrant.new.clone();
-    // The default ledger is named after what was asked for.
-    options.takes_alias = qdrant.ledger_named;
+    // The default ledger has the name of the collection as given, so an alias would lead to another ledger.
+    options.takes_alias = qdrant.is_ledger_configured;
     options
 }
 
@@ -242,5 +255,5 @@ fn engine(
     documents: Arc<dyn DocumentStore>,
 ) -> anyhow::Result<Engine> {
     let config = EngineConfig { session_gap: settings.session_gap, ..EngineConfig::default() };
-    Ok(Engine::new(store, embedder, config).with_model_services(settings.llm.make(documents)?))
+    Ok(Engine::new(store, embedder, config).with_model_services(settings.llm.build(documents)?))
 }

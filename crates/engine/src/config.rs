@@ -135,7 +135,7 @@ pub struct ModelServices {
     pub documents: Option<Arc<dyn DocumentStore>>,
     /// Reranks the top hits of a search when the search asks for it.
     pub reranker: Option<Arc<dyn Reranker>>,
-    /// Added to the prompt of every extraction, unless a request has instructions of its own.
+    /// Added to the prompt of every extraction, unless the request has other instructions.
     pub instructions: Option<String>,
     /// How long a worker keeps a claimed job without renewing the claim; longer than one model call takes.
     pub lease: Duration,

@@ -10,7 +10,7 @@ pub type Result<T, E = EngineError> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// The request is invalid; the text says what is wrong with it.
+    /// The request is invalid; the text says why.
     #[error("{0}")]
     Invalid(String),
     /// The store failed or rejected the request.
@@ -38,7 +38,7 @@ pub enum EngineError {
     /// A file to import or export could not be read or written.
     #[error("{what}: {source}")]
     Io {
-        /// What was being read or written.
+        /// The file, or the operation on it.
         what: String,
         /// The cause.
         source: std::io::Error,

@@ -1,4 +1,4 @@
-//! Points that another program wrote: adds to them what search needs.
+//! Points that another program wrote, and the fields that search needs.
 
 use mnemon_models::Embedder;
 use mnemon_store::{Memory, MemoryId, Payload, Provenance, Record, keys};
@@ -13,13 +13,13 @@ use crate::terms::{count_terms, speaker};
 pub struct ForeignPoint {
     /// Its id.
     pub id: MemoryId,
-    /// Its payload, with whatever keys it has.
+    /// Its payload, with any keys.
     pub payload: Payload,
     /// Its dense vector.
     pub vector: Vec<f32>,
 }
 
-/// Adds what search needs to points of another program: lemmas (unless the payload has them), the vector of the `bm25`
+/// Adds the fields that search needs to points of another program: lemmas (unless the payload has them), the vector of the `bm25`
 /// slot, terms, and the entities they mention. The vectors of the mentions are empty: [`embed_mentions`] fills them in.
 /// Ids, vectors and all other payload keys stay unchanged. Uses all cores.
 pub fn enrich(points: Vec<ForeignPoint>) -> Vec<Record> {

@@ -84,7 +84,7 @@ impl Engine {
         let jobs = Jobs::new(&self.model_services);
         let mut cancelled = Vec::new();
         for (event_id, owner) in jobs.of_owner(scope)? {
-            // A worker that holds the lock stores the job's facts before the job is removed; a later one finds no job.
+            // A worker that already holds the lock stores its facts first; a later worker finds no job.
             let _guards = self.lock(&[&owner]);
             if jobs.remove(&event_id)? {
                 cancelled.push((event_id, owner));

@@ -23,7 +23,7 @@ impl Message {
     /// a list of parts with `text`; null is an empty text.
     ///
     /// # Errors
-    /// A description of what is wrong with the value, to be shown to the caller.
+    /// A description of the fault, which may be shown to the caller.
     pub fn from_json(value: &Value, defaults: &Self) -> Result<Self, String> {
         let Value::Object(map) = value else { return Err("a message must be an object with `content`".into()) };
         let content = match map.get("content") {

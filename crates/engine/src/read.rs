@@ -1,4 +1,4 @@
-//! Reads what is stored: memories by id or as a list, their history, their owners, and statistics.
+//! Reads memories by id or as a list, their history, their owners, and statistics.
 
 use mnemon_store::{
     Entity, Filter, HistoryEvent, Link, Memory, MemoryId, Owner, Page, PageRequest, Scope, ScopeSummary,
@@ -112,7 +112,7 @@ impl Engine {
         Ok(self.store.owners(within)?)
     }
 
-    /// Counts what is stored for a scope, expired memories included.
+    /// Counts the records of a scope, expired memories included.
     ///
     /// # Errors
     /// [`StoreError::InvalidScope`] for a scope without ids.

@@ -22,7 +22,7 @@ const SAMPLE: usize = 32;
 /// Minimum cosine of two vectors of the same text: services do not return exactly the same vector twice.
 const MIN_COSINE: f32 = 0.999;
 
-/// What a run did.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReembedReport {
     /// Memories that have a new vector.
@@ -53,7 +53,7 @@ impl<'a> Reembed<'a> {
         Self { reembedding: store.reembedding(embedder.fingerprint(), embedder.dims(), embedding_text), embedder }
     }
 
-    /// Counts what is to be embedded and what has been.
+    /// Counts the texts to embed and those that have been embedded.
     ///
     /// # Errors
     /// If a run with another embedder was begun and not finished.
@@ -61,7 +61,7 @@ impl<'a> Reembed<'a> {
         Ok(self.reembedding.counts()?)
     }
 
-    /// Embeds what is not embedded yet, compares a sample, and switches. It may be interrupted at any time and run again;
+    /// Embeds the remaining texts, compares a sample, and switches. It may be interrupted at any time and run again;
     /// the store does not change before the switch. `restart` discards the vectors of earlier runs. `progress` receives
     /// the number of embedded texts and the number of all texts.
     ///

@@ -16,7 +16,7 @@ use crate::session::recount;
 use crate::time::now_text;
 use crate::validate::{check_metadata, check_text};
 
-/// Changes to a memory. What is absent stays unchanged.
+/// Changes to a memory. `None` leaves a value unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct UpdateRequest {
     /// The new text.

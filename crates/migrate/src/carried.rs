@@ -1,6 +1,7 @@
-//! What was carried over, by id and digest: who comes back later, or comes from the other side, sees by it what changed.
+//! The database of the points that have been copied (`carried.db`), with the digest of each. The next sync pass, in
+//! either direction, compares digests to find the changed points.
 //!
-//! The digest leaves out what the migration adds, so that a memory has the same one on both sides.
+//! The digest does not cover what the migration adds, so a memory has the same digest in the source and in the target.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -18,7 +19,7 @@ pub type Digest = [u8; 16];
 
 const SCHEMA: &[&str] = &["
 CREATE TABLE carried(id {bytes} PRIMARY KEY, digest {bytes} NOT NULL) WITHOUT ROWID;
--- The entities that memories name, gathered here since one must be written with all of them. changed: not yet written so.
+-- Entities and the memories that mention them: an entity is written with all its memories. changed: to be written.
 CREATE TABLE names(entity {bytes} PRIMARY KEY, name {text} NOT NULL, kind {text} NOT NULL, scope {text} NOT NULL,
   changed BIGINT NOT NULL) WITHOUT ROWID;
 CREATE INDEX names_changed ON names(name, entity) WHERE changed = 1;
@@ -26,7 +27,7 @@ CREATE TABLE mentions(entity {bytes} NOT NULL, memory {bytes} NOT NULL, PRIMARY 
 CREATE INDEX mentions_memory ON mentions(memory);
 "];
 
-/// The digest of a memory as its writer left it, whatever the order of its keys.
+/// The digest of a memory without the lemmas that a migration adds. The order of the payload keys does not matter.
 pub fn digest(payload: &Payload, vector: &[f32]) -> Digest {
     let mut hash = Sha256::new();
     for value in vector {
@@ -43,7 +44,7 @@ pub fn digest(payload: &Payload, vector: &[f32]) -> Digest {
     half
 }
 
-/// JSON with sorted keys.
+/// Appends an object with sorted keys.
 fn write_object(fields: &mut [(&String, &Json)], text: &mut Vec<u8>) {
     fields.sort_unstable_by_key(|(key, _)| *key);
     text.push(b'{');
@@ -64,14 +65,14 @@ fn write_value(value: &Json, text: &mut Vec<u8>) {
             text.push(b']');
         }
         other => {
-            // What ends a value is told by its kind: text is quoted, numbers and words hold no comma.
+            // The end of a value is unambiguous: strings are quoted, and numbers and literals contain no comma.
             text.extend(other.to_string().as_bytes());
             text.push(b',');
         }
     }
 }
 
-/// The table of what was carried over, in a file of the migration's folder.
+/// The copied points and their entities, in a file in the migration's folder.
 pub struct CarriedPoints {
     file: SqliteDatabase,
 }
@@ -83,7 +84,7 @@ impl std::fmt::Debug for CarriedPoints {
 }
 
 impl CarriedPoints {
-    /// Opens the table, or makes it.
+    /// Opens the file, and creates it if it is missing.
     ///
     /// # Errors
     /// [`StoreError`] of the file.
@@ -91,7 +92,7 @@ impl CarriedPoints {
         Ok(Self { file: SqliteDatabase::open(file, SCHEMA)? })
     }
 
-    /// How many memories were carried over.
+    /// The number of copied points.
     ///
     /// # Errors
     /// [`StoreError`] of the file.
@@ -102,7 +103,7 @@ impl CarriedPoints {
         })?)
     }
 
-    /// The digests of those that were carried over.
+    /// The digests of those of the points that have been copied.
     ///
     /// # Errors
     /// [`StoreError`] of the file.
@@ -119,7 +120,7 @@ impl CarriedPoints {
         })?)
     }
 
-    /// A page of the ids that were carried over and their digests, those after `after`.
+    /// A page of the copied points: ids after `after`, and their digests.
     ///
     /// # Errors
     /// [`StoreError`] of the file.
@@ -134,23 +135,23 @@ impl CarriedPoints {
         })?)
     }
 
-    /// Notes what was carried over; of records that come along, the entities they name, where `names` says so.
+    /// Records points as copied. With `entities`, also records the entities that the records mention.
     ///
     /// # Errors
     /// [`StoreError`] of the file.
-    pub fn record(&self, digests: &[(MemoryId, Digest)], records: &[Record], names: bool) -> Result<()> {
+    pub fn record(&self, digests: &[(MemoryId, Digest)], records: &[Record], entities: bool) -> Result<()> {
         Ok(transact(&self.file, Durability::Written, |sql| {
             for (id, digest) in digests {
                 let values = [id_value(*id), Value::Bytes(digest.to_vec())];
                 let new = "INSERT INTO carried(id, digest) VALUES($1, $2) ON CONFLICT(id) DO NOTHING";
                 if sql.execute(new, &values)? == 0 {
                     sql.execute("UPDATE carried SET digest = $2 WHERE id = $1", &values)?;
-                    if names {
+                    if entities {
                         delete_mentions(sql, *id)?;
                     }
                 }
             }
-            for record in records.iter().filter(|_| names) {
+            for record in records.iter().filter(|_| entities) {
                 let scope = record.memory.payload.scope();
                 for mention in &record.mentions {
                     let entity = entity_id(&scope, &mention.text);
@@ -174,7 +175,7 @@ impl CarriedPoints {
         })?)
     }
 
-    /// Notes that memories are gone on both sides.
+    /// Deletes the records of points that were removed from source and target.
     ///
     /// # Errors
     /// [`StoreError`] of the file.
@@ -188,7 +189,7 @@ impl CarriedPoints {
         })?)
     }
 
-    /// Forgets everything.
+    /// Deletes all records.
     ///
     /// # Errors
     /// [`StoreError`] of the file.
@@ -201,8 +202,8 @@ impl CarriedPoints {
         })?)
     }
 
-    /// A page of the entities that must be written, by name, with all memories that name them, without vectors: those after
-    /// `after`. Those that nobody names any more come without memories.
+    /// A page of the entities to write, sorted by name, beginning after `after`: with the ids of all memories that
+    /// mention them, without vectors. An entity without memories is to be removed.
     ///
     /// # Errors
     /// [`StoreError`] of the file.
@@ -234,22 +235,22 @@ impl CarriedPoints {
         })?)
     }
 
-    /// Notes that entities were written.
+    /// Records entities as written.
     ///
     /// # Errors
     /// [`StoreError`] of the file.
     pub fn mark_entities_written(&self, entities: &[Entity]) -> Result<()> {
         Ok(transact(&self.file, Durability::Written, |sql| {
             for entity in entities {
-                let gone = "DELETE FROM names WHERE entity = $1";
-                let kept = "UPDATE names SET changed = 0 WHERE entity = $1";
-                sql.execute(if entity.memories.is_empty() { gone } else { kept }, &[id_value(entity.id)])?;
+                let delete = "DELETE FROM names WHERE entity = $1";
+                let update = "UPDATE names SET changed = 0 WHERE entity = $1";
+                sql.execute(if entity.memories.is_empty() { delete } else { update }, &[id_value(entity.id)])?;
             }
             Ok(())
         })?)
     }
 
-    /// How many entities must be written.
+    /// The number of entities to write.
     ///
     /// # Errors
     /// [`StoreError`] of the file.
@@ -274,7 +275,7 @@ fn delete_mentions(sql: &mut dyn Sql, memory: MemoryId) -> Result<(), StoreError
     sql.execute("DELETE FROM mentions WHERE memory = $1", &[id_value(memory)]).map(drop)
 }
 
-/// An id that the same name in the same scope always has, so that writing an entity twice writes it once.
+/// The id of an entity, made from its scope and name, so that writing an entity is idempotent.
 fn entity_id(scope: &Scope, name: &str) -> MemoryId {
     let mut hash = Sha256::new();
     for id in scope.ids() {
@@ -285,7 +286,7 @@ fn entity_id(scope: &Scope, name: &str) -> MemoryId {
     let whole: [u8; 32] = hash.finalize().into();
     let mut half = [0; 16];
     half.copy_from_slice(&whole[..16]);
-    // A UUID of version 8: of one's own making.
+    // Version 8 is for UUIDs in a custom format.
     MemoryId::Uuid(uuid::Builder::from_custom_bytes(half).into_uuid())
 }
 
@@ -294,12 +295,12 @@ fn id_value(id: MemoryId) -> Value {
 }
 
 fn id_at(row: &Row, at: usize) -> Result<MemoryId, StoreError> {
-    MemoryId::from_bytes(row.bytes(at)?).ok_or_else(|| StoreError::Corrupt("an id in the migration's table".into()))
+    MemoryId::from_bytes(row.bytes(at)?).ok_or_else(|| StoreError::Corrupt("an id in carried.db".into()))
 }
 
 fn digest_at(row: &Row, at: usize) -> Result<Digest, StoreError> {
     let found = row.bytes(at)?;
-    found.try_into().map_err(|_| StoreError::Corrupt("a digest in the migration's table".into()))
+    found.try_into().map_err(|_| StoreError::Corrupt("a digest in carried.db".into()))
 }
 
 #[cfg(test)]
@@ -307,15 +308,15 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn of(payload: Json) -> Digest {
-        let Json::Object(map) = payload else { panic!("an object") };
+    fn digest_of(payload: Json) -> Digest {
+        let Json::Object(map) = payload else { panic!("not an object") };
         digest(&Payload::new(map), &[1.0, -0.0])
     }
 
     #[test]
-    fn a_digest_tells_what_differs_and_nothing_else() {
-        let one = of(json!({"data": "x", "n": {"a": 1, "b": [1, 2]}}));
-        assert_eq!(one, of(json!({"n": {"b": [1, 2], "a": 1}, "text_lemmatized": "x", "data": "x"})));
+    fn digests_depend_on_values_but_not_on_key_order() {
+        let one = digest_of(json!({"data": "x", "n": {"a": 1, "b": [1, 2]}}));
+        assert_eq!(one, digest_of(json!({"n": {"b": [1, 2], "a": 1}, "text_lemmatized": "x", "data": "x"})));
         for other in [
             json!({"data": "x", "n": {"a": 1, "b": [12]}}),
             json!({"data": "x", "n": {"a": 1.0, "b": [1, 2]}}),
@@ -323,7 +324,7 @@ mod tests {
             json!({"data": "x", "n": {"a": 1}, "b": [1, 2]}),
             json!({"data": "x", "n": {"a": 1, "b": [1, 2]}, "k": null}),
         ] {
-            assert_ne!(one, of(other));
+            assert_ne!(one, digest_of(other));
         }
         assert_ne!(digest(&Payload::default(), &[0.0]), digest(&Payload::default(), &[-0.0]));
     }

@@ -1,14 +1,14 @@
-//! An embedder that embeds a name once: the same ones come up again and again, and a remote embedder is slow and paid for.
+//! An embedder with a cache. The same names occur again and again, and remote embedders are slow and cost money.
 
 use std::collections::{BTreeSet, HashMap};
 
 use mnemon_models::{Embedder, ModelError};
 use parking_lot::Mutex;
 
-/// Vectors that are remembered: some 30 MB of 384 dims.
+/// The number of cached vectors: about 30 MB with 384 dims.
 const MAX_CACHED: usize = 20_000;
 
-/// Remembers what another embedder gave.
+/// Caches the vectors of another embedder.
 pub(crate) struct CachedEmbedder<'e> {
     inner: &'e dyn Embedder,
     vectors: Mutex<HashMap<String, Vec<f32>>>,
@@ -60,16 +60,16 @@ impl Embedder for CachedEmbedder<'_> {
 mod tests {
     use super::*;
 
-    /// Vectors by length, counting what it is asked.
-    struct Counting(Mutex<Vec<String>>);
+    /// Makes vectors of the text length, and records the embedded texts.
+    struct RecordingEmbedder(Mutex<Vec<String>>);
 
-    impl Embedder for Counting {
+    impl Embedder for RecordingEmbedder {
         fn dims(&self) -> usize {
             1
         }
 
         fn fingerprint(&self) -> &str {
-            "counting"
+            "recording"
         }
 
         fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ModelError> {
@@ -79,8 +79,8 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_embedded_once() {
-        let inner = Counting(Mutex::default());
+    fn a_text_is_embedded_once() {
+        let inner = RecordingEmbedder(Mutex::default());
         let embedder = CachedEmbedder::new(&inner);
         assert_eq!(embedder.embed(&["bb", "a", "bb"]).unwrap(), [[2.0], [1.0], [2.0]]);
         assert_eq!(embedder.embed(&["ccc", "a"]).unwrap(), [[3.0], [1.0]]);

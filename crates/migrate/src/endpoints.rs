@@ -1,44 +1,40 @@
-//! Source and target of a migration, opened.
+//! Opens the source and the target of a migration.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mnemon_models::Embedder;
-use mnemon_store::qdrant::{Indexing, NewCollection, Server, entities_of};
+use mnemon_store::qdrant::{NewCollection, Server};
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore, UNKNOWN_EMBEDDER};
-use mnemon_store::{Entity, MemoryId, Store};
 
 use crate::error::{MigrateError, Result};
-use crate::progress::Progress;
 use crate::qdrant_rest::QdrantRest;
-use crate::source::{Collection, Source, StoreSource};
+use crate::source::{Collection, Source};
 use crate::state::{Route, SourceSpec, TargetSpec};
 use crate::target::{CollectionTarget, PointFormat, StoreTarget, Target};
 
-/// The pause between two looks at how far an index is.
-const INDEX_POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// The pause before a request of REST is sent again.
+/// The pause before a REST request is retried.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// What phases work with.
+/// What the phases need besides the migration's state: connection settings, the embedder, limits.
 #[derive(Clone)]
 pub struct MigrationContext<'e> {
-    /// Sent to Qdrant.
+    /// The API key of Qdrant.
     pub api_key: Option<String>,
-    /// How long a request to Qdrant may take, and how often one that met no answer is sent again.
+    /// The timeout of a request to Qdrant.
     pub timeout: Duration,
-    /// See `timeout`.
+    /// How often a request to Qdrant is retried.
     pub retries: u32,
-    /// Embeds entities, if its dims are the collection's.
+    /// Embeds entities, if its dims are those of the collection.
     pub embedder: Option<&'e dyn Embedder>,
-    /// Points a second at most.
+    /// The highest number of points per second.
     pub rate: Option<u32>,
-    /// Whether most of a target may be removed since it is gone from the source.
+    /// Whether more than half of a target may be removed because the source no longer has these points.
     pub removals: bool,
-    /// Where snapshots are unpacked.
+    /// The folder where snapshots are unpacked.
     pub scratch: PathBuf,
-    /// How a new collection is made.
+    /// How a new collection is created.
     pub new: NewCollection,
 }
 
@@ -49,7 +45,7 @@ impl std::fmt::Debug for MigrationContext<'_> {
 }
 
 impl<'e> MigrationContext<'e> {
-    /// The embedder, where it makes vectors of so many dims.
+    /// The embedder, if its vectors have this number of dims.
     pub fn embedder_of(&self, dims: usize) -> Option<&'e dyn Embedder> {
         self.embedder.filter(|embedder| embedder.dims() == dims)
     }
@@ -57,55 +53,29 @@ impl<'e> MigrationContext<'e> {
     /// Connects to a Qdrant.
     ///
     /// # Errors
-    /// [`MigrateError::Store`] for an address that is none.
+    /// [`MigrateError::Store`] if an address is not valid.
     pub fn connect(&self, grpc: &[String]) -> Result<Arc<Server>> {
         Ok(Arc::new(Server::connect(grpc, self.api_key.as_deref(), self.timeout, self.retries)?))
     }
 }
 
-/// A target that is open.
-pub enum OpenTarget {
-    /// A SQLite store.
-    Store(Box<SqliteStore>),
-    /// A collection of Qdrant, and how it is written to.
-    Collection {
-        /// The server.
-        server: Arc<Server>,
-        /// The collection.
-        name: String,
-        /// How.
-        shape: PointFormat,
-        /// From how many kB on Qdrant indexes the vectors of a segment: as in the source.
-        indexing_from: u64,
-    },
-}
-
-impl std::fmt::Debug for OpenTarget {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Store(_) => f.write_str("Store"),
-            Self::Collection { name, shape, .. } => write!(f, "Collection({name}, {shape:?})"),
-        }
-    }
-}
-
 impl Route {
-    /// The server, where the source is on one.
+    /// The Qdrant server of the source; `None` if the source is a snapshot file.
     ///
     /// # Errors
     /// [`MigrateError::Store`] of the connection.
-    pub fn server(&self, tools: &MigrationContext<'_>) -> Result<Option<Arc<Server>>> {
+    pub fn server(&self, context: &MigrationContext<'_>) -> Result<Option<Arc<Server>>> {
         match &self.from {
-            SourceSpec::Collection { grpc, .. } => tools.connect(grpc).map(Some),
+            SourceSpec::Collection { grpc, .. } => context.connect(grpc).map(Some),
             SourceSpec::Snapshot { .. } => Ok(None),
         }
     }
 
-    /// The server's REST port, where the source is on one.
-    pub(crate) fn rest(&self, tools: &MigrationContext<'_>) -> Result<Option<QdrantRest>> {
+    /// A client of the REST port of the source's Qdrant; `None` if the source is a snapshot file.
+    pub(crate) fn rest(&self, context: &MigrationContext<'_>) -> Result<Option<QdrantRest>> {
         match &self.from {
             SourceSpec::Collection { rest, .. } => {
-                QdrantRest::new(rest, tools.api_key.as_deref(), tools.retries, RETRY_PAUSE).map(Some)
+                QdrantRest::new(rest, context.api_key.as_deref(), context.retries, RETRY_PAUSE).map(Some)
             }
             SourceSpec::Snapshot { .. } => Ok(None),
         }
@@ -114,12 +84,12 @@ impl Route {
     /// Opens the source.
     ///
     /// # Errors
-    /// [`MigrateError`] where it can't be read, or is not mem0's.
-    pub fn source(&self, tools: &MigrationContext<'_>) -> Result<Box<dyn Source>> {
+    /// [`MigrateError`] if the source can't be read or was not written by mem0.
+    pub fn source(&self, context: &MigrationContext<'_>) -> Result<Box<dyn Source>> {
         match &self.from {
             SourceSpec::Collection { grpc, name, .. } => {
-                let source = Collection::open(tools.connect(grpc)?, name)?;
-                // Switched, an alias would lead to the target, and the way back from there to itself.
+                let source = Collection::open(context.connect(grpc)?, name)?;
+                // After the switch the alias would name the target, and a rollback would copy the target to itself.
                 if source.name() != name {
                     let message = format!(
                         "`{name}` is an alias of `{0}`: give --source {0}; `mnemon migrate cutover --alias {name}` switches \
@@ -131,171 +101,56 @@ impl Route {
                 Ok(Box::new(source))
             }
             #[cfg(feature = "snapshot")]
-            SourceSpec::Snapshot { file } => Ok(Box::new(crate::source::Snapshot::open(file, &tools.scratch)?)),
+            SourceSpec::Snapshot { file } => Ok(Box::new(crate::source::Snapshot::open(file, &context.scratch)?)),
             #[cfg(not(feature = "snapshot"))]
             SourceSpec::Snapshot { .. } => {
-                Err(MigrateError::Unfit("this program was built without reading snapshots".into()))
+                Err(MigrateError::Unfit("this program was built without the snapshot reader".into()))
             }
         }
     }
 
-    /// Opens the target; a SQLite file is made if it is not there, a collection is not.
+    /// Opens the target. Creates a SQLite file if it is missing, but not a collection.
     ///
     /// # Errors
-    /// [`MigrateError::Refused`] where a server is too old, or is needed and not known; [`MigrateError::Store`].
-    pub fn target(&self, tools: &MigrationContext<'_>, dims: usize) -> Result<OpenTarget> {
-        match (&self.to, self.server(tools)?, &self.from) {
+    /// [`MigrateError::Refused`] if the server is too old, or if a server is needed and the source has none;
+    /// [`MigrateError::Store`].
+    pub fn target(&self, context: &MigrationContext<'_>, dims: usize) -> Result<Box<dyn Target>> {
+        match (&self.to, self.server(context)?, &self.from) {
             (TargetSpec::Sqlite { file }, ..) => {
-                let known = match tools.embedder_of(dims) {
+                let fingerprint = match context.embedder_of(dims) {
                     Some(embedder) => Some(embedder.fingerprint().to_owned()),
                     None => SqliteStore::embedder_of(file)?.map(|(fingerprint, _)| fingerprint),
                 };
-                let fingerprint = known.unwrap_or_else(|| UNKNOWN_EMBEDDER.to_owned());
-                Ok(OpenTarget::Store(Box::new(SqliteStore::open(SqliteOptions::new(file, fingerprint, dims))?)))
+                let fingerprint = fingerprint.unwrap_or_else(|| UNKNOWN_EMBEDDER.to_owned());
+                let store = SqliteStore::open(SqliteOptions::new(file, fingerprint, dims))?;
+                Ok(Box::new(StoreTarget::owned(Box::new(store))))
             }
             (TargetSpec::Collection { name }, Some(server), SourceSpec::Collection { name: source, .. }) => {
-                let indexing_from = server.describe(source)?.map_or(0, |described| described.indexing_from);
-                Ok(OpenTarget::Collection { server, name: name.clone(), shape: PointFormat::Whole, indexing_from })
+                collection_target(server, name, source, PointFormat::Full)
             }
             (TargetSpec::InPlace, Some(server), SourceSpec::Collection { name, .. }) => {
                 if !server.adds_slots()? {
                     let message = format!(
-                        "Qdrant at {} is version {}: a filled collection can be given the bm25 slot since 1.18 only; upgrade \
-                         it, or name a new collection with --target",
+                        "Qdrant at {} is version {}, and only 1.18 and newer can add the bm25 slot to an existing \
+                         collection: upgrade Qdrant, or give a new collection with --target",
                         server.location(),
                         server.version()?
                     );
                     return Err(MigrateError::Refused(message));
                 }
-                let indexing_from = server.describe(name)?.map_or(0, |described| described.indexing_from);
-                Ok(OpenTarget::Collection { server, name: name.clone(), shape: PointFormat::Added, indexing_from })
+                collection_target(server, name, name, PointFormat::Additions)
             }
             (TargetSpec::Collection { .. } | TargetSpec::InPlace, ..) => Err(MigrateError::Refused(
-                "a snapshot file can be carried into a SQLite store only (--to sqlite:FILE): to fill a collection, restore \
-                 the snapshot in Qdrant and give that as --source"
+                "a snapshot file can be migrated only to a SQLite store (--to sqlite:FILE): to fill a collection, restore the \
+                 snapshot in Qdrant and give the restored collection as --source"
                     .into(),
             )),
         }
     }
 }
 
-impl OpenTarget {
-    /// As where memories go to.
-    pub fn target(&self) -> Box<dyn Target + '_> {
-        match self {
-            Self::Store(store) => Box::new(StoreTarget::new(&**store)),
-            Self::Collection { server, name, shape, .. } => {
-                Box::new(CollectionTarget::new(server.clone(), name, *shape))
-            }
-        }
-    }
-
-    /// As where memories come from, for the way back.
-    ///
-    /// # Errors
-    /// [`MigrateError`] where it can't be read.
-    pub fn source(&self) -> Result<Box<dyn Source + '_>> {
-        match self {
-            Self::Store(store) => Ok(Box::new(StoreSource::new(&**store)?)),
-            Self::Collection { server, name, .. } => Ok(Box::new(Collection::open(server.clone(), name)?)),
-        }
-    }
-
-    /// How many memories there are; `None` for a collection that is not there.
-    ///
-    /// # Errors
-    /// [`MigrateError::Store`].
-    pub fn held(&self) -> Result<Option<u64>> {
-        match self {
-            Self::Store(store) => Ok(Some(store.info()?.memories as u64)),
-            Self::Collection { server, name, .. } => Ok(server.describe(name)?.map(|described| described.points)),
-        }
-    }
-
-    /// How many entities there are.
-    ///
-    /// # Errors
-    /// [`MigrateError::Store`].
-    pub fn entities(&self) -> Result<u64> {
-        match self {
-            Self::Store(store) => Ok(store.info()?.entities as u64),
-            Self::Collection { server, name, .. } => {
-                let name = entities_of(name);
-                Ok(server.describe(&name)?.map_or(0, |described| described.points))
-            }
-        }
-    }
-
-    /// Makes what the target lacks: the collection, its slot, indexes, the one of entities.
-    ///
-    /// # Errors
-    /// [`MigrateError::Refused`] for a collection of another kind; [`MigrateError::Store`].
-    pub fn prepare(&self, dims: usize, new: &NewCollection) -> Result<()> {
-        let Self::Collection { server, name, shape, .. } = self else { return Ok(()) };
-        if let Some(there) = server.describe(name)? {
-            if there.name != *name {
-                let message = format!("`{name}` is an alias of `{}`: name another --target", there.name);
-                return Err(MigrateError::Refused(message));
-            }
-            if there.dims != Some(dims) || there.distance != "Cosine" {
-                let message = format!(
-                    "collection `{name}` has vectors of {} dims compared by {}, the source has {dims} compared by Cosine: \
-                     name another --target",
-                    there.dims.unwrap_or(0),
-                    there.distance
-                );
-                return Err(MigrateError::Refused(message));
-            }
-            if !there.has_bm25 && *shape == PointFormat::Added {
-                server.add_slot(name)?;
-            } else if !there.has_bm25 {
-                let message = format!("collection `{name}` is there, and has no bm25 slot: name another --target");
-                return Err(MigrateError::Refused(message));
-            }
-        }
-        Ok(server.make(name, dims, new)?)
-    }
-
-    /// Has the vectors indexed, in the background: after all that comes at once is there.
-    pub(crate) fn index(&self) -> Result<()> {
-        match self {
-            Self::Store(_) => Ok(()),
-            Self::Collection { server, name, indexing_from, .. } => Ok(server.index(name, *indexing_from)?),
-        }
-    }
-
-    /// Waits for the index of vectors of a new collection, which nobody writes to yet; says what became of it if not all is
-    /// well.
-    pub(crate) fn indexed(&self, progress: &Progress<'_>) -> Result<Option<String>> {
-        let Self::Collection { server, name, shape: PointFormat::Whole, .. } = self else { return Ok(None) };
-        for name in [name, &entities_of(name)] {
-            while let Some(there) = server.describe(name)? {
-                match there.indexing {
-                    Indexing::Working { indexed } => {
-                        progress("indexed", usize::try_from(indexed.min(there.points)).unwrap_or(0), there.points);
-                        std::thread::sleep(INDEX_POLL_INTERVAL);
-                    }
-                    Indexing::Failed(reason) => return Ok(Some(format!("vectors of `{name}`: {reason}"))),
-                    Indexing::Done => break,
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Writes entities beside the memories, in place of those of their ids.
-    pub(crate) fn put_entities(&self, entities: &[Entity]) -> Result<()> {
-        match self {
-            Self::Store(_) => Ok(()),
-            Self::Collection { server, name, .. } => Ok(server.put_entities(name, entities)?),
-        }
-    }
-
-    /// Removes entities.
-    pub(crate) fn remove_entities(&self, ids: &[MemoryId]) -> Result<()> {
-        match self {
-            Self::Store(_) => Ok(()),
-            Self::Collection { server, name, .. } => Ok(server.remove(&entities_of(name), ids)?),
-        }
-    }
+/// A collection whose vectors are indexed from the same segment size on as those of the source.
+fn collection_target(server: Arc<Server>, name: &str, source: &str, format: PointFormat) -> Result<Box<dyn Target>> {
+    let indexing_from = server.describe(source)?.map_or(0, |collection| collection.indexing_from);
+    Ok(Box::new(CollectionTarget::new(server, name, format).with_indexing_from(indexing_from)))
 }

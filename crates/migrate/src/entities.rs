@@ -1,4 +1,4 @@
-//! The entities of a target that does not join them by itself.
+//! Writes entities to a target that does not build them itself.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,42 +9,44 @@ use parking_lot::Mutex;
 
 use crate::carried::CarriedPoints;
 use crate::error::{Result, worker_panicked};
+use crate::target::Target;
 
-/// Entities of one page.
+/// The number of entities in a page.
 const PAGE: usize = 500;
-/// Pages that are written at the same time.
+/// The number of pages that are written at the same time.
 const MAX_CONCURRENT_PAGES: usize = 4;
 
-/// Writes the entities that changed to a target that does not join them by itself, some pages at a time; returns how many.
+/// Writes the entities that changed, several pages at a time, and returns how many they are. `progress` gets the number
+/// of entities written so far.
 ///
 /// # Errors
-/// [`MigrateError`] of the embedder or the target; a second call goes on.
+/// [`crate::MigrateError`] of the embedder or the target; another call writes the rest.
 pub fn write_entities(
-    base: &CarriedPoints,
+    carried: &CarriedPoints,
     embedder: &dyn Embedder,
-    write: &(dyn Fn(&[Entity]) -> Result<()> + Sync),
-    remove: &(dyn Fn(&[MemoryId]) -> Result<()> + Sync),
+    target: &dyn Target,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<usize> {
     let pages = Mutex::new(PageCursor::default());
     let written = AtomicUsize::new(0);
-    let work = || -> Result<()> {
+    let write_pages = || -> Result<()> {
         loop {
-            let next = pages.lock().next(base)?;
+            let next = pages.lock().next(carried)?;
             let Some(mut page) = next else { return Ok(()) };
             embed_names(&mut page, embedder)?;
             let (used, unused): (Vec<_>, Vec<_>) = page.iter().cloned().partition(|entity| !entity.memories.is_empty());
             if !used.is_empty() {
-                write(&used)?;
+                target.put_entities(&used)?;
             }
             if !unused.is_empty() {
-                remove(&unused.iter().map(|entity| entity.id).collect::<Vec<_>>())?;
+                target.remove_entities(&unused.iter().map(|entity| entity.id).collect::<Vec<MemoryId>>())?;
             }
-            base.mark_entities_written(&page)?;
+            carried.mark_entities_written(&page)?;
             progress(written.fetch_add(page.len(), Ordering::Relaxed) + page.len());
         }
     };
-    let work = || work().inspect_err(|_| pages.lock().finished = true);
+    // After an error the other workers stop, too.
+    let work = || write_pages().inspect_err(|_| pages.lock().finished = true);
     std::thread::scope(|threads| {
         let workers: Vec<_> = (0..MAX_CONCURRENT_PAGES).map(|_| threads.spawn(work)).collect();
         workers.into_iter().try_for_each(|worker| worker.join().map_err(worker_panicked)?)
@@ -52,7 +54,7 @@ pub fn write_entities(
     Ok(written.into_inner())
 }
 
-/// The entities that must be written, page by page.
+/// The pages of the entities to write.
 #[derive(Default)]
 struct PageCursor {
     last: Option<Entity>,
@@ -60,27 +62,28 @@ struct PageCursor {
 }
 
 impl PageCursor {
-    fn next(&mut self, base: &CarriedPoints) -> Result<Option<Vec<Entity>>> {
+    fn next(&mut self, carried: &CarriedPoints) -> Result<Option<Vec<Entity>>> {
         if self.finished {
             return Ok(None);
         }
-        let page = base.changed_entities(self.last.as_ref(), PAGE)?;
+        let page = carried.changed_entities(self.last.as_ref(), PAGE)?;
         self.last = page.last().cloned();
         self.finished = page.is_empty();
-        Ok((!self.finished).then_some(page))
+        Ok(if self.finished { None } else { Some(page) })
     }
 }
 
-/// Embeds the names of entities that are to stay, each once. They come by name, so the same ones are neighbours.
+/// Embeds each distinct name of the entities with memories once. The entities are sorted by name, so most duplicates of
+/// a name are in the same page.
 fn embed_names(page: &mut [Entity], embedder: &dyn Embedder) -> Result<()> {
-    let used = || page.iter().filter(|entity| !entity.memories.is_empty());
-    let names: BTreeSet<String> = used().map(|entity| entity.text().to_owned()).collect();
+    let used = page.iter().filter(|entity| !entity.memories.is_empty());
+    let names: BTreeSet<String> = used.map(|entity| entity.text().to_owned()).collect();
     if names.is_empty() {
         return Ok(());
     }
-    let given: Vec<&str> = names.iter().map(String::as_str).collect();
-    let embedded = embedder.embed(&given).map_err(mnemon_engine::EngineError::from)?;
-    let vectors: HashMap<&str, Vec<f32>> = given.into_iter().zip(embedded).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let embedded = embedder.embed(&names).map_err(mnemon_engine::EngineError::from)?;
+    let vectors: HashMap<&str, Vec<f32>> = names.into_iter().zip(embedded).collect();
     for entity in page {
         if let Some(vector) = vectors.get(entity.text()) {
             entity.vector.clone_from(vector);

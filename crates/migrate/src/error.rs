@@ -1,14 +1,14 @@
-//! What can go wrong in a migration.
+//! The errors of a migration.
 
 use std::path::PathBuf;
 
 use mnemon_engine::EngineError;
 use mnemon_store::StoreError;
 
-/// The result of a phase's work.
+/// The result of an operation of a migration.
 pub type Result<T, E = MigrateError> = std::result::Result<T, E>;
 
-/// Any failure of a phase. The source is never changed by one.
+/// A failure of a phase. The source is never changed by it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrateError {
@@ -17,66 +17,66 @@ pub enum MigrateError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The file is no snapshot that can be read here; the text says what it is and what to do.
+    /// The file is not a snapshot that can be read. The text says why and what to do.
     #[error("{} can't be read as a snapshot of a Qdrant collection: {reason}", path.display())]
     Snapshot {
         /// The file.
         path: PathBuf,
-        /// What was found, and what helps.
+        /// Why it can't be read, and what to do.
         reason: String,
     },
-    /// The source is not what it must be; the text says what to change.
+    /// The source, a file or an option is not valid. The text says what to change.
     #[error("{0}")]
     Unfit(String),
-    /// It was refused so that nothing is lost; the text says what to do first.
+    /// The operation was refused to prevent the loss of data. The text says what to do first.
     #[error("{0}")]
     Refused(String),
-    /// Another process works on the same migration.
-    #[error("another `mnemon migrate` works on {}: wait for its end", .0.display())]
+    /// Another process has locked the migration.
+    #[error("another `mnemon migrate` process is working on {}: wait until it ends", .0.display())]
     Busy(PathBuf),
-    /// What is to be switched could not be; the text says why.
+    /// The switch to the other store failed. The text says why.
     #[error("{0}")]
     Switch(String),
-    /// Qdrant does not answer, or not as it should.
+    /// Qdrant is unavailable or returned an error.
     #[error("Qdrant at {url}: {reason}")]
     Server {
         /// Its REST address.
         url: String,
-        /// What it said or did, and what helps.
+        /// What failed, and what to do.
         reason: String,
     },
-    /// A disk has no room; what was written until then stays, and a second run goes on from there.
-    #[error("no room for {}{}; make room and run it again: it goes on where it stopped", path.display(), describe_space(*.needs, *.free))]
+    /// A disk is full. The written part stays, and another run continues from there.
+    #[error("not enough disk space for {}{}; free disk space and run it again: it continues where it stopped", path.display(), describe_space(*.needs, *.free))]
     NoSpace {
-        /// What was to be written.
+        /// The file that could not be written.
         path: PathBuf,
-        /// Bytes that are still to come, where that is known.
+        /// The number of bytes still to be written, if it is known.
         needs: Option<u64>,
-        /// Bytes that are free, where the system says.
+        /// The number of free bytes, if it is known.
         free: Option<u64>,
     },
-    /// A download is not what the server says it is.
-    #[error("{} has the SHA-256 {found}, the server said {expected}: the snapshot or its way here is damaged. The download was removed; run it again for a new snapshot", path.display())]
+    /// A download does not have the checksum that the server reported.
+    #[error("{} has the SHA-256 {found}, but the server reported {expected}: the snapshot is damaged, or was damaged by the transfer. The download was removed; run it again to make a new snapshot", path.display())]
     Checksum {
-        /// Where it was to go.
+        /// The file.
         path: PathBuf,
-        /// What the server said.
+        /// The SHA-256 that the server reported.
         expected: String,
-        /// What came.
+        /// The SHA-256 of the download.
         found: String,
     },
-    /// mem0's history can't be copied.
+    /// mem0's history database can't be copied.
     #[error("{} can't be copied as mem0's history.db: {reason}", path.display())]
     History {
         /// The database.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         reason: String,
     },
-    /// The target's store failed.
+    /// The store of the source or the target failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The engine failed.
@@ -86,8 +86,8 @@ pub enum MigrateError {
 
 fn describe_space(needs: Option<u64>, free: Option<u64>) -> String {
     match (needs, free) {
-        (Some(needs), Some(free)) => format!(": {needs} bytes more are needed, {free} are free"),
-        (Some(needs), None) => format!(": {needs} bytes more are needed"),
+        (Some(needs), Some(free)) => format!(": {needs} more bytes are needed, {free} bytes are free"),
+        (Some(needs), None) => format!(": {needs} more bytes are needed"),
         (None, Some(free)) => format!(": {free} bytes are free"),
         (None, None) => String::new(),
     }
@@ -95,5 +95,7 @@ fn describe_space(needs: Option<u64>, free: Option<u64>) -> String {
 
 /// The error of a thread that panicked.
 pub(crate) fn worker_panicked(_: Box<dyn std::any::Any + Send>) -> MigrateError {
-    MigrateError::Unfit("a step of the copy ended of itself: run it again, and report it".into())
+    MigrateError::Unfit(
+        "a worker thread of the migration panicked: report this error, and run the command again".into(),
+    )
 }

@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all, and their hashes.
+//! Files that are written atomically, and their hashes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -8,10 +8,10 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{MigrateError, Result};
 
-/// Bytes read at once.
+/// The size of a read buffer in bytes.
 pub(crate) const CHUNK: usize = 256 * 1024;
 
-/// An error at a file in our words; a full disk is one of its own.
+/// Makes an error of a file; a full disk has its own variant.
 pub(crate) fn io_error(path: &Path) -> impl Fn(io::Error) -> MigrateError {
     move |source| match source.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => MigrateError::NoSpace {
@@ -23,14 +23,20 @@ pub(crate) fn io_error(path: &Path) -> impl Fn(io::Error) -> MigrateError {
     }
 }
 
-/// Where a file grows until it is whole.
+/// The path where a file is written until it is complete.
 pub(crate) fn partial_path(path: &Path) -> PathBuf {
+    with_suffix(path, ".part")
+}
+
+/// The path with text appended to its file name.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".part");
+    name.push(suffix);
     name.into()
 }
 
-/// A file to write and read that only its owner may look into; what it holds stays.
+/// Opens a file for reading and writing that only its owner can access, and creates it if it is missing. Its content
+/// stays.
 pub(crate) fn open_private(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -39,7 +45,7 @@ pub(crate) fn open_private(path: &Path) -> Result<File> {
     options.open(path).map_err(io_error(path))
 }
 
-/// Makes a folder that only its owner may look into, and those above it.
+/// Creates a folder that only its owner can access, and its missing parents.
 pub(crate) fn create_private_folder(path: &Path) -> Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -48,14 +54,14 @@ pub(crate) fn create_private_folder(path: &Path) -> Result<()> {
     builder.create(path).map_err(io_error(path))
 }
 
-/// Puts a file that is whole in its place, for good.
+/// Moves a complete file to its final path, durably.
 pub(crate) fn move_into_place(part: &Path, path: &Path) -> Result<()> {
     open_private(part)?.sync_all().map_err(io_error(part))?;
     std::fs::rename(part, path).map_err(io_error(path))?;
     sync_folder(path.parent().unwrap_or(Path::new(".")))
 }
 
-/// Writes a file in one go: after a crash there is the old one or the new one.
+/// Writes a file atomically that only its owner can access. After a crash it has either the old or the new content.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     let part = partial_path(path);
     let mut file = open_private(&part)?;
@@ -63,19 +69,17 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     move_into_place(&part, path)
 }
 
-/// Writes a file so that it is there whole or as it was, whatever happens; keeps its permissions.
+/// Replaces a file atomically and keeps its permissions. After a crash it has either the old or the new content.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let io = |source| MigrateError::Io { path: path.to_owned(), source };
-    // A link is followed: what it leads to is changed, not the link.
+    // A symbolic link is followed, not replaced.
     let real_path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = real_path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut name = real_path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new_path = folder.join(name);
+    let new_path = with_suffix(&real_path, ".new");
     let mut file = File::create(&new_path).map_err(io)?;
     file.write_all(bytes).map_err(io)?;
-    if let Ok(there) = fs::metadata(&real_path) {
-        file.set_permissions(there.permissions()).map_err(io)?;
+    if let Ok(existing) = fs::metadata(&real_path) {
+        file.set_permissions(existing.permissions()).map_err(io)?;
     }
     file.sync_all().map_err(io)?;
     fs::rename(&new_path, &real_path).map_err(io)?;
@@ -90,7 +94,7 @@ pub(crate) fn remove_if_exists(path: &Path) -> Result<()> {
     }
 }
 
-/// Names of files are on disk only when their folder is.
+/// Makes the names of the files in a folder durable.
 pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     #[cfg(unix)]
     File::open(path).and_then(|folder| folder.sync_all()).map_err(io_error(path))?;
@@ -99,9 +103,9 @@ pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Bytes that are free where a file would be.
+/// The number of free bytes on the disk of a folder.
 pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
-    // The folder itself may not be there yet.
+    // The folder itself may not exist yet.
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     folder.ancestors().find_map(|folder| {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -109,7 +113,7 @@ pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
     })
 }
 
-/// Length and SHA-256 of what passes through.
+/// The length and SHA-256 of some bytes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ContentHash {
     pub(crate) bytes: u64,
@@ -122,14 +126,14 @@ impl ContentHash {
         self.hasher.update(bytes);
     }
 
-    pub(crate) fn of(bytes: &[u8]) -> String {
+    pub(crate) fn sha256_of(bytes: &[u8]) -> String {
         let mut hashed = Self::default();
         hashed.update(bytes);
         hashed.sha256()
     }
 
-    /// Reads to the end.
-    pub(crate) fn read(reader: &mut impl Read) -> io::Result<Self> {
+    /// Hashes everything that a reader returns.
+    pub(crate) fn of_reader(reader: &mut impl Read) -> io::Result<Self> {
         let mut hashed = Self::default();
         let mut chunk = vec![0; CHUNK];
         loop {
@@ -142,32 +146,32 @@ impl ContentHash {
         }
     }
 
-    pub(crate) fn file(path: &Path) -> Result<Self> {
-        File::open(path).and_then(|mut file| Self::read(&mut file)).map_err(io_error(path))
+    pub(crate) fn of_file(path: &Path) -> Result<Self> {
+        File::open(path).and_then(|mut file| Self::of_reader(&mut file)).map_err(io_error(path))
     }
 
-    /// In lower-case hexadecimal digits.
+    /// The SHA-256 in lower-case hexadecimal digits.
     pub(crate) fn sha256(self) -> String {
         self.hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
-/// A writer that knows the hash of what it wrote.
+/// A writer that hashes the bytes it writes.
 pub(crate) struct HashingWriter<W> {
     inner: W,
-    pub(crate) hashed: ContentHash,
+    pub(crate) hash: ContentHash,
 }
 
 impl<W: Write> HashingWriter<W> {
     pub(crate) fn new(inner: W) -> Self {
-        Self { inner, hashed: ContentHash::default() }
+        Self { inner, hash: ContentHash::default() }
     }
 }
 
 impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
-        self.hashed.update(&bytes[..written]);
+        self.hash.update(&bytes[..written]);
         Ok(written)
     }
 

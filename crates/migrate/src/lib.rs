@@ -1,4 +1,4 @@
-//! From a mem0 stack to Mnemon, phase by phase: what is there, how it is carried over, and how that is proved.
+//! Migrates the memories of a mem0 deployment to Mnemon in phases, and verifies every step.
 #![warn(missing_docs)]
 
 mod state;
@@ -23,7 +23,7 @@ mod files;
 mod qdrant_rest;
 
 pub use carried::{CarriedPoints, Digest, digest};
-pub use endpoints::{MigrationContext, OpenTarget};
+pub use endpoints::MigrationContext;
 pub use entities::write_entities;
 pub use error::{MigrateError, Result};
 pub use phases::{
@@ -36,5 +36,5 @@ pub use progress::{ENTITIES, Progress};
 pub use state::{Migration, Phase, PhaseResult, Route, SourceSpec, State, TargetSpec};
 pub use survey::{Anomaly, Survey};
 pub use switch::{Switch, store_in_settings, value_in_env_file};
-pub use sync::{SyncOptions, SyncReport, sync};
+pub use sync::{OnPoints, SyncOptions, SyncReport, sync};
 pub use target::{CollectionTarget, PointFormat, StoreTarget, Target};

@@ -1,4 +1,4 @@
-//! The phases of a migration, a file each.
+//! The phases of a migration, one module each.
 
 mod backup;
 mod cutover;

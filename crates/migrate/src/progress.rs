@@ -1,7 +1,7 @@
-//! How far a phase is.
+//! Progress reports of the phases.
 
-/// Told what is being done, how many points or entities it is done with, and of how many in all.
+/// Called with the name of the current step, the number of points or entities done, and their total.
 pub type Progress<'p> = dyn Fn(&'static str, usize, u64) + Sync + 'p;
 
-/// What progress is told of entities by; all else is told of points.
+/// The step that counts entities. All other steps count points.
 pub const ENTITIES: &str = "entities";

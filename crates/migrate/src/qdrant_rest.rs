@@ -1,4 +1,5 @@
-//! Qdrant's REST: what gRPC has not are snapshots as files, and several changes of aliases in one step.
+//! A client of Qdrant's REST API, for what its gRPC API lacks: snapshot files, and several alias changes in one
+//! request.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -11,28 +12,28 @@ use serde_json::{Value, json};
 
 use crate::error::{MigrateError, Result};
 
-/// How long a connection may take to be made.
+/// The timeout for opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the server may be silent.
+/// The timeout of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long it may work on a snapshot; a connection that is lost meanwhile is noticed before.
+/// The timeout of a request that creates a snapshot. A lost connection is detected earlier.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// The longest pause between two tries.
 const MAX_PAUSE: Duration = Duration::from_secs(15);
-/// Characters of an answer that is shown.
+/// The number of characters of a response that an error shows.
 const MAX_SHOWN_CHARS: usize = 300;
 
-/// A server's REST port.
+/// A client of the REST API of one Qdrant server.
 pub(crate) struct QdrantRest {
     url: String,
     client: Client,
-    /// For what takes as long as it takes.
+    /// For requests that create a snapshot.
     slow_client: Client,
     retries: u32,
     pause: Duration,
 }
 
-/// A snapshot as the server describes it.
+/// What the server reports of a snapshot.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SnapshotInfo {
     pub(crate) name: String,
@@ -41,42 +42,44 @@ pub(crate) struct SnapshotInfo {
     pub(crate) sha256: Option<String>,
 }
 
-/// A page of points and where the next begins.
+/// A page of points, and the cursor of the next page.
 pub(crate) struct Page {
     pub(crate) points: Vec<Value>,
     pub(crate) next: Option<Value>,
 }
 
-/// What came of a request for a file.
+/// The response to a request for a file.
 pub(crate) enum FileResponse {
-    /// The file from this byte on.
+    /// The content of the file from this byte on.
     Content(u64, Response),
-    /// There is no such file.
+    /// The file does not exist.
     NotFound,
-    /// The file is not as long.
+    /// The file is shorter than the requested start.
     RangeNotSatisfiable,
-    /// Not now; the text says why.
+    /// The server is unavailable. The text says why.
     Unavailable(String),
 }
 
 impl QdrantRest {
     pub(crate) fn new(url: &str, api_key: Option<&str>, retries: u32, pause: Duration) -> Result<Self> {
-        // Uses ring's if the program has chosen none: the client takes whichever is installed.
+        // The client uses the process-wide provider; ring is installed unless the program has chosen another one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let url = url.trim_end_matches('/').to_owned();
-        let unfit =
-            |reason: String| MigrateError::Unfit(format!("`{url}` is no address of Qdrant's REST port: {reason}"));
-        let parsed = reqwest::Url::parse(&url).map_err(|error| unfit(error.to_string()))?;
+        let invalid = |reason: String| {
+            MigrateError::Unfit(format!("`{url}` is not a valid address of Qdrant's REST port: {reason}"))
+        };
+        let parsed = reqwest::Url::parse(&url).map_err(|error| invalid(error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") {
-            return Err(unfit("it begins with neither http:// nor https://".into()));
+            return Err(invalid("it does not start with http:// or https://".into()));
         }
         if !parsed.username().is_empty() || parsed.password().is_some() {
-            return Err(unfit("it holds a user or a password; an API key is given by itself".into()));
+            return Err(invalid("it contains a user or a password; give the API key separately".into()));
         }
         let mut headers = HeaderMap::new();
         if let Some(key) = api_key {
-            let mut key = HeaderValue::from_str(key)
-                .map_err(|_| MigrateError::Unfit("the API key holds characters that no header can".into()))?;
+            let mut key = HeaderValue::from_str(key).map_err(|_| {
+                MigrateError::Unfit("the API key contains characters that are not valid in an HTTP header".into())
+            })?;
             key.set_sensitive(true);
             headers.insert("api-key", key);
         }
@@ -86,10 +89,10 @@ impl QdrantRest {
                 .connect_timeout(CONNECT_TIMEOUT)
                 .timeout(silence)
                 .tcp_keepalive(Duration::from_secs(30))
-                // The key is for this server only.
+                // The API key must not be sent to another server.
                 .redirect(redirect::Policy::none())
                 .build()
-                .map_err(|error| unfit(root_cause(&error)))
+                .map_err(|error| invalid(root_cause(&error)))
         };
         let (client, slow_client) = (client(REQUEST_TIMEOUT)?, client(SNAPSHOT_TIMEOUT)?);
         Ok(Self { client, slow_client, retries, pause, url })
@@ -104,29 +107,29 @@ impl QdrantRest {
     }
 
     pub(crate) fn version(&self) -> Result<String> {
-        let answer = self.json(Method::GET, "/", None)?;
-        let version = answer["version"].as_str().map(str::to_owned);
-        version.ok_or_else(|| self.error("it answers, but not as Qdrant does: give the address of its REST port, 6333"))
+        let response = self.json(Method::GET, "/", None)?;
+        let version = response["version"].as_str().map(str::to_owned);
+        version.ok_or_else(|| self.error("the response is not from Qdrant: give the address of its REST port, 6333"))
     }
 
-    /// Names of all collections.
+    /// The names of all collections.
     pub(crate) fn collections(&self) -> Result<Vec<String>> {
-        let answer = self.result(Method::GET, "/collections", None)?;
-        let names = answer["collections"].as_array().into_iter().flatten();
+        let response = self.result(Method::GET, "/collections", None)?;
+        let names = response["collections"].as_array().into_iter().flatten();
         Ok(names.filter_map(|collection| collection["name"].as_str().map(str::to_owned)).collect())
     }
 
-    /// All aliases, as the server tells them.
+    /// All aliases, as the server returns them.
     pub(crate) fn aliases(&self) -> Result<Value> {
         self.result(Method::GET, "/aliases", None)
     }
 
-    /// Leads an alias to a collection, or removes it, in one step.
+    /// Sets the collection of an alias, or removes the alias, in one request.
     pub(crate) fn set_alias(&self, alias: &str, to: Option<&str>) -> Result<()> {
-        let there = self.aliases()?;
-        let leads = there["aliases"].as_array().into_iter().flatten().any(|known| known["alias_name"] == alias);
+        let aliases = self.aliases()?;
+        let exists = aliases["aliases"].as_array().into_iter().flatten().any(|known| known["alias_name"] == alias);
         let mut actions = Vec::new();
-        if leads {
+        if exists {
             actions.push(json!({"delete_alias": {"alias_name": alias}}));
         }
         if let Some(to) = to {
@@ -135,72 +138,73 @@ impl QdrantRest {
         self.result(Method::POST, "/collections/aliases", Some(&json!({"actions": actions}))).map(drop)
     }
 
-    /// Settings and state of a collection; `None` if there is none of that name.
+    /// The settings and state of a collection; `None` if it does not exist.
     pub(crate) fn collection(&self, name: &str) -> Result<Option<Value>> {
         match self.send(Method::GET, &collection_path(name, ""), None)? {
             (StatusCode::NOT_FOUND, _) => Ok(None),
-            (status, answer) => self.parse_result(status, answer).map(Some),
+            (status, response) => self.parse_result(status, response).map(Some),
         }
     }
 
-    /// Shards of a collection that this node does not hold itself.
+    /// The number of shards of a collection that are not active on this node.
     pub(crate) fn shards_elsewhere(&self, name: &str) -> Result<usize> {
-        let answer = match self.send(Method::GET, &collection_path(name, "/cluster"), None)? {
-            // Too old for clusters.
+        let response = match self.send(Method::GET, &collection_path(name, "/cluster"), None)? {
+            // A version without clusters.
             (StatusCode::NOT_FOUND, _) => return Ok(0),
-            (status, answer) => self.parse_result(status, answer)?,
+            (status, response) => self.parse_result(status, response)?,
         };
-        let ids = |key: &str, whole: bool| -> BTreeSet<u64> {
-            let shards = answer[key].as_array().into_iter().flatten();
-            let whole = shards.filter(|shard| !whole || shard["state"] == "Active");
-            whole.filter_map(|shard| shard["shard_id"].as_u64()).collect()
+        let ids = |key: &str, active_only: bool| -> BTreeSet<u64> {
+            let shards = response[key].as_array().into_iter().flatten();
+            let shards = shards.filter(|shard| !active_only || shard["state"] == "Active");
+            shards.filter_map(|shard| shard["shard_id"].as_u64()).collect()
         };
         Ok(ids("remote_shards", false).union(&ids("local_shards", false)).count() - ids("local_shards", true).len())
     }
 
-    /// Points of a collection, counted one by one.
+    /// The exact number of points of a collection.
     pub(crate) fn count(&self, name: &str) -> Result<u64> {
         let path = collection_path(name, "/points/count");
-        let answer = self.result(Method::POST, &path, Some(&json!({"exact": true})))?;
-        answer["count"].as_u64().ok_or_else(|| self.error(format!("its count of {name} is no number: {answer}")))
+        let response = self.result(Method::POST, &path, Some(&json!({"exact": true})))?;
+        response["count"].as_u64().ok_or_else(|| self.error(format!("the count of {name} is not a number: {response}")))
     }
 
-    /// Points from one on, in order of their ids, with payload and vectors.
+    /// A page of points beginning at `from`, sorted by id, with payload and vectors.
     pub(crate) fn page(&self, name: &str, limit: usize, from: Option<&Value>) -> Result<Page> {
-        let mut asked = json!({"limit": limit, "with_payload": true, "with_vector": true});
+        let mut request = json!({"limit": limit, "with_payload": true, "with_vector": true});
         if let Some(from) = from {
-            asked["offset"] = from.clone();
+            request["offset"] = from.clone();
         }
-        let mut answer = self.result(Method::POST, &collection_path(name, "/points/scroll"), Some(&asked))?;
-        let Value::Array(points) = answer["points"].take() else {
-            return Err(self.error(format!("a page of {name} holds no points")));
+        let mut response = self.result(Method::POST, &collection_path(name, "/points/scroll"), Some(&request))?;
+        let Value::Array(points) = response["points"].take() else {
+            return Err(self.error(format!("a page of {name} has no list of points")));
         };
-        let next = Some(answer["next_page_offset"].take()).filter(|next| !next.is_null());
+        let next = Some(response["next_page_offset"].take()).filter(|next| !next.is_null());
         Ok(Page { points, next })
     }
 
-    /// Snapshots of a collection that are complete.
+    /// The complete snapshots of a collection.
     pub(crate) fn snapshots(&self, name: &str) -> Result<Vec<SnapshotInfo>> {
-        let answer = self.result(Method::GET, &collection_path(name, "/snapshots"), None)?;
-        Ok(answer.as_array().into_iter().flatten().filter_map(parse_snapshot).collect())
+        let response = self.result(Method::GET, &collection_path(name, "/snapshots"), None)?;
+        Ok(response.as_array().into_iter().flatten().filter_map(parse_snapshot).collect())
     }
 
-    /// Makes a snapshot and waits until it is complete. Not tried twice: the first may be at work.
+    /// Creates a snapshot and waits until it is complete. Not retried: the server may still be working on the first
+    /// request.
     pub(crate) fn create_snapshot(&self, name: &str) -> Result<SnapshotInfo> {
         let path = collection_path(name, "/snapshots?wait=true");
-        let answer = self.request(&self.slow_client, Method::POST, &path).send().and_then(status_and_body);
-        let (status, answer) = answer.map_err(|error| {
-            let told = root_cause(&error);
+        let response = self.request(&self.slow_client, Method::POST, &path).send().and_then(status_and_body);
+        let (status, response) = response.map_err(|error| {
+            let reason = root_cause(&error);
             self.error(format!(
-                "the connection was lost while it made a snapshot ({told}): run it again, it looks for it"
+                "the connection was lost while the server made a snapshot ({reason}): run it again, it will find the snapshot"
             ))
         })?;
-        let answer = self.parse_result(status, answer)?;
-        parse_snapshot(&answer)
-            .ok_or_else(|| self.error(format!("what it says of the new snapshot has no name: {answer}")))
+        let response = self.parse_result(status, response)?;
+        parse_snapshot(&response)
+            .ok_or_else(|| self.error(format!("the response for the new snapshot has no name: {response}")))
     }
 
-    /// Deletes a snapshot; whether there was one.
+    /// Deletes a snapshot. Returns whether it existed.
     pub(crate) fn delete_snapshot(&self, name: &str, snapshot: &str) -> Result<bool> {
         match self.send(
             Method::DELETE,
@@ -208,11 +212,11 @@ impl QdrantRest {
             None,
         )? {
             (StatusCode::NOT_FOUND, _) => Ok(false),
-            (status, answer) => self.parse_result(status, answer).map(|_| true),
+            (status, response) => self.parse_result(status, response).map(|_| true),
         }
     }
 
-    /// Asks once for a snapshot's file from a byte on.
+    /// Requests the file of a snapshot from a byte on. Not retried.
     pub(crate) fn open_snapshot(&self, name: &str, snapshot: &str, from: u64) -> Result<FileResponse> {
         let path = collection_path(name, &format!("/snapshots/{}", encode_segment(snapshot)));
         let mut request = self.request(&self.client, Method::GET, &path);
@@ -232,15 +236,15 @@ impl QdrantRest {
             }
             StatusCode::RANGE_NOT_SATISFIABLE => Ok(FileResponse::RangeNotSatisfiable),
             StatusCode::NOT_FOUND => Ok(FileResponse::NotFound),
-            status if is_transient(status) => Ok(FileResponse::Unavailable(format!("it answers {status}"))),
+            status if is_transient(status) => Ok(FileResponse::Unavailable(format!("the server returned {status}"))),
             status => match status_and_body(response) {
-                Ok((status, answer)) => Err(self.rejection(status, &answer)),
+                Ok((status, response)) => Err(self.rejection(status, &response)),
                 Err(_) => Err(self.rejection(status, "")),
             },
         }
     }
 
-    /// Waits before a try after the first; false if there were enough.
+    /// Waits before the next try. Returns false if there have been enough tries.
     pub(crate) fn wait_before_retry(&self, tries: u32) -> bool {
         if tries >= self.retries {
             return false;
@@ -253,43 +257,44 @@ impl QdrantRest {
         client.request(method, format!("{}{path}", self.url))
     }
 
-    /// The `result` of a request.
+    /// Sends a request and returns the `result` of the response.
     fn result(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
-        let (status, answer) = self.send(method, path, body)?;
-        self.parse_result(status, answer)
+        let (status, response) = self.send(method, path, body)?;
+        self.parse_result(status, response)
     }
 
     fn json(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
-        let (status, answer) = self.send(method, path, body)?;
+        let (status, response) = self.send(method, path, body)?;
         if !status.is_success() {
-            return Err(self.rejection(status, &answer));
+            return Err(self.rejection(status, &response));
         }
-        let told = || self.error(format!("it answers no JSON: is this its REST port? {}", shortened(&answer)));
-        serde_json::from_str(&answer).map_err(|_| told())
-    }
-
-    fn parse_result(&self, status: StatusCode, answer: String) -> Result<Value> {
-        if !status.is_success() {
-            return Err(self.rejection(status, &answer));
-        }
-        let mut answer: Value = serde_json::from_str(&answer)
-            .map_err(|_| self.error(format!("it answers no JSON: {}", shortened(&answer))))?;
-        Ok(answer["result"].take())
-    }
-
-    fn rejection(&self, status: StatusCode, answer: &str) -> MigrateError {
-        let told = serde_json::from_str::<Value>(answer).ok();
-        let told = told.as_ref().and_then(|told| told["status"]["error"].as_str()).unwrap_or(answer);
-        let told = shortened(told);
-        self.error(match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                format!("it refuses ({status}: {told}): give an API key that may write, a snapshot needs one")
-            }
-            _ => format!("it answers {status}: {told}"),
+        serde_json::from_str(&response).map_err(|_| {
+            self.error(format!("the response is not JSON: is this the REST port? {}", shortened(&response)))
         })
     }
 
-    /// Sends what may be sent twice without harm, and again where nobody answered.
+    fn parse_result(&self, status: StatusCode, response: String) -> Result<Value> {
+        if !status.is_success() {
+            return Err(self.rejection(status, &response));
+        }
+        let mut response: Value = serde_json::from_str(&response)
+            .map_err(|_| self.error(format!("the response is not JSON: {}", shortened(&response))))?;
+        Ok(response["result"].take())
+    }
+
+    fn rejection(&self, status: StatusCode, response: &str) -> MigrateError {
+        let body = serde_json::from_str::<Value>(response).ok();
+        let reason = body.as_ref().and_then(|body| body["status"]["error"].as_str()).unwrap_or(response);
+        let reason = shortened(reason);
+        self.error(match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                format!("access denied ({status}: {reason}): give an API key with write access, which snapshots need")
+            }
+            _ => format!("the server returned {status}: {reason}"),
+        })
+    }
+
+    /// Sends an idempotent request, and retries it if there is no response.
     fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, String)> {
         let mut tries = 0;
         loop {
@@ -297,16 +302,18 @@ impl QdrantRest {
             if let Some(body) = body {
                 request = request.json(body);
             }
-            let told = match request.send().and_then(status_and_body) {
-                Ok((status, answer)) if is_transient(status) => format!("it answers {status}: {}", shortened(&answer)),
-                Ok(answer) => return Ok(answer),
+            let reason = match request.send().and_then(status_and_body) {
+                Ok((status, response)) if is_transient(status) => {
+                    format!("the server returned {status}: {}", shortened(&response))
+                }
+                Ok(response) => return Ok(response),
                 Err(error) if error.is_builder() => return Err(self.error(root_cause(&error))),
                 Err(error) => {
-                    format!("it does not answer ({}): is this its REST port, 6333 by default?", root_cause(&error))
+                    format!("no response ({}): is this the REST port, 6333 by default?", root_cause(&error))
                 }
             };
             if !self.wait_before_retry(tries) {
-                return Err(self.error(told));
+                return Err(self.error(reason));
             }
             tries += 1;
         }
@@ -318,7 +325,7 @@ fn status_and_body(response: Response) -> reqwest::Result<(StatusCode, String)> 
     Ok((status, response.text()?))
 }
 
-/// What a proxy or a busy server says for a while.
+/// A status of a proxy or a busy server that a retry can succeed after.
 fn is_transient(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 502 | 503 | 504)
 }
@@ -336,7 +343,7 @@ fn collection_path(name: &str, rest: &str) -> String {
     format!("/collections/{}{rest}", encode_segment(name))
 }
 
-/// As one segment of a path.
+/// Encodes a name as one segment of a URL path.
 fn encode_segment(name: &str) -> String {
     let mut path = String::with_capacity(name.len());
     for byte in name.bytes() {
@@ -357,22 +364,19 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// An error and its causes in one line, without the address, which is told anyway.
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut causes = Vec::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        causes.push(error.to_string());
-        next = error.source();
+/// The last of the causes of an error, which says most.
+pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
     }
-    // The last is the cause that says most.
-    causes.pop().unwrap_or_default()
+    cause.to_string()
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn names_are_one_segment() {
+    fn names_are_encoded_as_one_segment() {
         for (name, path) in
             [("mem0", "mem0"), ("a b/c?#%", "a%20b%2Fc%3F%23%25"), ("é.x", "%C3%A9.x"), ("..", "%2E%2E")]
         {

@@ -1,4 +1,4 @@
-//! Where memories come from. A source is only read.
+//! Where memories are read. A source is never changed.
 
 mod collection;
 mod interface;

@@ -1,4 +1,4 @@
-//! Where a migration stands: a file in a folder of its own, held by one process at a time.
+//! The state of a migration: a JSON file in the migration's folder, which one process at a time has locked.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -14,19 +14,19 @@ use crate::switch::Switch;
 
 /// The version of the file's format.
 const VERSION: u32 = 1;
-const FILE: &str = "state.json";
-const LOCK: &str = "lock";
-const BASE: &str = "carried.db";
+const STATE_FILE: &str = "state.json";
+const LOCK_FILE: &str = "lock";
+const CARRIED_FILE: &str = "carried.db";
 
-/// Where memories come from.
+/// Where a migration reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum SourceSpec {
     /// A collection on a running Qdrant.
     Collection {
-        /// Addresses of gRPC.
+        /// The gRPC addresses of Qdrant.
         grpc: Vec<String>,
-        /// Address of REST.
+        /// The REST address of Qdrant.
         rest: String,
         /// Its name.
         name: String,
@@ -38,7 +38,7 @@ pub enum SourceSpec {
     },
 }
 
-/// Where memories go to.
+/// Where a migration writes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum TargetSpec {
@@ -47,16 +47,16 @@ pub enum TargetSpec {
         /// Its file.
         file: PathBuf,
     },
-    /// A new collection on the source's Qdrant.
+    /// A new collection on the Qdrant of the source.
     Collection {
         /// Its name.
         name: String,
     },
-    /// The source's own collection.
+    /// The collection of the source itself.
     InPlace,
 }
 
-/// From where to where.
+/// The source and the target of a migration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Route {
     /// The source.
@@ -65,30 +65,30 @@ pub struct Route {
     pub to: TargetSpec,
 }
 
-/// A phase, in the order they follow one another.
+/// A phase of a migration. The order is that of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// What is there.
+    /// Counts the points and checks whether the migration is possible.
     Preflight,
-    /// Copies that are kept.
+    /// Saves everything that a rollback needs.
     Backup,
-    /// All of it on a copy.
+    /// Runs the migration on a copy.
     Rehearse,
-    /// Carrying over.
+    /// Copies the memories to the target.
     Rebuild,
-    /// Comparing.
+    /// Compares source and target.
     Verify,
-    /// Switching.
+    /// Switches traffic to the target.
     Cutover,
-    /// Switching back.
+    /// Switches traffic back to the source.
     Rollback,
-    /// Removing what is old.
+    /// Deletes the source and the backup.
     Retire,
 }
 
 impl Phase {
-    /// Its name, as commands have it.
+    /// The name of the phase, as in the commands.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Preflight => "preflight",
@@ -103,48 +103,48 @@ impl Phase {
     }
 }
 
-/// When a phase was last ended, and how.
+/// The result of the last run of a phase.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PhaseResult {
-    /// When.
+    /// When the run ended.
     pub at: Timestamp,
-    /// Whether all was as it should be.
+    /// Whether the run was successful.
     pub ok: bool,
-    /// A line for people.
+    /// A summary in one line, for messages.
     pub told: String,
 }
 
-/// What is kept in the file.
+/// The contents of the state file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     version: u32,
-    /// From where to where; given by the first phase that knows it.
+    /// Source and target; set by the first phase that gets them.
     pub route: Option<Route>,
-    /// Whether anything was written to the target.
+    /// Whether the migration has started to write to the target.
     pub begun: bool,
-    /// Counts by user, as preflight found them.
+    /// The number of points by user, as counted by the preflight.
     pub counts: BTreeMap<String, usize>,
-    /// The folder of the last backup, and the day it must be kept until.
+    /// The folder of the last backup and its retention date.
     pub backup: Option<(PathBuf, jiff::civil::Date)>,
-    /// The phases that were ended.
+    /// The results of the phases that ran.
     pub ended: BTreeMap<Phase, PhaseResult>,
-    /// What was switched, or is about to be.
+    /// The setting that was switched or is being switched.
     pub switch: Option<Switch>,
-    /// Whether the new store is the one that is served.
+    /// Whether the new store is in use.
     pub switched: bool,
 }
 
-/// A migration that is worked on; nobody else may meanwhile.
+/// A migration, locked for this process.
 #[derive(Debug)]
 pub struct Migration {
     folder: PathBuf,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
     _lock: File,
 }
 
 impl State {
-    /// Whether all was compared, without a difference, after the last rebuild.
+    /// Whether a verify after the last rebuild found no differences.
     pub fn is_compared(&self) -> bool {
         let (rebuilt, verified) = (self.ended.get(&Phase::Rebuild), self.ended.get(&Phase::Verify));
         verified.is_some_and(|verified| verified.ok && rebuilt.is_none_or(|rebuilt| rebuilt.at <= verified.at))
@@ -152,8 +152,8 @@ impl State {
 }
 
 impl Route {
-    /// Whether another one is the same, but for one of the addresses of the server.
-    fn is_at_the_server_of(&self, other: &Self) -> bool {
+    /// Whether the other route is the same, except that one of the server's two addresses may differ.
+    fn has_same_server(&self, other: &Self) -> bool {
         let (
             SourceSpec::Collection { grpc, rest, name },
             SourceSpec::Collection { grpc: grpc_of, rest: rest_of, name: name_of },
@@ -166,14 +166,14 @@ impl Route {
 }
 
 impl Migration {
-    /// Opens the migration of a folder, which is made if it is not there.
+    /// Opens the migration in a folder and locks it. Creates the folder if it is missing.
     ///
     /// # Errors
-    /// [`MigrateError::Busy`] while another process works on it; [`MigrateError::Unfit`] for a file that is damaged or of a
-    /// newer version; [`MigrateError::Io`].
+    /// [`MigrateError::Busy`] if another process has locked it; [`MigrateError::Unfit`] if the state file is damaged or
+    /// of a newer version; [`MigrateError::Io`].
     pub fn open(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(|source| MigrateError::Io { path: folder.to_owned(), source })?;
-        let path = folder.join(LOCK);
+        let path = folder.join(LOCK_FILE);
         let io = |source| MigrateError::Io { path: path.clone(), source };
         let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
         match lock.try_lock() {
@@ -194,12 +194,12 @@ impl Migration {
         Ok(Self { folder: folder.to_owned(), state, _lock: lock })
     }
 
-    /// What the file of a folder says, without holding it; `None` where there is none.
+    /// Reads the state file in a folder without locking it; `None` if there is no state file.
     ///
     /// # Errors
-    /// [`MigrateError::Unfit`] for a file that is damaged or of a newer version; [`MigrateError::Io`].
+    /// [`MigrateError::Unfit`] if the file is damaged or of a newer version; [`MigrateError::Io`].
     pub fn read(folder: &Path) -> Result<Option<State>> {
-        let path = folder.join(FILE);
+        let path = folder.join(STATE_FILE);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -207,58 +207,61 @@ impl Migration {
         };
         let damaged = |error: serde_json::Error| {
             MigrateError::Unfit(format!(
-                "{} is no state of a migration ({error}): give another --dir, or put the file back as it was",
+                "{} is not a valid state file of a migration ({error}): restore the file, or give another --dir",
                 path.display()
             ))
         };
         let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(damaged)?;
         if let Some(version) = value["version"].as_u64().filter(|version| *version > u64::from(VERSION)) {
-            let message =
-                format!("{} has version {version}, this program knows {VERSION}: use a newer one", path.display());
+            let message = format!(
+                "{} has version {version}, but this program reads versions up to {VERSION}: use a newer program",
+                path.display()
+            );
             return Err(MigrateError::Unfit(message));
         }
         serde_json::from_value(value).map(Some).map_err(damaged)
     }
 
-    /// The folder.
+    /// The folder of the migration.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// What was carried over so far.
+    /// Opens the database of the points that have been copied.
     ///
     /// # Errors
     /// [`MigrateError::Store`] of the file.
     pub fn base(&self) -> Result<CarriedPoints> {
-        CarriedPoints::open(&self.folder.join(BASE))
+        CarriedPoints::open(&self.folder.join(CARRIED_FILE))
     }
 
-    /// Sets from where to where, or makes sure that it is the same as before.
+    /// Sets source and target, or checks that they are the same as before.
     ///
     /// # Errors
-    /// [`MigrateError::Refused`] where another was begun in this folder, or where source and target are the same.
+    /// [`MigrateError::Refused`] if a migration with others has started in this folder, or if source and target are the
+    /// same.
     pub fn set_route(&mut self, route: Route) -> Result<()> {
         if let (SourceSpec::Collection { name: from, .. }, TargetSpec::Collection { name: to }) =
             (&route.from, &route.to)
             && from == to
         {
             let message = format!(
-                "source and target are both `{from}`: name a new collection (--target), or add the slot to this one \
+                "source and target are both `{from}`: give a new collection (--target), or add the slot to this one \
                  (--in-place)"
             );
             return Err(MigrateError::Refused(message));
         }
         match &self.state.route {
-            Some(begun) if *begun == route => Ok(()),
-            // A port that was wrong may always be mended.
-            Some(begun) if begun.is_at_the_server_of(&route) => {
+            Some(current) if *current == route => Ok(()),
+            // A wrong port can always be corrected.
+            Some(current) if current.has_same_server(&route) => {
                 self.state.route = Some(route);
                 self.save()
             }
-            // Until something is carried over, plans may change.
-            Some(begun) if self.state.begun => {
+            // Until the first point is copied, the route can change.
+            Some(current) if self.state.begun => {
                 let message = format!(
-                    "{} holds the state of another migration ({begun}): go on with that, or give another --dir for this one \
+                    "{} holds the state of another migration ({current}): continue that one, or give another --dir for this one \
                      ({route})",
                     self.folder.display()
                 );
@@ -272,34 +275,34 @@ impl Migration {
         }
     }
 
-    /// From where to where.
+    /// Source and target.
     ///
     /// # Errors
-    /// [`MigrateError::Refused`] before that was said.
+    /// [`MigrateError::Refused`] if they have not been set.
     pub fn route(&self) -> Result<&Route> {
         self.state.route.as_ref().ok_or_else(|| {
             MigrateError::Refused(format!(
-                "nothing is known in {} of what to migrate: begin with `mnemon migrate preflight --source NAME --target NAME`",
+                "the migration in {} has no source and target: start with `mnemon migrate preflight --source NAME --target NAME`",
                 self.folder.display()
             ))
         })
     }
 
-    /// Notes that a phase was ended.
+    /// Records the result of a phase.
     ///
     /// # Errors
     /// [`MigrateError::Io`].
-    pub fn end(&mut self, phase: Phase, ok: bool, told: impl Into<String>) -> Result<()> {
-        self.state.ended.insert(phase, PhaseResult { at: Timestamp::now(), ok, told: told.into() });
+    pub fn end(&mut self, phase: Phase, ok: bool, summary: impl Into<String>) -> Result<()> {
+        self.state.ended.insert(phase, PhaseResult { at: Timestamp::now(), ok, told: summary.into() });
         self.save()
     }
 
-    /// Whether a phase was ended well.
+    /// Whether the last run of a phase was successful.
     pub fn is_done(&self, phase: Phase) -> bool {
         self.state.ended.get(&phase).is_some_and(|ended| ended.ok)
     }
 
-    /// Writes the state, so that it is there whole, or as it was.
+    /// Writes the state file atomically.
     ///
     /// # Errors
     /// [`MigrateError::Io`].
@@ -307,7 +310,7 @@ impl Migration {
         let mut text =
             serde_json::to_vec_pretty(&self.state).map_err(|error| MigrateError::Unfit(error.to_string()))?;
         text.push(b'\n');
-        replace_file(&self.folder.join(FILE), &text)
+        replace_file(&self.folder.join(STATE_FILE), &text)
     }
 }
 
@@ -322,5 +325,39 @@ impl std::fmt::Display for Route {
             TargetSpec::Collection { name } => write!(f, " → `{name}`"),
             TargetSpec::InPlace => write!(f, ", in place"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The JSON keys must not change: a newer version continues the migration of an older one.
+    #[test]
+    fn state_files_of_older_versions_are_read() {
+        let json = r#"{
+            "version": 1,
+            "route": {
+                "from": {"kind": "collection", "grpc": ["http://q:6334"], "rest": "http://q:6333", "name": "mem0"},
+                "to": {"kind": "in_place"}
+            },
+            "begun": true,
+            "counts": {"ana": 12, "null": 1},
+            "backup": ["/backups/1", "2026-03-02"],
+            "ended": {
+                "rebuild": {"at": "2026-01-31T23:59:58Z", "ok": true, "told": "204 memories, 298 entities"},
+                "verify": {"at": "2026-01-31T23:59:59Z", "ok": true, "told": "204 memories compared, no difference"}
+            },
+            "switch": {"kind": "env_file", "file": "/stack/.env", "key": "NAME", "was": null, "now": "mem0_v3"},
+            "switched": false
+        }"#;
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("state.json"), json).unwrap();
+        let migration = Migration::open(folder.path()).unwrap();
+        assert!(migration.state.begun && migration.state.is_compared() && migration.state.switch.is_some());
+        migration.save().unwrap();
+        let written = fs::read_to_string(folder.path().join("state.json")).unwrap();
+        let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(parse(&written), parse(json));
     }
 }

@@ -1,4 +1,4 @@
-//! What a source holds, before anything is done: counts by user, and everything that is odd, by kind.
+//! The survey of a source: counts by user, and anomalies by kind.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashSet};
@@ -9,74 +9,81 @@ use mnemon_engine::ForeignPoint;
 use mnemon_store::{MemoryId, SCOPE_KEYS, Scope, keys};
 use serde_json::Value;
 
-/// Ids told of each kind of oddity.
+/// The number of example ids for each kind of anomaly.
 const MAX_EXAMPLES: usize = 5;
 
-/// The name under which memories without a user are counted.
+/// The label of memories without a user in the counts.
 pub(crate) const NO_USER: &str = "null";
 
-/// What was counted.
+/// The counts and anomalies of a source.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Survey {
-    /// Points in all.
+    /// The number of points.
     pub points: usize,
-    /// Points by `user_id`; those without one under `null`.
+    /// The number of points by `user_id`; points without one are counted under `null`.
     pub by_user: BTreeMap<String, usize>,
-    /// Points that have lemmas already, so were written by mem0 v2.
+    /// Points with lemmas, which were written by mem0 v2.
     pub lemmatized: usize,
-    /// What is odd, in a fixed order, with what will happen to it.
+    /// The anomalies, in a fixed order.
     pub anomalies: Vec<Anomaly>,
-    /// Hashes of scope and text; no more than fit in little memory.
+    /// Hashes of scope and text, at most [`MAX_SEEN`].
     seen: HashSet<u64>,
 }
 
-/// A kind of oddity.
+/// A kind of anomaly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anomaly {
-    /// A stable name.
+    /// A stable name of the kind.
     pub kind: &'static str,
-    /// How many points.
+    /// The number of points.
     pub count: usize,
-    /// What it is, and what happens to such points.
+    /// What the anomaly is, and what the migration does with such points.
     pub detail: &'static str,
-    /// The first of them.
+    /// The ids of the first points.
     pub examples: Vec<MemoryId>,
 }
 
-/// Every kind, in the order they are told.
+/// All kinds of anomalies, in the order of the report.
 const KINDS: [(&str, &str); 13] = [
-    ("integer_id", "ids are numbers, not UUIDs: carried over as they are"),
-    ("no_text", "`data` is missing, null, empty or no text: carried over, found by no word and by id and list only"),
-    ("no_scope", "no user_id, agent_id or run_id: carried over, shown to nobody; `list` without a scope shows them"),
-    ("scope_no_text", "a scope id is no text (a number, true, …): carried over as it is, but owns nothing"),
+    ("integer_id", "the id is a number, not a UUID: copied with the same id"),
+    ("no_text", "`data` is missing, null, empty or not a string: copied; found by id and in lists, but not by words"),
+    ("no_scope", "no user_id, agent_id or run_id: copied; only `list` without a scope returns them"),
+    (
+        "scope_no_text",
+        "a scope id is not a string (a number, true, …): copied unchanged, but it is not used as a scope",
+    ),
     (
         "scope_odd",
-        "a scope id that requests can't name (`*`, outer or inner white space): carried over; only `list` without \
-                   a scope shows them",
+        "a scope id that is not valid in a request (`*`, leading, trailing or inner white space): copied; only `list` \
+         without a scope returns them",
     ),
-    ("hash_wrong", "`hash` is not the MD5 of the text: carried over as it is"),
-    ("hash_missing", "`hash` is missing: carried over without one; `skip_duplicates` does not know these texts"),
+    ("hash_wrong", "`hash` is not the MD5 of the text: copied unchanged"),
+    ("hash_missing", "`hash` is missing: copied without it; `skip_duplicates` does not find these texts"),
     (
         "time_unreadable",
-        "`created_at` or `updated_at` can't be read as a time: carried over as it is, and counts as undated",
+        "`created_at` or `updated_at` is not a valid time: copied unchanged, and treated as having no date",
     ),
-    ("time_offset", "times with another offset than UTC, as mem0 v0 and v1 wrote them: kept, and compared as instants"),
-    ("text_long", "texts of more than 16,384 bytes: carried over whole"),
-    ("control_characters", "control characters in the text: carried over as they are"),
+    (
+        "time_offset",
+        "times with an offset other than UTC, as written by mem0 v0 and v1: kept, and compared as instants",
+    ),
+    ("text_long", "texts of more than 16,384 bytes: copied in full"),
+    ("control_characters", "control characters in the text: copied unchanged"),
     (
         "number_large",
-        "a number of 2^63 or more that came as floating-point: a running Qdrant hands whole numbers on only below that; a \
-         snapshot file has the last digits",
+        "a number of 2^63 or more, read as floating point: a running Qdrant returns exact integers only below 2^63; a \
+         snapshot file has all digits",
     ),
-    ("duplicate", "the same text in the same scope as another memory: both are carried over"),
+    ("duplicate", "the same text in the same scope as another memory: both are copied"),
 ];
 
+/// The number of bytes from which a text is reported as long.
 const LONG_TEXT_BYTES: usize = 16_384;
-/// Texts among which duplicates are looked for: 5 million take some 90 MB.
+/// The number of texts among which duplicates are found: 5 million need about 90 MB.
 const MAX_SEEN: usize = 5_000_000;
 
 impl Survey {
-    /// Counts a page of points.
+    /// Adds a page of points.
     pub fn add(&mut self, points: &[ForeignPoint]) {
         for point in points {
             self.points += 1;
@@ -84,7 +91,7 @@ impl Survey {
             *self.by_user.entry(user_label(payload.as_map().get("user_id"))).or_default() += 1;
             self.lemmatized += usize::from(payload.str(keys::TEXT_LEMMATIZED).is_some());
             for kind in self.anomalies_of(point) {
-                self.note(kind, point.id);
+                self.count_anomaly(kind, point.id);
             }
         }
     }
@@ -94,14 +101,18 @@ impl Survey {
         let map = payload.as_map();
         let text = payload.text();
         let mut kinds = Vec::new();
-        let mut flag = |kind: &'static str, holds: bool| kinds.extend(holds.then_some(kind));
+        let mut flag = |kind: &'static str, applies: bool| {
+            if applies {
+                kinds.push(kind);
+            }
+        };
         flag("integer_id", matches!(point.id, MemoryId::Number(_)));
         flag("no_text", text.is_empty());
         let scopes = SCOPE_KEYS.map(|key| map.get(key).filter(|value| !value.is_null()));
         flag("no_scope", scopes.iter().all(Option::is_none));
         flag("scope_no_text", scopes.iter().flatten().any(|value| !value.is_string()));
-        let unnamed = |id: &str| Scope::user(id).is_err() || id.trim() != id;
-        flag("scope_odd", scopes.iter().flatten().filter_map(|value| value.as_str()).any(unnamed));
+        let is_invalid = |id: &str| Scope::user(id).is_err() || id.trim() != id;
+        flag("scope_odd", scopes.iter().flatten().filter_map(|value| value.as_str()).any(is_invalid));
         let digest: [u8; 16] = Md5::digest(text.as_bytes()).into();
         if !text.is_empty() {
             let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -110,12 +121,12 @@ impl Survey {
             flag("hash_missing", hash.is_none());
         }
         let times = [keys::CREATED_AT, keys::UPDATED_AT].map(|key| map.get(key).filter(|value| !value.is_null()));
-        let read = |value: &&Value| value.as_str().and_then(mnemon_store::parse_time).is_some();
-        flag("time_unreadable", times.iter().flatten().any(|value| !read(value)));
-        let utc = |text: &str| text.ends_with(['Z', 'z']) || text.ends_with("+00:00") || !has_offset(text);
+        let is_time = |value: &&Value| value.as_str().and_then(mnemon_store::parse_time).is_some();
+        flag("time_unreadable", times.iter().flatten().any(|value| !is_time(value)));
+        let is_utc = |text: &str| text.ends_with(['Z', 'z']) || text.ends_with("+00:00") || !has_offset(text);
         flag(
             "time_offset",
-            times.iter().flatten().any(|value| read(value) && value.as_str().is_some_and(|text| !utc(text))),
+            times.iter().flatten().any(|value| is_time(value) && value.as_str().is_some_and(|text| !is_utc(text))),
         );
         flag("text_long", text.len() > LONG_TEXT_BYTES);
         flag("control_characters", text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')));
@@ -130,10 +141,10 @@ impl Survey {
         kinds
     }
 
-    fn note(&mut self, kind: &'static str, id: MemoryId) {
+    fn count_anomaly(&mut self, kind: &'static str, id: MemoryId) {
         if self.anomalies.is_empty() {
-            let none = |&(kind, detail)| Anomaly { kind, count: 0, detail, examples: Vec::new() };
-            self.anomalies = KINDS.iter().map(none).collect();
+            let uncounted = |&(kind, detail)| Anomaly { kind, count: 0, detail, examples: Vec::new() };
+            self.anomalies = KINDS.iter().map(uncounted).collect();
         }
         if let Some(anomaly) = self.anomalies.iter_mut().find(|anomaly| anomaly.kind == kind) {
             anomaly.count += 1;
@@ -143,7 +154,7 @@ impl Survey {
         }
     }
 
-    /// Ends the counting: kinds of which there are none are left out.
+    /// Ends the survey. Kinds without points are left out.
     #[must_use]
     pub fn finish(mut self) -> Self {
         self.anomalies.retain(|anomaly| anomaly.count > 0);
@@ -151,13 +162,13 @@ impl Survey {
         self
     }
 
-    /// The counts as the runbook's `pre-cutover-counts.txt` has them: `user: N` a line.
+    /// The counts as text, `user: N` in each line.
     pub fn counts(&self) -> String {
         self.by_user.iter().map(|(user, count)| format!("{user}: {count}\n")).collect()
     }
 }
 
-/// A user's name as counts have it.
+/// The label of a `user_id` in the counts.
 pub(crate) fn user_label(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => NO_USER.to_owned(),
@@ -166,7 +177,7 @@ pub(crate) fn user_label(value: Option<&Value>) -> String {
     }
 }
 
-/// Whether a value holds a number that may have been a whole one before gRPC, which has none of 2^63 and more.
+/// Whether a value contains a number that may have been an integer before gRPC, which has no integers from 2^63 on.
 fn contains_large_number(value: &Value) -> bool {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     match value {
@@ -177,7 +188,7 @@ fn contains_large_number(value: &Value) -> bool {
     }
 }
 
-/// Whether a time ends in an offset from UTC.
+/// Whether a time has an offset from UTC.
 fn has_offset(text: &str) -> bool {
     let clock = text.split_once(['T', ' ']).map_or("", |(_, clock)| clock);
     clock.contains(['+', '-'])

@@ -1,4 +1,4 @@
-//! What says which store is served, switched in one step.
+//! The setting that names the store in use, and its switch to the new store and back.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,35 +9,35 @@ use crate::error::{MigrateError, Result};
 use crate::files::replace_file;
 use crate::qdrant_rest::QdrantRest;
 
-/// What says which store is served, and what it said before.
+/// The setting that names the store in use, with its old and new value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Switch {
-    /// An alias of Qdrant.
+    /// A Qdrant alias.
     Alias {
         /// The alias.
         alias: String,
-        /// The collection it led to; none where it was not there.
+        /// The collection of the alias before; `None` if the alias did not exist.
         was: Option<String>,
-        /// The collection it leads to.
+        /// The new collection of the alias.
         now: String,
     },
-    /// A variable in a file of `KEY=value` lines.
+    /// A variable in a file with `KEY=value` lines.
     EnvFile {
         /// The file.
         file: PathBuf,
         /// The variable.
         key: String,
-        /// Its value; none where it was not there.
+        /// Its value before; `None` if it was not set.
         was: Option<String>,
         /// Its new value.
         now: String,
     },
-    /// The key `store` of our own settings file.
+    /// The key `store` in the settings file of Mnemon.
     Settings {
         /// The file.
         file: PathBuf,
-        /// Its value; none where it was not there.
+        /// Its value before; `None` if it was not set.
         was: Option<String>,
         /// Its new value.
         now: String,
@@ -45,7 +45,7 @@ pub enum Switch {
 }
 
 impl Switch {
-    /// Switches to the new store; again is the same. An alias needs the server.
+    /// Sets the new value. Idempotent. An alias needs the server.
     ///
     /// # Errors
     /// [`MigrateError::Io`]; [`MigrateError::Server`].
@@ -57,10 +57,10 @@ impl Switch {
         }
     }
 
-    /// Switches back to what was before.
+    /// Sets the old value again.
     ///
     /// # Errors
-    /// Those of [`Switch::forward`].
+    /// As [`Switch::apply`].
     pub(crate) fn revert(&self, server: Option<&QdrantRest>) -> Result<()> {
         match self {
             Self::Alias { alias, was, .. } => set_alias(server, alias, was.as_deref()),
@@ -69,18 +69,18 @@ impl Switch {
         }
     }
 
-    /// Whether another one switches the same thing.
+    /// Whether the other switch is for the same setting.
     pub(crate) fn is_same_setting(&self, other: &Self) -> bool {
         self.parts().0 == other.parts().0
     }
 
-    /// A line for people: what, from what, to what.
+    /// The setting with its old and new value, for messages.
     pub fn told(&self) -> String {
         let (what, was, now) = self.parts();
         format!("{what}: {} → `{now}`", was.map_or("nothing".to_owned(), |was| format!("`{was}`")))
     }
 
-    /// [`Switch::told`] of the way back.
+    /// As [`Switch::told`], in the direction of a rollback.
     pub fn describe_rollback(&self) -> String {
         let (what, was, now) = self.parts();
         format!("{what}: `{now}` → {}", was.map_or("nothing".to_owned(), |was| format!("`{was}`")))
@@ -98,7 +98,9 @@ impl Switch {
 fn set_alias(server: Option<&QdrantRest>, alias: &str, to: Option<&str>) -> Result<()> {
     match server {
         Some(server) => server.set_alias(alias, to),
-        None => Err(MigrateError::Switch(format!("alias `{alias}` can't be moved: there is no Qdrant"))),
+        None => Err(MigrateError::Switch(format!(
+            "alias `{alias}` can't be switched: the source is not on a Qdrant server"
+        ))),
     }
 }
 
@@ -108,18 +110,18 @@ enum FileFormat {
     Toml,
 }
 
-/// The value of a key in a file of lines; `None` where it has none.
+/// The value of a variable in a file with `KEY=value` lines; `None` if it is not set.
 ///
 /// # Errors
-/// [`MigrateError::Io`] but for a file that is not there.
+/// [`MigrateError::Io`], but not for a missing file.
 pub fn value_in_env_file(file: &Path, key: &str) -> Result<Option<String>> {
     value(file, key, FileFormat::Env)
 }
 
-/// The value of `store` in a settings file; `None` where it has none.
+/// The value of `store` in a settings file; `None` if it is not set.
 ///
 /// # Errors
-/// [`MigrateError::Io`] but for a file that is not there.
+/// [`MigrateError::Io`], but not for a missing file.
 pub fn store_in_settings(file: &Path) -> Result<Option<String>> {
     value(file, "store", FileFormat::Toml)
 }
@@ -135,16 +137,16 @@ fn read(file: &Path) -> Result<String> {
 fn value(file: &Path, key: &str, format: FileFormat) -> Result<Option<String>> {
     let text = read(file)?;
     let values = root_lines(&text, format).filter_map(|line| value_in_line(line, key));
-    // Where a key is given twice, the last one counts in an environment file.
+    // If a key is set twice in an environment file, the last one is used.
     Ok(values.last().map(|value| unquoted(value).to_owned()))
 }
 
-/// The lines that hold the keys looked for: before the first table, in TOML.
+/// The lines that can set a key of the root: in TOML those before the first table.
 fn root_lines(text: &str, format: FileFormat) -> impl Iterator<Item = &str> {
     text.lines().take_while(move |line| format == FileFormat::Env || !line.trim_start().starts_with('['))
 }
 
-/// What a line assigns to a key.
+/// The value that a line assigns to a key.
 fn value_in_line<'l>(line: &'l str, key: &str) -> Option<&'l str> {
     let line = line.trim_start();
     let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
@@ -161,13 +163,17 @@ fn unquoted(value: &str) -> &str {
     value.split(" #").next().unwrap_or(value).trim_end()
 }
 
-/// Sets or removes a key, leaving all other lines as they are.
+/// Sets or removes a key. All other lines stay as they are.
 fn set_value(file: &Path, key: &str, to: Option<&str>, format: FileFormat) -> Result<()> {
     if to.is_some_and(|to| to.contains(['\n', '\r', '"'])) {
-        return Err(MigrateError::Switch(format!("`{}` can't be written into {}", to.unwrap_or(""), file.display())));
+        return Err(MigrateError::Switch(format!(
+            "the value `{}` can't be written to {}",
+            to.unwrap_or(""),
+            file.display()
+        )));
     }
     let text = read(file)?;
-    let kept = root_lines(&text, format).count();
+    let root = root_lines(&text, format).count();
     let line = |to: &str, old: Option<&str>| match format {
         FileFormat::Toml => format!("{key} = \"{to}\""),
         FileFormat::Env => {
@@ -180,7 +186,7 @@ fn set_value(file: &Path, key: &str, to: Option<&str>, format: FileFormat) -> Re
     let mut lines: Vec<String> = Vec::new();
     let mut written = false;
     for (at, old) in text.lines().enumerate() {
-        match value_in_line(old, key).filter(|_| at < kept) {
+        match value_in_line(old, key).filter(|_| at < root) {
             Some(_) => {
                 if let Some(to) = to.filter(|_| !written) {
                     lines.push(line(to, Some(old)));
@@ -191,8 +197,8 @@ fn set_value(file: &Path, key: &str, to: Option<&str>, format: FileFormat) -> Re
         }
     }
     if let Some(to) = to.filter(|_| !written) {
-        // Before the first table, in TOML.
-        lines.insert(kept.min(lines.len()), line(to, None));
+        // In TOML, before the first table.
+        lines.insert(root.min(lines.len()), line(to, None));
     }
     let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let mut text = lines.join(end);
@@ -205,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_lines_stay_as_they_are() {
+    fn other_lines_are_not_changed() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(".env");
         let before = "# the stack\nAPI_KEYS={\"k\": \"ana\"}\n  export QDRANT_COLLECTION_NAME='mem0'  # legacy\nX=1\n";
@@ -223,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_end_as_they_did() {
+    fn line_endings_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(".env");
         fs::write(&file, "A=1\r\nNAME=old\r\n").unwrap();
@@ -232,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_was_not_there_is_gone_again() {
+    fn a_new_key_is_removed_by_the_rollback() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("mnemon.toml");
         fs::write(&file, "bind = \"0.0.0.0:1\"\n[table]\nstore = \"no\"\n").unwrap();

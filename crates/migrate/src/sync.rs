@@ -1,10 +1,12 @@
-//! A pass over the source: what is new or changed since the last one is carried over, what is gone is removed.
+//! A sync pass: copies the points of the source that are new or changed since the last pass, and removes from the
+//! target those that the source no longer has.
 //!
-//! Reading, enriching and writing go on at the same time, a few pages on their way. What was carried over is noted after it
-//! is safe, so a pass that was killed is followed by one that does the rest, and the second pass is what catches the writes
-//! that went on during the first.
+//! Reading, enriching and writing run at the same time and are connected by bounded channels. A point is recorded as
+//! copied after it is durable in the target. An interrupted pass is therefore completed by the next one, and a second
+//! pass copies the writes that the source received during the first.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -20,24 +22,29 @@ use crate::error::{MigrateError, Result, worker_panicked};
 use crate::source::Source;
 use crate::target::Target;
 
-/// Pages between two steps.
+/// The number of pages that a channel between two steps holds.
 const CHANNEL_CAPACITY: usize = 4;
-/// So many removals are never too many.
+/// The number of removals that is always allowed, even if it is more than half of the copied points.
 const ALWAYS_ALLOWED_REMOVALS: u64 = 20;
-/// Ids that are looked for at once.
+/// The number of ids in a page of the recorded points.
 const PAGE: usize = 500;
 
-/// How to go.
+/// Called with the ids of points.
+pub type OnPoints<'e> = dyn Fn(&[MemoryId]) -> Result<()> + Sync + 'e;
+
+/// How a sync pass works.
 #[derive(Clone, Copy, Default)]
 pub struct SyncOptions<'e> {
-    /// Embeds entities: of the kind that made the vectors. Without one there are no entities.
+    /// Embeds entities; must be the model that made the vectors of the source. Without it no entities are written.
     pub embedder: Option<&'e dyn Embedder>,
-    /// Points a second at most.
+    /// The highest number of points per second.
     pub rate: Option<u32>,
-    /// Writes what is noted as carried over, too.
+    /// Whether points that are recorded as copied are written again.
     pub rewrite_all: bool,
-    /// Removes from the target what is gone from the source, however much that is; else not most of it.
+    /// Whether more than half of the copied points may be removed because the source no longer has them.
     pub allow_removals: bool,
+    /// Called with the ids of the points that are about to be written or removed.
+    pub before_change: Option<&'e OnPoints<'e>>,
 }
 
 impl std::fmt::Debug for SyncOptions<'_> {
@@ -46,31 +53,37 @@ impl std::fmt::Debug for SyncOptions<'_> {
     }
 }
 
-/// What a pass did.
+impl SyncOptions<'_> {
+    fn call_before_change(&self, ids: &[MemoryId]) -> Result<()> {
+        self.before_change.map_or(Ok(()), |before_change| before_change(ids))
+    }
+}
+
+/// What a sync pass did.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SyncReport {
     /// Points of the source.
     pub seen: usize,
-    /// Of them, those that were new.
+    /// Points that were copied for the first time.
     pub added: usize,
-    /// Those that were carried over before, and differ now.
+    /// Points that were copied again because they had changed.
     pub changed: usize,
-    /// Those that were carried over before, and are gone from the source.
+    /// Points that were removed from the target because the source no longer has them.
     pub removed: usize,
-    /// How long it took.
+    /// How long the pass took.
     pub took: Duration,
-    /// How long each step worked; they work at the same time, writing several at once.
+    /// How long each step worked. The steps run at the same time, and writing has several threads.
     pub busy: [(&'static str, Duration); 3],
 }
 
 impl SyncReport {
-    /// Whether there was nothing to do.
+    /// Whether the pass changed nothing.
     pub fn is_idle(&self) -> bool {
         self.added + self.changed + self.removed == 0
     }
 }
 
-/// What is to be written, and noted then.
+/// Enriched points to write, and the digests to record afterwards.
 struct Batch {
     records: Vec<Record>,
     digests: Vec<(MemoryId, Digest)>,
@@ -78,56 +91,56 @@ struct Batch {
     changed: usize,
 }
 
-/// Brings a target up to its source. `progress` is told how many points are done.
+/// Copies the new and changed points of the source to the target, and removes those that the source no longer has.
+/// `progress` gets the number of points done so far.
 ///
 /// # Errors
-/// [`MigrateError`] of the source, the embedder or the target; what was written until then stays, and another pass goes on.
-/// [`MigrateError::Refused`] where most of it is gone from the source.
+/// [`MigrateError`] of the source, the embedder or the target; the copied points stay, and the next pass continues.
+/// [`MigrateError::Refused`] if the source no longer has most of the copied points.
 pub fn sync(
     source: &dyn Source,
     target: &dyn Target,
-    base: &CarriedPoints,
+    carried: &CarriedPoints,
     options: SyncOptions<'_>,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<SyncReport> {
-    let begun = Instant::now();
-    let (read, enriched) = (sync_channel(CHANNEL_CAPACITY), sync_channel(CHANNEL_CAPACITY));
-    let done = AtomicUsize::new(0);
-    let noting = Mutex::new(());
+    let started = Instant::now();
+    let shared =
+        Writers { target, carried, options, progress, done: AtomicUsize::new(0), recording: Mutex::new(()), started };
+    let (to_enrich, read_pages) = sync_channel(CHANNEL_CAPACITY);
+    let (to_write, batches) = sync_channel(CHANNEL_CAPACITY);
     let (reading, enriching, writing) = std::thread::scope(|threads| {
-        let (to_enrich, from_read) = read;
-        let (to_write, from_enrich) = enriched;
-        let from_enrich = std::sync::Arc::new(Mutex::new(from_enrich));
+        let batches = Arc::new(Mutex::new(batches));
         let reading = threads.spawn(move || read_all(source, &to_enrich));
-        let enriching = threads.spawn(move || enrich_all(&from_read, target, base, options, &to_write));
-        let write = |from: std::sync::Arc<Mutex<Receiver<Batch>>>| {
-            let (done, noting) = (&done, &noting);
-            move || write_all(&from, target, base, done, noting, options, progress, begun)
+        let enriching = threads.spawn(move || enrich_all(&read_pages, target, carried, options, &to_write));
+        let write = || {
+            let (writers, batches) = (&shared, batches.clone());
+            move || writers.write_all(&batches)
         };
-        let writing: Vec<_> = (0..target.concurrency()).map(|_| threads.spawn(write(from_enrich.clone()))).collect();
-        // Who still reads stops when nobody takes any more.
-        drop(from_enrich);
+        let writing: Vec<_> = (0..target.concurrency()).map(|_| threads.spawn(write())).collect();
+        // When all writers have ended, the channel is closed, and reading and enriching stop.
+        drop(batches);
         let writing: Vec<_> = writing.into_iter().map(|thread| thread.join()).collect();
         (reading.join(), enriching.join(), writing)
     });
-    let mut passed = SyncReport::default();
+    let mut report = SyncReport::default();
     let mut write = Duration::ZERO;
     for written in writing {
         let written = written.map_err(worker_panicked)??;
-        passed.seen += written.seen;
-        passed.added += written.added;
-        passed.changed += written.changed;
+        report.seen += written.seen;
+        report.added += written.added;
+        report.changed += written.changed;
         write += written.took;
     }
     let enrich = enriching.map_err(worker_panicked)??;
     let read = reading.map_err(worker_panicked)??;
     if !options.allow_removals {
-        refuse_mass_removal(source, base, passed.seen)?;
+        refuse_mass_removal(source, carried, report.seen)?;
     }
-    passed.removed = remove_deleted(source, target, base, passed.seen)?;
-    passed.busy = [("read", read), ("enrich", enrich), ("write", write)];
-    passed.took = begun.elapsed();
-    Ok(passed)
+    report.removed = remove_deleted(source, target, carried, options, report.seen)?;
+    report.busy = [("read", read), ("enrich", enrich), ("write", write)];
+    report.took = started.elapsed();
+    Ok(report)
 }
 
 fn read_all(source: &dyn Source, to: &SyncSender<Vec<ForeignPoint>>) -> Result<Duration> {
@@ -145,7 +158,7 @@ fn read_all(source: &dyn Source, to: &SyncSender<Vec<ForeignPoint>>) -> Result<D
 fn enrich_all(
     from: &Receiver<Vec<ForeignPoint>>,
     target: &dyn Target,
-    base: &CarriedPoints,
+    carried: &CarriedPoints,
     options: SyncOptions<'_>,
     to: &SyncSender<Batch>,
 ) -> Result<Duration> {
@@ -155,11 +168,11 @@ fn enrich_all(
         let since = Instant::now();
         let seen = page.len();
         let mut now = digests(&page);
-        let before = base.get(&now.keys().copied().collect::<Vec<_>>())?;
+        let before = carried.get(&now.keys().copied().collect::<Vec<_>>())?;
         now.retain(|id, digest| options.rewrite_all || before.get(id) != Some(digest));
         page.retain(|point| now.contains_key(&point.id));
         for point in page.iter_mut().filter(|point| before.contains_key(&point.id)) {
-            // Lemmas that an earlier pass added are those of another text.
+            // The lemmas that an earlier pass added belong to the previous text.
             point.payload.remove(keys::TEXT_LEMMATIZED);
         }
         let mut records = enrich(page);
@@ -177,6 +190,19 @@ fn enrich_all(
     Ok(busy)
 }
 
+/// What the writer threads share.
+struct Writers<'a> {
+    target: &'a dyn Target,
+    carried: &'a CarriedPoints,
+    options: SyncOptions<'a>,
+    progress: &'a (dyn Fn(usize) + Sync),
+    /// Points done by all writers.
+    done: AtomicUsize,
+    /// Held while copied points are recorded.
+    recording: Mutex<()>,
+    started: Instant,
+}
+
 /// What one writer did.
 #[derive(Default)]
 struct WriterCounts {
@@ -186,83 +212,95 @@ struct WriterCounts {
     took: Duration,
 }
 
-#[expect(clippy::too_many_arguments, reason = "all that a thread of its own works with")]
-fn write_all(
-    from: &Mutex<Receiver<Batch>>,
-    target: &dyn Target,
-    base: &CarriedPoints,
-    done: &AtomicUsize,
-    noting: &Mutex<()>,
-    options: SyncOptions<'_>,
-    progress: &(dyn Fn(usize) + Sync),
-    begun: Instant,
-) -> Result<WriterCounts> {
-    let mut written = WriterCounts::default();
-    loop {
-        let next = from.lock().recv();
-        let Ok(mut batch) = next else { return Ok(written) };
-        while batch.records.len() < target.batch_size() {
-            let Ok(more) = from.lock().try_recv() else { break };
-            batch.records.extend(more.records);
-            batch.digests.extend(more.digests);
-            batch.seen += more.seen;
-            batch.changed += more.changed;
+impl Writers<'_> {
+    /// Writes batches until the channel is closed.
+    fn write_all(&self, batches: &Mutex<Receiver<Batch>>) -> Result<WriterCounts> {
+        let mut counts = WriterCounts::default();
+        loop {
+            let next = batches.lock().recv();
+            let Ok(mut batch) = next else { return Ok(counts) };
+            while batch.records.len() < self.target.batch_size() {
+                let Ok(more) = batches.lock().try_recv() else { break };
+                batch.records.extend(more.records);
+                batch.digests.extend(more.digests);
+                batch.seen += more.seen;
+                batch.changed += more.changed;
+            }
+            let since = Instant::now();
+            counts.seen += batch.seen;
+            counts.added += batch.digests.len() - batch.changed;
+            counts.changed += batch.changed;
+            let seen = batch.seen;
+            if !batch.digests.is_empty() {
+                self.write(batch)?;
+            }
+            counts.took += since.elapsed();
+            let done = self.done.fetch_add(seen, Ordering::Relaxed) + seen;
+            (self.progress)(done);
+            self.limit_rate(done);
         }
-        let since = Instant::now();
-        let new = batch.digests.len() - batch.changed;
-        if !batch.digests.is_empty() {
-            let gathered = !target.builds_entities() && options.embedder.is_some();
-            let named = if gathered { batch.records.clone() } else { Vec::new() };
-            target.write(batch.records)?;
-            let _one_at_a_time = noting.lock();
-            base.record(&batch.digests, &named, gathered)?;
-        }
-        written.seen += batch.seen;
-        written.added += new;
-        written.changed += batch.changed;
-        written.took += since.elapsed();
-        let so_far = done.fetch_add(batch.seen, Ordering::Relaxed) + batch.seen;
-        progress(so_far);
-        if let Some(rate) = options.rate.filter(|rate| *rate > 0) {
-            let due = Duration::from_secs_f64(so_far as f64 / f64::from(rate));
-            std::thread::sleep(due.saturating_sub(begun.elapsed()));
+    }
+
+    /// Writes a batch, and records it after it is durable.
+    fn write(&self, batch: Batch) -> Result<()> {
+        let with_entities = !self.target.builds_entities() && self.options.embedder.is_some();
+        let mentioning = if with_entities { batch.records.clone() } else { Vec::new() };
+        let ids: Vec<MemoryId> = batch.records.iter().map(|record| record.memory.id).collect();
+        self.options.call_before_change(&ids)?;
+        self.target.write(batch.records)?;
+        let _one_at_a_time = self.recording.lock();
+        self.carried.record(&batch.digests, &mentioning, with_entities)
+    }
+
+    /// Sleeps as long as this many points must take at the highest rate.
+    fn limit_rate(&self, done: usize) {
+        if let Some(rate) = self.options.rate.filter(|rate| *rate > 0) {
+            let due = Duration::from_secs_f64(done as f64 / f64::from(rate));
+            std::thread::sleep(due.saturating_sub(self.started.elapsed()));
         }
     }
 }
 
-/// Refuses to remove most of what was carried over: a source that was emptied by mistake would empty the target.
-fn refuse_mass_removal(source: &dyn Source, base: &CarriedPoints, seen: usize) -> Result<()> {
-    // All that was seen is noted, so the rest is gone.
-    let (carried, seen) = (base.count()?, seen as u64);
-    let deleted = carried.saturating_sub(seen);
-    if deleted <= ALWAYS_ALLOWED_REMOVALS || deleted * 2 <= carried {
+/// Refuses to remove more than half of the copied points: a source that was emptied by mistake would empty the target.
+fn refuse_mass_removal(source: &dyn Source, carried: &CarriedPoints, seen: usize) -> Result<()> {
+    // All points of the source are recorded, so the source no longer has the others.
+    let (recorded, seen) = (carried.count()?, seen as u64);
+    let deleted = recorded.saturating_sub(seen);
+    if deleted <= ALWAYS_ALLOWED_REMOVALS || deleted * 2 <= recorded {
         return Ok(());
     }
     Err(MigrateError::Refused(format!(
-        "{deleted} of {carried} memories that were carried over are deleted from {}: look there first; if they were deleted on \
-         purpose, call it rewrite_all with --allow-allow_removals",
+        "{} no longer has {deleted} of {recorded} copied memories: check it first; if they were deleted on purpose, run again \
+         with --allow-removals",
         source.about().place
     )))
 }
 
-/// Removes what was carried over once and is not in the source any more.
-fn remove_deleted(source: &dyn Source, target: &dyn Target, base: &CarriedPoints, seen: usize) -> Result<usize> {
-    // All that was seen is noted: where there is no more than that, nothing is gone.
-    if base.count()? == seen as u64 {
+/// Removes from the target the copied points that the source no longer has.
+fn remove_deleted(
+    source: &dyn Source,
+    target: &dyn Target,
+    carried: &CarriedPoints,
+    options: SyncOptions<'_>,
+    seen: usize,
+) -> Result<usize> {
+    // All points of the source are recorded; if there are no other records, nothing was deleted.
+    if carried.count()? == seen as u64 {
         return Ok(0);
     }
     let mut removed = 0;
     let mut after = None;
     loop {
-        let page: Vec<MemoryId> = base.page(after, PAGE)?.into_iter().map(|(id, _)| id).collect();
+        let page: Vec<MemoryId> = carried.page(after, PAGE)?.into_iter().map(|(id, _)| id).collect();
         after = page.last().copied();
         if after.is_none() {
             return Ok(removed);
         }
         let deleted = source.missing(&page)?;
         if !deleted.is_empty() {
+            options.call_before_change(&deleted)?;
             target.remove(&deleted)?;
-            base.delete(&deleted)?;
+            carried.delete(&deleted)?;
             removed += deleted.len();
         }
     }

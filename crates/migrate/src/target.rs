@@ -1,11 +1,9 @@
-//! Where memories go to.
+//! Where memories are written.
 
 mod collection;
 mod interface;
-mod keeping;
 mod store;
 
 pub use collection::{CollectionTarget, PointFormat};
 pub use interface::Target;
-pub(crate) use keeping::Keeping;
 pub use store::StoreTarget;

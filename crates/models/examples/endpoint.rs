@@ -1,4 +1,4 @@
-//! The built-in embedder behind OpenAI's `POST /v1/embeddings`: prints its base URL and answers until its input ends.
+//! Serves the built-in embedder with OpenAI's `POST /v1/embeddings`: prints the base URL and answers until its input ends.
 
 use std::io::Read;
 

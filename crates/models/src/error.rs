@@ -58,7 +58,7 @@ pub enum ModelError {
         folder: PathBuf,
         /// The expected model.
         model: &'static str,
-        /// What is missing or wrong.
+        /// Which file is missing or invalid, and why.
         reason: String,
     },
     /// A loaded model failed to compute.
@@ -98,7 +98,7 @@ pub enum ModelError {
         kind: ModelKind,
         /// Its base URL.
         server: String,
-        /// What it answered.
+        /// Its answer.
         answer: String,
         /// What to check.
         advice: &'static str,

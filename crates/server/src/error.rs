@@ -107,7 +107,7 @@ impl Problem {
 
     pub(crate) fn cross_site() -> Self {
         Self::forbidden("cross_site", "With authentication off, requests from pages of other sites are refused.")
-            .hint("Call the server as 127.0.0.1 or localhost, add the origin of the page to cors_origins, or turn authentication on.")
+            .hint("Use the host name 127.0.0.1 or localhost, add the page's origin to cors_origins, or use keys.")
     }
 
     pub(crate) fn no_scope() -> Self {
@@ -124,8 +124,12 @@ impl Problem {
     }
 
     pub(crate) fn no_language_model(feature: &str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "llm_not_configured", format!("{feature} requires a language model."))
-            .hint("Set llm (MNEMON_LLM), for example to openai:gpt-4o-mini or ollama:qwen3. Other features work without a language model.")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "llm_not_configured",
+            format!("{feature} requires a language model."),
+        )
+        .hint("Set llm (MNEMON_LLM), e.g. to openai:gpt-4o-mini or ollama:qwen3. Other features do not need it.")
     }
 
     pub(crate) fn not_implemented(feature: &str) -> Self {
@@ -171,10 +175,11 @@ impl Problem {
     /// The language model refuses requests or answers wrongly. Its message is only logged.
     fn llm_failed(error: &ModelError) -> Self {
         tracing::error!(request_id = request_id::current(), error = %error, "language model failed");
-        Self::new(StatusCode::BAD_GATEWAY, "llm_failed", "The language model does not work with its current settings.").hint(
-            "Nothing was stored. The server's log has the reason under this request_id. Check llm, llm_url, llm_max_tokens \
-             and LLM_API_KEY.",
-        )
+        Self::new(StatusCode::BAD_GATEWAY, "llm_failed", "The language model does not work with its current settings.")
+            .hint(
+                "Nothing was stored. The server's log has the reason under this request_id. Check llm, llm_url, \
+             llm_max_tokens and LLM_API_KEY.",
+            )
     }
 
     /// An invalid value, in FastAPI's format: its location and the expected value.

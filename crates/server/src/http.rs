@@ -1,4 +1,4 @@
-//! Transport: connections, the router, extractors, logs and metrics of requests. It knows no memory.
+//! Transport: connections, the router, extractors, logs and metrics of requests. It does not depend on the API.
 
 pub(crate) mod extract;
 mod observe;

@@ -93,7 +93,11 @@ impl Server {
 ///
 /// # Errors
 /// As [`Server::bind`], except for the address.
-pub fn service(engine: Arc<Engine>, documents: Arc<dyn DocumentStore>, config: Config) -> Result<axum::Router, ServeError> {
+pub fn service(
+    engine: Arc<Engine>,
+    documents: Arc<dyn DocumentStore>,
+    config: Config,
+) -> Result<axum::Router, ServeError> {
     Ok(router(app(engine, documents, config)?, routes()))
 }
 

@@ -1,4 +1,5 @@
-//! What every surface calls: memories, extraction, events, webhooks, accounts, the log of requests. It knows no route.
+//! The services behind all surfaces: memories, extraction, events, webhooks, accounts and the request log. They do not
+//! depend on routes or transport.
 
 mod accounts;
 mod app;

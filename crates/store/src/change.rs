@@ -1,38 +1,39 @@
-//! What a store is asked to write: change sets, all or nothing.
+//! Change sets: all changes of one write.
 
 use crate::{Entity, HistoryEvent, Link, MemoryId, Record, Scope, SessionMessage, Terms};
 
-/// Version of a scope: differs after any write that touched it.
+/// Version of a scope. Every write to the scope changes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScopeVersion(pub(crate) [i64; 3]);
 
-/// Writes that are committed together or not at all.
+/// Changes that are committed together or not at all.
 #[derive(Clone, Debug, Default)]
 pub struct ChangeSet {
-    /// The changes are only applied if these scopes are still at these versions; else [`crate::StoreError::Conflict`].
+    /// The changes are applied only if these scopes still have these versions; else the result is
+    /// [`crate::StoreError::Conflict`].
     pub expected: Vec<(Scope, ScopeVersion)>,
-    /// In order.
+    /// The changes, applied in this order.
     pub changes: Vec<Change>,
 }
 
-/// One write.
+/// One change.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Change {
-    /// Stores a new memory with its vectors, terms and entity links.
+    /// Stores a new memory with its vectors, terms and mentions.
     Insert(Box<Record>),
-    /// Replaces a memory; its entity links are made anew, its memory links stay.
+    /// Replaces a memory. Its mentions are replaced, its links to other memories stay.
     Replace(Box<Record>),
     /// Replaces the terms of a memory whose context changed.
     SetTerms(MemoryId, Terms),
-    /// Removes a memory with its vectors, terms and links; entities nobody names any more go with it.
+    /// Removes a memory with its vectors, terms and links, and the entities that no other memory mentions.
     Remove(MemoryId),
-    /// Stores an entity as it is, with its links; if the id is there already, only the links are added.
+    /// Stores an entity with its id, its vector and its memories. If the id exists, only the memories are added.
     InsertEntity(Box<Entity>),
-    /// Links two memories; an equal link is left as it is.
+    /// Links two memories. If the link exists, it does not change.
     Link(Link),
     /// Adds a row to the history.
     History(Box<HistoryEvent>),
-    /// Adds a message to the session's.
+    /// Adds a message to its session.
     Message(Box<SessionMessage>),
 }

@@ -1,9 +1,10 @@
-//! What every store must do, told as stories: same story, same answers.
+//! The conformance suite: what every store, document store and database must do. Each test is a story that opens a store one
+//! or more times and checks its results.
 //!
 //! ```text
 //! mnemon_store::conformance::run(&|name| Box::new(open_my_store(name)));
 //! ```
-#![expect(clippy::unwrap_used, reason = "a story that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a story that can't continue has failed")]
 
 mod database;
 mod documents;
@@ -13,99 +14,88 @@ mod reads;
 mod search;
 mod writes;
 
-use crate::database::Database;
-use crate::{DocumentStore, Result, Store};
+pub use fixture::{DIMS, Open, OpenDatabase, OpenDocumentStore};
 
-/// Dims of the vectors in all stories.
-pub const DIMS: usize = 8;
+use crate::Store;
 
-/// Opens the store of a story: the first time an empty one, then the same again with all it holds.
-pub type Open<'a> = &'a dyn Fn() -> Box<dyn Store>;
-
-/// A story: panics where the store tells it otherwise.
+/// A story of a store. It panics if a result is wrong.
 pub type Story = fn(Open<'_>);
 
-/// All stories by name.
+/// All stories of stores, by name.
 pub const STORIES: &[(&str, Story)] = &[
-    ("memories_come_back_bit_by_bit", reads::memories_come_back_bit_by_bit),
-    ("odd_ids", reads::odd_ids),
+    ("memories_round_trip_bit_by_bit", reads::memories_round_trip_bit_by_bit),
+    ("ids_of_all_kinds", reads::ids_of_all_kinds),
     ("lists_are_paged_newest_first", reads::lists_are_paged_newest_first),
     ("sessions_and_windows", reads::sessions_and_windows),
     ("hashes_are_found_in_the_exact_scope", reads::hashes_are_found_in_the_exact_scope),
     ("history_is_in_order", reads::history_is_in_order),
-    ("messages_are_kept_and_forgotten", reads::messages_are_kept_and_forgotten),
+    ("messages_are_stored_and_deleted", reads::messages_are_stored_and_deleted),
     ("successors_are_found", reads::successors_are_found),
-    ("scans_are_complete", reads::scans_are_complete),
+    ("visits_are_complete", reads::visits_are_complete),
     ("summaries_of_scopes", reads::summaries_of_scopes),
     ("owners_are_counted", reads::owners_are_counted),
     ("change_sets_are_all_or_nothing", writes::change_sets_are_all_or_nothing),
-    ("a_passed_version_is_a_conflict", writes::a_passed_version_is_a_conflict),
-    ("links_go_with_their_memories", writes::links_go_with_their_memories),
-    ("what_matches_is_removed_whole_and_alone", writes::what_matches_is_removed_whole_and_alone),
+    ("an_outdated_version_is_a_conflict", writes::an_outdated_version_is_a_conflict),
+    ("links_are_removed_with_their_memories", writes::links_are_removed_with_their_memories),
+    ("remove_matching_removes_all_matches_only", writes::remove_matching_removes_all_matches_only),
     ("entities_are_joined_within_the_exact_scope", entities::joined_within_the_exact_scope),
-    ("entities_go_with_their_last_memory", entities::gone_with_their_last_memory),
+    ("entities_are_removed_with_their_last_memory", entities::removed_with_their_last_memory),
     ("entities_survive_a_replacement", entities::surviving_a_replacement),
-    ("near_entities_are_those_of_the_scope", entities::near_are_those_of_the_scope),
+    ("near_entities_are_those_of_the_scope", entities::near_entities_are_those_of_the_scope),
     ("searches_equal_brute_force", search::equal_brute_force),
-    ("an_index_kept_current_equals_a_fresh_one", search::kept_current_equals_fresh),
-    ("nobody_sees_another", search::nobody_sees_another),
-    ("a_filter_that_pins_nothing_is_refused", search::pinning_nothing_is_refused),
+    ("an_updated_index_equals_a_new_one", search::updated_index_equals_new_one),
+    ("scopes_are_isolated", search::scopes_are_isolated),
+    ("a_filter_that_pins_no_id_is_refused", search::a_filter_that_pins_no_id_is_refused),
 ];
 
-/// Stories of stores whose idf counts no memory that is gone, not even for a while as Qdrant's does.
-pub const EXACT_STORIES: &[(&str, Story)] = &[("idf_counts_the_living_alone", search::idf_counts_the_living_alone)];
+/// Stories of stores whose idf never counts removed memories. Qdrant's idf counts them until it optimizes its segments.
+pub const EXACT_STORIES: &[(&str, Story)] =
+    &[("idf_counts_existing_memories_only", search::idf_counts_existing_memories_only)];
 
-/// Tells all stories; `open` gets the name of a story and opens its store.
+/// Runs all stories; `open` gets the name of a story and opens its store.
 pub fn run(open: &dyn Fn(&str) -> Box<dyn Store>) {
     for (name, story) in STORIES {
         story(&|| open(name));
     }
 }
 
-/// Opens the ledger of a story: the first time an empty one, then the same again with all it holds.
-pub type OpenDocumentStore<'a> = &'a dyn Fn() -> Box<dyn DocumentStore>;
-
-/// A story of documents.
+/// A story of a document store. It panics if a result is wrong.
 pub type DocumentStory = fn(OpenDocumentStore<'_>);
 
-/// All stories of ledgers by name.
+/// All stories of document stores, by name.
 pub const DOCUMENT_STORIES: &[(&str, DocumentStory)] = &[
-    ("what_is_put_comes_back", documents::what_is_put_comes_back),
-    ("what_is_replaced_keeps_its_place", documents::what_is_replaced_keeps_its_place),
-    ("a_name_is_taken_once", documents::a_name_is_taken_once),
-    ("a_document_is_handed_to_one", documents::a_document_is_handed_to_one),
+    ("documents_round_trip", documents::documents_round_trip),
+    ("a_replaced_document_keeps_its_position", documents::a_replaced_document_keeps_its_position),
+    ("put_new_succeeds_once", documents::put_new_succeeds_once),
+    ("take_succeeds_once", documents::take_succeeds_once),
     ("no_change_is_lost", documents::no_change_is_lost),
-    ("a_change_refused_writes_nothing", documents::a_change_refused_writes_nothing),
-    ("the_longest_due_comes_first", documents::the_longest_due_comes_first),
-    ("only_the_owners_is_forgotten", documents::only_the_owners_is_forgotten),
-    ("the_newest_are_kept", documents::the_newest_are_kept),
+    ("a_refused_change_writes_nothing", documents::a_refused_change_writes_nothing),
+    ("the_longest_due_is_first", documents::the_longest_due_is_first),
+    ("forget_deletes_documents_of_the_owner_only", documents::forget_deletes_documents_of_the_owner_only),
+    ("trim_keeps_the_newest", documents::trim_keeps_the_newest),
     ("documents_are_paged_newest_first", documents::paged_newest_first),
-    ("what_cannot_be_read_is_not_written", documents::what_cannot_be_read_is_not_written),
+    ("unreadable_documents_are_not_written", documents::unreadable_documents_are_not_written),
 ];
 
-/// The schema step that makes a database a ledger.
+/// The schema step for the table of documents.
 pub const DOCUMENTS: &str = crate::documents::DOCUMENTS;
 
-/// Opens the database of a story with steps of a schema: the first time an empty one, then the same again with all it
-/// holds, as another process would.
-pub type OpenDatabase<'a> = &'a (dyn Fn(&[&str]) -> Result<Box<dyn Database>> + Sync);
-
-/// A story of a database.
+/// A story of a database. It panics if a result is wrong.
 pub type DatabaseStory = fn(OpenDatabase<'_>);
 
-/// All stories of databases by name.
+/// All stories of databases, by name.
 pub const DATABASE_STORIES: &[(&str, DatabaseStory)] = &[
-    ("values_come_back", database::values_come_back),
+    ("values_round_trip", database::values_round_trip),
     ("text_compares_by_code_points", database::text_compares_by_code_points),
-    ("what_fails_writes_nothing", database::what_fails_writes_nothing),
-    ("a_snapshot_stays_as_it_was", database::a_snapshot_stays_as_it_was),
-    ("rows_are_kept_from_others_until_the_end", database::rows_are_kept_from_others),
-    ("a_deadlock_ends", database::a_deadlock_ends),
-    ("steps_are_applied_once_and_in_order", database::steps_are_applied_once),
-    ("several_may_open_it_at_once", database::several_may_open_it_at_once),
-    ("keys_are_held_by_one", database::keys_are_held_by_one),
-    ("everything_is_held_by_one", database::everything_is_held_by_one),
-    ("who_holds_something_may_write", database::who_holds_something_may_write),
-    ("what_a_dead_process_held_is_free", database::what_a_dead_process_held_is_free),
-    ("many_holders_come_through", database::many_holders_come_through),
+    ("a_failure_writes_nothing", database::a_failure_writes_nothing),
+    ("a_snapshot_does_not_change", database::a_snapshot_does_not_change),
+    ("rows_are_locked_until_the_end", database::rows_are_locked_until_the_end),
+    ("a_deadlock_is_resolved", database::a_deadlock_is_resolved),
+    ("steps_are_applied_once_and_in_order", database::steps_are_applied_once_and_in_order),
+    ("concurrent_opens_succeed", database::concurrent_opens_succeed),
+    ("locks_on_keys_are_exclusive", database::locks_on_keys_are_exclusive),
+    ("a_lock_on_everything_is_exclusive", database::a_lock_on_everything_is_exclusive),
+    ("the_holder_of_a_lock_can_write", database::the_holder_of_a_lock_can_write),
+    ("locks_of_a_closed_database_are_free", database::locks_of_a_closed_database_are_free),
+    ("many_threads_get_locks", database::many_threads_get_locks),
 ];

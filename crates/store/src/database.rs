@@ -1,10 +1,10 @@
-//! SQL over SQLite or Postgres: the little that both speak, for the tables that are kept in either.
+//! SQL on SQLite or Postgres: the common subset, for tables that either database can hold.
 //!
-//! Statements are written once. Parameters are `$1`, `$2`, …; whole numbers are `BIGINT`, truth values 0 and 1; `{serial}`,
-//! `{text}` and `{bytes}` stand for the types that have different names, `{for_update}` ends a query whose rows nobody
-//! else may change before the transaction is through. Text compares by code points.
+//! Each statement is written once. Parameters are `$1`, `$2`, …; integers are `BIGINT`, booleans are 0 and 1. `{serial}`,
+//! `{text}` and `{bytes}` are replaced by types whose names differ. `{for_update}` at the end of a query locks its rows
+//! until the end of the transaction. Text compares by code points.
 //!
-//! Postgres finds out a parameter's type by where it stands, and its sums of `BIGINT` are no `BIGINT`: cast them.
+//! Postgres infers the type of a parameter from its context, and its sums of `BIGINT` are not `BIGINT`: cast them.
 
 mod lock;
 #[cfg(feature = "qdrant")]
@@ -16,80 +16,81 @@ mod sqlite;
 pub use postgres::PostgresDatabase;
 pub use row::{Row, Value};
 pub use sqlite::SqliteDatabase;
-pub(crate) use sqlite::{sqlite_snapshot, sqlite_transact};
+pub(crate) use sqlite::{file, sqlite_snapshot, sqlite_statements, sqlite_transact};
 
-use crate::Result;
+use crate::{Result, StoreError};
 
-/// What must survive.
+/// What a committed transaction survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// A power cut.
+    /// A power failure.
     Synced,
-    /// The end of the process, however sudden; a power cut may take the last moments. Far cheaper.
+    /// The end of the process, even if it is killed. A power failure may lose the last transactions. Much cheaper.
     Written,
 }
 
-/// A transaction, or a snapshot to read from. Once a statement has failed, the transaction can't be committed.
+/// A transaction or a snapshot. After a statement has failed, the transaction can't be committed.
 pub trait Sql {
-    /// Runs a statement and returns how many rows it changed.
+    /// Runs a statement and returns the number of changed rows.
     fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64>;
 
     /// Runs a query, or a statement that returns rows.
     fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>>;
 
-    /// Waits for the end of other transactions that have locked one of these numbers. Who is about to write several rows
-    /// that others may write in another order avoids a deadlock by it. Once a transaction, and before it writes.
+    /// Locks numbers until the end of the transaction, and waits for other transactions that have locked one of them. A
+    /// transaction that writes several rows, which others may write in another order, calls this to avoid a deadlock:
+    /// once, before its first write.
     fn lock(&mut self, numbers: &[u32]) -> Result<()>;
 }
 
-/// What is held apart while something is written.
+/// What to lock in a database.
 #[derive(Clone, Debug)]
 pub enum Lock {
-    /// These keys, from others that hold one of them or everything.
+    /// These keys. Other locks on one of them, or on everything, are excluded.
     Keys(Vec<i64>),
-    /// Everything.
+    /// Everything. All other locks are excluded.
     Everything,
 }
 
-/// Kept while something is held; let go when dropped, and by the end of the process.
+/// Holds a lock until it is dropped. The lock is also released when the process ends.
 pub trait LockGuard: Send {}
 
-/// Tables to read and write. Blocking and shared between threads.
+/// Tables to read and write. The methods block; tables are shared between threads.
 pub trait Tables: Send + Sync {
-    /// Runs work in a transaction that is committed if the work succeeds.
+    /// Runs `work` in a transaction that is committed if `work` succeeds.
     ///
-    /// The work is run again, in a new transaction, where the database undid it to end a deadlock: only what its last
-    /// run left behind counts.
+    /// If the database rolls back the transaction to end a deadlock, `work` is run again in a new transaction. It must not
+    /// keep results of an earlier run.
     fn transact(&self, durability: Durability, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()>;
 
-    /// Runs work that only reads, in one snapshot.
+    /// Runs `work`, which only reads, in one snapshot.
     fn snapshot(&self, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()>;
 }
 
-/// A database of its own that tables are kept in.
+/// A separate database, with locks between processes.
 pub trait Database: Tables {
-    /// Waits until nobody else holds any of it, in this process or another. First come, first served. A thread that
-    /// holds something must not ask for more.
+    /// Waits until no other thread or process holds a conflicting lock. Requests are served in their order. A thread that
+    /// holds a lock must not request another one.
     ///
     /// # Errors
-    /// [`crate::StoreError::Busy`] after half a minute; [`crate::StoreError::Unavailable`].
-    fn lock(&self, what: &Lock) -> Result<Box<dyn LockGuard + '_>>;
+    /// [`StoreError::Busy`] after 30 seconds; [`StoreError::Unavailable`].
+    fn lock(&self, lock: &Lock) -> Result<Box<dyn LockGuard + '_>>;
 
-    /// [`Tables::transact`], [`Durability::Synced`] only once [`Database::sync`] has returned after it, which may take its
-    /// time while other work goes on.
-    fn transact_ahead(&self, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()> {
+    /// Like [`Tables::transact`], but the commit survives a power failure only after the next return of
+    /// [`Database::sync`], which may run at the same time as other work.
+    fn transact_unsynced(&self, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()> {
         self.transact(Durability::Synced, work)
     }
 
-    /// Waits until what was committed before is safe from a power cut; see [`Database::transact_ahead`].
+    /// Waits until all earlier commits survive a power failure; see [`Database::transact_unsynced`].
     fn sync(&self) -> Result<()> {
         Ok(())
     }
 
-    /// Where it is, without secrets.
+    /// The location, without secrets.
     fn location(&self) -> String;
 
-    /// Bytes on disk, as far as can be told.
+    /// The size on disk in bytes; 0 if it is unknown.
     fn bytes(&self) -> u64;
 }
 
@@ -99,36 +100,40 @@ pub fn transact<T>(
     durability: Durability,
     mut work: impl FnMut(&mut dyn Sql) -> Result<T>,
 ) -> Result<T> {
-    returned(|work| tables.transact(durability, work), &mut work)
+    with_result(|work| tables.transact(durability, work), &mut work)
 }
 
-/// [`Database::transact_ahead`] for work that has a result.
+/// [`Database::transact_unsynced`] for work that has a result.
 #[cfg(feature = "qdrant")]
-pub(crate) fn transact_ahead<T>(database: &dyn Database, mut work: impl FnMut(&mut dyn Sql) -> Result<T>) -> Result<T> {
-    returned(|work| database.transact_ahead(work), &mut work)
+pub(crate) fn transact_unsynced<T>(
+    database: &dyn Database,
+    mut work: impl FnMut(&mut dyn Sql) -> Result<T>,
+) -> Result<T> {
+    with_result(|work| database.transact_unsynced(work), &mut work)
 }
 
 /// [`Tables::snapshot`] for work that has a result.
 pub fn snapshot<T>(tables: &(impl Tables + ?Sized), mut work: impl FnMut(&mut dyn Sql) -> Result<T>) -> Result<T> {
-    returned(|work| tables.snapshot(work), &mut work)
+    with_result(|work| tables.snapshot(work), &mut work)
 }
 
-/// Work on a transaction, as [`Tables`] takes it.
-type Work<'a> = dyn FnMut(&mut dyn Sql) -> Result<()> + 'a;
+/// Work on a transaction, in the form that [`Tables`] takes.
+pub(crate) type Work<'a> = dyn FnMut(&mut dyn Sql) -> Result<()> + 'a;
 
-fn returned<T>(
+fn with_result<T>(
     run: impl FnOnce(&mut Work<'_>) -> Result<()>,
     work: &mut dyn FnMut(&mut dyn Sql) -> Result<T>,
 ) -> Result<T> {
-    let mut done = None;
+    let mut result = None;
     run(&mut |sql| {
-        done = Some(work(sql)?);
+        result = Some(work(sql)?);
         Ok(())
     })?;
-    done.ok_or_else(|| crate::StoreError::Database("the transaction's work was not run".into()))
+    result.ok_or_else(|| StoreError::Database("the work of the transaction was not run".into()))
 }
 
-/// A statement in the words of one of the two; `parameter` is what stands before a parameter's number.
+/// Translates a statement to the dialect of one database: `words` are replaced, and `parameter` is the character before
+/// the number of a parameter.
 fn translate(sql: &str, parameter: char, words: &[(&str, &str)]) -> String {
     let mut translated = String::with_capacity(sql.len() + 32);
     let mut rest = sql;
@@ -152,9 +157,9 @@ fn translate(sql: &str, parameter: char, words: &[(&str, &str)]) -> String {
     translated
 }
 
-/// What is told of a transaction whose work passed over a failure.
-fn failed_before() -> crate::StoreError {
-    crate::StoreError::Database("a statement of the transaction had failed; nothing was written".into())
+/// The error of a transaction whose work ignored a failed statement.
+fn earlier_failure() -> StoreError {
+    StoreError::Database("an earlier statement of the transaction failed; nothing was written".into())
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! What a server keeps beside memories: keys, accounts, settings, events, deliveries. Documents of a kind, by id.
+//! The document store: JSON documents that a server keeps beside memories, such as keys, accounts, settings, events and
+//! webhook deliveries, by kind and id.
 
 mod table;
 
@@ -9,18 +10,18 @@ pub(crate) use table::DOCUMENTS;
 
 use crate::{Durability, Page, PageRequest, Result};
 
-/// A JSON value with a name, and with an owner where it is somebody's.
+/// A JSON document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
-    /// What it is: `api_key`, `event`, …; the server's own words.
+    /// Its kind: `api_key`, `event`, …. The server defines the kinds.
     pub kind: &'static str,
-    /// Unique within the kind.
+    /// Its id, unique within the kind.
     pub id: String,
-    /// The user whose it is; `None` for what belongs to the server.
+    /// The user who owns it; `None` if it belongs to the server.
     pub owner: Option<String>,
     /// When work on it is due, for kinds that are queues.
     pub due: Option<Timestamp>,
-    /// What it says.
+    /// Its content.
     pub body: Value,
 }
 
@@ -30,14 +31,14 @@ impl Document {
         Self { kind, id: id.into(), owner: None, due: None, body }
     }
 
-    /// The same, belonging to a user.
+    /// Sets the owner.
     #[must_use]
     pub fn of(mut self, owner: Option<&str>) -> Self {
         self.owner = owner.map(str::to_owned);
         self
     }
 
-    /// The same, with work to be done at a time.
+    /// Sets the time when work on it is due.
     #[must_use]
     pub fn due(mut self, at: Timestamp) -> Self {
         self.due = Some(at);
@@ -45,25 +46,25 @@ impl Document {
     }
 }
 
-/// The documents of a server. Blocking and shared between threads and processes.
+/// The documents of a server. Its methods block; it is shared between threads and processes.
 pub trait DocumentStore: Send + Sync {
-    /// Writes documents in one commit. One of the same kind and id is replaced and keeps its place in lists.
+    /// Writes documents in one commit. A document with the same kind and id is replaced and keeps its position in lists.
     fn put(&self, documents: &[Document], durability: Durability) -> Result<()>;
 
-    /// Writes a document unless its kind and id are taken; tells whether it was written. Synced.
+    /// Writes a document if no document has its kind and id; returns whether it was written. Synced.
     fn put_new(&self, document: &Document) -> Result<bool>;
 
     /// A document by its id.
     fn document(&self, kind: &'static str, id: &str) -> Result<Option<Document>>;
 
-    /// Documents of a kind, newest first; of one owner, or of all. The total is over all pages.
+    /// Documents of a kind, newest first; of one owner, or of all. The total counts all pages.
     fn documents(&self, kind: &'static str, owner: Option<&str>, page: &PageRequest) -> Result<Page<Document>>;
 
-    /// Documents whose time has come by `now`, the longest due first.
+    /// Documents that are due at `now`, the longest due first.
     fn due(&self, kind: &'static str, now: Timestamp, limit: usize) -> Result<Vec<Document>>;
 
-    /// Changes a document in place, with nobody else changing it in between, and returns what it became. Nothing is
-    /// written, and `None` returned, if it is not there or `change` returns false. Kind and id stay what they are. Synced.
+    /// Changes a document in one transaction and returns the changed document. If the document does not exist or `change`
+    /// returns false, nothing is written and the result is `None`. Kind and id can't be changed. Synced.
     fn change(
         &self,
         kind: &'static str,
@@ -71,12 +72,12 @@ pub trait DocumentStore: Send + Sync {
         change: &mut dyn FnMut(&mut Document) -> bool,
     ) -> Result<Option<Document>>;
 
-    /// Removes a document and returns it: of several callers one gets it. Synced.
+    /// Removes a document and returns it. If several callers remove it at the same time, only one gets it. Synced.
     fn take(&self, kind: &'static str, id: &str) -> Result<Option<Document>>;
 
-    /// Removes everything that belongs to a user; returns how much that was. Synced.
+    /// Removes all documents of a user; returns their number. Synced.
     fn forget(&self, owner: &str) -> Result<usize>;
 
-    /// Removes all but the newest `keep` documents of a kind; returns how many went.
+    /// Removes all documents of a kind except the newest `keep`; returns the number of removed documents.
     fn trim(&self, kind: &'static str, keep: usize) -> Result<usize>;
 }

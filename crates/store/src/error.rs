@@ -1,14 +1,15 @@
-//! What can go wrong in a store.
+//! Errors of stores.
 
 use std::path::PathBuf;
 
 use crate::filter::FilterError;
 use crate::{InvalidId, MemoryId};
 
-/// The result of a store's work.
+/// The result of a store operation.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
-/// Any failure of a store. Nothing was written when a write returns one.
+/// Any failure of a store. When a write returns an error, nothing was written; [`StoreError::OutcomeUnknown`] is the
+/// exception.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -17,142 +18,144 @@ pub enum StoreError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The file is something else; it was not touched.
-    #[error("{} is not a Mnemon store: {reason}. The file was left as it is; name another path with --store sqlite:PATH", path.display())]
+    /// The file is not a store. It was not changed.
+    #[error("{} is not a Mnemon store: {reason}. The file was not changed; name another path with --store sqlite:PATH", path.display())]
     NotAStore {
         /// The file.
         path: PathBuf,
-        /// What it is instead.
+        /// What the file is instead.
         reason: String,
     },
-    /// The file for a ledger is something else; it was not touched.
-    #[error("{} is not a ledger of Mnemon: {reason}. The file was left as it is; name another path", path.display())]
+    /// The file is not a ledger. It was not changed.
+    #[error("{} is not a ledger of Mnemon: {reason}. The file was not changed; name another path", path.display())]
     NotALedger {
         /// The file.
         path: PathBuf,
-        /// What it is instead.
+        /// What the file is instead.
         reason: String,
     },
-    /// The file is damaged; it was not touched.
-    #[error("{} is damaged: {reason}. The file was left as it is; restore it from a backup or an export", path.display())]
+    /// The file is damaged. It was not changed.
+    #[error("{} is damaged: {reason}. The file was not changed; restore it from a backup or an export", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What was found.
+        /// The damage that was found.
         reason: String,
     },
-    /// A newer Mnemon wrote the file.
-    #[error("{} has schema {found}, this mnemon knows up to {known}: use a newer mnemon", path.display())]
+    /// A newer version of Mnemon wrote the file.
+    #[error("{} has schema {found}, but this mnemon supports schemas up to {known}: use a newer mnemon", path.display())]
     NewerSchema {
         /// The file.
         path: PathBuf,
         /// Its schema version.
         found: u32,
-        /// The newest schema known here.
+        /// The newest schema version that this program supports.
         known: u32,
     },
-    /// The store was filled by another embedder; its vectors can't be compared with this one's.
+    /// Another embedder filled the store. Its vectors can't be compared with the vectors of this one.
     #[error(
-        "the store was written with embedder `{stored}` ({stored_dims} dims), this run uses `{given}` ({given_dims} dims): {}, or move the store to this one with `mnemon reembed`",
+        "the store was written with embedder `{stored}` ({stored_dims} dims), but this run uses `{given}` ({given_dims} dims): {}, or move the store to this embedder with `mnemon reembed`",
         settings_for(stored, *stored_dims)
     )]
     EmbedderMismatch {
-        /// Fingerprint in the store.
+        /// Fingerprint of the store's embedder.
         stored: String,
-        /// Dims in the store.
+        /// Dims of the store's vectors.
         stored_dims: usize,
-        /// Fingerprint asked for.
+        /// Fingerprint of the configured embedder.
         given: String,
-        /// Dims asked for.
+        /// Dims of the configured embedder.
         given_dims: usize,
     },
-    /// The store is being moved to another embedder than the one asked for.
+    /// The store is being moved to another embedder than the requested one.
     #[error(
-        "the store is being moved to embedder `{under_way}` ({under_way_dims} dims), not to `{asked}` ({asked_dims} dims): go on with that one, or give --restart to drop what is there and begin anew"
+        "the store is being moved to embedder `{under_way}` ({under_way_dims} dims), not to `{asked}` ({asked_dims} dims): continue with that embedder, or use --restart to discard its vectors and start again"
     )]
     Reembedding {
-        /// Fingerprint that it is being moved to.
+        /// Fingerprint of the embedder that the store is being moved to.
         under_way: String,
         /// Dims of that embedder.
         under_way_dims: usize,
-        /// Fingerprint asked for.
+        /// Fingerprint of the requested embedder.
         asked: String,
-        /// Dims asked for.
+        /// Dims of the requested embedder.
         asked_dims: usize,
     },
-    /// A move to another embedder can't go on as it is; the text says why.
+    /// A move to another embedder can't continue; the text gives the reason.
     #[error("{0}")]
     Stalled(String),
-    /// No room left.
+    /// The disk is full, or the store reached its size limit.
     #[error("no space left for the store: nothing of this write was stored; free space and try again")]
     Full,
     /// Another process kept the store locked for too long.
     #[error("the store is locked by another process; nothing was written, try again")]
     Busy,
-    /// The scope changed between reading and writing; read again and retry.
-    #[error("the scope was changed by another writer at the same time")]
+    /// The scope changed between reading and writing. The caller must read again and retry.
+    #[error("another writer changed the scope at the same time")]
     Conflict,
-    /// The id is taken.
-    #[error("a memory with id {0} exists already")]
+    /// The id is already used.
+    #[error("a memory with id {0} already exists")]
     Exists(MemoryId),
     /// No memory has the id.
     #[error("memory {0} was not found")]
     NotFound(MemoryId),
-    /// The text is no id.
+    /// The text is not a memory id.
     #[error(transparent)]
     InvalidId(#[from] InvalidId),
-    /// The scope ids are not usable.
+    /// The scope ids are not valid.
     #[error("invalid scope: {0}")]
     InvalidScope(String),
-    /// The filter is not usable.
+    /// The filter is not valid.
     #[error(transparent)]
     Filter(#[from] FilterError),
-    /// The cursor is not one of ours.
-    #[error("the cursor is not valid: pass on the one of the page before, or none for the first page")]
+    /// The cursor was not made by a store.
+    #[error("the cursor is not valid: use the one of the previous page, or none for the first page")]
     InvalidCursor,
-    /// A vector of the wrong length or with a value that is no number.
-    #[error("a vector of {found} finite dims was given, the store has {expected}")]
+    /// A vector has the wrong length, or a value that is not a finite number.
+    #[error("a vector with {found} finite values was given, but the store needs {expected} dims")]
     Dims {
         /// Dims of the store.
         expected: usize,
-        /// Finite values given.
+        /// Finite values of the given vector.
         found: usize,
     },
-    /// A document that JSON parsers would refuse to read back.
+    /// The document is nested deeper than JSON parsers accept.
     #[error("the document nests lists and objects more than {limit} levels deep; flatten it")]
     TooDeep {
-        /// The most levels there may be.
+        /// The largest depth that is accepted.
         limit: usize,
     },
-    /// Pages of the database contradict each other.
-    #[error("the store's file is corrupt ({0}): restore it from a backup or an export")]
+    /// The contents of the database contradict each other.
+    #[error("the store is corrupt ({0}): restore it from a backup or an export")]
     Corrupt(String),
-    /// The database reported something else.
+    /// The database reported another error.
     #[error("database: {0}")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A server the store needs does not answer. A write was not accepted.
-    #[error("{server} does not answer: {reason}. Nothing was written; try again when it is back")]
+    /// A server that the store needs is unavailable. A write was not accepted.
+    #[error("{server} is unavailable: {reason}. Nothing was written; try again later")]
     Unavailable {
-        /// Which, and where: `Qdrant at http://localhost:6334`.
+        /// The server and its address, such as `Qdrant at http://localhost:6334`.
         server: String,
-        /// What was seen.
+        /// The error that was observed.
         reason: String,
     },
-    /// A server was lost in the middle of a commit: whether the write was accepted is not known.
-    #[error("{server} was lost while it committed ({reason}). Look whether the write took place before it is repeated")]
+    /// The connection was lost during a commit: it is unknown whether the write was accepted.
+    #[error(
+        "the connection to {server} was lost during a commit ({reason}). Check whether the write took place before you repeat it"
+    )]
     OutcomeUnknown {
-        /// Which, and where.
+        /// The server and its address.
         server: String,
-        /// What was seen.
+        /// The error that was observed.
         reason: String,
     },
-    /// A server the store needs is there, but is not what it must be; the text says what to change.
+    /// A server that the store needs is not set up as required; the text says what to change.
     #[error("{0}")]
     Unfit(String),
-    /// Something that this kind of store can't hold; the text says what to change.
+    /// This kind of store can't hold the value; the text says what to change.
     #[error("{0}")]
     Unsupported(String),
 }
@@ -160,7 +163,7 @@ pub enum StoreError {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
-        // No room for the log's shared memory.
+        // No space for the shared memory of the write-ahead log.
         const IOERR_SHMSIZE: i32 = 4874;
         if error.sqlite_error().is_some_and(|error| error.extended_code == IOERR_SHMSIZE) {
             return Self::Full;
@@ -174,13 +177,13 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// What to set to have the embedder of this fingerprint.
+/// The settings that select the embedder with this fingerprint.
 fn settings_for(fingerprint: &str, dims: usize) -> String {
     let model = fingerprint.strip_prefix("openai:").and_then(|rest| rest.strip_suffix(&format!(":{dims}")));
     match model {
         Some(model) => format!("set MNEMON_EMBEDDER=openai:{model} and MNEMON_EMBEDDER_DIMS={dims}"),
         None if fingerprint.starts_with("static-") => "set MNEMON_EMBEDDER=builtin".into(),
         None if fingerprint.starts_with("minilm:") => "set MNEMON_EMBEDDER=minilm".into(),
-        None => "choose the store's embedder with MNEMON_EMBEDDER".into(),
+        None => "set MNEMON_EMBEDDER to the embedder of the store".into(),
     }
 }

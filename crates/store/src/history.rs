@@ -1,15 +1,15 @@
-//! What happened to a memory, and the messages a session saw: mem0's `history.db`, column by column.
+//! History rows and session messages, with the columns of mem0's `history.db`.
 
 use uuid::Uuid;
 
 use crate::{Memory, Scope, keys};
 
-/// What happened.
+/// The kind of an event in the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
     /// The memory was stored.
     Add,
-    /// Its text, metadata or expiration changed.
+    /// Its text, metadata or expiration date changed.
     Update,
     /// It was deleted.
     Delete,
@@ -26,47 +26,47 @@ impl EventKind {
     }
 }
 
-/// A row of mem0's `history` table. Text columns of old databases may hold anything; they are kept.
+/// A row of mem0's `history` table. Text columns of old databases may hold any value; values are kept unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryEvent {
     /// Unique id of the row.
     pub id: String,
-    /// The memory it is about.
+    /// The id of the memory.
     pub memory_id: String,
-    /// The text before.
+    /// The text before the event.
     pub old_memory: Option<String>,
-    /// The text after.
+    /// The text after the event.
     pub new_memory: Option<String>,
     /// `ADD`, `UPDATE`, `DELETE`.
     pub event: String,
     /// When the memory was created, RFC 3339.
     pub created_at: Option<String>,
-    /// When this happened, where it is no `ADD`.
+    /// When the event happened, RFC 3339; absent for `ADD`.
     pub updated_at: Option<String>,
-    /// Whether the memory was gone after this.
+    /// Whether the memory was deleted by this event.
     pub is_deleted: bool,
-    /// Who spoke.
+    /// The name of the speaker.
     pub actor_id: Option<String>,
-    /// The message's role.
+    /// The role of the message.
     pub role: Option<String>,
-    /// Whose memory it was; empty where the writer did not say. mem0 has no such column.
+    /// The owner of the memory; empty if the writer did not store it. mem0 has no such columns.
     pub scope: Scope,
 }
 
-/// A row of mem0's `messages` table: what a session said last.
+/// A row of mem0's `messages` table: one message of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionMessage {
     /// Unique id of the row.
     pub id: String,
-    /// [`crate::Scope::session_scope`].
+    /// The owner, as [`crate::Scope::session_scope`] writes it.
     pub session_scope: String,
     /// `user`, `assistant`, ….
     pub role: Option<String>,
     /// The text.
     pub content: Option<String>,
-    /// The speaker's name.
+    /// The name of the speaker.
     pub name: Option<String>,
-    /// When it was said, RFC 3339.
+    /// When the message was sent, RFC 3339.
     pub created_at: Option<String>,
 }
 
@@ -76,23 +76,23 @@ impl HistoryEvent {
         Self { created_at: Some(now.to_owned()), updated_at: None, ..Self::of(EventKind::Add, None, Some(memory), now) }
     }
 
-    /// The row for a change at `now`.
+    /// The row for a memory that was changed at `now`.
     pub fn updated(old: &Memory, new: &Memory, now: &str) -> Self {
         Self::of(EventKind::Update, Some(old), Some(new), now)
     }
 
-    /// The row for a deletion at `now`.
+    /// The row for a memory that was deleted at `now`.
     pub fn deleted(memory: &Memory, now: &str) -> Self {
         Self::of(EventKind::Delete, Some(memory), None, now)
     }
 
     fn of(event: EventKind, old: Option<&Memory>, new: Option<&Memory>, now: &str) -> Self {
         let text = |memory: Option<&Memory>| memory.map(|memory| memory.payload.text().to_owned());
-        let known = new.or(old);
-        let field = |key: &str| known.and_then(|memory| memory.payload.str(key)).map(str::to_owned);
+        let latest = new.or(old);
+        let field = |key: &str| latest.and_then(|memory| memory.payload.str(key)).map(str::to_owned);
         Self {
             id: Uuid::new_v4().to_string(),
-            memory_id: known.map(|memory| memory.id.to_string()).unwrap_or_default(),
+            memory_id: latest.map(|memory| memory.id.to_string()).unwrap_or_default(),
             old_memory: text(old),
             new_memory: text(new),
             event: event.as_str().to_owned(),
@@ -101,7 +101,7 @@ impl HistoryEvent {
             is_deleted: event == EventKind::Delete,
             actor_id: field(keys::ACTOR_ID),
             role: field(keys::ROLE),
-            scope: known.map(|memory| memory.payload.scope()).unwrap_or_default(),
+            scope: latest.map(|memory| memory.payload.scope()).unwrap_or_default(),
         }
     }
 }

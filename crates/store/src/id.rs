@@ -1,4 +1,4 @@
-//! Memory ids: UUIDs as mem0 writes them, or the unsigned integers other writers left in Qdrant.
+//! Memory ids: UUIDs as mem0 writes them, or unsigned integers as other programs write them to Qdrant.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,22 +6,22 @@ use std::str::FromStr;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// A text or a JSON value that is not a memory id.
+/// A text or JSON value that is not a memory id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a memory id: give a UUID or an unsigned integer")]
 pub struct InvalidId(pub String);
 
-/// The id of a memory, as a Qdrant point id has it.
+/// The id of a memory. It is the same as the id of its point in Qdrant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MemoryId {
     /// An unsigned integer, 0 ..= 2⁶⁴ − 1.
     Number(u64),
-    /// A UUID; new memories get version 4.
+    /// A UUID. New memories get version 4.
     Uuid(Uuid),
 }
 
 impl MemoryId {
-    /// A fresh random id.
+    /// A new random id.
     pub fn random() -> Self {
         Self::Uuid(Uuid::new_v4())
     }
@@ -34,10 +34,10 @@ impl MemoryId {
         }
     }
 
-    /// Reads what [`MemoryId::to_value`] writes.
+    /// Reads the output of [`MemoryId::to_value`].
     ///
     /// # Errors
-    /// [`InvalidId`] for anything but a UUID or an unsigned integer.
+    /// [`InvalidId`] if the value is neither a UUID nor an unsigned integer.
     pub fn from_value(value: &Value) -> Result<Self, InvalidId> {
         match value {
             Value::String(text) => text.parse(),
@@ -46,8 +46,7 @@ impl MemoryId {
         }
     }
 
-    /// 16 bytes of a UUID, or 8 big-endian bytes of a number: sorts numbers before each other correctly.
-    /// Eight bytes of a number, the higher first, or sixteen of a UUID.
+    /// The 16 bytes of a UUID, or the 8 bytes of a number in big-endian order, so that numbers sort by value.
     pub fn to_bytes(self) -> Vec<u8> {
         match self {
             Self::Number(number) => number.to_be_bytes().to_vec(),
@@ -55,7 +54,7 @@ impl MemoryId {
         }
     }
 
-    /// The id that [`MemoryId::to_bytes`] gave.
+    /// Reads the output of [`MemoryId::to_bytes`]; `None` if the length is neither 8 nor 16.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         if let Ok(number) = <[u8; 8]>::try_from(bytes) {
             return Some(Self::Number(u64::from_be_bytes(number)));
@@ -90,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_survive_text_json_and_bytes() {
+    fn ids_round_trip_as_text_json_and_bytes() {
         for text in ["0", "18446744073709551615", "00000000-0000-0000-0000-000000000001"] {
             let id: MemoryId = text.parse().unwrap();
             assert_eq!(id.to_string(), text);
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_is_refused() {
+    fn other_texts_are_refused() {
         for text in ["", "-1", "18446744073709551616", "abc", "1.5", "*"] {
             assert!(text.parse::<MemoryId>().is_err(), "{text}");
         }

@@ -12,7 +12,6 @@ pub mod filter;
 mod history;
 mod id;
 mod memory;
-mod messages;
 mod owners;
 mod payload;
 #[cfg(feature = "qdrant")]
@@ -20,7 +19,10 @@ pub mod qdrant;
 mod query;
 mod scope;
 mod scope_index;
+mod shared_tables;
 pub mod sqlite;
+#[cfg(feature = "qdrant")]
+mod stable_hash;
 mod store;
 
 pub use change::{Change, ChangeSet, ScopeVersion};

@@ -1,39 +1,39 @@
-//! A memory, where it came from, and the record of it that a store keeps.
+//! A memory, its provenance, and the record that a store keeps of it.
 
 use jiff::Timestamp;
 
 use crate::{MemoryId, Payload};
 
-/// A memory as readers see it.
+/// A memory as reads return it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Memory {
     /// Its id.
     pub id: MemoryId,
     /// Text, owner, times and metadata.
     pub payload: Payload,
-    /// Where in which conversation it was said.
+    /// Its session, its position there, and its event time.
     pub provenance: Provenance,
 }
 
-/// Where a memory came from. Empty for memories that were stored without order, as legacy ones were.
+/// Where a memory came from. Empty for memories that were stored without a session, as legacy ones were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Provenance {
-    /// The conversation, unique within the memory's scope.
+    /// The session, unique within the scope of the memory.
     pub session: Option<String>,
-    /// Place in the session, from 0.
+    /// Position in the session, from 0.
     pub position: Option<u32>,
-    /// When it was said, where that differs from when it was stored.
+    /// When the text was said, if that differs from the time when it was stored.
     pub event_time: Option<Timestamp>,
 }
 
 impl Memory {
-    /// When it was said: the event time, else when it was stored.
+    /// When the text was said: the event time, else the time when it was stored.
     pub fn happened_at(&self) -> Option<Timestamp> {
         self.provenance.event_time.or_else(|| self.payload.created_at())
     }
 }
 
-/// A sparse vector: (index, value), indices rising.
+/// A sparse vector: (index, value) pairs with rising indices.
 pub type Sparse = Vec<(u32, f32)>;
 
 /// How often a term occurs in a memory.
@@ -41,16 +41,17 @@ pub type Sparse = Vec<(u32, f32)>;
 pub struct TermCount {
     /// The term, hashed to 31 bits as in the sparse vectors.
     pub term: u32,
-    /// Occurrences in the memory's own text.
+    /// Occurrences in the text of the memory.
     pub in_text: u16,
-    /// Occurrences in the text and the context before it. 0 in both: the term only names the speaker.
+    /// Occurrences in the text and in the context before it. If both counts are 0, the term is only in the name of the
+    /// speaker.
     pub in_context: u16,
 }
 
-/// The terms of a memory and of its context, for the engine's own statistics.
+/// The terms of a memory and of its context, for the statistics of the default ranking.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// One entry a term, rising.
+    /// One entry for each term, sorted by term.
     pub counts: Vec<TermCount>,
     /// Number of terms in the text.
     pub text_len: u32,
@@ -58,44 +59,45 @@ pub struct Terms {
     pub context_len: u32,
 }
 
-/// Everything a store keeps of a memory.
+/// Everything that a store keeps of a memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// The memory itself.
     pub memory: Memory,
-    /// Dense embedding; length = the store's dims, kept bit by bit.
+    /// Its dense vector, with the dims of the store; stored bit by bit.
     pub vector: Vec<f32>,
-    /// The `bm25` slot as mem0 v2 has it; empty where the text has no words.
+    /// Its sparse vector `bm25` in the format of mem0 v2; empty if the text has no words.
     pub bm25: Sparse,
     /// Terms for the default ranking.
     pub terms: Terms,
-    /// Whether the text speaks of a time ("yesterday", "in May", "2023").
+    /// Whether the text mentions a time ("yesterday", "in May", "2023").
     pub holds_time_word: bool,
-    /// The entities it mentions.
+    /// The entities that it mentions.
     pub mentions: Vec<Mention>,
 }
 
-/// An entity named by a memory; the store joins it to the scope's entity of the same name, whatever its case.
+/// One occurrence of an entity in a memory. The store joins it to the entity of the same scope whose name differs at most
+/// in case.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mention {
     /// `PROPER`, `QUOTED`, `COMPOUND` or `NOUN`.
     pub kind: String,
-    /// The name as it stands in the text.
+    /// The name as written in the text.
     pub text: String,
-    /// Its embedding; same dims as memories.
+    /// Its embedding, with the dims of the store.
     pub vector: Vec<f32>,
 }
 
-/// An entity of a scope with all memories that name it.
+/// An entity of a scope with all memories that mention it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entity {
     /// Its id.
     pub id: MemoryId,
-    /// `data` (the name), `entity_type` and the scope keys, as mem0 v2 writes them; without the links.
+    /// `data` (the name), `entity_type` and the scope keys, as mem0 v2 writes them; without the memories.
     pub payload: Payload,
     /// Its embedding.
     pub vector: Vec<f32>,
-    /// The memories that name it, sorted.
+    /// The memories that mention it, sorted.
     pub memories: Vec<MemoryId>,
 }
 
@@ -114,19 +116,19 @@ impl Entity {
 /// A directed link between two memories.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Link {
-    /// Where it starts.
+    /// The memory where it starts.
     pub source: MemoryId,
-    /// Where it leads.
+    /// The memory where it ends.
     pub target: MemoryId,
-    /// What it means: `related`, `supersedes`, or a relation's name.
+    /// Its type: `related`, `supersedes`, or the name of another relation.
     pub kind: String,
-    /// When it was made, RFC 3339.
+    /// When it was created, RFC 3339.
     pub created_at: String,
 }
 
 impl Link {
-    /// The kind of a link from a fact to an older one that it stands in for.
+    /// The kind of a link from a fact to an older fact that it replaces.
     pub const SUPERSEDES: &'static str = "supersedes";
-    /// The kind of a link between facts about the same thing.
+    /// The kind of a link between facts about the same subject.
     pub const RELATED: &'static str = "related";
 }

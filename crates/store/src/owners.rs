@@ -1,4 +1,4 @@
-//! Who owns memories, counted row by row.
+//! Counts the memories of owners, row by row.
 
 use std::collections::HashMap;
 
@@ -7,15 +7,15 @@ use jiff::Timestamp;
 use crate::payload::parse_time;
 use crate::{Owner, OwnerKind, Payload, Result, keys};
 
-/// What a payload says that owners are counted by: text, and a time that is one.
-pub(crate) struct About<'p> {
+/// The values of a payload that owners are counted by. Values that are not text and times that are not valid are absent.
+pub(crate) struct OwnerFields<'p> {
     pub(crate) app: Option<&'p str>,
     pub(crate) created_at: Option<&'p str>,
     pub(crate) updated_at: Option<&'p str>,
 }
 
-impl<'p> About<'p> {
-    /// What this payload says.
+impl<'p> OwnerFields<'p> {
+    /// The values of this payload.
     pub(crate) fn of(payload: &'p Payload) -> Self {
         let time = |key| payload.str(key).filter(|text| parse_time(text).is_some());
         Self {
@@ -26,68 +26,69 @@ impl<'p> About<'p> {
     }
 }
 
-/// A time, and as it was written.
-type Edge = Option<(Timestamp, String)>;
+/// A time, and the text that it was read from.
+type ReadTime = Option<(Timestamp, String)>;
 
 #[derive(Default)]
 struct Count {
     memories: usize,
-    first: Edge,
-    last: Edge,
+    first: ReadTime,
+    last: ReadTime,
 }
 
 impl Count {
-    fn add(&mut self, created: &Edge, touched: &Edge) {
+    fn add(&mut self, created: &ReadTime, changed: &ReadTime) {
         self.memories += 1;
         if let Some((time, _)) = created
             && self.first.as_ref().is_none_or(|(first, _)| time < first)
         {
             self.first.clone_from(created);
         }
-        if let Some((time, _)) = touched
+        if let Some((time, _)) = changed
             && self.last.as_ref().is_none_or(|(last, _)| time > last)
         {
-            self.last.clone_from(touched);
+            self.last.clone_from(changed);
         }
     }
 
     fn owner(self, kind: OwnerKind, id: String) -> Owner {
-        let text = |edge: Edge| edge.map(|(_, text)| text);
+        let text = |time: ReadTime| time.map(|(_, text)| text);
         Owner { kind, id, memories: self.memories, first: text(self.first), last: text(self.last) }
     }
 }
 
-/// Owners counted so far.
+/// Counts the memories of owners.
 #[derive(Default)]
 pub(crate) struct OwnerCounts {
     scopes: HashMap<i64, Count>,
     apps: HashMap<String, Count>,
-    /// The times of the row before: neighbours were often written in the same moment.
-    created: Edge,
-    updated: Edge,
+    /// The times of the previous row. Adjacent rows often have the same times, so that they need not be parsed again.
+    created: ReadTime,
+    updated: ReadTime,
 }
 
 impl OwnerCounts {
-    /// Counts a memory of these scopes, 0 for none.
-    pub(crate) fn add(&mut self, scopes: [i64; 3], about: &About<'_>) {
-        read_again(&mut self.created, about.created_at);
-        read_again(&mut self.updated, about.updated_at);
-        let touched = if self.updated.is_some() { &self.updated } else { &self.created };
+    /// Counts a memory with these scope ids; 0 means no id.
+    pub(crate) fn add(&mut self, scopes: [i64; 3], fields: &OwnerFields<'_>) {
+        read_time(&mut self.created, fields.created_at);
+        read_time(&mut self.updated, fields.updated_at);
+        let changed = if self.updated.is_some() { &self.updated } else { &self.created };
         for scope in scopes {
             if scope != 0 {
-                self.scopes.entry(scope).or_default().add(&self.created, touched);
+                self.scopes.entry(scope).or_default().add(&self.created, changed);
             }
         }
-        if let Some(app) = about.app {
+        if let Some(app) = fields.app {
             if let Some(count) = self.apps.get_mut(app) {
-                count.add(&self.created, touched);
+                count.add(&self.created, changed);
             } else {
-                self.apps.entry(app.to_owned()).or_default().add(&self.created, touched);
+                self.apps.entry(app.to_owned()).or_default().add(&self.created, changed);
             }
         }
     }
 
-    /// All owners, sorted as [`crate::Store::owners`] says. `name` gives a scope's kind (0 user, 1 agent, 2 run) and value.
+    /// All owners in the order of [`crate::Store::owners`]. `name` returns the kind (0 user, 1 agent, 2 run) and the value
+    /// of a scope id.
     pub(crate) fn finish(self, mut name: impl FnMut(i64) -> Result<(usize, String)>) -> Result<Vec<Owner>> {
         let mut owners: Vec<Owner> = self.apps.into_iter().map(|(id, count)| count.owner(OwnerKind::App, id)).collect();
         for (scope, count) in self.scopes {
@@ -100,10 +101,10 @@ impl OwnerCounts {
     }
 }
 
-/// Reads a time unless it is the one just read.
-fn read_again(edge: &mut Edge, text: Option<&str>) {
-    match (&*edge, text) {
+/// Parses a time unless it equals the previous one.
+fn read_time(previous: &mut ReadTime, text: Option<&str>) {
+    match (&*previous, text) {
         (Some((_, known)), Some(text)) if known == text => {}
-        (_, text) => *edge = text.and_then(|text| Some((parse_time(text)?, text.to_owned()))),
+        (_, text) => *previous = text.and_then(|text| Some((parse_time(text)?, text.to_owned()))),
     }
 }

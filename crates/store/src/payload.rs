@@ -1,4 +1,4 @@
-//! What mem0 stores beside a vector: a JSON object whose known keys have typed readers and whose others are kept as they are.
+//! The payload of a memory: a JSON object in the format of mem0. Known keys have typed readers, other keys are kept unchanged.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::Scope;
 
-/// Keys of a payload that the product reads or writes itself; all others are the caller's metadata.
+/// Keys of a payload that Mnemon reads or writes itself; all others are metadata of the caller.
 pub mod keys {
     /// The text of the memory.
     pub const DATA: &str = "data";
@@ -16,23 +16,23 @@ pub mod keys {
     pub const CREATED_AT: &str = "created_at";
     /// When it was last changed, RFC 3339.
     pub const UPDATED_AT: &str = "updated_at";
-    /// Who spoke, by name.
+    /// The name of the speaker.
     pub const ACTOR_ID: &str = "actor_id";
-    /// The message's role: `user`, `assistant`, ….
+    /// The role of the message: `user`, `assistant`, ….
     pub const ROLE: &str = "role";
-    /// Space-joined lemmas: the input of the stored `bm25` vector.
+    /// The lemmas of the text, joined by spaces: the input of the stored `bm25` vector.
     pub const TEXT_LEMMATIZED: &str = "text_lemmatized";
-    /// Whose statement an extracted fact is: `user` or `assistant`.
+    /// Who stated an extracted fact: `user` or `assistant`.
     pub const ATTRIBUTED_TO: &str = "attributed_to";
     /// `procedural_memory`, or absent.
     pub const MEMORY_TYPE: &str = "memory_type";
-    /// The last day the memory is shown, `YYYY-MM-DD`.
+    /// The last day on which the memory is visible, `YYYY-MM-DD`.
     pub const EXPIRATION_DATE: &str = "expiration_date";
     /// Ids of the messages that a fact was extracted from.
     pub const SOURCE_MESSAGES: &str = "source_messages";
 }
 
-/// Every key that [`Payload::metadata`] leaves out.
+/// Every key that [`Payload::metadata`] does not return.
 pub const RESERVED_KEYS: [&str; 14] = [
     keys::DATA,
     keys::HASH,
@@ -50,12 +50,12 @@ pub const RESERVED_KEYS: [&str; 14] = [
     keys::SOURCE_MESSAGES,
 ];
 
-/// A payload as it lies in the store. Reading never changes it: odd values of legacy writers survive as they are.
+/// A payload as stored. Reading never changes it: unusual values of legacy writers are kept unchanged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Payload(Map<String, Value>);
 
 impl Payload {
-    /// Takes a JSON object as a payload.
+    /// Makes a payload of a JSON object.
     pub fn new(map: Map<String, Value>) -> Self {
         Self(map)
     }
@@ -65,64 +65,75 @@ impl Payload {
         &self.0
     }
 
-    /// The JSON object, by value.
+    /// Returns the JSON object by value.
     pub fn into_map(self) -> Map<String, Value> {
         self.0
     }
 
-    /// A string value, if the key holds one.
+    /// The value of a key, if it is a string.
     pub fn str(&self, key: &str) -> Option<&str> {
         self.0.get(key).and_then(Value::as_str)
     }
 
-    /// Sets a key; a new key goes last.
+    /// Sets a key. A new key is added at the end.
     pub fn set(&mut self, key: &str, value: impl Into<Value>) {
         self.0.insert(key.to_owned(), value.into());
     }
 
-    /// Removes a key, keeping the order of the others.
+    /// Removes a key. The order of the other keys does not change.
     pub fn remove(&mut self, key: &str) {
         self.0.shift_remove(key);
     }
 
-    /// The memory's text; empty where a legacy point has none.
+    /// The text of the memory; empty if a legacy point has none.
     pub fn text(&self) -> &str {
         self.str(keys::DATA).unwrap_or_default()
     }
 
-    /// The owner. Scope values that are not strings (a legacy oddity) own nothing.
+    /// The owner. Scope values that are not strings (some legacy points have them) are ignored.
     pub fn scope(&self) -> Scope {
         let id = |key| self.str(key).map(str::to_owned);
         Scope { user_id: id("user_id"), agent_id: id("agent_id"), run_id: id("run_id") }
     }
 
-    /// Who spoke, if known by name.
+    /// The name of the speaker, if it is known.
     pub fn actor(&self) -> Option<&str> {
         self.str(keys::ACTOR_ID).filter(|name| !name.is_empty())
     }
 
-    /// The message's role.
+    /// The role of the message.
     pub fn role(&self) -> Option<&str> {
         self.str(keys::ROLE)
     }
 
-    /// When it was stored; `None` where the value does not parse.
+    /// The speaker: the name if it is known, else the role.
+    pub fn speaker(&self) -> Option<&str> {
+        self.actor().or_else(|| self.role())
+    }
+
+    /// When the memory was stored; `None` if the value is missing or invalid.
     pub fn created_at(&self) -> Option<Timestamp> {
         self.str(keys::CREATED_AT).and_then(parse_time)
     }
 
-    /// The last day the memory is shown; `None` where there is none or it does not parse.
+    /// The last day on which the memory is visible; `None` if the value is missing or invalid.
     pub fn expiration_date(&self) -> Option<Date> {
         self.str(keys::EXPIRATION_DATE).and_then(|text| text.trim().parse().ok())
     }
 
-    /// The caller's own keys.
+    /// Whether the memory expired before `today`.
+    pub fn is_expired(&self, today: Date) -> bool {
+        self.expiration_date().is_some_and(|last| last < today)
+    }
+
+    /// The keys of the caller, without [`RESERVED_KEYS`].
     pub fn metadata(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.0.iter().filter(|(key, _)| !RESERVED_KEYS.contains(&key.as_str()))
     }
 }
 
-/// Reads RFC 3339, with a space or a `T`; a time without offset is UTC, a bare date its first instant.
+/// Reads an RFC 3339 time, with a space or a `T` before the time of day. A time without an offset is UTC; a date without a
+/// time is its first instant.
 pub fn parse_time(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     if let Ok(time) = text.parse::<Timestamp>() {
@@ -147,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_values_are_read_as_absent_and_kept() {
+    fn values_of_other_types_read_as_absent_and_are_kept() {
         let Value::Object(map) = serde_json::json!({"data": null, "user_id": 42, "x": {"a": 1}}) else { panic!() };
         let payload = Payload::new(map.clone());
         assert_eq!(payload.text(), "");

@@ -1,4 +1,4 @@
-//! What a store is asked to find, and what it answers.
+//! Queries to a store and their results.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -10,36 +10,36 @@ use crate::{Entity, Filter, HistoryEvent, Link, Memory, MemoryId, Scope, Session
 /// Which memories a read may see.
 #[derive(Clone, Debug)]
 pub struct View<'a> {
-    /// Scope and further conditions.
+    /// The scope and other conditions.
     pub filter: &'a Filter,
     /// Memories that expired before this day are hidden; `None` shows all.
     pub today: Option<Date>,
-    /// Whether a store that others write to as well has looked for their changes for this view.
+    /// Whether a store that other programs write to has already checked for their changes on behalf of this view.
     #[cfg_attr(not(feature = "qdrant"), allow(dead_code, reason = "a store in one file sees every commit anyway"))]
     pub(crate) checked: Cell<bool>,
 }
 
 impl<'a> View<'a> {
-    /// What the filter matches, without what expired before `today`.
+    /// The memories that the filter matches, without those that expired before `today`.
     pub fn new(filter: &'a Filter, today: Option<Date>) -> Self {
         Self { filter, today, checked: Cell::new(false) }
     }
 }
 
-/// What is asked for candidates of the default ranking.
+/// A query for candidates of the default ranking.
 #[derive(Clone, Debug)]
 pub struct CandidateQuery<'a> {
-    /// The embedded question; L2-normalised.
+    /// The embedding of the question, L2-normalised.
     pub vector: &'a [f32],
-    /// Its distinct terms.
+    /// The distinct terms of the question.
     pub terms: &'a [u32],
-    /// BM25's parameters.
+    /// Parameters of BM25.
     pub bm25: Bm25,
-    /// Best hits to take of each signal: dense, text, context.
+    /// Number of best memories to take by each signal: dense, text, context.
     pub per_signal: usize,
-    /// Best memories to return of each candidate's session.
+    /// Number of best memories to average in the session of each candidate.
     pub per_session: usize,
-    /// A session's best are those with the largest cosine + `text_share` · BM25 of the text.
+    /// The best memories of a session are those with the largest cosine + `text_share` · BM25 of the text.
     pub text_share: f32,
 }
 
@@ -56,16 +56,17 @@ pub struct Bm25 {
     pub norm: f32,
 }
 
-/// Candidates with all that ranking needs.
+/// Candidates with all the values that ranking needs.
 #[derive(Clone, Debug, Default)]
 pub struct Candidates {
-    /// The union of the best by dense, text and context, oldest first.
+    /// The union of the best memories by dense, text and context, oldest first.
     pub hits: Vec<Candidate>,
-    /// Mean of (cosine + `text_share` · BM25 of the text) over the best memories of a candidate's session, by session number.
+    /// Mean of (cosine + `text_share` · BM25 of the text) over the best memories of each candidate's session, by session
+    /// number.
     pub sessions: HashMap<u32, f32>,
-    /// Memories of the pinned scope that have not expired, whatever else the filter says.
+    /// Memories of the pinned scope that have not expired; other conditions of the filter do not apply.
     pub in_scope: usize,
-    /// Those of them that belong to a session.
+    /// Those of `in_scope` that belong to a session.
     pub in_session: usize,
 }
 
@@ -76,36 +77,36 @@ pub struct Candidate {
     pub id: MemoryId,
     /// Cosine, −1 ..= 1.
     pub dense: f32,
-    /// Σ idf·tf over the memory's text.
+    /// Σ idf·tf over the text of the memory.
     pub text_sum: f32,
-    /// The same divided by sqrt(norm · Σ idf).
+    /// `text_sum` divided by sqrt(norm · Σ idf).
     pub text: f32,
-    /// The same over text and context.
+    /// The same as `text`, over text and context.
     pub context: f32,
-    /// `text` of the memory just before it in its session; 0 where there is none or the view hides it.
+    /// `text` of the previous memory in the session; 0 if there is none or the view hides it.
     pub before: f32,
-    /// `text` of the memory just after it.
+    /// `text` of the next memory in the session; 0 as for `before`.
     pub after: f32,
-    /// Number of its session in this answer; 0 for none.
+    /// Number of its session in this result; 0 if it has none.
     pub session: u32,
-    /// Who spoke, by name, if known.
+    /// The name of the speaker, if it is known.
     pub actor: Option<String>,
-    /// Who wrote it.
+    /// The role of the author.
     pub role: Role,
-    /// The day it was said.
+    /// The day when the text was said, in UTC.
     pub day: Option<Date>,
-    /// Whether the text speaks of a time.
+    /// Whether the text mentions a time.
     pub holds_time_word: bool,
 }
 
-/// The author's role, as far as ranking cares.
+/// The role of an author, as ranking distinguishes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// A human.
+    /// A person.
     User,
     /// The assistant.
     Assistant,
-    /// Unknown or another.
+    /// Another role, or none.
     Other,
 }
 
@@ -114,32 +115,32 @@ pub enum Role {
 pub struct ScopeStats {
     /// Memories in the scope.
     pub memories: usize,
-    /// For each asked term: memories whose text or speaker's name holds it.
+    /// For each requested term, the number of memories whose text or speaker's name contains it.
     pub document_frequency: Vec<usize>,
-    /// Names of those who spoke.
+    /// Names of the speakers.
     pub actors: Vec<String>,
 }
 
-/// Ids with scores, best first.
+/// Ids with their scores, best first.
 pub type Scored = Vec<(MemoryId, f32)>;
 
-/// The sparse half of mem0's search.
+/// The sparse part of mem0's search.
 #[derive(Clone, Debug)]
 pub struct SparseQuery<'a> {
-    /// The encoded question.
+    /// The sparse vector of the question.
     pub vector: &'a Sparse,
-    /// Most hits to return.
+    /// Maximum number of hits to return.
     pub limit: usize,
 }
 
-/// An entity near a question's entity.
+/// An entity whose embedding is near a given vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NearEntity {
     /// Cosine.
     pub score: f32,
     /// The name.
     pub text: String,
-    /// The memories that name it.
+    /// The memories that mention it.
     pub memories: Vec<MemoryId>,
 }
 
@@ -148,47 +149,47 @@ pub struct NearEntity {
 pub enum SessionWindow {
     /// The last n.
     Last(usize),
-    /// Those whose position is within `before` places before and `after` places after `position`, counted in memories that exist.
+    /// The `before` memories before a position and the `after` memories after it. Positions without a memory do not count.
     Around {
-        /// The middle, itself not returned.
+        /// The position in the middle. Its memory is not returned.
         position: u32,
-        /// Places before.
+        /// Number of memories before it.
         before: usize,
-        /// Places after.
+        /// Number of memories after it.
         after: usize,
     },
 }
 
-/// Which messages.
+/// Which messages to delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessageSelector {
-    /// All there are.
+    /// All messages.
     All,
-    /// Those of every owner that carries all of these ids, of which there is at least one.
+    /// The messages of every owner that has all the ids of this scope. The scope must have at least one id.
     Of(Scope),
-    /// Those with these ids.
+    /// The messages with these ids.
     Ids(Vec<String>),
 }
 
 /// Where a page starts and how long it is.
 #[derive(Clone, Debug, Default)]
 pub struct PageRequest {
-    /// The `next` of the page before.
+    /// [`Page::next`] of the previous page; `None` for the first page.
     pub cursor: Option<String>,
-    /// Items to skip first, after the cursor.
+    /// Number of items to skip after the cursor.
     pub offset: usize,
-    /// Most items to return.
+    /// Maximum number of items to return.
     pub limit: usize,
 }
 
 /// A page of a list.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
-    /// Newest first.
+    /// The items, newest first.
     pub items: Vec<T>,
-    /// Items in the whole list.
+    /// Number of items in the whole list.
     pub total: usize,
-    /// Where the next page starts; `None` on the last.
+    /// The cursor of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
@@ -197,18 +198,18 @@ pub struct Page<T> {
 pub struct StoredMemory {
     /// The memory.
     pub memory: Memory,
-    /// Its dense vector, bit by bit.
+    /// Its dense vector, bit by bit as stored.
     pub vector: Vec<f32>,
-    /// Its `bm25` slot.
+    /// Its sparse vector `bm25`.
     pub bm25: Sparse,
 }
 
-/// One of all the things a store holds.
+/// One record of a full read of a store.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExportRecord {
     /// A memory with its vectors.
     Memory(Box<StoredMemory>),
-    /// An entity with its links.
+    /// An entity with its memories.
     Entity(Box<Entity>),
     /// A link between memories.
     Link(Link),
@@ -218,16 +219,16 @@ pub enum ExportRecord {
     Message(Box<SessionMessage>),
 }
 
-/// What a store holds, over all scopes.
+/// Location, schema and contents of a store, over all scopes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreInfo {
-    /// Where it is.
+    /// Its location.
     pub location: String,
     /// Schema version.
     pub schema: u32,
-    /// The embedder's fingerprint.
+    /// Fingerprint of the embedder.
     pub embedder: String,
-    /// Dims of its vectors.
+    /// Dims of the vectors.
     pub dims: usize,
     /// Memories.
     pub memories: usize,
@@ -239,11 +240,11 @@ pub struct StoreInfo {
     pub links: usize,
     /// Messages of sessions.
     pub messages: usize,
-    /// Bytes on disk.
+    /// Size on disk, in bytes.
     pub bytes: u64,
 }
 
-/// What a store holds of a scope.
+/// Contents of a scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScopeSummary {
     /// Memories.
@@ -252,45 +253,45 @@ pub struct ScopeSummary {
     pub entities: usize,
     /// Links that start at its memories.
     pub links: usize,
-    /// First `created_at`, RFC 3339 as stored.
+    /// Earliest `created_at`, RFC 3339 as stored.
     pub first: Option<String>,
-    /// Last `created_at`.
+    /// Latest `created_at`.
     pub last: Option<String>,
 }
 
-/// Somebody who owns memories, or an app they were made in.
+/// A user, agent, app or run with memories.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// What it is.
+    /// Its kind.
     pub kind: OwnerKind,
     /// Its id.
     pub id: String,
-    /// Its memories, expired ones included.
+    /// Number of its memories, including expired ones.
     pub memories: usize,
-    /// The earliest `created_at`, as stored; times that can't be read don't count.
+    /// The earliest `created_at`, as stored. Invalid times are ignored.
     pub first: Option<String>,
-    /// The latest `updated_at`, or `created_at` of a memory without; as stored.
+    /// The latest `updated_at`, or `created_at` of a memory that has no `updated_at`; as stored.
     pub last: Option<String>,
 }
 
-/// What can own memories.
+/// The kind of an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OwnerKind {
     /// A person.
     User,
     /// An agent.
     Agent,
-    /// An app; no part of the scope, but a key of the payload.
+    /// An app. It is not part of the scope; its id is the payload key `app_id`.
     App,
     /// A run or conversation.
     Run,
 }
 
 impl OwnerKind {
-    /// All four.
+    /// All four kinds.
     pub const ALL: [Self; 4] = [Self::User, Self::Agent, Self::App, Self::Run];
 
-    /// Its name: `user`, `agent`, `app`, `run`.
+    /// The name: `user`, `agent`, `app`, `run`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -300,7 +301,7 @@ impl OwnerKind {
         }
     }
 
-    /// The payload key that holds its id.
+    /// The payload key that holds the id.
     pub fn key(self) -> &'static str {
         match self {
             Self::User => "user_id",
@@ -310,19 +311,19 @@ impl OwnerKind {
         }
     }
 
-    /// The kind of this name, as [`OwnerKind::as_str`] gives it.
+    /// The kind with this name; see [`OwnerKind::as_str`].
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
-/// Something wrong inside a store.
+/// An inconsistency inside a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Stable name of the check.
     pub check: &'static str,
-    /// How many rows are concerned.
+    /// Number of affected rows.
     pub count: usize,
-    /// What it means and what to do.
+    /// The meaning of the finding, and advice.
     pub detail: String,
 }

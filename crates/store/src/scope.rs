@@ -1,12 +1,12 @@
-//! Whose a memory is: up to one user, one agent and one run.
+//! The scope of a memory: the ids of its user, its agent and its run.
 
-use crate::filter::{ScopeKey, check_id};
+use crate::filter::{Ids, ScopeFilter, ScopeKey, ScopeTest, check_id};
 use crate::{Filter, StoreError};
 
-/// The three keys that can own a memory, in the order used everywhere.
+/// The three keys of a scope, in the order used everywhere.
 pub const SCOPE_KEYS: [&str; 3] = ["user_id", "agent_id", "run_id"];
 
-/// The owner of a memory. mem0 demands at least one id on writes and on searches; a legacy point may have none.
+/// The owner of a memory. mem0 requires at least one id for writes and searches; a legacy point may have none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope {
     /// The person.
@@ -18,10 +18,10 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// A scope for writing or asking, validated as mem0 does: ids are trimmed; at least one must be there.
+    /// A scope for writes and searches, validated as in mem0: ids are trimmed, and at least one is required.
     ///
     /// # Errors
-    /// [`StoreError::InvalidScope`] when no id is given, or one is empty, holds inner white space, or is `*`.
+    /// [`StoreError::InvalidScope`] if no id is given, or if an id is empty, contains white space, or is `*`.
     pub fn new(user_id: Option<&str>, agent_id: Option<&str>, run_id: Option<&str>) -> Result<Self, StoreError> {
         let scope = Self {
             user_id: validated("user_id", user_id)?,
@@ -37,12 +37,12 @@ impl Scope {
     /// The scope of one user.
     ///
     /// # Errors
-    /// As [`Scope::new`].
+    /// Same as [`Scope::new`].
     pub fn user(user_id: &str) -> Result<Self, StoreError> {
         Self::new(Some(user_id), None, None)
     }
 
-    /// The ids that a filter pins, each to one value; see [`crate::filter::ScopeTerms`].
+    /// The ids that a filter pins to one value; see [`crate::filter::ScopeTerms`].
     pub fn pinned_by(filter: &Filter) -> Self {
         let terms = filter.scope();
         let id = |key| terms.pinned(key).map(str::to_owned);
@@ -59,7 +59,7 @@ impl Scope {
         [self.user_id.as_deref(), self.agent_id.as_deref(), self.run_id.as_deref()]
     }
 
-    /// mem0's `session_scope`: `agent_id=…&run_id=…&user_id=…`, present ids only, with `%`, `&` and `=` escaped.
+    /// mem0's `session_scope`: `agent_id=…&run_id=…&user_id=…` with the ids that are set; `%`, `&` and `=` are escaped.
     pub fn session_scope(&self) -> String {
         let mut parts = Vec::with_capacity(3);
         for (key, id) in [("agent_id", &self.agent_id), ("run_id", &self.run_id), ("user_id", &self.user_id)] {
@@ -69,6 +69,17 @@ impl Scope {
             }
         }
         parts.join("&")
+    }
+}
+
+impl Filter {
+    /// The memory has all ids of this scope; `None` for a scope without ids. The ids are compared unchanged.
+    pub fn of_scope(scope: &Scope) -> Option<Self> {
+        let ids = ScopeKey::ALL.into_iter().zip(scope.ids());
+        Self::all(ids.filter_map(|(key, id)| {
+            let test = ScopeTest::In(Ids::of(vec![id?.to_owned()])?);
+            Some(Self::Scope(ScopeFilter { key, test }))
+        }))
     }
 }
 

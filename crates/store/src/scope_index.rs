@@ -1,4 +1,4 @@
-//! Scopes in memory: exact search over all memories that carry one scope id, whatever store keeps them.
+//! Scope indexes in memory: exact search over all memories with one scope id, for every store.
 
 mod cache;
 mod encode;

@@ -1,4 +1,4 @@
-//! The one door to a store: what every backend must do, and the same way.
+//! The interface that every store implements.
 
 use std::ops::ControlFlow;
 
@@ -10,42 +10,46 @@ use crate::{
     Scored, SessionMessage, SessionWindow, SparseQuery, StoreInfo, StoredMemory, View,
 };
 
-/// A look at what other programs did that is under way: waits for its end and tells whether what was read by the view
-/// meanwhile holds. If not, reading it again shows what they did.
+/// A check for changes by other programs that runs in the background. Calling it waits for the result: `true` if the
+/// reads of the view since its start are valid, `false` if they must be repeated to include those changes.
 pub type FreshnessCheck<'s> = Box<dyn FnOnce() -> Result<bool> + 's>;
 
-/// A store of memories. Blocking and shared between threads.
+/// A store of memories. Its methods block; it is shared between threads.
 ///
-/// Reads that take a [`View`] see the memories its filter matches and nothing else. The filter must pin at least one
-/// scope id ([`crate::filter::ScopeTerms`]) wherever a method says so.
+/// Reads that take a [`View`] return only memories that its filter matches. Where a method says so, the filter must pin at
+/// least one scope id ([`crate::filter::ScopeTerms`]).
 pub trait Store: Send + Sync {
-    /// What the store is and holds.
+    /// Location, schema and contents of the store.
     fn info(&self) -> Result<StoreInfo>;
 
-    /// Commits a change set: all of it, durably, or nothing.
+    /// Commits a change set durably: all of it or nothing.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if an expected scope version has passed; [`StoreError::Exists`], [`StoreError::NotFound`],
-    /// [`StoreError::Dims`] for a change that can't be made; [`StoreError::Full`] without room.
+    /// [`StoreError::Conflict`](crate::StoreError::Conflict) if a scope no longer has its expected version;
+    /// [`StoreError::Exists`](crate::StoreError::Exists), [`StoreError::NotFound`](crate::StoreError::NotFound),
+    /// [`StoreError::Dims`](crate::StoreError::Dims) for a change that is not possible;
+    /// [`StoreError::Full`](crate::StoreError::Full) if there is no space.
     fn apply(&self, changes: &ChangeSet) -> Result<()>;
 
-    /// Removes every memory the filter matches, or all there are, each with a `DELETE` row in the history at `now`
-    /// (RFC 3339), in one commit that is only made once none is left. Returns how many there were, expired ones included.
+    /// Removes all memories that the filter matches, or all memories without a filter, in one commit. Adds a `DELETE` row
+    /// at `now` (RFC 3339) to the history of each. The commit is made only if no matching memory is left. Returns the
+    /// number of removed memories, including expired ones.
     ///
-    /// The terms of memories that stay are not counted anew: where a session loses a part of its memories, that is the
-    /// caller's.
+    /// The terms of the remaining memories are not counted again: if only a part of a session is removed, the caller must
+    /// do that.
     fn remove_matching(&self, filter: Option<&Filter>, now: &str) -> Result<usize>;
 
     /// The version of a scope, for [`ChangeSet::expected`].
     fn scope_version(&self, scope: &Scope) -> Result<ScopeVersion>;
 
-    /// Memories by id, in the order asked; `None` where there is none.
+    /// Memories by id, in the requested order; `None` for an id that does not exist.
     fn get(&self, ids: &[MemoryId]) -> Result<Vec<Option<Memory>>>;
 
-    /// Memories with their vectors by id, in the order asked; `None` where there is none.
+    /// Memories with their vectors by id, in the requested order; `None` for an id that does not exist.
     fn get_stored(&self, ids: &[MemoryId]) -> Result<Vec<Option<StoredMemory>>>;
 
-    /// Lists memories, newest first. Without a filter: all of the store. Those that expired before `today` are hidden.
+    /// Lists memories, newest first; all memories of the store if there is no filter. Memories that expired before
+    /// `today` are hidden.
     fn list(&self, filter: Option<&Filter>, today: Option<Date>, page: &PageRequest) -> Result<Page<Memory>>;
 
     /// The oldest memory of exactly this scope whose text has this hash and that has not expired before `today`.
@@ -65,8 +69,8 @@ pub trait Store: Send + Sync {
         Ok(Some((last, tail)))
     }
 
-    /// Begins to look whether other programs changed what a view shows, in place of the look that the view's first read
-    /// would wait for; `None` where that has nothing to wait for.
+    /// Starts a check whether other programs changed the memories of a view. It replaces the check that the first read of
+    /// the view would wait for. `None` if no check in the background is needed.
     ///
     /// # Errors
     /// Only if the store fails.
@@ -74,7 +78,7 @@ pub trait Store: Send + Sync {
         Ok(None)
     }
 
-    /// Statistics over the scope ids the filter pins.
+    /// Statistics over the scope ids that the filter pins.
     fn scope_stats(&self, view: &View<'_>, terms: &[u32]) -> Result<ScopeStats>;
 
     /// Candidates of the default ranking. The filter must pin a scope id.
@@ -83,11 +87,12 @@ pub trait Store: Send + Sync {
     /// The nearest memories by cosine. The filter must pin a scope id.
     fn nearest(&self, view: &View<'_>, vector: &[f32], limit: usize) -> Result<Scored>;
 
-    /// The best memories by the stored `bm25` slot: Σ query·document·idf, idf over all memories of the store, as
-    /// Qdrant computes it, which counts those that were replaced or deleted until it tidies up. The filter must pin a scope id.
+    /// The best memories by the stored sparse vector `bm25`: Σ query·document·idf, with the idf over all memories of the
+    /// store, as Qdrant computes it. Qdrant counts replaced and deleted memories until it optimizes its segments. The
+    /// filter must pin a scope id.
     fn sparse(&self, view: &View<'_>, query: &SparseQuery<'_>) -> Result<Scored>;
 
-    /// For each vector the entities of the pinned scope with a cosine of at least `min_score`, best first.
+    /// For each vector, the entities of the pinned scope with a cosine of at least `min_score`, best first.
     fn near_entities(
         &self,
         filter: &Filter,
@@ -96,45 +101,45 @@ pub trait Store: Send + Sync {
         min_score: f32,
     ) -> Result<Vec<Vec<NearEntity>>>;
 
-    /// Entities that name a memory.
+    /// The entities that a memory mentions.
     fn entities_of(&self, id: MemoryId) -> Result<Vec<Entity>>;
 
-    /// Links that start or end at a memory.
+    /// The links that start or end at a memory.
     fn links_of(&self, id: MemoryId) -> Result<Vec<Link>>;
 
-    /// Links of the kind [`Link::SUPERSEDES`] that lead to these memories, whoever they start at.
+    /// The links of kind [`Link::SUPERSEDES`] that end at one of these memories.
     fn successors(&self, ids: &[MemoryId]) -> Result<Vec<Link>>;
 
     /// The last messages of exactly this scope, oldest first.
     fn last_messages(&self, scope: &Scope, count: usize) -> Result<Vec<SessionMessage>>;
 
-    /// Messages by id, in the order asked; `None` where there is none.
+    /// Messages by id, in the requested order; `None` for an id that does not exist.
     fn messages(&self, ids: &[String]) -> Result<Vec<Option<SessionMessage>>>;
 
-    /// Removes messages for good; returns how many there were.
+    /// Deletes messages; returns the number of deleted messages.
     fn delete_messages(&self, which: &MessageSelector) -> Result<u64>;
 
-    /// What happened to a memory, oldest first.
+    /// The history of a memory, oldest event first.
     fn history(&self, memory_id: &str) -> Result<Vec<HistoryEvent>>;
 
-    /// What the store holds of a scope.
+    /// Contents of a scope.
     fn summary(&self, scope: &Scope) -> Result<ScopeSummary>;
 
-    /// Everybody who owns memories, or only those of one user's, sorted by the names of the kinds and then by id. Cheap
-    /// enough to be asked often.
+    /// All owners of memories, or the owners of one user's memories, sorted by the name of the kind and then by id. The
+    /// call is cheap enough for frequent use.
     fn owners(&self, within: Option<&str>) -> Result<Vec<Owner>>;
 
-    /// Everything the store holds, as of one moment: memories, then entities, in the order they were stored; links, sorted;
-    /// history; messages. The visitor may end it early.
+    /// Reads the whole store in one snapshot: memories, then entities, in the order they were stored; links, sorted;
+    /// history; messages. The visitor may stop the read.
     fn visit(&self, visitor: &mut dyn FnMut(ExportRecord) -> ControlFlow<()>) -> Result<()>;
 
-    /// Checks the store's own consistency; empty when all is well.
+    /// Checks the consistency of the store; the result is empty if there are no findings.
     fn check(&self) -> Result<Vec<Finding>>;
 
-    /// Mends what [`Store::check`] finds and can be mended without losing a memory; returns what was mended.
+    /// Repairs the findings of [`Store::check`] that can be repaired without losing a memory; returns the repaired ones.
     fn repair(&self) -> Result<Vec<Finding>>;
 
-    /// What the store can't do as it is, in sentences that say what to do; empty when all is well. Cheap.
+    /// Warnings about a degraded store, in sentences that say what to do; usually empty. The call is cheap.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }

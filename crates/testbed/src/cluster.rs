@@ -8,23 +8,24 @@ use serde_json::Value;
 use crate::qdrant::Qdrant;
 use crate::{ports, rest};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the cluster may take to reach a state.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Servers that know each other.
+/// A cluster of Qdrant servers.
 #[derive(Debug)]
 pub struct Cluster {
     peers: Vec<Qdrant>,
 }
 
 impl Cluster {
-    /// Starts a cluster of `count` peers and waits until every one knows all and has a leader.
+    /// Starts a cluster of `count` peers, and waits until each peer knows all others and has a leader.
     pub fn start(binary: &Path, count: usize) -> Self {
         for _ in 0..5 {
             if let Some(cluster) = Self::try_start(binary, count) {
                 return cluster;
             }
         }
-        panic!("no cluster of {} starts: the peers' logs are above", binary.display());
+        panic!("the cluster of {} did not start: see the logs of the peers above", binary.display());
     }
 
     fn try_start(binary: &Path, count: usize) -> Option<Self> {
@@ -52,53 +53,53 @@ impl Cluster {
         Some(cluster)
     }
 
-    /// A peer, counted from 0.
+    /// A peer; the first has number 0.
     pub fn peer(&self, number: usize) -> &Qdrant {
         &self.peers[number]
     }
 
-    /// SIGKILL for one peer.
+    /// Kills a peer with SIGKILL.
     pub fn kill(&mut self, number: usize) {
         self.peers[number].kill();
     }
 
-    /// Starts a peer again on its storage and ports, and waits until it is ready.
+    /// Restarts a peer with the same storage and ports, and waits until it is ready.
     pub fn start_again(&mut self, number: usize) {
         self.peers[number].start_again();
     }
 
-    /// Waits until every peer answers, knows all, and follows a leader.
+    /// Waits until every peer answers, knows all others, and follows a leader.
     ///
     /// # Panics
     /// After a minute.
     pub fn wait_for_all(&self) {
-        let until = Instant::now() + PATIENCE;
-        while !self.peers.iter().all(|peer| self.is_settled(peer)) {
-            assert!(Instant::now() < until, "the cluster has not settled after {PATIENCE:?}");
+        let deadline = Instant::now() + TIMEOUT;
+        while !self.peers.iter().all(|peer| self.is_ready(peer)) {
+            assert!(Instant::now() < deadline, "the cluster is not ready after {TIMEOUT:?}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// Waits until every peer sees all shards of a collection Active, and none on its way to another peer.
+    /// Waits until every peer reports all shards of a collection as active, and none is being transferred.
     ///
     /// # Panics
     /// After a minute.
     pub fn wait_for_shards(&self, collection: &str) {
-        let until = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !self.peers.iter().all(|peer| has_active_shards(peer, collection)) {
-            assert!(Instant::now() < until, "shards of {collection} are not active after {PATIENCE:?}");
+            assert!(Instant::now() < deadline, "the shards of {collection} are not active after {TIMEOUT:?}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    fn is_settled(&self, peer: &Qdrant) -> bool {
+    fn is_ready(&self, peer: &Qdrant) -> bool {
         let Ok(answer) = rest::get(&format!("{}/cluster", peer.http_url())) else { return false };
         let result = &answer["result"];
         let known = result["peers"].as_object().map_or(0, serde_json::Map::len);
         known == self.peers.len()
             && !result["raft_info"]["leader"].is_null()
             && result["raft_info"]["pending_operations"].as_u64() == Some(0)
-            // A follower keeps the failures of the time when it stood for election.
+            // A follower still reports the failures from the time when it was a candidate.
             && (result["raft_info"]["role"] != "Leader"
                 || result["message_send_failures"].as_object().is_none_or(|failures| failures.values().all(Value::is_null)))
     }

@@ -1,4 +1,4 @@
-//! An embedder behind OpenAI's `POST /v1/embeddings`, so that others share its vectors.
+//! An endpoint with OpenAI's `POST /v1/embeddings`, which lets other programs use an embedder.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 type Embed = dyn Fn(&[&str]) -> Vec<Vec<f32>> + Send + Sync;
 
-/// The endpoint; it answers until the process ends.
+/// The endpoint. It answers until the process ends.
 #[derive(Debug)]
 pub struct EmbeddingsEndpoint {
     url: String,
@@ -25,20 +25,20 @@ impl EmbeddingsEndpoint {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let embed = Arc::clone(&embed);
-                // An end of the connection in the middle of a request is the client's.
+                // Errors are ignored: a client may close the connection in the middle of a request.
                 std::thread::spawn(move || serve(&stream, &*embed));
             }
         });
         Self { url }
     }
 
-    /// What a client takes for OpenAI's base URL.
+    /// The base URL, in place of OpenAI's.
     pub fn url(&self) -> &str {
         &self.url
     }
 }
 
-/// Answers one request after the other.
+/// Answers the requests of a connection, one after the other.
 fn serve(stream: &TcpStream, embed: &Embed) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
@@ -62,7 +62,7 @@ fn serve(stream: &TcpStream, embed: &Embed) -> std::io::Result<()> {
         reader.read_exact(&mut body)?;
         let (status, answer) = match line.strip_prefix("POST /v1/embeddings ") {
             Some(_) => answer(&body, embed),
-            None => ("404 Not Found", refusal("there is only POST /v1/embeddings")),
+            None => ("404 Not Found", refusal("the only route is POST /v1/embeddings")),
         };
         let answer = answer.to_string();
         let head =
@@ -76,13 +76,13 @@ fn serve(stream: &TcpStream, embed: &Embed) -> std::io::Result<()> {
 
 fn answer(body: &[u8], embed: &Embed) -> (&'static str, Value) {
     const BAD: &str = "400 Bad Request";
-    let Ok(request) = serde_json::from_slice::<Value>(body) else { return (BAD, refusal("no JSON")) };
+    let Ok(request) = serde_json::from_slice::<Value>(body) else { return (BAD, refusal("invalid JSON")) };
     let texts: Option<Vec<&str>> = match &request["input"] {
         Value::String(text) => Some(vec![text]),
         Value::Array(texts) => texts.iter().map(Value::as_str).collect(),
         _ => None,
     };
-    let Some(texts) = texts else { return (BAD, refusal("input is a string or a list of strings")) };
+    let Some(texts) = texts else { return (BAD, refusal("input must be a string or a list of strings")) };
     let vectors = embed(&texts);
     let wanted = request["dimensions"].as_u64();
     if let Some((wanted, vector)) = wanted.zip(vectors.first())

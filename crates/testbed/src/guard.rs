@@ -1,10 +1,10 @@
-//! Child processes that do not outlive us, however we end.
+//! Child processes that end with this process, however it ends.
 
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// A child process and a second one that watches over it: when ours is gone, drop or no drop, the shell reads the end of
-/// its input, kills the child and removes the folder.
+/// A child process and a shell that watches this process. When this process ends, even without a drop, the shell reads the
+/// end of its input, kills the child and removes the folder.
 #[derive(Debug)]
 pub struct Guarded {
     child: Child,
@@ -12,10 +12,10 @@ pub struct Guarded {
 }
 
 impl Guarded {
-    /// Starts a command; `folder` is removed by the watcher alone.
+    /// Starts a command. Only the watcher removes `folder`.
     ///
     /// # Panics
-    /// The command does not start.
+    /// If the command does not start.
     pub fn start(command: &mut Command, folder: &Path) -> Self {
         let child = command.spawn().expect("the server starts");
         let watcher = Command::new("sh")
@@ -30,7 +30,7 @@ impl Guarded {
         Self { child, watcher }
     }
 
-    /// Its stdout, once, if that was to be piped.
+    /// Takes its stdout, if that was piped.
     pub fn take_stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
     }
@@ -39,16 +39,16 @@ impl Guarded {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Asks the process to end (SIGTERM) and waits for it.
+    /// Sends SIGTERM to the process and waits for its end.
     pub(crate) fn stop(mut self) {
-        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
-        if asked.is_ok_and(|status| status.success()) {
+        let sent = Command::new("kill").arg(self.child.id().to_string()).status();
+        if sent.is_ok_and(|status| status.success()) {
             let _ = self.child.wait();
         }
     }
 }
 
-/// SIGKILL. The watcher goes first: it must not kill whoever has the child's number next.
+/// Kills both with SIGKILL. The watcher is killed first, because it must not kill another process that gets the child's id.
 impl Drop for Guarded {
     fn drop(&mut self) {
         for child in [&mut self.watcher, &mut self.child] {

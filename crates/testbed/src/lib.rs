@@ -1,7 +1,7 @@
-//! Servers that tests run against: Qdrant alone and as a cluster, databases in Postgres, an OpenAI-compatible endpoint.
+//! Servers for tests: Qdrant as a single server and as a cluster, databases in Postgres, and OpenAI-compatible endpoints.
 //!
-//! A server that the environment does not name is `None`, and the test that needs it says so and counts as ignored.
-//! Everything else that goes wrong here panics: the test cannot go on.
+//! A server that the environment does not name is `None`; the tests that need it report that and count as ignored. All
+//! other failures panic, because the test cannot continue.
 #![warn(missing_docs)]
 
 mod cluster;

@@ -1,14 +1,14 @@
-//! Ports to listen on, again and again.
+//! Free ports to listen on.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
 
-/// Below the range that outgoing connections take theirs from: a server that comes back finds its port free, and a client
-/// that dials meanwhile is not answered by itself.
+/// The range is below that of outgoing connections. So the port of a server is still free when it restarts, and a client
+/// that connects in the meantime cannot connect to itself.
 const FIRST: u16 = 10_000;
 const COUNT: u16 = 22_000;
 
-/// A port of 127.0.0.1 that nobody listens on. Somebody may take it before it is used; who starts a server tries again.
+/// A free port of 127.0.0.1. Another process may take it before it is used, so callers retry.
 pub(crate) fn free() -> u16 {
     let random = RandomState::new().hash_one(std::process::id());
     let start = (random % u64::from(COUNT)) as u16;

@@ -1,18 +1,18 @@
-//! Databases in Postgres, one a test.
+//! Databases in Postgres, one for each test.
 
 use postgres::{Client, NoTls};
 
 use crate::unique;
 
-/// The variable with the URL of a server where databases may be made: `postgres://user@host:port/database`.
+/// The variable with the URL of a server on which tests may create databases: `postgres://user@host:port/database`.
 pub const POSTGRES: &str = "MNEMON_TEST_POSTGRES";
 
-/// What the environment says; `None` where it says nothing.
+/// The URL of the server, if the environment names one.
 pub fn postgres_url() -> Option<String> {
     std::env::var(POSTGRES).ok().filter(|url| !url.is_empty())
 }
 
-/// An empty database with a name of its own, dropped with this.
+/// A database with a unique name. It is deleted when this is dropped.
 #[derive(Debug)]
 pub struct Database {
     server: String,
@@ -20,18 +20,18 @@ pub struct Database {
     url: String,
 }
 
-/// Makes a database; `None` where the environment names no server.
+/// Creates an empty database; `None` if the environment names no server.
 pub fn fresh_database() -> Option<Database> {
     let server = postgres_url()?;
     let name = unique("mnemon_test");
-    // From template0, so that nobody's connection to the usual template is in the way.
+    // From template0, because connections of others to the default template would block this.
     connect(&server).batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).expect("a database");
     let url = with_database(&server, &name);
     Some(Database { server, name, url })
 }
 
 impl Database {
-    /// Where it is.
+    /// Its URL.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -62,7 +62,7 @@ mod tests {
     use super::with_database;
 
     #[test]
-    fn only_the_database_changes() {
+    fn only_the_database_is_replaced() {
         for (given, expected) in [
             ("postgres://u:p@h:5432/postgres", "postgres://u:p@h:5432/n"),
             ("postgres://h", "postgres://h/n"),

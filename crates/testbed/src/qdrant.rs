@@ -1,4 +1,4 @@
-//! A Qdrant server: one that runs already, or one of our own that can be killed.
+//! A Qdrant server: an existing one, or one that the test starts and can kill.
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -12,22 +12,23 @@ use tempfile::TempDir;
 use crate::guard::Guarded;
 use crate::{ports, rest};
 
-/// The variable that says where a Qdrant is: a path of its binary, or `http://host:6334`, the gRPC port of a server whose
-/// HTTP port is the one before.
+/// The variable that names a Qdrant: the path of its binary, or `http://host:6334` with the gRPC port of a server whose HTTP
+/// port is one lower.
 pub const QDRANT: &str = "MNEMON_TEST_QDRANT";
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server may take to become ready.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What [`QDRANT`] names.
+/// The value of [`QDRANT`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Given {
-    /// A binary: tests start servers of their own.
+    /// A binary: tests start their own servers.
     Binary(PathBuf),
-    /// The gRPC URL of a server that runs: tests that kill theirs are ignored.
+    /// The gRPC URL of a running server: tests that kill their server are ignored.
     Url(String),
 }
 
-/// A Qdrant server; one of our own is killed when dropped, and its folder removed.
+/// A Qdrant server. A server that this process started is killed when this is dropped, and its folder is removed.
 #[derive(Debug)]
 pub struct Qdrant {
     http: String,
@@ -35,6 +36,7 @@ pub struct Qdrant {
     own: Option<Own>,
 }
 
+/// A server that this process has started.
 #[derive(Debug)]
 struct Own {
     binary: PathBuf,
@@ -45,13 +47,13 @@ struct Own {
 }
 
 impl Qdrant {
-    /// What the environment says; `None` where it says nothing.
+    /// The Qdrant that the environment names, if it names one.
     pub fn from_env() -> Option<Given> {
         let value = std::env::var(QDRANT).ok().filter(|value| !value.is_empty())?;
         Some(if value.starts_with("http://") { Given::Url(value) } else { Given::Binary(value.into()) })
     }
 
-    /// The server at a gRPC URL, whose HTTP port is the one before.
+    /// An existing server with this gRPC URL. Its HTTP port is one lower.
     pub fn at(grpc: &str) -> Self {
         let grpc = grpc.trim_end_matches('/');
         let (host, port) = grpc.rsplit_once(':').expect("a URL with a port");
@@ -59,9 +61,9 @@ impl Qdrant {
         Self { http: format!("{host}:{}", port - 1), grpc: grpc.to_owned(), own: None }
     }
 
-    /// Starts a server with a storage and ports of its own, and waits until it is ready.
+    /// Starts a server with new storage and free ports, and waits until it is ready.
     pub fn start(binary: &Path) -> Self {
-        // Another process may have taken one of the ports meanwhile.
+        // Another process may have taken one of the ports in the meantime.
         for _ in 0..5 {
             let mut server = Self::prepare(binary);
             server.launch();
@@ -69,10 +71,10 @@ impl Qdrant {
                 return server;
             }
         }
-        panic!("{} does not start: its log is above", binary.display());
+        panic!("{} did not start: see its log above", binary.display());
     }
 
-    /// A server that is not started yet.
+    /// Prepares a server without starting it.
     pub(crate) fn prepare(binary: &Path) -> Self {
         let folder = tempfile::Builder::new().prefix("mnemon-qdrant-").tempdir().expect("a folder");
         let (http, grpc) = (ports::free(), ports::free());
@@ -83,7 +85,7 @@ impl Qdrant {
             ("QDRANT__SERVICE__GRPC_PORT", grpc.to_string()),
             ("QDRANT__STORAGE__STORAGE_PATH", storage("storage")),
             ("QDRANT__STORAGE__SNAPSHOTS_PATH", storage("snapshots")),
-            // Tests make many collections; each would reserve 32 MB.
+            // Tests create many collections, and each would reserve 32 MB.
             ("QDRANT__STORAGE__WAL__WAL_CAPACITY_MB", "1".to_owned()),
             ("QDRANT__TELEMETRY_DISABLED", "true".to_owned()),
             ("QDRANT__LOG_LEVEL", "WARN".to_owned()),
@@ -92,65 +94,65 @@ impl Qdrant {
         Self { http: format!("http://127.0.0.1:{http}"), grpc: format!("http://127.0.0.1:{grpc}"), own: Some(own) }
     }
 
-    /// Adds what a peer of a cluster is started with.
+    /// Adds the arguments and variables of a peer of a cluster.
     pub(crate) fn configure(&mut self, arguments: Vec<String>, variables: Vec<(&'static str, String)>) {
         let own = self.own();
         own.arguments = arguments;
         own.variables.extend(variables);
     }
 
-    /// Where gRPC is spoken: `http://127.0.0.1:…`.
+    /// The URL for gRPC: `http://127.0.0.1:…`.
     pub fn grpc_url(&self) -> &str {
         &self.grpc
     }
 
-    /// Where REST is spoken: `http://127.0.0.1:…`.
+    /// The URL for REST: `http://127.0.0.1:…`.
     pub fn http_url(&self) -> &str {
         &self.http
     }
 
-    /// Whether it is ours to kill.
+    /// Whether this process started the server, and so may kill it.
     pub fn is_own(&self) -> bool {
         self.own.is_some()
     }
 
-    /// The folder of a server of our own, with `storage` and `snapshots` in it.
+    /// The folder of a server that this process started, with `storage` and `snapshots`.
     ///
     /// # Panics
-    /// The server is not ours.
+    /// If this process did not start the server.
     pub fn folder(&self) -> &Path {
-        self.own.as_ref().expect("a server of our own").folder.path()
+        self.own.as_ref().expect("a server that this process started").folder.path()
     }
 
-    /// SIGKILL; what was not on disk is lost.
+    /// Kills the server with SIGKILL; data that is not on disk is lost.
     ///
     /// # Panics
-    /// The server is not ours.
+    /// If this process did not start the server.
     pub fn kill(&mut self) {
         drop(self.own().process.take());
     }
 
-    /// SIGTERM: it finishes what it is at and writes all to disk.
+    /// Stops the server with SIGTERM: it finishes its requests and writes all data to disk.
     ///
     /// # Panics
-    /// The server is not ours.
+    /// If this process did not start the server.
     pub fn stop(&mut self) {
         if let Some(process) = self.own().process.take() {
             process.stop();
         }
     }
 
-    /// Starts it again on the same storage and ports, and waits until it is ready.
+    /// Restarts the server with the same storage and ports, and waits until it is ready.
     ///
     /// # Panics
-    /// The server is not ours, or does not come back.
+    /// If this process did not start the server, or it does not start again.
     pub fn start_again(&mut self) {
         self.kill();
         self.launch();
-        assert!(self.wait(), "{} does not come back: its log is above", self.http);
+        assert!(self.wait(), "{} did not restart: see its log above", self.http);
     }
 
-    /// Starts it and does not wait.
+    /// Starts the server without waiting until it is ready.
     pub(crate) fn launch(&mut self) {
         let own = self.own();
         let mut command = Command::new(&own.binary);
@@ -160,28 +162,28 @@ impl Qdrant {
         own.process = Some(process);
     }
 
-    /// Waits until it is ready; false if it ended instead.
+    /// Waits until the server is ready; false if it exited.
     pub(crate) fn wait(&mut self) -> bool {
         let ready = format!("{}/readyz", self.http);
         let grpc = self.grpc.trim_start_matches("http://").to_owned();
-        let until = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + START_TIMEOUT;
         while self.own().process.as_mut().is_some_and(Guarded::is_running) {
             if rest::request("GET", &ready, "text/plain", b"").is_ok() && TcpStream::connect(&grpc).is_ok() {
                 return true;
             }
-            assert!(Instant::now() < until, "{} is not ready after {PATIENCE:?}", self.http);
+            assert!(Instant::now() < deadline, "{} is not ready after {START_TIMEOUT:?}", self.http);
             std::thread::sleep(Duration::from_millis(10));
         }
         false
     }
 
     fn own(&mut self) -> &mut Own {
-        self.own.as_mut().expect("a server of our own")
+        self.own.as_mut().expect("a server that this process started")
     }
 }
 
-/// The server that all tests of this process share, started when it is first asked for; `None` where the environment
-/// names none. It is not for killing: names of collections must be [`unique`].
+/// The server that all tests of this process share, started on first use; `None` if the environment names none. It must not
+/// be killed, and the names of collections must be [`unique`].
 pub fn shared() -> Option<&'static Qdrant> {
     static SHARED: LazyLock<Option<Qdrant>> = LazyLock::new(|| {
         Some(match Qdrant::from_env()? {
@@ -192,7 +194,7 @@ pub fn shared() -> Option<&'static Qdrant> {
     SHARED.as_ref()
 }
 
-/// A name nobody else has: `prefix_…`.
+/// A unique name: `prefix_…`.
 pub fn unique(prefix: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     static START: LazyLock<String> = LazyLock::new(|| {

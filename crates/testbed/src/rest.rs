@@ -1,4 +1,4 @@
-//! A little HTTP, for what a test looks at behind the back of what it tests.
+//! A small HTTP client, for tests that look at a server directly.
 
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait for an answer.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The JSON under a URL.
+/// Gets JSON from a URL.
 ///
 /// # Errors
-/// The server does not answer, answers a status other than 2xx, or answers no JSON.
+/// If the server does not answer, or answers with another status than 2xx or with invalid JSON.
 pub fn get(url: &str) -> std::io::Result<Value> {
     json(url, "GET", None)
 }
@@ -32,7 +33,7 @@ pub fn post(url: &str, body: &Value) -> std::io::Result<Value> {
     json(url, "POST", Some(body))
 }
 
-/// Deletes what is under a URL and returns the answer.
+/// Sends DELETE to a URL and returns the answer.
 ///
 /// # Errors
 /// As [`get`].
@@ -40,10 +41,10 @@ pub fn delete(url: &str) -> std::io::Result<Value> {
     json(url, "DELETE", None)
 }
 
-/// Status and JSON of any answer.
+/// Sends a request and returns the status and the JSON of the answer.
 ///
 /// # Errors
-/// The server does not answer, goes away in the middle of its answer, or answers no JSON.
+/// If the server does not answer, closes the connection during its answer, or answers with invalid JSON.
 pub fn call(method: &str, url: &str, body: Option<&Value>) -> std::io::Result<(u16, Value)> {
     let body = body.map(Value::to_string).unwrap_or_default();
     let (status, answer) = exchange(method, url, "application/json", body.as_bytes())?;
@@ -60,7 +61,7 @@ fn parse(answer: &[u8]) -> std::io::Result<Value> {
     serde_json::from_slice(answer).map_err(|error| Error::new(ErrorKind::InvalidData, error))
 }
 
-/// The body of an answer whose status is 2xx.
+/// Sends a request and returns the body of the answer; another status than 2xx is an error.
 pub(crate) fn request(method: &str, url: &str, content_type: &str, body: &[u8]) -> std::io::Result<Vec<u8>> {
     let (status, body) = exchange(method, url, content_type, body)?;
     if (200..300).contains(&status) {
@@ -69,12 +70,13 @@ pub(crate) fn request(method: &str, url: &str, content_type: &str, body: &[u8]) 
     Err(Error::other(format!("{method} {url}: {status} {}", String::from_utf8_lossy(&body))))
 }
 
-/// Status and body of an answer. HTTP/1.0, so that its end is the connection's.
+/// Sends a request and returns the status and body of the answer. It uses HTTP/1.0, in which the answer ends with the
+/// connection.
 fn exchange(method: &str, url: &str, content_type: &str, body: &[u8]) -> std::io::Result<(u16, Vec<u8>)> {
-    let rest = url.strip_prefix("http://").ok_or_else(|| Error::other(format!("no http URL: {url}")))?;
+    let rest = url.strip_prefix("http://").ok_or_else(|| Error::other(format!("not an http URL: {url}")))?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut stream = TcpStream::connect(host)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_nodelay(true)?;
     let length = body.len();
     let head = format!(

@@ -1,4 +1,4 @@
-//! A service on a port of its own, which keeps what it is asked and answers as a test says.
+//! A fake service on a free port, which records its requests and answers them as the test defines.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,57 +7,57 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-/// What was asked.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// The first line.
+    /// The request line.
     pub line: String,
     /// Header lines in lower case.
     pub headers: Vec<String>,
-    /// Its JSON.
+    /// The body, which is JSON.
     pub body: Value,
-    /// When it came.
+    /// When it arrived.
     pub at: Instant,
 }
 
 impl Asked {
-    /// The texts to be embedded.
+    /// The texts of a request for embeddings.
     ///
     /// # Panics
-    /// If it asks for something else.
+    /// If it is another request.
     pub fn texts(&self) -> Vec<&str> {
         self.body["input"].as_array().expect("a list").iter().map(|text| text.as_str().expect("a text")).collect()
     }
 }
 
-/// What is answered: a status line's end, header lines, and a body.
+/// An answer: status, header lines, and body.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// `200 OK`.
+    /// Such as `200 OK`.
     pub status: &'static str,
-    /// Each with its line's end.
+    /// Header lines, each with its line break.
     pub headers: &'static str,
-    /// Whatever it is.
+    /// The body.
     pub body: String,
 }
 
 impl Reply {
-    /// JSON.
+    /// An answer with JSON.
     pub fn new(status: &'static str, body: &Value) -> Self {
         Self { status, headers: "", body: body.to_string() }
     }
 
-    /// OpenAI's form of a refusal.
+    /// An error in OpenAI's format.
     pub fn refusal(status: &'static str, message: &str) -> Self {
         Self::new(status, &json!({"error": {"message": message, "type": "x", "code": null}}))
     }
 
-    /// A chat completion, whole or streamed word by word, as it was asked for.
+    /// A chat completion, complete or streamed word by word, as requested.
     pub fn chat(asked: &Asked, text: &str) -> Self {
         Self::chat_cut(asked, text, "stop")
     }
 
-    /// The same, with the reason why it ends.
+    /// The same with another `finish_reason`.
     pub fn chat_cut(asked: &Asked, text: &str, finish: &str) -> Self {
         if asked.body["stream"] != true {
             let choice =
@@ -73,10 +73,10 @@ impl Reply {
         Self { status: "200 OK", headers: "Content-Type: text/event-stream\r\n", body }
     }
 
-    /// For each text what it is read as: numbers with spaces between.
+    /// Embeddings: each text must be a list of numbers separated by spaces, which is its vector.
     ///
     /// # Panics
-    /// If it is read as none.
+    /// If a text is not such a list.
     pub fn vectors(asked: &Asked) -> Self {
         let vector = |text: &str| text.split(' ').map(|word| word.parse().expect("a number")).collect::<Vec<f32>>();
         let mut data: Vec<Value> = asked
@@ -92,44 +92,44 @@ impl Reply {
 
 type Answer = dyn Fn(usize, &Asked) -> Reply + Send + Sync;
 
-/// Answers until the process ends.
+/// A fake service. It answers until the process ends.
 #[derive(Debug)]
 pub struct Service {
-    /// The base URL, which ends in `/v1`.
+    /// The base URL, which ends with `/v1`.
     pub url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Service {
-    /// Starts on a free port. `answer` is told how many requests came before.
+    /// Starts the service on a free port. `answer` gets the number of earlier requests and the request.
     ///
     /// # Panics
-    /// Without a free port.
+    /// If no port is free.
     pub fn start(answer: impl Fn(usize, &Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}/v1", listener.local_addr().expect("an address"));
         let answer: Arc<Answer> = Arc::new(answer);
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&asked);
+        let log = Arc::clone(&asked);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (answer, kept) = (Arc::clone(&answer), Arc::clone(&kept));
-                std::thread::spawn(move || serve(&stream, &*answer, &kept));
+                let (answer, log) = (Arc::clone(&answer), Arc::clone(&log));
+                std::thread::spawn(move || serve(&stream, &*answer, &log));
             }
         });
         Self { url, asked }
     }
 
-    /// All that was asked so far.
+    /// The requests so far.
     ///
     /// # Panics
-    /// Never: nobody panics while holding it.
+    /// Never: no thread panics while it holds the lock.
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().expect("no test panics here").clone()
     }
 }
 
-fn serve(stream: &TcpStream, answer: &Answer, kept: &Mutex<Vec<Asked>>) -> std::io::Result<()> {
+fn serve(stream: &TcpStream, answer: &Answer, log: &Mutex<Vec<Asked>>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let mut line = String::new();
@@ -154,9 +154,9 @@ fn serve(stream: &TcpStream, answer: &Answer, kept: &Mutex<Vec<Asked>>) -> std::
         let body = serde_json::from_slice(&body).unwrap_or_default();
         let asked = Asked { line: line.trim().to_owned(), headers, body, at: Instant::now() };
         let before = {
-            let mut kept = kept.lock().expect("no test panics here");
-            kept.push(asked.clone());
-            kept.len() - 1
+            let mut log = log.lock().expect("no test panics here");
+            log.push(asked.clone());
+            log.len() - 1
         };
         let Reply { status, headers, body } = answer(before, &asked);
         let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n", body.len());

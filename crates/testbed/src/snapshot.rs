@@ -1,10 +1,10 @@
-//! Collections from snapshots that a Qdrant wrote elsewhere.
+//! Collections from snapshots that another Qdrant wrote.
 
 use std::path::Path;
 
 use crate::rest;
 
-/// Makes a collection of a snapshot's file, on a server with this HTTP URL.
+/// Creates a collection from the file of a snapshot, on the server with this HTTP URL.
 pub fn restore_snapshot(http_url: &str, file: &Path, collection: &str) {
     const BOUNDARY: &str = "a-line-that-no-snapshot-holds";
     let snapshot = std::fs::read(file).expect("a snapshot");

@@ -1,15 +1,15 @@
 """Annotates plain sentences for `examples/train_tagger.rs` with spaCy's en_core_web_sm.
 
 Usage: python3 annotate.py MODEL < sentences.txt > annotated.tsv
-One sentence a line; each comes out twice, as written and in lower case. A line a token: word,
-number of the tag, number of the place in a noun phrase; an empty line ends a sentence.
+The input has one sentence on each line. The output has each sentence twice, as written and in lower case, with one
+token on each line: word, number of the tag, number of the place in a noun phrase. An empty line ends a sentence.
 """
 
 import sys
 
 import spacy
 
-# The tags in the order of `Tag` in src/tag.rs.
+# The tags in the order of `Tag` in src/tag/labels.rs.
 TAGS = (
     "_SP NN NNS NNP NNPS VB VBP VBD VBG VBN VBZ JJ JJR JJS RB RBR RBS MD DT PRP PRP$ IN CC CD TO RP WH POS "
     "PUNCT SYM UH X"

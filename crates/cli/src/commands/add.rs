@@ -1,4 +1,4 @@
-//! `mnemon add`: remembers a text, a conversation, or what comes line by line.
+//! `mnemon add`: adds a text, a conversation, or messages line by line.
 
 mod lines;
 mod messages;
@@ -7,74 +7,74 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use mnemon_engine::{AddRequest, LearnRequest, Message, Outcome};
+use mnemon_engine::{AddRequest, LearnOutcome, LearnRequest, Message};
 use mnemon_store::MemoryId;
 use serde_json::{Value, json};
 
 use super::input::{self, MetadataArgs};
 use crate::args::ScopeArgs;
 use crate::error::{CliError, Exit};
-use crate::output::{Output, added_item, counted};
+use crate::output::{Output, added_to_json, pluralize};
 use crate::settings::Settings;
 use crate::wiring;
 
-/// What to remember.
+/// What to add.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   mnemon add 'I am allergic to peanuts' --user ana
   mnemon add --user ana --messages chat.json --session monday
   tail -f chat.log | mnemon add --user ana --stdin --json")]
 pub(crate) struct AddArgs {
-    /// What was said
+    /// Text of the memory
     #[arg(conflicts_with_all = ["stdin", "messages"])]
     text: Option<String>,
-    /// Read a message a line from stdin, plain or as {"role", "content", "name", "timestamp"}; each is stored, then told
+    /// Read one message per line from stdin: plain text, or {"role", "content", "name", "timestamp"}; prints each memory's id as
+    /// soon as it is stored
     #[arg(long, conflicts_with = "messages")]
     stdin: bool,
-    /// Remember the messages of a file (- for stdin), all or none: a JSON list, {"messages": […]}, or one a line
+    /// Add all messages of a file (- for stdin) or none: a JSON list, {"messages": […]}, or one per line
     #[arg(long, value_name = "FILE")]
     messages: Option<PathBuf>,
     #[command(flatten)]
     scope: ScopeArgs,
-    /// Who wrote it: user or assistant; where messages do not say
+    /// Role of messages without one: user or assistant
     #[arg(long, default_value = "user")]
     role: String,
-    /// The speaker's name; where messages do not say
+    /// Speaker's name of messages without one
     #[arg(long)]
     name: Option<String>,
-    /// Remember the facts in it instead of the words: by the language model of the settings, else the sentences that state
-    /// something
+    /// Extract facts and store them instead of the messages: with the configured language model, otherwise with built-in rules
     #[arg(long, conflicts_with_all = ["stdin", "skip_duplicates"])]
     infer: bool,
-    /// What the language model is told beside its task
+    /// Further instructions for the language model
     #[arg(long, value_name = "TEXT", requires = "infer")]
     instructions: Option<String>,
-    /// The conversation it belongs to [default: the one before, unless that is long past]
+    /// Session that the messages belong to [default: the last one, unless the session gap has passed]
     #[arg(long, conflicts_with = "unordered")]
     session: Option<String>,
-    /// A fact by itself, of no conversation
+    /// Add facts that belong to no session
     #[arg(long)]
     unordered: bool,
-    /// When it was said: RFC 3339, a date, or seconds since 1970 [default: now]
+    /// Time of the message: RFC 3339, a date, or seconds since 1970 [default: now]
     #[arg(long, value_name = "TIME", value_parser = input::time)]
     timestamp: Option<Timestamp>,
     #[command(flatten)]
     metadata: MetadataArgs,
-    /// The last day it is shown
+    /// Expiration date: the last day on which the memory is shown
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = input::date)]
     expires: Option<Date>,
-    /// Leave out what this very user, agent and run already remember word for word
+    /// Skip texts that the same user, agent and run already have, word for word
     #[arg(long)]
     skip_duplicates: bool,
-    /// Link it to a memory there is; KIND is `related` if absent. Repeatable
+    /// Link to an existing memory. KIND is `related` by default. Can be repeated
     #[arg(long, value_name = "ID[:KIND]")]
     link: Vec<String>,
 }
 
 pub(crate) fn run(args: &AddArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     if args.text.is_none() && !args.stdin && args.messages.is_none() {
-        let hint = "nothing to remember: give the text, --messages FILE, or --stdin to read a message a line";
-        return Err(CliError::usage(hint).into());
+        let message = "nothing to add: give the text, --messages FILE, or --stdin to read one message per line";
+        return Err(CliError::usage(message).into());
     }
     let request = request(args, settings)?;
     if args.stdin {
@@ -90,58 +90,58 @@ pub(crate) fn run(args: &AddArgs, settings: &Settings, out: &Output) -> anyhow::
     }
     let added = wiring::open_or_create_engine(settings)?.add(AddRequest { messages, ..request })?;
     if added.is_empty() {
-        out.note("nothing was stored: system messages and duplicates that are to be skipped are left out");
+        out.note("nothing was stored: system messages are skipped, and duplicates with --skip-duplicates");
     }
-    let results: Vec<Value> = added.iter().map(added_item).collect();
+    let results: Vec<Value> = added.iter().map(added_to_json).collect();
     out.value(&json!({"results": results}), |_| added.iter().map(|one| format!("{}\n", one.id)).collect())?;
     Ok(Exit::Ok)
 }
 
-/// Remembers facts. If a model is away the messages wait in the store's ledger.
+/// Extracts and stores facts. If the model is unavailable, the job stays in the queue of the store.
 fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let engine = wiring::open_or_create_engine(settings)?;
     let request = LearnRequest { add, instructions: args.instructions.clone(), procedure: false };
     let learned = engine.learn(request)?;
     let extractor = learned.extractor.as_str();
     match learned.outcome {
-        Outcome::Stored(added) => {
+        LearnOutcome::Stored(added) => {
             if added.is_empty() {
-                out.note("nothing was stored: nothing in it is worth knowing, or all of it is known");
+                out.note("nothing was stored: no new facts were found");
             }
-            let results: Vec<Value> = added.iter().map(added_item).collect();
+            let results: Vec<Value> = added.iter().map(added_to_json).collect();
             let answer = json!({"results": results, "extractor": extractor, "event_id": learned.event_id});
             out.value(&answer, |_| added.iter().map(|one| format!("{}  {}\n", one.id, one.memory)).collect())?;
         }
-        Outcome::Dropped => {
-            return Err(CliError::failed("deleted", "the owner's memories were deleted meanwhile").into());
+        LearnOutcome::Dropped => {
+            return Err(CliError::failed("deleted", "the owner's memories were deleted during the extraction").into());
         }
-        Outcome::Waiting { reason, .. } => {
+        LearnOutcome::Pending { reason, .. } => {
             let id = learned.event_id;
-            out.note(&format!("kept, and learnt from by the next `mnemon serve` or `mnemon add --infer`: {reason}"));
+            out.note(&format!("queued; the next `mnemon serve` or `mnemon add --infer` retries it: {reason}"));
             let answer =
                 json!({"results": [], "extractor": extractor, "event_id": id, "status": "PENDING", "reason": reason});
-            out.value(&answer, |_| format!("waits as {id}\n"))?;
+            out.value(&answer, |_| format!("queued as {id}\n"))?;
         }
     }
-    // What waited from before may have its turn now.
-    while let Some(worked) = engine.run_due_job()? {
-        match worked.outcome {
-            Outcome::Stored(added) => {
+    // Jobs that were queued earlier may be due.
+    while let Some(finished) = engine.run_due_job()? {
+        match finished.outcome {
+            LearnOutcome::Stored(added) => {
                 out.note(&format!(
-                    "learnt from what had waited as {}: {}",
-                    worked.event_id,
-                    counted(added.len(), "fact", "facts")
+                    "queued job {} completed: {}",
+                    finished.event_id,
+                    pluralize(added.len(), "fact", "facts")
                 ));
             }
-            Outcome::Dropped => {}
-            Outcome::Waiting { .. } => break,
+            LearnOutcome::Dropped => {}
+            LearnOutcome::Pending { .. } => break,
         }
     }
     Ok(Exit::Ok)
 }
 
 impl AddArgs {
-    /// A message with what the call says of all of them.
+    /// A message with the role and name of the arguments.
     fn defaults(&self) -> Message {
         Message { role: self.role.clone(), name: self.name.clone(), ..Message::default() }
     }
@@ -151,7 +151,7 @@ impl AddArgs {
 fn request(args: &AddArgs, settings: &Settings) -> anyhow::Result<AddRequest> {
     let links = args.link.iter().map(|link| self::link(link)).collect::<anyhow::Result<_>>()?;
     Ok(AddRequest {
-        scope: settings.scope(&args.scope)?.ok_or_else(input::no_scope)?,
+        scope: settings.scope(&args.scope)?.ok_or_else(input::missing_scope)?,
         messages: Vec::new(),
         metadata: args.metadata.read()?.unwrap_or_default(),
         timestamp: args.timestamp,
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_is_related_unless_it_says_more() {
+    fn a_link_is_related_by_default() {
         assert_eq!(link("7").unwrap(), (MemoryId::Number(7), "related".to_owned()));
         assert_eq!(link("7:supersedes").unwrap().1, "supersedes");
         assert!(link("7:").is_err() && link("x:y").is_err());

@@ -1,21 +1,21 @@
-//! `mnemon doctor`: whether the store is sound, and what can be mended.
+//! `mnemon doctor`: checks the store and repairs it.
 
 use mnemon_store::Finding;
 use serde_json::{Value, json};
 
-use super::stats::{lines, of_store};
+use super::stats::{lines, store_to_json};
 use crate::error::Exit;
-use crate::output::{Output, counted};
+use crate::output::{Output, pluralize};
 use crate::settings::Settings;
 use crate::wiring;
 
-/// Whether to mend.
+/// Whether to repair.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit code 0: all is well, or was mended; 3: something was found; 1: the store can't be opened."
+    after_help = "Exit code 0: no problems, or all were repaired; 3: problems remain; 1: the store can't be opened."
 )]
 pub(crate) struct DoctorArgs {
-    /// Mend what can be mended without losing a memory, then check again
+    /// Repair what can be repaired without losing a memory, then check again
     #[arg(long)]
     fix: bool,
 }
@@ -23,46 +23,48 @@ pub(crate) struct DoctorArgs {
 pub(crate) fn run(args: &DoctorArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let engine = wiring::open_engine_any_embedder(settings)?;
     let store = engine.store();
-    let mended = if args.fix { store.repair()? } else { Vec::new() };
+    let repaired = if args.fix { store.repair()? } else { Vec::new() };
     let info = store.info()?;
     let findings = store.check()?;
-    let waiting = engine.pending_jobs()?;
+    let pending = engine.pending_jobs()?;
     let answer = json!({
         "ok": findings.is_empty(),
         "version": env!("CARGO_PKG_VERSION"),
         "settings": settings.file.as_ref().map(|file| file.display().to_string()),
-        "store": of_store(&info),
-        "mended": told(&mended),
-        "findings": told(&findings),
+        "store": store_to_json(&info),
+        "mended": findings_to_json(&repaired),
+        "findings": findings_to_json(&findings),
         "warnings": store.warnings(),
-        "waiting": waiting.requests,
-        "waiting_reason": waiting.reason,
+        "waiting": pending.requests,
+        "waiting_reason": pending.reason,
     });
-    out.value(&answer, |answer| text(answer, args.fix, &out.bold("WARNING")))?;
+    out.value(&answer, |answer| to_text(answer, args.fix, &out.bold("WARNING")))?;
     Ok(if findings.is_empty() { Exit::Ok } else { Exit::Differences })
 }
 
-fn told(findings: &[Finding]) -> Value {
-    let told = |finding: &Finding| json!({"check": finding.check, "count": finding.count, "detail": finding.detail});
-    findings.iter().map(told).collect()
+fn findings_to_json(findings: &[Finding]) -> Value {
+    findings
+        .iter()
+        .map(|finding| json!({"check": finding.check, "count": finding.count, "detail": finding.detail}))
+        .collect()
 }
 
-fn text(answer: &Value, fixed: bool, warning: &str) -> String {
+fn to_text(answer: &Value, fixed: bool, warning: &str) -> String {
     let settings = answer["settings"].as_str().unwrap_or("defaults");
     let mut text = format!("mnemon        {}\nsettings      {settings}\n", env!("CARGO_PKG_VERSION"));
     text.push_str(&lines(&answer["store"]));
     text.push('\n');
     let items = |key: &str| answer[key].as_array().map_or(&[][..], Vec::as_slice);
-    for (key, mark) in [("mended", "mended"), ("findings", if fixed { "left  " } else { "found " })] {
+    for (key, mark) in [("mended", "repaired"), ("findings", if fixed { "remaining" } else { "found" })] {
         for finding in items(key) {
             let word = |key: &str| finding[key].as_str().unwrap_or_default();
-            text.push_str(&format!("{mark} {}: {} {}\n", word("check"), finding["count"], word("detail")));
+            text.push_str(&format!("{mark:<9} {}: {} {}\n", word("check"), finding["count"], word("detail")));
         }
     }
-    if let Some(waiting) = answer["waiting"].as_u64().filter(|waiting| *waiting > 0) {
+    if let Some(pending) = answer["waiting"].as_u64().filter(|pending| *pending > 0) {
         text.push_str(&format!(
-            "waiting {} for a model{}: a running server takes them up\n",
-            counted(waiting as usize, "request", "requests"),
+            "pending   {} for a model{}: a running server processes them\n",
+            pluralize(pending as usize, "request", "requests"),
             answer["waiting_reason"].as_str().map(|reason| format!(" ({reason})")).unwrap_or_default(),
         ));
     }
@@ -70,10 +72,10 @@ fn text(answer: &Value, fixed: bool, warning: &str) -> String {
         text.push_str(&format!("{warning} {}\n", sentence.as_str().unwrap_or_default()));
     }
     text.push_str(match (items("findings").is_empty(), items("warnings").is_empty()) {
-        (true, true) => "all is well\n",
-        (true, false) => "all that is stored is sound; heed the warnings\n",
+        (true, true) => "no problems found\n",
+        (true, false) => "no problems in the stored data; see the warnings\n",
         (false, _) if fixed => "",
-        (false, _) => "`mnemon doctor --fix` mends what can be mended\n",
+        (false, _) => "`mnemon doctor --fix` repairs what can be repaired\n",
     });
     text
 }
@@ -83,12 +85,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn warnings_are_told_last_and_are_no_findings() {
+    fn warnings_come_last_and_are_not_findings() {
         let answer = json!({
             "store": {"memories": 1}, "mended": [], "findings": [], "warnings": ["no slot for words: recreate it"],
         });
-        let text = text(&answer, false, "WARNING");
-        let end = "WARNING no slot for words: recreate it\nall that is stored is sound; heed the warnings\n";
+        let text = to_text(&answer, false, "WARNING");
+        let end = "WARNING no slot for words: recreate it\nno problems in the stored data; see the warnings\n";
         assert!(text.ends_with(end), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! `mnemon export`: the whole store as lines of JSON.
+//! `mnemon export`: writes the whole store as JSON lines.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
@@ -8,19 +8,21 @@ use anyhow::Context;
 use mnemon_engine::{Engine, TransferCounts};
 use serde_json::json;
 
-use super::import::{of_counts, told_counts};
+use super::import::{counts_to_json, counts_to_text};
 use super::progress;
 use crate::error::{CliError, Exit};
-use crate::output::{Output, counted};
+use crate::output::{Output, pluralize};
 use crate::settings::Settings;
 use crate::wiring;
 
-/// Where to.
+/// Where to write.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "A file is written beside its place and put there when it is whole and safe on disk: what was \
-there before stays until then.")]
+#[command(
+    after_help = "The export is written to a temporary file in the same folder, which replaces the file once it is \
+complete and synced to disk."
+)]
 pub(crate) struct ExportArgs {
-    /// The file, - for stdout
+    /// Output file, - for stdout
     #[arg(default_value = "-")]
     file: PathBuf,
 }
@@ -31,44 +33,44 @@ pub(crate) fn run(args: &ExportArgs, settings: &Settings, out: &Output) -> anyho
         let engine = wiring::open_engine_any_embedder(settings)?;
         let mut stdout = BufWriter::new(io::stdout().lock());
         let counts = write(&engine, &mut stdout, out)?;
-        out.note(&format!("exported {}", told_counts(&counts)));
-        left_out(&engine, out)?;
+        out.note(&format!("exported {}", counts_to_text(&counts)));
+        note_pending(&engine, out)?;
         return Ok(Exit::Ok);
     }
-    // Through a link, what it leads to is replaced, not the link.
+    // A symbolic link stays; the file it points to is replaced.
     let file = &if file.is_symlink() { file.canonicalize().unwrap_or_else(|_| file.clone()) } else { file.clone() };
-    refuse_other_than_files(file)?;
-    refuse_databases(file, settings.file_of_store())?;
+    check_is_file(file)?;
+    check_not_database(file, settings.file_of_store())?;
     let engine = wiring::open_engine_any_embedder(settings)?;
-    let counts = into_file(&engine, file, out)?;
-    let waiting = left_out(&engine, out)?;
-    let answer = json!({"file": file.display().to_string(), "exported": of_counts(&counts), "waiting": waiting});
-    out.value(&answer, |_| format!("exported {} to {}\n", told_counts(&counts), file.display()))?;
+    let counts = export_to_file(&engine, file, out)?;
+    let pending = note_pending(&engine, out)?;
+    let answer = json!({"file": file.display().to_string(), "exported": counts_to_json(&counts), "waiting": pending});
+    out.value(&answer, |_| format!("exported {} to {}\n", counts_to_text(&counts), file.display()))?;
     Ok(Exit::Ok)
 }
 
-/// What waits for a model is no memory yet. Returns how many requests do.
-fn left_out(engine: &Engine, out: &Output) -> anyhow::Result<usize> {
-    let waiting = engine.pending_jobs()?.requests;
-    if waiting > 0 {
-        let requests = counted(waiting, "request", "requests");
+/// Requests that are queued for a model are not memories yet and not exported. Returns how many there are.
+fn note_pending(engine: &Engine, out: &Output) -> anyhow::Result<usize> {
+    let pending = engine.pending_jobs()?.requests;
+    if pending > 0 {
+        let requests = pluralize(pending, "request", "requests");
         out.note(&format!(
-            "{requests} to learn from still waiting for a model: not exported. Export again once `mnemon doctor` tells of none"
+            "{requests} pending for a model and not exported. Export again once `mnemon doctor` shows none"
         ));
     }
-    Ok(waiting)
+    Ok(pending)
 }
 
-fn into_file(engine: &Engine, file: &Path, out: &Output) -> anyhow::Result<TransferCounts> {
+fn export_to_file(engine: &Engine, file: &Path, out: &Output) -> anyhow::Result<TransferCounts> {
     let at = || file.display().to_string();
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // A name of its own: another export to the same file must not write into this one. Gone if it is not kept.
+    // A unique name, so that two exports to the same file do not mix. Deleted unless it is persisted.
     let mut part = tempfile::Builder::new().prefix(".mnemon-export-").tempfile_in(folder).with_context(at)?;
     let mut writer = BufWriter::with_capacity(1 << 20, part.as_file_mut());
     let counts = write(engine, &mut writer, out)?;
     writer.into_inner().map_err(io::IntoInnerError::into_error).with_context(at)?.sync_all().with_context(at)?;
     part.persist(file).with_context(at)?;
-    // The new name is safe only once its folder is; not every system lets a folder be opened.
+    // The new name is durable once the folder is synced. Not every system can open a folder.
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
     }
@@ -76,22 +78,22 @@ fn into_file(engine: &Engine, file: &Path, out: &Output) -> anyhow::Result<Trans
 }
 
 fn write(engine: &Engine, writer: &mut dyn Write, out: &Output) -> anyhow::Result<TransferCounts> {
-    let bar = progress::counting("memories", out.is_json());
+    let bar = progress::counter("memories", out.is_json());
     let counts = engine.export(writer, &mut |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     Ok(counts?)
 }
 
-/// Folders and devices are no place for a file.
-fn refuse_other_than_files(file: &Path) -> Result<(), CliError> {
+/// Refuses folders and devices.
+fn check_is_file(file: &Path) -> Result<(), CliError> {
     if file.file_name().is_some() && (file.is_file() || !file.exists()) {
         return Ok(());
     }
-    Err(CliError::usage(format!("{} is no file: name one, or - for stdout", file.display())))
+    Err(CliError::usage(format!("{} is not a regular file: give a file, or - for stdout", file.display())))
 }
 
-/// An export must never take the place of a store, the one it comes from least of all.
-fn refuse_databases(file: &Path, store: Option<&Path>) -> Result<(), CliError> {
+/// Refuses any SQLite database and the files of the store itself, which the export would overwrite.
+fn check_not_database(file: &Path, store: Option<&Path>) -> Result<(), CliError> {
     let absolute = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or(path.to_owned());
     let own = store.map(absolute).is_some_and(|store| {
         ["", "-wal", "-shm", "-journal"].iter().any(|suffix| {
@@ -104,9 +106,11 @@ fn refuse_databases(file: &Path, store: Option<&Path>) -> Result<(), CliError> {
     let is_database =
         File::open(file).and_then(|mut file| file.read_exact(&mut start)).is_ok() && &start == b"SQLite format 3\0";
     if is_database || own {
-        let refusal =
-            format!("{} is a database or part of one: the export would destroy it. Name another file", file.display());
-        return Err(CliError::refused(refusal));
+        let message = format!(
+            "{} is a database or a part of one; the export would overwrite it. Give another file",
+            file.display()
+        );
+        return Err(CliError::refused(message));
     }
     Ok(())
 }
@@ -116,23 +120,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_and_devices_are_no_place_for_an_export() {
-        assert!(refuse_other_than_files(Path::new("a/b.jsonl")).is_ok());
-        assert!(refuse_other_than_files(Path::new("/")).is_err());
-        assert!(refuse_other_than_files(&std::env::temp_dir()).is_err());
-        assert!(!Path::new("/dev/null").exists() || refuse_other_than_files(Path::new("/dev/null")).is_err());
+    fn an_export_does_not_replace_folders_or_devices() {
+        assert!(check_is_file(Path::new("a/b.jsonl")).is_ok());
+        assert!(check_is_file(Path::new("/")).is_err());
+        assert!(check_is_file(&std::env::temp_dir()).is_err());
+        assert!(!Path::new("/dev/null").exists() || check_is_file(Path::new("/dev/null")).is_err());
     }
 
     #[test]
-    fn databases_are_no_place_for_an_export() {
+    fn an_export_does_not_replace_databases() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let store = folder.path().join("store.db");
-        assert!(refuse_databases(&path, Some(&store)).is_ok());
-        assert!(refuse_databases(&folder.path().join("store.db-wal"), Some(&store)).is_err());
+        assert!(check_not_database(&path, Some(&store)).is_ok());
+        assert!(check_not_database(&folder.path().join("store.db-wal"), Some(&store)).is_err());
         std::fs::write(&path, "SQLite format 3\0 and more").unwrap();
-        assert!(refuse_databases(&path, Some(&store)).is_err());
+        assert!(check_not_database(&path, Some(&store)).is_err());
         std::fs::write(&path, "{}").unwrap();
-        assert!(refuse_databases(&path, Some(&store)).is_ok());
+        assert!(check_not_database(&path, Some(&store)).is_ok());
     }
 }

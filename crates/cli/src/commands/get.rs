@@ -1,36 +1,36 @@
-//! `mnemon get`: one memory, the names in it, and its links.
+//! `mnemon get`: one memory with its entities and links.
 
 use mnemon_engine::MemoryDetail;
 use serde_json::{Value, json};
 
 use super::input;
 use crate::error::Exit;
-use crate::output::{Output, item};
+use crate::output::{Output, memory_to_json};
 use crate::settings::Settings;
 use crate::wiring;
 
-/// Which memory.
+/// Which memory to show.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GetArgs {
-    /// Its id
+    /// The memory's id
     id: String,
 }
 
 pub(crate) fn run(args: &GetArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let id = input::memory_id(&args.id)?;
     let detail = wiring::open_engine_any_embedder(settings)?.detail(id)?;
-    out.value(&to_json(&detail), |shown| for_people(shown, &detail, out))?;
+    out.value(&to_json(&detail), |json| to_text(json, &detail, out))?;
     Ok(Exit::Ok)
 }
 
 fn to_json(detail: &MemoryDetail) -> Value {
-    let mut shown = item(&detail.memory, None);
-    shown["entities"] = detail
+    let mut json = memory_to_json(&detail.memory, None);
+    json["entities"] = detail
         .entities
         .iter()
         .map(|entity| json!({"text": entity.text(), "type": entity.kind(), "memories": entity.memories.len()}))
         .collect();
-    shown["links"] = detail
+    json["links"] = detail
         .links
         .iter()
         .map(|link| {
@@ -42,31 +42,31 @@ fn to_json(detail: &MemoryDetail) -> Value {
             })
         })
         .collect();
-    shown
+    json
 }
 
-/// The text whole, then a line a key.
-fn for_people(shown: &Value, detail: &MemoryDetail, out: &Output) -> String {
-    let harmless = |text: &str| text.lines().map(crate::output::one_line).collect::<Vec<_>>().join("\n");
-    let mut text = format!("{}\n\n", harmless(detail.memory.payload.text()));
+/// The whole text, then one line per key.
+fn to_text(json: &Value, detail: &MemoryDetail, out: &Output) -> String {
+    let sanitized = |text: &str| text.lines().map(crate::output::one_line).collect::<Vec<_>>().join("\n");
+    let mut text = format!("{}\n\n", sanitized(detail.memory.payload.text()));
     let mut line = |key: &str, value: &str| text.push_str(&format!("{} {value}\n", out.dim(&format!("{key:<16}"))));
-    for (key, value) in shown.as_object().into_iter().flatten() {
+    for (key, value) in json.as_object().into_iter().flatten() {
         match (key.as_str(), value) {
             ("memory" | "entities" | "links", _) | (_, Value::Null) => {}
-            (key, Value::String(value)) => line(key, &harmless(value)),
-            (key, value) => line(key, &harmless(&value.to_string())),
+            (key, Value::String(value)) => line(key, &sanitized(value)),
+            (key, value) => line(key, &sanitized(&value.to_string())),
         }
     }
     for entity in &detail.entities {
         let others = entity.memories.len().saturating_sub(1);
-        let elsewhere = if others == 0 { String::new() } else { format!(", also in {others} more") };
-        line("names", &format!("{} ({}{elsewhere})", harmless(entity.text()), entity.kind().to_lowercase()));
+        let others = if others == 0 { String::new() } else { format!(", in {others} more") };
+        line("entity", &format!("{} ({}{others})", sanitized(entity.text()), entity.kind().to_lowercase()));
     }
     for link in &detail.links {
         if link.source == detail.memory.id {
-            line("links to", &format!("{} ({})", link.target, harmless(&link.kind)));
+            line("links to", &format!("{} ({})", link.target, sanitized(&link.kind)));
         } else {
-            line("linked from", &format!("{} ({})", link.source, harmless(&link.kind)));
+            line("linked from", &format!("{} ({})", link.source, sanitized(&link.kind)));
         }
     }
     text

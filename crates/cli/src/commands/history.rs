@@ -1,18 +1,18 @@
-//! `mnemon history`: what happened to a memory.
+//! `mnemon history`: the events of a memory.
 
 use mnemon_store::HistoryEvent;
 use serde_json::{Value, json};
 
 use super::input;
 use crate::error::Exit;
-use crate::output::{Output, shortened};
+use crate::output::{Output, truncate};
 use crate::settings::Settings;
 use crate::wiring;
 
-/// Which memory.
+/// Which memory's history to show.
 #[derive(Debug, clap::Args)]
 pub(crate) struct HistoryArgs {
-    /// Its id, also after it was deleted
+    /// The memory's id; deleted memories keep their history
     id: String,
 }
 
@@ -20,14 +20,14 @@ pub(crate) fn run(args: &HistoryArgs, settings: &Settings, out: &Output) -> anyh
     let id = input::memory_id(&args.id)?;
     let events = wiring::open_engine_any_embedder(settings)?.history(id)?;
     if events.is_empty() {
-        out.note("nothing is known of this id");
+        out.note("no history for this id");
     }
     let rows: Vec<Value> = events.iter().map(row).collect();
     out.value(&Value::from(rows), |_| events.iter().map(|event| line(event, out.width())).collect())?;
     Ok(Exit::Ok)
 }
 
-/// A row of mem0's history.
+/// A row of mem0's history table.
 pub(super) fn row(event: &HistoryEvent) -> Value {
     json!({
         "id": event.id,
@@ -47,5 +47,5 @@ fn line(event: &HistoryEvent, width: usize) -> String {
     let time = event.updated_at.as_ref().or(event.created_at.as_ref()).map_or("", String::as_str);
     let time: String = time.chars().take(19).collect();
     let text = event.new_memory.as_ref().or(event.old_memory.as_ref()).map_or("", String::as_str);
-    format!("{:<19}  {:<6}  {}\n", shortened(&time, 19), shortened(&event.event, 6), shortened(text, width - 29))
+    format!("{:<19}  {:<6}  {}\n", truncate(&time, 19), truncate(&event.event, 6), truncate(text, width - 29))
 }

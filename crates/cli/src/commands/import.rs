@@ -1,4 +1,4 @@
-//! `mnemon import`: takes in what was remembered elsewhere.
+//! `mnemon import`: imports memories from a file.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,29 +10,29 @@ use serde_json::{Value, json};
 use super::progress;
 use crate::args::ScopeArgs;
 use crate::error::Exit;
-use crate::output::{Output, counted, shortened};
+use crate::output::{Output, pluralize, truncate};
 use crate::settings::Settings;
 use crate::wiring;
 
-/// Refused lines shown to people; programs get all.
+/// Refused lines in the text output. JSON has all.
 const SHOWN: usize = 20;
 
-/// What to take in.
+/// What to import.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The file's content tells what it is: an export of mnemon, points of a mem0 collection \
-({\"id\", \"payload\", \"vector\"?} a line), mem0's history.db, chat messages as JSON, or plain text, a memory a line.
+#[command(after_help = "The format is detected from the content: an export of mnemon, points of a mem0 collection \
+(one {\"id\", \"payload\", \"vector\"?} per line), mem0's history.db, chat messages as JSON, or plain text, one memory per line.
 
-Importing a file again stores nothing twice, except chat, where the same words may be said again.
-Exit code 1 if any line was refused; what could be taken is stored all the same.")]
+Importing a file again creates no duplicates, except for chat messages, which are stored again.
+Exit code 1 if any line was refused; all other lines are stored.")]
 pub(crate) struct ImportArgs {
-    /// The file, - for stdin
+    /// Input file, - for stdin
     file: PathBuf,
     #[command(flatten)]
     scope: ScopeArgs,
-    /// The conversation that chat messages belong to
+    /// Session of chat messages
     #[arg(long)]
     session: Option<String>,
-    /// Compute vectors anew, for an export that was made with another embedder
+    /// Recompute the vectors of an export that was made with another embedder
     #[arg(long)]
     reembed: bool,
 }
@@ -42,8 +42,8 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, out: &Output) -> anyho
         ImportOptions { scope: settings.scope(&args.scope)?, session: args.session.clone(), reembed: args.reembed };
     let at = || args.file.display().to_string();
     let stdin = args.file == Path::new("-");
-    let imported = if stdin || !std::fs::metadata(&args.file).with_context(at)?.is_file() {
-        // The engine reads a file more than once; a pipe can be read once only.
+    let report = if stdin || !std::fs::metadata(&args.file).with_context(at)?.is_file() {
+        // The engine reads a file more than once, which a pipe does not allow.
         let mut copy = tempfile::NamedTempFile::new().context("a temporary file")?;
         if stdin {
             io::copy(&mut io::stdin().lock(), &mut copy).context("reading stdin")?;
@@ -55,38 +55,38 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, out: &Output) -> anyho
     } else {
         import(&args.file, &options, settings, out)?
     };
-    out.value(&to_json(&imported), |_| for_people(&imported, out.width()))?;
-    Ok(if imported.refused.is_empty() { Exit::Ok } else { Exit::Failed })
+    out.value(&to_json(&report), |_| to_text(&report, out.width()))?;
+    Ok(if report.refused.is_empty() { Exit::Ok } else { Exit::Failed })
 }
 
 fn import(file: &Path, options: &ImportOptions, settings: &Settings, out: &Output) -> anyhow::Result<ImportReport> {
     let engine = wiring::open_or_create_engine(settings)?;
-    let bar = progress::counting("records", out.is_json());
+    let bar = progress::counter("records", out.is_json());
     let mut read = 0;
-    let imported = engine.import(file, options, &mut |done| {
+    let report = engine.import(file, options, &mut |done| {
         read = done;
         bar.set_position(done as u64);
     });
     bar.finish_and_clear();
-    imported.map_err(|error| match read {
+    report.map_err(|error| match read {
         0 => error.into(),
-        _ => anyhow::Error::from(error).context(format!("stopped after about {read} records; those are stored")),
+        _ => anyhow::Error::from(error).context(format!("stopped after about {read} records, which are stored")),
     })
 }
 
-fn to_json(imported: &ImportReport) -> Value {
+fn to_json(report: &ImportReport) -> Value {
     let refused: Vec<Value> =
-        imported.refused.iter().map(|refused| json!({"line": refused.line, "reason": refused.reason})).collect();
+        report.refused.iter().map(|refused| json!({"line": refused.line, "reason": refused.reason})).collect();
     json!({
-        "format": imported.format.as_str(),
-        "stored": of_counts(&imported.stored),
-        "unchanged": imported.unchanged,
+        "format": report.format.as_str(),
+        "stored": counts_to_json(&report.stored),
+        "unchanged": report.unchanged,
         "refused": refused,
     })
 }
 
 /// Numbers of records by kind.
-pub(super) fn of_counts(counts: &TransferCounts) -> Value {
+pub(super) fn counts_to_json(counts: &TransferCounts) -> Value {
     json!({
         "memories": counts.memories,
         "entities": counts.entities,
@@ -96,33 +96,33 @@ pub(super) fn of_counts(counts: &TransferCounts) -> Value {
     })
 }
 
-/// `2 memories, 1 link`: the kinds there are.
-pub(super) fn told_counts(counts: &TransferCounts) -> String {
+/// `2 memories, 1 link`, without the kinds that have no records.
+pub(super) fn counts_to_text(counts: &TransferCounts) -> String {
     let kinds = [
-        counted(counts.memories, "memory", "memories"),
-        counted(counts.entities, "entity", "entities"),
-        counted(counts.links, "link", "links"),
-        counted(counts.history, "row of history", "rows of history"),
-        counted(counts.messages, "message", "messages"),
+        pluralize(counts.memories, "memory", "memories"),
+        pluralize(counts.entities, "entity", "entities"),
+        pluralize(counts.links, "link", "links"),
+        pluralize(counts.history, "history row", "history rows"),
+        pluralize(counts.messages, "message", "messages"),
     ];
-    let there: Vec<String> = kinds.into_iter().filter(|kind| !kind.starts_with("0 ")).collect();
-    if there.is_empty() { "nothing".to_owned() } else { there.join(", ") }
+    let present: Vec<String> = kinds.into_iter().filter(|kind| !kind.starts_with("0 ")).collect();
+    if present.is_empty() { "nothing".to_owned() } else { present.join(", ") }
 }
 
-fn for_people(imported: &ImportReport, width: usize) -> String {
-    let mut text = format!("taken for  {}\nstored     {}\n", imported.format.as_str(), told_counts(&imported.stored));
-    if imported.unchanged > 0 {
-        text.push_str(&format!("unchanged  {}\n", imported.unchanged));
+fn to_text(report: &ImportReport, width: usize) -> String {
+    let mut text = format!("format     {}\nstored     {}\n", report.format.as_str(), counts_to_text(&report.stored));
+    if report.unchanged > 0 {
+        text.push_str(&format!("unchanged  {}\n", report.unchanged));
     }
-    if !imported.refused.is_empty() {
-        text.push_str(&format!("refused    {}\n", counted(imported.refused.len(), "line", "lines")));
+    if !report.refused.is_empty() {
+        text.push_str(&format!("refused    {}\n", pluralize(report.refused.len(), "line", "lines")));
     }
-    for refused in imported.refused.iter().take(SHOWN) {
-        let reason = shortened(&refused.reason, width.saturating_sub(16));
+    for refused in report.refused.iter().take(SHOWN) {
+        let reason = truncate(&refused.reason, width.saturating_sub(16));
         text.push_str(&format!("  line {:<6} {reason}\n", refused.line));
     }
-    if imported.refused.len() > SHOWN {
-        text.push_str(&format!("  and {} more: --json tells all\n", imported.refused.len() - SHOWN));
+    if report.refused.len() > SHOWN {
+        text.push_str(&format!("  and {} more; --json shows all\n", report.refused.len() - SHOWN));
     }
     text
 }

@@ -1,4 +1,4 @@
-//! What several verbs read from their arguments: ids, filters, metadata, times.
+//! Values that several commands parse from arguments: ids, filters, metadata, times.
 
 use jiff::Timestamp;
 use mnemon_engine::{EngineError, read_time};
@@ -7,19 +7,19 @@ use serde_json::{Map, Value};
 
 use crate::error::CliError;
 
-/// Metadata, as JSON, as pairs, or both.
+/// Metadata, as a JSON object, as pairs, or both.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct MetadataArgs {
-    /// Your own keys, as a JSON object
+    /// Metadata as a JSON object
     #[arg(long, value_name = "JSON")]
     metadata: Option<String>,
-    /// One key of yours; numbers, true and false are taken as such, "…" as text. Repeatable
+    /// One metadata key. Numbers, true and false keep their type, "…" is text. Can be repeated
     #[arg(short = 'm', long = "meta", value_name = "KEY=VALUE")]
     pairs: Vec<String>,
 }
 
 impl MetadataArgs {
-    /// The keys given; `None` if the call has neither form.
+    /// The keys of both forms; `None` if neither is given.
     pub(crate) fn read(&self) -> anyhow::Result<Option<Map<String, Value>>> {
         if self.metadata.is_none() && self.pairs.is_empty() {
             return Ok(None);
@@ -28,7 +28,7 @@ impl MetadataArgs {
             None => Map::new(),
             Some(text) => match json("--metadata", text)? {
                 Value::Object(keys) => keys,
-                _ => return Err(CliError::usage(r#"--metadata is no object: give {"key": "value"}"#).into()),
+                _ => return Err(CliError::usage(r#"--metadata must be an object, such as {"key": "value"}"#).into()),
             },
         };
         for pair in &self.pairs {
@@ -49,33 +49,33 @@ fn scalar(text: &str) -> Value {
 }
 
 fn json(flag: &str, text: &str) -> Result<Value, CliError> {
-    serde_json::from_str(text).map_err(|error| CliError::usage(format!("{flag} is no JSON: {error}")))
+    serde_json::from_str(text).map_err(|error| CliError::usage(format!("{flag} is not valid JSON: {error}")))
 }
 
-/// Reads a memory's id.
+/// Parses a memory's id.
 pub(crate) fn memory_id(text: &str) -> anyhow::Result<MemoryId> {
     Ok(text.trim().parse::<MemoryId>().map_err(EngineError::from)?)
 }
 
-/// Reads the day of `--expires`.
+/// Parses the day of `--expires`.
 pub(crate) fn date(text: &str) -> Result<jiff::civil::Date, String> {
-    // jiff takes more, such as a date with a time: a day is meant.
-    let shaped = text.len() == 10;
-    text.parse().ok().filter(|_| shaped).ok_or_else(|| "give a day as YYYY-MM-DD".to_owned())
+    // jiff accepts more, such as a date with a time.
+    let has_length_of_day = text.len() == 10;
+    text.parse().ok().filter(|_| has_length_of_day).ok_or_else(|| "give a day as YYYY-MM-DD".to_owned())
 }
 
-/// Reads a time: RFC 3339, a bare date, or seconds since 1970.
+/// Parses a time: RFC 3339, a date, or seconds since 1970.
 pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
     read_time(text).ok_or_else(|| {
         "give RFC 3339 such as 2024-05-01T12:00:00Z, a date such as 2024-05-01, or seconds since 1970".to_owned()
     })
 }
 
-/// The filter of scope and `--filter` together; `None` if neither says anything.
+/// The filter of scope and `--filter` together; `None` if neither is given.
 pub(crate) fn filter(scope: Option<&Scope>, text: Option<&str>) -> anyhow::Result<Option<Filter>> {
     let mut filters = Vec::new();
     if let Some(scope) = scope {
-        filters.push(of_scope(scope)?);
+        filters.push(scope_filter(scope)?);
     }
     if let Some(text) = text {
         let parsed = Filter::parse(&json("--filter", text)?);
@@ -84,8 +84,8 @@ pub(crate) fn filter(scope: Option<&Scope>, text: Option<&str>) -> anyhow::Resul
     Ok(Filter::all(filters))
 }
 
-/// The filter that pins every id of a scope.
-pub(crate) fn of_scope(scope: &Scope) -> anyhow::Result<Filter> {
+/// The filter that requires every id of a scope.
+pub(crate) fn scope_filter(scope: &Scope) -> anyhow::Result<Filter> {
     let mut filters = Vec::new();
     for (key, id) in mnemon_store::SCOPE_KEYS.into_iter().zip(scope.ids()) {
         if let Some(id) = id {
@@ -93,12 +93,12 @@ pub(crate) fn of_scope(scope: &Scope) -> anyhow::Result<Filter> {
             filters.push(filter.map_err(EngineError::from)?);
         }
     }
-    Filter::all(filters).ok_or_else(no_scope)
+    Filter::all(filters).ok_or_else(missing_scope)
 }
 
-/// Nobody is named where somebody must be.
-pub(crate) fn no_scope() -> anyhow::Error {
-    CliError::usage("whose memories? Give --user, --agent or --run, or set MNEMON_USER").into()
+/// The error for a command that needs a scope and has none.
+pub(crate) fn missing_scope() -> anyhow::Error {
+    CliError::usage("no scope: give --user, --agent or --run, or set MNEMON_USER").into()
 }
 
 #[cfg(test)]
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pairs_add_to_the_object_and_keep_their_types() {
+    fn pairs_are_added_to_the_object_and_keep_their_types() {
         let args = MetadataArgs {
             metadata: Some(r#"{"a": 1, "b": "x"}"#.into()),
             pairs: ["b=2", "c=true", "d=two words", "e=\"7\"", "f=[1]", "g=x=y"].map(Into::into).to_vec(),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_last_day_is_a_plain_day() {
+    fn an_expiration_date_has_no_time() {
         assert!(date("2030-01-31").is_ok());
         for bad in ["2030-1-31", "2030-02-30", "20300131", "2030-01-31T00:00:00", "tomorrow", ""] {
             assert!(date(bad).is_err(), "{bad}");

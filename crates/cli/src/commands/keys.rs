@@ -1,4 +1,4 @@
-//! `mnemon keys`: the keys of the server.
+//! `mnemon keys`: API keys of the server.
 
 use mnemon_server::auth::{Access, ApiKey, Keys, NewKey};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::wiring;
 
 /// What to do with keys.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Keys lie in the store; a server that runs on it knows them at once.")]
+#[command(after_help = "Keys are stored in the store. A running server accepts new keys at once.")]
 pub(crate) struct KeysArgs {
     #[command(subcommand)]
     action: Action,
@@ -18,39 +18,39 @@ pub(crate) struct KeysArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Make a key; it is shown once and never again
+    /// Create a key. It is key_to_json only once
     Create(CreateArgs),
     /// List keys, newest first
     List,
-    /// End a key; a running server refuses it within a second
+    /// Revoke a key. A running server refuses it within a second
     Revoke(RevokeArgs),
 }
 
 #[derive(Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("whose").required(true).multiple(false)))]
+#[command(group(clap::ArgGroup::new("owner").required(true).multiple(false)))]
 struct CreateArgs {
-    /// The user whose memories it reads and writes
-    #[arg(short, long, value_name = "ID", group = "whose")]
+    /// Create a key for this user's memories
+    #[arg(short, long, value_name = "ID", group = "owner")]
     user: Option<String>,
-    /// A key for everything
-    #[arg(long, group = "whose")]
+    /// Create an admin key, which has access to everything
+    #[arg(long, group = "owner")]
     admin: bool,
-    /// What it is for
+    /// Description of the key
     #[arg(short, long, default_value = "", hide_default_value = true)]
     label: String,
-    /// It may not change anything
+    /// Do not allow changes with this key
     #[arg(long)]
     read_only: bool,
 }
 
 #[derive(Debug, clap::Args)]
 struct RevokeArgs {
-    /// The key's id, as `list` shows it
+    /// The key's id, from `mnemon keys list`
     id: String,
 }
 
 impl KeysArgs {
-    /// Whether nothing is changed.
+    /// Whether the command changes nothing.
     pub(super) fn only_reads(&self) -> bool {
         matches!(self.action, Action::List)
     }
@@ -66,14 +66,14 @@ pub(crate) fn run(args: &KeysArgs, settings: &Settings, out: &Output) -> anyhow:
 
 fn create(args: &CreateArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let user = args.user.as_deref().map(|user| mnemon_store::filter::check_id(user).map(str::to_owned)).transpose();
-    let user = user.map_err(|fault| CliError::usage(format!("--user: {fault}")))?;
+    let user = user.map_err(|error| CliError::usage(format!("--user: {error}")))?;
     let new = NewKey { label: args.label.clone(), user, access: Access { read: true, write: !args.read_only } };
     let (key, secret) = Keys::new(wiring::open_documents(settings)?).create(new)?;
-    let mut answer = shown(&key);
+    let mut answer = key_to_json(&key);
     answer["key"] = secret.as_str().into();
     out.value(&answer, |_| {
-        let whose = key.user.as_deref().map_or_else(|| "an admin".to_owned(), one_line);
-        format!("{secret}\nKeep it: it is not shown again. It is the key of {whose}, id {}.\n", key.id)
+        let owner = key.user.as_deref().map_or_else(|| "an admin".to_owned(), one_line);
+        format!("{secret}\nStore it safely: it is not key_to_json again. It is the key of {owner}, id {}.\n", key.id)
     })?;
     Ok(Exit::Ok)
 }
@@ -81,16 +81,16 @@ fn create(args: &CreateArgs, settings: &Settings, out: &Output) -> anyhow::Resul
 fn list(settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     wiring::check_store_exists(settings)?;
     let keys = Keys::new(wiring::open_documents(settings)?).list()?;
-    out.value(&json!({"keys": keys.iter().map(shown).collect::<Vec<_>>()}), |_| {
+    out.value(&json!({"keys": keys.iter().map(key_to_json).collect::<Vec<_>>()}), |_| {
         let mut text = String::new();
         for key in &keys {
-            let whose = key.user.as_deref().map_or_else(|| "(admin)".to_owned(), one_line);
+            let owner = key.user.as_deref().map_or_else(|| "(admin)".to_owned(), one_line);
             let state = if key.revoked_at.is_some() {
                 "revoked"
             } else {
                 &Access { read: key.read, write: key.write }.words().join("+")
             };
-            text.push_str(&format!("{}  {}…  {whose}  {state}  {}\n", key.id, key.key_prefix, one_line(&key.label)));
+            text.push_str(&format!("{}  {}…  {owner}  {state}  {}\n", key.id, key.key_prefix, one_line(&key.label)));
         }
         if keys.is_empty() { "no keys\n".to_owned() } else { text }
     })?;
@@ -100,15 +100,15 @@ fn list(settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
 fn revoke(id: &str, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     wiring::check_store_exists(settings)?;
     match Keys::new(wiring::open_documents(settings)?).revoke(id.trim(), None)? {
-        None => Err(CliError::usage(format!("there is no key with id {id}; `mnemon keys list` shows them")).into()),
-        Some(was_good) => {
-            let said = if was_good { "revoked" } else { "was revoked before" };
-            out.value(&json!({"id": id, "revoked": true}), |_| format!("{said}\n"))?;
+        None => Err(CliError::usage(format!("no key has the id {id}; `mnemon keys list` shows all keys")).into()),
+        Some(was_valid) => {
+            let state = if was_valid { "revoked" } else { "already revoked" };
+            out.value(&json!({"id": id, "revoked": true}), |_| format!("{state}\n"))?;
             Ok(Exit::Ok)
         }
     }
 }
 
-fn shown(key: &ApiKey) -> Value {
+fn key_to_json(key: &ApiKey) -> Value {
     serde_json::to_value(key).unwrap_or_default()
 }

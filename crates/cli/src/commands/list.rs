@@ -1,4 +1,4 @@
-//! `mnemon list`: memories page by page, or all of them.
+//! `mnemon list`: memories, one page or all pages.
 
 use mnemon_engine::{Engine, ListRequest};
 use mnemon_store::Memory;
@@ -7,32 +7,34 @@ use serde_json::{Value, json};
 use super::input;
 use crate::args::ScopeArgs;
 use crate::error::Exit;
-use crate::output::{Output, counted, item, one_line, shortened, when, who};
+use crate::output::{Output, day, memory_to_json, one_line, pluralize, speaker, truncate};
 use crate::settings::Settings;
 use crate::wiring;
 
-/// Memories read at a time with `--all`.
-const STRETCH: usize = 500;
+/// Memories per page with `--all`.
+const PAGE_SIZE: usize = 500;
 
 /// What to list.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Without --user, --agent or --run (and no default for them) it lists everybody's memories.")]
+#[command(
+    after_help = "Without --user, --agent or --run (and without defaults for them), memories of all owners are listed."
+)]
 pub(crate) struct ListArgs {
     #[command(flatten)]
     scope: ScopeArgs,
-    /// Only memories that this filter of mem0 matches, within the scope
+    /// mem0 filter within the scope
     #[arg(long, value_name = "JSON")]
     filter: Option<String>,
-    /// Memories a page, 1 to 1000
+    /// Memories per page, 1 to 1000
     #[arg(short, long, value_name = "N", default_value_t = 20)]
     limit: usize,
-    /// The `next` of the page before
+    /// Cursor of the page: `next` of the previous page
     #[arg(long)]
     cursor: Option<String>,
-    /// All pages, one after the other
+    /// List all pages
     #[arg(long, conflicts_with_all = ["limit", "cursor"])]
     all: bool,
-    /// Show expired memories too
+    /// Include expired memories
     #[arg(long)]
     show_expired: bool,
 }
@@ -42,7 +44,7 @@ pub(crate) fn run(args: &ListArgs, settings: &Settings, out: &Output) -> anyhow:
     let request = ListRequest {
         filter: input::filter(scope.as_ref(), args.filter.as_deref())?,
         cursor: args.cursor.clone(),
-        limit: if args.all { STRETCH } else { args.limit },
+        limit: if args.all { PAGE_SIZE } else { args.limit },
         show_expired: args.show_expired,
         ..ListRequest::default()
     };
@@ -52,12 +54,12 @@ pub(crate) fn run(args: &ListArgs, settings: &Settings, out: &Output) -> anyhow:
 
 fn list_page(request: &ListRequest, engine: &Engine, out: &Output) -> anyhow::Result<Exit> {
     let page = engine.list(request)?;
-    let results: Vec<Value> = page.items.iter().map(|memory| item(memory, None)).collect();
+    let results: Vec<Value> = page.items.iter().map(|memory| memory_to_json(memory, None)).collect();
     let answer = json!({"results": results, "total": page.total, "next": page.next});
-    out.value(&answer, |_| page.items.iter().map(|memory| for_people(memory, out)).collect())?;
+    out.value(&answer, |_| page.items.iter().map(|memory| to_text(memory, out)).collect())?;
     match &page.next {
         Some(next) => {
-            let total = counted(page.total, "memory", "memories");
+            let total = pluralize(page.total, "memory", "memories");
             out.note(&format!("{} of {total}; more with --cursor {next}, all with --all", page.items.len()));
         }
         None if page.total == 0 => out.note("no memories"),
@@ -66,7 +68,7 @@ fn list_page(request: &ListRequest, engine: &Engine, out: &Output) -> anyhow::Re
     Ok(Exit::Ok)
 }
 
-/// Page by page, so that a large store need not fit into memory; together one JSON document all the same.
+/// Lists page by page, so that a large store need not fit into memory. The JSON output is still one document.
 fn list_all(mut request: ListRequest, engine: &Engine, out: &Output) -> anyhow::Result<Exit> {
     let mut count = 0usize;
     loop {
@@ -78,9 +80,9 @@ fn list_all(mut request: ListRequest, engine: &Engine, out: &Output) -> anyhow::
         for memory in &page.items {
             if out.is_json() {
                 text.push_str(if count > 0 { "," } else { "" });
-                text.push_str(&item(memory, None).to_string());
+                text.push_str(&memory_to_json(memory, None).to_string());
             } else {
-                text.push_str(&for_people(memory, out));
+                text.push_str(&to_text(memory, out));
             }
             count += 1;
         }
@@ -99,9 +101,9 @@ fn list_all(mut request: ListRequest, engine: &Engine, out: &Output) -> anyhow::
     Ok(Exit::Ok)
 }
 
-/// A memory in two lines: what, and who, when and which.
-pub(super) fn for_people(memory: &Memory, out: &Output) -> String {
-    let about = [who(memory).map(one_line), when(memory), Some(memory.id.to_string())];
-    let about = about.into_iter().flatten().collect::<Vec<_>>().join(" · ");
-    format!("{}\n  {}\n", shortened(memory.payload.text(), out.width()), out.dim(&about))
+/// A memory in two lines: the text; then speaker, day and id.
+pub(super) fn to_text(memory: &Memory, out: &Output) -> String {
+    let details = [speaker(memory).map(one_line), day(memory), Some(memory.id.to_string())];
+    let details = details.into_iter().flatten().collect::<Vec<_>>().join(" · ");
+    format!("{}\n  {}\n", truncate(memory.payload.text(), out.width()), out.dim(&details))
 }

@@ -1,4 +1,4 @@
-//! `mnemon migrate …`: the runbook from a mem0 stack to mem0 v2's pipeline, as commands.
+//! `mnemon migrate …`: the move from a mem0 0.1 or 1.x deployment to mnemon, one command per phase.
 
 mod backup;
 mod context;
@@ -21,7 +21,7 @@ use crate::error::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
 
-/// A phase.
+/// Which phase to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct MigrateArgs {
     #[command(subcommand)]
@@ -30,25 +30,25 @@ pub(crate) struct MigrateArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum Phase {
-    /// Look at what is there: counts by user, oddities, what stands in the way; writes the plan
+    /// Inspect the source: memories per user, anomalies, obstacles; writes the plan
     Preflight(preflight::PreflightArgs),
-    /// Fetch what a rollback needs, with proof that it is whole; or look whether a backup still is
+    /// Back up what a rollback needs, with checksums; or verify an existing backup
     Backup(backup::BackupArgs),
-    /// Do the whole migration on a copy: nothing that is in production is touched
+    /// Run the whole migration on a copy, without touching production data
     Rehearse(rehearse::RehearseArgs),
-    /// Carry everything over, with lemmas, sparse vectors and entities; again to catch what was written meanwhile
+    /// Copy all memories to the target with lemmas, sparse vectors and entities; repeat to copy later writes
     Rebuild(rebuild::RebuildArgs),
-    /// Compare every point: id, vector bit by bit, payload key by key, sparse vector, counts by user
+    /// Compare source and target: ids, vectors, payloads, sparse vectors, counts per user
     Verify(verify::VerifyArgs),
-    /// Carry over the last writes, switch to the new store, try it; switched back if that fails
+    /// Copy the last writes, switch the server to the target and test it; switch back if the test fails
     Cutover(cutover::CutoverArgs),
-    /// Switch back, with the writes that were made since
+    /// Switch back to the source, with the writes made since the cutover
     Rollback(rollback::RollbackArgs),
-    /// Delete the old collection and the backup, once their retention date is past
+    /// Delete the old collection and the backup after the retention date
     Retire(retire::RetireArgs),
-    /// Preflight to verify in one go; the switch is left to cutover
+    /// Run all phases from preflight to verify; cutover is a separate command
     Run(run::RunArgs),
-    /// Show where the migration stands, and the next command
+    /// Show the state of the migration and the next command
     Status(status::StatusArgs),
 }
 

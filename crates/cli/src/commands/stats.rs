@@ -1,17 +1,17 @@
-//! `mnemon stats`: how much is remembered, of somebody or of all.
+//! `mnemon stats`: counts of a scope or of the whole store.
 
 use mnemon_store::{OwnerKind, ScopeSummary, StoreInfo};
 use serde_json::{Map, Value, json};
 
 use crate::args::ScopeArgs;
 use crate::error::Exit;
-use crate::output::{Output, counted, one_line};
+use crate::output::{Output, one_line, pluralize};
 use crate::settings::Settings;
 use crate::wiring;
 
-/// Of whom.
+/// Whose statistics.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Without --user, --agent or --run (and no default for them) it tells of the whole store.")]
+#[command(after_help = "Without --user, --agent or --run (and without defaults for them), it shows the whole store.")]
 pub(crate) struct StatsArgs {
     #[command(flatten)]
     scope: ScopeArgs,
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &StatsArgs, settings: &Settings, out: &Output) -> anyhow
             for (key, id) in mnemon_store::SCOPE_KEYS.into_iter().zip(scope.ids()) {
                 answer.extend(id.map(|id| (key.to_owned(), Value::from(id))));
             }
-            answer.extend(of_scope(&summary));
+            answer.extend(summary_to_json(&summary));
             out.value(&answer.into(), lines)?;
         }
         None => {
@@ -34,12 +34,12 @@ pub(crate) fn run(args: &StatsArgs, settings: &Settings, out: &Output) -> anyhow
             let mut users = engine.owners(None)?;
             users.retain(|owner| owner.kind == OwnerKind::User);
             let answer = json!({
-                "store": of_store(&info),
+                "store": store_to_json(&info),
                 "users": users.iter().map(|user| json!({"user_id": user.id, "memory_count": user.memories})).collect::<Vec<_>>(),
             });
             out.value(&answer, |answer| {
                 let mut text = lines(&answer["store"]);
-                text.push_str(&format!("\n{}\n", counted(users.len(), "user", "users")));
+                text.push_str(&format!("\n{}\n", pluralize(users.len(), "user", "users")));
                 for user in &users {
                     text.push_str(&format!("  {:>9}  {}\n", user.memories, one_line(&user.id)));
                 }
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &StatsArgs, settings: &Settings, out: &Output) -> anyhow
     Ok(Exit::Ok)
 }
 
-fn of_scope(summary: &ScopeSummary) -> Vec<(String, Value)> {
+fn summary_to_json(summary: &ScopeSummary) -> Vec<(String, Value)> {
     vec![
         ("memory_count".to_owned(), summary.memories.into()),
         ("entities".to_owned(), summary.entities.into()),
@@ -60,8 +60,8 @@ fn of_scope(summary: &ScopeSummary) -> Vec<(String, Value)> {
     ]
 }
 
-/// What a store is and holds.
-pub(super) fn of_store(info: &StoreInfo) -> Value {
+/// The store's location, embedder and counts.
+pub(super) fn store_to_json(info: &StoreInfo) -> Value {
     json!({
         "location": info.location,
         "schema": info.schema,
@@ -76,7 +76,7 @@ pub(super) fn of_store(info: &StoreInfo) -> Value {
     })
 }
 
-/// A line a key.
+/// One line per key.
 pub(super) fn lines(map: &Value) -> String {
     let value = |value: &Value| value.as_str().map_or_else(|| value.to_string(), one_line);
     let entries = map.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());

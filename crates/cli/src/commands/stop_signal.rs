@@ -1,6 +1,6 @@
 //! Signals that stop the process.
 
-/// Done when the process is told to stop.
+/// Completes when the process receives SIGTERM or SIGINT.
 #[cfg(unix)]
 pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};

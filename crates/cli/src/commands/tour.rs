@@ -1,4 +1,4 @@
-//! `mnemon tour`: what it does, on a small example that is gone when it ends.
+//! `mnemon tour`: the main features, shown with a small example in a temporary store.
 
 mod render;
 mod steps;
@@ -10,44 +10,45 @@ use serde_json::{Value, json};
 use super::history::row;
 use super::search::to_json;
 use crate::error::Exit;
-use crate::output::{Output, item};
+use crate::output::{Output, memory_to_json};
 use crate::settings::Settings;
 use crate::wiring;
-use steps::{Asked, ask, correct, tell, tell_facts};
-use story::{FRIENDS, LONER, NEXT, QUESTIONS, STORY};
+use steps::{AnsweredQuestion, add_conversation, add_facts, ask, correct};
+use story::{NEXT, OTHER_USER, QUESTIONS, STORY, USER};
 
-/// Nothing to choose.
+/// The tour has no options.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Everything happens in a temporary store; yours is not touched.")]
+#[command(after_help = "The tour uses a temporary store; your own store is not touched.")]
 pub(crate) struct TourArgs {}
 
 pub(crate) fn run(_: &TourArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let folder = tempfile::tempdir().context("a temporary folder")?;
     let engine = wiring::open_engine_at(settings, &folder.path().join("tour.db"))?;
-    let messages = STORY.iter().try_fold(0, |count, conversation| anyhow::Ok(count + tell(conversation, &engine)?))?;
-    let facts = tell_facts(&engine)?;
-    let asked =
+    let messages =
+        STORY.iter().try_fold(0, |count, conversation| anyhow::Ok(count + add_conversation(conversation, &engine)?))?;
+    let facts = add_facts(&engine)?;
+    let answered =
         QUESTIONS.iter().map(|(user, question)| ask(&engine, user, question)).collect::<anyhow::Result<Vec<_>>>()?;
-    let corrected = correct(&engine)?;
+    let correction = correct(&engine)?;
     let answer = json!({
-        "remembered": {FRIENDS: messages, LONER: facts},
-        "questions": asked.iter().map(of_question).collect::<Vec<_>>(),
+        "remembered": {USER: messages, OTHER_USER: facts},
+        "questions": answered.iter().map(question_to_json).collect::<Vec<_>>(),
         "corrected": {
-            "before": corrected.before,
-            "after": item(&corrected.after, None),
-            "history": corrected.history.iter().map(row).collect::<Vec<_>>(),
-            "left": corrected.left,
+            "before": correction.before,
+            "after": memory_to_json(&correction.after, None),
+            "history": correction.history.iter().map(row).collect::<Vec<_>>(),
+            "left": correction.remaining,
         },
         "next": NEXT,
     });
-    out.value(&answer, |_| render::tour(messages, facts, &asked, &corrected, out))?;
+    out.value(&answer, |_| render::tour(messages, facts, &answered, &correction, out))?;
     Ok(Exit::Ok)
 }
 
-fn of_question(asked: &Asked) -> Value {
-    let mut shown = json!({"user_id": asked.user, "question": asked.question});
-    let answer = to_json(&asked.answer);
-    shown["ranking"] = answer["ranking"].clone();
-    shown["results"] = answer["results"].clone();
-    shown
+fn question_to_json(answered: &AnsweredQuestion) -> Value {
+    let mut json = json!({"user_id": answered.user, "question": answered.question});
+    let answer = to_json(&answered.answer);
+    json["ranking"] = answer["ranking"].clone();
+    json["results"] = answer["results"].clone();
+    json
 }

@@ -1,31 +1,29 @@
-//! `mnemon update`: changes a memory; what is not named stays.
+//! `mnemon update`: changes parts of a memory.
 
 use jiff::civil::Date;
 use mnemon_engine::UpdateRequest;
 
 use super::input::{self, MetadataArgs};
-use super::list::for_people;
+use super::list::to_text;
 use crate::error::Exit;
-use crate::output::{Output, item};
+use crate::output::{Output, memory_to_json};
 use crate::settings::Settings;
 use crate::wiring;
 
-/// What to change.
+/// What to change. Parts that are not given stay.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Metadata that is given takes the place of all there was. The text before stays in the history."
-)]
+#[command(after_help = "Given metadata replaces all previous metadata. The previous text stays in the history.")]
 pub(crate) struct UpdateArgs {
     /// The memory's id
     id: String,
-    /// Its new text
+    /// New text
     text: Option<String>,
     #[command(flatten)]
     metadata: MetadataArgs,
-    /// The last day it is shown
+    /// New expiration date: the last day on which the memory is shown
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = input::date)]
     expires: Option<Date>,
-    /// Show it without end
+    /// Remove the expiration date
     #[arg(long, conflicts_with = "expires")]
     no_expires: bool,
 }
@@ -38,6 +36,6 @@ pub(crate) fn run(args: &UpdateArgs, settings: &Settings, out: &Output) -> anyho
         expiration_date: if args.no_expires { Some(None) } else { args.expires.map(Some) },
     };
     let memory = wiring::open_engine(settings)?.update(id, &request)?;
-    out.value(&item(&memory, None), |_| for_people(&memory, out))?;
+    out.value(&memory_to_json(&memory, None), |_| to_text(&memory, out))?;
     Ok(Exit::Ok)
 }

@@ -1,4 +1,4 @@
-//! Lengths of time in settings.
+//! Parsing of durations.
 
 use std::time::Duration;
 
@@ -6,12 +6,14 @@ use jiff::{SignedDuration, Span};
 
 use crate::error::CliError;
 
+/// Parses a duration greater than zero.
 pub(crate) fn duration(key: &str, text: &str) -> anyhow::Result<Duration> {
-    let found: Option<SignedDuration> = text.parse().ok();
-    let found = found.and_then(|found| Duration::try_from(found).ok()).filter(|found| !found.is_zero());
-    Ok(found.ok_or_else(|| CliError::usage(format!("{key} is `{text}`; give a time such as `60s` or `2m`")))?)
+    let duration: Option<SignedDuration> = text.parse().ok();
+    let duration = duration.and_then(|found| Duration::try_from(found).ok()).filter(|found| !found.is_zero());
+    Ok(duration.ok_or_else(|| CliError::usage(format!("{key} is `{text}`; give a time such as `60s` or `2m`")))?)
 }
 
+/// Parses the session gap, which may be zero.
 pub(super) fn session_gap(text: &str) -> anyhow::Result<Span> {
     let gap: Option<SignedDuration> = text.parse().ok().filter(|gap: &SignedDuration| !gap.is_negative());
     let span = gap.and_then(|gap| Span::try_from(gap).ok());
@@ -25,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gaps_are_lengths_of_time() {
+    fn session_gaps_are_parsed() {
         for good in ["30m", "1h 30m", "90 minutes", "0s", "PT2H"] {
             assert!(session_gap(good).is_ok(), "{good}");
         }

@@ -1,16 +1,17 @@
-//! Settings of the embedder: the built-in one, a local model, or a service's.
+//! Settings of the embedder: built in, local, or behind an endpoint.
 
 use std::sync::Arc;
 
 use mnemon_engine::EngineError;
 use mnemon_models::{Embedder, LlmProvider, OpenAiConfig, OpenAiEmbedder, StaticEmbedder};
 
+use super::environment::non_blank;
 #[cfg(feature = "minilm")]
 use super::minilm::LocalMiniLm;
 use super::values::Values;
 use crate::error::CliError;
 
-/// What makes vectors.
+/// Which embedder to use.
 #[derive(Clone, Debug)]
 pub(crate) enum EmbedderSettings {
     Builtin,
@@ -19,8 +20,8 @@ pub(crate) enum EmbedderSettings {
     OpenAi(Box<OpenAiConfig>),
 }
 
-/// Models whose dims are known.
-const KNOWN: [(&str, usize); 9] = [
+/// Vector lengths of known models.
+const KNOWN_DIMS: [(&str, usize); 9] = [
     ("text-embedding-3-small", 1536),
     ("text-embedding-3-large", 3072),
     ("text-embedding-ada-002", 1536),
@@ -31,14 +32,14 @@ const KNOWN: [(&str, usize); 9] = [
     ("bge-m3", 1024),
     ("embeddinggemma", 768),
 ];
-/// Models whose vectors can be had shorter begin with this.
-const SHORTENED: &str = "text-embedding-3-";
+/// Models with this prefix can return shorter vectors.
+const SHORTENABLE: &str = "text-embedding-3-";
 
 pub(super) fn resolve(
     values: &Values,
     environment: impl Fn(&str) -> Option<String>,
 ) -> anyhow::Result<EmbedderSettings> {
-    let given = |name: &str| environment(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let variable = |name: &str| non_blank(&environment, name);
     let name = values.embedder.trim();
     let local = name == "minilm" || name.starts_with("minilm:");
     if name == "builtin" || local {
@@ -46,7 +47,7 @@ pub(super) fn resolve(
         {
             if set {
                 let message =
-                    format!("{key} goes with a service's model only: give embedder = \"openai:MODEL\" as well");
+                    format!("{key} applies to a model behind an endpoint only: set embedder to openai:MODEL as well");
                 return Err(CliError::usage(message).into());
             }
         }
@@ -65,30 +66,29 @@ pub(super) fn resolve(
         }
     };
     let known_as = model.rsplit('/').next().unwrap_or(model).trim_end_matches(":latest");
-    let known = KNOWN.iter().find(|(name, _)| *name == known_as).map(|(_, dims)| *dims);
-    let wanted = Some(values.embedder_dims as usize).filter(|dims| *dims > 0);
-    let dims = wanted.or(known).ok_or_else(|| {
+    let known = KNOWN_DIMS.iter().find(|(name, _)| *name == known_as).map(|(_, dims)| *dims);
+    let configured = Some(values.embedder_dims as usize).filter(|dims| *dims > 0);
+    let dims = configured.or(known).ok_or_else(|| {
         CliError::usage(format!(
-            "the length of `{model}`'s vectors is not known: give embedder_dims (MNEMON_EMBEDDER_DIMS), such as 768"
+            "the vector length of `{model}` is unknown: set embedder_dims (MNEMON_EMBEDDER_DIMS), such as 768"
         ))
     })?;
     let mut config = OpenAiConfig::new(model, dims);
-    config.send_dims = model.contains(SHORTENED) && Some(dims) != known;
-    let (place, key) =
-        if ollama { ("OLLAMA_BASE_URL", "OLLAMA_API_KEY") } else { ("OPENAI_BASE_URL", "OPENAI_API_KEY") };
+    config.send_dims = model.contains(SHORTENABLE) && Some(dims) != known;
+    let (url, key) = if ollama { ("OLLAMA_BASE_URL", "OLLAMA_API_KEY") } else { ("OPENAI_BASE_URL", "OPENAI_API_KEY") };
     if ollama {
         config.base_url = LlmProvider::Ollama.default_url().to_owned();
     }
-    if let Some(url) = values.embedder_url.clone().or_else(|| given(place)) {
+    if let Some(url) = values.embedder_url.clone().or_else(|| variable(url)) {
         config.base_url = url;
     }
     if ollama && !config.base_url.trim_end_matches('/').ends_with("/v1") {
-        // Where it answers as OpenAI does.
+        // Ollama's OpenAI-compatible API.
         config.base_url = format!("{}/v1", config.base_url.trim_end_matches('/'));
     }
-    config.api_key = given(key);
+    config.api_key = variable(key);
     config.timeout = super::durations::duration("embedder_timeout", &values.embedder_timeout)?;
-    // Room for a second try where the first met nobody.
+    // Leaves time for one retry.
     config.deadline = config.timeout.saturating_mul(2);
     Ok(EmbedderSettings::OpenAi(Box::new(config)))
 }
@@ -102,12 +102,12 @@ fn minilm(name: &str) -> anyhow::Result<EmbedderSettings> {
 
 #[cfg(not(feature = "minilm"))]
 fn minilm(name: &str) -> anyhow::Result<EmbedderSettings> {
-    Err(CliError::usage(format!("embedder is `{name}`, and this mnemon was built without the feature `minilm`")).into())
+    Err(CliError::usage(format!("embedder is `{name}`, but this mnemon was built without the feature `minilm`")).into())
 }
 
 impl EmbedderSettings {
-    /// The embedder, which has not been asked yet.
-    pub(crate) fn make(&self) -> Result<Arc<dyn Embedder>, EngineError> {
+    /// Creates the embedder. No request is sent yet.
+    pub(crate) fn build(&self) -> Result<Arc<dyn Embedder>, EngineError> {
         Ok(match self {
             Self::Builtin => Arc::new(StaticEmbedder::builtin()?),
             #[cfg(feature = "minilm")]
@@ -116,15 +116,15 @@ impl EmbedderSettings {
         })
     }
 
-    /// Asks for one vector, before a store is made that would keep to a wrong length or to a model that is not there.
-    pub(crate) fn prove(&self, embedder: &dyn Embedder) -> Result<(), EngineError> {
+    /// Embeds one text before a store is created, which would otherwise keep a wrong vector length or a missing model.
+    pub(crate) fn check(&self, embedder: &dyn Embedder) -> Result<(), EngineError> {
         match self {
             Self::Builtin => Ok(()),
             _ => embedder.embed(&["hello"]).map(drop).map_err(EngineError::from),
         }
     }
 
-    /// Loads what is loaded from this machine; a service may come later.
+    /// Loads a local model. An endpoint may become available later.
     pub(crate) fn load(&self) -> Result<(), EngineError> {
         match self {
             #[cfg(feature = "minilm")]
@@ -138,21 +138,22 @@ impl EmbedderSettings {
 mod tests {
     use super::*;
 
-    fn resolved(name: &str, dims: u32, environment: &[(&str, &str)]) -> anyhow::Result<EmbedderSettings> {
+    fn resolved(name: &str, dims: u32, variables: &[(&str, &str)]) -> anyhow::Result<EmbedderSettings> {
         let values = Values { embedder: name.into(), embedder_dims: dims, ..Values::default() };
-        let found = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        resolve(&values, found)
+        let variable =
+            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        resolve(&values, variable)
     }
 
-    fn config(name: &str, dims: u32, environment: &[(&str, &str)]) -> OpenAiConfig {
-        match resolved(name, dims, environment).unwrap() {
+    fn config(name: &str, dims: u32, variables: &[(&str, &str)]) -> OpenAiConfig {
+        match resolved(name, dims, variables).unwrap() {
             EmbedderSettings::OpenAi(config) => *config,
             other => panic!("{name} is {other:?}"),
         }
     }
 
     #[test]
-    fn the_built_in_one_is_the_default() {
+    fn the_built_in_embedder_is_the_default() {
         let found = resolve(&Values::default(), |_| Some("http://elsewhere".into())).unwrap();
         assert!(matches!(found, EmbedderSettings::Builtin));
         assert!(resolved("builtin", 384, &[]).is_err());
@@ -160,7 +161,7 @@ mod tests {
 
     #[cfg(feature = "minilm")]
     #[test]
-    fn a_local_model_lies_in_a_folder() {
+    fn a_local_model_has_a_folder() {
         for (name, folder) in [("minilm", "models/all-MiniLM-L6-v2"), (" minilm: /srv/minilm ", "/srv/minilm")] {
             let EmbedderSettings::MiniLm(model) = resolved(name, 0, &[]).unwrap() else { panic!("{name}") };
             assert!(model.folder().ends_with(folder), "{model:?}");
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_length_that_is_not_the_models_own_is_asked_for() {
+    fn only_a_shortened_length_is_sent() {
         assert!(config("openai:text-embedding-3-small", 512, &[]).send_dims);
         assert!(!config("openai:text-embedding-3-small", 1536, &[]).send_dims);
         assert!(!config("openai:text-embedding-3-small", 0, &[]).send_dims);
@@ -192,9 +193,9 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_not_shown() {
-        let environment = [("OPENAI_API_KEY", "hush"), ("OPENAI_BASE_URL", "http://me:hush@localhost:1/v1?key=hush")];
-        let config = config("openai:all-MiniLM-L6-v2", 0, &environment);
+    fn the_key_is_redacted() {
+        let variables = [("OPENAI_API_KEY", "hush"), ("OPENAI_BASE_URL", "http://me:hush@localhost:1/v1?key=hush")];
+        let config = config("openai:all-MiniLM-L6-v2", 0, &variables);
         assert_eq!(config.api_key.as_deref(), Some("hush"));
         let shown = format!("{config:?}");
         assert!(shown.contains("localhost:1/v1") && !shown.contains("hush"), "{shown}");

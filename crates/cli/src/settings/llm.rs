@@ -1,4 +1,4 @@
-//! Settings of the language model, and of the reranker.
+//! Settings of the language model and of the reranker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,11 @@ use mnemon_models::{ChatModel, HttpReranker, LlmClient, LlmConfig, LlmProvider, 
 use mnemon_store::DocumentStore;
 use serde_json::{Map, Value};
 
+use super::environment::non_blank;
 use super::values::Values;
 use crate::error::CliError;
 
-/// Which language model, if any, and who judges what a search finds.
+/// The language model, if any, the reranker, and instructions for extraction.
 #[derive(Clone, Debug)]
 pub(crate) struct LlmSettings {
     llm: Option<Box<LlmConfig>>,
@@ -26,14 +27,14 @@ enum RerankerSettings {
     Http(Box<RerankConfig>),
 }
 
-/// What embedding and storing facts may take.
+/// Time for embedding and storing facts after the model's answer.
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
 
 pub(super) fn resolve(values: &Values, environment: impl Fn(&str) -> Option<String>) -> anyhow::Result<LlmSettings> {
-    let given = |name: &str| environment(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let variable = |name: &str| non_blank(&environment, name);
     let llm = match values.llm.trim() {
         "none" => None,
-        name => Some(Box::new(config(name, values, given)?)),
+        name => Some(Box::new(config(name, values, variable)?)),
     };
     let reranker = match values.reranker.trim() {
         "none" => RerankerSettings::None,
@@ -44,10 +45,12 @@ pub(super) fn resolve(values: &Values, environment: impl Fn(&str) -> Option<Stri
                 CliError::usage(format!("reranker is `{name}`; give `none`, `llm`, or `http:MODEL` with reranker_url"))
             })?;
             let url = values.reranker_url.clone().ok_or_else(|| {
-                CliError::usage("reranker_url (MNEMON_RERANKER_URL) is missing: the base URL of a service with /rerank")
+                CliError::usage(
+                    "reranker_url (MNEMON_RERANKER_URL) is not set: give the base URL of a service with /rerank",
+                )
             })?;
             let mut config = RerankConfig::new(url, model);
-            config.api_key = given("RERANKER_API_KEY");
+            config.api_key = variable("RERANKER_API_KEY");
             RerankerSettings::Http(Box::new(config))
         }
     };
@@ -55,43 +58,43 @@ pub(super) fn resolve(values: &Values, environment: impl Fn(&str) -> Option<Stri
     Ok(LlmSettings { llm, reranker, instructions })
 }
 
-fn config(name: &str, values: &Values, given: impl Fn(&str) -> Option<String>) -> anyhow::Result<LlmConfig> {
-    let wrong = || {
+fn config(name: &str, values: &Values, variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<LlmConfig> {
+    let invalid = || {
         CliError::usage(format!(
             "llm is `{name}`; give `none`, or `openai:MODEL`, `anthropic:MODEL` or `ollama:MODEL`, such as \
              openai:gpt-4o-mini"
         ))
     };
-    let (provider, model) = name.split_once(':').ok_or_else(wrong)?;
+    let (provider, model) = name.split_once(':').ok_or_else(invalid)?;
     let (provider, key, url) = match provider {
         "openai" => (LlmProvider::OpenAi, "OPENAI_API_KEY", "OPENAI_BASE_URL"),
         "anthropic" => (LlmProvider::Anthropic, "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
         "ollama" => (LlmProvider::Ollama, "OLLAMA_API_KEY", "OLLAMA_BASE_URL"),
-        _ => return Err(wrong().into()),
+        _ => return Err(invalid().into()),
     };
     if model.trim().is_empty() {
-        return Err(wrong().into());
+        return Err(invalid().into());
     }
     let mut config = LlmConfig::new(provider, model.trim());
-    config.api_key = given("LLM_API_KEY").or_else(|| given(key));
-    if let Some(url) = values.llm_url.clone().or_else(|| given(url)) {
+    config.api_key = variable("LLM_API_KEY").or_else(|| variable(key));
+    if let Some(url) = values.llm_url.clone().or_else(|| variable(url)) {
         config.base_url = url;
     }
-    for (key, value, most) in [("llm_temperature", values.llm_temperature, 2.0), ("llm_top_p", values.llm_top_p, 1.0)] {
-        if let Some(value) = value.filter(|value| !(0.0..=most).contains(value)) {
-            return Err(CliError::usage(format!("{key} is {value}; give a number from 0 to {most}")).into());
+    for (key, value, max) in [("llm_temperature", values.llm_temperature, 2.0), ("llm_top_p", values.llm_top_p, 1.0)] {
+        if let Some(value) = value.filter(|value| !(0.0..=max).contains(value)) {
+            return Err(CliError::usage(format!("{key} is {value}; give a number from 0 to {max}")).into());
         }
     }
     config.temperature = values.llm_temperature;
     config.top_p = values.llm_top_p;
-    config.max_tokens = Some(values.llm_max_tokens).filter(|most| *most > 0);
+    config.max_tokens = Some(values.llm_max_tokens).filter(|max| *max > 0);
     config.timeout = super::durations::duration("llm_timeout", &values.llm_timeout)?;
-    // Room for a second try, within the time that a server's request has.
+    // Leaves time for one retry within the default timeout of a server's request.
     config.deadline = config.timeout + config.timeout.mul_f64(0.375);
     config.extra = object("llm_extra", &values.llm_extra)?;
     for (name, value) in object("llm_headers", &values.llm_headers)? {
         let Value::String(value) = value else {
-            return Err(CliError::usage(format!("llm_headers: the value of {name} must be a text")).into());
+            return Err(CliError::usage(format!("llm_headers: the value of {name} must be a string")).into());
         };
         config.headers.push((name, value));
     }
@@ -102,13 +105,13 @@ fn object(key: &str, text: &str) -> anyhow::Result<Map<String, Value>> {
     if text.trim().is_empty() {
         return Ok(Map::new());
     }
-    let wrong = || CliError::usage(format!("{key} must be a JSON object, such as {{\"store\": false}}"));
-    Ok(serde_json::from_str(text).map_err(|_| wrong())?)
+    let invalid = || CliError::usage(format!("{key} must be a JSON object, such as {{\"store\": false}}"));
+    Ok(serde_json::from_str(text).map_err(|_| invalid())?)
 }
 
 impl LlmSettings {
-    /// What an engine understands with; nothing has been asked yet.
-    pub(crate) fn make(&self, ledger: Arc<dyn DocumentStore>) -> Result<ModelServices, EngineError> {
+    /// Creates the clients for the engine. No request is sent yet.
+    pub(crate) fn build(&self, documents: Arc<dyn DocumentStore>) -> Result<ModelServices, EngineError> {
         let llm: Option<Arc<dyn ChatModel>> = match &self.llm {
             Some(config) => Some(Arc::new(LlmClient::new((**config).clone())?)),
             None => None,
@@ -121,10 +124,10 @@ impl LlmSettings {
         let deadline = self.llm.as_ref().map_or(Duration::from_secs(55), |config| config.deadline);
         Ok(ModelServices {
             llm,
-            documents: Some(ledger),
+            documents: Some(documents),
             reranker,
             instructions: self.instructions.clone(),
-            // It is renewed before each call of the model.
+            // The lease is renewed before each call of the model.
             lease: deadline + LEASE_MARGIN,
         })
     }
@@ -145,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_none_unless_one_is_named() {
+    fn there_is_no_model_by_default() {
         let environment = [("OPENAI_API_KEY", "hush"), ("OPENAI_BASE_URL", "http://x/v1")];
         assert!(resolved(|_| (), &environment).unwrap().llm.is_none());
         for name in ["gpt-4o", "openai:", "gemini:x", ""] {
@@ -154,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_places_are_the_providers_unless_said_otherwise() {
+    fn keys_and_urls_are_those_of_the_provider_by_default() {
         let environment = [("OPENAI_API_KEY", "o"), ("OPENAI_BASE_URL", "http://o/v1"), ("ANTHROPIC_API_KEY", "a")];
         let openai = config("openai:gpt-4o-mini", &environment);
         assert_eq!((openai.base_url.as_str(), openai.api_key.as_deref()), ("http://o/v1", Some("o")));
@@ -168,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_is_refused() {
+    fn invalid_values_are_refused() {
         for change in [
             (|values| values.llm_temperature = Some(3.0)) as fn(&mut Values),
             |values| values.llm_extra = "store".into(),

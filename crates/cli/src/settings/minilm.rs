@@ -1,4 +1,4 @@
-//! The local MiniLM: where its files lie, and the model itself once a text has come.
+//! The local MiniLM, loaded when the first text is embedded.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -7,15 +7,15 @@ use mnemon_models::{Embedder, MiniLmEmbedder, ModelError};
 
 use crate::error::CliError;
 
-/// The folder, unless another is named.
+/// Default folder, below mnemon's data folder.
 const FOLDER: &str = "models/all-MiniLM-L6-v2";
 
-/// Loads its weights when they are first needed: `list` and `stats` need none.
+/// Loads its weights on first use: `list` and `stats` do not need them.
 #[derive(Debug)]
 pub(crate) struct LocalMiniLm {
     folder: PathBuf,
     model: OnceLock<MiniLmEmbedder>,
-    /// Held while the weights are read, so that they are read once.
+    /// Locked while the weights are read, so that they are read once.
     loading: Mutex<()>,
 }
 
@@ -24,12 +24,12 @@ impl LocalMiniLm {
         Self { folder, model: OnceLock::new(), loading: Mutex::new(()) }
     }
 
-    /// Where its files lie, or should.
+    /// Folder of the model files, whether they exist or not.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Reads the weights, if that is not done yet.
+    /// Loads the weights if they are not loaded yet.
     pub(crate) fn load(&self) -> Result<(), ModelError> {
         self.model().map(drop)
     }
@@ -44,7 +44,7 @@ impl LocalMiniLm {
         }
         let model = MiniLmEmbedder::open(&self.folder).map_err(|error| {
             ModelError::Settings(format!(
-                "{error}. `mnemon models pull minilm` fetches it; embedder = \"minilm:FOLDER\" (MNEMON_EMBEDDER) names \
+                "{error}. `mnemon models pull minilm` downloads the model; embedder = \"minilm:FOLDER\" (MNEMON_EMBEDDER) selects \
                  another folder"
             ))
         })?;
@@ -66,14 +66,13 @@ impl Embedder for LocalMiniLm {
     }
 }
 
-/// The folder that a setting names; without one, ours.
-pub(super) fn folder(named: Option<&str>) -> anyhow::Result<PathBuf> {
-    match named {
+/// The folder of the setting, otherwise the default folder.
+pub(super) fn folder(configured: Option<&str>) -> anyhow::Result<PathBuf> {
+    match configured {
         Some("") => Err(CliError::usage("embedder is `minilm:` without a folder: give one, or `minilm` alone").into()),
-        Some(named) => Ok(super::paths::expanded(named)?),
+        Some(configured) => Ok(super::paths::absolute(configured)?),
         None => super::paths::data_file(FOLDER).map_err(|_| {
-            CliError::usage("your data directory is not known: give embedder = \"minilm:FOLDER\" (MNEMON_EMBEDDER)")
-                .into()
+            CliError::usage("the data directory is unknown: set embedder to minilm:FOLDER (MNEMON_EMBEDDER)").into()
         }),
     }
 }

@@ -4,21 +4,22 @@ use std::path::Path;
 
 use mnemon_store::qdrant::{NewCollection, Quantization};
 
+use super::environment::non_blank;
+use super::location::{LedgerLocation, StoreLocation, parse_ledger};
 use super::paths::data_file;
-use super::store_path::{LedgerPlace, StorePlace, parse_ledger};
 use super::values::Values;
 use crate::error::CliError;
 
-/// How to reach Qdrant, how to make a collection, and where the ledger is.
+/// Connection, options for new collections, and location of the ledger.
 #[derive(Clone)]
 pub(crate) struct QdrantSettings {
-    pub(crate) ledger: LedgerPlace,
-    /// Whether the caller named it.
-    pub(crate) ledger_named: bool,
+    pub(crate) ledger: LedgerLocation,
+    /// Whether the ledger was given, rather than being the default.
+    pub(crate) is_ledger_configured: bool,
     pub(crate) api_key: Option<String>,
     pub(crate) timeout: std::time::Duration,
     pub(crate) retries: u32,
-    /// How a collection is made.
+    /// Options for new collections.
     pub(crate) new: NewCollection,
 }
 
@@ -34,21 +35,18 @@ impl std::fmt::Debug for QdrantSettings {
     }
 }
 
-fn given(environment: impl Fn(&str) -> Option<String>, name: &str) -> Option<String> {
-    environment(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-}
-
-/// The store that the variables of mem0's server name: `QDRANT_HOST`, `QDRANT_PORT`, `QDRANT_COLLECTION_NAME`.
+/// The store in the variables of mem0's server: `QDRANT_HOST`, `QDRANT_PORT`, `QDRANT_COLLECTION_NAME`.
 ///
-/// mem0 speaks REST, Mnemon gRPC, which Qdrant serves on the port after that of REST; `QDRANT_GRPC_PORT` where it does not.
-pub(super) fn of_the_runbook(environment: impl Fn(&str) -> Option<String>) -> Result<Option<StorePlace>, CliError> {
-    let given = |name: &str| given(&environment, name);
-    let Some(host) = given("QDRANT_HOST") else { return Ok(None) };
+/// mem0 uses REST, mnemon gRPC. Qdrant's gRPC port is the REST port + 1 unless `QDRANT_GRPC_PORT` says otherwise.
+pub(super) fn from_mem0_variables(
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Option<StoreLocation>, CliError> {
+    let variable = |name: &str| non_blank(&environment, name);
+    let Some(host) = variable("QDRANT_HOST") else { return Ok(None) };
     let port = |name: &str| -> Result<Option<u16>, CliError> {
-        let parse = |text: String| {
-            text.parse().map_err(|_| CliError::usage(format!("{name} is `{text}`; give the number of a port")))
-        };
-        given(name).map(parse).transpose()
+        let parse =
+            |text: String| text.parse().map_err(|_| CliError::usage(format!("{name} is `{text}`; give a port number")));
+        variable(name).map(parse).transpose()
     };
     let port = match (port("QDRANT_GRPC_PORT")?, port("QDRANT_PORT")?) {
         (Some(grpc), _) => grpc,
@@ -56,44 +54,44 @@ pub(super) fn of_the_runbook(environment: impl Fn(&str) -> Option<String>) -> Re
         (None, Some(rest)) => rest.saturating_add(1),
     };
     let host = if host.contains("://") { host } else { format!("http://{host}") };
-    let collection = given("QDRANT_COLLECTION_NAME").unwrap_or_else(|| "mem0".into());
-    super::store_path::parse(&format!("qdrant:{host}:{port}/{collection}")).map(Some)
+    let collection = variable("QDRANT_COLLECTION_NAME").unwrap_or_else(|| "mem0".into());
+    super::location::parse(&format!("qdrant:{host}:{port}/{collection}")).map(Some)
 }
 
-/// Where the ledger of a store is, unless one is named.
-fn default_ledger(store: &StorePlace) -> anyhow::Result<LedgerPlace> {
+/// The ledger of a store for which none is configured.
+fn default_ledger(store: &StoreLocation) -> anyhow::Result<LedgerLocation> {
     let (urls, collection) = match store {
-        StorePlace::Sqlite(path) => return Ok(LedgerPlace::Sqlite(path.clone())),
-        StorePlace::Qdrant { urls, collection } => (urls, collection),
+        StoreLocation::Sqlite(path) => return Ok(LedgerLocation::Sqlite(path.clone())),
+        StoreLocation::Qdrant { urls, collection } => (urls, collection),
     };
     let server = urls.first().map_or("", |url| url.split_once("://").map_or(url.as_str(), |(_, host)| host));
-    // Other spellings of this machine are the same server.
-    let server = ["127.0.0.1:", "[::1]:"].iter().fold(server.to_owned(), |server, own| {
-        server.strip_prefix(own).map_or(server.clone(), |port| format!("localhost:{port}"))
+    // All spellings of localhost have the same ledger.
+    let server = ["127.0.0.1:", "[::1]:"].iter().fold(server.to_owned(), |server, local| {
+        server.strip_prefix(local).map_or(server.clone(), |port| format!("localhost:{port}"))
     });
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '-' };
     let name: String = format!("ledger-{server}-{collection}.db").chars().map(plain).collect();
-    Ok(LedgerPlace::Sqlite(data_file(&name)?))
+    Ok(LedgerLocation::Sqlite(data_file(&name)?))
 }
 
 pub(super) fn resolve(
     values: &Values,
-    store: &StorePlace,
+    store: &StoreLocation,
     environment: impl Fn(&str) -> Option<String>,
 ) -> anyhow::Result<QdrantSettings> {
     let ledger = match (&values.ledger, store) {
-        (Some(_), StorePlace::Sqlite(_)) => {
-            let message = "a ledger goes with a store in Qdrant only: a store in SQLite keeps everything in its file";
+        (Some(_), StoreLocation::Sqlite(_)) => {
+            let message = "a ledger applies to a store in Qdrant only: a SQLite store keeps everything in its file";
             return Err(CliError::usage(message).into());
         }
         (Some(ledger), _) => parse_ledger(ledger)?,
         (None, store) => default_ledger(store)?,
     };
-    let some = |number: u32| (number > 0).then_some(number);
+    let non_zero = |number: u32| (number > 0).then_some(number);
     let new = NewCollection {
-        shards: some(values.qdrant_shards),
-        replication_factor: some(values.qdrant_replication_factor),
-        write_consistency_factor: some(values.qdrant_write_consistency_factor),
+        shards: non_zero(values.qdrant_shards),
+        replication_factor: non_zero(values.qdrant_replication_factor),
+        write_consistency_factor: non_zero(values.qdrant_write_consistency_factor),
         on_disk: values.qdrant_on_disk,
         quantization: match values.qdrant_quantization.as_str() {
             "none" => None,
@@ -106,13 +104,13 @@ pub(super) fn resolve(
         },
     };
     let timeout = super::durations::duration("qdrant_timeout", &values.qdrant_timeout)?;
-    let api_key = given(environment, "QDRANT_API_KEY");
-    let ledger_named = values.ledger.is_some();
-    Ok(QdrantSettings { ledger, ledger_named, api_key, timeout, retries: values.qdrant_retries, new })
+    let api_key = non_blank(&environment, "QDRANT_API_KEY");
+    let is_ledger_configured = values.ledger.is_some();
+    Ok(QdrantSettings { ledger, is_ledger_configured, api_key, timeout, retries: values.qdrant_retries, new })
 }
 
-/// A collection as a client of its own reaches it.
-pub struct CollectionPlace<'s> {
+/// What a client needs to reach a collection.
+pub struct CollectionAddress<'s> {
     /// gRPC address of the first node.
     pub url: &'s str,
     pub api_key: Option<&'s str>,
@@ -121,7 +119,7 @@ pub struct CollectionPlace<'s> {
     pub name: &'s str,
 }
 
-/// How clients reach Qdrant, and how collections are made.
+/// Connection settings of a client, and options for new collections.
 pub(crate) struct ClientSettings {
     pub(crate) api_key: Option<String>,
     pub(crate) timeout: std::time::Duration,
@@ -139,28 +137,28 @@ impl QdrantSettings {
         }
     }
 
-    /// The same for another store; a ledger that was not named is the one that goes with it.
-    pub(super) fn for_store(&self, store: &StorePlace) -> anyhow::Result<Self> {
-        let ledger = if self.ledger_named { self.ledger.clone() } else { default_ledger(store)? };
+    /// These settings for another store. A ledger that is not configured is that store's default.
+    pub(super) fn for_store(&self, store: &StoreLocation) -> anyhow::Result<Self> {
+        let ledger = if self.is_ledger_configured { self.ledger.clone() } else { default_ledger(store)? };
         Ok(Self { ledger, ..self.clone() })
     }
 
-    /// The same, for a collection whose ledger is this file.
+    /// These settings with this file as ledger.
     pub(crate) fn with_ledger(&self, file: &Path) -> Self {
-        Self { ledger: LedgerPlace::Sqlite(file.to_owned()), ..self.clone() }
+        Self { ledger: LedgerLocation::Sqlite(file.to_owned()), ..self.clone() }
     }
 
-    /// Where a collection is.
-    pub(super) fn place<'s>(&'s self, urls: &'s [String], name: &'s str) -> CollectionPlace<'s> {
+    /// The address of a collection.
+    pub(super) fn address<'s>(&'s self, urls: &'s [String], name: &'s str) -> CollectionAddress<'s> {
         let url = urls.first().map_or("", String::as_str);
-        CollectionPlace { url, api_key: self.api_key.as_deref(), timeout: self.timeout, name }
+        CollectionAddress { url, api_key: self.api_key.as_deref(), timeout: self.timeout, name }
     }
 
-    /// The file of the ledger.
+    /// The file of a SQLite ledger.
     pub(super) fn file(&self) -> Option<&Path> {
         match &self.ledger {
-            LedgerPlace::Sqlite(path) => Some(path),
-            LedgerPlace::Postgres(_) => None,
+            LedgerLocation::Sqlite(path) => Some(path),
+            LedgerLocation::Postgres(_) => None,
         }
     }
 }

@@ -10,26 +10,26 @@ use super::durations::duration;
 use super::values::Values;
 use crate::error::CliError;
 
-/// How to serve.
+/// Address, log format and configuration of the server.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerSettings {
-    /// Where to listen.
+    /// Address to listen on.
     pub(crate) bind: SocketAddr,
     /// Whether logs are JSON.
     pub(crate) log_json: bool,
-    /// All else.
+    /// The server's configuration.
     pub(crate) config: Config,
 }
 
 pub(super) fn resolve(values: &Values, environment: impl Fn(&str) -> Option<String>) -> anyhow::Result<ServerSettings> {
-    let blank = |name: &str| environment(name).filter(|text| !text.trim().is_empty());
-    let keys = match blank("API_KEYS") {
+    let variable = |name: &str| environment(name).filter(|text| !text.trim().is_empty());
+    let keys = match variable("API_KEYS") {
         Some(text) => ConfiguredKey::parse_all(&text).map_err(CliError::usage)?,
         None => Vec::new(),
     };
-    let admin_key = blank("ADMIN_API_KEY").map(|key| key.trim().to_owned());
+    let admin_key = variable("ADMIN_API_KEY").map(|key| key.trim().to_owned());
     if admin_key.as_ref().is_some_and(|admin| keys.iter().any(|key| key.is(admin))) {
-        return Err(CliError::usage("ADMIN_API_KEY is one of API_KEYS as well: give the admin another").into());
+        return Err(CliError::usage("ADMIN_API_KEY is also one of API_KEYS: use different keys").into());
     }
     let config = Config {
         auth: auth_mode(&values.auth)?,
@@ -50,7 +50,7 @@ pub(super) fn resolve(values: &Values, environment: impl Fn(&str) -> Option<Stri
     Ok(ServerSettings { bind: address(&values.bind)?, log_json, config })
 }
 
-/// Reads `on` or `off`.
+/// Parses `on` or `off`.
 pub(crate) fn auth_mode(text: &str) -> anyhow::Result<AuthMode> {
     match text {
         "on" => Ok(AuthMode::On),
@@ -59,11 +59,12 @@ pub(crate) fn auth_mode(text: &str) -> anyhow::Result<AuthMode> {
     }
 }
 
-/// Reads `HOST:PORT`.
+/// Parses `HOST:PORT`.
 pub(crate) fn address(text: &str) -> anyhow::Result<SocketAddr> {
-    let found = text.trim().to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    let wrong = || CliError::usage(format!("bind is `{text}`; give HOST:PORT, such as 127.0.0.1:8000 or 0.0.0.0:8000"));
-    Ok(found.ok_or_else(wrong)?)
+    let address = text.trim().to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+    let invalid =
+        || CliError::usage(format!("bind is `{text}`; give HOST:PORT, such as 127.0.0.1:8000 or 0.0.0.0:8000"));
+    Ok(address.ok_or_else(invalid)?)
 }
 
 fn origins(text: &str) -> anyhow::Result<Vec<String>> {
@@ -75,7 +76,7 @@ fn origins(text: &str) -> anyhow::Result<Vec<String>> {
     for origin in &origins {
         let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or_default();
         if rest.is_empty() || rest.contains(['/', '*']) || !rest.is_ascii() {
-            let message = format!("cors_origins holds `{origin}`; give origins such as https://app.example.com");
+            let message = format!("cors_origins contains `{origin}`; give origins such as https://app.example.com");
             return Err(CliError::usage(message).into());
         }
     }
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_not_be_served_is_refused_when_it_starts() {
+    fn invalid_settings_are_refused_at_startup() {
         let with = |change: fn(&mut Values)| {
             let mut values = Values::default();
             change(&mut values);

@@ -1,4 +1,4 @@
-//! What can be set: the settings file, the environment and the flags, one over the other.
+//! Raw settings from file, environment and flags, and their defaults.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -100,7 +100,7 @@ impl Default for Values {
     }
 }
 
-/// What is read from the environment.
+/// The environment variables that are read.
 const VARIABLES: [&str; 39] = [
     "MNEMON_CONFIG",
     "MNEMON_STORE",
@@ -144,7 +144,7 @@ const VARIABLES: [&str; 39] = [
 ];
 
 impl Values {
-    /// Reads defaults, file, environment and flags, each over the one before.
+    /// Reads defaults, file, environment and flags. Each overrides the one before.
     pub(super) fn read(
         file: Option<&Path>,
         environment: impl Fn(&str) -> Option<String>,
@@ -155,7 +155,7 @@ impl Values {
             let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
             figment = figment.merge(Toml::string(&text));
         }
-        // As text: `MNEMON_USER=42` is the user 42, not a number.
+        // Environment variables are text: `MNEMON_USER=42` is the user "42", not a number.
         let mut texts: BTreeMap<&str, String> = BTreeMap::new();
         let texts_of = [
             "store",
@@ -194,10 +194,10 @@ impl Values {
         let numbers = [
             ("cache_mb", " of MiB"),
             ("max_body_mb", " of MiB"),
-            ("rate_limit", " of requests a minute"),
+            ("rate_limit", " of requests per minute"),
             ("embedder_dims", " of dims"),
             ("llm_max_tokens", " of tokens"),
-            ("qdrant_retries", " of tries"),
+            ("qdrant_retries", " of retries"),
             ("qdrant_shards", " of shards"),
             ("qdrant_replication_factor", " of copies"),
             ("qdrant_write_consistency_factor", " of copies"),
@@ -238,13 +238,13 @@ impl Values {
     }
 }
 
-/// A variable that is blank is refused: taken for absent, a blank MNEMON_USER would show everybody's memories.
+/// Refuses blank variables. If they counted as unset, a blank MNEMON_USER would show memories of all users.
 pub(super) fn check_environment() -> Result<(), CliError> {
     for (name, value) in std::env::vars_os() {
         let ours = name.to_str().is_some_and(|name| VARIABLES.contains(&name));
         if ours && value.to_str().is_none_or(|value| value.trim().is_empty()) {
             let name = name.to_string_lossy();
-            return Err(CliError::usage(format!("{name} is blank or no UTF-8: unset it, or give it a value")));
+            return Err(CliError::usage(format!("{name} is blank or not valid UTF-8: unset it, or give it a value")));
         }
     }
     Ok(())
@@ -265,13 +265,13 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_file_holds_the_defaults() {
+    fn the_shipped_file_has_the_defaults() {
         let alone: Values = Figment::from(Toml::string(DEFAULT_FILE)).extract().unwrap();
         assert_eq!(alone, Values::default());
     }
 
     #[test]
-    fn what_the_shipped_file_proposes_can_be_set() {
+    fn the_examples_in_the_shipped_file_are_valid() {
         let all: Vec<&str> = DEFAULT_FILE
             .lines()
             .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = \"")).unwrap_or(line))
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_go_before_environment_before_file() {
+    fn flags_override_environment_overrides_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("mnemon.toml");
         std::fs::write(&file, "store = \"sqlite:file\"\nuser = \"file\"\nagent = \"file\"\ncache_mb = 1").unwrap();

@@ -1,18 +1,18 @@
-//! Real, unmodified mem0 clients, the tour of the server with curl, and the examples, each against a `mnemon serve` of its
-//! own. `compat/setup.sh` installs the clients; what needs a program that is missing is ignored, not passed.
+//! Real, unmodified mem0 clients against `mnemon serve`. `clients/setup.sh` installs them. A client that is not installed is
+//! reported as ignored, not as passed; so is the tour with curl if there is no curl.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on panics")]
 
-mod examples;
+#[path = "../shared/listening.rs"]
+mod listening;
 mod tour;
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 
-/// A client: what runs it, its script, and what must be installed for it.
+/// Clients: name, program and script.
 const CLIENTS: [(&str, &str, &str); 6] = [
     ("python_2_sync", ".venv-2/bin/python", "sync.py"),
     ("python_2_async", ".venv-2/bin/python", "async_client.py"),
@@ -38,7 +38,7 @@ fn main() {
         })
         .collect();
     if !on_path("curl") {
-        eprintln!("skipped: tour: there is no curl on the path");
+        eprintln!("skipped: tour: curl is not on the path");
     }
     trials.push(Trial::test("tour_with_curl", tour::run).with_ignored_flag(!on_path("curl")));
     trials.extend(examples::trials());
@@ -55,13 +55,13 @@ fn folder() -> PathBuf {
 }
 
 /// A server with keys for alice, bob and an admin; killed when dropped.
-struct Served {
+struct ServerProcess {
     child: Child,
     url: String,
     _folder: tempfile::TempDir,
 }
 
-impl Served {
+impl ServerProcess {
     fn start(keys: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_mnemon"))
@@ -74,28 +74,26 @@ impl Served {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let said: Value = serde_json::from_str(&line).unwrap();
-        Self { child, url: said["listening"].as_str().unwrap().to_owned(), _folder: folder }
+        let url = listening::url(child.stdout.take().unwrap());
+        Self { child, url, _folder: folder }
     }
 }
 
-impl Drop for Served {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Runs a client's script; each of its steps prints a line.
+/// Runs a client's script. Each of its steps prints one line of JSON.
 fn run(program: &str, script: &str) -> Result<(), Failed> {
-    let served = Served::start(r#"{"ka": "alice", "kb": "bob"}"#);
+    let server = ServerProcess::start(r#"{"ka": "alice", "kb": "bob"}"#);
     let program = if program == "node" { PathBuf::from(program) } else { folder().join(program) };
     let output = Command::new(program)
         .arg(script)
         .current_dir(folder())
-        .env("BASE_URL", &served.url)
+        .env("BASE_URL", &server.url)
         .env("API_KEY", "ka")
         .env("OTHER_KEY", "kb")
         .env("ADMIN_KEY", "adm")

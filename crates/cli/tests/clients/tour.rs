@@ -1,19 +1,19 @@
-//! The tour of the server with curl: what docs/server-tour.md says is printed, ids and times aside.
+//! Runs the commands of docs/server-tour.md with curl and compares their output, except for ids and times.
 
 use std::path::Path;
 use std::process::Command;
 
 use libtest_mimic::Failed;
 
-use crate::Served;
+use crate::ServerProcess;
 
-/// The blocks of one kind.
+/// The code blocks of one language.
 fn blocks<'t>(text: &'t str, kind: &str) -> Vec<&'t str> {
     let open = format!("```{kind}\n");
     text.split(&open).skip(1).filter_map(|rest| rest.split("\n```").next()).collect()
 }
 
-/// Ids, keys and times are not the same twice.
+/// The text without ids, keys and times.
 fn redacted(text: &str) -> String {
     let mut line = String::new();
     let mut run = String::new();
@@ -35,12 +35,12 @@ pub(crate) fn run() -> Result<(), Failed> {
     let text = std::fs::read_to_string(path)?;
     let commands = blocks(&text, "sh");
     let outputs = blocks(&text, "json");
-    // The first block starts the server and names it.
+    // The first block starts the server.
     if commands.len() != outputs.len() + 1 {
-        return Err(format!("{} blocks of commands, {} of answers", commands.len(), outputs.len()).into());
+        return Err(format!("{} blocks of commands, {} of output", commands.len(), outputs.len()).into());
     }
-    let served = Served::start(r#"{"ana-key": "ana", "bob-key": "bob"}"#);
-    let mut script = format!("exec 2>&1\nM={}\n", served.url);
+    let server = ServerProcess::start(r#"{"ana-key": "ana", "bob-key": "bob"}"#);
+    let mut script = format!("exec 2>&1\nM={}\n", server.url);
     for block in &commands[1..] {
         script.push_str(&format!("{block}\nprintf '\\n@@\\n'\n"));
     }

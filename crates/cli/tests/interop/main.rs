@@ -1,12 +1,14 @@
-//! Real, unmodified Python mem0 on a real Qdrant. `compat/interop/setup.sh` installs mem0; where it or the server is not
-//! there, tests are reported as ignored, not as passed.
+//! mnemon and real, unmodified Python mem0 on a real Qdrant. `clients/interop/setup.sh` installs mem0. Without it or the server,
+//! the tests are reported as ignored, not as passed.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on panics")]
 
-mod alone;
-mod extracted;
+mod extraction;
+#[path = "../shared/listening.rs"]
+mod listening;
 mod mem0;
+mod mem0_only;
 mod openai;
-mod together;
+mod shared_collection;
 
 use std::sync::LazyLock;
 
@@ -16,22 +18,22 @@ use mnemon_models::{Embedder, StaticEmbedder};
 use mnemon_testbed::{EmbeddingsEndpoint, QDRANT, Qdrant, rest, shared, unique};
 use serde_json::Value;
 
-type Test = fn(&Bed);
+type Test = fn(&Fixture);
 
 const TESTS: [(&str, Test); 6] = [
-    ("an_added_memory_is_what_we_would_write", alone::an_added_memory_is_what_we_would_write),
-    ("an_update_writes_the_point_anew", alone::an_update_writes_the_point_anew),
-    ("a_delete_leaves_links_if_the_process_is_fresh", alone::a_delete_leaves_links_if_the_process_is_fresh),
-    ("all_of_a_scope_is_deleted", alone::all_of_a_scope_is_deleted),
-    ("the_same_facts_come_of_the_same_messages", extracted::the_same_facts_come_of_the_same_messages),
-    ("each_side_has_what_the_other_did", together::each_side_has_what_the_other_did),
+    ("an_added_memory_equals_ours", mem0_only::an_added_memory_equals_ours),
+    ("an_update_replaces_the_point", mem0_only::an_update_replaces_the_point),
+    ("a_new_process_leaves_entity_links_when_it_deletes", mem0_only::a_new_process_leaves_entity_links_when_it_deletes),
+    ("delete_all_deletes_a_scope", mem0_only::delete_all_deletes_a_scope),
+    ("both_store_the_same_facts", extraction::both_store_the_same_facts),
+    ("each_side_sees_the_changes_of_the_other", shared_collection::each_side_sees_the_changes_of_the_other),
 ];
 
 fn main() {
     let arguments = Arguments::from_args();
     let server = Qdrant::from_env().is_some();
     if !server {
-        eprintln!("skipped: {QDRANT} names no Qdrant");
+        eprintln!("skipped: {QDRANT} is not set");
     }
     let mut trials = Vec::new();
     for version in VERSIONS {
@@ -40,13 +42,13 @@ fn main() {
             eprintln!("skipped: mem0 {version}: run compat/interop/setup.sh to install it");
         }
         let chat = move || {
-            openai::its_client_gets_memory(version);
+            openai::openai_client_receives_memories(version);
             Ok(())
         };
         trials.push(Trial::test(format!("openai_beside_mem0_{version}"), chat).with_ignored_flag(!installed));
         for (name, test) in TESTS {
             let run = move || {
-                test(&Bed::new(version));
+                test(&Fixture::new(version));
                 Ok(())
             };
             trials.push(Trial::test(format!("mem0_{version}::{name}"), run).with_ignored_flag(!(server && installed)));
@@ -55,8 +57,8 @@ fn main() {
     libtest_mimic::run(&arguments, trials).exit();
 }
 
-/// What both sides share: a collection of their own, and the embedder.
-struct Bed {
+/// What mnemon and mem0 share: a collection and the embedder.
+struct Fixture {
     version: &'static str,
     server: &'static Qdrant,
     collection: String,
@@ -67,23 +69,23 @@ static EMBEDDER: LazyLock<StaticEmbedder> = LazyLock::new(|| StaticEmbedder::bui
 static ENDPOINT: LazyLock<EmbeddingsEndpoint> =
     LazyLock::new(|| EmbeddingsEndpoint::start(|texts| EMBEDDER.embed(texts).unwrap()));
 
-impl Bed {
+impl Fixture {
     fn new(version: &'static str) -> Self {
         Self { version, server: shared().unwrap(), collection: unique("interop"), embedder: &EMBEDDER }
     }
 
-    /// A process of mem0 on the collection.
+    /// Starts a process of mem0 on the collection.
     fn mem0(&self) -> Mem0 {
         Mem0::start(self.version, self.server.http_url(), &self.collection, ENDPOINT.url())
     }
 
-    /// Changes the collection behind everybody's back.
+    /// Changes the collection directly, without mnemon or mem0.
     fn post(&self, path: &str, body: &Value) {
         rest::post(&format!("{}/collections/{}/{path}", self.server.http_url(), self.collection), body).unwrap();
     }
 }
 
-impl Drop for Bed {
+impl Drop for Fixture {
     fn drop(&mut self) {
         for name in [self.collection.clone(), format!("{}_entities", self.collection)] {
             let _ = rest::delete(&format!("{}/collections/{name}", self.server.http_url()));

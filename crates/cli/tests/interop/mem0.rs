@@ -1,4 +1,4 @@
-//! A running Python mem0.
+//! A process of Python mem0.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
-/// The versions that can be installed, by their first two numbers.
+/// The tested versions.
 pub(crate) const VERSIONS: [&str; 2] = ["2.0", "2.2"];
 
-/// A process of mem0, ended when dropped. What it says goes to stderr.
+/// A process of mem0, which ends when this is dropped. Its log goes to stderr.
 pub(crate) struct Mem0 {
     child: Child,
     commands: Option<ChildStdin>,
@@ -20,7 +20,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat/interop")
 }
 
-/// Whether `compat/interop/setup.sh` has installed a version, whole.
+/// Whether `clients/interop/setup.sh` has installed a version completely.
 pub(crate) fn is_installed(version: &str) -> bool {
     folder().join(format!(".venv-{version}/installed.txt")).exists()
 }
@@ -30,7 +30,7 @@ impl Mem0 {
         Self::run(version, &[qdrant, collection, embedder])
     }
 
-    /// The same with a language model behind an endpoint.
+    /// Starts mem0 with a language model behind an endpoint.
     pub(crate) fn start_with(version: &str, qdrant: &str, collection: &str, embedder: &str, llm: &str) -> Self {
         Self::run(version, &[qdrant, collection, embedder, "", llm])
     }
@@ -46,8 +46,8 @@ impl Mem0 {
         let commands = child.stdin.take();
         let answers = BufReader::new(child.stdout.take().unwrap());
         let mut mem0 = Self { child, commands, answers };
-        let begun = mem0.answer().unwrap();
-        assert!(begun["version"].as_str().unwrap().starts_with(version), "{begun}");
+        let started = mem0.answer().unwrap();
+        assert!(started["version"].as_str().unwrap().starts_with(version), "{started}");
         mem0
     }
 
@@ -61,8 +61,8 @@ impl Mem0 {
 
     /// Runs a command that must succeed.
     pub(crate) fn ask(&mut self, command: Value) -> Value {
-        let told = command.to_string();
-        self.try_ask(command).unwrap_or_else(|error| panic!("{told}: {error}"))
+        let text = command.to_string();
+        self.try_ask(command).unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
     /// Adds one memory of a user and returns its id.
@@ -80,12 +80,12 @@ impl Mem0 {
     /// The entities as `(text, ids of memories)`, sorted.
     pub(crate) fn entities(&mut self) -> Vec<(String, Vec<String>)> {
         let raw = self.ask(json!({"op": "raw"}));
-        let told = |point: &Value| {
+        let entity = |point: &Value| {
             let ids = point["payload"]["linked_memory_ids"].as_array().unwrap().iter();
             let text = point["payload"]["data"].as_str().unwrap().to_owned();
             (text, ids.map(|id| id.as_str().unwrap().to_owned()).collect())
         };
-        let mut entities: Vec<_> = raw["entities"].as_array().into_iter().flatten().map(told).collect();
+        let mut entities: Vec<_> = raw["entities"].as_array().into_iter().flatten().map(entity).collect();
         entities.sort();
         entities
     }
@@ -100,7 +100,7 @@ impl Mem0 {
 
 impl Drop for Mem0 {
     fn drop(&mut self) {
-        // The end of its input lets it remove its files.
+        // mem0 removes its files at the end of its input.
         drop(self.commands.take());
         let _ = self.child.wait();
     }

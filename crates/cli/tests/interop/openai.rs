@@ -1,13 +1,14 @@
-//! OpenAI's own Python client against `mnemon serve`, whose language model is behind an endpoint.
+//! OpenAI's Python client against `mnemon serve` with a language model behind an endpoint.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use mnemon_testbed::{Reply, Service};
 use serde_json::{Value, json};
 
-pub(crate) fn its_client_gets_memory(version: &str) {
+use crate::listening;
+
+pub(crate) fn openai_client_receives_memories(version: &str) {
     let endpoint = Service::start(|_, asked| {
         let extracts = asked.body.to_string().contains("## New Messages");
         Reply::chat(asked, if extracts { r#"{"memory": []}"# } else { "You live in Lisbon [m1]." })
@@ -20,7 +21,7 @@ pub(crate) fn its_client_gets_memory(version: &str) {
         command
     };
     assert!(mnemon().args(["add", "I live in Lisbon.", "--user", "ana"]).output().unwrap().status.success());
-    let mut served = mnemon()
+    let mut server = mnemon()
         .args(["serve", "--bind", "127.0.0.1:0"])
         .env("API_KEYS", r#"{"ka": "ana"}"#)
         .env("MNEMON_LLM", "openai:some-model")
@@ -28,22 +29,19 @@ pub(crate) fn its_client_gets_memory(version: &str) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut line = String::new();
-    BufReader::new(served.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let said: Value = serde_json::from_str(&line).unwrap();
-    let base = format!("{}/v1", said["listening"].as_str().unwrap());
+    let base = format!("{}/v1", listening::url(server.stdout.take().unwrap()));
 
-    let compat = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat/interop");
-    let python = compat.join(format!(".venv-{version}/bin/python"));
-    let output = Command::new(python).arg(compat.join("chat.py")).args([&base, "ka"]).output().unwrap();
-    let _ = served.kill();
-    let _ = served.wait();
+    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients/interop");
+    let python = clients.join(format!(".venv-{version}/bin/python"));
+    let output = Command::new(python).arg(clients.join("chat.py")).args([&base, "ka"]).output().unwrap();
+    let _ = server.kill();
+    let _ = server.wait();
     let errors = String::from_utf8_lossy(&output.stderr);
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"));
+    let output: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"));
     let expected = json!({
         "whole": "You live in Lisbon [m1].", "finish": "stop", "memories": ["I live in Lisbon."],
         "pieces": ["You ", "live ", "in ", "Lisbon ", "[m1]."], "usage": true, "models": ["some-model"],
         "refused": "tools are not passed on to the language model: leave them out", "stranger": 401,
     });
-    assert_eq!(told, expected, "{errors}");
+    assert_eq!(output, expected, "{errors}");
 }

@@ -1,37 +1,37 @@
-//! `list`, `get`, `history`, `stats`: what is there.
+//! `mnemon list`, `get`, `history` and `stats`.
 
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::place::{Place, check_refused};
+use crate::sandbox::{Sandbox, check_refused};
 
-fn place_with(count: usize) -> Place {
-    let place = Place::new();
+fn sandbox_with(count: usize) -> Sandbox {
+    let sandbox = Sandbox::new();
     let lines: String = (0..count).map(|number| format!("memory {number}\n")).collect();
-    let ran = place.run_with(&["add", "--stdin", "--user", "ana"], &lines);
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
-    place
+    let result = sandbox.run_with(&["add", "--stdin", "--user", "ana"], &lines);
+    assert_eq!(result.code, 0, "{}", result.stderr);
+    sandbox
 }
 
 #[test]
-fn a_page_tells_the_total_and_where_the_next_begins() {
-    let place = place_with(3);
-    place.snapshot_json("list", &place.json(&["list", "--user", "ana", "--limit", "2"]));
-    let ran = place.run(&["list", "--user", "ana", "--limit", "2"]);
-    assert!(ran.stderr.starts_with("2 of 3 memories; more with --cursor "), "{}", ran.stderr);
-    assert_eq!(ran.stdout.lines().count(), 4);
+fn a_page_has_the_total_and_a_cursor() {
+    let sandbox = sandbox_with(3);
+    sandbox.snapshot_json("list", &sandbox.json(&["list", "--user", "ana", "--limit", "2"]));
+    let result = sandbox.run(&["list", "--user", "ana", "--limit", "2"]);
+    assert!(result.stderr.starts_with("2 of 3 memories; more with --cursor "), "{}", result.stderr);
+    assert_eq!(result.stdout.lines().count(), 4);
 }
 
 #[test]
-fn pages_together_are_everything_once() {
-    let place = place_with(25);
+fn all_pages_together_list_every_memory_once() {
+    let sandbox = sandbox_with(25);
     let mut seen = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
         let mut args = vec!["list", "--user", "ana", "--limit", "7"];
         args.extend(cursor.iter().flat_map(|cursor| ["--cursor", cursor.as_str()]));
-        let page = place.json(&args);
+        let page = sandbox.json(&args);
         assert_eq!(page["total"], json!(25));
         seen.extend(page["results"].as_array().unwrap().iter().map(|item| item["memory"].clone()));
         cursor = page["next"].as_str().map(str::to_owned);
@@ -41,55 +41,55 @@ fn pages_together_are_everything_once() {
     }
     let expected: Vec<Value> = (0..25).rev().map(|number| json!(format!("memory {number}"))).collect();
     assert_eq!(seen, expected);
-    let all = place.json(&["list", "--user", "ana", "--all"]);
+    let all = sandbox.json(&["list", "--user", "ana", "--all"]);
     assert_eq!((&all["total"], &all["next"]), (&json!(25), &Value::Null));
     assert_eq!(all["results"].as_array().unwrap().len(), 25);
-    assert_eq!(place.json(&["list", "--user", "nobody", "--all"]), json!({"results": [], "total": 0, "next": null}));
+    assert_eq!(sandbox.json(&["list", "--user", "nobody", "--all"]), json!({"results": [], "total": 0, "next": null}));
 }
 
 #[test]
-fn without_a_scope_everybody_is_listed() {
-    let place = place_with(1);
-    place.add("bea", "of bea");
-    assert_eq!(place.texts(&["list"]), ["of bea", "memory 0"]);
-    assert_eq!(place.texts(&["list", "--user", "bea"]), ["of bea"]);
-    assert_eq!(place.texts(&["list", "--filter", r#"{"user_id": {"ne": "bea"}}"#]), ["memory 0"]);
+fn without_a_scope_all_owners_are_listed() {
+    let sandbox = sandbox_with(1);
+    sandbox.add("bea", "of bea");
+    assert_eq!(sandbox.texts(&["list"]), ["of bea", "memory 0"]);
+    assert_eq!(sandbox.texts(&["list", "--user", "bea"]), ["of bea"]);
+    assert_eq!(sandbox.texts(&["list", "--filter", r#"{"user_id": {"ne": "bea"}}"#]), ["memory 0"]);
 }
 
 #[test]
-fn a_memory_is_shown_with_names_and_links() {
-    let place = Place::new();
-    let first = place.add("ana", "Clara moved to Vienna");
-    let ran = place.run(&["add", "Clara likes Vienna", "--user", "ana", "--link", &first]);
-    let second = ran.stdout.trim();
-    let shown = place.json(&["get", &first]);
+fn get_shows_entities_and_links() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.add("ana", "Clara moved to Vienna");
+    let result = sandbox.run(&["add", "Clara likes Vienna", "--user", "ana", "--link", &first]);
+    let second = result.stdout.trim();
+    let shown = sandbox.json(&["get", &first]);
     assert_eq!(shown["links"][0]["source"], json!(second));
     assert_eq!((&shown["links"][0]["target"], &shown["links"][0]["kind"]), (&json!(first), &json!("related")));
     let names: Vec<&str> = shown["entities"].as_array().unwrap().iter().map(|e| e["text"].as_str().unwrap()).collect();
     assert!(names.contains(&"Vienna"), "{names:?}");
-    let told = place.run(&["get", &first]).stdout;
+    let output = sandbox.run(&["get", &first]).stdout;
     for part in ["Clara moved to Vienna\n\n", "Vienna (proper", &format!("linked from      {second} (related)")] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(output.contains(part), "{part}: {output}");
     }
 }
 
 #[test]
-fn statistics_are_of_somebody_or_of_all() {
-    let place = place_with(2);
-    place.add("bea", "of bea");
-    place.snapshot_json("stats_user", &place.json(&["stats", "--user", "ana"]));
-    place.snapshot_json("stats_store", &place.json(&["stats"]));
-    let told = place.run(&["stats"]).stdout;
-    assert!(told.contains("2 users\n") && told.contains("2  ana\n"), "{told}");
+fn stats_cover_a_scope_or_the_store() {
+    let sandbox = sandbox_with(2);
+    sandbox.add("bea", "of bea");
+    sandbox.snapshot_json("stats_user", &sandbox.json(&["stats", "--user", "ana"]));
+    sandbox.snapshot_json("stats_store", &sandbox.json(&["stats"]));
+    let output = sandbox.run(&["stats"]).stdout;
+    assert!(output.contains("2 users\n") && output.contains("2  ana\n"), "{output}");
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_error() {
-    let place = place_with(3);
+fn a_closed_stdout_is_not_an_error_for_reading_commands() {
+    let sandbox = sandbox_with(3);
     for (args, code) in [(&["list", "--all"][..], 0), (&["stats", "--json"], 0), (&["export"], 1), (&["--help"], 0)] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let child = place.bare().args(args).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let child = sandbox.std_command().args(args).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{args:?}");
         assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{args:?}");
@@ -97,8 +97,8 @@ fn a_reader_that_leaves_is_no_error() {
 }
 
 #[test]
-fn wrong_calls_say_what_is_right() {
-    let place = place_with(1);
+fn invalid_arguments_are_explained() {
+    let sandbox = sandbox_with(1);
     let missing = "00000000-0000-4000-8000-000000000000";
     for (args, hint) in [
         (&["list", "--limit", "0"][..], "1 to 1000"),
@@ -113,7 +113,7 @@ fn wrong_calls_say_what_is_right() {
         (&["stats", "--user", "*"], "name one id"),
         (&["remember"], "unrecognized subcommand"),
     ] {
-        check_refused(&place, args, 2, hint);
+        check_refused(&sandbox, args, 2, hint);
     }
-    assert_eq!(place.json(&["history", missing]), json!([]));
+    assert_eq!(sandbox.json(&["history", missing]), json!([]));
 }

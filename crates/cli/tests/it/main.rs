@@ -1,22 +1,25 @@
-//! The binary as it is called: arguments and stdin in, stdout, stderr and an exit code out.
+//! Tests of the binary: arguments and stdin in; stdout, stderr and the exit code out.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on panics")]
 
 mod add;
-mod change;
 mod doctor;
 mod embedder;
+mod extraction;
 mod help;
-mod infer;
 mod list;
+#[path = "../shared/listening.rs"]
+mod listening;
 mod migrate;
 #[cfg(feature = "minilm")]
 mod models;
-mod place;
 mod readme;
 mod reembed;
+#[path = "../shared/sandbox.rs"]
+mod sandbox;
 mod search;
 mod serve;
 mod settings;
 mod smoke;
 mod tour;
 mod transfer;
+mod update_and_delete;

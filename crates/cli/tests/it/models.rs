@@ -1,62 +1,61 @@
-//! A local model that is not there, or not as it should be. What works with its weights is tried by `--test minilm`.
+//! `mnemon models` with a missing or invalid local model. `--test minilm` covers the real weights.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
-use crate::place::{Place, check_refused};
+use crate::sandbox::{Sandbox, check_refused};
 
 const FOLDER: &str = "data/mnemon/models/all-MiniLM-L6-v2";
 
-/// Fails with this exit code and code, and says this.
-fn check_fails(place: &Place, args: &[&str], exit: i32, code: &str, says: &str) {
-    let ran = place.run(&[args, &["--json"]].concat());
-    let told: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
-    assert_eq!((ran.code, told["error"]["code"].as_str()), (exit, Some(code)), "{told}");
-    assert!(told["error"]["message"].as_str().unwrap().contains(says), "{told}");
+/// Checks exit code, error code and message of a command that fails.
+fn check_fails(sandbox: &Sandbox, args: &[&str], exit: i32, code: &str, message: &str) {
+    let (found, output) = sandbox.json_error(args);
+    assert_eq!((found, output["error"]["code"].as_str()), (exit, Some(code)), "{output}");
+    assert!(output["error"]["message"].as_str().unwrap().contains(message), "{output}");
 }
 
 #[test]
-fn without_weights_it_is_told_how_to_get_them() {
-    let place = Place::new();
+fn missing_weights_are_explained() {
+    let sandbox = Sandbox::new();
     let add = ["add", "x", "--user", "ana", "--embedder", "minilm"];
-    check_fails(&place, &add, 1, "embedder_settings", "mnemon models pull minilm");
+    check_fails(&sandbox, &add, 1, "embedder_settings", "mnemon models pull minilm");
     let serve = ["serve", "--bind", "127.0.0.1:0", "--auth", "off", "--embedder", "minilm"];
-    check_fails(&place, &serve, 1, "embedder_settings", FOLDER);
-    assert!(!place.path("store.db").exists(), "a store was made for a model that is not there");
-    check_fails(&place, &["models", "pull", "minilm"], 2, "usage", "MNEMON_MODELS_URL");
+    check_fails(&sandbox, &serve, 1, "embedder_settings", FOLDER);
+    assert!(!sandbox.path("store.db").exists(), "a store was created for a missing model");
+    check_fails(&sandbox, &["models", "pull", "minilm"], 2, "usage", "MNEMON_MODELS_URL");
     for wrong in ["minilm:", "minilml12", "openai:"] {
-        check_refused(&place, &["list", "--embedder", wrong], 2, "embedder is");
+        check_refused(&sandbox, &["list", "--embedder", wrong], 2, "embedder is");
     }
 
-    let listed = place.json(&["models", "list"]);
+    let listed = sandbox.json(&["models", "list"]);
     assert_eq!(listed["models"][0]["name"], "builtin");
     assert_eq!(listed["models"][0]["ready"], true);
     assert_eq!((&listed["models"][1]["ready"], &listed["models"][1]["bytes"]), (&false.into(), &0.into()));
     assert!(listed["models"][1]["folder"].as_str().unwrap().ends_with(FOLDER), "{listed}");
-    let ran = place.run(&["models", "list", "--embedder", "minilm:elsewhere"]);
-    assert!(ran.stdout.contains("not here") && ran.stdout.contains("elsewhere"), "{}", ran.stdout);
+    let result = sandbox.run(&["models", "list", "--embedder", "minilm:elsewhere"]);
+    assert!(result.stdout.contains("not installed") && result.stdout.contains("elsewhere"), "{}", result.stdout);
 }
 
 #[test]
-fn what_is_no_model_is_not_kept() {
-    let place = Place::new();
+fn an_invalid_model_is_not_installed() {
+    let sandbox = Sandbox::new();
     let pull = |from: &str, exit: i32, code: &str, says: &str| {
-        check_fails(&place, &["models", "pull", "minilm", "--from", from], exit, code, says);
-        let left = std::fs::read_dir(place.path(FOLDER)).map_or(0, Iterator::count);
+        check_fails(&sandbox, &["models", "pull", "minilm", "--from", from], exit, code, says);
+        let left = std::fs::read_dir(sandbox.path(FOLDER)).map_or(0, Iterator::count);
         assert_eq!(left, 0, "{from}");
     };
     pull("nowhere", 2, "usage", "nowhere");
-    pull(&place.file("notes.txt", "no archive"), 2, "usage", "neither a folder nor");
-    std::fs::create_dir(place.path("model")).unwrap();
+    pull(&sandbox.file("notes.txt", "no archive"), 2, "usage", "neither a folder nor");
+    std::fs::create_dir(sandbox.path("model")).unwrap();
     pull("model", 1, "download", "config.json");
     for name in ["config.json", "model.safetensors", "vocab.txt"] {
-        place.file(&format!("model/{name}"), "{}");
+        sandbox.file(&format!("model/{name}"), "{}");
     }
     pull("model", 1, "model", "nothing was changed");
     pull("http://127.0.0.1:1/model", 1, "download", "config.json");
 }
 
-/// Answers each request with these bytes, announced as `length`.
+/// Starts a site that answers each request with this body, announced with this length.
 fn site(status: &'static str, length: usize, body: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/some/model", listener.local_addr().unwrap());
@@ -73,11 +72,11 @@ fn site(status: &'static str, length: usize, body: &'static [u8]) -> String {
 }
 
 #[test]
-fn a_site_must_send_what_it_announces() {
-    let place = Place::new();
+fn incomplete_and_oversized_downloads_are_refused() {
+    let sandbox = Sandbox::new();
     let pull = |url: &str, code: &str, says: &str| {
-        check_fails(&place, &["models", "pull", "minilm", "--from", url], 1, code, says);
-        assert_eq!(std::fs::read_dir(place.path(FOLDER)).unwrap().count(), 0, "{says}");
+        check_fails(&sandbox, &["models", "pull", "minilm", "--from", url], 1, code, says);
+        assert_eq!(std::fs::read_dir(sandbox.path(FOLDER)).unwrap().count(), 0, "{says}");
     };
     pull(&site("404 Not Found", 2, b"{}"), "download", "404");
     pull(&site("200 OK", 100, b"{}"), "download", "config.json");

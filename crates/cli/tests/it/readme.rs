@@ -1,4 +1,4 @@
-//! The README's tour, command by command: what it prints is what the README says, ids, times and last digits aside.
+//! Runs the commands of the README's tour and compares their output, except for ids, times and last digits.
 
 use std::process::Command;
 use std::sync::LazyLock;
@@ -6,17 +6,17 @@ use std::sync::LazyLock;
 static README: LazyLock<String> =
     LazyLock::new(|| std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap());
 
-/// The blocks of one kind between two headings.
+/// The code blocks of one language.
 fn blocks<'r>(text: &'r str, kind: &str) -> Vec<&'r str> {
     let open = format!("```{kind}\n");
     text.split(&open).skip(1).filter_map(|rest| rest.split("\n```").next()).collect()
 }
 
-/// Ids and times of today are not the same twice, nor is the last digit of a score on another processor.
+/// The text without ids, times, and the last digits of scores, which depend on the processor.
 fn redacted(text: &str) -> String {
     let mut line = String::new();
     let mut digits = String::new();
-    // Runs of hexadecimal digits, dashes and colons of 19 or more characters are ids, or times with their day.
+    // Sequences of 19 or more hexadecimal digits, dashes and colons are ids or times.
     for char in text.chars().chain(['\0']) {
         if char.is_ascii_hexdigit() || matches!(char, '-' | ':' | 'T' | '.') {
             digits.push(char);
@@ -34,7 +34,7 @@ fn redacted(text: &str) -> String {
 }
 
 #[test]
-fn the_tour_prints_what_the_readme_says() {
+fn the_readme_tour_has_the_real_output() {
     let tour =
         README.split("## A tour of the command line").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
     let commands = blocks(tour, "sh");

@@ -1,4 +1,4 @@
-//! `mnemon reembed`: a store moves to another embedder, is killed on its way, and is searched before and after.
+//! `mnemon reembed`, also interrupted and with a running server.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -9,56 +9,56 @@ use mnemon_testbed::EmbeddingsEndpoint;
 use serde_json::{Value, json};
 
 use crate::embedder::hashed;
-use crate::place::{Place, Ran, check_refused};
-use crate::serve::{Connection, Served};
+use crate::sandbox::{CommandResult, Sandbox, check_refused};
+use crate::serve::{Connection, ServerProcess};
 
-/// Texts that are kept together.
+/// Texts staged in one transaction.
 const BATCH: usize = 512;
 
-/// A place whose store has so many memories of ana's, each of another number.
-fn filled(memories: usize) -> Place {
-    let place = Place::new();
+/// A sandbox with this many numbered memories of user ana.
+fn filled(memories: usize) -> Sandbox {
+    let sandbox = Sandbox::new();
     let lines: String = (0..memories).map(|number| format!("the shelf {number} holds jars\n")).collect();
-    let file = place.file("facts.txt", &lines);
-    assert_eq!(place.json(&["import", &file, "--user", "ana"])["stored"]["memories"], json!(memories));
-    place
+    let file = sandbox.file("facts.txt", &lines);
+    assert_eq!(sandbox.json(&["import", &file, "--user", "ana"])["stored"]["memories"], json!(memories));
+    sandbox
 }
 
-fn to<'a>(endpoint: &'a EmbeddingsEndpoint, more: &[&'a str]) -> Vec<&'a str> {
+fn reembed_to<'a>(endpoint: &'a EmbeddingsEndpoint, more: &[&'a str]) -> Vec<&'a str> {
     [&["reembed", "--to", "openai:hashed", "--to-url", endpoint.url(), "--to-dims", "8"][..], more].concat()
 }
 
-/// Runs with the settings that go with the store once it has moved.
-fn moved(place: &Place, endpoint: &EmbeddingsEndpoint, args: &[&str]) -> Ran {
-    let mut command = place.command(args);
+/// Runs with the settings of the new embedder.
+fn run_with_new_embedder(sandbox: &Sandbox, endpoint: &EmbeddingsEndpoint, args: &[&str]) -> CommandResult {
+    let mut command = sandbox.command(args);
     command.env("MNEMON_EMBEDDER", "openai:hashed").env("MNEMON_EMBEDDER_DIMS", "8");
-    Ran::of(command.env("MNEMON_EMBEDDER_URL", endpoint.url()))
+    CommandResult::of(command.env("MNEMON_EMBEDDER_URL", endpoint.url()))
 }
 
 const SEARCH: [&str; 7] = ["search", "shelf 77", "--user", "ana", "--top-k", "1", "--json"];
 
 #[track_caller]
-fn check_found(ran: &Ran) {
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
-    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+fn check_found(result: &CommandResult) {
+    assert_eq!(result.code, 0, "{}", result.stderr);
+    let found: Value = serde_json::from_str(&result.stdout).unwrap();
     assert_eq!(found["results"][0]["memory"], "the shelf 77 holds jars");
 }
 
-fn embedder_of(place: &Place) -> Value {
-    place.json(&["stats"])["store"]["embedder"].clone()
+fn embedder_of(sandbox: &Sandbox) -> Value {
+    sandbox.json(&["stats"])["store"]["embedder"].clone()
 }
 
 #[test]
-fn a_move_that_was_killed_is_gone_on_with() {
+fn a_killed_run_resumes() {
     const MEMORIES: usize = 2 * BATCH + 100;
-    let place = filled(MEMORIES);
+    let sandbox = filled(MEMORIES);
     let (reached, was_reached) = mpsc::channel();
     let (stuck, seen) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
     let endpoint = {
         let (stuck, seen) = (Arc::clone(&stuck), Arc::clone(&seen));
         EmbeddingsEndpoint::start(move |texts| {
             let before = seen.fetch_add(texts.len(), Ordering::SeqCst);
-            // The first batch is kept before the second is asked for; `hello` comes before both.
+            // The first batch is staged before the second is requested. The test text `hello` comes before both.
             while stuck.load(Ordering::SeqCst) && before > BATCH {
                 reached.send(()).unwrap();
                 std::thread::park();
@@ -66,36 +66,42 @@ fn a_move_that_was_killed_is_gone_on_with() {
             hashed(texts)
         })
     };
-    let built_in = embedder_of(&place);
-    let mut child = place.bare().args(to(&endpoint, &[])).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let built_in = embedder_of(&sandbox);
+    let mut child = sandbox
+        .std_command()
+        .args(reembed_to(&endpoint, &[]))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     was_reached.recv().unwrap();
-    // Meanwhile the store is served and written as ever.
-    check_found(&place.run(&SEARCH));
-    place.add("ana", "the cellar has a new door");
+    // The store can still be read and written.
+    check_found(&sandbox.run(&SEARCH));
+    sandbox.add("ana", "the cellar has a new door");
     child.kill().unwrap();
     child.wait().unwrap();
-    check_found(&place.run(&SEARCH));
-    assert_eq!(embedder_of(&place), built_in);
+    check_found(&sandbox.run(&SEARCH));
+    assert_eq!(embedder_of(&sandbox), built_in);
 
     stuck.store(false, Ordering::SeqCst);
-    let plan = place.json(&to(&endpoint, &["--dry-run"]));
+    let plan = sandbox.json(&reembed_to(&endpoint, &["--dry-run"]));
     assert_eq!((&plan["dry_run"], &plan["moved"], &plan["resumed"]), (&json!(true), &json!(false), &json!(BATCH)));
     let texts = MEMORIES + 1 + plan["entities"].as_u64().unwrap() as usize;
     assert_eq!((&plan["memories"], &plan["to_embed"]), (&json!(MEMORIES + 1), &json!(texts - BATCH)));
-    assert_eq!(embedder_of(&place), built_in);
+    assert_eq!(embedder_of(&sandbox), built_in);
     let before = seen.load(Ordering::SeqCst);
-    let done = place.json(&to(&endpoint, &[]));
+    let done = sandbox.json(&reembed_to(&endpoint, &[]));
     assert_eq!((&done["moved"], &done["from"]["embedder"]), (&json!(true), &built_in));
     assert_eq!(done["to"], json!({"embedder": "openai:hashed:8", "dims": 8}));
     assert_eq!((&done["resumed"], &done["embedded"]), (&json!(BATCH), &json!(texts - BATCH)));
     assert_eq!((&done["memories"], &done["compared"]), (&json!(MEMORIES + 1), &json!(32)));
     assert!(done["locked_seconds"].as_f64().unwrap() > 0.0 && done["texts_per_second"].as_f64().unwrap() > 0.0);
     assert!(done["next"].as_str().unwrap().contains("MNEMON_EMBEDDER=openai:hashed MNEMON_EMBEDDER_DIMS=8"), "{done}");
-    // What was done before the kill was not asked for again: `hello`, the rest, and the sample.
+    // Only `hello`, the rest and the sample were embedded again.
     assert_eq!(seen.load(Ordering::SeqCst) - before, 1 + texts - BATCH + 32);
 
-    check_found(&moved(&place, &endpoint, &SEARCH));
-    let refused = place.run(&SEARCH);
+    check_found(&run_with_new_embedder(&sandbox, &endpoint, &SEARCH));
+    let refused = sandbox.run(&SEARCH);
     assert_eq!(refused.code, 1);
     assert!(refused.stderr.contains("embedder_mismatch"), "{}", refused.stderr);
     assert!(
@@ -103,77 +109,83 @@ fn a_move_that_was_killed_is_gone_on_with() {
         "{}",
         refused.stderr
     );
-    assert_eq!(place.json(&to(&endpoint, &[]))["moved"], json!(false), "it is there already");
-    assert_eq!(place.json(&["doctor"])["ok"], json!(true));
+    assert_eq!(sandbox.json(&reembed_to(&endpoint, &[]))["moved"], json!(false), "it is there already");
+    assert_eq!(sandbox.json(&["doctor"])["ok"], json!(true));
 
-    // And back.
-    let ran = place.run(&["reembed", "--to", "builtin"]);
-    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
-    assert!(ran.stdout.contains(" from openai:hashed:8 (8 dims) to static-"), "{}", ran.stdout);
+    // Back to the built-in embedder.
+    let result = sandbox.run(&["reembed", "--to", "builtin"]);
+    assert_eq!((result.code, result.stderr.as_str()), (0, ""));
+    assert!(result.stdout.contains(" from openai:hashed:8 (8 dims) to static-"), "{}", result.stdout);
     assert!(
-        ran.stdout
-            .ends_with("next      set MNEMON_EMBEDDER=builtin for all that use this store, and restart its servers\n")
+        result
+            .stdout
+            .ends_with("next      set MNEMON_EMBEDDER=builtin wherever this store is used, and restart its servers\n")
     );
-    check_found(&place.run(&SEARCH));
+    check_found(&sandbox.run(&SEARCH));
 }
 
 #[test]
-fn a_server_that_was_not_restarted_writes_nothing_more() {
-    let place = filled(100);
+fn a_server_with_the_old_embedder_cannot_write() {
+    let sandbox = filled(100);
     let endpoint = EmbeddingsEndpoint::start(hashed);
-    let served = Served::start(&place.path("store.db"));
-    let mut connection = Connection::open(&served.address).unwrap();
+    let server = ServerProcess::start(&sandbox.path("store.db"));
+    let mut connection = Connection::open(&server.address).unwrap();
     let mut call = |path: &str, body: Value| connection.call("POST", path, "ka", &body).unwrap();
     let message = |text: &str| json!({"messages": [{"role": "user", "content": text}], "infer": false});
     let query = json!({"query": "shelf 77"});
     assert_eq!(call("/memories", message("The cat is grey")).0, 200);
     assert_eq!(call("/search", query.clone()).0, 200);
-    assert_eq!(place.json(&to(&endpoint, &[]))["memories"], json!(101));
+    assert_eq!(sandbox.json(&reembed_to(&endpoint, &[]))["memories"], json!(101));
     assert_eq!(call("/memories", message("The dog is brown")).0, 503);
     assert_eq!(call("/search", query).0, 503);
-    assert_eq!(place.json(&["stats"])["store"]["memories"], json!(101));
-    check_found(&moved(&place, &endpoint, &SEARCH));
+    assert_eq!(sandbox.json(&["stats"])["store"]["memories"], json!(101));
+    check_found(&run_with_new_embedder(&sandbox, &endpoint, &SEARCH));
 }
 
 #[test]
-fn what_can_not_be_moved_stays_as_it_is() {
-    let place = Place::new();
+fn failed_runs_leave_the_store_unchanged() {
+    let sandbox = Sandbox::new();
     let endpoint = EmbeddingsEndpoint::start(hashed);
-    check_refused(&place, &to(&endpoint, &[]), 1, "there is no store");
-    place.add("ana", "Zoë lives in Porto.");
-    let built_in = embedder_of(&place);
-    check_refused(&place, &["reembed"], 2, "--to");
-    check_refused(&place, &["reembed", "--to", "openai:unheard-of"], 2, "--to-dims");
-    check_refused(&place, &["reembed", "--to", "minilml6"], 2, "embedder is `minilml6`");
-    check_refused(&place, &["reembed", "--to", "builtin", "--to-dims", "8"], 2, "goes with a service's model");
-    check_refused(&place, &to(&endpoint, &["--dry-run", "--restart"]), 2, "--restart");
-    let nobody = ["reembed", "--to", "openai:hashed", "--to-url", "http://127.0.0.1:1/v1", "--to-dims", "8"];
-    check_refused(&place, &nobody, 1, "127.0.0.1:1");
-    check_refused(&place, &[&nobody[..], &["--dry-run"]].concat(), 1, "127.0.0.1:1");
+    check_refused(&sandbox, &reembed_to(&endpoint, &[]), 1, "no store at");
+    sandbox.add("ana", "Zoë lives in Porto.");
+    let built_in = embedder_of(&sandbox);
+    check_refused(&sandbox, &["reembed"], 2, "--to");
+    check_refused(&sandbox, &["reembed", "--to", "openai:unheard-of"], 2, "--to-dims");
+    check_refused(&sandbox, &["reembed", "--to", "minilml6"], 2, "embedder is `minilml6`");
+    check_refused(
+        &sandbox,
+        &["reembed", "--to", "builtin", "--to-dims", "8"],
+        2,
+        "applies to a model behind an endpoint",
+    );
+    check_refused(&sandbox, &reembed_to(&endpoint, &["--dry-run", "--restart"]), 2, "--restart");
+    let no_server = ["reembed", "--to", "openai:hashed", "--to-url", "http://127.0.0.1:1/v1", "--to-dims", "8"];
+    check_refused(&sandbox, &no_server, 1, "127.0.0.1:1");
+    check_refused(&sandbox, &[&no_server[..], &["--dry-run"]].concat(), 1, "127.0.0.1:1");
     let nine = ["reembed", "--to", "openai:hashed", "--to-url", endpoint.url(), "--to-dims", "9"];
-    check_refused(&place, &nine, 1, "dims");
+    check_refused(&sandbox, &nine, 1, "dims");
     let qdrant = ["reembed", "--to", "builtin", "--store", "qdrant:http://127.0.0.1:1/memories"];
-    check_refused(&place, &qdrant, 2, "mnemon import --reembed");
-    assert_eq!(place.json(&["doctor"])["warnings"], json!([]));
-    // None of them began: another embedder may be chosen.
-    assert_eq!(place.json(&to(&endpoint, &["--dry-run"]))["resumed"], json!(0));
+    check_refused(&sandbox, &qdrant, 2, "mnemon import --reembed");
+    assert_eq!(sandbox.json(&["doctor"])["warnings"], json!([]));
+    // None of them started a run: another embedder may be chosen.
+    assert_eq!(sandbox.json(&reembed_to(&endpoint, &["--dry-run"]))["resumed"], json!(0));
 
-    // Each call is answered otherwise: what was kept is worth nothing.
+    // The vectors differ with each request: the staged ones are useless.
     let calls = AtomicUsize::new(0);
     let unsteady = EmbeddingsEndpoint::start(move |texts| {
         let at = calls.fetch_add(1, Ordering::SeqCst) % 8;
-        texts.iter().map(|_| (0..8).map(|place| if place == at { 1.0 } else { 0.0 }).collect()).collect()
+        texts.iter().map(|_| (0..8).map(|dim| if dim == at { 1.0 } else { 0.0 }).collect()).collect()
     });
-    check_refused(&place, &to(&unsteady, &[]), 1, "nothing was switched");
-    // Now a move is under way.
-    let warned = place.json(&["doctor"])["warnings"].to_string();
+    check_refused(&sandbox, &reembed_to(&unsteady, &[]), 1, "nothing was switched");
+    // A run is now in progress.
+    let warned = sandbox.json(&["doctor"])["warnings"].to_string();
     assert!(warned.contains("`mnemon reembed` goes on with it"), "{warned}");
     let other = ["reembed", "--to", "openai:other", "--to-url", endpoint.url(), "--to-dims", "8"];
-    check_refused(&place, &other, 4, "--restart");
-    check_refused(&place, &[&other[..], &["--dry-run"]].concat(), 4, "openai:hashed:8");
-    assert_eq!(embedder_of(&place), built_in);
-    assert_eq!(place.texts(&["search", "Porto", "--user", "ana"]), ["Zoë lives in Porto."]);
-    check_refused(&place, &to(&endpoint, &[]), 1, "--restart");
-    assert_eq!(place.json(&[&other[..], &["--restart"]].concat())["resumed"], json!(0));
-    assert_eq!(embedder_of(&place), json!("openai:other:8"));
+    check_refused(&sandbox, &other, 4, "--restart");
+    check_refused(&sandbox, &[&other[..], &["--dry-run"]].concat(), 4, "openai:hashed:8");
+    assert_eq!(embedder_of(&sandbox), built_in);
+    assert_eq!(sandbox.texts(&["search", "Porto", "--user", "ana"]), ["Zoë lives in Porto."]);
+    check_refused(&sandbox, &reembed_to(&endpoint, &[]), 1, "--restart");
+    assert_eq!(sandbox.json(&[&other[..], &["--restart"]].concat())["resumed"], json!(0));
+    assert_eq!(embedder_of(&sandbox), json!("openai:other:8"));
 }

@@ -1,4 +1,4 @@
-//! `mnemon serve` as a process: it starts, is stopped and killed under load, and loses nothing it acknowledged.
+//! `mnemon serve` as a process that is stopped and killed under load: no acknowledged memory may be lost.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,28 +11,26 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::place::Place;
+use crate::listening;
+use crate::sandbox::Sandbox;
 
 /// A server process; killed when dropped.
-pub(crate) struct Served {
+pub(crate) struct ServerProcess {
     child: Child,
     pub(crate) address: String,
 }
 
-impl Served {
+impl ServerProcess {
     pub(crate) fn start(store: &Path) -> Self {
-        let mut child = Place::new()
-            .bare()
+        let mut child = Sandbox::new()
+            .std_command()
             .args(["--json", "--store", &format!("sqlite:{}", store.display()), "serve", "--bind", "127.0.0.1:0"])
             .env("API_KEYS", r#"{"ka": "ana", "kb": "bob"}"#)
             .env("MNEMON_LOG", "error")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let said: Value = serde_json::from_str(&line).unwrap();
-        let address = said["listening"].as_str().unwrap().trim_start_matches("http://").to_owned();
+        let address = listening::url(child.stdout.take().unwrap()).trim_start_matches("http://").to_owned();
         Self { child, address }
     }
 
@@ -41,7 +39,7 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -58,7 +56,7 @@ impl Connection {
         Some(Self(BufReader::new(stream)))
     }
 
-    /// Status and body; `None` if the server went away before all of it had come.
+    /// Status and body; `None` if the connection was closed before the whole response was received.
     pub(crate) fn call(&mut self, method: &str, path: &str, key: &str, body: &Value) -> Option<(u16, Value)> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let head = format!(
@@ -86,7 +84,7 @@ impl Connection {
 }
 
 /// All ids of a user, page by page.
-pub(crate) fn ids(address: &str, key: &str) -> HashSet<String> {
+pub(crate) fn memory_ids(address: &str, key: &str) -> HashSet<String> {
     let mut connection = Connection::open(address).unwrap();
     let mut ids = HashSet::new();
     let mut path = "/memories?top_k=1000".to_owned();
@@ -102,25 +100,25 @@ pub(crate) fn ids(address: &str, key: &str) -> HashSet<String> {
     ids
 }
 
-/// Sixteen connections add and search until the server is stopped as `signal` says; then it is started again, and everything
-/// it acknowledged must be there.
+/// Adds and searches with 16 connections until the server is stopped with `signal`. After a restart, all acknowledged memories
+/// must exist.
 #[track_caller]
-fn survives(signal: &str, after: Duration) {
+fn check_survives(signal: &str, after: Duration) {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("m.db");
-    let mut served = Served::start(&store);
+    let mut server = ServerProcess::start(&store);
     let acknowledged = Arc::new(Mutex::new([HashSet::new(), HashSet::new()]));
     let stopped = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..16)
         .map(|writer| {
-            let (address, acknowledged, stopped) = (served.address.clone(), acknowledged.clone(), stopped.clone());
+            let (address, acknowledged, stopped) = (server.address.clone(), acknowledged.clone(), stopped.clone());
             std::thread::spawn(move || {
                 let (user, key) = [(0, "ka"), (1, "kb")][writer % 2];
                 let mut connection = Connection::open(&address).unwrap();
                 for number in 0.. {
                     let fact = json!({"messages": format!("writer {writer} saw bird {number}"), "infer": false});
                     let Some((status, answer)) = connection.call("POST", "/memories", key, &fact) else { break };
-                    // Refused while stopping is fine; anything else is not.
+                    // Only a stopping server may refuse.
                     assert!(status == 200 || stopped.load(Ordering::SeqCst), "{status} {answer}");
                     if status == 200 {
                         let id = answer["results"][0]["id"].as_str().unwrap().to_owned();
@@ -135,15 +133,15 @@ fn survives(signal: &str, after: Duration) {
         .collect();
     std::thread::sleep(after);
     stopped.store(true, Ordering::SeqCst);
-    served.signal(signal);
-    let exit = served.child.wait().unwrap();
+    server.signal(signal);
+    let exit = server.child.wait().unwrap();
     assert_eq!(exit.success(), signal == "-TERM", "{exit}");
     writers.into_iter().for_each(|writer| writer.join().unwrap());
 
-    let again = Served::start(&store);
+    let again = ServerProcess::start(&store);
     let acknowledged = acknowledged.lock().unwrap();
     for (user, key) in [(0, "ka"), (1, "kb")] {
-        let there = ids(&again.address, key);
+        let there = memory_ids(&again.address, key);
         let missing: Vec<_> = acknowledged[user].difference(&there).collect();
         assert!(acknowledged[user].len() > 10, "{}", acknowledged[user].len());
         assert!(missing.is_empty(), "{} of {} are missing", missing.len(), acknowledged[user].len());
@@ -152,25 +150,25 @@ fn survives(signal: &str, after: Duration) {
 }
 
 #[test]
-fn what_was_acknowledged_survives_a_stop() {
-    survives("-TERM", Duration::from_millis(1500));
+fn acknowledged_memories_survive_a_stop() {
+    check_survives("-TERM", Duration::from_millis(1500));
 }
 
 #[test]
-fn what_was_acknowledged_survives_a_kill() {
+fn acknowledged_memories_survive_a_kill() {
     for after in [400, 700, 1100] {
-        survives("-KILL", Duration::from_millis(after));
+        check_survives("-KILL", Duration::from_millis(after));
     }
 }
 
 #[test]
-fn keys_made_while_it_runs_are_known_at_once() {
+fn new_keys_work_without_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("m.db");
-    let served = Served::start(&store);
+    let server = ServerProcess::start(&store);
     let keys = |arguments: &[&str]| -> Value {
-        let output = Place::new()
-            .bare()
+        let output = Sandbox::new()
+            .std_command()
             .args(["--json", "--store", &format!("sqlite:{}", store.display()), "keys"])
             .args(arguments)
             .output()
@@ -181,7 +179,7 @@ fn keys_made_while_it_runs_are_known_at_once() {
     let made = keys(&["create", "--user", "cleo", "--label", "laptop"]);
     let secret = made["key"].as_str().unwrap();
     assert!(secret.starts_with("m0sk_") && secret.len() == 48, "{secret}");
-    let mut connection = Connection::open(&served.address).unwrap();
+    let mut connection = Connection::open(&server.address).unwrap();
     let mut status = |key: &str| connection.call("GET", "/memories", key, &Value::Null).unwrap().0;
     assert_eq!(status(secret), 200);
     assert_eq!(status(&secret.replace("m0sk_", "m0sk-")), 401);
@@ -197,22 +195,22 @@ fn keys_made_while_it_runs_are_known_at_once() {
 }
 
 #[test]
-fn a_key_is_made_for_somebody_who_is_named() {
-    let place = Place::new();
+fn a_key_needs_a_user_or_admin() {
+    let sandbox = Sandbox::new();
     let wrong: [&[&str]; 4] = [&[], &["--label", "laptop"], &["--read-only"], &["--user", "bob", "--admin"]];
     for arguments in wrong {
-        assert_eq!(place.run(&[&["keys", "create"], arguments].concat()).code, 2, "{arguments:?}");
+        assert_eq!(sandbox.run(&[&["keys", "create"], arguments].concat()).code, 2, "{arguments:?}");
     }
-    assert!(place.run(&["keys", "create", "--user", "bob"]).stdout.contains("the key of bob"));
-    assert!(place.run(&["keys", "create", "--admin", "--label", "mine"]).stdout.contains("the key of an admin"));
+    assert!(sandbox.run(&["keys", "create", "--user", "bob"]).stdout.contains("the key of bob"));
+    assert!(sandbox.run(&["keys", "create", "--admin", "--label", "mine"]).stdout.contains("the key of an admin"));
 }
 
 #[test]
-fn an_open_server_listens_to_this_machine_only() {
+fn a_server_without_authentication_is_local_only() {
     let folder = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| {
-        Place::new()
-            .bare()
+        Sandbox::new()
+            .std_command()
             .args(["--store", &format!("sqlite:{}", folder.path().join("m.db").display()), "serve"])
             .args(arguments)
             .output()

@@ -1,4 +1,4 @@
-//! SIGKILL at random moments: called again, a phase goes on, and nothing is lost or there twice.
+//! SIGKILL at random moments: a repeated phase resumes, and no memory is lost or duplicated.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,80 +8,80 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use crate::number;
-use crate::slow::slow;
-use crate::stack::{SOURCE, Stack, killed, memory, said};
+use crate::slow_proxy;
+use crate::stack::{SOURCE, Stack, memory, run, run_and_kill};
+use crate::trials;
 
 const POINTS: usize = 4000;
 
 fn kills() -> usize {
-    usize::try_from(number("MNEMON_TEST_KILLS").unwrap_or(3)).unwrap()
+    usize::try_from(trials::kills(3)).unwrap()
 }
 
-/// Kills a command at moments within the time that it needs, until it is done before; how many were killed at work.
-fn until_done(random: &mut StdRng, needs: Duration, command: impl Fn() -> Command) -> usize {
-    let mut landed = 0;
-    while killed(command(), needs.mul_f64(random.random_range(0.02..1.1))) {
-        landed += 1;
-        assert!(landed < 300, "it never gets through");
+/// Repeats a command and kills it at random moments until one run completes. Returns the number of kills.
+fn kill_until_done(random: &mut StdRng, duration: Duration, command: impl Fn() -> Command) -> usize {
+    let mut kills = 0;
+    while run_and_kill(command(), duration.mul_f64(random.random_range(0.02..1.1))) {
+        kills += 1;
+        assert!(kills < 300, "the command never completes");
     }
-    landed
+    kills
 }
 
-/// How long a command needs that nobody kills.
-fn needs(command: Command) -> Duration {
-    let begun = Instant::now();
-    said(command).ok();
-    begun.elapsed()
+/// Duration of a command that is not killed.
+fn measure(command: Command) -> Duration {
+    let start = Instant::now();
+    run(command).ok();
+    start.elapsed()
 }
 
 pub(crate) fn of_rebuild_to_a_new_collection(random: &mut StdRng) {
     let stack = Stack::of(POINTS, random);
     let source = stack.points(SOURCE);
-    let needs = needs(stack.migrate(&["rebuild", "--dir", "m0", "--target", "mem0_v0"]));
-    let (mut landed, mut round) = (0, 0);
-    while landed < kills() {
+    let duration = measure(stack.migrate(&["rebuild", "--dir", "m0", "--target", "mem0_v0"]));
+    let (mut kill_count, mut round) = (0, 0);
+    while kill_count < kills() {
         round += 1;
         let (dir, target) = (format!("m{round}"), format!("mem0_v{round}"));
         let args = ["rebuild", "--dir", &dir, "--target", &target];
-        landed += until_done(random, needs, || stack.migrate(&args));
+        kill_count += kill_until_done(random, duration, || stack.migrate(&args));
         stack.run(&args).ok();
         stack.run(&["verify", "--dir", &dir]).ok();
         stack.assert_whole(&source, &target);
     }
     assert_eq!(source, stack.points(SOURCE));
-    println!("{landed} kills in {round} rebuilds");
+    println!("{kill_count} kills in {round} rebuilds");
 }
 
 pub(crate) fn of_rebuild_in_place(random: &mut StdRng) {
-    let needs = needs(Stack::of(POINTS, random).migrate(&["rebuild", "--in-place"]));
-    let (mut landed, mut round) = (0, 0);
-    while landed < kills() {
+    let duration = measure(Stack::of(POINTS, random).migrate(&["rebuild", "--in-place"]));
+    let (mut kill_count, mut round) = (0, 0);
+    while kill_count < kills() {
         round += 1;
         let stack = Stack::of(POINTS, random);
         let source = stack.points(SOURCE);
         let args = ["rebuild", "--in-place"];
-        landed += until_done(random, needs, || stack.migrate(&args));
+        kill_count += kill_until_done(random, duration, || stack.migrate(&args));
         stack.run(&args).ok();
         stack.run(&["verify"]).ok();
         stack.assert_whole(&source, SOURCE);
     }
-    println!("{landed} kills in {round} rebuilds in place");
+    println!("{kill_count} kills in {round} rebuilds in place");
 }
 
 pub(crate) fn of_rebuild_to_a_file(random: &mut StdRng) {
     let stack = Stack::of(POINTS, random);
     let source = stack.points(SOURCE);
-    let needs = needs(stack.migrate(&["rebuild", "--dir", "m0", "--to", "sqlite:new0.db"]));
-    let (mut landed, mut round) = (0, 0);
-    while landed < kills() {
+    let duration = measure(stack.migrate(&["rebuild", "--dir", "m0", "--to", "sqlite:new0.db"]));
+    let (mut kill_count, mut round) = (0, 0);
+    while kill_count < kills() {
         round += 1;
         let (dir, target) = (format!("m{round}"), format!("sqlite:new{round}.db"));
         let args = ["rebuild", "--dir", &dir, "--to", &target];
-        landed += until_done(random, needs, || stack.migrate(&args));
+        kill_count += kill_until_done(random, duration, || stack.migrate(&args));
         stack.run(&args).ok();
         stack.run(&["verify", "--dir", &dir]).ok();
-        // Looked at without the migration's own reader.
+        // Read without the code of the migration.
         let file = stack.path(&format!("new{round}.db"));
         let store = rusqlite::Connection::open(&file).unwrap();
         let memories: i64 = store.query_row("SELECT count(*) FROM memories", [], |row| row.get(0)).unwrap();
@@ -89,31 +89,31 @@ pub(crate) fn of_rebuild_to_a_file(random: &mut StdRng) {
         let sound: String = store.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         assert_eq!(sound, "ok");
     }
-    println!("{landed} kills in {round} rebuilds to a file");
+    println!("{kill_count} kills in {round} rebuilds to a file");
 }
 
 pub(crate) fn of_backup(random: &mut StdRng) {
     let stack = Stack::of(POINTS, random);
-    // So that it is not over at once.
-    let port = slow(stack.server.http_url(), 2);
+    // Slow enough to be killed.
+    let port = slow_proxy::start(stack.server.http_url(), 2);
     let slowly = |args: &[&str]| {
         let mut command = stack.migrate(args);
         command.env("QDRANT_PORT", port.to_string());
         command
     };
-    let needs = needs(slowly(&["backup", "--dir", "m", "--into", "b0"]));
-    let (mut landed, mut round) = (0, 0);
-    while landed < kills() {
+    let duration = measure(slowly(&["backup", "--dir", "m", "--into", "b0"]));
+    let (mut kill_count, mut round) = (0, 0);
+    while kill_count < kills() {
         round += 1;
         let dir = format!("b{round}");
         let args = ["backup", "--dir", "m", "--into", &dir];
-        landed += until_done(random, needs, || slowly(&args));
-        said(slowly(&args)).ok();
+        kill_count += kill_until_done(random, duration, || slowly(&args));
+        run(slowly(&args)).ok();
         stack.run(&["backup", "--verify", &dir]).ok();
         let left = rest::get(&stack.url(&format!("{SOURCE}/snapshots"))).unwrap();
-        assert_eq!(left["result"], json!([]), "nothing is left on the server");
+        assert_eq!(left["result"], json!([]), "snapshots remain on the server");
     }
-    println!("{landed} kills in {round} backups");
+    println!("{kill_count} kills in {round} backups");
 }
 
 pub(crate) fn of_cutover(random: &mut StdRng) {
@@ -130,44 +130,45 @@ pub(crate) fn of_cutover(random: &mut StdRng) {
         rest::post(&format!("{}/collections/aliases", stack.server.http_url()), &lead).unwrap();
     };
     alias(SOURCE);
-    let leads = || {
+    let alias_target = || {
         let aliases = rest::get(&format!("{}/aliases", stack.server.http_url())).unwrap();
         aliases["result"]["aliases"][0]["collection_name"].as_str().unwrap().to_owned()
     };
-    let (mut landed, mut round) = (0, 0);
-    while landed < kills() {
+    let (mut kill_count, mut round) = (0, 0);
+    while kill_count < kills() {
         round += 1;
         let switch: &[&str] = if round % 2 == 0 { &["--alias", "memories"] } else { &["--env-file", ".env"] };
         let args = [&["cutover", "--smoke-url", &url][..], switch].concat();
         loop {
-            let landed_one = killed(stack.migrate(&args), Duration::from_millis(random.random_range(20..400)));
+            let was_killed = run_and_kill(stack.migrate(&args), Duration::from_millis(random.random_range(20..400)));
             let text = std::fs::read_to_string(&file).unwrap();
             assert!(text == env(SOURCE) || text == env("mem0_v3"), "{text}");
-            assert!([SOURCE, "mem0_v3"].contains(&leads().as_str()));
-            if !landed_one {
+            assert!([SOURCE, "mem0_v3"].contains(&alias_target().as_str()));
+            if !was_killed {
                 break;
             }
-            landed += 1;
+            kill_count += 1;
         }
         stack.run(&args).ok();
-        match round % 2 == 0 {
-            true => assert_eq!(leads(), "mem0_v3"),
-            false => assert_eq!(std::fs::read_to_string(&file).unwrap(), env("mem0_v3")),
+        if round % 2 == 0 {
+            assert_eq!(alias_target(), "mem0_v3");
+        } else {
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), env("mem0_v3"));
         }
-        // What the smoke tests of those that were killed wrote is theirs alone.
-        forget_smoke(&stack, "mem0_v3");
+        // Smoke tests that were killed left their test data.
+        delete_smoke_data(&stack, "mem0_v3");
         stack.assert_whole(&source, "mem0_v3");
         stack.run(&["rollback"]).ok();
-        forget_smoke(&stack, SOURCE);
-        assert_eq!((std::fs::read_to_string(&file).unwrap(), leads()), (env(SOURCE), SOURCE.to_owned()));
+        delete_smoke_data(&stack, SOURCE);
+        assert_eq!((std::fs::read_to_string(&file).unwrap(), alias_target()), (env(SOURCE), SOURCE.to_owned()));
         assert_eq!(source, stack.points(SOURCE));
     }
-    println!("{landed} kills in {round} cutovers");
+    println!("{kill_count} kills in {round} cutovers");
 }
 
 pub(crate) fn of_rollback(random: &mut StdRng) {
-    let (mut landed, mut round) = (0, 0);
-    while landed < kills() {
+    let (mut kill_count, mut round) = (0, 0);
+    while kill_count < kills() {
         round += 1;
         let stack = Stack::of(1500, random);
         let before = stack.points(SOURCE);
@@ -179,7 +180,7 @@ pub(crate) fn of_rollback(random: &mut StdRng) {
         new.chunks(500).for_each(|batch| stack.upsert("mem0_v3", batch));
         let ids: Vec<&str> = before.keys().map(String::as_str).collect();
         stack.delete("mem0_v3", &ids[..300]);
-        landed += until_done(random, Duration::from_millis(900), || stack.migrate(&["rollback"]));
+        kill_count += kill_until_done(random, Duration::from_millis(900), || stack.migrate(&["rollback"]));
         assert_eq!(std::fs::read_to_string(stack.path(".env")).unwrap(), format!("QDRANT_COLLECTION_NAME={SOURCE}\n"));
         let (after, served) = (stack.points(SOURCE), stack.points("mem0_v3"));
         assert_eq!(after.keys().collect::<Vec<_>>(), served.keys().collect::<Vec<_>>());
@@ -189,15 +190,15 @@ pub(crate) fn of_rollback(random: &mut StdRng) {
             assert_eq!(point["vector"], served[id]["vector"]);
             assert!(before.get(id).is_none_or(|before| before == point), "{id}");
         }
-        // What was deleted is kept.
+        // The deleted points are saved.
         let kept = std::fs::read_to_string(stack.path("mnemon-migration/replaced-by-rollback.jsonl")).unwrap();
         assert!(ids[..300].iter().all(|id| kept.contains(id)));
     }
-    println!("{landed} kills in {round} rollbacks");
+    println!("{kill_count} kills in {round} rollbacks");
 }
 
-/// Deletes what a smoke test that was killed could not.
-fn forget_smoke(stack: &Stack, name: &str) {
+/// Deletes the test data of smoke tests that were killed.
+fn delete_smoke_data(stack: &Stack, name: &str) {
     for name in [name, &format!("{name}_entities")] {
         let points = stack.points(name);
         let left = points.iter().filter(|(_, point)| !point["payload"]["user_id"].to_string().contains("user-"));
@@ -209,7 +210,7 @@ fn forget_smoke(stack: &Stack, name: &str) {
 }
 
 pub(crate) fn of_qdrant(random: &mut StdRng) {
-    let mut told = Vec::new();
+    let mut exits = Vec::new();
     for (at, route) in
         [["--target", "mem0_v3"].as_slice(), &["--in-place"], &["--to", "sqlite:new.db"]].iter().enumerate()
     {
@@ -220,9 +221,9 @@ pub(crate) fn of_qdrant(random: &mut StdRng) {
         std::thread::sleep(Duration::from_millis(random.random_range(200..900)));
         stack.server.kill();
         let output = process.wait().unwrap();
-        told.push(output.code());
-        let said_again = said(stack.migrate(&args));
-        assert!(said_again.code != 0 && said_again.error().1.contains("127.0.0.1"), "{said_again:?}");
+        exits.push(output.code());
+        let repeated = run(stack.migrate(&args));
+        assert!(repeated.code != 0 && repeated.error().1.contains("127.0.0.1"), "{repeated:?}");
         stack.server.start_again();
         stack.run(&args).ok();
         stack.run(&["verify"]).ok();
@@ -232,5 +233,5 @@ pub(crate) fn of_qdrant(random: &mut StdRng) {
             _ => assert_eq!(source, stack.points(SOURCE)),
         }
     }
-    println!("Qdrant killed in three rebuilds, which ended with {told:?}");
+    println!("Qdrant killed in three rebuilds, which ended with {exits:?}");
 }

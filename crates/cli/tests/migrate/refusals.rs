@@ -1,4 +1,4 @@
-//! What is refused, and what is said then.
+//! Calls that could lose data are refused, with an explanation.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::stack::{DIMS, SOURCE, Stack, memory};
 
-pub(crate) fn what_could_lose_something_is_refused(random: &mut StdRng) {
+pub(crate) fn dangerous_calls_are_refused(random: &mut StdRng) {
     let stack = Stack::of(600, random);
     stack.make("other_dims", DIMS + 1, "Cosine");
     stack.make("other_distance", DIMS, "Dot");
@@ -20,7 +20,7 @@ pub(crate) fn what_could_lose_something_is_refused(random: &mut StdRng) {
     rest::put(&stack.url("full"), &sparse).unwrap();
     stack.upsert("full", &[memory(1, random)]);
     std::fs::write(stack.path(".env"), "QDRANT_COLLECTION_NAME=mem0\n").unwrap();
-    // Not refused, but told: gRPC has no whole numbers so large.
+    // Not refused but reported: gRPC cannot represent such large integers.
     stack.make("large", DIMS, "Cosine");
     let mut large = memory(7, random);
     large["payload"]["custom"]["nested"] = json!([{"n": u64::MAX}]);
@@ -30,11 +30,11 @@ pub(crate) fn what_could_lose_something_is_refused(random: &mut StdRng) {
 
     let source = stack.points(SOURCE);
     let refused = |args: &[&str], exit: i32, parts: &[&str]| {
-        let said = stack.run(args);
-        let (code, told) = said.error();
-        assert_eq!(said.code, exit, "{args:?} {code}: {told}");
+        let result = stack.run(args);
+        let (code, message) = result.error();
+        assert_eq!(result.code, exit, "{args:?} {code}: {message}");
         for part in parts {
-            assert!(told.contains(part), "{args:?} does not say {part}: {told}");
+            assert!(message.contains(part), "{args:?} does not mention {part}: {message}");
         }
     };
     let rebuild = |dir: &'static str, target: &'static str| ["rebuild", "--dir", dir, "--target", target];
@@ -62,7 +62,7 @@ pub(crate) fn what_could_lose_something_is_refused(random: &mut StdRng) {
     stack.run(&rebuild("m", "mem0_v3")).ok();
     refused(&rebuild("m", "mem0_v4"), 4, &["mem0_v3", "--dir"]);
     refused(&["rebuild", "--dir", "m", "--source", SOURCE, "--qdrant-host", "127.0.0.2"], 4, &["another migration"]);
-    // Rebuilt but not compared.
+    // Rebuilt but not verified.
     refused(&["cutover", "--dir", "m", "--env-file", ".env", "--no-smoke"], 4, &["verify"]);
     stack.run(&["backup", "--dir", "m"]).ok();
     stack.run(&["verify", "--dir", "m"]).ok();
@@ -78,21 +78,21 @@ pub(crate) fn what_could_lose_something_is_refused(random: &mut StdRng) {
     refused(&["rebuild", "--dir", "m", "--again"], 4, &["served", "rollback"]);
     refused(&["cutover", "--dir", "m", "--alias", "other", "--no-smoke"], 4, &[".env", "rollback"]);
 
-    // Two at a time.
+    // Two commands at the same time.
     let mut slow = stack.migrate(&["rebuild", "--dir", "two", "--target", "mem0_v5", "--rate", "300"]).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(700));
     refused(&rebuild("two", "mem0_v5"), 4, &["works on"]);
     assert!(slow.wait().unwrap().success());
     assert_eq!(source, stack.points(SOURCE));
 
-    // What is gone for good.
+    // Permanent deletion.
     stack.run(&["rollback", "--dir", "m"]).ok();
     stack.run(&rebuild("r", "mem0_v6")).ok();
     stack.run(&["backup", "--dir", "r", "--retention-days", "0"]).ok();
     stack.run(&["verify", "--dir", "r"]).ok();
     let cutover = ["cutover", "--dir", "r", "--env-file", ".env", "--no-smoke"];
     assert_eq!(stack.run(&cutover).ok()["already"], false);
-    // A second one does not put to the test what is served.
+    // A second cutover does not test the server again.
     let again = [&cutover[..5], &["--smoke-url", "http://127.0.0.1:1", "--patience", "0"]].concat();
     assert_eq!(stack.run(&again).ok()["already"], true);
     refused(&["retire", "--dir", "r"], 4, &["--yes"]);

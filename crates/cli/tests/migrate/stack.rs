@@ -1,7 +1,6 @@
-//! A mem0 stack: a collection as v1 wrote it, on a Qdrant of its own, and the folder that it is migrated from.
+//! A mem0 stack: a collection as mem0 v1 writes it, on its own Qdrant server, and a folder for the migration.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -11,9 +10,10 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use crate::binary;
+use crate::listening;
+use crate::trials::qdrant_binary;
 
-/// The length of vectors.
+/// Vector length.
 pub(crate) const DIMS: usize = 32;
 /// The collection that is migrated.
 pub(crate) const SOURCE: &str = "mem0";
@@ -24,27 +24,27 @@ const PLACES: [&str; 6] = ["Lisbon", "Riga", "Kyoto", "Oslo", "Zürich", "Porto"
 /// Points by id: payload, and the dense vector as the server writes it.
 pub(crate) type Points = BTreeMap<String, Value>;
 
-/// What a command said.
+/// Exit code and output of a command.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct CommandResult {
     pub(crate) code: i32,
-    pub(crate) out: String,
-    pub(crate) err: String,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
-impl Said {
-    /// Fails the test where the command did.
+impl CommandResult {
+    /// The JSON output. Fails the test if the command failed.
     #[track_caller]
     pub(crate) fn ok(self) -> Value {
-        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
-        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("no JSON: {}", self.out))
+        assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
+        serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("not JSON: {}", self.stdout))
     }
 
     /// The code of the error, and its message.
     pub(crate) fn error(&self) -> (String, String) {
-        let last = self.err.lines().last().unwrap_or_default();
-        let told: Value = serde_json::from_str(last).unwrap_or_else(|_| panic!("{}{}", self.out, self.err));
-        let text = |key: &str| told["error"][key].as_str().unwrap_or_default().to_owned();
+        let last = self.stderr.lines().last().unwrap_or_default();
+        let error: Value = serde_json::from_str(last).unwrap_or_else(|_| panic!("{}{}", self.stdout, self.stderr));
+        let text = |key: &str| error["error"][key].as_str().unwrap_or_default().to_owned();
         (text("code"), text("message"))
     }
 }
@@ -53,16 +53,16 @@ pub(crate) struct Stack {
     pub(crate) server: Qdrant,
     pub(crate) folder: tempfile::TempDir,
     endpoint: EmbeddingsEndpoint,
-    /// Settings of the program in the environment.
+    /// Environment variables with settings for mnemon.
     pub(crate) variables: Vec<(&'static str, String)>,
 }
 
 impl Stack {
-    /// A collection of this many memories of twenty users.
+    /// A stack with this many memories of 20 users.
     pub(crate) fn of(points: usize, random: &mut StdRng) -> Self {
-        let server = Qdrant::start(&binary().unwrap());
+        let server = Qdrant::start(&qdrant_binary().unwrap());
         let folder = tempfile::tempdir().unwrap();
-        let stack = Self { server, folder, endpoint: EmbeddingsEndpoint::start(by_letters), variables: Vec::new() };
+        let stack = Self { server, folder, endpoint: EmbeddingsEndpoint::start(letter_counts), variables: Vec::new() };
         stack.make(SOURCE, DIMS, "Cosine");
         for first in (0..points).step_by(500) {
             let batch: Vec<Value> = (first..points.min(first + 500)).map(|number| memory(number, random)).collect();
@@ -87,13 +87,13 @@ impl Stack {
         rest::post(&self.url(&format!("{name}/points/delete?wait=true")), &json!({"points": ids})).unwrap();
     }
 
-    /// All points, read over REST.
+    /// All points of a collection, read over REST.
     pub(crate) fn points(&self, name: &str) -> Points {
         let mut points = Points::new();
         let mut offset = Value::Null;
         loop {
-            let asked = json!({"limit": 1000, "with_payload": true, "with_vector": true, "offset": offset});
-            let Ok(answer) = rest::post(&self.url(&format!("{name}/points/scroll")), &asked) else { return points };
+            let body = json!({"limit": 1000, "with_payload": true, "with_vector": true, "offset": offset});
+            let Ok(answer) = rest::post(&self.url(&format!("{name}/points/scroll")), &body) else { return points };
             for point in answer["result"]["points"].as_array().unwrap() {
                 let id = point["id"].as_str().map_or_else(|| point["id"].to_string(), str::to_owned);
                 let dense = point["vector"].get("").unwrap_or(&point["vector"]).clone();
@@ -108,7 +108,7 @@ impl Stack {
         }
     }
 
-    /// The program in the stack's folder, out of reach of the machine's own settings.
+    /// The binary in the stack's folder, isolated from the settings of the machine.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mnemon"));
         for (name, _) in std::env::vars_os() {
@@ -126,7 +126,7 @@ impl Stack {
         command
     }
 
-    /// `mnemon migrate` with where the stack is.
+    /// `mnemon migrate` with the addresses of the stack.
     pub(crate) fn migrate(&self, args: &[&str]) -> Command {
         let port = |url: &str| url.rsplit(':').next().unwrap().to_owned();
         let mut command = self.command(&[&["migrate"], args].concat());
@@ -136,8 +136,8 @@ impl Stack {
         command
     }
 
-    pub(crate) fn run(&self, args: &[&str]) -> Said {
-        said(self.migrate(args))
+    pub(crate) fn run(&self, args: &[&str]) -> CommandResult {
+        run(self.migrate(args))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -150,13 +150,11 @@ impl Stack {
         let host = self.server.grpc_url();
         command.env("MNEMON_STORE", format!("qdrant:{host}/{collection}")).stderr(Stdio::inherit());
         let mut process = Guarded::start(&mut command, self.folder.path());
-        let mut line = String::new();
-        BufReader::new(process.take_stdout().unwrap()).read_line(&mut line).unwrap();
-        let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("mnemon does not start: {line}"));
-        (process, said["listening"].as_str().unwrap().to_owned())
+        let url = listening::url(process.take_stdout().unwrap());
+        (process, url)
     }
 
-    /// Holds that a target is its source with nothing but what search adds, and its entities stand there once.
+    /// Checks that the target equals the source except for lemmas and bm25 vectors, and that no entity is duplicated.
     #[track_caller]
     pub(crate) fn assert_whole(&self, source: &Points, target: &str) {
         let mut found = self.points(target);
@@ -176,7 +174,7 @@ impl Stack {
         for (id, entity) in self.points(&format!("{target}_entities")) {
             let payload = &entity["payload"];
             let name = payload["data"].as_str().unwrap().to_lowercase();
-            assert!(names.insert((name, payload["user_id"].to_string())), "{id} stands twice: {entity}");
+            assert!(names.insert((name, payload["user_id"].to_string())), "{id} is a duplicate: {entity}");
             let linked = payload["linked_memory_ids"].as_array().unwrap();
             assert!(!linked.is_empty(), "{entity}");
             assert!(linked.iter().all(|id| memories.contains(&id.as_str().unwrap().to_owned())), "{entity}");
@@ -185,22 +183,22 @@ impl Stack {
     }
 }
 
-/// Runs it to its end.
-pub(crate) fn said(mut command: Command) -> Said {
+/// Runs a command to its end.
+pub(crate) fn run(mut command: Command) -> CommandResult {
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+    CommandResult { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// Runs it and sends SIGKILL after a while; whether it was still at work.
-pub(crate) fn killed(mut command: Command, after: Duration) -> bool {
+/// Runs a command and sends SIGKILL after this time. Returns whether the command was still running.
+pub(crate) fn run_and_kill(mut command: Command, after: Duration) -> bool {
     let mut process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     std::thread::sleep(after);
     process.kill().unwrap();
     process.wait().unwrap().code().is_none()
 }
 
-/// A point as mem0 v1 wrote it.
+/// A point as mem0 v1 writes it.
 pub(crate) fn memory(number: usize, random: &mut StdRng) -> Value {
     let vector: Vec<f32> = (0..DIMS).map(|_| random.random_range(-1.0_f32..1.0)).collect();
     let id = format!("{:08x}-0000-4000-8000-{:012x}", random.random::<u32>(), number);
@@ -219,8 +217,8 @@ pub(crate) fn memory(number: usize, random: &mut StdRng) -> Value {
     })
 }
 
-/// Letters counted.
-fn by_letters(texts: &[&str]) -> Vec<Vec<f32>> {
+/// Counts letters.
+fn letter_counts(texts: &[&str]) -> Vec<Vec<f32>> {
     let vector = |text: &&str| {
         let mut vector = vec![0.1; DIMS];
         text.to_lowercase().bytes().for_each(|byte| vector[usize::from(byte) % DIMS] += 1.0);

@@ -1,4 +1,4 @@
-//! The switch, there and back, with a server on it.
+//! Cutover and rollback with a running server.
 
 use mnemon_testbed::rest;
 use rand::rngs::StdRng;
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::stack::{SOURCE, Stack};
 
-pub(crate) fn there_with_fifty_writes_back_and_there_again(random: &mut StdRng) {
+pub(crate) fn cutover_rollback_and_second_cutover(random: &mut StdRng) {
     let mut stack = Stack::of(300, random);
-    // A ledger that is named is the new server's, too, whose writes must not wait for the end of the cutover.
+    // A configured ledger is also the new server's, whose writes must not wait for the end of the cutover.
     let ledger = format!("sqlite:{}", stack.path("ledger.db").display());
     stack.variables.push(("MNEMON_STORE", format!("qdrant:{}/mem0_v3", stack.server.grpc_url())));
     stack.variables.push(("MNEMON_LEDGER", ledger));
@@ -22,8 +22,8 @@ pub(crate) fn there_with_fifty_writes_back_and_there_again(random: &mut StdRng) 
     stack.assert_whole(&before, "mem0_v3");
     let mut new = Vec::new();
     for number in 0..50 {
-        let said = format!("Greta Holm bought violin number {number}");
-        let body = json!({"messages": [{"role": "user", "content": said}], "user_id": "user-3", "infer": false});
+        let text = format!("Greta Holm bought violin number {number}");
+        let body = json!({"messages": [{"role": "user", "content": text}], "user_id": "user-3", "infer": false});
         let answer = rest::post(&format!("{url}/memories"), &body).unwrap();
         new.push(answer["results"][0]["id"].as_str().unwrap().to_owned());
     }
@@ -57,7 +57,7 @@ pub(crate) fn there_with_fifty_writes_back_and_there_again(random: &mut StdRng) 
     assert_eq!(kept.iter().map(|point| point["id"].as_str().unwrap()).collect::<Vec<_>>(), ids[..8]);
     assert_eq!(kept[0]["payload"], before[ids[0]]["payload"]);
 
-    // And there again: nothing is there twice.
+    // A second cutover creates no duplicates.
     stack.run(&["rebuild"]).ok();
     stack.run(&["verify"]).ok();
     let (_server, url) = stack.serve("mem0_v3");

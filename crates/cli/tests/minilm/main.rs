@@ -1,10 +1,12 @@
-//! The local MiniLM through the binary: fetched, listed, and filling a store that only it may search.
+//! The local MiniLM with its real weights: download, list, add and search.
 //!
-//! Its weights come from the folder that MNEMON_TEST_MINILM names (`compat/minilm/setup.sh` makes one). Where it names
-//! none, or the feature `minilm` is off, these tests are reported as ignored, not as passed.
+//! MNEMON_TEST_MINILM is the folder with the weights (`clients/minilm/setup.sh` creates one). Without it, or without the feature
+//! `minilm`, these tests are reported as ignored, not as passed.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-mod place;
+#[path = "../shared/sandbox.rs"]
+#[expect(dead_code, reason = "shared with the tests in it/")]
+mod sandbox;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -12,14 +14,14 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Arguments, Trial};
-use place::Place;
+use sandbox::Sandbox;
 
 type Test = fn(&Path);
 
 const TESTS: [(&str, Test); 3] = [
-    ("it_is_fetched_once_and_used", it_is_fetched_once_and_used),
-    ("a_site_of_models_has_it", a_site_of_models_has_it),
-    ("weights_that_were_damaged_are_found_and_mended", weights_that_were_damaged_are_found_and_mended),
+    ("a_model_is_downloaded_once_and_used", a_model_is_downloaded_once_and_used),
+    ("a_model_is_downloaded_from_a_site", a_model_is_downloaded_from_a_site),
+    ("damaged_weights_are_found_and_replaced", damaged_weights_are_found_and_replaced),
 ];
 
 fn main() {
@@ -39,37 +41,37 @@ fn main() {
     libtest_mimic::run(&arguments, TESTS.into_iter().map(trial).collect()).exit();
 }
 
-fn it_is_fetched_once_and_used(weights: &Path) {
-    let place = Place::new();
+fn a_model_is_downloaded_once_and_used(weights: &Path) {
+    let sandbox = Sandbox::new();
     let weights = weights.display().to_string();
-    let pulled = place.json(&["models", "pull", "minilm", "--from", &weights]);
+    let pulled = sandbox.json(&["models", "pull", "minilm", "--from", &weights]);
     assert_eq!((&pulled["fetched"], &pulled["ready"], &pulled["dims"]), (&true.into(), &true.into(), &384.into()));
     let mut names: Vec<_> =
         fs::read_dir(pulled["folder"].as_str().unwrap()).unwrap().map(|f| f.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["config.json", "model.safetensors", "vocab.txt"]);
-    // Nothing is asked of anybody when it is there.
-    assert_eq!(place.json(&["models", "pull", "minilm"])["fetched"], false);
-    assert_eq!(place.json(&["models", "list"])["models"][1]["ready"], true);
+    // Nothing is downloaded if it is already installed.
+    assert_eq!(sandbox.json(&["models", "pull", "minilm"])["fetched"], false);
+    assert_eq!(sandbox.json(&["models", "list"])["models"][1]["ready"], true);
 
     let minilm = ["--embedder", "minilm"];
     for text in ["My sister plays the violin in Vienna", "The car needs new tyres"] {
-        place.json(&[&["add", text, "--user", "ana"][..], &minilm].concat());
+        sandbox.json(&[&["add", text, "--user", "ana"][..], &minilm].concat());
     }
-    assert_eq!(place.json(&["stats"])["store"]["embedder"], "minilm:all-MiniLM-L6-v2:384");
-    // No word of the question is in the text.
+    assert_eq!(sandbox.json(&["stats"])["store"]["embedder"], "minilm:all-MiniLM-L6-v2:384");
+    // No word of the query is in the text.
     let found =
-        place.json(&[&["search", "Is anybody in the family a musician?", "--user", "ana"][..], &minilm].concat());
+        sandbox.json(&[&["search", "Is anybody in the family a musician?", "--user", "ana"][..], &minilm].concat());
     assert_eq!(found["results"][0]["memory"], "My sister plays the violin in Vienna");
-    // The same model in another folder searches the same store; what asks no questions needs none.
+    // The same model in another folder can search the same store. `list` needs no model.
     let elsewhere = format!("minilm:{weights}");
-    place.json(&["search", "violin", "--user", "ana", "--embedder", &elsewhere]);
-    assert_eq!(place.json(&["list", "--embedder", "minilm:nowhere"])["results"].as_array().unwrap().len(), 2);
-    let (code, told) = place.fails(&["search", "violin", "--user", "ana"]);
-    assert_eq!((code, told["error"]["code"].as_str()), (1, Some("embedder_mismatch")), "{told}");
+    sandbox.json(&["search", "violin", "--user", "ana", "--embedder", &elsewhere]);
+    assert_eq!(sandbox.json(&["list", "--embedder", "minilm:nowhere"])["results"].as_array().unwrap().len(), 2);
+    let (code, output) = sandbox.json_error(&["search", "violin", "--user", "ana"]);
+    assert_eq!((code, output["error"]["code"].as_str()), (1, Some("embedder_mismatch")), "{output}");
 }
 
-fn a_site_of_models_has_it(weights: &Path) {
+fn a_model_is_downloaded_from_a_site(weights: &Path) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let weights = weights.to_owned();
@@ -86,25 +88,25 @@ fn a_site_of_models_has_it(weights: &Path) {
             std::io::copy(&mut file, &mut stream).unwrap();
         }
     });
-    let place = Place::new();
-    let mut command = place.command(&["models", "pull", "minilm", "--json"]);
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(&["models", "pull", "minilm", "--json"]);
     let output = command.env("MNEMON_MODELS_URL", url).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let pulled: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&pulled["fetched"], &pulled["ready"]), (&true.into(), &true.into()));
 }
 
-fn weights_that_were_damaged_are_found_and_mended(weights: &Path) {
-    let place = Place::new();
+fn damaged_weights_are_found_and_replaced(weights: &Path) {
+    let sandbox = Sandbox::new();
     let from = weights.display().to_string();
-    let pulled = place.json(&["models", "pull", "minilm", "--from", &from]);
+    let pulled = sandbox.json(&["models", "pull", "minilm", "--from", &from]);
     let file = Path::new(pulled["folder"].as_str().unwrap()).join("model.safetensors");
     fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(1 << 20).unwrap();
-    let listed = place.json(&["models", "list"]);
+    let listed = sandbox.json(&["models", "list"]);
     assert_eq!(listed["models"][1]["ready"], false);
     assert!(listed["models"][1]["problem"].as_str().unwrap().contains("model.safetensors"), "{listed}");
-    let (code, told) = place.fails(&["add", "x", "--user", "ana", "--embedder", "minilm"]);
-    assert_eq!((code, told["error"]["code"].as_str()), (1, Some("embedder_settings")), "{told}");
-    assert_eq!(place.json(&["models", "pull", "minilm", "--from", &from])["ready"], true);
-    place.json(&["add", "x", "--user", "ana", "--embedder", "minilm"]);
+    let (code, output) = sandbox.json_error(&["add", "x", "--user", "ana", "--embedder", "minilm"]);
+    assert_eq!((code, output["error"]["code"].as_str()), (1, Some("embedder_settings")), "{output}");
+    assert_eq!(sandbox.json(&["models", "pull", "minilm", "--from", &from])["ready"], true);
+    sandbox.json(&["add", "x", "--user", "ana", "--embedder", "minilm"]);
 }

@@ -1,4 +1,4 @@
-//! Mnemon or Qdrant is killed at random moments.
+//! mnemon or Qdrant is killed at random moments.
 
 use std::time::{Duration, Instant};
 
@@ -6,57 +6,57 @@ use mnemon_testbed::Qdrant;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::check::check;
-use crate::load::{Load, Tally};
-use crate::place::{Ledger, Place};
-use crate::{binary, number};
+use crate::consistency::check;
+use crate::deployment::{Deployment, LedgerKind};
+use crate::load::{Load, Outcomes};
+use crate::trials::{self, qdrant_binary};
 
 fn kills() -> u64 {
-    number("MNEMON_TEST_KILLS").unwrap_or(10)
+    trials::kills(10)
 }
 
 fn sleep(random: &mut StdRng, from: u64, to: u64) {
     std::thread::sleep(Duration::from_millis(random.random_range(from..to)));
 }
 
-pub(crate) fn mnemon_is_killed_under_load(seed: u64, ledger: Ledger) {
+pub(crate) fn mnemon_is_killed_under_load(seed: u64, ledger: LedgerKind) {
     let mut random = StdRng::seed_from_u64(seed);
-    let server = Qdrant::start(&binary().unwrap());
-    let place = Place::new(&[&server], ledger);
-    let tally = Tally::default();
-    let mut served = place.serve();
+    let server = Qdrant::start(&qdrant_binary().unwrap());
+    let deployment = Deployment::new(&[&server], ledger);
+    let outcomes = Outcomes::default();
+    let mut process = deployment.serve();
     let mut longest = Duration::ZERO;
     for _ in 0..kills() {
-        let load = Load::start(&served.url, &tally, random.random());
-        tally.wait_for(1);
+        let load = Load::start(&process.url, &outcomes, random.random());
+        outcomes.wait_for(1);
         sleep(&mut random, 0, 600);
-        served.kill();
+        process.kill();
         load.stop();
-        let begun = Instant::now();
-        served = place.serve();
-        longest = longest.max(begun.elapsed());
+        let start = Instant::now();
+        process = deployment.serve();
+        longest = longest.max(start.elapsed());
     }
     let label = format!("{} kills of mnemon, longest start {longest:.1?}", kills());
-    // Who listens has applied what was pending.
-    check(&label, &place, &served, &server, &tally, Duration::ZERO);
+    // A server that listens has applied pending writes.
+    check(&label, &deployment, &process, &server, &outcomes, Duration::ZERO);
 }
 
 pub(crate) fn qdrant_is_killed_under_load(seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
-    let mut server = Qdrant::start(&binary().unwrap());
-    let place = Place::new(&[&server], Ledger::Sqlite);
-    let tally = Tally::default();
-    let served = place.serve();
+    let mut server = Qdrant::start(&qdrant_binary().unwrap());
+    let deployment = Deployment::new(&[&server], LedgerKind::Sqlite);
+    let outcomes = Outcomes::default();
+    let process = deployment.serve();
     let rounds = kills().div_ceil(3).max(3);
     for _ in 0..rounds {
-        let load = Load::start(&served.url, &tally, random.random());
-        tally.wait_for(1);
+        let load = Load::start(&process.url, &outcomes, random.random());
+        outcomes.wait_for(1);
         sleep(&mut random, 0, 600);
         server.kill();
         sleep(&mut random, 300, 1500);
         server.start_again();
-        tally.wait_for(1);
+        outcomes.wait_for(1);
         load.stop();
     }
-    check(&format!("{rounds} kills of qdrant"), &place, &served, &server, &tally, Duration::from_secs(15));
+    check(&format!("{rounds} kills of qdrant"), &deployment, &process, &server, &outcomes, Duration::from_secs(15));
 }

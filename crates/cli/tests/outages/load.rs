@@ -1,4 +1,4 @@
-//! Writers over REST, and what they were told.
+//! Concurrent writers over REST, and the outcomes of their requests.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,118 +13,118 @@ use serde_json::json;
 
 const WRITERS: u64 = 6;
 const USERS: u64 = 3;
-/// Before a writer that got no 200 tries again.
+/// Pause of a writer after a request that failed.
 const PAUSE: Duration = Duration::from_millis(20);
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A user that writers write for.
+/// A user of the writers.
 pub(crate) fn user(number: u64) -> String {
     format!("user-{}", number % USERS)
 }
 
-/// What was asked, by its answer.
+/// The outcomes of all requests.
 #[derive(Clone, Default)]
-pub(crate) struct Tally(Arc<Mutex<Told>>);
+pub(crate) struct Outcomes(Arc<Mutex<OutcomeData>>);
 
 #[derive(Default)]
-pub(crate) struct Told {
+pub(crate) struct OutcomeData {
     /// Acknowledged memories by id, deleted or not.
     pub(crate) texts: HashMap<String, String>,
-    /// Those of them that nobody was about to delete.
+    /// Acknowledged memories that no request to delete was sent for.
     pub(crate) live: Vec<String>,
-    /// Those whose deletion was acknowledged.
+    /// Memories whose deletion was acknowledged.
     pub(crate) deleted: HashSet<String>,
-    /// Texts that were answered 503.
+    /// Texts of adds answered with 503.
     pub(crate) refused: HashSet<String>,
-    /// Texts that were not answered: they may be there or not.
+    /// Texts of adds without a response, which may exist or not.
     pub(crate) unanswered: HashSet<String>,
-    /// Deletions that were answered 503.
+    /// Deletions answered with 503.
     pub(crate) not_deleted: usize,
-    /// The slowest add.
+    /// Duration of the slowest add.
     pub(crate) slowest: Duration,
-    /// Answers that there must not be.
-    pub(crate) strange: Vec<String>,
+    /// Unexpected responses.
+    pub(crate) unexpected: Vec<String>,
 }
 
-impl Tally {
-    pub(crate) fn told(&self) -> MutexGuard<'_, Told> {
+impl Outcomes {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, OutcomeData> {
         self.0.lock().unwrap()
     }
 
-    /// Adds a text that nobody added before; the status, if there was an answer.
+    /// Adds a unique text and returns the status, if there was a response.
     pub(crate) fn add(&self, url: &str, user: &str, text: String) -> Option<u16> {
         let body = json!({"messages": [{"role": "user", "content": text}], "user_id": user, "infer": false});
-        let begun = Instant::now();
+        let start = Instant::now();
         let answer = rest::call("POST", &format!("{url}/memories"), Some(&body));
-        let mut told = self.told();
-        told.slowest = told.slowest.max(begun.elapsed());
+        let mut data = self.lock();
+        data.slowest = data.slowest.max(start.elapsed());
         let status = answer.as_ref().ok().map(|(status, _)| *status);
         match answer {
             Ok((200, answer)) => match answer["results"][0]["id"].as_str() {
                 Some(id) => {
-                    told.live.push(id.to_owned());
-                    told.texts.insert(id.to_owned(), text);
+                    data.live.push(id.to_owned());
+                    data.texts.insert(id.to_owned(), text);
                 }
-                None => told.strange.push(format!("add {text}: 200 {answer}")),
+                None => data.unexpected.push(format!("add {text}: 200 {answer}")),
             },
-            Ok((503, _)) => drop(told.refused.insert(text)),
-            Ok((status, answer)) => told.strange.push(format!("add {text}: {status} {answer}")),
-            Err(_) => drop(told.unanswered.insert(text)),
+            Ok((503, _)) => drop(data.refused.insert(text)),
+            Ok((status, answer)) => data.unexpected.push(format!("add {text}: {status} {answer}")),
+            Err(_) => drop(data.unanswered.insert(text)),
         }
         status
     }
 
-    /// Deletes any of the memories that are there.
+    /// Deletes a random memory.
     fn delete(&self, url: &str, random: &mut StdRng) {
-        let mut told = self.told();
-        if told.live.is_empty() {
+        let mut data = self.lock();
+        if data.live.is_empty() {
             return;
         }
-        let at = random.random_range(..told.live.len());
-        let id = told.live.swap_remove(at);
-        drop(told);
+        let at = random.random_range(..data.live.len());
+        let id = data.live.swap_remove(at);
+        drop(data);
         let answer = rest::call("DELETE", &format!("{url}/memories/{id}"), None);
-        let mut told = self.told();
+        let mut data = self.lock();
         match answer {
-            Ok((200, _)) => drop(told.deleted.insert(id)),
+            Ok((200, _)) => drop(data.deleted.insert(id)),
             Ok((503, _)) => {
-                told.not_deleted += 1;
-                told.live.push(id);
+                data.not_deleted += 1;
+                data.live.push(id);
             }
-            Ok((status, answer)) => told.strange.push(format!("delete {id}: {status} {answer}")),
+            Ok((status, answer)) => data.unexpected.push(format!("delete {id}: {status} {answer}")),
             Err(_) => {}
         }
     }
 
-    /// Waits until so many further memories are acknowledged.
+    /// Waits until this many more memories are acknowledged.
     pub(crate) fn wait_for(&self, more: usize) {
-        let wanted = self.told().texts.len() + more;
-        let until = Instant::now() + PATIENCE;
-        while self.told().texts.len() < wanted {
-            assert!(Instant::now() < until, "no {more} memories were added in {PATIENCE:?}");
+        let wanted = self.lock().texts.len() + more;
+        let until = Instant::now() + TIMEOUT;
+        while self.lock().texts.len() < wanted {
+            assert!(Instant::now() < until, "no {more} memories were added in {TIMEOUT:?}");
             std::thread::sleep(PAUSE);
         }
     }
 }
 
-/// Writers at work, until this is dropped.
+/// Writers that run until this is dropped.
 pub(crate) struct Load {
     stopped: Arc<AtomicBool>,
     writers: Vec<JoinHandle<()>>,
 }
 
 impl Load {
-    pub(crate) fn start(url: &str, tally: &Tally, seed: u64) -> Self {
+    pub(crate) fn start(url: &str, outcomes: &Outcomes, seed: u64) -> Self {
         let stopped = Arc::new(AtomicBool::new(false));
         let writers = (0..WRITERS).map(|writer| {
-            let (url, tally, stopped) = (url.to_owned(), tally.clone(), Arc::clone(&stopped));
+            let (url, outcomes, stopped) = (url.to_owned(), outcomes.clone(), Arc::clone(&stopped));
             let random = StdRng::seed_from_u64(seed ^ writer);
-            std::thread::spawn(move || write(&url, &tally, &stopped, writer, random))
+            std::thread::spawn(move || write(&url, &outcomes, &stopped, writer, random))
         });
         Self { writers: writers.collect(), stopped }
     }
 
-    /// Waits until every writer has its last answer.
+    /// Stops the writers and waits for their last responses.
     pub(crate) fn stop(self) {
         drop(self);
     }
@@ -140,13 +140,13 @@ impl Drop for Load {
     }
 }
 
-fn write(url: &str, tally: &Tally, stopped: &AtomicBool, writer: u64, mut random: StdRng) {
+fn write(url: &str, outcomes: &Outcomes, stopped: &AtomicBool, writer: u64, mut random: StdRng) {
     while !stopped.load(Ordering::SeqCst) {
         let text = format!("Note {:016x} about Maria Silva and Project Nori {writer}", random.random::<u64>());
-        if tally.add(url, &user(writer), text) != Some(200) {
+        if outcomes.add(url, &user(writer), text) != Some(200) {
             std::thread::sleep(PAUSE);
         } else if random.random_bool(0.25) {
-            tally.delete(url, &mut random);
+            outcomes.delete(url, &mut random);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Two servers of one ledger.
+//! Two servers with one ledger.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -6,39 +6,39 @@ use std::time::Instant;
 use mnemon_testbed::{Qdrant, rest};
 use serde_json::{Value, json};
 
-use crate::binary;
-use crate::check::points;
-use crate::load::Tally;
-use crate::place::{COLLECTION, Ledger, Place, Served};
+use crate::consistency::points;
+use crate::deployment::{COLLECTION, Deployment, LedgerKind, ServerProcess};
+use crate::load::Outcomes;
+use crate::trials::qdrant_binary;
 
 const WRITERS: usize = 8;
 const ADDS: usize = 50;
 const USER: &str = "ana";
 
-pub(crate) fn two_on_one_ledger(_seed: u64) {
-    let server = Qdrant::start(&binary().unwrap());
-    let place = Place::new(&[&server], Ledger::Postgres);
-    let both = [place.serve(), place.serve()];
-    let tally = Tally::default();
-    let begun = Instant::now();
+pub(crate) fn two_servers_share_a_ledger(_seed: u64) {
+    let server = Qdrant::start(&qdrant_binary().unwrap());
+    let deployment = Deployment::new(&[&server], LedgerKind::Postgres);
+    let both = [deployment.serve(), deployment.serve()];
+    let outcomes = Outcomes::default();
+    let start = Instant::now();
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
-            let (url, tally) = (&both[writer % 2].url, &tally);
+            let (url, outcomes) = (&both[writer % 2].url, &outcomes);
             scope.spawn(move || {
                 for number in 0..ADDS {
                     let text = format!("Note {writer}-{number}: I met Maria Silva, and we walked through Kyoto.");
-                    assert_eq!(tally.add(url, USER, text.clone()), Some(200), "{text}");
+                    assert_eq!(outcomes.add(url, USER, text.clone()), Some(200), "{text}");
                 }
             });
         }
     });
-    let rate = (WRITERS * ADDS) as f64 / begun.elapsed().as_secs_f64();
+    let rate = (WRITERS * ADDS) as f64 / start.elapsed().as_secs_f64();
     eprintln!("{} adds of {WRITERS} writers to one scope by two servers: {rate:.0}/s", WRITERS * ADDS);
 
-    let told = tally.told();
+    let data = outcomes.lock();
     let memories = points(&server, COLLECTION);
-    assert_eq!((told.texts.len(), memories.len()), (WRITERS * ADDS, WRITERS * ADDS));
-    for (id, text) in &told.texts {
+    assert_eq!((data.texts.len(), memories.len()), (WRITERS * ADDS, WRITERS * ADDS));
+    for (id, text) in &data.texts {
         assert_eq!(memories.get(id).map(|payload| &payload["data"]), Some(&json!(text)), "{id}");
     }
     let mut entities = BTreeMap::new();
@@ -57,13 +57,13 @@ pub(crate) fn two_on_one_ledger(_seed: u64) {
     let [one, other] = both.each_ref().map(found);
     assert_eq!(one.len(), 50);
     assert_eq!(one, other, "both answer alike");
-    assert_eq!(place.findings(), Vec::<Value>::new());
+    assert_eq!(deployment.findings(), Vec::<Value>::new());
 }
 
-/// What a server finds, best first.
-fn found(served: &Served) -> Vec<(String, Value)> {
+/// The hits of a server, best first.
+fn found(process: &ServerProcess) -> Vec<(String, Value)> {
     let query = json!({"query": "Where did I meet Maria?", "filters": {"user_id": USER}, "top_k": 50});
-    let answer = rest::post(&format!("{}/search", served.url), &query).unwrap();
+    let answer = rest::post(&format!("{}/search", process.url), &query).unwrap();
     let results = answer["results"].as_array().unwrap().iter();
     results.map(|item| (item["id"].as_str().unwrap().to_owned(), item["score"].clone())).collect()
 }

@@ -55,7 +55,7 @@ impl<'r> Draft<'r> {
         }
     }
 
-    /// What the caller is told about it.
+    /// Its entry in the answer to the caller.
     fn added(&self) -> AddedMemory {
         AddedMemory {
             id: self.id,
@@ -115,8 +115,8 @@ pub(crate) struct DraftBatch<'r> {
 }
 
 impl DraftBatch<'_> {
-    /// Embeds and stores the drafts, and returns what was added for each request. A draft that is stored already, under the
-    /// same id, is part of the answer and is not stored again.
+    /// Embeds and stores the drafts, and returns the added memories of each request. A draft that is stored already, under
+    /// the same id, is part of the answer and is not stored again.
     ///
     /// `still_wanted` is called while the scopes are locked. If it returns false, nothing is stored, and the answer is
     /// `None`.

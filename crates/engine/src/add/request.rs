@@ -1,4 +1,4 @@
-//! What a caller asks to add, and what was added.
+//! A request to add messages, and its result.
 
 use jiff::Timestamp;
 use jiff::civil::Date;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::fact::Fact;
 use crate::validate::check_text;
 
-/// Keys under which models put the list of facts, whatever the prompt asks for.
+/// Keys under which models put the list of facts, although the prompt asks for the first one.
 const LIST_KEYS: [&str; 4] = ["memory", "memories", "facts", "results"];
 /// Keys under which models put the text of a fact.
 const TEXT_KEYS: [&str; 5] = ["text", "memory", "fact", "content", "data"];

@@ -140,7 +140,7 @@ impl<'e> Jobs<'e> {
         Ok(())
     }
 
-    /// Removes a job. Returns whether it was there, so that of several callers only one reports its end.
+    /// Removes a job. Returns whether it existed, so that only one of several callers reports its end.
     pub(super) fn remove(self, id: &str) -> Result<bool> {
         match self.documents {
             Some(documents) => Ok(documents.take(KIND, id)?.is_some()),

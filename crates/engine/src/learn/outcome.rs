@@ -1,4 +1,4 @@
-//! What became of a learning request.
+//! The result of a learning request.
 
 use mnemon_store::Scope;
 
@@ -12,11 +12,11 @@ pub struct LearnResult {
     pub event_id: String,
     /// What extracts the facts.
     pub extractor: Extractor,
-    /// What became of the request.
+    /// The outcome.
     pub outcome: LearnOutcome,
 }
 
-/// What became of a learning request.
+/// The outcome of a learning request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LearnOutcome {
     /// These facts were stored durably. Facts that the owner already had are not among them.
@@ -40,7 +40,7 @@ pub struct JobResult {
     pub event_id: String,
     /// The owner of the facts.
     pub scope: Scope,
-    /// What became of the request.
+    /// The outcome.
     pub outcome: LearnOutcome,
 }
 
@@ -49,6 +49,6 @@ pub struct JobResult {
 pub struct PendingJobs {
     /// Their number.
     pub requests: usize,
-    /// Why one of them failed, as told to callers; `None` if none has failed.
+    /// Why one of them failed, in a form that callers may see; `None` if none has failed.
     pub reason: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! When a failed job is tried again, and what callers are told until then.
+//! The pauses between the attempts of a failed job, and the reason that callers see until then.
 
 use std::time::Duration;
 

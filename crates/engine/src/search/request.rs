@@ -1,4 +1,4 @@
-//! What a caller searches for.
+//! A request to search.
 
 use mnemon_store::Filter;
 
@@ -29,7 +29,7 @@ pub struct SearchRequest {
     /// Maximum number of hits, 1 ..= 1000; mem0's default is 20.
     pub top_k: usize,
     /// Minimum score, 0 ..= 1; under `mem0` the minimum cosine, as there. If absent: 0.1, except that under `fusion` a
-    /// memory that contains a word of the question is kept whatever its score.
+    /// memory that contains a word of the question is kept with any score.
     pub threshold: Option<f32>,
     /// The ranking profile.
     pub profile: Profile,

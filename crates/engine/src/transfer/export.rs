@@ -17,7 +17,7 @@ impl Engine {
     /// written so far.
     ///
     /// # Errors
-    /// If the store or the writer fails; what was written until then is not a complete export.
+    /// If the store or the writer fails; the export is then incomplete.
     pub fn export(&self, out: &mut dyn Write, progress: &mut dyn FnMut(usize)) -> Result<TransferCounts> {
         let write_error = |source| EngineError::Io { what: "writing the export".into(), source };
         let mut counts = TransferCounts::default();

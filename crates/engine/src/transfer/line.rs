@@ -103,7 +103,7 @@ pub(super) fn end(counts: &TransferCounts) -> Value {
     }})
 }
 
-/// Parses a line; the error says what is wrong with it.
+/// Parses a line; the error describes the fault.
 pub(super) fn parse(text: &str) -> Result<Line, String> {
     let value: Value = serde_json::from_str(text).map_err(|error| format!("invalid JSON: {error}"))?;
     let Value::Object(mut map) = value else { return Err("not a JSON object".into()) };

@@ -1,5 +1,5 @@
 //! Imports points of a mem0 collection: `{"id", "payload", "vector"?}` on each line. Ids and payloads stay unchanged, and
-//! what search needs is added.
+//! the fields that search needs are added.
 
 use std::collections::HashSet;
 use std::path::Path;

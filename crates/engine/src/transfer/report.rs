@@ -1,4 +1,4 @@
-//! What an export or import did.
+//! The results of exports and imports.
 
 use super::format::ImportFormat;
 
@@ -17,16 +17,16 @@ pub struct TransferCounts {
     pub messages: usize,
 }
 
-/// What an import did.
+/// The result of an import.
 #[derive(Clone, Debug)]
 pub struct ImportReport {
     /// The detected format of the file.
     pub format: ImportFormat,
-    /// What was stored.
+    /// The numbers of stored records.
     pub stored: TransferCounts,
     /// Memories that were in the store already, with the same content.
     pub unchanged: usize,
-    /// What was not stored, and why.
+    /// The records that were not stored.
     pub refused: Vec<RejectedRecord>,
 }
 
@@ -41,6 +41,6 @@ impl ImportReport {
 pub struct RejectedRecord {
     /// Its line number, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// Why it was not stored.
     pub reason: String,
 }

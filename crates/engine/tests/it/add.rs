@@ -1,29 +1,29 @@
-//! What can be added, what is refused, and what is stored of it.
+//! Adding: invalid requests, stored properties, links and duplicates.
 
 use mnemon_engine::{AddRequest, EngineError, MAX_TEXT_BYTES, Message};
 use mnemon_store::{MemoryId, Scope, StoreError};
 use serde_json::json;
 
-use crate::fixture::{World, add, note, says, user, whole, world};
+use crate::fixture::{World, add, check_store, note, user, user_message, world};
 
 tests!(
-    requests_that_make_no_sense_are_refused_whole,
-    a_memory_is_stored_with_all_that_was_said_of_it,
-    links_lead_to_the_owners_memories_only,
-    duplicates_are_skipped_if_asked,
-    all_of_a_scope_is_deleted_and_counted
+    invalid_requests_are_rejected_as_a_whole,
+    a_memory_is_stored_with_all_properties,
+    links_to_other_owners_are_rejected,
+    duplicates_are_skipped_on_request,
+    delete_all_deletes_and_counts_a_scope
 );
 
-fn nothing_stored(world: &World) {
+fn check_empty(world: &World) {
     let info = world.store().info().unwrap();
     assert_eq!((info.memories, info.history, info.entities, info.links), (0, 0, 0, 0));
 }
 
-fn requests_that_make_no_sense_are_refused_whole() {
+fn invalid_requests_are_rejected_as_a_whole() {
     let world = world();
     let with = |change: &dyn Fn(&mut AddRequest)| {
         let mut request = note("ana", "first a good one");
-        request.messages.push(says("and another"));
+        request.messages.push(user_message("and another"));
         change(&mut request);
         request
     };
@@ -40,33 +40,33 @@ fn requests_that_make_no_sense_are_refused_whole() {
         ("data in metadata", with(&|request| drop(request.metadata.insert("data".into(), json!("x"))))),
         ("created_at in metadata", with(&|request| drop(request.metadata.insert("created_at".into(), json!("x"))))),
         ("deep metadata", with(&|request| drop(request.metadata.insert("deep".into(), deep.clone())))),
-        ("a link to nothing", with(&|request| request.links = vec![(MemoryId::Number(1), "related".into())])),
+        ("a link to a missing memory", with(&|request| request.links = vec![(MemoryId::Number(1), "related".into())])),
     ];
-    for (told, request) in cases {
+    for (case, request) in cases {
         let error = world.add(request.clone()).unwrap_err();
-        assert!(error.is_callers_error(), "{told}: {error}");
-        // In a batch with good ones, none is stored.
-        assert!(world.add_batch(&[note("ana", "a good one"), request]).is_err(), "{told}");
-        nothing_stored(&world);
+        assert!(error.is_callers_error(), "{case}: {error}");
+        // In a batch with valid requests, none is stored.
+        assert!(world.add_batch(&[note("ana", "a good one"), request]).is_err(), "{case}");
+        check_empty(&world);
     }
     add(&world, note("ana", &"x ".repeat(MAX_TEXT_BYTES / 2)));
 }
 
-fn a_memory_is_stored_with_all_that_was_said_of_it() {
+fn a_memory_is_stored_with_all_properties() {
     let world = world();
     let request = AddRequest {
         scope: Scope::new(Some("ana"), Some("coach"), Some("r1")).unwrap(),
         messages: vec![
             Message { role: "system".into(), content: "Be kind.".into(), ..Message::default() },
-            Message { name: Some(" Ana ".into()), ..says("My dog Nori lives in Lisbon.") },
-            Message { role: "assistant".into(), ..says("A fine city!") },
+            Message { name: Some(" Ana ".into()), ..user_message("My dog Nori lives in Lisbon.") },
+            Message { role: "assistant".into(), ..user_message("A fine city!") },
         ],
         metadata: json!({"topic": "dogs", "nested": {"a": [1, 2]}}).as_object().unwrap().clone(),
         expiration_date: Some("2999-01-01".parse().unwrap()),
         ..AddRequest::default()
     };
     let added = world.add(request).unwrap();
-    assert_eq!(added.len(), 2, "system messages are not remembered");
+    assert_eq!(added.len(), 2, "system messages are not stored");
     assert_eq!((added[0].memory.as_str(), added[0].role.as_str()), ("My dog Nori lives in Lisbon.", "user"));
     assert_eq!(added[0].actor_id.as_deref(), Some("Ana"));
     assert_eq!(added[1].actor_id, None);
@@ -87,16 +87,16 @@ fn a_memory_is_stored_with_all_that_was_said_of_it() {
     assert_eq!(
         world
             .add(AddRequest {
-                messages: vec![Message { role: "system".into(), ..says("Only this.") }],
+                messages: vec![Message { role: "system".into(), ..user_message("Only this.") }],
                 ..note("ana", "")
             })
             .unwrap(),
         []
     );
-    whole(&world);
+    check_store(&world);
 }
 
-fn links_lead_to_the_owners_memories_only() {
+fn links_to_other_owners_are_rejected() {
     let world = world();
     let own = add(&world, note("ana", "My sister lives in Riga."));
     let foreign = add(&world, note("ben", "My sister lives in Oslo."));
@@ -118,30 +118,32 @@ fn links_lead_to_the_owners_memories_only() {
     world.delete(own).unwrap();
     assert_eq!(world.detail(new).unwrap().links.len(), 1);
     assert_eq!(world.detail(narrower).unwrap().links[0].source, new);
-    whole(&world);
+    check_store(&world);
 }
 
-fn duplicates_are_skipped_if_asked() {
+fn duplicates_are_skipped_on_request() {
     let world = world();
     let again = || AddRequest { skip_duplicates: true, ..note("ana", "I like tea.") };
     assert_eq!(world.add(again()).unwrap().len(), 1);
     assert_eq!(world.add(again()).unwrap(), []);
-    assert_eq!(world.add(note("ana", "I like tea.")).unwrap().len(), 1, "not asked");
+    assert_eq!(world.add(note("ana", "I like tea.")).unwrap().len(), 1, "without the option");
     let other = Scope::new(Some("ana"), Some("coach"), None).unwrap();
     assert_eq!(world.add(AddRequest { scope: other, ..again() }).unwrap().len(), 1, "another scope");
-    let twice = AddRequest { messages: vec![says("Two."), says("Two."), says("Three.")], ..again() };
+    let twice =
+        AddRequest { messages: vec![user_message("Two."), user_message("Two."), user_message("Three.")], ..again() };
     assert_eq!(world.add(twice).unwrap().len(), 2);
-    let batch =
-        world.add_batch(&[note("ana", "Four."), AddRequest { messages: vec![says("Four.")], ..again() }]).unwrap();
+    let batch = world
+        .add_batch(&[note("ana", "Four."), AddRequest { messages: vec![user_message("Four.")], ..again() }])
+        .unwrap();
     assert_eq!((batch[0].len(), batch[1].len()), (1, 0));
     let past = Some("2001-01-01".parse().unwrap());
     add(&world, AddRequest { expiration_date: past, ..note("ana", "It rains.") });
-    let anew = AddRequest { messages: vec![says("It rains.")], ..again() };
-    assert_eq!(world.add(anew.clone()).unwrap().len(), 1, "what is no longer shown is no duplicate");
-    assert_eq!(world.add(anew).unwrap(), [], "the one that is shown is");
+    let again_expired = AddRequest { messages: vec![user_message("It rains.")], ..again() };
+    assert_eq!(world.add(again_expired.clone()).unwrap().len(), 1, "an expired memory is not a duplicate");
+    assert_eq!(world.add(again_expired).unwrap(), [], "a visible one is");
 }
 
-fn all_of_a_scope_is_deleted_and_counted() {
+fn delete_all_deletes_and_counts_a_scope() {
     let world = world();
     for number in 0..5 {
         add(&world, note("ana", &format!("Ana's note {number}.")));
@@ -155,5 +157,5 @@ fn all_of_a_scope_is_deleted_and_counted() {
     assert_eq!(world.stats(&user("ana")).unwrap().memories, 0);
     assert!(world.get(kept).is_ok());
     assert_eq!(world.store().info().unwrap().history, 13);
-    whole(&world);
+    check_store(&world);
 }

@@ -1,22 +1,22 @@
-//! Many writers to one scope.
+//! Concurrent writers to one scope.
 
 use std::collections::BTreeSet;
 
 use mnemon_engine::AddRequest;
 use mnemon_store::{ExportRecord, MemoryId, Scope, SessionWindow};
 
-use crate::fixture::{add, everything, note, user, whole, world};
+use crate::fixture::{add, all_records, check_store, note, user, world};
 
 tests!(
-    positions_are_unique_and_no_link_is_lost,
-    of_many_equal_ones_exactly_one_is_stored,
-    links_to_what_is_being_deleted_never_dangle
+    concurrent_writers_get_unique_positions_and_keep_links,
+    of_concurrent_duplicates_one_is_stored,
+    concurrent_deletes_leave_no_dangling_links
 );
 
 const THREADS: usize = 8;
 const EACH: usize = 8;
 
-fn positions_are_unique_and_no_link_is_lost() {
+fn concurrent_writers_get_unique_positions_and_keep_links() {
     let world = world();
     let other = world.another();
     std::thread::scope(|threads| {
@@ -33,7 +33,7 @@ fn positions_are_unique_and_no_link_is_lost() {
     let read = world.store().session(&user("ana"), "s", SessionWindow::Last(1000)).unwrap();
     let positions: Vec<u32> = read.iter().filter_map(|memory| memory.provenance.position).collect();
     assert_eq!(positions, (0..(THREADS * EACH) as u32).collect::<Vec<_>>());
-    let entities = everything(&world).into_iter().filter_map(|piece| match piece {
+    let entities = all_records(&world).into_iter().filter_map(|record| match record {
         ExportRecord::Entity(entity) => Some(*entity),
         _ => None,
     });
@@ -43,10 +43,10 @@ fn positions_are_unique_and_no_link_is_lost() {
     let named: BTreeSet<MemoryId> = haddock[0].memories.iter().copied().collect();
     assert_eq!(named, read.iter().map(|memory| memory.id).collect());
     assert_eq!(world.store().info().unwrap().history, THREADS * EACH);
-    whole(&world);
+    check_store(&world);
 }
 
-fn of_many_equal_ones_exactly_one_is_stored() {
+fn of_concurrent_duplicates_one_is_stored() {
     let world = world();
     let added: usize = std::thread::scope(|threads| {
         let add = || world.add(AddRequest { skip_duplicates: true, ..note("ana", "I like tea.") }).unwrap().len();
@@ -57,7 +57,7 @@ fn of_many_equal_ones_exactly_one_is_stored() {
     assert_eq!(world.store().info().unwrap().memories, 1);
 }
 
-fn links_to_what_is_being_deleted_never_dangle() {
+fn concurrent_deletes_leave_no_dangling_links() {
     let world = world();
     for number in 0..20 {
         let target = add(&world, note("ana", &format!("Target {number}.")));
@@ -70,5 +70,5 @@ fn links_to_what_is_being_deleted_never_dangle() {
             });
         });
     }
-    whole(&world);
+    check_store(&world);
 }

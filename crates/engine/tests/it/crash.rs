@@ -1,4 +1,4 @@
-//! Killed while it writes: what was acknowledged is there, and of the rest no half.
+//! A writer that is killed: acknowledged writes are stored, and no write is stored partially.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use mnemon_engine::{Engine, UpdateRequest};
 use mnemon_store::{ExportRecord, MemoryId};
 
-use crate::fixture::{add, everything, note, open_file, search, whole};
+use crate::fixture::{add, all_records, check_store, note, open_file, search};
 
-tests!(what_was_acknowledged_survives_kill_nine);
+tests!(acknowledged_writes_survive_sigkill);
 
 const KILLS: u64 = 30;
 const STORE: &str = "MNEMON_TEST_STORE";
@@ -21,8 +21,8 @@ fn text(round: &str, number: usize) -> String {
     format!("In Lisbon the dog Nori met Maria Silva, code kestrel{round}x{number}.")
 }
 
-/// The process that is killed writes and does not return.
-pub(crate) fn write_if_asked() {
+/// The main function of the process that is killed: it writes and does not return.
+pub(crate) fn run_writer_if_requested() {
     let (Ok(path), Ok(round)) = (std::env::var(STORE), std::env::var(ROUND)) else { return };
     let engine = open_file(Path::new(&path));
     let mut out = std::io::stdout();
@@ -46,7 +46,7 @@ pub(crate) fn write_if_asked() {
     }
 }
 
-/// Runs a writer, kills it after some lines and a little longer, and returns what it acknowledged.
+/// Runs a writer, kills it some time after a number of lines, and returns the writes that it acknowledged.
 fn killed_writer(path: &Path, round: u64, lines: u64, longer: Duration) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .env(STORE, path)
@@ -58,33 +58,33 @@ fn killed_writer(path: &Path, round: u64, lines: u64, longer: Duration) -> Vec<S
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut acknowledged = Vec::new();
     let mut line = String::new();
-    let mut take = |out: &mut BufReader<_>| {
+    let mut read_line = |out: &mut BufReader<_>| {
         line.clear();
         let more = out.read_line(&mut line).unwrap() > 0;
-        // A line without its end was not sent whole.
-        if let Some(told) = line.strip_suffix('\n').and_then(|line| line.strip_prefix("ACK ")) {
-            acknowledged.push(told.to_owned());
+        // A line without a line break was not sent completely.
+        if let Some(write) = line.strip_suffix('\n').and_then(|line| line.strip_prefix("ACK ")) {
+            acknowledged.push(write.to_owned());
         }
         (more, acknowledged.len() as u64)
     };
     loop {
-        let (more, count) = take(&mut out);
-        assert!(more, "the writer ended by itself");
+        let (more, count) = read_line(&mut out);
+        assert!(more, "the writer ended before it was killed");
         if count > lines {
             break;
         }
     }
-    let until = Instant::now() + longer;
-    while Instant::now() < until {
+    let deadline = Instant::now() + longer;
+    while Instant::now() < deadline {
         std::hint::spin_loop();
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    while take(&mut out).0 {}
+    while read_line(&mut out).0 {}
     acknowledged
 }
 
-/// What must be true of a memory whose text was acknowledged.
+/// Checks a memory whose text was acknowledged.
 fn check_present(engine: &Engine, id: MemoryId, text: &str) {
     let memory = engine.get(id).unwrap_or_else(|error| panic!("{id} was acknowledged: {error}"));
     assert_eq!(memory.payload.text(), text);
@@ -94,13 +94,13 @@ fn check_present(engine: &Engine, id: MemoryId, text: &str) {
     assert_eq!(search(engine, "ana", code)[0].memory.id, id, "{code} is not found");
 }
 
-fn what_was_acknowledged_survives_kill_nine() {
+fn acknowledged_writes_survive_sigkill() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let mut expected: BTreeMap<MemoryId, Option<String>> = BTreeMap::new();
     let mut count = 0;
     for round in 0..KILLS {
-        // Not random, but as scattered: neither lines nor time have a common measure with the writer's work.
+        // Deterministic, but scattered: the numbers of lines and the times are not multiples of the writer's steps.
         let acknowledged = killed_writer(&path, round, round * 7 % 12, Duration::from_micros(round * 379 % 4000));
         count += acknowledged.len() - 1;
         let mut touched = Vec::new();
@@ -112,8 +112,8 @@ fn what_was_acknowledged_survives_kill_nine() {
             touched.push(id);
         }
         let engine = open_file(&path);
-        whole(&engine);
-        // The last write may have gone through without its acknowledgement.
+        check_store(&engine);
+        // The write after the last acknowledgement may have been committed.
         let last = touched.pop();
         for id in touched {
             match &expected[&id] {
@@ -131,12 +131,15 @@ fn what_was_acknowledged_survives_kill_nine() {
             if let Some(text) = &now {
                 check_present(&engine, id, text);
             }
-            let told = expected[&id].clone();
-            assert!(now == told || history.len() > 1, "{id}: {told:?} was acknowledged, {now:?} is there");
+            let acknowledged = expected[&id].clone();
+            assert!(
+                now == acknowledged || history.len() > 1,
+                "{id}: {acknowledged:?} was acknowledged, {now:?} is stored"
+            );
             expected.insert(id, now);
         }
-        // Whatever is there is there whole, acknowledged or not.
-        let stored = everything(&engine).into_iter().filter_map(|piece| match piece {
+        // Every stored memory is complete, acknowledged or not.
+        let stored = all_records(&engine).into_iter().filter_map(|record| match record {
             ExportRecord::Memory(memory) => Some(*memory),
             _ => None,
         });
@@ -159,6 +162,6 @@ fn what_was_acknowledged_survives_kill_nine() {
             None => assert!(engine.get(*id).is_err()),
         }
     }
-    assert!(count > 100, "{count} acknowledged writes prove little");
+    assert!(count > 100, "only {count} acknowledged writes");
     eprintln!("{KILLS} kills, {count} acknowledged writes, {} memories", expected.values().flatten().count());
 }

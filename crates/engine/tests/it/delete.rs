@@ -1,24 +1,24 @@
-//! Deleting what a filter matches: whole sessions, parts of sessions, everything.
+//! Deleting by filter: whole sessions, parts of sessions, and all memories.
 
 use mnemon_engine::{AddRequest, Message};
 use mnemon_store::filter::ScopeKey;
 use mnemon_store::{Filter, MemoryId, Scope, StoreError};
 use serde_json::json;
 
-use crate::fixture::{World, add, by_user, filter, note, says, search, user, whole, world};
+use crate::fixture::{World, add, by_user, check_store, filter, note, search, user, user_message, world};
 
 tests!(
-    a_session_that_loses_a_part_is_as_if_that_was_never_said,
-    what_matches_goes_whosever_it_is,
-    those_who_add_meanwhile_lose_nothing,
-    whose_it_was_is_known_when_it_is_gone
+    contexts_are_recounted_after_partial_deletes,
+    delete_matching_covers_all_owners,
+    concurrent_adds_are_not_lost,
+    the_scope_of_a_deleted_memory_is_known
 );
 
-/// One session; `tags` gives each line its metadata.
-fn tell(world: &World, owner: &str, lines: &[(&str, &str)]) -> Vec<MemoryId> {
+/// Adds a session of lines with tags.
+fn add_session(world: &World, owner: &str, lines: &[(&str, &str)]) -> Vec<MemoryId> {
     let one = |(number, (text, tag)): (usize, &(&str, &str))| {
         let timestamp = Some(format!("2024-05-01T10:{number:02}:00Z").parse().unwrap());
-        let messages = vec![Message { timestamp, ..says(text) }];
+        let messages = vec![Message { timestamp, ..user_message(text) }];
         let metadata = json!({"tag": tag}).as_object().unwrap().clone();
         AddRequest { messages, metadata, session: Some("trip".into()), ..note(owner, "") }
     };
@@ -27,16 +27,16 @@ fn tell(world: &World, owner: &str, lines: &[(&str, &str)]) -> Vec<MemoryId> {
 
 fn scores(world: &World, owner: &str) -> Vec<(String, f32)> {
     let questions = ["museum Porto", "sardines", "What happened after the taxi?", "Kenya", "driver", "rain"];
-    let mut told: Vec<(String, f32)> = Vec::new();
+    let mut scores: Vec<(String, f32)> = Vec::new();
     for question in questions {
         let mut hits: Vec<_> = search(world, owner, question)
             .into_iter()
             .map(|hit| (hit.memory.payload.text().to_owned(), hit.score))
             .collect();
         hits.sort_by(|a, b| a.0.cmp(&b.0));
-        told.extend(hits);
+        scores.extend(hits);
     }
-    told
+    scores
 }
 
 const LINES: [&str; 9] = [
@@ -51,20 +51,20 @@ const LINES: [&str; 9] = [
     "We talked until midnight.",
 ];
 
-/// What is left of a session scores as if the rest had never been said.
-fn a_session_that_loses_a_part_is_as_if_that_was_never_said() {
+/// The remaining memories of a session have the same scores as in a session without the deleted ones.
+fn contexts_are_recounted_after_partial_deletes() {
     for tags in ["xoooooooo", "oxxoooooo", "ooxoxoxoo", "oooxxxxoo", "xxxxxxxox", "ooooooxxx", "oxooooooo"] {
         let lines: Vec<(&str, &str)> = LINES.iter().enumerate().map(|(at, line)| (*line, &tags[at..=at])).collect();
-        let left: Vec<(&str, &str)> = lines.iter().filter(|line| line.1 == "o").copied().collect();
+        let remaining: Vec<(&str, &str)> = lines.iter().filter(|line| line.1 == "o").copied().collect();
         let (world, fresh) = (world(), world());
         for owner in ["ana", "ben"] {
-            tell(&world, owner, &lines);
-            tell(&fresh, owner, &left);
+            add_session(&world, owner, &lines);
+            add_session(&fresh, owner, &remaining);
         }
-        // The index in memory is there before, so that it must follow.
+        // Builds the index in memory, which the deletion must update.
         scores(&world, "ana");
-        let gone = world.delete_matching(&filter(json!({"tag": "x"}))).unwrap();
-        assert_eq!(gone, 2 * (lines.len() - left.len()));
+        let deleted = world.delete_matching(&filter(json!({"tag": "x"}))).unwrap();
+        assert_eq!(deleted, 2 * (lines.len() - remaining.len()));
         let other = world.another();
         for owner in ["ana", "ben"] {
             let (changed, built) = (scores(&world, owner), scores(&fresh, owner));
@@ -73,14 +73,14 @@ fn a_session_that_loses_a_part_is_as_if_that_was_never_said() {
                 assert_eq!(one.0, two.0);
                 assert!((one.1 - two.1).abs() < 1e-5, "{tags}: {one:?} and {two:?}");
             }
-            assert_eq!(search(&other, owner, "Kenya").len(), left.len());
+            assert_eq!(search(&other, owner, "Kenya").len(), remaining.len());
         }
         assert_eq!(world.delete_matching(&filter(json!({"tag": "x"}))).unwrap(), 0);
-        whole(&world);
+        check_store(&world);
     }
 }
 
-fn what_matches_goes_whosever_it_is() {
+fn delete_matching_covers_all_owners() {
     let world = world();
     let scope = |user, agent| Scope::new(user, agent, None).unwrap();
     for (user, agent) in [(Some("ana"), None), (Some("ana"), Some("coach")), (Some("ben"), Some("coach"))] {
@@ -106,11 +106,11 @@ fn what_matches_goes_whosever_it_is() {
         world.delete_all(&Scope::default()),
         Err(mnemon_engine::EngineError::Store(StoreError::InvalidScope(_)))
     ));
-    whole(&world);
+    check_store(&world);
 }
 
-/// Of this process and of another.
-fn those_who_add_meanwhile_lose_nothing() {
+/// With writers of this process and of another one.
+fn concurrent_adds_are_not_lost() {
     const ROUNDS: usize = 15;
     let world = world();
     let other = world.another();
@@ -138,8 +138,8 @@ fn those_who_add_meanwhile_lose_nothing() {
     world.delete_matching(&filter(json!({"tag": "x"}))).unwrap();
     let info = world.store().info().unwrap();
     assert_eq!((info.memories, info.history), (4 * ROUNDS, 12 * ROUNDS));
-    whole(&world);
-    // Contexts are what a count of all would give.
+    check_store(&world);
+    // The contexts equal those of a new count.
     let before: Vec<_> = ["ana", "ben", "cleo"].map(|owner| scores(&world, owner)).into();
     let mut bytes = Vec::new();
     world.export(&mut bytes, &mut |_| {}).unwrap();
@@ -151,7 +151,7 @@ fn those_who_add_meanwhile_lose_nothing() {
     assert_eq!(before, after);
 }
 
-fn whose_it_was_is_known_when_it_is_gone() {
+fn the_scope_of_a_deleted_memory_is_known() {
     let world = world();
     let scope = Scope::new(Some("ana"), None, Some("r-1")).unwrap();
     let past = Some("2001-01-01".parse().unwrap());
@@ -166,8 +166,8 @@ fn whose_it_was_is_known_when_it_is_gone() {
     assert_eq!(world.scope_of(MemoryId::Number(404)).unwrap(), None);
     let events = world.history(deleted).unwrap();
     assert!(events.len() == 2 && events.iter().all(|event| event.scope == scope));
-    let told: Vec<_> = world.owners(None).unwrap().into_iter().map(|owner| owner.id).collect();
-    assert_eq!(told, ["cleo"]);
+    let owners: Vec<_> = world.owners(None).unwrap().into_iter().map(|owner| owner.id).collect();
+    assert_eq!(owners, ["cleo"]);
     assert_eq!(world.owners(Some("cleo")).unwrap(), world.owners(None).unwrap());
     assert_eq!(world.owners(Some("ana")).unwrap(), []);
 }

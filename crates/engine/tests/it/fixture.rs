@@ -1,4 +1,4 @@
-//! Engines over stores in temporary folders, and short ways to talk to them.
+//! Engines over new stores, and helpers to use them.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -14,21 +14,21 @@ use mnemon_store::{DocumentStore, ExportRecord, Filter, MemoryId, Scope, SqliteS
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::stores::{self, Place};
+use crate::stores::{self, StoreLocation};
 
 static EMBEDDER: LazyLock<StaticEmbedder> = LazyLock::new(|| StaticEmbedder::builtin().expect("the built-in embedder"));
 
-/// An engine over a store of the kind that the test runs on, and a folder. The engine goes first, the folder last.
+/// An engine over a new store of the kind of the current test, and a folder. Dropped in the order of the fields.
 pub(crate) struct World {
     pub(crate) engine: Engine,
-    place: Box<dyn Place>,
+    store: Box<dyn StoreLocation>,
     pub(crate) folder: TempDir,
 }
 
 impl World {
-    /// Another engine over the same store: a second process in all but name.
+    /// Another engine over the same store, like that of a second process.
     pub(crate) fn another(&self) -> Engine {
-        engine(self.place.open(&*EMBEDDER))
+        engine(self.store.open(&*EMBEDDER))
     }
 }
 
@@ -42,8 +42,8 @@ impl std::ops::Deref for World {
 
 pub(crate) fn world() -> World {
     let folder = tempfile::tempdir().expect("a folder");
-    let place = stores::place(folder.path());
-    World { engine: engine(place.open(&*EMBEDDER)), place, folder }
+    let store = stores::new_store(folder.path());
+    World { engine: engine(store.open(&*EMBEDDER)), store, folder }
 }
 
 /// An engine over a store in a file.
@@ -55,26 +55,26 @@ fn engine(store: Arc<dyn Store>) -> Engine {
     Engine::new(store, Arc::new(EMBEDDER.clone()), EngineConfig::default())
 }
 
-/// An engine over the world's store that asks a language model at this endpoint.
-pub(crate) fn model_services(world: &World, endpoint: &mnemon_testbed::Service) -> Engine {
-    understanding_with(world, endpoint, |ledger| ledger)
+/// An engine over the same store, with a language model at this endpoint.
+pub(crate) fn engine_with_llm(world: &World, endpoint: &mnemon_testbed::Service) -> Engine {
+    engine_with_documents(world, endpoint, |documents| documents)
 }
 
-/// The same with another ledger around the one there is.
-pub(crate) fn understanding_with(
+/// The same with a wrapper around the document store.
+pub(crate) fn engine_with_documents(
     world: &World,
     endpoint: &mnemon_testbed::Service,
-    around: impl FnOnce(Arc<dyn DocumentStore>) -> Arc<dyn DocumentStore>,
+    wrap: impl FnOnce(Arc<dyn DocumentStore>) -> Arc<dyn DocumentStore>,
 ) -> Engine {
     let mut config = LlmConfig::new(LlmProvider::OpenAi, "some-model");
     config.base_url.clone_from(&endpoint.url);
     config.timeout = Duration::from_secs(5);
     config.retries = 0;
     let llm = LlmClient::new(config).expect("a configuration");
-    let ledger = SqliteStore::open(SqliteOptions::new(world.folder.path().join("ledger.db"), "none", 1));
+    let documents = SqliteStore::open(SqliteOptions::new(world.folder.path().join("ledger.db"), "none", 1));
     world.another().with_model_services(ModelServices {
         llm: Some(Arc::new(llm)),
-        documents: Some(around(Arc::new(ledger.expect("a ledger")))),
+        documents: Some(wrap(Arc::new(documents.expect("a document store")))),
         ..ModelServices::default()
     })
 }
@@ -100,17 +100,17 @@ pub(crate) fn filter(value: Value) -> Filter {
     Filter::parse(&value).expect("a filter")
 }
 
-pub(crate) fn says(content: &str) -> Message {
+pub(crate) fn user_message(content: &str) -> Message {
     Message { role: "user".into(), content: content.into(), ..Message::default() }
 }
 
 /// A request of a user with one message.
 pub(crate) fn note(id: &str, content: &str) -> AddRequest {
-    AddRequest { scope: user(id), messages: vec![says(content)], ..AddRequest::default() }
+    AddRequest { scope: user(id), messages: vec![user_message(content)], ..AddRequest::default() }
 }
 
 pub(crate) fn add(engine: &Engine, request: AddRequest) -> MemoryId {
-    engine.add(request).expect("it is added").remove(0).id
+    engine.add(request).expect("an added memory").remove(0).id
 }
 
 pub(crate) fn search(engine: &Engine, id: &str, query: &str) -> Vec<SearchHit> {
@@ -128,12 +128,13 @@ pub(crate) fn export(engine: &Engine) -> Vec<u8> {
     bytes
 }
 
-pub(crate) fn whole(engine: &Engine) {
-    assert_eq!(engine.store().check().expect("a check"), [], "the store's own check");
+/// Checks the consistency of the store.
+pub(crate) fn check_store(engine: &Engine) {
+    assert_eq!(engine.store().check().expect("a check"), [], "findings of the store's check");
 }
 
-/// All that is stored.
-pub(crate) fn everything(engine: &Engine) -> Vec<ExportRecord> {
+/// All records of the store.
+pub(crate) fn all_records(engine: &Engine) -> Vec<ExportRecord> {
     let mut all = Vec::new();
     let mut keep = |piece| {
         all.push(piece);

@@ -1,12 +1,12 @@
-//! Texts in other scripts are found by their own words.
+//! Texts in many scripts are found by their words.
 
 use mnemon_engine::{AddRequest, SearchRequest};
 
 use crate::fixture::{add, by_user, note, search, world};
 
-tests!(every_script_is_found_by_its_own_words, a_lone_fact_is_found_by_its_own_words);
+tests!(texts_in_all_scripts_are_found, a_single_fact_is_found);
 
-fn every_script_is_found_by_its_own_words() {
+fn texts_in_all_scripts_are_found() {
     let world = world();
     for number in 0..50 {
         add(
@@ -40,7 +40,7 @@ fn every_script_is_found_by_its_own_words() {
     }
 }
 
-fn a_lone_fact_is_found_by_its_own_words() {
+fn a_single_fact_is_found() {
     for (text, query) in [("我喜欢喝绿茶", "绿茶"), ("party 🎉", "🎉"), ("zorgblat flimsy", "zorgblat")] {
         let world = world();
         let id = add(&world, AddRequest { unordered: true, ..note("ana", text) });

@@ -1,25 +1,25 @@
-//! Integration tests of the engine, one file a subject, each test on every kind of store. A kind whose server is not
-//! there is reported as ignored, not as passed.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! Integration tests of the engine, one file for each subject. Each test runs on every kind of store. If the server of a kind
+//! is missing, its tests are reported as ignored, not as passed.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 #[macro_use]
 mod stores;
 
 mod add;
-mod arbitrary;
+mod any_text;
 mod chat;
 mod concurrency;
 mod crash;
 mod delete;
 mod expiry;
 mod fixture;
+mod import_chat;
 mod languages;
 mod learn;
-mod legacy;
 mod mem0_golden;
+mod mem0_import;
 mod search;
 mod session;
-mod talk;
 mod transfer;
 mod update;
 
@@ -28,30 +28,30 @@ use stores::{KINDS, SQLITE, Tests};
 
 const ON_ALL: [(&str, Tests); 15] = [
     ("add", add::TESTS),
-    ("arbitrary", arbitrary::TESTS),
+    ("any_text", any_text::TESTS),
     ("chat", chat::TESTS),
     ("concurrency", concurrency::TESTS),
     ("delete", delete::TESTS),
     ("expiry", expiry::TESTS),
     ("languages", languages::TESTS),
     ("learn", learn::TESTS),
-    ("legacy", legacy::TESTS),
+    ("mem0_import", mem0_import::TESTS),
     ("mem0_golden", mem0_golden::TESTS),
     ("search", search::TESTS),
     ("session", session::TESTS),
-    ("talk", talk::TESTS),
+    ("import_chat", import_chat::TESTS),
     ("transfer", transfer::TESTS),
     ("update", update::TESTS),
 ];
 
-/// What is about the file; goes first, as the kills take longest.
-const ON_SQLITE: [(&str, Tests); 2] = [("chat", chat::FILE_TESTS), ("crash", crash::TESTS)];
+/// Tests of store files. They run first, because the kills take longest.
+const ON_SQLITE: [(&str, Tests); 2] = [("import_chat", import_chat::FILE_TESTS), ("crash", crash::TESTS)];
 
-/// What is about Qdrant's snapshots.
+/// Tests of Qdrant's snapshots.
 const ON_QDRANT: [(&str, Tests); 1] = [("mem0_golden", mem0_golden::SNAPSHOT_TESTS)];
 
 fn main() {
-    crash::write_if_asked();
+    crash::run_writer_if_requested();
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     for kind in KINDS {

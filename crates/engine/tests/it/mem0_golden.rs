@@ -1,4 +1,4 @@
-//! The `mem0` profile against the scores of mem0 2.0.2 itself, over a collection it wrote.
+//! The `mem0` profile, compared with the scores of mem0 2.0.2 over a collection that it wrote.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use serde_json::Value;
 use crate::fixture::{filter, fixture, fixture_lines};
 use crate::stores;
 
-tests!(scores_are_those_of_mem0);
-tests!(SNAPSHOT_TESTS = [scores_over_the_snapshots_are_those_of_mem0]);
+tests!(scores_equal_those_of_mem0);
+tests!(SNAPSHOT_TESTS = [scores_over_snapshots_equal_those_of_mem0]);
 
-/// The vectors are in the fixtures; nothing is embedded here.
+/// An embedder that is not used: the vectors are in the fixtures.
 struct Stored;
 
 impl Embedder for Stored {
@@ -72,11 +72,11 @@ fn fill(store: &dyn Store) {
     store.apply(&ChangeSet { expected: Vec::new(), changes }).unwrap();
 }
 
-/// When the scores were recorded, Qdrant still counted the one memory that mem0 had deleted: so one more is made and
-/// deleted here. Without it all that hold a word of the question score up to 2e-4 less.
-fn count_one_that_is_gone(store: &dyn Store) {
+/// Inserts and deletes a memory. When the scores were recorded, Qdrant still counted a memory that mem0 had deleted. Without
+/// it, the scores of memories with a word of the question are up to 2e-4 lower.
+fn count_a_deleted_memory(store: &dyn Store) {
     let id = MemoryId::Number(1);
-    let gone = Record {
+    let deleted = Record {
         memory: Memory { id, payload: Payload::default(), provenance: Provenance::default() },
         vector: vec![0.0; 384],
         bm25: vec![(1, 1.0)],
@@ -84,36 +84,36 @@ fn count_one_that_is_gone(store: &dyn Store) {
         holds_time_word: false,
         mentions: Vec::new(),
     };
-    for change in [Change::Insert(Box::new(gone)), Change::Remove(id)] {
+    for change in [Change::Insert(Box::new(deleted)), Change::Remove(id)] {
         store.apply(&ChangeSet { expected: Vec::new(), changes: vec![change] }).unwrap();
     }
 }
 
-fn scores_are_those_of_mem0() {
+fn scores_equal_those_of_mem0() {
     let folder = tempfile::tempdir().unwrap();
-    let place = stores::place(folder.path());
-    let store = place.open(&Stored);
+    let location = stores::new_store(folder.path());
+    let store = location.open(&Stored);
     fill(&*store);
     check(store);
 }
 
-/// Over what mem0 itself wrote, as Qdrant kept it.
-fn scores_over_the_snapshots_are_those_of_mem0() {
+/// Over the snapshots of the collections that mem0 wrote.
+fn scores_over_snapshots_equal_those_of_mem0() {
     let folder = tempfile::tempdir().unwrap();
-    let place = stores::place(folder.path());
-    place.restore(&fixture("v2_written.snapshot"), &fixture("v2_written_entities.snapshot"));
-    check(place.open(&Stored));
+    let location = stores::new_store(folder.path());
+    location.restore(&fixture("v2_written.snapshot"), &fixture("v2_written_entities.snapshot"));
+    check(location.open(&Stored));
 }
 
 fn check(store: Arc<dyn Store>) {
-    count_one_that_is_gone(&*store);
+    count_a_deleted_memory(&*store);
     let engine = Engine::new(store, Arc::new(Stored), EngineConfig::default());
     let questions: HashMap<String, Value> = fixture_lines("mem0_query_vectors.jsonl")
         .into_iter()
         .map(|line| (line["text"].as_str().unwrap().to_owned(), line))
         .collect();
 
-    let (mut searches, mut hits, mut most) = (0, 0, 0f64);
+    let (mut searches, mut hits, mut max_difference) = (0, 0, 0f64);
     for line in fixture_lines("mem0_searches.jsonl") {
         let text = line["query"].as_str().unwrap();
         let question = &questions[text];
@@ -130,24 +130,24 @@ fn check(store: Arc<dyn Store>) {
         let top_k = line["top_k"].as_u64().unwrap() as usize;
         let threshold = line["threshold"].as_f64().unwrap() as f32;
         let found = engine.mem0_scores(&view, &query, top_k, threshold).unwrap();
-        let told = format!("{text} {} top {top_k}", line["filters"]);
+        let case = format!("{text} {} top {top_k}", line["filters"]);
         let expected: Vec<(MemoryId, f64)> = line["results"]
             .as_array()
             .unwrap()
             .iter()
             .map(|hit| (MemoryId::from_value(&hit["id"]).unwrap(), hit["score"].as_f64().unwrap()))
             .collect();
-        assert_eq!(found.len(), expected.len(), "{told}");
+        assert_eq!(found.len(), expected.len(), "{case}");
         for (hit, (_, score)) in found.iter().zip(&expected) {
-            let off = (f64::from(hit.score) - score).abs();
-            assert!(off < 1e-4, "{told}: {hit:?} in the place of {score}");
-            most = most.max(off);
-            // The memory has this score with mem0 as well; only among equals at the cut may others come in.
+            let difference = (f64::from(hit.score) - score).abs();
+            assert!(difference < 1e-4, "{case}: {hit:?} instead of {score}");
+            max_difference = max_difference.max(difference);
+            // mem0 gives the memory the same score. Only memories with the score of the last hit may differ.
             match expected.iter().find(|(id, _)| *id == hit.id) {
-                Some((_, own)) => assert!((f64::from(hit.score) - own).abs() < 1e-4, "{told}: {hit:?}, not {own}"),
+                Some((_, own)) => assert!((f64::from(hit.score) - own).abs() < 1e-4, "{case}: {hit:?}, not {own}"),
                 None => {
-                    let cut = expected.last().unwrap().1;
-                    assert!((f64::from(hit.score) - cut).abs() < 1e-4, "{told}: {hit:?} is not among mem0's");
+                    let last = expected.last().unwrap().1;
+                    assert!((f64::from(hit.score) - last).abs() < 1e-4, "{case}: {hit:?} is not among mem0's hits");
                 }
             }
             hits += 1;
@@ -156,5 +156,5 @@ fn check(store: Arc<dyn Store>) {
     }
     assert_eq!(searches, 200);
     assert!(hits > 700);
-    eprintln!("{searches} searches, {hits} scores, at most {most:.2e} off");
+    eprintln!("{searches} searches, {hits} scores, maximum difference {max_difference:.2e}");
 }

@@ -1,4 +1,4 @@
-//! Searching: what is refused, what an answer promises, and whose memories it holds.
+//! Searching: invalid requests, the consistency of answers, and filters.
 
 use mnemon_engine::{AddRequest, EngineError, Profile, SearchRequest};
 use mnemon_store::Scope;
@@ -7,13 +7,13 @@ use serde_json::json;
 use crate::fixture::{add, by_user, filter, note, search, world};
 
 tests!(
-    questions_that_make_no_sense_are_refused,
-    a_contradiction_finds_nothing,
-    answers_keep_their_promises,
+    invalid_searches_are_rejected,
+    a_contradictory_filter_finds_nothing,
+    answers_are_consistent,
     filters_narrow_a_search
 );
 
-fn questions_that_make_no_sense_are_refused() {
+fn invalid_searches_are_rejected() {
     let world = world();
     add(&world, note("ana", "Something."));
     let good = || SearchRequest::new("something", by_user("ana"));
@@ -38,7 +38,7 @@ fn questions_that_make_no_sense_are_refused() {
     assert_eq!(world.search(&good()).unwrap().hits.len(), 1);
 }
 
-fn a_contradiction_finds_nothing() {
+fn a_contradictory_filter_finds_nothing() {
     let world = world();
     add(&world, note("ana", "Something."));
     add(&world, note("ben", "Something."));
@@ -58,7 +58,7 @@ fn a_contradiction_finds_nothing() {
     }
 }
 
-fn answers_keep_their_promises() {
+fn answers_are_consistent() {
     let world = world();
     for number in 0..40 {
         let text = format!(
@@ -86,15 +86,19 @@ fn answers_keep_their_promises() {
                 for top_k in [1, 3] {
                     let top = world.search(&request(top_k, 0.0)).unwrap().hits;
                     assert_eq!(top.len(), top_k.min(all.len()));
-                    assert_eq!(ids(&top), ids(&world.search(&request(top_k, 0.0)).unwrap().hits), "the same twice");
+                    assert_eq!(
+                        ids(&top),
+                        ids(&world.search(&request(top_k, 0.0)).unwrap().hits),
+                        "the order is stable"
+                    );
                     if profile == Profile::Fusion {
                         assert_eq!(ids(&top), ids(&all)[..top_k], "{query}");
                     }
                 }
-                let bar = 0.4;
-                let good = world.search(&request(1000, bar)).unwrap().hits;
+                let threshold = 0.4;
+                let good = world.search(&request(1000, threshold)).unwrap().hits;
                 if profile == Profile::Fusion {
-                    let above: Vec<_> = all.iter().filter(|hit| hit.score >= bar).cloned().collect();
+                    let above: Vec<_> = all.iter().filter(|hit| hit.score >= threshold).cloned().collect();
                     assert_eq!(ids(&good), ids(&above), "{query}");
                 }
                 for hit in &all {

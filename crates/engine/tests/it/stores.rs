@@ -1,4 +1,4 @@
-//! The kinds of stores that every test runs on.
+//! The kinds of stores on which every test runs.
 
 mod qdrant;
 
@@ -13,17 +13,17 @@ use mnemon_store::{SqliteStore, Store};
 /// A kind of store.
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
-    /// The variables that name the servers it needs.
+    /// The variables that name its servers.
     pub(crate) needs: &'static [&'static str],
-    /// Where a new store will be; what it keeps in files lies in the folder.
-    place: fn(&Path) -> Box<dyn Place>,
+    /// Prepares a new store; its files are in the folder.
+    new_store: fn(&Path) -> Box<dyn StoreLocation>,
 }
 
-/// Where a store is. Opened twice, it is opened as if by two processes; dropped, the store is gone.
-pub(crate) trait Place: Send + Sync {
+/// Where a store is. It can be opened several times, as by several processes. Dropping it deletes the store.
+pub(crate) trait StoreLocation: Send + Sync {
     fn open(&self, embedder: &dyn Embedder) -> Arc<dyn Store>;
 
-    /// Fills it with snapshots of Qdrant's, of memories and of entities, before it is first opened.
+    /// Restores snapshots of Qdrant, of memories and of entities, before it is opened.
     fn restore(&self, _memories: &Path, _entities: &Path) {
         unreachable!("only Qdrant has snapshots");
     }
@@ -31,9 +31,9 @@ pub(crate) trait Place: Send + Sync {
 
 pub(crate) const KINDS: &[&Kind] = &[&SQLITE, &qdrant::WITH_FILE, &qdrant::WITH_POSTGRES];
 
-pub(crate) const SQLITE: Kind = Kind { name: "sqlite", needs: &[], place: |folder| Box::new(folder.join("store")) };
+pub(crate) const SQLITE: Kind = Kind { name: "sqlite", needs: &[], new_store: |folder| Box::new(folder.join("store")) };
 
-impl Place for PathBuf {
+impl StoreLocation for PathBuf {
     fn open(&self, embedder: &dyn Embedder) -> Arc<dyn Store> {
         let options = SqliteOptions::new(self, embedder.fingerprint(), embedder.dims());
         Arc::new(SqliteStore::open(options).expect("the store opens"))
@@ -41,17 +41,17 @@ impl Place for PathBuf {
 }
 
 impl Kind {
-    /// The variables it needs that are not set.
+    /// The needed variables that are not set.
     pub(crate) fn missing(&self) -> Vec<&'static str> {
         let is_missing = |name: &&str| std::env::var_os(name).is_none_or(|value| value.is_empty());
         self.needs.iter().copied().filter(is_missing).collect()
     }
 }
 
-/// The tests of a file by name.
+/// The tests of a file, with their names.
 pub(crate) type Tests = &'static [(&'static str, fn())];
 
-/// Lists the tests of a file; one that is not listed is dead code.
+/// Lists the tests of a file; a test that is not listed is dead code.
 macro_rules! tests {
     ($list:ident = [$($name:ident),+ $(,)?]) => {
         pub(crate) const $list: $crate::stores::Tests = &[$((stringify!($name), $name)),+];
@@ -62,7 +62,7 @@ macro_rules! tests {
 }
 
 thread_local! {
-    /// What the test of this thread runs on.
+    /// The kind of store of the test in this thread.
     static KIND: Cell<Option<&'static Kind>> = const { Cell::new(None) };
 }
 
@@ -74,8 +74,8 @@ pub(crate) fn on(kind: &'static Kind, test: fn()) {
     test();
 }
 
-/// A place for a new store of the kind that the test runs on.
-pub(crate) fn place(folder: &Path) -> Box<dyn Place> {
-    let kind = KIND.get().expect("stores are made by the test's own thread");
-    (kind.place)(folder)
+/// Prepares a new store of the kind of the current test.
+pub(crate) fn new_store(folder: &Path) -> Box<dyn StoreLocation> {
+    let kind = KIND.get().expect("stores are created in the thread of the test");
+    (kind.new_store)(folder)
 }

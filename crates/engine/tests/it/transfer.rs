@@ -1,23 +1,23 @@
-//! Export and import: nothing is lost on the way, and what is damaged is refused whole.
+//! Export and import: round trips without loss, and damaged exports.
 
 use mnemon_engine::{AddRequest, Engine, ImportOptions, Message, UpdateRequest};
 use mnemon_store::{MemoryId, Scope, SessionMessage};
 use serde_json::{Value, json};
 
-use crate::fixture::{World, add, export, import, note, says, search, user, whole, world};
+use crate::fixture::{World, add, check_store, export, import, note, search, user, user_message, world};
 
 tests!(
-    out_and_in_and_out_again_gives_the_same_bytes,
-    history_without_owners_is_taken_as_it_is,
-    a_half_imported_export_is_completed,
-    a_damaged_export_is_refused_whole,
-    vectors_of_another_embedder_are_computed_anew_if_asked,
-    what_is_there_with_other_content_is_left_and_told,
-    what_is_left_gets_no_history_and_no_entities_of_the_other
+    a_round_trip_gives_the_same_export,
+    history_without_owners_is_imported_unchanged,
+    a_partial_import_is_completed,
+    a_damaged_export_is_rejected_as_a_whole,
+    vectors_of_another_embedder_are_recomputed_on_request,
+    a_different_stored_memory_is_kept_and_reported,
+    a_kept_memory_gets_no_history_or_entities
 );
 
-/// A store with something of everything.
-fn rich() -> World {
+/// A store with records of all kinds.
+fn full_store() -> World {
     let world = world();
     let path = world.folder.path().join("points.jsonl");
     let points = [
@@ -35,7 +35,7 @@ fn rich() -> World {
         "The book was long.",
         "أحب القهوة بدون سكر.",
     ];
-    let messages = lines.map(|line| Message { name: Some("Ana".into()), ..says(line) }).to_vec();
+    let messages = lines.map(|line| Message { name: Some("Ana".into()), ..user_message(line) }).to_vec();
     let chat = AddRequest { messages, session: Some("s 1".into()), ..note("ana", "") };
     let ids: Vec<MemoryId> = world.add(chat).unwrap().into_iter().map(|added| added.id).collect();
     let timed = |time: &str, text| AddRequest { timestamp: Some(time.parse().unwrap()), ..note("ben", text) };
@@ -77,8 +77,8 @@ fn scores(engine: &Engine) -> Vec<(MemoryId, f32)> {
     all.flatten().map(|hit| (hit.memory.id, hit.score)).collect()
 }
 
-fn out_and_in_and_out_again_gives_the_same_bytes() {
-    let world = rich();
+fn a_round_trip_gives_the_same_export() {
+    let world = full_store();
     let bytes = export(&world);
     let other = crate::fixture::world();
     let imported = take(&other, &bytes).unwrap();
@@ -95,12 +95,12 @@ fn out_and_in_and_out_again_gives_the_same_bytes() {
     }
     assert!(bytes == back);
     assert_eq!(scores(&world), scores(&other));
-    whole(&other);
-    // Again: nothing new.
+    check_store(&other);
+    // Importing again stores nothing new.
     let again = take(&other, &bytes).unwrap();
     assert_eq!((again.stored, again.unchanged, again.refused), (Default::default(), info.memories, vec![]));
     assert!(export(&other) == bytes);
-    // Both go on the same way.
+    // Both stores continue the session in the same way.
     for world in [&world, &other] {
         let request = AddRequest { session: Some("s 1".into()), ..note("ana", "And then Nori slept.") };
         let id = add(world, request);
@@ -108,9 +108,9 @@ fn out_and_in_and_out_again_gives_the_same_bytes() {
     }
 }
 
-/// Exports of before say nothing of owners in the history.
-fn history_without_owners_is_taken_as_it_is() {
-    let text = String::from_utf8(export(&rich())).unwrap();
+/// Older exports have no owners in the history.
+fn history_without_owners_is_imported_unchanged() {
+    let text = String::from_utf8(export(&full_store())).unwrap();
     let old = |line: &str| {
         let mut value: Value = serde_json::from_str(line).unwrap();
         if let Some(event) = value.get_mut("history").and_then(Value::as_object_mut) {
@@ -125,12 +125,12 @@ fn history_without_owners_is_taken_as_it_is() {
     assert_eq!(String::from_utf8(export(&other)).unwrap(), old);
 }
 
-fn a_half_imported_export_is_completed() {
-    let world = rich();
+fn a_partial_import_is_completed() {
+    let world = full_store();
     let bytes = export(&world);
     let other = crate::fixture::world();
     take(&other, &bytes).unwrap();
-    // Every second memory of the session was not there yet.
+    // Every second memory of the session is missing.
     let session = other.store().session(&user("ana"), "s 1", mnemon_store::SessionWindow::Last(99)).unwrap();
     for memory in session.iter().step_by(2) {
         other.delete(memory.id).unwrap();
@@ -146,11 +146,11 @@ fn a_half_imported_export_is_completed() {
         assert_eq!(one.0, two.0);
         assert!((one.1 - two.1).abs() < 1e-5, "{one:?} and {two:?}");
     }
-    whole(&other);
+    check_store(&other);
 }
 
-fn a_damaged_export_is_refused_whole() {
-    let bytes = export(&rich());
+fn a_damaged_export_is_rejected_as_a_whole() {
+    let bytes = export(&full_store());
     let text = String::from_utf8(bytes.clone()).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     let without = |at: usize| {
@@ -179,7 +179,7 @@ fn a_damaged_export_is_refused_whole() {
         ("a line after the end".into(), with(lines.len(), lines[1])),
         ("no JSON".into(), with(3, "{")),
         ("another kind".into(), with(3, "{\"fact\": {}}")),
-        ("an id that is none".into(), edited(1, &|value| value["memory"]["id"] = json!("x"))),
+        ("an invalid id".into(), edited(1, &|value| value["memory"]["id"] = json!("x"))),
         ("a short vector".into(), edited(1, &|value| value["memory"]["vector"] = json!("AAAAAA=="))),
         ("a cut vector".into(), edited(1, &|value| value["memory"]["vector"] = json!("AAAA"))),
         ("an entity's short vector".into(), edited(entity, &|value| value["entity"]["vector"] = json!("AAAAAA=="))),
@@ -187,11 +187,11 @@ fn a_damaged_export_is_refused_whole() {
         ("other dims".into(), edited(0, &|value| value["dims"] = json!(16))),
         ("another format".into(), edited(0, &|value| value["mnemon_export"] = json!(2))),
     ];
-    // A memory in place of another: the count is right, one id is there twice.
+    // A memory in place of another one: the counts match, but an id appears twice.
     let mut twice = lines.clone();
     twice[2] = twice[1];
     damaged.push(("a memory in another's place".into(), twice.join("\n")));
-    // A number that is none, in a vector of the right length.
+    // NaN in a vector of the right length.
     let nan: Vec<u8> = f32::NAN.to_le_bytes().repeat(256);
     let nan = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, nan);
     for (at, kind) in [(1, "memory"), (entity, "entity")] {
@@ -201,17 +201,17 @@ fn a_damaged_export_is_refused_whole() {
         damaged.push((format!("cut at {part}/8"), String::from_utf8_lossy(&bytes[..bytes.len() * part / 8]).into()));
     }
     let other = world();
-    for (told, text) in damaged {
-        let Err(error) = take(&other, text.as_bytes()) else { panic!("{told} was imported") };
-        assert!(error.is_callers_error(), "{told}: {error}");
+    for (case, text) in damaged {
+        let Err(error) = take(&other, text.as_bytes()) else { panic!("{case} was imported") };
+        assert!(error.is_callers_error(), "{case}: {error}");
         let info = other.store().info().unwrap();
-        assert_eq!((info.memories, info.entities, info.history, info.links, info.messages), (0, 0, 0, 0, 0), "{told}");
+        assert_eq!((info.memories, info.entities, info.history, info.links, info.messages), (0, 0, 0, 0, 0), "{case}");
     }
     take(&other, &bytes).unwrap();
 }
 
-fn vectors_of_another_embedder_are_computed_anew_if_asked() {
-    let bytes = export(&rich());
+fn vectors_of_another_embedder_are_recomputed_on_request() {
+    let bytes = export(&full_store());
     let text = String::from_utf8(bytes).unwrap();
     let (header, rest) = text.split_once('\n').unwrap();
     let mut header: Value = serde_json::from_str(header).unwrap();
@@ -222,12 +222,12 @@ fn vectors_of_another_embedder_are_computed_anew_if_asked() {
     assert!(import(&other, &path).is_err());
     let options = ImportOptions { reembed: true, ..ImportOptions::default() };
     other.import(&path, &options, &mut |_| {}).unwrap();
-    assert_eq!(search(&other, "ana", "Where is Nori?").len(), search(&rich(), "ana", "Where is Nori?").len());
+    assert_eq!(search(&other, "ana", "Where is Nori?").len(), search(&full_store(), "ana", "Where is Nori?").len());
     assert_eq!(other.stats(&user("ana")).unwrap().memories, 10);
-    whole(&other);
+    check_store(&other);
 }
 
-fn what_is_there_with_other_content_is_left_and_told() {
+fn a_different_stored_memory_is_kept_and_reported() {
     let world = world();
     let id = add(&world, note("ana", "The first text."));
     let bytes = export(&world);
@@ -239,7 +239,7 @@ fn what_is_there_with_other_content_is_left_and_told() {
     assert_eq!(world.get(id).unwrap().payload.text(), "The second text.");
 }
 
-fn what_is_left_gets_no_history_and_no_entities_of_the_other() {
+fn a_kept_memory_gets_no_history_or_entities() {
     let (one, other) = (world(), world());
     let id = add(&one, note("ana", "We moved to Lisbon."));
     take(&other, &export(&one)).unwrap();

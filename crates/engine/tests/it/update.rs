@@ -1,19 +1,19 @@
-//! What an update changes and what it leaves.
+//! Updates: changed and unchanged properties.
 
 use mnemon_engine::{AddRequest, EngineError, Message, UpdateRequest};
 use mnemon_store::{MemoryId, Scope, StoreError};
 use serde_json::json;
 
-use crate::fixture::{add, note, says, search, whole, world};
+use crate::fixture::{add, check_store, note, search, user_message, world};
 
-tests!(text_changes_and_origin_stays, metadata_and_expiration_change_alone, updates_that_make_no_sense_are_refused);
+tests!(a_text_update_keeps_the_origin, metadata_updates_keep_the_text, invalid_updates_are_rejected);
 
-fn text_changes_and_origin_stays() {
+fn a_text_update_keeps_the_origin() {
     let world = world();
     let other = add(&world, note("ana", "Nori likes Maria Silva."));
     let request = AddRequest {
         scope: Scope::new(Some("ana"), Some("coach"), None).unwrap(),
-        messages: vec![Message { name: Some("Ana".into()), ..says("My dog Nori lives in Lisbon.") }],
+        messages: vec![Message { name: Some("Ana".into()), ..user_message("My dog Nori lives in Lisbon.") }],
         metadata: json!({"topic": "dogs"}).as_object().unwrap().clone(),
         expiration_date: Some("2999-01-01".parse().unwrap()),
         links: vec![],
@@ -32,7 +32,7 @@ fn text_changes_and_origin_stays() {
         assert_ne!(after.payload.as_map()[key], before.payload.as_map()[key], "{key}");
     }
     let keys = |memory: &mnemon_store::Memory| memory.payload.as_map().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys(&after), keys(&before), "the order of the keys stays");
+    assert_eq!(keys(&after), keys(&before), "the order of the keys is unchanged");
     let names: Vec<String> = world.detail(id).unwrap().entities.iter().map(|entity| entity.text().to_owned()).collect();
     assert!(!names.iter().any(|name| name.contains("Lisbon")), "{names:?}");
     assert!(!names.is_empty());
@@ -42,10 +42,10 @@ fn text_changes_and_origin_stays() {
     assert_eq!(history[1].old_memory.as_deref(), Some("My dog Nori lives in Lisbon."));
     assert_eq!(history[1].new_memory.as_deref(), Some("My cat Biscuit lives in Kyoto."));
     assert!(world.get(other).is_ok());
-    whole(&world);
+    check_store(&world);
 }
 
-fn metadata_and_expiration_change_alone() {
+fn metadata_updates_keep_the_text() {
     let world = world();
     let metadata = json!({"topic": "dogs", "n": 1}).as_object().unwrap().clone();
     let id = add(&world, AddRequest { metadata, ..note("ana", "My dog Nori lives in Lisbon.") });
@@ -63,10 +63,10 @@ fn metadata_and_expiration_change_alone() {
     assert_eq!(world.update(id, &set(date)).unwrap().payload.expiration_date(), date);
     assert_eq!(world.update(id, &set(None)).unwrap().payload.expiration_date(), None);
     assert_eq!(world.history(id).unwrap().len(), 4);
-    whole(&world);
+    check_store(&world);
 }
 
-fn updates_that_make_no_sense_are_refused() {
+fn invalid_updates_are_rejected() {
     let world = world();
     let id = add(&world, note("ana", "Something."));
     let before = world.get(id).unwrap();

@@ -1,8 +1,9 @@
-//! Backups of a mem0 stack: snapshots of its collections, fetched and proved, with all that a rollback needs beside them.
+//! Backup of a mem0 deployment: snapshots of its collections, downloaded and verified, and everything else that a
+//! rollback needs.
 //!
-//! The source is only read, but for the snapshots, which the server makes on its own disk and which are deleted there when
-//! they are here. What is done is recorded in the folder before the next thing begins: after a kill, a full disk or a lost
-//! connection the same call goes on, and when all is there it changes nothing.
+//! The source is only read, except that the server makes the snapshots on its own disk; they are deleted there after
+//! the download. Each step is recorded in the backup's folder before the next one starts. After a kill, a full disk or
+//! a lost connection the same call continues, and for a complete backup it changes nothing.
 
 mod artifacts;
 mod calendar;

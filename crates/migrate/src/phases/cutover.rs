@@ -1,4 +1,4 @@
-//! The phase that switches to the new store.
+//! Cutover: copies the last writes, switches traffic to the new store and checks it.
 
 use super::rebuild::sync_target;
 use super::rollback::sync_back;
@@ -9,11 +9,11 @@ use crate::state::{Migration, Phase, SourceSpec, TargetSpec};
 use crate::switch::Switch;
 use crate::sync::SyncReport;
 
-/// The server that is switched. Both say what went wrong.
+/// How the server is restarted and checked. Both functions return the reason of a failure.
 pub struct ServerHooks<'s> {
-    /// Makes it take what was switched.
+    /// Makes the server read the switched setting.
     pub restart: &'s dyn Fn() -> Result<(), String>,
-    /// Tries it.
+    /// Checks the server.
     pub smoke: &'s dyn Fn() -> Result<(), String>,
 }
 
@@ -26,35 +26,35 @@ impl std::fmt::Debug for ServerHooks<'_> {
 /// What a cutover did.
 #[derive(Clone, Debug, Default)]
 pub struct CutoverReport {
-    /// What the last pass before the switch found.
+    /// The last sync pass before the switch.
     pub last: SyncReport,
-    /// What was written to the old store while it was switched.
+    /// The sync pass after the switch, which copies the writes that the old store received during the switch.
     pub late: SyncReport,
-    /// What was switched.
+    /// The setting that was switched, for messages.
     pub switch: String,
-    /// Whether it was switched before, and nothing was done now.
+    /// Whether the switch was complete before, so that nothing was done now.
     pub already: bool,
 }
 
-/// Carries over what is left, switches, and tries the new store; where that fails, it is switched back.
+/// Copies the last writes, switches to the new store and checks the server; if the check fails, switches back.
 ///
 /// # Errors
-/// [`MigrateError::Refused`] before a green verify; [`MigrateError::Switch`] where the server failed and was switched back;
-/// [`MigrateError`] of either side.
+/// [`MigrateError::Refused`] without a successful verify; [`MigrateError::Switch`] if the server failed and the setting
+/// was switched back; [`MigrateError`] of the source or the target.
 pub fn cutover(
     migration: &mut Migration,
-    tools: &MigrationContext<'_>,
+    context: &MigrationContext<'_>,
     switch: Switch,
-    served: &ServerHooks<'_>,
+    server: &ServerHooks<'_>,
     progress: &Progress<'_>,
 ) -> Result<CutoverReport> {
     let route = migration.route()?.clone();
-    // Begun once, what was before is known; asked again it would be what is now.
-    let begun = migration.state.switch.clone();
-    if let Some(begun) = begun.as_ref().filter(|begun| !begun.is_same_setting(&switch)) {
+    // A switch that was started knows the old value of the setting. `switch` may hold the new value as the old one.
+    let started = migration.state.switch.clone();
+    if let Some(started) = started.as_ref().filter(|started| !started.is_same_setting(&switch)) {
         let message = format!(
-            "another switch was begun ({}): call that one again, or `mnemon migrate rollback` first",
-            begun.told()
+            "the cutover of another setting was started ({}): run that cutover again, or `mnemon migrate rollback` first",
+            started.told()
         );
         return Err(MigrateError::Refused(message));
     }
@@ -62,55 +62,60 @@ pub fn cutover(
         return Ok(CutoverReport { switch: switch.told(), already: true, ..CutoverReport::default() });
     }
     if !migration.state.is_compared() {
-        let message = "the last `mnemon migrate verify` is not green, or older than the last rebuild: run it first";
+        let message = "no `mnemon migrate verify` has succeeded since the last rebuild: run it first";
         return Err(MigrateError::Refused(message.into()));
     }
-    let was_begun = begun.is_some();
-    let switch = begun.unwrap_or(switch);
-    let (source, rest) = (route.source(tools)?, route.rest(tools)?);
-    let opened = route.target(tools, source.about().dims)?;
-    let base = migration.base()?;
-    let mut done = CutoverReport { switch: switch.told(), ..CutoverReport::default() };
-    done.last = sync_target(&*source, &opened, &base, tools, false, progress)?;
-    let (carried, there) = (base.count()?, opened.target().count()?);
-    // Where it was begun before, others may write to the new store since; in place they always do.
-    let alone = !was_begun && !matches!(route.to, TargetSpec::InPlace);
-    if carried != there && alone {
+    let is_first_try = started.is_none();
+    let switch = started.unwrap_or(switch);
+    let (source, rest) = (route.source(context)?, route.rest(context)?);
+    let target = route.target(context, source.about().dims)?;
+    let carried = migration.base()?;
+    let mut report = CutoverReport { switch: switch.told(), ..CutoverReport::default() };
+    report.last = sync_target(&*source, &*target, &carried, context, false, progress)?;
+    let (copied, found) = (carried.count()?, target.count()?);
+    // After an earlier try other clients may write to the new store; in place they always do.
+    let has_no_other_writers = is_first_try && !matches!(route.to, TargetSpec::InPlace);
+    if copied != found && has_no_other_writers {
         let message = format!(
-            "{carried} memories were carried over, {there} are in the new store: nothing was switched; `mnemon migrate \
-             verify` tells the difference"
+            "{copied} memories were copied, but the new store holds {found}: nothing was switched; `mnemon migrate verify` \
+             shows the difference"
         );
         return Err(MigrateError::Refused(message));
     }
     migration.state.switch = Some(switch.clone());
     migration.save()?;
     if let Err(error) = switch.apply(rest.as_ref()) {
-        // A file is written whole or not at all; an alias may have been moved though no answer came.
-        if !was_begun && !matches!(switch, Switch::Alias { .. }) {
+        // A file is replaced atomically, but an alias may have been switched although no response arrived.
+        if is_first_try && !matches!(switch, Switch::Alias { .. }) {
             migration.state.switch = None;
             migration.save()?;
         }
         return Err(error);
     }
-    let tried = (served.restart)()
-        .and_then(|()| (served.smoke)().map_err(|told| format!("the new store failed its smoke test: {told}")));
-    if let Err(told) = tried {
+    if let Err(reason) = restart_and_check(server) {
         switch.revert(rest.as_ref())?;
-        let restarted = (served.restart)();
-        // Who was faster than the smoke test has written to the new store.
-        if let (SourceSpec::Collection { .. }, true) = (&route.from, !matches!(route.to, TargetSpec::InPlace)) {
-            sync_back(migration, tools, progress)?;
+        let restarted = (server.restart)();
+        // Clients may have written to the new store before the check failed.
+        if matches!(route.from, SourceSpec::Collection { .. }) && !matches!(route.to, TargetSpec::InPlace) {
+            sync_back(migration, context, progress)?;
         }
         migration.state.switch = None;
         migration.state.switched = false;
-        migration.end(Phase::Cutover, false, format!("switched back: {told}"))?;
-        let but = restarted.err().map_or_else(String::new, |told| format!("; then {told}: have the server take it"));
-        let message = format!("switched back: {told}{but}");
+        migration.end(Phase::Cutover, false, format!("switched back: {reason}"))?;
+        let message = match restarted {
+            Ok(()) => format!("switched back: {reason}"),
+            Err(second) => format!("switched back: {reason}; then {second}: make the server read the setting again"),
+        };
         return Err(MigrateError::Switch(message));
     }
-    done.late = sync_target(&*source, &opened, &base, tools, false, progress)?;
+    report.late = sync_target(&*source, &*target, &carried, context, false, progress)?;
     migration.state.switched = true;
     migration.state.ended.remove(&Phase::Rollback);
-    migration.end(Phase::Cutover, true, done.switch.clone())?;
-    Ok(done)
+    migration.end(Phase::Cutover, true, report.switch.clone())?;
+    Ok(report)
+}
+
+fn restart_and_check(server: &ServerHooks<'_>) -> Result<(), String> {
+    (server.restart)()?;
+    (server.smoke)().map_err(|reason| format!("the new store failed its smoke test: {reason}"))
 }

@@ -1,4 +1,4 @@
-//! The phase that looks before anything is done.
+//! Preflight: counts the source's points and checks whether the migration is possible.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,65 +13,68 @@ use crate::source::SourceInfo;
 use crate::state::{Migration, Phase, Route, TargetSpec};
 use crate::survey::Survey;
 
-/// The runbook's file of counts.
+/// The file in the migration's folder with the number of points of each user.
 pub const COUNTS: &str = "pre-cutover-counts.txt";
 
-/// What was found.
+/// The room that a memory takes in a SQLite store beside its vector, in bytes; measured.
+const BYTES_PER_MEMORY: u64 = 3_000;
+
+/// What a preflight found.
 #[derive(Clone, Debug)]
 pub struct Preflight {
     /// The source.
     pub about: SourceInfo,
-    /// The version of its Qdrant, where there is one.
+    /// The version of the source's Qdrant; `None` if the source is a snapshot file.
     pub version: Option<String>,
-    /// What it holds.
+    /// The counts and anomalies of the source.
     pub survey: Survey,
-    /// What stands in the way: nothing can be carried over before it is mended.
+    /// What makes the migration impossible until it is fixed.
     pub obstacles: Vec<String>,
-    /// What should be known.
+    /// What the user should know.
     pub notes: Vec<String>,
-    /// Users whose counts differ from those that somebody else told, a running backend or a file: told, and found.
+    /// Users whose counts differ from the expected counts: the expected count and the count found.
     pub counts_differ: BTreeMap<String, [usize; 2]>,
 }
 
 impl Preflight {
-    /// Whether the migration may go on.
+    /// Whether the migration can continue.
     pub fn is_clear(&self) -> bool {
         self.obstacles.is_empty() && self.counts_differ.is_empty()
     }
 }
 
-/// Looks at source and target, counts, and writes the plan. Changes nothing on either side. `told` are counts by user that
-/// somebody else told.
+/// Counts the source's points, checks source and target, and records the result in the migration's folder. Changes
+/// neither the source nor the target. `expected` are counts by user from elsewhere: a running backend or a file.
 ///
 /// # Errors
-/// [`MigrateError`] where the source can't be read, or the folder belongs to another migration.
+/// [`MigrateError`] if the source can't be read, or if the folder belongs to another migration.
 pub fn preflight(
     migration: &mut Migration,
-    tools: &MigrationContext<'_>,
-    told: &BTreeMap<String, usize>,
+    context: &MigrationContext<'_>,
+    expected: &BTreeMap<String, usize>,
     progress: &Progress<'_>,
 ) -> Result<Preflight> {
-    let preflight = look(migration.route()?, tools, told, migration.state.begun, progress)?;
+    let preflight = look(migration.route()?, context, expected, migration.state.begun, progress)?;
     replace_file(&migration.folder().join(COUNTS), preflight.survey.counts().as_bytes())?;
     migration.state.counts.clone_from(&preflight.survey.by_user);
-    let told = format!("{} points of {} users", preflight.survey.points, preflight.survey.by_user.len());
-    migration.end(Phase::Preflight, preflight.is_clear(), told)?;
+    let summary = format!("{} points of {} users", preflight.survey.points, preflight.survey.by_user.len());
+    migration.end(Phase::Preflight, preflight.is_clear(), summary)?;
     Ok(preflight)
 }
 
-/// [`preflight`], without a trace of it. `begun`: whether the target holds what this migration brought.
+/// A [`preflight`] that records nothing. `begun` says whether the target holds memories that this migration wrote.
 ///
 /// # Errors
-/// [`MigrateError`] where the source can't be read.
+/// [`MigrateError`] if the source can't be read.
 pub fn look(
     route: &Route,
-    tools: &MigrationContext<'_>,
-    told: &BTreeMap<String, usize>,
+    context: &MigrationContext<'_>,
+    expected: &BTreeMap<String, usize>,
     begun: bool,
     progress: &Progress<'_>,
 ) -> Result<Preflight> {
-    let version = route.server(tools)?.map(|server| server.version()).transpose()?;
-    let source = route.source(tools)?;
+    let version = route.server(context)?.map(|server| server.version()).transpose()?;
+    let source = route.source(context)?;
     let about = source.about().clone();
     let mut survey = Survey::default();
     source.scan(&mut |page| {
@@ -81,72 +84,72 @@ pub fn look(
     })?;
     let survey = survey.finish();
     let (mut obstacles, mut notes) = (Vec::new(), Vec::new());
-    match check_target(route, tools, about.dims, begun) {
+    match check_target(route, context, about.dims, begun) {
         Ok(()) => {}
-        Err(MigrateError::Refused(told) | MigrateError::Unfit(told)) => obstacles.push(told),
+        Err(MigrateError::Refused(reason) | MigrateError::Unfit(reason)) => obstacles.push(reason),
         Err(error) => return Err(error),
     }
     obstacles.extend(check_free_space(route, &survey, about.dims));
     if about.has_bm25 && !matches!(route.to, TargetSpec::InPlace) {
-        notes.push("the source has the bm25 slot already: it was made by mem0 v2 or Mnemon".into());
+        notes.push("the source already has the bm25 slot, so mem0 v2 or Mnemon created it".into());
     }
-    match tools.embedder_of(about.dims) {
+    match context.embedder_of(about.dims) {
         None => notes.push(format!(
-            "no embedder makes vectors of {} dims: there will be no entities, and nothing can be searched by meaning until \
-             one is given (MNEMON_EMBEDDER=openai:MODEL, the model that mem0 used)",
+            "the embedder does not make vectors of {} dims: no entities will be written, and search by meaning will not work \
+             until the model that mem0 used is set (MNEMON_EMBEDDER=openai:MODEL)",
             about.dims
         )),
-        // Better told now than by the first names of entities.
+        // An embedder that fails should be found now, not when the first entities are written.
         Some(embedder) => obstacles.extend(embedder.embed(&["preflight"]).err().map(|error| error.to_string())),
     }
     if survey.points as u64 != about.points {
         notes.push(format!(
-            "{} points were counted, {} were read: it is written to at this moment",
+            "the source reported {} points, but {} were read: clients are writing to it now",
             about.points, survey.points
         ));
     }
     let mut counts_differ = BTreeMap::new();
-    for (user, told) in told {
+    for (user, expected) in expected {
         let found = survey.by_user.get(user).copied().unwrap_or(0);
-        if *told != found {
-            counts_differ.insert(user.clone(), [*told, found]);
+        if *expected != found {
+            counts_differ.insert(user.clone(), [*expected, found]);
         }
     }
     Ok(Preflight { about, version, survey, obstacles, notes, counts_differ })
 }
 
-/// Whether the target can be what it is to be, without making it.
-fn check_target(route: &Route, tools: &MigrationContext<'_>, dims: usize, begun: bool) -> Result<()> {
+/// Checks whether the target can be used, without creating it.
+fn check_target(route: &Route, context: &MigrationContext<'_>, dims: usize, begun: bool) -> Result<()> {
     if let TargetSpec::Sqlite { file } = &route.to {
         if begun || !file.exists() {
             return Ok(());
         }
-        let message = format!("{} is there already: name a file that is not (--to sqlite:FILE)", file.display());
+        let message = format!("{} exists: give a new file (--to sqlite:FILE)", file.display());
         return Err(MigrateError::Refused(message));
     }
-    let opened = route.target(tools, dims)?;
+    let target = route.target(context, dims)?;
     if begun || matches!(route.to, TargetSpec::InPlace) {
         return Ok(());
     }
-    match opened.held()? {
-        Some(held) if held > 0 => Err(MigrateError::Refused(format!(
-            "{} holds {held} memories already: name a collection that is not there (--target)",
-            opened.target().location()
+    match target.approximate_count()? {
+        Some(count) if count > 0 => Err(MigrateError::Refused(format!(
+            "{} already holds {count} memories: give a new collection (--target)",
+            target.location()
         ))),
         _ => Ok(()),
     }
 }
 
-/// What is told where a file has no room for what is to come; 3 KB a memory beside its vector were seen.
+/// An obstacle if the disk of a SQLite target may be too small. Twice the expected size must be free.
 fn check_free_space(route: &Route, survey: &Survey, dims: usize) -> Option<String> {
     let TargetSpec::Sqlite { file } = &route.to else { return None };
     let folder = file.parent()?;
     let free = free_bytes(folder)?;
-    let needed = survey.points as u64 * (dims as u64 * 4 + 3_000) * 2;
+    let needed = survey.points as u64 * (dims as u64 * 4 + BYTES_PER_MEMORY) * 2;
     let mib = |bytes: u64| bytes >> 20;
     (free < needed).then(|| {
         format!(
-            "{} has {} MiB free, {} MiB may be needed: make room, or name a file elsewhere",
+            "{} has {} MiB free, and {} MiB may be needed: free disk space, or give a file on another disk",
             folder.display(),
             mib(free),
             mib(needed)
@@ -154,10 +157,10 @@ fn check_free_space(route: &Route, survey: &Survey, dims: usize) -> Option<Strin
     })
 }
 
-/// Reads counts by user as the runbook's file has them, `user: N` a line; the last colon divides.
+/// Reads a file of counts by user: `user: N` in each line. The user ends at the last colon.
 ///
 /// # Errors
-/// [`MigrateError::Io`]; [`MigrateError::Unfit`] for a line of another kind.
+/// [`MigrateError::Io`]; [`MigrateError::Unfit`] for a line in another format.
 pub fn read_counts(file: &Path) -> Result<BTreeMap<String, usize>> {
     let text = fs::read_to_string(file).map_err(|source| MigrateError::Io { path: file.to_owned(), source })?;
     let mut counts = BTreeMap::new();

@@ -1,97 +1,99 @@
-//! The phase that carries over, and does it again until nothing is left.
+//! Rebuild: copies everything to the target, and repeats the sync pass until it finds no changes.
 
 use crate::carried::CarriedPoints;
-use crate::endpoints::{MigrationContext, OpenTarget};
+use crate::endpoints::MigrationContext;
 use crate::entities::write_entities;
 use crate::error::{MigrateError, Result};
 use crate::progress::{ENTITIES, Progress};
 use crate::source::Source;
 use crate::state::{Migration, Phase, TargetSpec};
 use crate::sync::{SyncOptions, SyncReport, sync};
+use crate::target::Target;
 
-/// Passes at most: where writes never end, the last one is left to cutover.
+/// The highest number of passes. If clients write to the source all the time, the cutover makes the last pass.
 const MAX_PASSES: usize = 4;
 
-/// What was carried over.
+/// What a rebuild did.
 #[derive(Clone, Debug, Default)]
 pub struct RebuildReport {
-    /// Each pass; the first is the long one.
+    /// Each sync pass; the first one copies most.
     pub passes: Vec<SyncReport>,
-    /// Entities in the target.
+    /// The number of entities in the target.
     pub entities: u64,
-    /// Whether entities were made: not without an embedder of the collection's dims.
+    /// Whether entities were written, which needs an embedder with the collection's dims.
     pub with_entities: bool,
 }
 
-/// Carries everything over, and then what changed meanwhile. Begun anew after it was stopped, it goes on; `again` writes what
-/// was carried over before, too.
+/// Copies all points to the target, then the changes made during the copy. An interrupted rebuild continues where it
+/// stopped. With `again`, points that were copied before are written again.
 ///
 /// # Errors
-/// [`MigrateError::Refused`] where the target holds something else; [`MigrateError`] of either side.
+/// [`MigrateError::Refused`] if the target holds other memories; [`MigrateError`] of the source or the target.
 pub fn rebuild(
     migration: &mut Migration,
-    tools: &MigrationContext<'_>,
+    context: &MigrationContext<'_>,
     again: bool,
     progress: &Progress<'_>,
 ) -> Result<RebuildReport> {
     let route = migration.route()?.clone();
     let in_place = matches!(route.to, TargetSpec::InPlace);
     if migration.state.switched && !in_place {
-        let message = "the new store is the one that is served: what is in the old one now would be written over newer \
-                       memories; `mnemon migrate rollback` first";
+        let message = "the new store is in use, and the old one would overwrite its newer memories: run `mnemon migrate \
+                       rollback` first";
         return Err(MigrateError::Refused(message.into()));
     }
-    let source = route.source(tools)?;
+    let source = route.source(context)?;
     let dims = source.about().dims;
-    let opened = route.target(tools, dims)?;
+    let target = route.target(context, dims)?;
     if !migration.state.begun {
-        if let Some(held) = opened.held()?.filter(|held| *held > 0 && !in_place) {
+        if let Some(count) = target.approximate_count()?.filter(|count| *count > 0 && !in_place) {
             let message = format!(
-                "{} holds {held} memories that this migration did not bring: give a target that is new",
-                opened.target().location()
+                "{} holds {count} memories that this migration did not write: give a new target",
+                target.location()
             );
             return Err(MigrateError::Refused(message));
         }
-        opened.prepare(dims, &tools.new)?;
+        target.prepare(dims, &context.new)?;
         migration.state.begun = true;
         migration.save()?;
     }
-    opened.prepare(dims, &tools.new)?;
-    let base = migration.base()?;
-    let mut rebuilt = RebuildReport { with_entities: tools.embedder_of(dims).is_some(), ..RebuildReport::default() };
-    while rebuilt.passes.len() < MAX_PASSES && !rebuilt.passes.last().is_some_and(SyncReport::is_idle) {
-        let again = again && rebuilt.passes.is_empty();
-        rebuilt.passes.push(sync_target(&*source, &opened, &base, tools, again, progress)?);
+    target.prepare(dims, &context.new)?;
+    let carried = migration.base()?;
+    let with_entities = context.embedder_of(dims).is_some();
+    let mut report = RebuildReport { with_entities, ..RebuildReport::default() };
+    while report.passes.len() < MAX_PASSES && !report.passes.last().is_some_and(SyncReport::is_idle) {
+        let rewrite_all = again && report.passes.is_empty();
+        report.passes.push(sync_target(&*source, &*target, &carried, context, rewrite_all, progress)?);
     }
-    rebuilt.entities = opened.entities()?;
-    let carried = base.count()?;
-    migration.end(Phase::Rebuild, true, format!("{carried} memories, {} entities", rebuilt.entities))?;
-    Ok(rebuilt)
+    report.entities = target.entity_count()?;
+    let copied = carried.count()?;
+    migration.end(Phase::Rebuild, true, format!("{copied} memories, {} entities", report.entities))?;
+    Ok(report)
 }
 
-/// One pass, and the entities that changed by it.
-pub(crate) fn sync_target(
+/// Makes one sync pass and writes the entities that it changed.
+pub(super) fn sync_target(
     source: &dyn Source,
-    opened: &OpenTarget,
-    base: &CarriedPoints,
-    tools: &MigrationContext<'_>,
-    again: bool,
+    target: &dyn Target,
+    carried: &CarriedPoints,
+    context: &MigrationContext<'_>,
+    rewrite_all: bool,
     progress: &Progress<'_>,
 ) -> Result<SyncReport> {
-    let embedder = tools.embedder_of(source.about().dims);
-    let options = SyncOptions { embedder, rate: tools.rate, rewrite_all: again, allow_removals: tools.removals };
+    let embedder = context.embedder_of(source.about().dims);
+    let options = SyncOptions {
+        embedder,
+        rate: context.rate,
+        rewrite_all,
+        allow_removals: context.removals,
+        before_change: None,
+    };
     let points = source.about().points;
-    let passed = sync(source, &*opened.target(), base, options, &|done| progress("carried over", done, points))?;
-    if let (Some(embedder), OpenTarget::Collection { .. }) = (embedder, opened) {
-        let changed = base.changed_entity_count()?;
-        write_entities(
-            base,
-            embedder,
-            &|entities| opened.put_entities(entities),
-            &|ids| opened.remove_entities(ids),
-            &|done| progress(ENTITIES, done, changed),
-        )?;
+    let report = sync(source, target, carried, options, &|done| progress("copied", done, points))?;
+    if let Some(embedder) = embedder.filter(|_| !target.builds_entities()) {
+        let changed = carried.changed_entity_count()?;
+        write_entities(carried, embedder, target, &|done| progress(ENTITIES, done, changed))?;
     }
-    opened.index()?;
-    Ok(passed)
+    target.start_indexing()?;
+    Ok(report)
 }

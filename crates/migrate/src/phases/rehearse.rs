@@ -1,5 +1,6 @@
-//! The whole migration on a copy, so that what will happen in the maintenance window has happened before.
+//! Rehearse: the whole migration on a copy, so that problems show before the maintenance window.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use mnemon_models::Embedder;
@@ -14,38 +15,38 @@ use crate::survey::Survey;
 use crate::sync::{SyncOptions, SyncReport, sync};
 use crate::target::StoreTarget;
 
-/// What a rehearsal showed.
+/// What a rehearsal found.
 #[derive(Clone, Debug)]
 pub struct Rehearsal {
     /// The source.
     pub about: SourceInfo,
-    /// What it holds.
+    /// The counts and anomalies of the source.
     pub survey: Survey,
-    /// What was carried over.
+    /// The sync pass.
     pub copied: SyncReport,
-    /// Entities made; none without an embedder of the collection's kind.
+    /// The number of entities written; 0 without an embedder.
     pub entities: usize,
-    /// Whether all is there.
+    /// The comparison of the copy with the source.
     pub verified: Verification,
     /// How long the comparison took.
     pub verify_took: Duration,
 }
 
 impl Rehearsal {
-    /// Whether the migration may be done like this.
+    /// Whether the comparison found no differences.
     pub fn is_green(&self) -> bool {
         self.verified.is_green()
     }
 }
 
-/// Surveys a source, carries it over into an empty store, noting that in an empty table, compares both and searches.
+/// Counts the points of a source, copies them to an empty store, and compares both. `carried` must be empty, too.
 ///
 /// # Errors
 /// [`crate::MigrateError`] of the source, the embedder or the store.
 pub fn rehearse(
     source: &dyn Source,
     scratch: &dyn Store,
-    base: &CarriedPoints,
+    carried: &CarriedPoints,
     embedder: Option<&dyn Embedder>,
     progress: &Progress<'_>,
 ) -> Result<Rehearsal> {
@@ -54,16 +55,15 @@ pub fn rehearse(
     source.scan(&mut |page| {
         survey.add(&page);
         progress("surveyed", survey.points, points);
-        std::ops::ControlFlow::Continue(())
+        ControlFlow::Continue(())
     })?;
     let survey = survey.finish();
-    let copied =
-        sync(source, &StoreTarget::new(scratch), base, SyncOptions { embedder, ..SyncOptions::default() }, &|done| {
-            progress("carried over", done, points);
-        })?;
-    let begun = Instant::now();
-    let verified = verify(source, &StoreTarget::new(scratch), None, &|done| progress("compared", done, points))?;
-    let verify_took = begun.elapsed();
+    let target = StoreTarget::new(scratch);
+    let options = SyncOptions { embedder, ..SyncOptions::default() };
+    let copied = sync(source, &target, carried, options, &|done| progress("copied", done, points))?;
+    let started = Instant::now();
+    let verified = verify(source, &target, None, &|done| progress("compared", done, points))?;
+    let verify_took = started.elapsed();
     let entities = scratch.info()?.entities;
     Ok(Rehearsal { about: source.about().clone(), survey, copied, entities, verified, verify_took })
 }

@@ -1,31 +1,30 @@
-//! The phase that deletes what is old.
+//! Retire: deletes the old collection and the backup.
 
 use crate::endpoints::MigrationContext;
 use crate::error::{MigrateError, Result};
 use crate::state::{Migration, Phase, SourceSpec, TargetSpec};
 
-/// Deletes the old collection, and the backup, once nobody can want them any more; `what` is told before each.
+/// Deletes the old collection and the backup after the backup's retention date. Returns the deleted things, or with
+/// `dry_run` those that would be deleted.
 ///
 /// # Errors
-/// [`MigrateError::Refused`] before the retention date, before a cutover, or where the last verify is not green.
+/// [`MigrateError::Refused`] before the retention date, before a cutover, or without a successful verify.
 pub fn retire(
     migration: &mut Migration,
-    tools: &MigrationContext<'_>,
+    context: &MigrationContext<'_>,
     today: jiff::civil::Date,
     dry_run: bool,
 ) -> Result<Vec<String>> {
     let route = migration.route()?.clone();
-    let refused = |told: String| Err(MigrateError::Refused(told));
+    let refused = |message: String| Err(MigrateError::Refused(message));
     if migration.is_done(Phase::Retire) {
-        return refused("the old collection and the backup were deleted before".into());
+        return refused("the old collection and the backup have been deleted already".into());
     }
     if !migration.state.switched {
-        return refused(
-            "the old store is still the one that is served: there is nothing to retire before a cutover".into(),
-        );
+        return refused("the old store is still in use: nothing can be deleted before a cutover".into());
     }
     if !migration.is_done(Phase::Verify) {
-        return refused("the last `mnemon migrate verify` is not green: nothing is deleted before it is".into());
+        return refused("the last `mnemon migrate verify` did not succeed: nothing is deleted before it does".into());
     }
     let Some((backup, until)) = migration.state.backup.clone() else {
         return refused(
@@ -33,25 +32,25 @@ pub fn retire(
         );
     };
     if today < until {
-        return refused(format!("the backup must be kept until {until}, today is {today}: come back then"));
+        return refused(format!("the backup must be kept until {until}, and today is {today}"));
     }
-    let mut told = Vec::new();
+    let mut deleted = Vec::new();
     if let (SourceSpec::Collection { name, .. }, false, Some(server)) =
-        (&route.from, matches!(route.to, TargetSpec::InPlace), route.server(tools)?)
+        (&route.from, matches!(route.to, TargetSpec::InPlace), route.server(context)?)
     {
-        told.push(format!("collection `{name}`"));
+        deleted.push(format!("collection `{name}`"));
         if !dry_run {
             server.delete_collection(name)?;
         }
     }
-    told.push(format!("backup {}", backup.display()));
+    deleted.push(format!("backup {}", backup.display()));
     if dry_run {
-        return Ok(told);
+        return Ok(deleted);
     }
     std::fs::remove_dir_all(&backup).or_else(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Ok(()),
         _ => Err(MigrateError::Io { path: backup.clone(), source: error }),
     })?;
-    migration.end(Phase::Retire, true, told.join(", "))?;
-    Ok(told)
+    migration.end(Phase::Retire, true, deleted.join(", "))?;
+    Ok(deleted)
 }

@@ -1,39 +1,43 @@
-//! The phase that switches back, with the writes that were made since.
+//! Rollback: switches back to the old store and copies the writes made since the cutover to it.
+
+mod replaced;
 
 use std::path::PathBuf;
+
+use replaced::ReplacedPoints;
 
 use crate::endpoints::MigrationContext;
 use crate::error::{MigrateError, Result};
 use crate::progress::Progress;
 use crate::state::{Migration, Phase, SourceSpec, TargetSpec};
 use crate::sync::{SyncOptions, SyncReport, sync};
-use crate::target::{CollectionTarget, Keeping, PointFormat};
+use crate::target::{CollectionTarget, PointFormat};
 
-/// What a way there and back leaves in the migration's folder: points as they were before the way back wrote over them.
+/// The file in the migration's folder with the points that were overwritten or removed in the old store.
 const REPLACED_FILE: &str = "replaced-by-rollback.jsonl";
 
 /// What a rollback did.
 #[derive(Clone, Debug, Default)]
 pub struct RollbackReport {
-    /// Writes that were carried back.
+    /// The writes that were copied back.
     pub carried: SyncReport,
-    /// Whether they were left behind instead.
+    /// Whether the writes were left in the new store instead.
     pub dropped: bool,
-    /// What was switched back.
+    /// The setting that was switched back, for messages.
     pub switch: String,
-    /// Where the points are that were written over in the old store; none where there were none.
+    /// The file with the points of the old store that were overwritten or removed; `None` if there were none.
     pub replaced: Option<PathBuf>,
 }
 
-/// Switches back, carrying the writes that were made since into the old store, in its shape; `restart` makes the server take
-/// it.
+/// Switches back to the old store and copies the writes made since the cutover to it, in the format of mem0 before v2.
+/// `restart` makes the server read the switched setting.
 ///
 /// # Errors
-/// [`MigrateError::Refused`] where nothing was switched, or where writes can't be carried and `drop_writes` is not set;
-/// [`MigrateError::Switch`] where the server could not be restarted: a second call goes on.
+/// [`MigrateError::Refused`] if nothing was switched, or if the writes can't be copied back and `drop_writes` is not
+/// set; [`MigrateError::Switch`] if the server could not be restarted: another call continues.
 pub fn rollback(
     migration: &mut Migration,
-    tools: &MigrationContext<'_>,
+    context: &MigrationContext<'_>,
     drop_writes: bool,
     restart: &dyn Fn() -> Result<(), String>,
     progress: &Progress<'_>,
@@ -43,20 +47,21 @@ pub fn rollback(
         return Err(MigrateError::Refused("nothing was switched, so there is nothing to switch back".into()));
     };
     if migration.is_done(Phase::Retire) {
-        let message = "the old collection was retired: there is nothing to go back to";
+        let message = "the old collection was deleted by `retire`, so a rollback is not possible";
         return Err(MigrateError::Refused(message.into()));
     }
-    let rest = route.rest(tools)?;
-    let back = || {
+    let rest = route.rest(context)?;
+    let switch_back = || {
         switch.revert(rest.as_ref())?;
-        let told = |told| MigrateError::Switch(format!("switched back, but {told}: mend that, and roll back again"));
-        restart().map_err(told)
+        restart().map_err(|reason| {
+            MigrateError::Switch(format!("switched back, but {reason}: fix that and run the rollback again"))
+        })
     };
-    let mut done = RollbackReport { switch: switch.describe_rollback(), ..RollbackReport::default() };
+    let mut report = RollbackReport { switch: switch.describe_rollback(), ..RollbackReport::default() };
     if matches!(route.to, TargetSpec::InPlace) {
-        // The writes are in the collection; what was added to it goes, so that old readers see what they saw.
-        back()?;
-        if let (Some(server), SourceSpec::Collection { name, .. }) = (route.server(tools)?, &route.from) {
+        // The writes are in the collection itself. The slot is removed, so that old readers find what they knew.
+        switch_back()?;
+        if let (Some(server), SourceSpec::Collection { name, .. }) = (route.server(context)?, &route.from) {
             server.remove_slot(name)?;
         }
         migration.base()?.clear()?;
@@ -64,49 +69,54 @@ pub fn rollback(
         migration.state.ended.remove(&Phase::Rebuild);
         migration.state.ended.remove(&Phase::Verify);
     } else if drop_writes {
-        done.dropped = true;
-        back()?;
+        report.dropped = true;
+        switch_back()?;
     } else {
-        let (carried, replaced) = sync_back(migration, tools, progress)?;
-        back()?;
-        // What was written while it was switched.
-        let (late, replaced_late) = sync_back(migration, tools, progress)?;
-        done.carried = carried;
-        done.carried.added += late.added;
-        done.carried.changed += late.changed;
-        done.carried.removed += late.removed;
-        done.replaced = replaced.or(replaced_late);
+        let (copied, replaced) = sync_back(migration, context, progress)?;
+        switch_back()?;
+        // Copies the writes that the new store received during the first pass and the switch.
+        let (late, replaced_late) = sync_back(migration, context, progress)?;
+        report.carried = copied;
+        report.carried.added += late.added;
+        report.carried.changed += late.changed;
+        report.carried.removed += late.removed;
+        report.replaced = replaced.or(replaced_late);
     }
     migration.state.switch = None;
     migration.state.switched = false;
-    let told = format!(
+    let summary = format!(
         "{} added, {} changed, {} removed in the old store",
-        done.carried.added, done.carried.changed, done.carried.removed
+        report.carried.added, report.carried.changed, report.carried.removed
     );
-    migration.end(Phase::Rollback, true, told)?;
-    Ok(done)
+    migration.end(Phase::Rollback, true, summary)?;
+    Ok(report)
 }
 
-/// Carries what was written to the new store into the old one, in its shape; returns what was done, and where the points are
-/// that were written over, if any were.
+/// Copies the writes in the new store to the old one, in the format of mem0 before v2. Returns the report of the pass,
+/// and the file with the points that were overwritten or removed, if there were any.
 pub(super) fn sync_back(
     migration: &Migration,
-    tools: &MigrationContext<'_>,
+    context: &MigrationContext<'_>,
     progress: &Progress<'_>,
 ) -> Result<(SyncReport, Option<PathBuf>)> {
     let route = migration.route()?;
-    let (Some(server), SourceSpec::Collection { name, .. }) = (route.server(tools)?, &route.from) else {
-        let message = "the source is a snapshot file: writes made since can't be carried into it; restore the snapshot in \
-                       Qdrant and `mnemon export` the new store, or give --drop-writes";
+    let (Some(server), SourceSpec::Collection { name, .. }) = (route.server(context)?, &route.from) else {
+        let message = "the source is a snapshot file, so the writes made since the cutover can't be copied back: restore the \
+                       snapshot in Qdrant and save the new store with `mnemon export`, or leave the writes with \
+                       --drop-writes";
         return Err(MigrateError::Refused(message.into()));
     };
-    let legacy = CollectionTarget::new(server, name, PointFormat::Legacy);
-    let opened = route.target(tools, route.source(tools)?.about().dims)?;
-    let source = opened.source()?;
-    let keeping = Keeping::new(&legacy, migration.folder().join(REPLACED_FILE))?;
-    let options = SyncOptions { rate: tools.rate, allow_removals: tools.removals, ..SyncOptions::default() };
+    let old = CollectionTarget::new(server, name, PointFormat::Legacy);
+    let new = route.target(context, route.source(context)?.about().dims)?;
+    let source = new.as_source()?;
+    let replaced = ReplacedPoints::open(&old, migration.folder().join(REPLACED_FILE))?;
+    let options = SyncOptions {
+        rate: context.rate,
+        allow_removals: context.removals,
+        before_change: Some(&|ids| replaced.save(ids)),
+        ..SyncOptions::default()
+    };
     let points = source.about().points;
-    let carried =
-        sync(&*source, &keeping, &migration.base()?, options, &|done| progress("carried back", done, points))?;
-    Ok((carried, keeping.into_file()))
+    let copied = sync(&*source, &old, &migration.base()?, options, &|done| progress("copied back", done, points))?;
+    Ok((copied, replaced.close()))
 }

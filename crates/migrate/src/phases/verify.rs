@@ -1,10 +1,15 @@
-//! Proof that nothing was lost: every point of the source beside its memory in the target.
+//! Verify: compares every point of the source with its memory in the target.
 
-use std::collections::{BTreeMap, HashMap};
+mod words;
+
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use mnemon_engine::ForeignPoint;
 use mnemon_store::{MemoryId, StoredMemory, keys};
+
+pub use words::WordFound;
+use words::WordSamples;
 
 use crate::carried::{CarriedPoints, digest};
 use crate::endpoints::MigrationContext;
@@ -15,32 +20,30 @@ use crate::state::{Migration, Phase, TargetSpec};
 use crate::survey::user_label;
 use crate::target::Target;
 
-/// Differences told.
+/// The number of differences that are reported; all are counted.
 const MAX_DIFFERENCES: usize = 20;
-/// Users whose rare words are looked for, and memories read of each to find one.
-const MAX_USERS: usize = 5;
-const MAX_TEXTS_PER_USER: usize = 200;
 
 /// What a comparison found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verification {
-    /// Points of the source that were looked at.
+    /// The number of points in the source that were compared.
     pub points: usize,
-    /// Of them, how many are not in the target.
+    /// Points that the target lacks.
     pub missing: usize,
-    /// How many have another vector; compared bit by bit.
+    /// Points whose vector differs in at least one bit.
     pub vectors: usize,
-    /// How many lack a key of their payload, have it otherwise, or have one more than what search adds.
+    /// Points whose payload lacks a key, has another value, or has a key more, not counting the key that the migration
+    /// adds.
     pub payloads: usize,
-    /// How many have another sparse vector than their text gives.
+    /// Points whose sparse vector is not the one of their text.
     pub sparse: usize,
-    /// Users whose counts differ: expected, and found.
+    /// Users whose counts differ: the expected count and the count found.
     pub users: BTreeMap<String, [usize; 2]>,
-    /// Memories of the target that the source does not have.
+    /// Memories in the target that the source does not have.
     pub more: usize,
-    /// Payload keys without the index that search needs, and why vectors have none.
+    /// Payload keys without the index that search needs, and the reason if vectors could not be indexed.
     pub indexes: Vec<String>,
-    /// Searches by a word that few memories hold.
+    /// Searches by rare words.
     pub words: Vec<WordFound>,
     /// The first differences.
     pub differences: Vec<Difference>,
@@ -49,29 +52,14 @@ pub struct Verification {
 /// A memory that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Which.
+    /// Its id.
     pub id: MemoryId,
-    /// What was found.
+    /// What differs.
     pub what: String,
 }
 
-/// A search by a rare word, which the old collection has no index for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WordFound {
-    /// Whose memories were searched.
-    pub user: String,
-    /// The word, as lemmas have it.
-    pub word: String,
-    /// A memory of the user's that holds it.
-    pub memory: MemoryId,
-    /// Its text.
-    pub text: String,
-    /// Whether what came first holds it.
-    pub found: bool,
-}
-
 impl Verification {
-    /// Whether all is as it should be.
+    /// Whether there are no differences.
     pub fn is_green(&self) -> bool {
         [self.missing, self.vectors, self.payloads, self.sparse, self.more].iter().all(|count| *count == 0)
             && self.users.is_empty()
@@ -85,15 +73,54 @@ impl Verification {
         }
     }
 
+    fn compare_page(
+        &mut self,
+        page: &[ForeignPoint],
+        target: &dyn Target,
+        carried: Option<&CarriedPoints>,
+        words: &mut WordSamples,
+    ) -> Result<()> {
+        let ids: Vec<MemoryId> = page.iter().map(|point| point.id).collect();
+        let stored = target.get(&ids)?;
+        let recorded = carried.map(|carried| carried.get(&ids)).transpose()?;
+        for point in page {
+            self.points += 1;
+            let stored = stored.get(&point.id);
+            let [expected, found] = self.users.entry(user_label(point.payload.as_map().get("user_id"))).or_default();
+            *expected += 1;
+            *found += usize::from(stored.is_some());
+            let Some(stored) = stored else {
+                self.missing += 1;
+                self.add_difference(point.id, "it is missing in the target");
+                continue;
+            };
+            self.compare(point, stored);
+            words.add(stored);
+            let Some(recorded) = &recorded else { continue };
+            match recorded.get(&point.id) {
+                None => {
+                    self.more += 1;
+                    self.add_difference(point.id, "it was written after the last pass: run `rebuild` again");
+                }
+                Some(known) if *known != digest(&point.payload, &point.vector) => {
+                    self.payloads += 1;
+                    self.add_difference(point.id, "it was changed after the last pass: run `rebuild` again");
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     fn compare(&mut self, point: &ForeignPoint, stored: &StoredMemory) {
         let bits = |vector: &[f32]| -> Vec<u32> { vector.iter().map(|value| value.to_bits()).collect() };
         if bits(&point.vector) != bits(&stored.vector) {
             self.vectors += 1;
             self.add_difference(point.id, "the vector differs");
         }
-        let (given, there) = (point.payload.as_map(), stored.memory.payload.as_map());
-        let differing = given.iter().find(|(key, value)| there.get(*key) != Some(*value)).map(|(key, _)| key);
-        let added = there.keys().find(|key| !given.contains_key(*key) && *key != keys::TEXT_LEMMATIZED);
+        let (expected, found) = (point.payload.as_map(), stored.memory.payload.as_map());
+        let differing = expected.iter().find(|(key, value)| found.get(*key) != Some(*value)).map(|(key, _)| key);
+        let added = found.keys().find(|key| !expected.contains_key(*key) && *key != keys::TEXT_LEMMATIZED);
         if let Some(key) = differing.or(added) {
             self.payloads += 1;
             self.add_difference(point.id, format!("the payload's `{key}` differs"));
@@ -105,16 +132,16 @@ impl Verification {
             self.add_difference(point.id, "it has no lemmas");
         } else if mnemon_engine::sparse(lemmas.unwrap_or_default(), text) != stored.bm25 {
             self.sparse += 1;
-            self.add_difference(point.id, "the sparse vector is not that of its text");
+            self.add_difference(point.id, "the sparse vector does not match its text");
         }
     }
 }
 
-/// Compares all points of a source with a target. `carried` is given where both are the same collection: then points are
-/// compared with what they were before anything was added to them. `progress` is told how many are done.
+/// Compares all points of a source with a target. If both are the same collection, give `carried`: the points are then
+/// also compared with their digests before the migration. `progress` gets the number of points compared so far.
 ///
 /// # Errors
-/// [`crate::MigrateError`] of the source or the target.
+/// [`MigrateError`] of the source or the target.
 pub fn verify(
     source: &dyn Source,
     target: &dyn Target,
@@ -139,148 +166,50 @@ pub fn verify(
     }
     verified.users.retain(|_, [expected, found]| expected != found);
     let expected = match carried {
-        Some(base) => usize::try_from(base.count()?).unwrap_or(usize::MAX),
+        Some(carried) => usize::try_from(carried.count()?).unwrap_or(usize::MAX),
         None => verified.points,
     };
-    let there = usize::try_from(target.count()?).unwrap_or(usize::MAX);
+    let found = usize::try_from(target.count()?).unwrap_or(usize::MAX);
     match carried {
-        // In one collection with its source, nothing but a count tells what is not there.
-        Some(_) => verified.missing += expected.saturating_sub(there),
-        None => verified.more = (there + verified.missing).saturating_sub(expected),
+        // If source and target are the same collection, only the count shows that points are missing.
+        Some(_) => verified.missing += expected.saturating_sub(found),
+        None => verified.more = (found + verified.missing).saturating_sub(expected),
     }
     verified.indexes = target.missing_indexes()?;
     verified.words = words.search(target)?;
     Ok(verified)
 }
 
-impl Verification {
-    fn compare_page(
-        &mut self,
-        page: &[ForeignPoint],
-        target: &dyn Target,
-        carried: Option<&CarriedPoints>,
-        words: &mut WordSamples,
-    ) -> Result<()> {
-        let ids: Vec<MemoryId> = page.iter().map(|point| point.id).collect();
-        let stored = target.get(&ids)?;
-        let before = carried.map(|base| base.get(&ids)).transpose()?;
-        for point in page {
-            self.points += 1;
-            let stored = stored.get(&point.id);
-            let [expected, found] = self.users.entry(user_label(point.payload.as_map().get("user_id"))).or_default();
-            *expected += 1;
-            *found += usize::from(stored.is_some());
-            let Some(stored) = stored else {
-                self.missing += 1;
-                self.add_difference(point.id, "it is not there");
-                continue;
-            };
-            self.compare(point, stored);
-            words.add(stored);
-            let Some(before) = &before else { continue };
-            match before.get(&point.id) {
-                None => {
-                    self.more += 1;
-                    self.add_difference(point.id, "it was written since: run `rebuild` again");
-                }
-                Some(known) if *known != digest(&point.payload, &point.vector) => {
-                    self.payloads += 1;
-                    self.add_difference(point.id, "it was changed since: run `rebuild` again");
-                }
-                Some(_) => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Texts of some users, to find rare words in.
-#[derive(Default)]
-struct WordSamples(BTreeMap<String, Vec<(MemoryId, String, String)>>);
-
-impl WordSamples {
-    fn add(&mut self, stored: &StoredMemory) {
-        let payload = &stored.memory.payload;
-        // Those that requests can't name can't be searched.
-        let Some(user) = payload.str("user_id").filter(|user| mnemon_store::Filter::eq("user_id", *user).is_ok())
-        else {
-            return;
-        };
-        if self.0.len() >= MAX_USERS * 4 && !self.0.contains_key(user) {
-            return;
-        }
-        let of_user = self.0.entry(user.to_owned()).or_default();
-        if let Some(lemmas) = payload.str(keys::TEXT_LEMMATIZED).filter(|_| of_user.len() < MAX_TEXTS_PER_USER) {
-            of_user.push((stored.memory.id, lemmas.to_owned(), payload.text().chars().take(200).collect()));
-        }
-    }
-
-    /// Searches a rare word for each of those with the most texts.
-    fn search(self, target: &dyn Target) -> Result<Vec<WordFound>> {
-        let mut users: Vec<_> = self.0.into_iter().collect();
-        users.sort_by_key(|(_, texts)| std::cmp::Reverse(texts.len()));
-        let mut searched = Vec::new();
-        for (user, texts) in users.into_iter().take(MAX_USERS) {
-            let Some((word, (memory, _, text))) = rare_word(&texts) else { continue };
-            let asked = mnemon_engine::sparse(word, word);
-            let first = target.first_by_words(&user, &asked)?;
-            let first = first.map(|id| target.get(&[id])).transpose()?.and_then(|found| found.into_values().next());
-            let holds = |stored: &StoredMemory| {
-                let holds = stored.bm25.iter().any(|(term, _)| asked.iter().any(|(own, _)| own == term));
-                holds && stored.memory.payload.str("user_id") == Some(&user)
-            };
-            let (found, word) = (first.as_ref().is_some_and(holds), word.to_owned());
-            searched.push(WordFound { user, word, memory: *memory, text: text.clone(), found });
-        }
-        Ok(searched)
-    }
-}
-
-/// The longest word that one text alone holds.
-fn rare_word(texts: &[(MemoryId, String, String)]) -> Option<(&str, &(MemoryId, String, String))> {
-    let mut holders: HashMap<&str, (usize, &(MemoryId, String, String))> = HashMap::new();
-    for text in texts {
-        let mut words: Vec<&str> = text.1.split(' ').filter(|word| word.chars().all(char::is_alphabetic)).collect();
-        words.sort_unstable();
-        words.dedup();
-        for word in words {
-            holders.entry(word).or_insert((0, text)).0 += 1;
-        }
-    }
-    let alone = holders.into_iter().filter(|(word, (count, _))| *count == 1 && (4..=20).contains(&word.len()));
-    let (word, (_, text)) = alone.max_by_key(|(word, _)| (word.len(), std::cmp::Reverse(*word)))?;
-    Some((word, text))
-}
-
-/// Compares a migration's source with its target, and notes what came out.
+/// Compares the source of a migration with its target, and records the result.
 ///
 /// # Errors
-/// [`MigrateError`] of either side, or before anything was carried over.
+/// [`MigrateError::Refused`] before the first rebuild and after a cutover; [`MigrateError`] of the source or the
+/// target.
 pub fn verify_migration(
     migration: &mut Migration,
-    tools: &MigrationContext<'_>,
+    context: &MigrationContext<'_>,
     progress: &Progress<'_>,
 ) -> Result<Verification> {
     let route = migration.route()?.clone();
     if migration.state.switched {
-        let message = "the new store is the one that is served, and changes: verify compares before a cutover, which carries \
-                       over and counts what was written since; `mnemon doctor` looks at the new store now";
+        let message = "the new store is in use and changes, so it can't be compared with the source; `mnemon doctor` checks \
+                       the new store";
         return Err(MigrateError::Refused(message.into()));
     }
     if !migration.state.begun {
-        return Err(MigrateError::Refused("nothing was carried over yet: run `mnemon migrate rebuild`".into()));
+        return Err(MigrateError::Refused("nothing has been copied yet: run `mnemon migrate rebuild` first".into()));
     }
-    let source = route.source(tools)?;
-    let opened = route.target(tools, source.about().dims)?;
-    let base = migration.base()?;
-    let carried = matches!(route.to, TargetSpec::InPlace).then_some(&base);
+    let source = route.source(context)?;
+    let target = route.target(context, source.about().dims)?;
+    let carried = migration.base()?;
+    let same_collection = matches!(route.to, TargetSpec::InPlace);
     let points = source.about().points;
-    let mut verified = verify(&*source, &*opened.target(), carried, &|done| progress("compared", done, points))?;
-    verified.indexes.extend(opened.indexed(progress)?);
-    let told = match verified.is_green() {
-        true => format!("{} memories compared, no difference", verified.points),
-        false => format!("{} memories compared, see the differences", verified.points),
-    };
-    migration.end(Phase::Verify, verified.is_green(), told)?;
+    let mut verified = verify(&*source, &*target, same_collection.then_some(&carried), &|done| {
+        progress("compared", done, points);
+    })?;
+    verified.indexes.extend(target.wait_for_index(progress)?);
+    let is_green = verified.is_green();
+    let outcome = if is_green { "no difference" } else { "see the differences" };
+    migration.end(Phase::Verify, is_green, format!("{} memories compared, {outcome}", verified.points))?;
     Ok(verified)
 }

@@ -1,4 +1,4 @@
-//! A collection on a running Qdrant, which may be written to meanwhile.
+//! A collection of a running Qdrant as a source. Clients may write to it during the migration.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use mnemon_store::{MemoryId, StoredMemory};
 use super::interface::{Source, SourceInfo};
 use crate::error::{MigrateError, Result};
 
-/// Points of one page.
+/// The number of points in a page.
 const PAGE: usize = 500;
 
-/// A collection that is read point by point.
+/// A Qdrant collection.
 #[derive(Debug)]
 pub struct Collection {
     server: Arc<Server>,
@@ -22,14 +22,15 @@ pub struct Collection {
 }
 
 impl Collection {
-    /// Looks at a collection, by its name or an alias.
+    /// Opens a collection by its name or an alias.
     ///
     /// # Errors
-    /// [`MigrateError::Unfit`] where there is none, or one that mem0 did not make; [`MigrateError::Store`] of the connection.
+    /// [`MigrateError::Unfit`] if the collection does not exist or mem0 did not create it; [`MigrateError::Store`] of
+    /// the connection.
     pub fn open(server: Arc<Server>, name: &str) -> Result<Self> {
         let Some(described) = server.describe(name)? else {
             let message = format!(
-                "there is no collection `{name}` at {}: give the one that mem0 writes to (--source, QDRANT_COLLECTION_NAME)",
+                "collection `{name}` does not exist at {}: give the one that mem0 writes to (--source, QDRANT_COLLECTION_NAME)",
                 server.location()
             );
             return Err(MigrateError::Unfit(message));
@@ -46,22 +47,22 @@ impl Collection {
         Ok(Self { server, name: described.name, about })
     }
 
-    /// Its name; not the alias it was asked by.
+    /// The name of the collection, even if it was opened by an alias.
     pub fn name(&self) -> &str {
         &self.name
     }
 }
 
-/// The dims of a collection as mem0 makes them.
+/// The dims of the collection. Refuses a collection that mem0 can't have created.
 fn check_collection(described: &CollectionInfo) -> Result<usize> {
     let CollectionInfo { name, dims, distance, .. } = described;
     let Some(dims) = *dims else {
         return Err(MigrateError::Unfit(format!(
-            "collection `{name}` has no unnamed dense vector: mem0 did not make it"
+            "collection `{name}` has no unnamed dense vector: mem0 did not create it"
         )));
     };
     if distance != "Cosine" {
-        let message = format!("collection `{name}` compares vectors by {distance}, not by Cosine as mem0 does");
+        let message = format!("collection `{name}` has {distance} distance, but mem0 uses Cosine");
         return Err(MigrateError::Unfit(message));
     }
     Ok(dims)
@@ -85,8 +86,8 @@ impl Source for Collection {
     }
 
     fn missing(&self, ids: &[MemoryId]) -> Result<Vec<MemoryId>> {
-        let there = self.server.get(&self.name, ids)?;
-        Ok(ids.iter().filter(|id| !there.contains_key(id)).copied().collect())
+        let found = self.server.get(&self.name, ids)?;
+        Ok(ids.iter().filter(|id| !found.contains_key(id)).copied().collect())
     }
 }
 

@@ -7,37 +7,37 @@ use mnemon_store::MemoryId;
 
 use crate::error::Result;
 
-/// What a source is.
+/// A description of a source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceInfo {
-    /// Where it is, for people.
+    /// Where the source is, for messages.
     pub place: String,
     /// Length of the dense vectors.
     pub dims: usize,
-    /// How many points it says it has.
+    /// The number of points that the source reports.
     pub points: u64,
-    /// Shards it lies in.
+    /// The number of shards.
     pub shards: usize,
-    /// Whether it has the `bm25` slot of mem0 v2.
+    /// Whether points have the `bm25` slot of mem0 v2.
     pub has_bm25: bool,
-    /// Keys of payloads that are indexed.
+    /// Payload keys with an index.
     pub indexed: Vec<String>,
 }
 
-/// A collection as mem0 left it.
+/// Points that a migration reads.
 pub trait Source: Sync {
-    /// What it is.
+    /// The description of the source.
     fn about(&self) -> &SourceInfo;
 
-    /// Shows all points, page by page, until the visitor breaks off. Each page is in rising order of ids within its shard.
+    /// Calls `visit` with all points, page by page, until it returns `Break`. Points are sorted by id within a shard.
     ///
     /// # Errors
-    /// [`crate::MigrateError`] if a page can't be read, or a point has no dense vector of the collection's length.
+    /// [`crate::MigrateError`] if a page can't be read, or if a point has no dense vector of the collection's length.
     fn scan(&self, visit: &mut dyn FnMut(Vec<ForeignPoint>) -> ControlFlow<()>) -> Result<()>;
 
-    /// Which of these points it does not have.
+    /// Those of the ids that the source does not have.
     ///
     /// # Errors
-    /// [`crate::MigrateError`] if that can't be found out.
+    /// [`crate::MigrateError`] if the source can't be read.
     fn missing(&self, ids: &[MemoryId]) -> Result<Vec<MemoryId>>;
 }

@@ -1,8 +1,9 @@
-//! A snapshot file of a Qdrant collection, opened without a server.
+//! A snapshot file of a Qdrant collection as a source, read without a server.
 //!
-//! The file is a tar: the collection's settings, and for each shard its segments, each a tar again. They are unpacked into
-//! a scratch folder and opened there, so the file itself stays as it is. What Qdrant had written to its log only, and not
-//! to its segments, is not in there for us: the number of points should be compared with what the server said.
+//! The file is a tar archive with the settings of the collection and the segments of each shard, each segment a tar
+//! archive itself. The segments are unpacked to a scratch folder and opened there, so the file is not changed. Points
+//! that Qdrant has written only to its write-ahead log are not read: compare the number of points with the number that
+//! the server reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -20,16 +21,17 @@ use super::interface::{Source, SourceInfo};
 use crate::error::{MigrateError, Result};
 use crate::files::free_bytes;
 
-/// Points of one page.
+/// The number of points in a page.
 const PAGE: usize = 512;
-/// Bytes that opening the shards takes beside the file: their logs are mapped, and a full disk then ends the process.
+/// The bytes needed besides the size of the file: the logs of the shards are memory-mapped, and a full disk would then
+/// end the process.
 const RESERVED_BYTES: u64 = 128 << 20;
 
-/// A snapshot that was opened.
+/// An open snapshot.
 pub struct Snapshot {
     about: SourceInfo,
     shards: Vec<EdgeShard>,
-    /// Where it was unpacked to; removed with it.
+    /// The folder with the unpacked segments; removed when this value is dropped.
     _scratch: tempfile::TempDir,
 }
 
@@ -40,12 +42,13 @@ impl std::fmt::Debug for Snapshot {
 }
 
 impl Snapshot {
-    /// Opens a snapshot of one or several shards, unpacking it into a new folder under `scratch`, which needs about as much
-    /// room as the collection has.
+    /// Opens a snapshot with one or several shards. It is unpacked to a new folder in `scratch`, which needs about as
+    /// much disk space as the collection.
     ///
     /// # Errors
-    /// [`MigrateError::Snapshot`] for a file that is no snapshot of a collection, is cut, or comes from a Qdrant too old;
-    /// [`MigrateError::Io`] where it can't be read or unpacked; [`MigrateError::Unfit`] for a collection of another kind.
+    /// [`MigrateError::Snapshot`] if the file is not a snapshot of a collection, is cut off, or was written by a Qdrant
+    /// that is too old; [`MigrateError::Io`] if it can't be read or unpacked; [`MigrateError::Unfit`] if mem0 did not
+    /// create the collection.
     pub fn open(file: &Path, scratch: &Path) -> Result<Self> {
         let unreadable = |reason: String| MigrateError::Snapshot { path: file.to_owned(), reason };
         let folder = tempfile::Builder::new()
@@ -69,8 +72,8 @@ impl Snapshot {
         if unpacked.shards.is_empty() || (unpacked.shards.len() as u64) < expected {
             let found = unpacked.shards.len();
             return Err(unreadable(format!(
-                "the collection has {expected} shards, the file holds {found}: it is damaged, or of one node of a cluster; take \
-                 a snapshot of each node"
+                "the collection has {expected} shards, but the file has {found}: it is cut off, or it was made on one node of \
+                 a cluster; make a snapshot on each node"
             )));
         }
         let mut shards = Vec::with_capacity(unpacked.shards.len());
@@ -108,7 +111,7 @@ impl Source for Snapshot {
         for shard in &self.shards {
             let mut offset = None;
             loop {
-                let asked = ScrollRequest {
+                let request = ScrollRequest {
                     offset,
                     limit: Some(PAGE),
                     filter: None,
@@ -116,9 +119,9 @@ impl Source for Snapshot {
                     with_vector: WithVector::Selector(vec![DEFAULT_VECTOR_NAME.to_owned()]),
                     order_by: None,
                 };
-                let (records, next) = shard.scroll(asked).map_err(|error| MigrateError::Snapshot {
+                let (records, next) = shard.scroll(request).map_err(|error| MigrateError::Snapshot {
                     path: PathBuf::from(&self.about.place),
-                    reason: format!("a page of points: {error}"),
+                    reason: format!("a page of points can't be read: {error}"),
                 })?;
                 let page = records.into_iter().map(|record| self.point(record)).collect::<Result<Vec<_>>>()?;
                 if visit(page).is_break() {
@@ -133,7 +136,7 @@ impl Source for Snapshot {
         Ok(())
     }
 
-    /// A file does not change: what was read from it once is there.
+    /// A file does not change, so no point is ever missing.
     fn missing(&self, _ids: &[MemoryId]) -> Result<Vec<MemoryId>> {
         Ok(Vec::new())
     }
@@ -162,27 +165,27 @@ impl Snapshot {
     }
 }
 
-const NOT_A_SNAPSHOT: &str = "it is no tar with a collection's config.json; give the file that POST \
-                           /collections/NAME/snapshots made";
+const NOT_A_SNAPSHOT: &str = "it is not a tar archive with the config.json of a collection; give the file that POST \
+                              /collections/NAME/snapshots created";
 
-/// What was found in the file.
+/// The contents of the file.
 #[derive(Default)]
 struct Unpacked {
     config: Option<Vec<u8>>,
     payload_index: Option<Value>,
-    /// Folders of shards.
+    /// The folders of the shards.
     shards: BTreeSet<String>,
 }
 
-/// Unpacks all but the logs, segments included.
+/// Unpacks everything except the logs.
 fn unpack(file: &Path, folder: &Path) -> Result<Unpacked> {
     let io = |source| MigrateError::Io { path: file.to_owned(), source };
-    // The archive's own words say neither which file nor what helps.
+    // The errors of the archive reader do not say which file is damaged or what to do.
     let damaged = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::StorageFull => MigrateError::Io { path: folder.to_owned(), source: error },
         _ => MigrateError::Snapshot {
             path: file.to_owned(),
-            reason: format!("{error}: the file is cut or damaged, or no snapshot; compare its size and SHA-256"),
+            reason: format!("{error}: the file is cut off or damaged, or not a snapshot; compare its size and SHA-256"),
         },
     };
     let mut archive = tar::Archive::new(BufReader::new(File::open(file).map_err(io)?));
@@ -232,8 +235,8 @@ fn unpack(file: &Path, folder: &Path) -> Result<Unpacked> {
     for segment in segments.into_keys() {
         if segment.join("CURRENT").exists() || segment.join("payload_index").join("CURRENT").exists() {
             let reason =
-                "its segments are in RocksDB, as Qdrant kept them before 1.16: restore it in a newer Qdrant, let that \
-                          convert it, and take a new snapshot there"
+                "its segments are RocksDB files, as written by Qdrant before 1.16: restore it in a newer Qdrant, which \
+                 converts it, and make a new snapshot there"
                     .to_owned();
             return Err(MigrateError::Snapshot { path: file.to_owned(), reason });
         }
@@ -241,13 +244,10 @@ fn unpack(file: &Path, folder: &Path) -> Result<Unpacked> {
     Ok(unpacked)
 }
 
-/// Unpacks a file of a segment where Qdrant itself would have it: snapshots put it under `snapshot/files`.
+/// Unpacks a file of a segment to the path where Qdrant has it. In a snapshot it is under `snapshot/files`.
 fn extract_file<R: Read>(entry: &mut tar::Entry<'_, R>, path: &Path, target: &Path) -> std::io::Result<()> {
     let inner = path.strip_prefix("snapshot").unwrap_or(path);
-    let inner = match inner.strip_prefix("files") {
-        Ok(inner) => inner.to_owned(),
-        Err(_) => inner.to_owned(),
-    };
+    let inner = inner.strip_prefix("files").unwrap_or(inner);
     if inner.as_os_str().is_empty()
         || !entry.header().entry_type().is_file() && !entry.header().entry_type().is_gnu_sparse()
     {
@@ -255,7 +255,7 @@ fn extract_file<R: Read>(entry: &mut tar::Entry<'_, R>, path: &Path, target: &Pa
     }
     let safe = inner.components().all(|part| matches!(part, Component::Normal(_)));
     if !safe {
-        return Err(std::io::Error::other(format!("`{}` leads out of the archive", inner.display())));
+        return Err(std::io::Error::other(format!("`{}` is a path outside the archive", inner.display())));
     }
     let file = target.join(inner);
     if let Some(folder) = file.parent() {
@@ -269,10 +269,10 @@ fn dense_dims(params: &Value) -> Result<usize, String> {
     let vectors = &params["vectors"];
     let unnamed = if vectors.get("size").is_some() { vectors } else { &vectors[""] };
     let Some(size) = unnamed["size"].as_u64() else {
-        return Err("the collection has no unnamed dense vector: it was not made by mem0".into());
+        return Err("the collection has no unnamed dense vector: mem0 did not create it".into());
     };
     if unnamed["distance"] != "Cosine" {
-        return Err(format!("the collection compares vectors by {}, not by Cosine as mem0 does", unnamed["distance"]));
+        return Err(format!("the collection has {} distance, but mem0 uses Cosine", unnamed["distance"]));
     }
     usize::try_from(size).map_err(|_| "the collection's vectors are too long".into())
 }

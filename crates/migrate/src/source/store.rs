@@ -1,4 +1,4 @@
-//! A store of our own as a source: for the way back.
+//! A Mnemon store as a source, for the rollback.
 
 use std::ops::ControlFlow;
 
@@ -9,10 +9,10 @@ use super::collection::to_foreign_point;
 use super::interface::{Source, SourceInfo};
 use crate::error::Result;
 
-/// Points of one page.
+/// The number of points in a page.
 const PAGE: usize = 500;
 
-/// All memories of a store, whoever owns them.
+/// All memories of a store, of all owners.
 pub struct StoreSource<'s> {
     store: &'s dyn Store,
     about: SourceInfo,
@@ -25,10 +25,10 @@ impl std::fmt::Debug for StoreSource<'_> {
 }
 
 impl<'s> StoreSource<'s> {
-    /// Takes a store as a source.
+    /// Borrows a store as a source.
     ///
     /// # Errors
-    /// [`crate::MigrateError::Store`] where it can't be read.
+    /// [`crate::MigrateError::Store`] if the store can't be read.
     pub fn new(store: &'s dyn Store) -> Result<Self> {
         let info = store.info()?;
         let about = SourceInfo {
@@ -67,7 +67,7 @@ impl Source for StoreSource<'_> {
     }
 
     fn missing(&self, ids: &[MemoryId]) -> Result<Vec<MemoryId>> {
-        let there = self.store.get(ids)?;
-        Ok(ids.iter().zip(there).filter(|(_, there)| there.is_none()).map(|(id, _)| *id).collect())
+        let found = self.store.get(ids)?;
+        Ok(ids.iter().zip(found).filter(|(_, found)| found.is_none()).map(|(id, _)| *id).collect())
     }
 }

@@ -1,51 +1,95 @@
-//! A collection of Qdrant as a target.
+//! A Qdrant collection as a target.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use mnemon_store::qdrant::Server;
-use mnemon_store::{MemoryId, Record, Sparse, StoredMemory};
+use mnemon_store::qdrant::{Indexing, NewCollection, Server, entities_of};
+use mnemon_store::{Entity, MemoryId, Record, Sparse, StoredMemory, keys};
 
 use super::interface::Target;
-use crate::error::Result;
+use crate::error::{MigrateError, Result};
+use crate::progress::Progress;
+use crate::source::{Collection, Source};
 
-/// How a collection is written to.
+/// The pause between two requests for the state of an index.
+const INDEX_POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Payload keys that search needs an index of.
+const INDEXED_KEYS: [&str; 5] = ["user_id", "agent_id", "run_id", "actor_id", "created_at"];
+
+/// The parts of a point that are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PointFormat {
-    /// As mem0 v2 writes it, whole points.
-    Whole,
-    /// The points stay; lemmas and sparse vectors are added.
-    Added,
-    /// As mem0 before v2 wrote it: without lemmas and sparse vector.
+    /// The whole point, in the format of mem0 v2.
+    Full,
+    /// Only lemmas and sparse vectors, which are added to existing points.
+    Additions,
+    /// The whole point in the format of mem0 before v2: without lemmas and sparse vector.
     Legacy,
 }
 
-/// A collection of Qdrant.
+/// A Qdrant collection and the format of the points written to it. Entities are written to the collection beside it.
 #[derive(Debug)]
 pub struct CollectionTarget {
     server: Arc<Server>,
     name: String,
-    shape: PointFormat,
+    format: PointFormat,
+    indexing_from: u64,
 }
 
 impl CollectionTarget {
-    /// Takes a collection, which must be there, as a target.
-    pub fn new(server: Arc<Server>, name: impl Into<String>, shape: PointFormat) -> Self {
-        Self { server, name: name.into(), shape }
+    /// Takes a collection as a target. Before the first write the collection must exist, see [`Target::prepare`].
+    pub fn new(server: Arc<Server>, name: impl Into<String>, format: PointFormat) -> Self {
+        Self { server, name: name.into(), format, indexing_from: 0 }
     }
 
-    /// Adds to points that others may delete at the same time: Qdrant refuses the whole request then.
+    /// Sets the size in kB from which Qdrant indexes the vectors of a segment.
+    #[must_use]
+    pub fn with_indexing_from(mut self, kilobytes: u64) -> Self {
+        self.indexing_from = kilobytes;
+        self
+    }
+
+    /// Adds lemmas and sparse vectors to points that other clients may delete at the same time. Qdrant refuses the
+    /// whole request if one of the points does not exist.
     fn annotate(&self, mut additions: Vec<(MemoryId, String, Sparse)>) -> Result<()> {
         while !additions.is_empty() {
             let Err(error) = self.server.annotate(&self.name, &additions) else { return Ok(()) };
             let ids: Vec<MemoryId> = additions.iter().map(|(id, ..)| *id).collect();
-            let there = self.server.get(&self.name, &ids)?;
-            if there.len() == ids.len() {
+            let existing = self.server.get(&self.name, &ids)?;
+            if existing.len() == ids.len() {
                 return Err(error.into());
             }
-            additions.retain(|(id, ..)| there.contains_key(id));
+            additions.retain(|(id, ..)| existing.contains_key(id));
         }
         Ok(())
+    }
+
+    /// Refuses an existing collection that does not fit; adds a missing slot where that is what the target is for.
+    fn prepare_existing(&self, dims: usize) -> Result<()> {
+        let Some(existing) = self.server.describe(&self.name)? else { return Ok(()) };
+        let name = &self.name;
+        if existing.name != *name {
+            let message = format!("`{name}` is an alias of `{}`: give another --target", existing.name);
+            return Err(MigrateError::Refused(message));
+        }
+        if existing.dims != Some(dims) || existing.distance != "Cosine" {
+            let message = format!(
+                "collection `{name}` has vectors of {} dims with {} distance, the source has {dims} dims with Cosine \
+                 distance: give another --target",
+                existing.dims.unwrap_or(0),
+                existing.distance
+            );
+            return Err(MigrateError::Refused(message));
+        }
+        if existing.has_bm25 {
+            return Ok(());
+        }
+        if self.format != PointFormat::Additions {
+            let message = format!("collection `{name}` exists and has no bm25 slot: give another --target");
+            return Err(MigrateError::Refused(message));
+        }
+        Ok(self.server.add_slot(name)?)
     }
 }
 
@@ -66,37 +110,57 @@ impl Target for CollectionTarget {
         false
     }
 
+    fn prepare(&self, dims: usize, new: &NewCollection) -> Result<()> {
+        self.prepare_existing(dims)?;
+        Ok(self.server.make(&self.name, dims, new)?)
+    }
+
+    fn approximate_count(&self) -> Result<Option<u64>> {
+        Ok(self.server.describe(&self.name)?.map(|collection| collection.points))
+    }
+
+    fn count(&self) -> Result<u64> {
+        Ok(self.server.count(&self.name)?)
+    }
+
+    fn entity_count(&self) -> Result<u64> {
+        Ok(self.server.describe(&entities_of(&self.name))?.map_or(0, |collection| collection.points))
+    }
+
     fn write(&self, records: Vec<Record>) -> Result<()> {
-        if self.shape == PointFormat::Added {
+        if self.format == PointFormat::Additions {
             let addition = |record: Record| {
-                let lemmas =
-                    record.memory.payload.str(mnemon_store::keys::TEXT_LEMMATIZED).unwrap_or_default().to_owned();
+                let lemmas = record.memory.payload.str(keys::TEXT_LEMMATIZED).unwrap_or_default().to_owned();
                 (record.memory.id, lemmas, record.bm25)
             };
-            // A point without words gets nothing.
+            // A point without text gets no additions.
             let additions = records.into_iter().filter(|record| !record.memory.payload.text().is_empty()).map(addition);
             return self.annotate(additions.collect());
         }
         let stored = |mut record: Record| {
-            if self.shape == PointFormat::Legacy {
-                record.memory.payload.remove(mnemon_store::keys::TEXT_LEMMATIZED);
+            if self.format == PointFormat::Legacy {
+                record.memory.payload.remove(keys::TEXT_LEMMATIZED);
             }
             StoredMemory { memory: record.memory, vector: record.vector, bm25: record.bm25 }
         };
         let points: Vec<StoredMemory> = records.into_iter().map(stored).collect();
-        Ok(self.server.put(&self.name, &points, self.shape == PointFormat::Whole)?)
+        Ok(self.server.put(&self.name, &points, self.format == PointFormat::Full)?)
     }
 
     fn remove(&self, ids: &[MemoryId]) -> Result<()> {
         Ok(self.server.remove(&self.name, ids)?)
     }
 
-    fn get(&self, ids: &[MemoryId]) -> Result<HashMap<MemoryId, StoredMemory>> {
-        Ok(self.server.get(&self.name, ids)?)
+    fn put_entities(&self, entities: &[Entity]) -> Result<()> {
+        Ok(self.server.put_entities(&self.name, entities)?)
     }
 
-    fn count(&self) -> Result<u64> {
-        Ok(self.server.count(&self.name)?)
+    fn remove_entities(&self, ids: &[MemoryId]) -> Result<()> {
+        Ok(self.server.remove(&entities_of(&self.name), ids)?)
+    }
+
+    fn get(&self, ids: &[MemoryId]) -> Result<HashMap<MemoryId, StoredMemory>> {
+        Ok(self.server.get(&self.name, ids)?)
     }
 
     fn first_by_words(&self, user: &str, vector: &Sparse) -> Result<Option<MemoryId>> {
@@ -104,8 +168,36 @@ impl Target for CollectionTarget {
     }
 
     fn missing_indexes(&self) -> Result<Vec<String>> {
-        let indexed = self.server.describe(&self.name)?.map(|described| described.indexed).unwrap_or_default();
-        let lacking = ["user_id", "agent_id", "run_id", "actor_id", "created_at"].into_iter().map(str::to_owned);
-        Ok(lacking.filter(|key| self.shape != PointFormat::Legacy && !indexed.contains(key)).collect())
+        let indexed = self.server.describe(&self.name)?.map(|collection| collection.indexed).unwrap_or_default();
+        let needed = INDEXED_KEYS.into_iter().map(str::to_owned);
+        Ok(needed.filter(|key| self.format != PointFormat::Legacy && !indexed.contains(key)).collect())
+    }
+
+    fn start_indexing(&self) -> Result<()> {
+        Ok(self.server.index(&self.name, self.indexing_from)?)
+    }
+
+    fn wait_for_index(&self, progress: &Progress<'_>) -> Result<Option<String>> {
+        if self.format != PointFormat::Full {
+            return Ok(None);
+        }
+        for name in [&self.name, &entities_of(&self.name)] {
+            while let Some(collection) = self.server.describe(name)? {
+                match collection.indexing {
+                    Indexing::Working { indexed } => {
+                        let indexed = usize::try_from(indexed.min(collection.points)).unwrap_or(0);
+                        progress("indexed", indexed, collection.points);
+                        std::thread::sleep(INDEX_POLL_INTERVAL);
+                    }
+                    Indexing::Failed(reason) => return Ok(Some(format!("vectors of `{name}`: {reason}"))),
+                    Indexing::Done => break,
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn as_source(&self) -> Result<Box<dyn Source + '_>> {
+        Ok(Box::new(Collection::open(self.server.clone(), &self.name)?))
     }
 }

@@ -2,36 +2,75 @@
 
 use std::collections::HashMap;
 
-use mnemon_store::{MemoryId, Record, Sparse, StoredMemory};
+use mnemon_store::qdrant::NewCollection;
+use mnemon_store::{Entity, MemoryId, Record, Sparse, StoredMemory};
 
 use crate::error::Result;
+use crate::progress::Progress;
+use crate::source::Source;
 
-/// A place that memories are carried to. Writing twice is writing once.
+/// A store that memories are written to. All writes are idempotent.
 pub trait Target: Sync {
-    /// Where it is, for people.
+    /// Where the target is, for messages.
     fn location(&self) -> String;
 
-    /// Requests that it takes at the same time.
+    /// How many writes it handles at the same time.
     fn concurrency(&self) -> usize;
 
-    /// Memories that it takes best in one write, where so many wait.
+    /// The number of memories in one write that it handles best.
     fn batch_size(&self) -> usize;
 
-    /// Whether it joins entities by itself, from records whose mentions are embedded; else they are put beside the memories
-    /// afterwards.
+    /// Whether it builds the entities itself from the embedded mentions of the records. If not, entities are written
+    /// with [`Target::put_entities`] after the memories.
     fn builds_entities(&self) -> bool;
 
-    /// Writes memories in place of those of their ids; returns when they are safe.
+    /// Creates the missing parts: the collection, its `bm25` slot, its payload indexes, the collection of entities.
     ///
     /// # Errors
-    /// [`crate::MigrateError::Store`]; then none or some are written.
+    /// [`crate::MigrateError::Refused`] if a collection exists that does not fit; [`crate::MigrateError::Store`].
+    fn prepare(&self, dims: usize, new: &NewCollection) -> Result<()>;
+
+    /// The number of memories, which may be approximate; `None` if the collection does not exist.
+    ///
+    /// # Errors
+    /// [`crate::MigrateError::Store`].
+    fn approximate_count(&self) -> Result<Option<u64>>;
+
+    /// The exact number of memories.
+    ///
+    /// # Errors
+    /// [`crate::MigrateError::Store`].
+    fn count(&self) -> Result<u64>;
+
+    /// The number of entities.
+    ///
+    /// # Errors
+    /// [`crate::MigrateError::Store`].
+    fn entity_count(&self) -> Result<u64>;
+
+    /// Writes memories and replaces those with the same ids. The memories are durable when it returns.
+    ///
+    /// # Errors
+    /// [`crate::MigrateError::Store`]; some of the memories may have been written.
     fn write(&self, records: Vec<Record>) -> Result<()>;
 
-    /// Removes memories; those that are not there are no error.
+    /// Removes memories. Ids that do not exist are ignored.
     ///
     /// # Errors
     /// [`crate::MigrateError::Store`].
     fn remove(&self, ids: &[MemoryId]) -> Result<()>;
+
+    /// Writes entities and replaces those with the same ids. Only for targets that do not build entities themselves.
+    ///
+    /// # Errors
+    /// [`crate::MigrateError::Store`].
+    fn put_entities(&self, entities: &[Entity]) -> Result<()>;
+
+    /// Removes entities. Only for targets that do not build entities themselves.
+    ///
+    /// # Errors
+    /// [`crate::MigrateError::Store`].
+    fn remove_entities(&self, ids: &[MemoryId]) -> Result<()>;
 
     /// Memories with their vectors, by id.
     ///
@@ -39,21 +78,34 @@ pub trait Target: Sync {
     /// [`crate::MigrateError::Store`].
     fn get(&self, ids: &[MemoryId]) -> Result<HashMap<MemoryId, StoredMemory>>;
 
-    /// How many memories there are, counted.
-    ///
-    /// # Errors
-    /// [`crate::MigrateError::Store`].
-    fn count(&self) -> Result<u64>;
-
-    /// The first memory of a user's that a sparse vector alone finds.
+    /// The first memory of a user that a search by the sparse vector alone returns.
     ///
     /// # Errors
     /// [`crate::MigrateError::Store`].
     fn first_by_words(&self, user: &str, vector: &Sparse) -> Result<Option<MemoryId>>;
 
-    /// Payload keys that lack the index that search needs.
+    /// Payload keys without the index that search needs.
     ///
     /// # Errors
     /// [`crate::MigrateError::Store`].
     fn missing_indexes(&self) -> Result<Vec<String>>;
+
+    /// Starts to build the index of the vectors, in the background. Called after most points have been written.
+    ///
+    /// # Errors
+    /// [`crate::MigrateError::Store`].
+    fn start_indexing(&self) -> Result<()>;
+
+    /// Waits until the index of the vectors is complete, if the target is a new collection without other writers.
+    /// Returns the reason if the index can't be built.
+    ///
+    /// # Errors
+    /// [`crate::MigrateError::Store`].
+    fn wait_for_index(&self, progress: &Progress<'_>) -> Result<Option<String>>;
+
+    /// The target as a source, for the rollback.
+    ///
+    /// # Errors
+    /// [`crate::MigrateError`] if it can't be read.
+    fn as_source(&self) -> Result<Box<dyn Source + '_>>;
 }

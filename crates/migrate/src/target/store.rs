@@ -1,17 +1,25 @@
-//! A store of our own as a target.
+//! A Mnemon store as a target.
 
 use std::collections::HashMap;
 
+use mnemon_store::qdrant::NewCollection;
 use mnemon_store::{
-    Change, ChangeSet, Filter, MemoryId, Record, Sparse, SparseQuery, Store, StoreError, StoredMemory, View,
+    Change, ChangeSet, Entity, Filter, MemoryId, Record, Sparse, SparseQuery, Store, StoreError, StoredMemory, View,
 };
 
 use super::interface::Target;
 use crate::error::Result;
+use crate::progress::Progress;
+use crate::source::{Source, StoreSource};
 
-/// A store of our own.
+/// A Mnemon store, owned or borrowed. The store builds its entities itself.
 pub struct StoreTarget<'s> {
-    store: &'s dyn Store,
+    store: OwnedOrBorrowed<'s>,
+}
+
+enum OwnedOrBorrowed<'s> {
+    Owned(Box<dyn Store>),
+    Borrowed(&'s dyn Store),
 }
 
 impl std::fmt::Debug for StoreTarget<'_> {
@@ -21,15 +29,29 @@ impl std::fmt::Debug for StoreTarget<'_> {
 }
 
 impl<'s> StoreTarget<'s> {
-    /// Takes a store as a target.
+    /// Borrows a store as a target.
     pub fn new(store: &'s dyn Store) -> Self {
-        Self { store }
+        Self { store: OwnedOrBorrowed::Borrowed(store) }
+    }
+
+    fn store(&self) -> &dyn Store {
+        match &self.store {
+            OwnedOrBorrowed::Owned(store) => &**store,
+            OwnedOrBorrowed::Borrowed(store) => *store,
+        }
+    }
+}
+
+impl StoreTarget<'static> {
+    /// Takes a store as a target.
+    pub fn owned(store: Box<dyn Store>) -> Self {
+        Self { store: OwnedOrBorrowed::Owned(store) }
     }
 }
 
 impl Target for StoreTarget<'_> {
     fn location(&self) -> String {
-        self.store.info().map_or_else(|_| "a store".to_owned(), |info| info.location)
+        self.store().info().map_or_else(|_| "a store".to_owned(), |info| info.location)
     }
 
     fn concurrency(&self) -> usize {
@@ -44,21 +66,37 @@ impl Target for StoreTarget<'_> {
         true
     }
 
+    fn prepare(&self, _dims: usize, _new: &NewCollection) -> Result<()> {
+        Ok(())
+    }
+
+    fn approximate_count(&self) -> Result<Option<u64>> {
+        self.count().map(Some)
+    }
+
+    fn count(&self) -> Result<u64> {
+        Ok(self.store().info()?.memories as u64)
+    }
+
+    fn entity_count(&self) -> Result<u64> {
+        Ok(self.store().info()?.entities as u64)
+    }
+
     fn write(&self, records: Vec<Record>) -> Result<()> {
         let ids: Vec<MemoryId> = records.iter().map(|record| record.memory.id).collect();
-        let there = self.store.get(&ids)?;
-        let change = |(record, there): (Record, Option<_>)| match there {
+        let existing = self.store().get(&ids)?;
+        let change = |(record, existing): (Record, Option<_>)| match existing {
             Some(_) => Change::Replace(Box::new(record)),
             None => Change::Insert(Box::new(record)),
         };
-        let changes = records.into_iter().zip(there).map(change).collect();
-        Ok(self.store.apply(&ChangeSet { expected: Vec::new(), changes })?)
+        let changes = records.into_iter().zip(existing).map(change).collect();
+        Ok(self.store().apply(&ChangeSet { expected: Vec::new(), changes })?)
     }
 
     fn remove(&self, ids: &[MemoryId]) -> Result<()> {
         for id in ids {
             let changes = vec![Change::Remove(*id)];
-            match self.store.apply(&ChangeSet { expected: Vec::new(), changes }) {
+            match self.store().apply(&ChangeSet { expected: Vec::new(), changes }) {
                 Ok(()) | Err(StoreError::NotFound(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -66,22 +104,38 @@ impl Target for StoreTarget<'_> {
         Ok(())
     }
 
-    fn get(&self, ids: &[MemoryId]) -> Result<HashMap<MemoryId, StoredMemory>> {
-        let found = self.store.get_stored(ids)?;
-        Ok(found.into_iter().flatten().map(|stored| (stored.memory.id, stored)).collect())
+    fn put_entities(&self, _entities: &[Entity]) -> Result<()> {
+        Ok(())
     }
 
-    fn count(&self) -> Result<u64> {
-        Ok(self.store.info()?.memories as u64)
+    fn remove_entities(&self, _ids: &[MemoryId]) -> Result<()> {
+        Ok(())
+    }
+
+    fn get(&self, ids: &[MemoryId]) -> Result<HashMap<MemoryId, StoredMemory>> {
+        let found = self.store().get_stored(ids)?;
+        Ok(found.into_iter().flatten().map(|stored| (stored.memory.id, stored)).collect())
     }
 
     fn first_by_words(&self, user: &str, vector: &Sparse) -> Result<Option<MemoryId>> {
         let filter = Filter::eq("user_id", user).map_err(StoreError::from)?;
-        let found = self.store.sparse(&View::new(&filter, None), &SparseQuery { vector, limit: 1 })?;
+        let found = self.store().sparse(&View::new(&filter, None), &SparseQuery { vector, limit: 1 })?;
         Ok(found.first().map(|(id, _)| *id))
     }
 
     fn missing_indexes(&self) -> Result<Vec<String>> {
         Ok(Vec::new())
+    }
+
+    fn start_indexing(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn wait_for_index(&self, _progress: &Progress<'_>) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn as_source(&self) -> Result<Box<dyn Source + '_>> {
+        Ok(Box::new(StoreSource::new(self.store())?))
     }
 }

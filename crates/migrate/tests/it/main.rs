@@ -1,5 +1,5 @@
-//! Migrations of what mem0 really wrote.
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+//! Migrations of snapshots of real mem0 collections.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod rehearsal;
 mod snapshots;

@@ -1,49 +1,49 @@
-//! A rehearsal carries everything over, tells what is odd, and finds what the old collection could not.
+//! Rehearsals: all points are copied, anomalies are reported, and words are found that the old collection could not find.
 
 use mnemon_migrate::source::Source;
 use mnemon_migrate::{CarriedPoints, Rehearsal, StoreTarget, SyncOptions, rehearse, sync, verify};
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore};
 use mnemon_store::{Change, ChangeSet, Store};
 
-use crate::snapshots::{NAMES, fixture, open, sha, told};
+use crate::snapshots::{NAMES, exported_points, fixture, open, sha};
 
 struct World {
     store: SqliteStore,
-    base: CarriedPoints,
+    carried: CarriedPoints,
     _folder: tempfile::TempDir,
 }
 
 fn world(dims: usize) -> World {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(SqliteOptions::new(folder.path().join("store"), "legacy", dims)).unwrap();
-    let base = CarriedPoints::open(&folder.path().join("carried")).unwrap();
-    World { store, base, _folder: folder }
+    let carried = CarriedPoints::open(&folder.path().join("carried")).unwrap();
+    World { store, carried, _folder: folder }
 }
 
 fn rehearsed(name: &str, world: &World) -> Rehearsal {
-    rehearse(&open(&fixture(name)).unwrap(), &world.store, &world.base, None, &|_, _, _| {}).unwrap()
+    rehearse(&open(&fixture(name)).unwrap(), &world.store, &world.carried, None, &|_, _, _| {}).unwrap()
 }
 
 #[test]
-fn nothing_is_lost() {
+fn all_points_are_copied_exactly() {
     for name in NAMES {
         let world = world(384);
         let rehearsal = rehearsed(name, &world);
         assert!(rehearsal.is_green(), "{name}: {:?}", rehearsal.verified);
-        let told = told(name);
-        assert_eq!(rehearsal.verified.points, told.len());
-        assert_eq!(rehearsal.copied.added, told.len());
-        // By what never went through our readers.
-        let ids: Vec<_> = told.keys().copied().collect();
+        let exported = exported_points(name);
+        assert_eq!(rehearsal.verified.points, exported.len());
+        assert_eq!(rehearsal.copied.added, exported.len());
+        // Compares with an export that our readers did not write.
+        let ids: Vec<_> = exported.keys().copied().collect();
         for (id, stored) in ids.iter().zip(world.store.get_stored(&ids).unwrap()) {
             let stored = stored.unwrap();
-            let (payload, vector) = &told[id];
+            let (payload, vector) = &exported[id];
             assert_eq!(&sha(&stored.vector), vector, "{name} {id}");
-            let there = stored.memory.payload.as_map();
+            let found = stored.memory.payload.as_map();
             for (key, value) in payload.as_object().unwrap() {
-                assert_eq!(there.get(key), Some(value), "{name} {id} {key}");
+                assert_eq!(found.get(key), Some(value), "{name} {id} {key}");
             }
-            assert!(there.keys().all(|key| key == "text_lemmatized" || payload.get(key).is_some()), "{name} {id}");
+            assert!(found.keys().all(|key| key == "text_lemmatized" || payload.get(key).is_some()), "{name} {id}");
         }
         assert_eq!(world.store.check().unwrap(), [], "{name}");
         let words = rehearsal.verified.words;
@@ -52,7 +52,7 @@ fn nothing_is_lost() {
 }
 
 #[test]
-fn a_second_run_writes_nothing() {
+fn a_second_rehearsal_copies_nothing() {
     let world = world(384);
     rehearsed("legacy_v1", &world);
     let again = rehearsed("legacy_v1", &world);
@@ -62,7 +62,7 @@ fn a_second_run_writes_nothing() {
 }
 
 #[test]
-fn counts_and_oddities_are_told() {
+fn counts_and_anomalies_are_reported() {
     let survey = rehearsed("legacy_quirks", &world(384)).survey;
     assert_eq!(survey.points, 78);
     assert!(survey.counts().contains("user-06: 12\n"), "{}", survey.counts());
@@ -87,11 +87,11 @@ fn counts_and_oddities_are_told() {
 }
 
 #[test]
-fn what_differs_is_found() {
+fn differences_are_found() {
     let world = world(384);
     let source = open(&fixture("legacy_v1")).unwrap();
-    sync(&source, &StoreTarget::new(&world.store), &world.base, SyncOptions::default(), &|_| {}).unwrap();
-    let ids: Vec<_> = told("legacy_v1").into_keys().take(3).collect();
+    sync(&source, &StoreTarget::new(&world.store), &world.carried, SyncOptions::default(), &|_| {}).unwrap();
+    let ids: Vec<_> = exported_points("legacy_v1").into_keys().take(3).collect();
     let apply = |change: Change| world.store.apply(&ChangeSet { expected: Vec::new(), changes: vec![change] }).unwrap();
     let stored = world.store.get_stored(&ids).unwrap();
     let record = |at: usize| {
@@ -117,15 +117,15 @@ fn what_differs_is_found() {
     assert!(!found.is_green());
     assert_eq!((found.missing, found.vectors, found.payloads, found.sparse, found.more), (1, 1, 1, 1, 0));
     assert_eq!(found.users.len(), 1, "{:?}", found.users);
-    let told: Vec<_> = found.differences.iter().map(|difference| difference.id).collect();
-    assert!(ids.iter().all(|id| told.contains(id)), "{:?}", found.differences);
+    let reported: Vec<_> = found.differences.iter().map(|difference| difference.id).collect();
+    assert!(ids.iter().all(|id| reported.contains(id)), "{:?}", found.differences);
     assert_eq!(source.about().points, 204);
 }
 
 #[test]
-fn a_store_of_other_dims_is_refused() {
+fn a_store_with_other_dims_is_refused() {
     let world = world(256);
     let error =
-        rehearse(&open(&fixture("legacy_v1")).unwrap(), &world.store, &world.base, None, &|_, _, _| {}).unwrap_err();
+        rehearse(&open(&fixture("legacy_v1")).unwrap(), &world.store, &world.carried, None, &|_, _, _| {}).unwrap_err();
     assert!(error.to_string().contains("384") && error.to_string().contains("256"), "{error}");
 }

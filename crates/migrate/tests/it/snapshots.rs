@@ -1,4 +1,4 @@
-//! Snapshot files: what is in them, and what is said of those that can't be read.
+//! Snapshot files: all points are read, and files that can't be read are refused with a reason.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -17,8 +17,9 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(format!("{name}.snapshot"))
 }
 
-/// The points as Qdrant's REST told them, in a file that our readers never saw: payload and SHA-256 of the vector by id.
-pub(crate) fn told(name: &str) -> BTreeMap<MemoryId, (Value, String)> {
+/// The points of a fixture as Qdrant's REST API returned them, not written by our readers: payload and SHA-256 of the
+/// vector by id.
+pub(crate) fn exported_points(name: &str) -> BTreeMap<MemoryId, (Value, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/tests/fixtures");
     let text = std::fs::read_to_string(folder.join(format!("{name}.points.jsonl"))).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -29,7 +30,7 @@ pub(crate) fn told(name: &str) -> BTreeMap<MemoryId, (Value, String)> {
     lines.map(point).collect()
 }
 
-/// SHA-256 of a vector's bytes, little-endian.
+/// The SHA-256 of a vector's bytes in little-endian order.
 pub(crate) fn sha(vector: &[f32]) -> String {
     let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -51,18 +52,18 @@ fn points(source: &dyn Source) -> Vec<ForeignPoint> {
 }
 
 #[test]
-fn every_point_is_read_as_it_was() {
+fn every_point_is_read_exactly() {
     for (name, shards) in NAMES.into_iter().zip([1, 1, 2]) {
         let snapshot = open(&fixture(name)).unwrap();
-        let told = told(name);
+        let exported = exported_points(name);
         let about = snapshot.about();
-        assert_eq!((about.points, about.dims, about.shards), (told.len() as u64, 384, shards), "{name}");
+        assert_eq!((about.points, about.dims, about.shards), (exported.len() as u64, 384, shards), "{name}");
         assert!(!about.has_bm25);
         assert!(about.indexed.contains(&"user_id".to_owned()) || name == "legacy_quirks", "{:?}", about.indexed);
         let read = points(&snapshot);
-        assert_eq!(read.len(), told.len());
+        assert_eq!(read.len(), exported.len());
         for point in read {
-            let (payload, vector) = &told[&point.id];
+            let (payload, vector) = &exported[&point.id];
             assert_eq!(Some(point.payload.as_map()), payload.as_object(), "{name} {}", point.id);
             assert_eq!(&sha(&point.vector), vector, "{name} {}", point.id);
         }
@@ -70,7 +71,7 @@ fn every_point_is_read_as_it_was() {
 }
 
 #[test]
-fn a_reader_may_leave() {
+fn a_scan_can_be_stopped() {
     let mut pages = 0;
     open(&fixture("legacy_quirks"))
         .unwrap()
@@ -83,24 +84,24 @@ fn a_reader_may_leave() {
 }
 
 #[test]
-fn what_is_no_snapshot_is_told() {
+fn invalid_snapshots_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let whole = std::fs::read(fixture("legacy_quirks")).unwrap();
     let file = folder.path().join("file");
-    let told = |bytes: &[u8]| {
+    let message_for = |bytes: &[u8]| {
         std::fs::write(&file, bytes).unwrap();
         let error = open(&file).unwrap_err();
         assert!(matches!(error, MigrateError::Snapshot { .. }), "{error}");
-        let told = error.to_string();
-        assert!(told.contains(&file.display().to_string()), "{told}");
-        told
+        let message = error.to_string();
+        assert!(message.contains(&file.display().to_string()), "{message}");
+        message
     };
-    assert!(told(b"").contains("give the file that POST"));
-    assert!(told(b"{\"points\": []}").contains("snapshot"));
-    assert!(told(&vec![0; 100_000]).contains("give the file that POST"));
+    assert!(message_for(b"").contains("give the file that POST"));
+    assert!(message_for(b"{\"points\": []}").contains("snapshot"));
+    assert!(message_for(&vec![0; 100_000]).contains("give the file that POST"));
     for part in [512, 2000, 100_000, whole.len() / 2, whole.len() * 9 / 10] {
-        let told = told(&whole[..part]);
-        assert!(told.contains("cut"), "{part}: {told}");
+        let message = message_for(&whole[..part]);
+        assert!(message.contains("cut off"), "{part}: {message}");
     }
     let missing = open(&folder.path().join("nothing")).unwrap_err();
     assert!(matches!(missing, MigrateError::Io { .. }), "{missing}");

@@ -1,4 +1,4 @@
-//! Migrations of the collections that mem0 before v2 wrote, restored on a real Qdrant.
+//! Migrations of collections written by mem0 before v2, restored on a real Qdrant.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,23 +20,23 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 pub(super) const ALL: &[(&str, fn())] = &[
-    ("a_new_collection_holds_all_as_it_was", a_new_collection_holds_all_as_it_was),
-    ("in_place_nothing_but_additions", in_place_nothing_but_additions),
-    ("words_and_names_find_what_they_did_not", words_and_names_find_what_they_did_not),
-    ("what_is_written_meanwhile_is_caught", what_is_written_meanwhile_is_caught),
-    ("entities_follow_their_memories", entities_follow_their_memories),
-    ("the_way_back_carries_the_writes", the_way_back_carries_the_writes),
-    ("an_emptied_side_does_not_empty_the_other", an_emptied_side_does_not_empty_the_other),
+    ("a_new_collection_gets_exact_copies", a_new_collection_gets_exact_copies),
+    ("in_place_points_only_get_additions", in_place_points_only_get_additions),
+    ("words_and_names_find_memories_after_the_migration", words_and_names_find_memories_after_the_migration),
+    ("writes_during_the_rebuild_are_copied", writes_during_the_rebuild_are_copied),
+    ("entities_are_updated_with_their_memories", entities_are_updated_with_their_memories),
+    ("a_rollback_copies_the_writes_back", a_rollback_copies_the_writes_back),
+    ("an_emptied_store_does_not_empty_the_other", an_emptied_store_does_not_empty_the_other),
     ("a_failed_smoke_test_switches_back", a_failed_smoke_test_switches_back),
-    ("the_way_back_in_place_leaves_nothing", the_way_back_in_place_leaves_nothing),
-    ("what_could_lose_something_is_refused", what_could_lose_something_is_refused),
+    ("a_rollback_in_place_removes_all_additions", a_rollback_in_place_removes_all_additions),
+    ("operations_that_could_lose_data_are_refused", operations_that_could_lose_data_are_refused),
     ("nothing_is_retired_too_early", nothing_is_retired_too_early),
 ];
 
 const NAMES: [&str; 3] = ["legacy_v0", "legacy_v1", "legacy_quirks"];
 const DIMS: usize = 384;
 
-/// Vectors by the words of a text: near where they share some.
+/// Makes vectors from the words of a text. Texts with common words have similar vectors.
 struct ByWords;
 
 impl Embedder for ByWords {
@@ -62,7 +62,7 @@ impl Embedder for ByWords {
     }
 }
 
-/// A restored collection, the folder of its migration, and what it is migrated with.
+/// A restored collection, and the folder and target of its migration.
 struct Stack {
     server: &'static Qdrant,
     source: String,
@@ -96,7 +96,7 @@ impl Stack {
         TargetSpec::Collection { name: self.target.clone() }
     }
 
-    fn tools(&self) -> MigrationContext<'static> {
+    fn context(&self) -> MigrationContext<'static> {
         MigrationContext {
             api_key: None,
             timeout: Duration::from_secs(30),
@@ -115,11 +115,11 @@ impl Stack {
         migration
     }
 
-    /// Carried over, and compared.
-    fn done(&self, to: TargetSpec) -> Migration {
+    /// Runs rebuild and verify.
+    fn rebuilt_and_verified(&self, to: TargetSpec) -> Migration {
         let mut migration = self.migration(to);
-        rebuild(&mut migration, &self.tools(), false, &|_, _, _| {}).unwrap();
-        let verified = verify_migration(&mut migration, &self.tools(), &|_, _, _| {}).unwrap();
+        rebuild(&mut migration, &self.context(), false, &|_, _, _| {}).unwrap();
+        let verified = verify_migration(&mut migration, &self.context(), &|_, _, _| {}).unwrap();
         assert!(verified.is_green(), "{verified:?}");
         migration
     }
@@ -128,10 +128,10 @@ impl Stack {
         format!("{}/collections/{collection}/{rest}", self.server.http_url())
     }
 
-    /// All points as REST tells them.
+    /// All points as the REST API returns them.
     fn points(&self, collection: &str) -> BTreeMap<String, Value> {
-        let asked = json!({"limit": 100_000, "with_payload": true, "with_vector": true});
-        let answer = rest::post(&self.url(collection, "points/scroll"), &asked).unwrap();
+        let request = json!({"limit": 100_000, "with_payload": true, "with_vector": true});
+        let answer = rest::post(&self.url(collection, "points/scroll"), &request).unwrap();
         let points = answer["result"]["points"].as_array().unwrap();
         points.iter().map(|point| (id_of(&point["id"]), point.clone())).collect()
     }
@@ -147,7 +147,7 @@ impl Stack {
         rest::post(&self.url(collection, "points/delete?wait=true"), &json!({"points": [id]})).unwrap();
     }
 
-    /// An engine over a collection, with a ledger of its own.
+    /// An engine with a collection as its store and a new ledger.
     fn engine(&self, collection: &str) -> Engine {
         let ledger = Arc::new(SqliteDatabase::open(&self.folder.path().join(unique("ledger")), LEDGER).unwrap());
         let described = Arc::new(|payload: &Payload| -> (Terms, bool) { describe(payload) });
@@ -171,8 +171,8 @@ fn id_of(id: &Value) -> String {
     MemoryId::from_value(id).unwrap().to_string()
 }
 
-/// The points of a fixture as Qdrant told them once, in a file that our readers never saw.
-fn told(name: &str) -> BTreeMap<String, Value> {
+/// The points of a fixture as Qdrant returned them, not written by our readers.
+fn exported_points(name: &str) -> BTreeMap<String, Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/tests/fixtures");
     let text = std::fs::read_to_string(folder.join(format!("{name}.points.jsonl"))).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -185,26 +185,26 @@ fn sha(vector: &Value) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The dense vector of a point, whether it stands alone or with others.
+/// The dense vector of a point, which may have other vectors, too.
 fn dense(point: &Value) -> &Value {
     if point["vector"].is_array() { &point["vector"] } else { &point["vector"][""] }
 }
 
-/// Compares a migrated collection with the file of its fixture.
-fn assert_as_told(name: &str, points: &BTreeMap<String, Value>) {
-    let told = told(name);
-    assert_eq!(points.keys().collect::<Vec<_>>(), told.keys().collect::<Vec<_>>(), "{name}");
-    for (id, line) in &told {
+/// Compares a migrated collection with the exported points of its fixture.
+fn assert_exact_copies(name: &str, points: &BTreeMap<String, Value>) {
+    let exported = exported_points(name);
+    assert_eq!(points.keys().collect::<Vec<_>>(), exported.keys().collect::<Vec<_>>(), "{name}");
+    for (id, line) in &exported {
         let point = &points[id];
         assert_eq!(sha(dense(point)), line["vector_sha256"], "{name} {id}");
         let (payload, before) = (point["payload"].as_object().unwrap(), line["payload"].as_object().unwrap());
         let text = before.get("data").and_then(Value::as_str).unwrap_or_default();
         assert_eq!(payload.contains_key("text_lemmatized"), !text.is_empty(), "{name} {id}");
-        // A word of more than 40 letters is none to fastembed.
+        // Words of more than 40 letters have no terms in fastembed.
         let words = text.split_whitespace().any(|word| word.chars().any(char::is_alphanumeric) && word.len() <= 40);
         assert!(point["vector"].get("bm25").is_some() || !words, "{name} {id}");
         let mut payload = payload.clone();
-        // One was half migrated before: its lemmas stay.
+        // One point already had lemmas, which stay.
         if !before.contains_key("text_lemmatized") {
             payload.remove("text_lemmatized");
         }
@@ -212,15 +212,15 @@ fn assert_as_told(name: &str, points: &BTreeMap<String, Value>) {
     }
 }
 
-fn a_new_collection_holds_all_as_it_was() {
+fn a_new_collection_gets_exact_copies() {
     for name in NAMES {
         let stack = Stack::restored(name);
         let mut migration = stack.migration(stack.to());
-        let found = preflight(&mut migration, &stack.tools(), &BTreeMap::new(), &|_, _, _| {}).unwrap();
+        let found = preflight(&mut migration, &stack.context(), &BTreeMap::new(), &|_, _, _| {}).unwrap();
         assert!(found.is_clear(), "{found:?}");
         drop(migration);
-        let mut migration = stack.done(stack.to());
-        assert_as_told(name, &stack.points(&stack.target));
+        let mut migration = stack.rebuilt_and_verified(stack.to());
+        assert_exact_copies(name, &stack.points(&stack.target));
         let entities = stack.points(&format!("{}_entities", stack.target));
         assert!(!entities.is_empty(), "{name}");
         let points = stack.points(&stack.target);
@@ -229,42 +229,42 @@ fn a_new_collection_holds_all_as_it_was() {
             assert!(!memories.is_empty());
             for id in memories {
                 let memory = &points[id.as_str().unwrap()]["payload"];
-                // The name may be in the singular.
+                // The name may be the singular of a word in the text.
                 let text = memory["data"].as_str().unwrap().to_lowercase();
                 let name = entity["payload"]["data"].as_str().unwrap().to_lowercase();
                 let begins = |word: &str| text.contains(&word.chars().take(3).collect::<String>());
                 assert!(name.split(' ').all(begins), "{name}: {text}");
                 for key in ["user_id", "agent_id", "run_id"] {
-                    // What is no text is no scope.
+                    // A value that is not a string is not a scope.
                     assert_eq!(entity["payload"][key].as_str(), memory[key].as_str(), "{name}: {key}: {memory}");
                 }
             }
         }
-        let again = rebuild(&mut migration, &stack.tools(), false, &|_, _, _| {}).unwrap();
+        let again = rebuild(&mut migration, &stack.context(), false, &|_, _, _| {}).unwrap();
         assert!(again.passes.len() == 1 && again.passes[0].is_idle(), "{again:?}");
         assert_eq!(stack.points(&format!("{}_entities", stack.target)).len(), entities.len());
     }
 }
 
-fn in_place_nothing_but_additions() {
+fn in_place_points_only_get_additions() {
     for name in NAMES {
         let stack = Stack::restored(name);
-        let mut migration = stack.done(TargetSpec::InPlace);
-        assert_as_told(name, &stack.points(&stack.source));
-        // A change that nobody carried over is found.
+        let mut migration = stack.rebuilt_and_verified(TargetSpec::InPlace);
+        assert_exact_copies(name, &stack.points(&stack.source));
+        // A change that has not been copied is found.
         stack.put(&stack.source, 990, "an unseen memory", "ana");
-        let verified = verify_migration(&mut migration, &stack.tools(), &|_, _, _| {}).unwrap();
+        let verified = verify_migration(&mut migration, &stack.context(), &|_, _, _| {}).unwrap();
         assert_eq!((verified.more, verified.sparse), (1, 1), "{verified:?}");
-        rebuild(&mut migration, &stack.tools(), false, &|_, _, _| {}).unwrap();
-        assert!(verify_migration(&mut migration, &stack.tools(), &|_, _, _| {}).unwrap().is_green());
+        rebuild(&mut migration, &stack.context(), false, &|_, _, _| {}).unwrap();
+        assert!(verify_migration(&mut migration, &stack.context(), &|_, _, _| {}).unwrap().is_green());
     }
 }
 
-fn words_and_names_find_what_they_did_not() {
+fn words_and_names_find_memories_after_the_migration() {
     let stack = Stack::named();
     let size = json!({"vectors": {"size": DIMS, "distance": "Cosine"}});
     rest::put(&format!("{}/collections/{}", stack.server.http_url(), stack.source), &size).unwrap();
-    // Vectors that say nothing of the words, so that meaning alone finds by chance.
+    // The vectors do not depend on the words, so search by meaning finds a memory only by chance.
     for id in 0..60_u64 {
         let text = match id {
             41 => "The zymurgy class starts on Tuesday".to_owned(),
@@ -283,62 +283,62 @@ fn words_and_names_find_what_they_did_not() {
         let hits = engine.search(&request).unwrap().hits;
         hits.first().map(|hit| hit.memory.id)
     };
-    let asked = [("zymurgy", 41), ("Who is Bartholomew Quimby?", 42)];
+    let queries = [("zymurgy", 41), ("Who is Bartholomew Quimby?", 42)];
     let old = stack.engine(&stack.source);
-    for (query, id) in asked {
+    for (query, id) in queries {
         assert_ne!(first(&old, query), Some(MemoryId::Number(id)), "{query}");
     }
-    stack.done(stack.to());
+    stack.rebuilt_and_verified(stack.to());
     let new = stack.engine(&stack.target);
-    for (query, id) in asked {
+    for (query, id) in queries {
         assert_eq!(first(&new, query), Some(MemoryId::Number(id)), "{query}");
     }
 }
 
-fn what_is_written_meanwhile_is_caught() {
+fn writes_during_the_rebuild_are_copied() {
     for to in [None, Some(TargetSpec::InPlace)] {
         let stack = Stack::restored("legacy_v1");
         let mut migration = stack.migration(to.clone().unwrap_or_else(|| stack.to()));
-        let mut tools = stack.tools();
-        tools.rate = Some(150);
+        let mut context = stack.context();
+        context.rate = Some(150);
         let written = AtomicBool::new(false);
         let ids: Vec<Value> = stack.points(&stack.source).into_values().map(|point| point["id"].clone()).collect();
-        // While the first points are on their way.
-        let meanwhile = |_: &'static str, _: usize, _: u64| {
+        // Called after the first points were copied.
+        let write_during_copy = |_: &'static str, _: usize, _: u64| {
             if !written.swap(true, Ordering::SeqCst) {
                 for id in &ids[..5] {
                     stack.delete(&stack.source, id);
                 }
                 for id in &ids[5..10] {
-                    let change = json!({"points": [id], "payload": {"data": "changed meanwhile", "hash": "x"}});
+                    let change = json!({"points": [id], "payload": {"data": "changed during the copy", "hash": "x"}});
                     rest::post(&stack.url(&stack.source, "points/payload?wait=true"), &change).unwrap();
                 }
                 for id in 0..5 {
-                    stack.put(&stack.source, id, "added meanwhile", "ana");
+                    stack.put(&stack.source, id, "added during the copy", "ana");
                 }
             }
         };
-        let rebuilt = rebuild(&mut migration, &tools, false, &meanwhile).unwrap();
+        let rebuilt = rebuild(&mut migration, &context, false, &write_during_copy).unwrap();
         assert!(rebuilt.passes.last().unwrap().is_idle(), "{rebuilt:?}");
-        let verified = verify_migration(&mut migration, &tools, &|_, _, _| {}).unwrap();
+        let verified = verify_migration(&mut migration, &context, &|_, _, _| {}).unwrap();
         assert!(verified.is_green() && verified.points == 204, "{verified:?}");
         if to.is_none() {
             let target = stack.points(&stack.target);
             assert_eq!(target.len(), 204);
-            let changed = target.values().filter(|point| point["payload"]["data"] == "changed meanwhile");
+            let changed = target.values().filter(|point| point["payload"]["data"] == "changed during the copy");
             assert_eq!(changed.count(), 5);
         }
     }
 }
 
-fn entities_follow_their_memories() {
+fn entities_are_updated_with_their_memories() {
     let stack = Stack::named();
     let size = json!({"vectors": {"size": DIMS, "distance": "Cosine"}});
     rest::put(&format!("{}/collections/{}", stack.server.http_url(), stack.source), &size).unwrap();
     stack.put(&stack.source, 1, r#"They read "Red Harvest" and "Lisbon Story""#, "ana");
     stack.put(&stack.source, 2, r#"They read "Red Harvest" and "Vienna Blood""#, "ana");
     stack.put(&stack.source, 3, r#"They read "Red Harvest" and "Vienna Blood""#, "ben");
-    let mut migration = stack.done(stack.to());
+    let mut migration = stack.rebuilt_and_verified(stack.to());
     let named = |stack: &Stack| -> BTreeSet<(String, String, Vec<String>)> {
         let entities = stack.points(&format!("{}_entities", stack.target));
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -358,14 +358,14 @@ fn entities_follow_their_memories() {
     assert!(before.contains(&entity("ana", "lisbon story", &["1"])), "{before:?}");
     stack.put(&stack.source, 1, r#"They read "Vienna Blood" only"#, "ana");
     stack.delete(&stack.source, &json!(3));
-    rebuild(&mut migration, &stack.tools(), false, &|_, _, _| {}).unwrap();
+    rebuild(&mut migration, &stack.context(), false, &|_, _, _| {}).unwrap();
     let after = named(&stack);
     assert!(after.contains(&entity("ana", "red harvest", &["2"])), "{after:?}");
     assert!(after.contains(&entity("ana", "vienna blood", &["1", "2"])), "{after:?}");
     assert!(after.iter().all(|(user, name, _)| user == "ana" && name != "lisbon story"), "{after:?}");
 }
 
-/// A file of the environment that names the old collection, and its switch.
+/// An environment file with the name of the old collection, and its switch.
 fn env_file(stack: &Stack) -> (PathBuf, Switch) {
     let file = stack.folder.path().join(".env");
     let key = "QDRANT_COLLECTION_NAME";
@@ -383,15 +383,15 @@ fn ready() -> Result<(), String> {
     Ok(())
 }
 
-const SERVED: ServerHooks<'static> = ServerHooks { restart: &ready, smoke: &ready };
+const HOOKS: ServerHooks<'static> = ServerHooks { restart: &ready, smoke: &ready };
 
-fn the_way_back_carries_the_writes() {
+fn a_rollback_copies_the_writes_back() {
     let stack = Stack::restored("legacy_v1");
-    let mut migration = stack.done(stack.to());
+    let mut migration = stack.rebuilt_and_verified(stack.to());
     let (file, switch) = env_file(&stack);
-    // Written between verify and cutover.
+    // A write between verify and cutover.
     stack.put(&stack.source, 500, "written late", "ana");
-    let done = cutover(&mut migration, &stack.tools(), switch.clone(), &SERVED, &|_, _, _| {}).unwrap();
+    let done = cutover(&mut migration, &stack.context(), switch.clone(), &HOOKS, &|_, _, _| {}).unwrap();
     assert_eq!(done.last.added, 1);
     assert!(std::fs::read_to_string(&file).unwrap().contains(&stack.target));
     let ids: Vec<Value> = stack.points(&stack.target).into_values().map(|point| point["id"].clone()).collect();
@@ -408,7 +408,7 @@ fn the_way_back_carries_the_writes() {
         rest::post(&stack.url(&stack.target, "points/payload?wait=true"), &change).unwrap();
     }
     drop(engine);
-    let back = rollback(&mut migration, &stack.tools(), false, &ready, &|_, _, _| {}).unwrap();
+    let back = rollback(&mut migration, &stack.context(), false, &ready, &|_, _, _| {}).unwrap();
     assert_eq!((back.carried.added, back.carried.changed, back.carried.removed), (50, 3, 7), "{back:?}");
     assert!(std::fs::read_to_string(&file).unwrap().contains(&stack.source));
     let legacy = stack.points(&stack.source);
@@ -420,20 +420,20 @@ fn the_way_back_carries_the_writes() {
             assert_eq!(point, before);
         }
     }
-    // What was written over or removed is kept.
+    // The overwritten and removed points are saved.
     let kept = std::fs::read_to_string(back.replaced.unwrap()).unwrap();
     assert_eq!(kept.lines().count(), 10);
-    // And forward again, nothing twice; what others wrote without lemmas is written anew.
-    rebuild(&mut migration, &stack.tools(), true, &|_, _, _| {}).unwrap();
-    let verified = verify_migration(&mut migration, &stack.tools(), &|_, _, _| {}).unwrap();
+    // Another migration makes no duplicates, and points that other clients wrote without lemmas are written again.
+    rebuild(&mut migration, &stack.context(), true, &|_, _, _| {}).unwrap();
+    let verified = verify_migration(&mut migration, &stack.context(), &|_, _, _| {}).unwrap();
     assert!(verified.is_green(), "{verified:?}");
-    cutover(&mut migration, &stack.tools(), switch, &SERVED, &|_, _, _| {}).unwrap();
+    cutover(&mut migration, &stack.context(), switch, &HOOKS, &|_, _, _| {}).unwrap();
     assert_eq!(stack.points(&stack.target).keys().collect::<Vec<_>>(), legacy.keys().collect::<Vec<_>>());
 }
 
-fn an_emptied_side_does_not_empty_the_other() {
+fn an_emptied_store_does_not_empty_the_other() {
     let stack = Stack::restored("legacy_v1");
-    let mut migration = stack.done(stack.to());
+    let mut migration = stack.rebuilt_and_verified(stack.to());
     let before = stack.points(&stack.source);
     let most: Vec<Value> = before.values().take(150).map(|point| point["id"].clone()).collect();
     let refused = |done: Result<(), MigrateError>| {
@@ -442,36 +442,36 @@ fn an_emptied_side_does_not_empty_the_other() {
         assert!(error.to_string().contains("150 of 204") && error.to_string().contains("--allow-removals"), "{error}");
     };
     let (_, switch) = env_file(&stack);
-    cutover(&mut migration, &stack.tools(), switch, &SERVED, &|_, _, _| {}).unwrap();
-    // The new store is not what it was: what goes back must not take the old one along.
+    cutover(&mut migration, &stack.context(), switch, &HOOKS, &|_, _, _| {}).unwrap();
+    // Most of the new store was deleted. The rollback must not delete that in the old store.
     most.iter().for_each(|id| stack.delete(&stack.target, id));
-    refused(rollback(&mut migration, &stack.tools(), false, &ready, &|_, _, _| {}).map(drop));
+    refused(rollback(&mut migration, &stack.context(), false, &ready, &|_, _, _| {}).map(drop));
     assert_eq!(stack.points(&stack.source), before);
-    rollback(&mut migration, &stack.tools(), true, &ready, &|_, _, _| {}).unwrap();
-    rebuild(&mut migration, &stack.tools(), true, &|_, _, _| {}).unwrap();
+    rollback(&mut migration, &stack.context(), true, &ready, &|_, _, _| {}).unwrap();
+    rebuild(&mut migration, &stack.context(), true, &|_, _, _| {}).unwrap();
     assert_eq!(stack.points(&stack.target).len(), before.len());
-    // And on the way there.
+    // The same in the other direction.
     most.iter().for_each(|id| stack.delete(&stack.source, id));
-    refused(rebuild(&mut migration, &stack.tools(), false, &|_, _, _| {}).map(drop));
+    refused(rebuild(&mut migration, &stack.context(), false, &|_, _, _| {}).map(drop));
     assert_eq!(stack.points(&stack.target).len(), before.len());
-    let tools = MigrationContext { removals: true, ..stack.tools() };
-    rebuild(&mut migration, &tools, false, &|_, _, _| {}).unwrap();
+    let context = MigrationContext { removals: true, ..stack.context() };
+    rebuild(&mut migration, &context, false, &|_, _, _| {}).unwrap();
     assert_eq!(stack.points(&stack.target).len(), before.len() - 150);
 }
 
 fn a_failed_smoke_test_switches_back() {
     let stack = Stack::restored("legacy_v0");
-    let mut migration = stack.done(stack.to());
+    let mut migration = stack.rebuilt_and_verified(stack.to());
     let (file, switch) = env_file(&stack);
     let before = std::fs::read_to_string(&file).unwrap();
-    // A user who was faster than the smoke test.
+    // A client writes before the smoke test fails.
     let failing = || {
         stack.put(&stack.target, 900, "written before it failed", "ana");
         Err("the search finds nothing".to_owned())
     };
     let error = cutover(
         &mut migration,
-        &stack.tools(),
+        &stack.context(),
         switch,
         &ServerHooks { restart: &ready, smoke: &failing },
         &|_, _, _| {},
@@ -480,18 +480,18 @@ fn a_failed_smoke_test_switches_back() {
     assert!(matches!(error, MigrateError::Switch(_)) && error.to_string().contains("finds nothing"), "{error}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
     assert!(!migration.is_done(Phase::Cutover) && !migration.state.switched);
-    let carried = stack.points(&stack.source).remove("900").expect("it is carried back");
+    let carried = stack.points(&stack.source).remove("900").expect("the write is copied back");
     assert_eq!(carried["payload"]["data"], "written before it failed");
 }
 
-fn the_way_back_in_place_leaves_nothing() {
+fn a_rollback_in_place_removes_all_additions() {
     let stack = Stack::restored("legacy_v1");
     let before = stack.points(&stack.source);
-    let mut migration = stack.done(TargetSpec::InPlace);
+    let mut migration = stack.rebuilt_and_verified(TargetSpec::InPlace);
     let (_, switch) = env_file(&stack);
-    cutover(&mut migration, &stack.tools(), switch, &SERVED, &|_, _, _| {}).unwrap();
+    cutover(&mut migration, &stack.context(), switch, &HOOKS, &|_, _, _| {}).unwrap();
     stack.put(&stack.source, 7, "written since", "ana");
-    rollback(&mut migration, &stack.tools(), false, &ready, &|_, _, _| {}).unwrap();
+    rollback(&mut migration, &stack.context(), false, &ready, &|_, _, _| {}).unwrap();
     let mut after = stack.points(&stack.source);
     assert_eq!(after.remove("7").unwrap()["payload"]["data"], "written since");
     for (id, point) in &after {
@@ -500,21 +500,21 @@ fn the_way_back_in_place_leaves_nothing() {
         assert!(point["vector"].get("bm25").is_none(), "{point}");
     }
     drop(migration);
-    stack.done(TargetSpec::InPlace);
+    stack.rebuilt_and_verified(TargetSpec::InPlace);
 }
 
-fn what_could_lose_something_is_refused() {
+fn operations_that_could_lose_data_are_refused() {
     let stack = Stack::restored("legacy_v0");
     let refused = |to: TargetSpec, what: &str| {
         let folder = tempfile::tempdir().unwrap();
         let mut migration = Migration::open(folder.path()).unwrap();
         let route = Route { from: stack.from(), to };
-        let told = match migration.set_route(route) {
+        let error = match migration.set_route(route) {
             Err(error) => error,
-            Ok(()) => rebuild(&mut migration, &stack.tools(), false, &|_, _, _| {}).unwrap_err(),
+            Ok(()) => rebuild(&mut migration, &stack.context(), false, &|_, _, _| {}).unwrap_err(),
         };
-        assert!(matches!(told, MigrateError::Refused(_)), "{told}");
-        assert!(told.to_string().contains(what), "{told}");
+        assert!(matches!(error, MigrateError::Refused(_)), "{error}");
+        assert!(error.to_string().contains(what), "{error}");
     };
     refused(TargetSpec::Collection { name: stack.source.clone() }, "source and target are both");
     let vectors = |size: usize, distance: &str| {
@@ -529,13 +529,13 @@ fn what_could_lose_something_is_refused() {
     refused(stack.to(), "Dot");
     rest::delete(&format!("{}/collections/{}", stack.server.http_url(), stack.target)).unwrap();
     vectors(DIMS, "Cosine");
-    let point = json!({"id": 1, "vector": {"": vec![0.5; DIMS]}, "payload": {"data": "somebody's"}});
+    let point = json!({"id": 1, "vector": {"": vec![0.5; DIMS]}, "payload": {"data": "of another client"}});
     rest::put(&stack.url(&stack.target, "points?wait=true"), &json!({"points": [point]})).unwrap();
-    refused(stack.to(), "did not bring");
+    refused(stack.to(), "did not write");
     assert_eq!(stack.points(&stack.target).len(), 1);
     rest::delete(&format!("{}/collections/{}", stack.server.http_url(), stack.target)).unwrap();
-    // The folder of another migration, and two at once.
-    let mut migration = stack.done(stack.to());
+    // The folder of another migration, and a second process.
+    let mut migration = stack.rebuilt_and_verified(stack.to());
     let other = Route { from: stack.from(), to: TargetSpec::Collection { name: "another".into() } };
     let error = migration.set_route(other).unwrap_err();
     assert!(error.to_string().contains("another migration"), "{error}");
@@ -545,26 +545,27 @@ fn what_could_lose_something_is_refused() {
 
 fn nothing_is_retired_too_early() {
     let stack = Stack::restored("legacy_v0");
-    let mut migration = stack.done(stack.to());
+    let mut migration = stack.rebuilt_and_verified(stack.to());
     let (_, switch) = env_file(&stack);
     let until = jiff::civil::date(2030, 1, 31);
     let refused = |migration: &mut Migration, today: jiff::civil::Date, what: &str| {
-        let error = retire(migration, &stack.tools(), today, false).unwrap_err();
+        let error = retire(migration, &stack.context(), today, false).unwrap_err();
         assert!(matches!(error, MigrateError::Refused(_)) && error.to_string().contains(what), "{error}");
         assert_eq!(stack.points(&stack.source).len(), 219);
     };
     refused(&mut migration, until, "before a cutover");
-    cutover(&mut migration, &stack.tools(), switch, &SERVED, &|_, _, _| {}).unwrap();
+    cutover(&mut migration, &stack.context(), switch, &HOOKS, &|_, _, _| {}).unwrap();
     refused(&mut migration, until, "no backup");
     let backup = stack.folder.path().join("backup");
     std::fs::create_dir(&backup).unwrap();
     migration.state.backup = Some((backup.clone(), until));
     refused(&mut migration, until.yesterday().unwrap(), "kept until 2030-01-31");
-    assert_eq!(retire(&mut migration, &stack.tools(), until, true).unwrap().len(), 2);
+    assert_eq!(retire(&mut migration, &stack.context(), until, true).unwrap().len(), 2);
     assert!(backup.exists());
-    retire(&mut migration, &stack.tools(), until, false).unwrap();
+    retire(&mut migration, &stack.context(), until, false).unwrap();
     assert!(!backup.exists());
     assert_eq!(stack.points(&stack.target).len(), 219);
-    let gone = rest::call("GET", &format!("{}/collections/{}", stack.server.http_url(), stack.source), None).unwrap();
-    assert_eq!(gone.0, 404);
+    let deleted =
+        rest::call("GET", &format!("{}/collections/{}", stack.server.http_url(), stack.source), None).unwrap();
+    assert_eq!(deleted.0, 404);
 }

@@ -1,5 +1,6 @@
-//! Backups and migrations of a real Qdrant. Where none is named by its variable, the trials are reported as ignored, not as passed.
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+//! Backups and migrations with a real Qdrant. If the variable with its address is not set, the tests are reported as
+//! ignored, not as passed.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod backups;
 mod collections;

@@ -1,53 +1,53 @@
-//! A way to a server that goes wrong as it is told.
+//! A proxy that changes requests and responses, to test failures.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// A request on its way, and then the answer to it.
-pub(crate) struct Passing {
-    /// Method and path.
+/// A request, and later its response.
+pub(crate) struct Exchange {
+    /// The method and path.
     pub(crate) line: String,
-    /// Headers that are passed on, a line each.
+    /// The headers that are forwarded, one in each line.
     pub(crate) headers: Vec<String>,
-    /// Head and body of the answer; empty until it came. What is cut from it, the client never sees.
-    pub(crate) answer: Vec<u8>,
+    /// The head and body of the response; empty until it has arrived. The client gets only this.
+    pub(crate) response: Vec<u8>,
 }
 
-impl Passing {
-    /// Whether it is the download of a snapshot.
+impl Exchange {
+    /// Whether this is the download of a snapshot.
     pub(crate) fn is_download(&self) -> bool {
         self.line.starts_with("GET ") && self.line.ends_with(".snapshot")
     }
 
-    /// Where the body begins.
+    /// The start of the response body.
     pub(crate) fn body(&self) -> usize {
-        self.answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4
+        self.response.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4
     }
 }
 
-type Meddle = dyn Fn(&mut Passing) + Send + Sync;
+type Change = dyn Fn(&mut Exchange) + Send + Sync;
 
-/// A proxy; it works until the process ends.
+/// A proxy that runs until the process ends.
 pub(crate) struct Proxy {
     url: String,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Proxy {
-    /// Passes requests on to a URL. `meddle` is called with each request and again with its answer.
-    pub(crate) fn start(upstream: &str, meddle: impl Fn(&mut Passing) + Send + Sync + 'static) -> Self {
+    /// Forwards requests to a URL. `change` is called with each request and again with its response.
+    pub(crate) fn start(upstream: &str, change: impl Fn(&mut Exchange) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let upstream = upstream.strip_prefix("http://").unwrap().to_owned();
-        let meddle: Arc<Meddle> = Arc::new(meddle);
+        let change: Arc<Change> = Arc::new(change);
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let told = Arc::clone(&seen);
+        let requests = Arc::clone(&seen);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (upstream, meddle, told) = (upstream.clone(), Arc::clone(&meddle), Arc::clone(&told));
-                // An end of the connection in the middle of a request is the client's.
-                std::thread::spawn(move || forward(stream, &upstream, &*meddle, &told));
+                let (upstream, change, requests) = (upstream.clone(), Arc::clone(&change), Arc::clone(&requests));
+                // An error means that the client closed the connection during the request.
+                std::thread::spawn(move || forward(stream, &upstream, &*change, &requests));
             }
         });
         Self { url, seen }
@@ -57,20 +57,20 @@ impl Proxy {
         &self.url
     }
 
-    /// Requests that came, with their range.
+    /// The requests received that contain a text, with their range header.
     pub(crate) fn seen(&self, part: &str) -> Vec<String> {
         self.seen.lock().unwrap().iter().filter(|line| line.contains(part)).cloned().collect()
     }
 }
 
-fn forward(stream: TcpStream, upstream: &str, meddle: &Meddle, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
+fn forward(stream: TcpStream, upstream: &str, change: &Change, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;
-    let mut passing = Passing {
+    let mut exchange = Exchange {
         line: line.trim_end().trim_end_matches(" HTTP/1.1").to_owned(),
         headers: Vec::new(),
-        answer: Vec::new(),
+        response: Vec::new(),
     };
     let mut length = 0;
     loop {
@@ -83,19 +83,19 @@ fn forward(stream: TcpStream, upstream: &str, meddle: &Meddle, seen: &Mutex<Vec<
             length = value.trim().parse().unwrap();
         }
         if !lower.starts_with("connection:") {
-            passing.headers.push(header.trim_end().to_owned());
+            exchange.headers.push(header.trim_end().to_owned());
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    meddle(&mut passing);
-    let range = passing.headers.iter().find(|header| header.to_ascii_lowercase().starts_with("range:"));
-    seen.lock().unwrap().push(format!("{} {}", passing.line, range.map_or("", String::as_str)));
+    change(&mut exchange);
+    let range = exchange.headers.iter().find(|header| header.to_ascii_lowercase().starts_with("range:"));
+    seen.lock().unwrap().push(format!("{} {}", exchange.line, range.map_or("", String::as_str)));
     let mut server = TcpStream::connect(upstream)?;
-    let headers = passing.headers.join("\r\n");
-    server.write_all(format!("{} HTTP/1.1\r\n{headers}\r\nConnection: close\r\n\r\n", passing.line).as_bytes())?;
+    let headers = exchange.headers.join("\r\n");
+    server.write_all(format!("{} HTTP/1.1\r\n{headers}\r\nConnection: close\r\n\r\n", exchange.line).as_bytes())?;
     server.write_all(&body)?;
-    server.read_to_end(&mut passing.answer)?;
-    meddle(&mut passing);
-    reader.into_inner().write_all(&passing.answer)
+    server.read_to_end(&mut exchange.response)?;
+    change(&mut exchange);
+    reader.into_inner().write_all(&exchange.response)
 }

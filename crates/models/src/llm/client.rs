@@ -112,8 +112,8 @@ impl LlmClient {
                 Err(Failure::Configuration(error)) => return Err(error),
                 Err(Failure::Refused { status, refusal }) => (status, refusal),
             };
-            // A refusal may quote any parameter. If leaving it out does not help, it was not the reason, and what was learned
-            // is not kept.
+            // A refusal may quote any parameter. If leaving it out does not help, it was not the reason, and the changed quirks
+            // are not kept.
             let mut next = quirks.clone();
             let lesson = next.learn(status, &refusal, &body).filter(|_| lessons.len() < MAX_LESSONS);
             let Some(lesson) = lesson.filter(|_| wire::body(&self.config, request, &next, stream) != body) else {
@@ -124,7 +124,7 @@ impl LlmClient {
         }
     }
 
-    /// Keeps what was learned for the following requests.
+    /// Keeps the changed quirks for the following requests.
     fn remember(&self, quirks: Quirks, lessons: &[String]) {
         if lessons.is_empty() {
             return;

@@ -29,7 +29,8 @@ impl LlmProvider {
     }
 }
 
-/// The configuration of a language model. Only what is set here is sent: sampling parameters have no defaults.
+/// The configuration of a language model. Requests contain only parameters that are set here: sampling parameters have no
+/// defaults.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct LlmConfig {

@@ -1,22 +1,22 @@
-//! JSON as language models write it: between prose, with commas too many, cut in the middle.
+//! Reads JSON in the form in which language models write it: surrounded by prose, with extra commas, truncated.
 
 use serde_json::{Map, Number, Value};
 
-/// Levels that values may nest.
+/// Maximum nesting of values.
 const MAX_DEPTH: usize = 64;
 
-/// A JSON value that was found in a text.
+/// A JSON value in a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// The value. Of one that is cut, what was complete: unfinished items of lists are left out, and so are unfinished
-    /// values of keys that are no lists or objects themselves.
+    /// The value. If it is truncated, only its complete parts: incomplete items of lists are left out, and so are
+    /// incomplete values of keys unless they are lists or objects.
     pub value: Value,
-    /// Whether the text ends before the value does.
+    /// Whether it is truncated: the text ends before the value.
     pub cut: bool,
 }
 
-/// The objects and lists of a text, in order, whatever stands between them. Tolerates commas too many, comments, single
-/// quotes, bare keys, line breaks inside strings, and Python's `True`, `False`, `None`.
+/// Finds the objects and lists in a text, in order, with any text between them. Tolerates extra commas, comments, single
+/// quotes, unquoted keys, line breaks in strings, and Python's `True`, `False`, `None`.
 pub fn find(text: &str) -> Vec<Found> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -36,7 +36,7 @@ pub fn find(text: &str) -> Vec<Found> {
     found
 }
 
-/// `{}`, `[]` and such as `[1]`, a footnote, say nothing.
+/// Whether a value is probably part of the prose: `{}`, `[]`, or a reference such as `[1]`.
 fn is_prose(value: &Value) -> bool {
     match value {
         Value::Object(map) => map.is_empty(),
@@ -60,7 +60,8 @@ impl<'t> Reader<'t> {
         self.rest().chars().next()
     }
 
-    fn skip(&mut self) {
+    /// Skips white space and comments.
+    fn skip_space(&mut self) {
         loop {
             let rest = self.rest();
             let trimmed = rest.trim_start_matches(|char: char| char.is_whitespace() || char == '\u{feff}');
@@ -75,9 +76,9 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A value; `None` if there is none, or it is cut and nothing of it can be kept.
+    /// Reads a value; `None` if it is invalid, or truncated without a complete part.
     fn value(&mut self, depth: usize) -> Option<Value> {
-        self.skip();
+        self.skip_space();
         match self.peek() {
             None => {
                 self.cut = true;
@@ -94,7 +95,7 @@ impl<'t> Reader<'t> {
         self.at += 1;
         let mut map = Map::new();
         loop {
-            self.skip();
+            self.skip_space();
             let key = match self.peek() {
                 None => {
                     self.cut = true;
@@ -109,13 +110,13 @@ impl<'t> Reader<'t> {
                     continue;
                 }
                 Some(quote @ ('"' | '\'')) => self.string(quote),
-                Some(_) => self.bare(),
+                Some(_) => self.bare_word(),
             };
             if self.cut {
                 break;
             }
             let key = key?;
-            self.skip();
+            self.skip_space();
             match self.peek() {
                 Some(':') => self.at += 1,
                 None => {
@@ -141,7 +142,7 @@ impl<'t> Reader<'t> {
         self.at += 1;
         let mut items = Vec::new();
         loop {
-            self.skip();
+            self.skip_space();
             match self.peek() {
                 None => {
                     self.cut = true;
@@ -159,7 +160,7 @@ impl<'t> Reader<'t> {
             }
             let item = self.value(depth + 1);
             if self.cut {
-                // An item that is cut is not what was meant.
+                // A truncated item may differ from the intended one.
                 break;
             }
             items.push(item?);
@@ -195,7 +196,8 @@ impl<'t> Reader<'t> {
         None
     }
 
-    fn bare(&mut self) -> Option<String> {
+    /// Reads an unquoted word.
+    fn bare_word(&mut self) -> Option<String> {
         let rest = self.rest();
         let end = rest.find(|char: char| !(char.is_alphanumeric() || "_-+.$".contains(char))).unwrap_or(rest.len());
         let word = rest[..end].to_owned();
@@ -204,9 +206,9 @@ impl<'t> Reader<'t> {
         (!word.is_empty()).then_some(word)
     }
 
-    /// A number, `true`, `null` and their like.
+    /// Reads a number, `true`, `null` and similar words.
     fn word(&mut self) -> Option<Value> {
-        let word = self.bare()?;
+        let word = self.bare_word()?;
         Some(match word.as_str() {
             "true" | "True" => Value::Bool(true),
             "false" | "False" => Value::Bool(false),
@@ -216,7 +218,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// What `\uXXXX` stands for, a pair of them for what lies beyond.
+/// Reads `\uXXXX`, or a surrogate pair of two of them.
 fn escaped(chars: &mut std::str::CharIndices<'_>) -> char {
     let mut unit = || {
         let mut ahead = chars.clone();
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_found_between_prose() {
+    fn values_are_found_in_prose() {
         check(r#"Sure! Here it is: {"a": 1}. Anything else?"#, &[(json!({"a": 1}), false)]);
         check(r#"{"a": 1}{"b": ["x"]}"#, &[(json!({"a": 1}), false), (json!({"b": ["x"]}), false)]);
         check("As [1] and {brace} say, {}: []", &[]);
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nearly_json_is_read() {
+    fn invalid_json_is_tolerated() {
         check(
             "{'a': True, b: None, // why\n \"c\": [\"x\",],,}",
             &[(json!({"a": true, "b": null, "c": ["x"]}), false)],
@@ -287,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_cut_answer_complete_items_are_kept() {
+    fn complete_items_of_a_truncated_value_are_kept() {
         let text = r#"{"memory": [{"text": "one", "ids": ["a"]}, {"text": "tw"#;
         check(text, &[(json!({"memory": [{"text": "one", "ids": ["a"]}]}), true)]);
         check(
@@ -300,20 +302,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn good_json_is_read_as_it_is(texts in proptest::collection::vec(".*", 0..4), number: i64, flag: bool) {
+        fn valid_json_is_read_unchanged(texts in proptest::collection::vec(".*", 0..4), number: i64, flag: bool) {
             let value = json!({"texts": texts, "n": number, "flag": flag, "inner": {"none": null, "f": 1.5}});
             prop_assert_eq!(find(&value.to_string()), vec![Found { value: value.clone(), cut: false }]);
         }
 
         #[test]
-        fn nothing_makes_it_panic_or_run_on(text in ".{0,200}") {
+        fn any_text_is_read_without_panic(text in ".{0,200}") {
             find(&text);
             find(&format!("[{{{text}"));
         }
     }
 
     #[test]
-    fn depth_has_an_end() {
+    fn deep_nesting_is_limited() {
         find(&"[".repeat(20_000));
         find(&"{\"a\":".repeat(20_000));
     }

@@ -30,7 +30,7 @@ pub(super) enum TokensKey {
     Unsupported,
 }
 
-/// What was learned about an endpoint.
+/// The known differences of an endpoint from the standard API.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Quirks {
     pub(super) json: JsonMode,
@@ -45,8 +45,8 @@ const REQUIRED_KEYS: [&str; 4] = ["model", "messages", "stream", "system"];
 const JSON_KEYS: [&str; 2] = ["response_format", "format"];
 
 impl Quirks {
-    /// Changes what is sent, so that the endpoint accepts it, and returns a description for the log; `None` if no
-    /// parameter seems to be the reason of the refusal.
+    /// Adapts the requests so that the endpoint accepts them, and returns a description for the log; `None` if no parameter
+    /// seems to be the reason of the refusal.
     pub(super) fn learn(&mut self, status: u16, refusal: &Refusal, sent: &Map<String, Value>) -> Option<String> {
         if !matches!(status, 400 | 415 | 422 | 500 | 501) {
             return None;

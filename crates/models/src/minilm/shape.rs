@@ -1,4 +1,4 @@
-//! What is known of all-MiniLM-L6-v2: its name, its shape and its special pieces.
+//! The properties of all-MiniLM-L6-v2: its name, its shape and its special pieces.
 
 /// The model's name, as its publisher writes it.
 pub(super) const NAME: &str = "all-MiniLM-L6-v2";

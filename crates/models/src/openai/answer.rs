@@ -16,7 +16,7 @@ struct Row {
 /// Reads the vectors, in the order of the texts.
 ///
 /// # Errors
-/// A description of what is wrong with the answer.
+/// A description of the fault.
 pub(super) fn vectors(body: &[u8], texts: usize) -> Result<Vec<Vec<f32>>, String> {
     let answer: Answer =
         serde_json::from_slice(body).map_err(|error| format!("something other than vectors ({error})"))?;

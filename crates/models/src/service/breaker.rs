@@ -62,7 +62,7 @@ impl Breaker {
         }
     }
 
-    /// Records that the service answered, with whatever status.
+    /// Records that the service answered, with any status.
     pub(super) fn record_answer(&self) {
         *self.lock() = State { answered: Some(Instant::now()), ..State::default() };
     }

@@ -1,4 +1,4 @@
-//! The client of language models, against an endpoint on a real socket.
+//! The client of language models, with an endpoint on a real socket.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ fn client(service: &Service, change: impl FnOnce(&mut LlmConfig)) -> LlmClient {
     let mut config = LlmConfig::new(LlmProvider::OpenAi, "some-model");
     config.base_url.clone_from(&service.url);
     change(&mut config);
-    LlmClient::new(config).expect("the configuration can work")
+    LlmClient::new(config).expect("a valid configuration")
 }
 
-fn same(_: &mut LlmConfig) {}
+fn unchanged(_: &mut LlmConfig) {}
 
 fn question() -> ChatRequest {
     let messages = vec![ChatMessage::new(ChatRole::System, "Be brief."), ChatMessage::new(ChatRole::User, "Hi!")];
@@ -30,7 +30,7 @@ fn for_json() -> ChatRequest {
 }
 
 #[test]
-fn nothing_is_sent_that_is_not_set() {
+fn only_configured_parameters_are_sent() {
     let service = Service::start(|_, asked| Reply::chat(asked, "Hello."));
     let answer = client(&service, |config| config.api_key = Some("the-key".into())).chat(&question()).unwrap();
     assert_eq!((answer.text.as_str(), answer.finish), ("Hello.", Finish::Stop));
@@ -42,7 +42,7 @@ fn nothing_is_sent_that_is_not_set() {
 }
 
 #[test]
-fn what_is_set_is_sent() {
+fn configured_parameters_are_sent() {
     let service = Service::start(|_, asked| Reply::chat(asked, "Hello."));
     let client = client(&service, |config| {
         config.temperature = Some(0.5);
@@ -58,25 +58,25 @@ fn what_is_set_is_sent() {
     assert!(asked.headers.contains(&"x-team: memory".to_owned()), "{:?}", asked.headers);
 }
 
-/// Refuses as several endpoints together would.
+/// Rejects all parameters that any of several endpoints would reject.
 fn strict(asked: &Asked) -> Reply {
     let body = asked.body.as_object().expect("an object");
     let format = body.get("response_format").map(|format| format["type"].as_str().unwrap_or_default().to_owned());
-    let no = |message: &str| Reply::refusal("400 Bad Request", message);
+    let rejects = |message: &str| Reply::refusal("400 Bad Request", message);
     match format.as_deref() {
-        _ if body.contains_key("store") => no("store: Extra inputs are not permitted"),
+        _ if body.contains_key("store") => rejects("store: Extra inputs are not permitted"),
         _ if body.contains_key("temperature") && body.contains_key("top_p") => {
-            no("`temperature` and `top_p` cannot both be specified for this model")
+            rejects("`temperature` and `top_p` cannot both be specified for this model")
         }
-        _ if body.contains_key("max_tokens") => no("'max_tokens' is not supported. Use 'max_completion_tokens'."),
-        Some("json_schema") => no("Invalid parameter: response_format of type json_schema is not supported"),
-        Some("json_object") => no("This response_format type is unavailable now"),
+        _ if body.contains_key("max_tokens") => rejects("'max_tokens' is not supported. Use 'max_completion_tokens'."),
+        Some("json_schema") => rejects("Invalid parameter: response_format of type json_schema is not supported"),
+        Some("json_object") => rejects("This response_format type is unavailable now"),
         _ => Reply::chat(asked, "{}"),
     }
 }
 
 #[test]
-fn each_refused_parameter_is_refused_once() {
+fn each_unsupported_parameter_is_rejected_once() {
     let service = Service::start(|_, asked| strict(asked));
     let client = Arc::new(client(&service, |config| {
         config.temperature = Some(0.5);
@@ -93,35 +93,35 @@ fn each_refused_parameter_is_refused_once() {
         .collect();
     threads.into_iter().for_each(|thread| drop(thread.join().expect("no panic")));
     let asked = service.asked();
-    assert_eq!(asked.len(), 20 + 6, "six refusals");
+    assert_eq!(asked.len(), 20 + 6, "six rejected requests");
     let last = &asked[25].body;
     let keys: Vec<&str> = last.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, ["model", "messages", "temperature", "max_completion_tokens", "seed"]);
 }
 
 #[test]
-fn a_refusal_may_come_as_500() {
+fn status_500_may_be_a_refusal() {
     let service = Service::start(|_, asked| match asked.body["response_format"]["type"].as_str() {
         Some("json_schema") => {
-            let told =
+            let message =
                 "1 validation error: {'loc': ('body', 'response_format', 'type'), 'msg': \"Input should be 'text'\"}";
-            Reply::refusal("500 Internal Server Error", told)
+            Reply::refusal("500 Internal Server Error", message)
         }
         _ => Reply::chat(asked, "{}"),
     });
-    assert_eq!(client(&service, same).chat(&for_json()).unwrap().text, "{}");
+    assert_eq!(client(&service, unchanged).chat(&for_json()).unwrap().text, "{}");
     assert_eq!(service.asked().len(), 2);
 }
 
 #[test]
-fn what_no_parameter_mends_is_told() {
+fn refusals_that_no_parameter_explains_are_errors() {
     let service = Service::start(|_, _| Reply::refusal("404 Not Found", "The model `some-model` does not exist"));
-    let error = client(&service, same).chat(&for_json()).unwrap_err();
+    let error = client(&service, unchanged).chat(&for_json()).unwrap_err();
     assert!(matches!(error, ModelError::Refused { .. }) && error.to_string().contains("MNEMON_LLM"), "{error}");
     assert_eq!(service.asked().len(), 1);
-    // A guess that did not help is forgotten.
+    // Changes that did not help are not kept for later requests.
     let service = Service::start(|_, _| Reply::refusal("400 Bad Request", "no"));
-    let client = client(&service, same);
+    let client = client(&service, unchanged);
     assert!(client.chat(&for_json()).is_err() && client.chat(&for_json()).is_err());
     let formats: Vec<Value> =
         service.asked().iter().map(|asked| asked.body["response_format"]["type"].clone()).collect();
@@ -130,36 +130,36 @@ fn what_no_parameter_mends_is_told() {
 }
 
 #[test]
-fn failures_pass_and_waits_are_kept() {
+fn failed_requests_are_retried_after_the_requested_time() {
     let service = Service::start(|before, asked| match before {
         0 => Reply::refusal("500 Internal Server Error", "injected"),
         1 => Reply { headers: "Retry-After: 1\r\n", ..Reply::refusal("429 Too Many Requests", "slowly") },
         _ => Reply::chat(asked, "At last."),
     });
-    assert_eq!(client(&service, same).chat(&question()).unwrap().text, "At last.");
+    assert_eq!(client(&service, unchanged).chat(&question()).unwrap().text, "At last.");
     let asked = service.asked();
     assert!(asked[2].at - asked[1].at >= Duration::from_secs(1));
 }
 
 #[test]
-fn an_endpoint_that_fails_on_and_on_is_left_alone() {
+fn a_circuit_breaker_stops_calls_to_a_failing_endpoint() {
     let service = Service::start(|_, _| Reply::refusal("503 Service Unavailable", "never"));
     let client = client(&service, |config| {
         config.retries = 0;
-        // Too short to wait for it.
+        // Too short to wait until the circuit breaker closes.
         config.deadline = Duration::from_millis(500);
     });
     for _ in 0..8 {
         assert!(client.chat(&question()).unwrap_err().to_string().contains("HTTP 503"));
     }
-    let begun = Instant::now();
-    let told = client.chat(&question()).unwrap_err().to_string();
-    assert!(told.contains("failed 8 times in a row") && begun.elapsed() < Duration::from_secs(1), "{told}");
+    let start = Instant::now();
+    let error = client.chat(&question()).unwrap_err().to_string();
+    assert!(error.contains("failed 8 times in a row") && start.elapsed() < Duration::from_secs(1), "{error}");
     assert_eq!(service.asked().len(), 8);
 }
 
 #[test]
-fn thoughts_are_no_answer() {
+fn reasoning_is_removed_from_answers() {
     for (text, expected) in [
         ("<think>hm {\"a\": 1}</think>\n```json\n{\"b\": 2}\n```", Some("{\"b\": 2}")),
         ("hm</think>Yes.", Some("Yes.")),
@@ -168,7 +168,7 @@ fn thoughts_are_no_answer() {
         (" \n", None),
     ] {
         let service = Service::start(move |_, asked| Reply::chat(asked, text));
-        let answer = client(&service, same).chat(&question());
+        let answer = client(&service, unchanged).chat(&question());
         match expected {
             Some(expected) => assert_eq!(answer.unwrap().text, expected),
             None => assert!(matches!(answer.unwrap_err(), ModelError::Answer { .. }), "{text}"),
@@ -177,78 +177,79 @@ fn thoughts_are_no_answer() {
 }
 
 #[test]
-fn an_answer_may_stand_where_thoughts_belong_and_say_that_it_is_cut() {
+fn an_answer_in_the_reasoning_is_used_and_truncation_is_reported() {
     let service = Service::start(|_, _| {
         let message = json!({"role": "assistant", "content": null, "reasoning_content": "Yes."});
         Reply::new("200 OK", &json!({"choices": [{"message": message, "finish_reason": "length"}]}))
     });
-    let answer = client(&service, same).chat(&question()).unwrap();
+    let answer = client(&service, unchanged).chat(&question()).unwrap();
     assert_eq!((answer.text.as_str(), answer.finish), ("Yes.", Finish::Length));
 }
 
 #[test]
-fn what_is_no_answer_is_told() {
+fn unusable_answers_are_errors() {
     for body in [json!({}), json!({"choices": []}), json!([1]), json!({"error": {"message": "overloaded"}})] {
         let service = Service::start(move |_, _| Reply::new("200 OK", &body));
-        let error = client(&service, same).chat(&question()).unwrap_err();
+        let error = client(&service, unchanged).chat(&question()).unwrap_err();
         assert!(matches!(error, ModelError::Answer { .. }) && error.to_string().contains("MNEMON_LLM_URL"), "{error}");
     }
 }
 
-/// The pieces of a streamed answer, and the answer.
-fn streamed(client: &LlmClient) -> (Vec<String>, String) {
-    let mut pieces = Vec::new();
-    let answer = client.chat_stream(&question(), &mut |piece| {
-        pieces.push(piece.to_owned());
+/// Streams an answer; returns its parts and its text.
+fn stream(client: &LlmClient) -> (Vec<String>, String) {
+    let mut deltas = Vec::new();
+    let answer = client.chat_stream(&question(), &mut |delta| {
+        deltas.push(delta.to_owned());
         ControlFlow::Continue(())
     });
-    (pieces, answer.expect("an answer").text)
+    (deltas, answer.expect("an answer").text)
 }
 
 #[test]
-fn a_stream_comes_in_pieces_without_thoughts() {
+fn an_answer_is_streamed_without_reasoning() {
     let service = Service::start(|_, asked| Reply::chat(asked, "<think>let me see</think>Hello there, you."));
-    let (pieces, text) = streamed(&client(&service, same));
-    assert_eq!((pieces.join("|").as_str(), text.as_str()), ("Hello |there, |you.", "Hello there, you."));
+    let (deltas, text) = stream(&client(&service, unchanged));
+    assert_eq!((deltas.join("|").as_str(), text.as_str()), ("Hello |there, |you.", "Hello there, you."));
     assert_eq!(service.asked()[0].body["stream"], true);
 }
 
 #[test]
-fn a_stream_may_be_ended_and_may_not_be_one() {
+fn a_stream_can_be_ended_early_and_an_endpoint_may_not_stream() {
     let service = Service::start(|_, asked| Reply::chat(asked, "one two three"));
-    let mut heard = String::new();
-    let answer = client(&service, same).chat_stream(&question(), &mut |piece| {
-        heard += piece;
+    let mut received = String::new();
+    let answer = client(&service, unchanged).chat_stream(&question(), &mut |delta| {
+        received += delta;
         ControlFlow::Break(())
     });
-    assert_eq!((heard.as_str(), answer.unwrap().text.as_str()), ("one ", "one "));
+    assert_eq!((received.as_str(), answer.unwrap().text.as_str()), ("one ", "one "));
     let whole = Service::start(|_, asked| {
         let plain = Asked { body: json!({}), ..asked.clone() };
         Reply::chat(&plain, "All at once.")
     });
-    assert_eq!(streamed(&client(&whole, same)), (vec!["All at once.".to_owned()], "All at once.".to_owned()));
+    assert_eq!(stream(&client(&whole, unchanged)), (vec!["All at once.".to_owned()], "All at once.".to_owned()));
 }
 
 #[test]
-fn a_stream_that_breaks_off_has_failed() {
+fn a_stream_that_breaks_off_is_an_error() {
     let chunk = json!({"choices": [{"index": 0, "delta": {"content": "half an "}, "finish_reason": null}]});
     let service = Service::start(move |_, _| Reply {
         status: "200 OK",
         headers: "Content-Type: text/event-stream\r\n",
         body: format!("data: {chunk}\n\n"),
     });
-    let error = client(&service, same).chat_stream(&question(), &mut |_| ControlFlow::Continue(())).unwrap_err();
+    let error = client(&service, unchanged).chat_stream(&question(), &mut |_| ControlFlow::Continue(())).unwrap_err();
     assert!(error.to_string().contains("broke off"), "{error}");
 }
 
 #[test]
-fn a_refusal_that_quotes_the_question_teaches_nothing() {
-    let service = Service::start(|_, asked| match asked.body.to_string().contains("POISON") {
-        true => Reply::refusal(
-            "400 Bad Request",
-            "you said: POISON temperature response_format is unsupported, key the-key",
-        ),
-        false => Reply::chat(asked, "{}"),
+fn parameters_in_a_quoted_question_are_not_dropped() {
+    let service = Service::start(|_, asked| {
+        if asked.body.to_string().contains("POISON") {
+            let message = "you said: POISON temperature response_format is unsupported, key the-key";
+            Reply::refusal("400 Bad Request", message)
+        } else {
+            Reply::chat(asked, "{}")
+        }
     });
     let client = client(&service, |config| {
         config.temperature = Some(0.5);
@@ -263,18 +264,18 @@ fn a_refusal_that_quotes_the_question_teaches_nothing() {
 }
 
 #[test]
-fn a_stream_that_tells_of_an_error_has_failed() {
+fn an_error_event_in_a_stream_is_an_error() {
     let service = Service::start(|_, _| Reply {
         status: "200 OK",
         headers: "Content-Type: text/event-stream\r\n",
         body: "data: {\"error\": {\"message\": \"overloaded\"}}\n\n".into(),
     });
-    let error = client(&service, same).chat_stream(&question(), &mut |_| ControlFlow::Continue(())).unwrap_err();
+    let error = client(&service, unchanged).chat_stream(&question(), &mut |_| ControlFlow::Continue(())).unwrap_err();
     assert!(error.to_string().contains("overloaded"), "{error}");
 }
 
 #[test]
-fn anthropic_is_asked_in_its_own_form() {
+fn anthropics_api_is_used() {
     let service = Service::start(|_, asked| {
         if asked.body["stream"] != true {
             let content = json!([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Hello."}]);
@@ -304,17 +305,17 @@ fn anthropic_is_asked_in_its_own_form() {
     let messages = json!([{"role": "user", "content": "Hi!"}]);
     let body = json!({"model": "some-model", "max_tokens": 4096, "system": "Be brief.", "messages": messages});
     assert_eq!(asked.body, body);
-    assert_eq!(streamed(&client), (vec!["Hel".to_owned(), "lo.".to_owned()], "Hello.".to_owned()));
+    assert_eq!(stream(&client), (vec!["Hel".to_owned(), "lo.".to_owned()], "Hello.".to_owned()));
 }
 
 #[test]
-fn ollama_is_asked_in_its_own_form() {
+fn ollamas_api_is_used() {
     let service = Service::start(|_, asked| {
-        let piece = |text: &str, done: bool| json!({"message": {"role": "assistant", "content": text}, "done": done});
+        let part = |text: &str, done: bool| json!({"message": {"role": "assistant", "content": text}, "done": done});
         if asked.body["stream"] != true {
-            return Reply::new("200 OK", &piece("Hello.", true));
+            return Reply::new("200 OK", &part("Hello.", true));
         }
-        let body = format!("{}\n{}\n{}", piece("Hel", false), piece("lo.", false), piece("", true));
+        let body = format!("{}\n{}\n{}", part("Hel", false), part("lo.", false), part("", true));
         Reply { status: "200 OK", headers: "Content-Type: application/x-ndjson\r\n", body }
     });
     let client = client(&service, |config| {
@@ -327,11 +328,11 @@ fn ollama_is_asked_in_its_own_form() {
     assert_eq!(asked.line, "POST /api/chat HTTP/1.1");
     assert_eq!((&asked.body["stream"], &asked.body["format"]), (&json!(false), &json!({"type": "object"})));
     assert_eq!(asked.body["options"], json!({"num_predict": 99}));
-    assert_eq!(streamed(&client), (vec!["Hel".to_owned(), "lo.".to_owned()], "Hello.".to_owned()));
+    assert_eq!(stream(&client), (vec!["Hel".to_owned(), "lo.".to_owned()], "Hello.".to_owned()));
 }
 
 #[test]
-fn what_can_not_work_is_refused_at_once_and_keys_are_not_shown() {
+fn invalid_configurations_are_rejected_and_keys_are_redacted() {
     let with = |change: fn(&mut LlmConfig)| {
         let mut config = LlmConfig::new(LlmProvider::OpenAi, "some-model");
         change(&mut config);

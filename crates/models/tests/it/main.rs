@@ -1,4 +1,4 @@
-//! Integration tests of the models, one file a subject.
+//! Integration tests of the models, one file for each subject.
 
 mod llm;
 mod openai;

@@ -1,4 +1,4 @@
-//! The embedder over HTTP, against a service on a real socket.
+//! The embedder over HTTP, with a service on a real socket.
 
 use std::collections::HashSet;
 use std::net::TcpListener;
@@ -15,24 +15,24 @@ fn embedder(service: &Service, change: impl FnOnce(&mut OpenAiConfig)) -> OpenAi
     let mut config = OpenAiConfig::new("some-model", 2);
     config.base_url.clone_from(&service.url);
     change(&mut config);
-    OpenAiEmbedder::new(config).expect("the configuration can work")
+    OpenAiEmbedder::new(config).expect("a valid configuration")
 }
 
-fn same(_: &mut OpenAiConfig) {}
+fn unchanged(_: &mut OpenAiConfig) {}
 
-/// A service that refuses with this, and the error that comes of it.
+/// The error of a service that rejects requests with this status, and the number of its requests.
 fn error_of(status: &'static str, message: &'static str) -> (ModelError, usize) {
     let service = Service::start(move |_, _| Reply::refusal(status, message));
-    let error = embedder(&service, |config| config.retries = 0).embed(&["1 0"]).expect_err("it refuses");
+    let error = embedder(&service, |config| config.retries = 0).embed(&["1 0"]).expect_err("it is rejected");
     (error, service.asked().len())
 }
 
 #[test]
-fn vectors_come_in_the_order_of_their_texts_and_have_length_one() {
+fn vectors_are_in_the_order_of_the_texts_and_have_length_one() {
     let service = Service::start(|_, asked| Reply::vectors(asked));
     let embedder = embedder(&service, |config| config.api_key = Some("the-key".into()));
     assert_eq!((embedder.dims(), embedder.fingerprint()), (2, "openai:some-model:2"));
-    // The service answers with the last text first.
+    // The service returns the vectors in reverse order.
     let vectors = embedder.embed(&["3 4", "0 2", "0 0"]).expect("it answers");
     assert_eq!(vectors, [[0.6, 0.8], [0.0, 1.0], [0.0, 0.0]]);
     let asked = service.asked();
@@ -44,7 +44,7 @@ fn vectors_come_in_the_order_of_their_texts_and_have_length_one() {
 }
 
 #[test]
-fn dims_are_asked_for_only_where_it_was_said() {
+fn dims_are_sent_only_if_configured() {
     let service = Service::start(|_, asked| Reply::vectors(asked));
     embedder(&service, |config| config.send_dims = true).embed(&["1 0"]).expect("it answers");
     assert_eq!(service.asked()[0].body["dimensions"], 2);
@@ -54,9 +54,9 @@ fn dims_are_asked_for_only_where_it_was_said() {
 #[test]
 fn empty_texts_are_not_sent() {
     let service = Service::start(|_, asked| Reply::vectors(asked));
-    let embedder = embedder(&service, same);
-    assert_eq!(embedder.embed(&["", " \n"]).expect("nothing is asked"), [[0.0, 0.0], [0.0, 0.0]]);
-    assert_eq!(embedder.embed(&[]).expect("nothing is asked"), [[0.0; 2]; 0]);
+    let embedder = embedder(&service, unchanged);
+    assert_eq!(embedder.embed(&["", " \n"]).expect("no request is sent"), [[0.0, 0.0], [0.0, 0.0]]);
+    assert_eq!(embedder.embed(&[]).expect("no request is sent"), [[0.0; 2]; 0]);
     assert_eq!(service.asked().len(), 0);
     let vectors = embedder.embed(&["", "0 1", "", "1 0", "\t"]).expect("it answers");
     assert_eq!(vectors, [[0.0, 0.0], [0.0, 1.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0]]);
@@ -64,45 +64,45 @@ fn empty_texts_are_not_sent() {
 }
 
 #[test]
-fn a_failure_that_passes_is_tried_again() {
+fn temporary_failures_are_retried() {
     let service = Service::start(|before, asked| match before {
         0 => Reply::refusal("500 Internal Server Error", "not now"),
         1 => Reply { status: "503 Service Unavailable", headers: "", body: "<html>".into() },
         _ => Reply::vectors(asked),
     });
-    assert_eq!(embedder(&service, same).embed(&["0 1"]).expect("the third try"), [[0.0, 1.0]]);
+    assert_eq!(embedder(&service, unchanged).embed(&["0 1"]).expect("the second retry"), [[0.0, 1.0]]);
     assert_eq!(service.asked().len(), 3);
 }
 
 #[test]
-fn a_wait_that_is_asked_for_is_kept() {
+fn the_requested_wait_is_honoured() {
     let service = Service::start(|before, asked| match before {
         0 => Reply { headers: "Retry-After: 1\r\n", ..Reply::refusal("429 Too Many Requests", "slowly") },
         _ => Reply::vectors(asked),
     });
-    embedder(&service, same).embed(&["0 1"]).expect("the second try");
+    embedder(&service, unchanged).embed(&["0 1"]).expect("the first retry");
     let asked = service.asked();
     assert_eq!(asked.len(), 2);
     assert!(asked[1].at - asked[0].at >= Duration::from_secs(1));
 }
 
 #[test]
-fn a_wait_past_the_deadline_is_not_begun() {
+fn a_wait_beyond_the_deadline_fails_at_once() {
     let service = Service::start(|_, _| Reply {
         headers: "Retry-After: 3600\r\n",
         ..Reply::refusal("429 Too Many Requests", "slowly")
     });
-    let begun = Instant::now();
-    let error = embedder(&service, same).embed(&["0 1"]).expect_err("an hour is too long");
+    let start = Instant::now();
+    let error = embedder(&service, unchanged).embed(&["0 1"]).expect_err("an hour is too long");
     assert!(error.to_string().contains("3600 s"), "{error}");
     let ModelError::Unavailable { wait, .. } = error else { panic!("{error}") };
     assert_eq!(wait, Some(Duration::from_secs(3600)));
-    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert!(start.elapsed() < Duration::from_secs(20));
     assert_eq!(service.asked().len(), 1);
 }
 
 #[test]
-fn tries_have_an_end() {
+fn the_number_of_retries_is_limited() {
     let service = Service::start(|_, _| Reply::refusal("500 Internal Server Error", "never"));
     let error = embedder(&service, |config| config.retries = 2).embed(&["0 1"]).expect_err("it never answers");
     assert!(matches!(error, ModelError::Unavailable { .. }), "{error}");
@@ -111,34 +111,34 @@ fn tries_have_an_end() {
 }
 
 #[test]
-fn nobody_there_is_unavailable() {
+fn a_refused_connection_is_unavailable() {
     let free = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
     let mut config = OpenAiConfig::new("some-model", 2);
     config.base_url = format!("http://me:hush@{free}/v1");
     config.retries = 1;
-    let error = OpenAiEmbedder::new(config).expect("a URL").embed(&["0 1"]).expect_err("nobody is there");
-    let told = error.to_string();
-    assert!(matches!(error, ModelError::Unavailable { .. }) && told.contains("connection refused"), "{told}");
-    assert!(told.contains(&free.to_string()) && !told.contains("hush"), "{told}");
+    let error = OpenAiEmbedder::new(config).expect("a URL").embed(&["0 1"]).expect_err("the port is free");
+    let text = error.to_string();
+    assert!(matches!(error, ModelError::Unavailable { .. }) && text.contains("connection refused"), "{text}");
+    assert!(text.contains(&free.to_string()) && !text.contains("hush"), "{text}");
 }
 
 #[test]
-fn who_does_not_answer_in_time_is_unavailable() {
-    // Connections are taken by the system, and nobody reads them.
+fn a_service_without_an_answer_in_time_is_unavailable() {
+    // The system accepts the connections, and nothing reads from them.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let mut config = OpenAiConfig::new("some-model", 2);
     config.base_url = format!("http://{}/v1", silent.local_addr().expect("an address"));
     config.timeout = Duration::from_millis(200);
     config.deadline = Duration::from_millis(300);
-    let begun = Instant::now();
-    let error = OpenAiEmbedder::new(config).expect("a URL").embed(&["0 1"]).expect_err("nobody answers");
+    let start = Instant::now();
+    let error = OpenAiEmbedder::new(config).expect("a URL").embed(&["0 1"]).expect_err("there is no answer");
     assert!(matches!(error, ModelError::Unavailable { .. }) && error.to_string().contains("no answer"), "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert!(start.elapsed() < Duration::from_secs(20));
 }
 
 #[test]
-fn a_refusal_is_told_at_once_with_the_setting_that_mends_it() {
-    for (status, told) in [
+fn a_refusal_names_the_setting_to_check() {
+    for (status, setting) in [
         ("401 Unauthorized", "OPENAI_API_KEY"),
         ("403 Forbidden", "OPENAI_API_KEY"),
         ("404 Not Found", "MNEMON_EMBEDDER_URL"),
@@ -148,47 +148,47 @@ fn a_refusal_is_told_at_once_with_the_setting_that_mends_it() {
         let (error, requests) = error_of(status, "its own words");
         let text = error.to_string();
         assert!(matches!(error, ModelError::Refused { .. }), "{status}: {text}");
-        assert!(text.contains(told) && text.contains("its own words") && text.contains(&status[..3]), "{text}");
+        assert!(text.contains(setting) && text.contains("its own words") && text.contains(&status[..3]), "{text}");
         assert_eq!(requests, 1, "{status}");
     }
 }
 
 #[test]
-fn an_empty_purse_is_no_passing_failure() {
+fn an_exceeded_quota_is_not_retried() {
     let service = Service::start(|_, _| {
         Reply::new("429 Too Many Requests", &json!({"error": {"message": "quota", "code": "insufficient_quota"}}))
     });
-    let error = embedder(&service, same).embed(&["0 1"]).expect_err("nobody pays");
+    let error = embedder(&service, unchanged).embed(&["0 1"]).expect_err("the quota is exceeded");
     assert!(matches!(error, ModelError::Refused { .. }) && error.to_string().contains("billing"), "{error}");
     assert_eq!(service.asked().len(), 1);
 }
 
 #[test]
-fn vectors_of_another_length_are_refused() {
+fn vectors_of_another_length_are_rejected() {
     let service = Service::start(|_, asked| Reply::vectors(asked));
-    let error = embedder(&service, same).embed(&["1 0", "1 2 3"]).expect_err("one has 3 dims");
+    let error = embedder(&service, unchanged).embed(&["1 0", "1 2 3"]).expect_err("one has 3 dims");
     assert!(matches!(error, ModelError::Dims { expected: 2, found: 3, .. }), "{error}");
     assert!(error.to_string().contains("set embedder_dims (MNEMON_EMBEDDER_DIMS) to 3"), "{error}");
 }
 
 #[test]
-fn what_is_no_answer_is_told() {
+fn unusable_answers_are_errors() {
     let service = Service::start(|_, _| Reply { status: "200 OK", headers: "", body: "<html>hello".into() });
-    let error = embedder(&service, same).embed(&["1 0"]).expect_err("a page is no vector");
+    let error = embedder(&service, unchanged).embed(&["1 0"]).expect_err("an HTML page has no vectors");
     assert!(matches!(error, ModelError::Answer { .. }) && error.to_string().contains("embedder_url"), "{error}");
 }
 
 #[test]
-fn many_texts_go_in_batches_of_which_four_are_on_their_way() {
+fn many_texts_are_sent_in_batches_four_at_a_time() {
     const BATCHES: usize = 8;
-    let (at_once, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let counted = Arc::clone(&most);
-    // Each answer waits for three others to be asked for.
+    let (running, max_running) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&max_running);
+    // Each answer waits until three other requests have arrived.
     let four = Barrier::new(4);
     let service = Service::start(move |_, asked| {
-        most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        max_running.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         four.wait();
-        at_once.fetch_sub(1, Ordering::SeqCst);
+        running.fetch_sub(1, Ordering::SeqCst);
         Reply::vectors(asked)
     });
     let texts: Vec<String> = (0..128 * BATCHES).map(|number| format!("1 {number}")).collect();
@@ -203,11 +203,11 @@ fn many_texts_go_in_batches_of_which_four_are_on_their_way() {
 }
 
 #[test]
-fn characters_bound_a_batch_and_a_text() {
+fn characters_of_batches_and_texts_are_limited() {
     let service = Service::start(|_, asked| Reply::vectors(asked));
-    let bounded = |config: &mut OpenAiConfig| (config.batch_chars, config.max_chars) = (8, 5);
-    // Cut, the last is `1 000`.
-    let vectors = embedder(&service, bounded).embed(&["1 0", "0 1", "1 1", "1 000 7"]).expect("it answers");
+    let limited = |config: &mut OpenAiConfig| (config.batch_chars, config.max_chars) = (8, 5);
+    // The last text is truncated to `1 000`.
+    let vectors = embedder(&service, limited).embed(&["1 0", "0 1", "1 1", "1 000 7"]).expect("it answers");
     assert_eq!(vectors[3], [1.0, 0.0]);
     let sent: HashSet<Vec<String>> =
         service.asked().iter().map(|asked| asked.texts().iter().map(|text| (*text).to_owned()).collect()).collect();
@@ -216,22 +216,25 @@ fn characters_bound_a_batch_and_a_text() {
 }
 
 #[test]
-fn what_is_too_long_for_the_model_goes_alone_and_then_in_part() {
-    const MOST: usize = 1500;
+fn texts_that_are_too_long_are_sent_alone_and_then_truncated() {
+    const MAX_CHARS: usize = 1500;
     let service = Service::start(|_, asked: &Asked| {
         let chars: usize = asked.texts().iter().map(|text| text.len()).sum();
         match chars {
-            0..=MOST => Reply::vectors(asked),
+            0..=MAX_CHARS => Reply::vectors(asked),
             _ => Reply::refusal("400 Bad Request", "This model's maximum context length is 1500 tokens"),
         }
     });
     let long = format!("0 1.{}", "0".repeat(9996));
     let texts = ["3 4", &long, "1 0"];
-    assert_eq!(embedder(&service, same).embed(&texts).expect("parts do"), [[0.6, 0.8], [0.0, 1.0], [1.0, 0.0]]);
+    assert_eq!(
+        embedder(&service, unchanged).embed(&texts).expect("parts are accepted"),
+        [[0.6, 0.8], [0.0, 1.0], [1.0, 0.0]]
+    );
 }
 
 #[test]
-fn configurations_that_can_not_work_are_refused() {
+fn invalid_configurations_are_rejected() {
     let with = |change: fn(&mut OpenAiConfig)| {
         let mut config = OpenAiConfig::new("m", 2);
         change(&mut config);
@@ -251,9 +254,9 @@ fn configurations_that_can_not_work_are_refused() {
 }
 
 #[test]
-fn it_may_be_dropped_where_waiting_is_not_allowed() {
+fn it_can_be_dropped_in_async_code() {
     let service = Service::start(|_, asked| Reply::vectors(asked));
-    let asked = embedder(&service, same);
+    let asked = embedder(&service, unchanged);
     asked.embed(&["1 0"]).expect("it answers");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async move { drop(asked) });

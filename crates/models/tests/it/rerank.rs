@@ -1,22 +1,22 @@
-//! The reranker over HTTP, against a service on a real socket.
+//! The reranker over HTTP, with a service on a real socket.
 
 use mnemon_models::{HttpReranker, ModelError, RerankConfig, Reranker};
 use mnemon_testbed::{Reply, Service};
 use serde_json::{Value, json};
 
-fn asked(results: Value) -> (Result<Vec<f32>, ModelError>, Service) {
+fn rerank(results: Value) -> (Result<Vec<f32>, ModelError>, Service) {
     let service = Service::start(move |_, _| Reply::new("200 OK", &json!({"results": results})));
     let reranker = HttpReranker::new(RerankConfig::new(service.url.as_str(), "some-model")).expect("a URL");
     (reranker.rerank("who?", &["Ana", "Ben", "Cleo"]), service)
 }
 
 #[test]
-fn scores_come_in_the_order_of_the_texts() {
+fn scores_are_in_the_order_of_the_texts() {
     let results = json!([{"index": 2, "relevance_score": 0.9}, {"index": 0, "score": -3.5}]);
-    let (scores, service) = asked(results);
-    assert_eq!(scores.unwrap(), [-3.5, -3.5, 0.9], "what is left out is as good as the worst");
+    let (scores, service) = rerank(results);
+    assert_eq!(scores.unwrap(), [-3.5, -3.5, 0.9], "a missing text gets the lowest score");
     let results = json!([{"index": 2, "relevance_score": 0.9}, {"index": 0, "score": 0.3}]);
-    assert_eq!(asked(results).0.unwrap(), [0.3, 0.0, 0.9], "a probability of none");
+    assert_eq!(rerank(results).0.unwrap(), [0.3, 0.0, 0.9], "a missing text gets probability zero");
     let asked = &service.asked()[0];
     assert_eq!(asked.line, "POST /v1/rerank HTTP/1.1");
     let documents = json!(["Ana", "Ben", "Cleo"]);
@@ -24,9 +24,9 @@ fn scores_come_in_the_order_of_the_texts() {
 }
 
 #[test]
-fn what_is_no_answer_is_told() {
+fn unusable_answers_are_errors() {
     for results in [json!(7), json!([{"index": 3, "relevance_score": 1.0}]), json!([{"index": "0"}])] {
-        let error = asked(results).0.unwrap_err();
+        let error = rerank(results).0.unwrap_err();
         assert!(error.to_string().starts_with("the reranker at http://127.0.0.1"), "{error}");
         assert!(matches!(error, ModelError::Answer { .. }), "{error}");
     }

@@ -1,4 +1,4 @@
-//! The built-in embedder against vectors computed in Python from the same weights.
+//! The built-in embedder, compared with vectors that Python computed from the same weights.
 
 use mnemon_models::{Embedder, StaticEmbedder};
 use proptest::prelude::*;
@@ -18,7 +18,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 #[test]
-fn vectors_are_the_golden_ones() {
+fn vectors_match_the_golden_vectors() {
     let golden: Vec<Value> = include_str!("../fixtures/static_embeddings.jsonl")
         .lines()
         .map(|line| serde_json::from_str(line).expect("a golden line is JSON"))
@@ -39,14 +39,14 @@ fn vectors_are_the_golden_ones() {
 }
 
 #[test]
-fn the_fingerprint_names_the_weights() {
+fn the_fingerprint_identifies_the_weights() {
     let digest = Sha256::digest(include_bytes!("../../static-256/model.safetensors"));
     let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(embedder().fingerprint(), format!("static-256:{hex}"));
 }
 
 #[test]
-fn texts_that_say_nothing_give_the_zero_vector() {
+fn texts_without_pieces_give_the_zero_vector() {
     for text in ["", " \n\t", "\0\u{fffd}", "[CLS][SEP] [PAD]", "𐎠𐎡𐎢"] {
         assert_eq!(embed(&[text]), [vec![0.0; 256]], "{text:?}");
     }
@@ -54,7 +54,7 @@ fn texts_that_say_nothing_give_the_zero_vector() {
 }
 
 #[test]
-fn long_texts_are_cut_at_256_pieces() {
+fn long_texts_are_truncated_at_256_pieces() {
     let start = "tea and bread ".repeat(85);
     let at_the_limit = format!("{start}jam");
     assert_eq!(embed(&[&format!("{at_the_limit} {}", "submarine ".repeat(10_000))]), embed(&[&at_the_limit]));
@@ -62,7 +62,7 @@ fn long_texts_are_cut_at_256_pieces() {
 }
 
 #[test]
-fn near_meanings_are_near() {
+fn similar_texts_have_similar_vectors() {
     let vectors = embed(&["My dog loves the beach", "Our puppy enjoys the seaside", "The invoice is overdue"]);
     assert!(dot(&vectors[0], &vectors[1]) > dot(&vectors[0], &vectors[2]) + 0.2);
 }

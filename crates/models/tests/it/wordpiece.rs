@@ -1,4 +1,4 @@
-//! Our WordPiece against the `tokenizers` crate with the same vocabulary and settings.
+//! The WordPiece tokenizer, compared with the `tokenizers` crate with the same vocabulary and settings.
 
 use std::sync::LazyLock;
 
@@ -34,7 +34,7 @@ fn ours(text: &str, limit: usize) -> Vec<u16> {
 }
 
 #[test]
-fn every_piece_keeps_its_id() {
+fn all_pieces_have_the_reference_ids() {
     let vocabulary = WordPiece::new(VOCABULARY).expect("a valid vocabulary");
     assert_eq!(vocabulary.len(), 30_522);
     assert!(!vocabulary.is_empty());
@@ -44,7 +44,7 @@ fn every_piece_keeps_its_id() {
 }
 
 #[test]
-fn golden_texts() {
+fn golden_texts_have_the_reference_ids() {
     let golden =
         [include_str!("../fixtures/static_embeddings.jsonl"), include_str!("../../../text/tests/fixtures/bm25.jsonl")];
     for line in golden.iter().flat_map(|file| file.lines()) {
@@ -54,9 +54,9 @@ fn golden_texts() {
     }
 }
 
-/// Each character alone, within a word, and doubled: all the tables, one by one.
+/// Each character alone, within a word, and doubled.
 #[test]
-fn every_character() {
+fn all_characters_have_the_reference_ids() {
     for c in '\0'..=char::MAX {
         let text = format!("{c} a{c}b {c}{c}1");
         assert_eq!(ours(&text, 1 << 20), reference(&text), "{c:?} {:x}", u32::from(c));
@@ -64,7 +64,7 @@ fn every_character() {
 }
 
 #[test]
-fn odd_texts() {
+fn unusual_texts_have_the_reference_ids() {
     let long = |c: &str, n| c.repeat(n);
     let texts = [
         "",
@@ -99,7 +99,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
-    fn ids_are_the_references(text in prop_oneof![
+    fn any_text_has_the_reference_ids(text in prop_oneof![
         any::<String>(),
         "\\PC{0,80}",
         "[a-zA-Z0-9 .,'’#_\\[\\]-]{0,120}",
@@ -111,7 +111,7 @@ proptest! {
     }
 
     #[test]
-    fn a_limit_cuts_the_end(text in "([a-zé]{0,12}[ ,.]){0,30}", limit in 0usize..20) {
+    fn a_limit_truncates_the_ids(text in "([a-zé]{0,12}[ ,.]){0,30}", limit in 0usize..20) {
         let mut whole = ours(&text, 1 << 20);
         whole.truncate(limit);
         prop_assert_eq!(ours(&text, limit), whole);

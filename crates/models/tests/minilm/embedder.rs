@@ -1,4 +1,4 @@
-//! What the embedder promises, with the real weights.
+//! Tests of the embedder with the real weights.
 
 use std::fs;
 use std::path::Path;
@@ -10,13 +10,13 @@ use serde_json::Value;
 pub(crate) type Test = fn(&Path);
 
 pub(crate) const TESTS: [(&str, Test); 7] = [
-    ("vectors_are_the_golden_ones", vectors_are_the_golden_ones),
-    ("a_text_has_one_vector_whatever_stands_beside_it", a_text_has_one_vector_whatever_stands_beside_it),
-    ("texts_that_say_nothing_give_the_zero_vector", texts_that_say_nothing_give_the_zero_vector),
-    ("long_texts_are_cut_at_256_pieces", long_texts_are_cut_at_256_pieces),
-    ("near_meanings_are_near", near_meanings_are_near),
-    ("another_models_files_are_refused", another_models_files_are_refused),
-    ("threads_may_share_it", threads_may_share_it),
+    ("vectors_match_the_golden_vectors", vectors_match_the_golden_vectors),
+    ("a_vector_does_not_depend_on_the_batch", a_vector_does_not_depend_on_the_batch),
+    ("texts_without_pieces_give_the_zero_vector", texts_without_pieces_give_the_zero_vector),
+    ("long_texts_are_truncated_at_256_pieces", long_texts_are_truncated_at_256_pieces),
+    ("similar_texts_have_similar_vectors", similar_texts_have_similar_vectors),
+    ("files_of_another_model_are_rejected", files_of_another_model_are_rejected),
+    ("threads_can_share_it", threads_can_share_it),
 ];
 
 fn embedder(folder: &Path) -> &'static MiniLmEmbedder {
@@ -42,7 +42,7 @@ fn golden() -> Vec<(String, Vec<f32>)> {
     lines.map(row).collect()
 }
 
-fn vectors_are_the_golden_ones(folder: &Path) {
+fn vectors_match_the_golden_vectors(folder: &Path) {
     let golden = golden();
     assert_eq!(golden.len(), 49);
     let texts: Vec<&str> = golden.iter().map(|(text, _)| text.as_str()).collect();
@@ -53,7 +53,7 @@ fn vectors_are_the_golden_ones(folder: &Path) {
     }
 }
 
-fn a_text_has_one_vector_whatever_stands_beside_it(folder: &Path) {
+fn a_vector_does_not_depend_on_the_batch(folder: &Path) {
     let golden = golden();
     let texts: Vec<&str> = golden.iter().map(|(text, _)| text.as_str()).collect();
     for (text, together) in texts.iter().zip(embed(folder, &texts)) {
@@ -62,15 +62,15 @@ fn a_text_has_one_vector_whatever_stands_beside_it(folder: &Path) {
     }
 }
 
-fn texts_that_say_nothing_give_the_zero_vector(folder: &Path) {
+fn texts_without_pieces_give_the_zero_vector(folder: &Path) {
     let found = embed(folder, &["", "tea", " \n\t", "\0\u{fffd}"]);
-    let silent: Vec<bool> = found.iter().map(|vector| *vector == [0.0; 384]).collect();
-    assert_eq!(silent, [true, false, true, true]);
+    let are_zero: Vec<bool> = found.iter().map(|vector| *vector == [0.0; 384]).collect();
+    assert_eq!(are_zero, [true, false, true, true]);
     assert!(embed(folder, &[]).is_empty());
 }
 
-fn long_texts_are_cut_at_256_pieces(folder: &Path) {
-    // With [CLS] and [SEP] around them.
+fn long_texts_are_truncated_at_256_pieces(folder: &Path) {
+    // 254 pieces, and [CLS] and [SEP].
     let start = "tea ".repeat(253);
     let at_the_limit = format!("{start}jam");
     let found = embed(folder, &[&format!("{at_the_limit} {}", "submarine ".repeat(500)), &at_the_limit, &start]);
@@ -78,42 +78,42 @@ fn long_texts_are_cut_at_256_pieces(folder: &Path) {
     assert_ne!(found[1], found[2]);
 }
 
-fn near_meanings_are_near(folder: &Path) {
+fn similar_texts_have_similar_vectors(folder: &Path) {
     let vectors = embed(folder, &["My dog loves the beach", "Our puppy enjoys the seaside", "The invoice is overdue"]);
     assert!(dot(&vectors[0], &vectors[1]) > dot(&vectors[0], &vectors[2]) + 0.4);
 }
 
-fn another_models_files_are_refused(folder: &Path) {
+fn files_of_another_model_are_rejected(folder: &Path) {
     assert_eq!(embedder(folder).fingerprint(), "minilm:all-MiniLM-L6-v2:384");
     assert_eq!(embedder(folder).dims(), 384);
     let other = std::env::temp_dir().join(format!("mnemon-minilm-{}", std::process::id()));
-    let refused = |what: &str| {
+    let check_rejected = |what: &str| {
         let error = MiniLmEmbedder::open(&other).unwrap_err();
         assert!(matches!(error, ModelError::Folder { .. }), "{error}");
         assert!(error.to_string().contains(what), "{error}");
     };
-    refused("vocab.txt");
+    check_rejected("vocab.txt");
     fs::create_dir(&other).unwrap();
     for name in ["vocab.txt", "config.json"] {
         fs::copy(folder.join(name), other.join(name)).unwrap();
     }
-    refused("model.safetensors");
+    check_rejected("model.safetensors");
     let mut weights = fs::read(folder.join("model.safetensors")).unwrap();
     fs::write(other.join("model.safetensors"), &weights[..1_000_000]).unwrap();
-    refused("model.safetensors");
-    // A fine-tuned model has the same shape, and vectors that can't be compared with ours.
+    check_rejected("model.safetensors");
+    // A fine-tuned model has the same shape, but its vectors are not comparable.
     for number in weights[60_000_000..].as_chunks_mut::<4>().0.iter_mut() {
         *number = (f32::from_le_bytes(*number) * 0.9).to_le_bytes();
     }
     fs::write(other.join("model.safetensors"), &weights).unwrap();
-    refused("another model's");
+    check_rejected("another model's");
     let config = fs::read_to_string(folder.join("config.json")).unwrap();
     fs::write(other.join("config.json"), config.replace(": 384", ": 768")).unwrap();
-    refused("config.json");
+    check_rejected("config.json");
     fs::remove_dir_all(&other).unwrap();
 }
 
-fn threads_may_share_it(folder: &Path) {
+fn threads_can_share_it(folder: &Path) {
     let golden = golden();
     let texts: Vec<&str> = golden.iter().map(|(text, _)| text.as_str()).collect();
     let alone = embed(folder, &texts);

@@ -1,8 +1,8 @@
-//! The local MiniLM against vectors that were computed in float64 without any of our code, by `compat/minilm/golden.py`.
+//! The local MiniLM, compared with vectors that `clients/minilm/golden.py` computed in float64 without code of this crate.
 //!
-//! Its weights are read from the folder that MNEMON_TEST_MINILM names (`compat/minilm/setup.sh` makes one). Where it
-//! names none, or the feature `minilm` is off, these tests are reported as ignored, not as passed.
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+//! The weights are in the folder that MNEMON_TEST_MINILM names (`clients/minilm/setup.sh` creates one). Without it, or
+//! without the feature `minilm`, these tests are reported as ignored, not as passed.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 #[cfg(feature = "minilm")]
 mod embedder;

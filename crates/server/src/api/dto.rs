@@ -1,7 +1,7 @@
 //! Wire types that several surfaces share.
 
 use jiff::Timestamp;
-use mnemon_engine::{Message, ChatContext, read_time};
+use mnemon_engine::{ChatContext, Message, read_time};
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

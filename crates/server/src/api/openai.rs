@@ -303,7 +303,7 @@ struct Model {
     owned_by: &'static str,
 }
 
-/// The language model of the server
+/// List the language model of the server
 #[utoipa::path(get, path = "/v1/models", tag = tag::OPENAI, responses((status = 200, body = Models)))]
 async fn models(State(app): State<AppState>, _: Reader) -> Json<Models> {
     let model = |name: &str| Model { id: name.to_owned(), object: "model", created: 0, owned_by: "mnemon" };

@@ -43,7 +43,8 @@ async fn readyz(State(app): State<AppState>) -> Result<Json<Probe>, Problem> {
 }
 
 /// Metrics for Prometheus
-#[utoipa::path(get, path = "/metrics", tag = tag::OPERATIONS, responses((status = 200, body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/metrics", tag = tag::OPERATIONS,
+    responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(State(app): State<AppState>, _: Admin) -> Result<impl IntoResponse, Problem> {
     let info = app.with_engine(|engine| Ok(engine.store().info()?)).await?;
     metrics::gauge!("mnemon_memories").set(info.memories as f64);

@@ -16,7 +16,7 @@ use crate::error::Problem;
 
 type Keyed<K> = RateLimiter<K, DashMapStateStore<K>, DefaultClock, StateInformationMiddleware>;
 
-/// The limits in force.
+/// The rate limits of a server.
 pub(crate) struct Limits {
     requests: Option<Keyed<String>>,
     register: Keyed<IpAddr>,

@@ -1,4 +1,4 @@
-//! Extractors for bodies, queries and paths. Their error answers give the location of the fault.
+//! Extractors for bodies, queries and paths. Their error answers give the location of the error.
 
 use std::fmt;
 

@@ -57,7 +57,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, config: &Config
     drop(listener);
     tracing::info!("stopping: finishing accepted requests");
     if tokio::time::timeout(config.shutdown_grace, graceful.shutdown()).await.is_err() {
-        tracing::warn!(grace = ?config.shutdown_grace, "some requests did not finish within the grace period and were aborted");
+        let grace = config.shutdown_grace;
+        tracing::warn!(?grace, "some requests did not finish within the grace period and were aborted");
     }
 }
 

@@ -7,20 +7,20 @@ use tokio::sync::Semaphore;
 use crate::error::Problem;
 use crate::request_id;
 
-/// Runs blocking work, at most so many pieces at the same time; the others wait their turn.
+/// Runs blocking work with a limited concurrency; further calls wait.
 #[derive(Clone)]
 pub(crate) struct BlockingPool {
     permits: Arc<Semaphore>,
 }
 
 impl BlockingPool {
-    /// A pool that runs this many pieces of work at the same time.
+    /// A pool with this concurrency.
     pub(crate) fn new(size: usize) -> Self {
         Self { permits: Arc::new(Semaphore::new(size)) }
     }
 
-    /// Runs one piece of work as part of the current request. Once it has started it runs to its end, even if the
-    /// caller is dropped.
+    /// Runs blocking work as part of the current request. Once started, it runs to its end, even if the caller is
+    /// dropped.
     pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| Problem::internal())?;
         let request = request_id::current();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mnemon_engine::{AddRequest, ChatTurn, LearnRequest, MAX_TEXT_BYTES, Message, ChatContext};
+use mnemon_engine::{AddRequest, ChatContext, ChatTurn, LearnRequest, MAX_TEXT_BYTES, Message};
 use mnemon_store::Scope;
 
 use super::app::App;
@@ -19,8 +19,8 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// A turn under a scope from [`Caller::scope`]. The model sees all memories of the user, whichever agent and run
-    /// they belong to; without a user all memories of the agent, and without an agent those of the run.
+    /// A turn under a scope from [`Caller::scope`]. The model sees the memories of the user with
+    /// all agents and runs; without a user the memories of the agent, and without an agent those of the run.
     ///
     /// # Errors
     /// 403 if the turn is to be remembered, which is the default, and the caller may not write.

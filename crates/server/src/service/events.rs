@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use jiff::Timestamp;
-use mnemon_engine::Added;
-use mnemon_store::{Document, Durability, EventKind, DocumentStore, Memory, PageRequest, Scope, StoreError};
+use mnemon_engine::AddedMemory;
+use mnemon_store::{Document, DocumentStore, Durability, EventKind, Memory, PageRequest, Scope, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -98,7 +98,7 @@ impl Event {
 }
 
 impl EventResult {
-    /// A memory that was changed or deleted, owned by its own user.
+    /// A memory that was changed or deleted.
     pub(crate) fn new(kind: EventKind, memory: &Memory) -> Self {
         Self {
             id: memory.id.to_string(),
@@ -168,7 +168,13 @@ impl EventDraft {
 
     /// Saves the new status of the event with this id; starts from this draft if the event was not saved before.
     /// Blocks.
-    pub(crate) fn update_status(self, documents: &dyn DocumentStore, id: &str, owner: Option<&str>, status: EventStatus) {
+    pub(crate) fn update_status(
+        self,
+        documents: &dyn DocumentStore,
+        id: &str,
+        owner: Option<&str>,
+        status: EventStatus,
+    ) {
         let now = Timestamp::now();
         let saved = documents.document(KIND, id).ok().flatten().and_then(Event::read);
         let mut event = saved.unwrap_or_else(|| self.event(id, now));

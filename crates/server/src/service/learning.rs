@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use mnemon_engine::{AddedMemory, Extractor, LearnRequest, LearnResult, LearnOutcome, JobResult};
+use mnemon_engine::{AddedMemory, Extractor, JobResult, LearnOutcome, LearnRequest, LearnResult};
 use mnemon_store::Scope;
 use serde_json::Map;
 

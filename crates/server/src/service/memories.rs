@@ -38,7 +38,10 @@ impl App {
     }
 
     /// The same, and saves the event. Returns the id of the event and the memories.
-    pub(crate) async fn add_with_event(self: &Arc<Self>, request: AddRequest) -> Result<(String, Vec<AddedMemory>), Problem> {
+    pub(crate) async fn add_with_event(
+        self: &Arc<Self>,
+        request: AddRequest,
+    ) -> Result<(String, Vec<AddedMemory>), Problem> {
         let draft = EventDraft::of_add(&request.scope, &request.metadata, false);
         self.with_webhooks(move |app| {
             let owner = request.scope.user_id.clone();

@@ -1,8 +1,8 @@
 //! No user sees or changes the data of another user: every route, with many forms of ids.
 //!
-//! The routes come from the OpenAPI document, so new routes are tested without being named here. Each route is called with
-//! ana's key and all combinations of ids in path, query and body. Afterwards no data of bob may have appeared in an answer,
-//! and none of it may have changed.
+//! Every status must be one that the OpenAPI document lists for the route. The routes come from the OpenAPI document,
+//! so new routes are tested without being named here. Each route is called with ana's key and all combinations of ids
+//! in path, query and body. Afterwards no data of bob may have appeared in an answer, and none of it may have changed.
 
 use mnemon_engine::ListRequest;
 use mnemon_store::{Filter, MemoryId};
@@ -187,7 +187,7 @@ async fn no_route_shows_or_changes_the_data_of_another_user() {
     let api = serde_json::to_value(mnemon_server::openapi()).unwrap();
     let mut tried = 0;
     for (template, item) in api["paths"].as_object().unwrap() {
-        for method in item.as_object().unwrap().keys() {
+        for (method, operation) in item.as_object().unwrap() {
             let mut paths: Vec<String> = Vec::new();
             if template.contains('{') {
                 let values = ids().into_iter().chain(world.bobs_ids.iter().map(|id| json!(id)));
@@ -224,6 +224,8 @@ async fn no_route_shows_or_changes_the_data_of_another_user() {
                         tried += 1;
                         let shown = answer.body.to_string();
                         let context = format!("{method} {path}{query} {body} → {} {shown}", answer.status);
+                        let documented = operation["responses"].get(answer.status.to_string()).is_some();
+                        assert!(documented || answer.status == 405, "not in the OpenAPI document: {context}");
                         assert!(answer.status < 500 || answer.body["code"] == "not_implemented", "{context}");
                         assert!(!shown.contains(MARK) && !shown.contains(AGENT_MARK), "{context}");
                         assert_eq!(world.others(), before, "{context}");
@@ -282,7 +284,8 @@ async fn the_memory_of_another_user_is_answered_like_an_unknown_one() {
 async fn a_read_only_key_changes_nothing() {
     let keys =
         r#"{"ro": {"user": "ana", "scopes": ["read"]}, "wo": {"user": "ana", "scopes": ["write"]}, "kb": "bob"}"#;
-    let config = mnemon_server::Config { keys: mnemon_server::auth::ConfiguredKey::parse_all(keys).unwrap(), ..config() };
+    let config =
+        mnemon_server::Config { keys: mnemon_server::auth::ConfiguredKey::parse_all(keys).unwrap(), ..config() };
     let server = TestServer::with(config).await;
     let body = json!({"messages": "Ana likes tea", "infer": false});
     assert_eq!(server.post("ro", "/memories", body.clone()).await.body["code"], "missing_scope");

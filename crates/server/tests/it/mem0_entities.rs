@@ -1,7 +1,7 @@
 //! `/entities`, `/requests`, `/reset` and `/generate-instructions`.
 
 use insta::assert_json_snapshot;
-use mnemon_store::{Document, Durability, DocumentStore};
+use mnemon_store::{Document, DocumentStore, Durability};
 use serde_json::{Value, json};
 
 use crate::redact::redact;

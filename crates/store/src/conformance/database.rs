@@ -1,20 +1,21 @@
-//! Databases: transactions, snapshots, schemas, and what is held apart between processes.
+//! Stories of databases: transactions, snapshots, schemas, and locks between processes.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::OpenDatabase;
+use super::fixture::OpenDatabase;
 use crate::database::{Database, Lock, Row, Sql, Value, snapshot, transact};
 use crate::{Durability, Result, StoreError};
 
 const TABLE: &str = "CREATE TABLE notes(seq {serial}, name {text} UNIQUE, number BIGINT, data {bytes});
                      CREATE INDEX notes_number ON notes(number);";
 
-/// Long enough for another thread to do what it must not.
-const A_WHILE: Duration = Duration::from_millis(150);
+/// Long enough for another thread to get a lock if it is free.
+const LOCK_WAIT: Duration = Duration::from_millis(150);
 
-const SOON: Duration = Duration::from_secs(20);
+/// The longest wait for an event that must happen.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn write<T>(database: &dyn Database, work: impl FnMut(&mut dyn Sql) -> Result<T>) -> Result<T> {
     transact(database, Durability::Written, work)
@@ -29,8 +30,8 @@ fn names(database: &dyn Database) -> Vec<String> {
     rows.iter().map(|row| row.text(0).unwrap().to_owned()).collect()
 }
 
-pub(super) fn values_come_back(open: OpenDatabase<'_>) {
-    // Nothing this long goes into an index of Postgres.
+pub(super) fn values_round_trip(open: OpenDatabase<'_>) {
+    // Without an index, because an index of Postgres can't hold a text this long.
     const TABLE: &str = "CREATE TABLE notes(seq {serial}, name {text}, number BIGINT, data {bytes})";
     let database = open(&[TABLE]).unwrap();
     let long = "乌龙茶 👩‍👩‍👧 \u{0}".repeat(20_000);
@@ -75,7 +76,7 @@ pub(super) fn values_come_back(open: OpenDatabase<'_>) {
         let found = snapshot(&*database, |sql| sql.query(query, &[row.0[0].clone(), 0.into()])).unwrap();
         assert!(found == std::slice::from_ref(row));
     }
-    // Counts, sums, truths, and rows of a statement that writes.
+    // Counts, sums, booleans, and rows of a statement that writes.
     let query = "SELECT count(*), CAST(sum(number) AS BIGINT), max(number), count(data) FROM notes WHERE number > $1";
     let row = &snapshot(&*database, |sql| sql.query(query, &[(-2).into()])).unwrap()[0];
     assert_eq!(row, &Row(vec![3.into(), (i64::MAX - 1).into(), i64::MAX.into(), 3.into()]));
@@ -83,8 +84,8 @@ pub(super) fn values_come_back(open: OpenDatabase<'_>) {
     let row = &snapshot(&*database, |sql| sql.query(query, &[9.into(), 0.into()])).unwrap()[0];
     assert_eq!(row, &Row(vec![0.into(), 1.into()]));
     let delete = "DELETE FROM notes WHERE number = $1 RETURNING name, data";
-    let gone = write(&*database, |sql| sql.query(delete, &[i64::MIN.into()])).unwrap();
-    assert_eq!(gone, [Row(vec!["\u{0}".into(), bytes[2].to_vec().into()])]);
+    let deleted = write(&*database, |sql| sql.query(delete, &[i64::MIN.into()])).unwrap();
+    assert_eq!(deleted, [Row(vec!["\u{0}".into(), bytes[2].to_vec().into()])]);
     let changed = write(&*database, |sql| sql.execute("UPDATE notes SET number = $1", &[5.into()])).unwrap();
     assert_eq!(changed, expected.len() as u64 - 1);
     assert!(database.bytes() > 100_000);
@@ -136,7 +137,7 @@ pub(super) fn text_compares_by_code_points(open: OpenDatabase<'_>) {
     }
 }
 
-pub(super) fn what_fails_writes_nothing(open: OpenDatabase<'_>) {
+pub(super) fn a_failure_writes_nothing(open: OpenDatabase<'_>) {
     let database = open(&[TABLE]).unwrap();
     write(&*database, |sql| insert(sql, "a", 1)).unwrap();
     let refused = write(&*database, |sql| -> Result<()> {
@@ -149,18 +150,18 @@ pub(super) fn what_fails_writes_nothing(open: OpenDatabase<'_>) {
         insert(sql, "a", 4)
     });
     assert!(matches!(twice, Err(StoreError::Database(_))), "{twice:?}");
-    // Nor if the work goes on as if nothing had happened.
+    // The same if the work ignores the failure.
     let ignored = write(&*database, |sql| {
         insert(sql, "d", 3)?;
         let _ = insert(sql, "a", 4);
         Ok(())
     });
     assert!(matches!(ignored, Err(StoreError::Database(_))), "{ignored:?}");
-    let nonsense = write(&*database, |sql| {
+    let invalid = write(&*database, |sql| {
         insert(sql, "e", 3)?;
         sql.execute("NONSENSE", &[])
     });
-    assert!(nonsense.is_err());
+    assert!(invalid.is_err());
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         write(&*database, |sql| -> Result<()> {
             insert(sql, "f", 3)?;
@@ -175,7 +176,7 @@ pub(super) fn what_fails_writes_nothing(open: OpenDatabase<'_>) {
     assert_eq!(names(&*open(&[TABLE]).unwrap()), ["a", "h"]);
 }
 
-pub(super) fn a_snapshot_stays_as_it_was(open: OpenDatabase<'_>) {
+pub(super) fn a_snapshot_does_not_change(open: OpenDatabase<'_>) {
     let [database, other] = [open(&[TABLE]).unwrap(), open(&[TABLE]).unwrap()];
     write(&*database, |sql| insert(sql, "a", 1)).unwrap();
     let counts = snapshot(&*database, |sql| {
@@ -189,7 +190,7 @@ pub(super) fn a_snapshot_stays_as_it_was(open: OpenDatabase<'_>) {
     assert_eq!(names(&*database), ["a", "b", "c"]);
 }
 
-pub(super) fn rows_are_kept_from_others(open: OpenDatabase<'_>) {
+pub(super) fn rows_are_locked_until_the_end(open: OpenDatabase<'_>) {
     const THREADS: i64 = 4;
     const EACH: i64 = 25;
     let databases = [open(&[TABLE]).unwrap(), open(&[TABLE]).unwrap()];
@@ -213,7 +214,7 @@ pub(super) fn rows_are_kept_from_others(open: OpenDatabase<'_>) {
     assert_eq!(rows[0].int(0).unwrap(), THREADS * EACH);
 }
 
-pub(super) fn a_deadlock_ends(open: OpenDatabase<'_>) {
+pub(super) fn a_deadlock_is_resolved(open: OpenDatabase<'_>) {
     let databases = [open(&[TABLE]).unwrap(), open(&[TABLE]).unwrap()];
     write(&*databases[0], |sql| Ok(insert(sql, "0", 0)? + insert(sql, "1", 0)?)).unwrap();
     let started = AtomicUsize::new(0);
@@ -225,11 +226,11 @@ pub(super) fn a_deadlock_ends(open: OpenDatabase<'_>) {
                     let update = "UPDATE notes SET number = number + 1 WHERE name = $1";
                     sql.execute(update, &[number.to_string().into()])?;
                     started.fetch_add(1, Ordering::SeqCst);
-                    // Until the other has its first row, or is seen to wait for this transaction.
-                    let mut patience = 100;
-                    while started.load(Ordering::SeqCst) < 2 && patience > 0 {
+                    // Until the other transaction has its first row, or waits for this one.
+                    let mut polls = 100;
+                    while started.load(Ordering::SeqCst) < 2 && polls > 0 {
                         std::thread::sleep(Duration::from_millis(1));
-                        patience -= 1;
+                        polls -= 1;
                     }
                     sql.execute(update, &[(1 - number).to_string().into()])
                 })
@@ -241,7 +242,7 @@ pub(super) fn a_deadlock_ends(open: OpenDatabase<'_>) {
     assert_eq!(rows, [Row(vec![2.into()]), Row(vec![2.into()])]);
 }
 
-pub(super) fn steps_are_applied_once(open: OpenDatabase<'_>) {
+pub(super) fn steps_are_applied_once_and_in_order(open: OpenDatabase<'_>) {
     const MORE: &str = "ALTER TABLE notes ADD COLUMN mood {text}; INSERT INTO notes(name, mood) VALUES('b', 'good');";
     const BROKEN: &str = "CREATE TABLE other(a BIGINT); NONSENSE;";
     let database = open(&[TABLE]).unwrap();
@@ -251,14 +252,14 @@ pub(super) fn steps_are_applied_once(open: OpenDatabase<'_>) {
     let newer = open(&[TABLE, MORE]).unwrap();
     assert_eq!(names(&*newer), ["a", "b"]);
     assert_eq!(names(&*open(&[TABLE, MORE]).unwrap()), ["a", "b"]);
-    // A process that has it open goes on; one that opens it now would not know what it does.
+    // A process that has opened it before continues; a process with the old steps can't open it any more.
     write(&*database, |sql| insert(sql, "c", 1)).unwrap();
     assert_eq!(names(&*newer), ["a", "b", "c"]);
     let refused = open(&[TABLE]).map(|_| ()).unwrap_err();
     assert!(matches!(refused, StoreError::NewerSchema { found: 2, known: 1, .. }), "{refused}");
 }
 
-pub(super) fn several_may_open_it_at_once(open: OpenDatabase<'_>) {
+pub(super) fn concurrent_opens_succeed(open: OpenDatabase<'_>) {
     std::thread::scope(|threads| {
         let threads: Vec<_> = (0..6)
             .map(|number: i64| {
@@ -273,25 +274,25 @@ pub(super) fn several_may_open_it_at_once(open: OpenDatabase<'_>) {
     assert_eq!(names(&*open(&[TABLE, "CREATE TABLE more(a BIGINT)"]).unwrap()).len(), 6);
 }
 
-/// Whether another thread gets hold of something while the caller holds what it does; it gets it when that is let go.
+/// Whether a second lock waits for the first one. If it does, checks that it is granted after the release.
 fn waits(first: &dyn Database, held: &Lock, second: &dyn Database, wanted: &Lock) -> bool {
     std::thread::scope(|threads| {
-        let (tell, told) = mpsc::channel();
-        let holding = first.lock(held).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        let guard = first.lock(held).unwrap();
         threads.spawn(move || {
             drop(second.lock(wanted).unwrap());
-            tell.send(()).unwrap();
+            sender.send(()).unwrap();
         });
-        let waited = told.recv_timeout(A_WHILE).is_err();
-        drop(holding);
+        let waited = receiver.recv_timeout(LOCK_WAIT).is_err();
+        drop(guard);
         if waited {
-            told.recv_timeout(SOON).unwrap();
+            receiver.recv_timeout(TIMEOUT).unwrap();
         }
         waited
     })
 }
 
-pub(super) fn keys_are_held_by_one(open: OpenDatabase<'_>) {
+pub(super) fn locks_on_keys_are_exclusive(open: OpenDatabase<'_>) {
     let [here, there] = [open(&[]).unwrap(), open(&[]).unwrap()];
     let keys = |keys: &[i64]| Lock::Keys(keys.to_vec());
     for other in [&here, &there] {
@@ -303,7 +304,7 @@ pub(super) fn keys_are_held_by_one(open: OpenDatabase<'_>) {
     assert!(!waits(&*here, &keys(&[]), &*here, &keys(&[7])));
 }
 
-pub(super) fn everything_is_held_by_one(open: OpenDatabase<'_>) {
+pub(super) fn a_lock_on_everything_is_exclusive(open: OpenDatabase<'_>) {
     let [here, there] = [open(&[]).unwrap(), open(&[]).unwrap()];
     for other in [&here, &there] {
         for keys in [vec![], vec![7], vec![1, 2]] {
@@ -314,32 +315,32 @@ pub(super) fn everything_is_held_by_one(open: OpenDatabase<'_>) {
     }
 }
 
-pub(super) fn who_holds_something_may_write(open: OpenDatabase<'_>) {
+pub(super) fn the_holder_of_a_lock_can_write(open: OpenDatabase<'_>) {
     let database = open(&[TABLE]).unwrap();
-    for what in [Lock::Keys(vec![1, 2]), Lock::Everything] {
-        let held = database.lock(&what).unwrap();
+    for lock in [Lock::Keys(vec![1, 2]), Lock::Everything] {
+        let guard = database.lock(&lock).unwrap();
         write(&*database, |sql| sql.execute("INSERT INTO notes(number) VALUES(1)", &[])).unwrap();
         write(&*open(&[TABLE]).unwrap(), |sql| sql.execute("DELETE FROM notes", &[])).unwrap();
-        drop(held);
+        drop(guard);
     }
 }
 
-pub(super) fn what_a_dead_process_held_is_free(open: OpenDatabase<'_>) {
-    let dead = open(&[]).unwrap();
-    let held = dead.lock(&Lock::Everything).unwrap();
-    drop(held);
-    drop(dead);
+pub(super) fn locks_of_a_closed_database_are_free(open: OpenDatabase<'_>) {
+    let closed = open(&[]).unwrap();
+    let guard = closed.lock(&Lock::Everything).unwrap();
+    drop(guard);
+    drop(closed);
     drop(open(&[]).unwrap().lock(&Lock::Keys(vec![1])).unwrap());
 }
 
-pub(super) fn many_holders_come_through(open: OpenDatabase<'_>) {
+pub(super) fn many_threads_get_locks(open: OpenDatabase<'_>) {
     const THREADS: usize = 24;
     const EACH: usize = 15;
     let databases = [open(&[]).unwrap(), open(&[]).unwrap()];
-    let held: Vec<AtomicBool> = (0..8).map(|_| AtomicBool::new(false)).collect();
+    let locked: Vec<AtomicBool> = (0..8).map(|_| AtomicBool::new(false)).collect();
     std::thread::scope(|threads| {
         for number in 0..THREADS {
-            let (databases, held) = (&databases, &held);
+            let (databases, locked) = (&databases, &locked);
             threads.spawn(move || {
                 for round in 0..EACH {
                     let mut keys = vec![(number + round) % 8, (number * 3 + round * 5) % 8];
@@ -348,17 +349,15 @@ pub(super) fn many_holders_come_through(open: OpenDatabase<'_>) {
                         keys = (0..8).collect();
                     }
                     keys.dedup();
-                    let what = match all {
-                        true => Lock::Everything,
-                        false => Lock::Keys(keys.iter().map(|&key| key as i64).collect()),
-                    };
-                    let holding = databases[number % 2].lock(&what).unwrap();
+                    let lock =
+                        if all { Lock::Everything } else { Lock::Keys(keys.iter().map(|&key| key as i64).collect()) };
+                    let guard = databases[number % 2].lock(&lock).unwrap();
                     for &key in &keys {
-                        assert!(!held[key].swap(true, Ordering::SeqCst), "held twice");
+                        assert!(!locked[key].swap(true, Ordering::SeqCst), "locked twice");
                     }
                     std::thread::yield_now();
-                    keys.iter().for_each(|&key| held[key].store(false, Ordering::SeqCst));
-                    drop(holding);
+                    keys.iter().for_each(|&key| locked[key].store(false, Ordering::SeqCst));
+                    drop(guard);
                 }
             });
         }

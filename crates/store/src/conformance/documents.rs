@@ -1,9 +1,9 @@
-//! Documents: kept as they are, handed out once, and never half changed.
+//! Stories of document stores: documents round trip, are taken once, and are changed atomically.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::OpenDocumentStore;
+use super::fixture::OpenDocumentStore;
 use crate::{Document, DocumentStore, Durability, PageRequest, StoreError};
 
 const THREADS: usize = 8;
@@ -17,30 +17,30 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn put(ledger: &dyn DocumentStore, documents: &[Document]) {
-    ledger.put(documents, Durability::Written).unwrap();
+fn put(store: &dyn DocumentStore, documents: &[Document]) {
+    store.put(documents, Durability::Written).unwrap();
 }
 
 /// The ids of a kind, newest first.
-fn listed(ledger: &dyn DocumentStore, kind: &'static str, owner: Option<&str>) -> Vec<String> {
-    let page = ledger.documents(kind, owner, &PageRequest { limit: 1000, ..PageRequest::default() }).unwrap();
+fn list_ids(store: &dyn DocumentStore, kind: &'static str, owner: Option<&str>) -> Vec<String> {
+    let page = store.documents(kind, owner, &PageRequest { limit: 1000, ..PageRequest::default() }).unwrap();
     assert_eq!((page.total, page.next), (page.items.len(), None));
     page.items.into_iter().map(|document| document.id).collect()
 }
 
-/// How many of several threads, each with a ledger of its own or a shared one, do it.
-fn how_many(open: OpenDocumentStore<'_>, act: impl Fn(&dyn DocumentStore, usize) -> bool + Sync) -> usize {
-    let ledgers = [open(), open()];
+/// The number of threads for which `act` returns true. Some of the threads share a store.
+fn count_threads(open: OpenDocumentStore<'_>, act: impl Fn(&dyn DocumentStore, usize) -> bool + Sync) -> usize {
+    let stores = [open(), open()];
     std::thread::scope(|threads| {
-        let (act, ledgers) = (&act, &ledgers);
+        let (act, stores) = (&act, &stores);
         let threads: Vec<_> =
-            (0..THREADS).map(|number| threads.spawn(move || act(&*ledgers[number % 2], number))).collect();
+            (0..THREADS).map(|number| threads.spawn(move || act(&*stores[number % 2], number))).collect();
         threads.into_iter().map(|thread| usize::from(thread.join().unwrap())).sum()
     })
 }
 
-pub(super) fn what_is_put_comes_back(open: OpenDocumentStore<'_>) {
-    let ledger = open();
+pub(super) fn documents_round_trip(open: OpenDocumentStore<'_>) {
+    let store = open();
     let large: Vec<Value> = (0..20_000).map(|number| json!({"number": number, "text": "x".repeat(20)})).collect();
     let deep = (0..126).fold(json!(1), |inner, _| json!([inner]));
     let bodies = [
@@ -61,82 +61,82 @@ pub(super) fn what_is_put_comes_back(open: OpenDocumentStore<'_>) {
         }
     }
     documents.push(Document::new("note", "", json!(1)).of(Some("")).due(at(-1)));
-    ledger.put(&documents[..3], Durability::Synced).unwrap();
-    ledger.put(&documents[3..], Durability::Written).unwrap();
-    ledger.put(&[], Durability::Synced).unwrap();
-    let same = |found: &Document, expected: &Document| {
+    store.put(&documents[..3], Durability::Synced).unwrap();
+    store.put(&documents[3..], Durability::Written).unwrap();
+    store.put(&[], Durability::Synced).unwrap();
+    let assert_same = |found: &Document, expected: &Document| {
         assert_eq!(found, expected);
-        assert_eq!(found.body.to_string(), expected.body.to_string(), "in the order of keys too");
+        assert_eq!(found.body.to_string(), expected.body.to_string(), "including the order of keys");
     };
-    for ledger in [ledger, open()] {
+    for store in [store, open()] {
         for document in &documents {
-            same(&ledger.document("note", &document.id).unwrap().unwrap(), document);
-            assert_eq!(ledger.document("other", &document.id).unwrap(), None);
+            assert_same(&store.document("note", &document.id).unwrap().unwrap(), document);
+            assert_eq!(store.document("other", &document.id).unwrap(), None);
         }
         let page = PageRequest { limit: 100, ..PageRequest::default() };
-        let found = ledger.documents("note", None, &page).unwrap();
+        let found = store.documents("note", None, &page).unwrap();
         assert_eq!(found.total, documents.len());
-        found.items.iter().zip(documents.iter().rev()).for_each(|(found, expected)| same(found, expected));
-        assert_eq!(ledger.document("note", "unknown").unwrap(), None);
+        found.items.iter().zip(documents.iter().rev()).for_each(|(found, expected)| assert_same(found, expected));
+        assert_eq!(store.document("note", "unknown").unwrap(), None);
     }
     let taken = open().take("note", &documents[1].id).unwrap().unwrap();
-    same(&taken, &documents[1]);
+    assert_same(&taken, &documents[1]);
 }
 
-pub(super) fn what_is_replaced_keeps_its_place(open: OpenDocumentStore<'_>) {
-    let ledger = open();
-    put(&*ledger, &[note("a"), note("b").of(Some("ana")).due(at(5)), note("c")]);
-    put(&*ledger, &[Document::new("other", "b", json!("another kind"))]);
-    put(&*ledger, &[Document::new("note", "b", json!([2])).of(Some("ben"))]);
-    put(&*ledger, &[note("d"), note("a"), note("a").of(Some("ana"))]);
-    assert_eq!(listed(&*ledger, "note", None), ["d", "c", "b", "a"]);
-    assert_eq!(listed(&*ledger, "note", Some("ana")), ["a"]);
-    assert_eq!(listed(&*ledger, "note", Some("ben")), ["b"]);
-    let replaced = ledger.document("note", "b").unwrap().unwrap();
+pub(super) fn a_replaced_document_keeps_its_position(open: OpenDocumentStore<'_>) {
+    let store = open();
+    put(&*store, &[note("a"), note("b").of(Some("ana")).due(at(5)), note("c")]);
+    put(&*store, &[Document::new("other", "b", json!("another kind"))]);
+    put(&*store, &[Document::new("note", "b", json!([2])).of(Some("ben"))]);
+    put(&*store, &[note("d"), note("a"), note("a").of(Some("ana"))]);
+    assert_eq!(list_ids(&*store, "note", None), ["d", "c", "b", "a"]);
+    assert_eq!(list_ids(&*store, "note", Some("ana")), ["a"]);
+    assert_eq!(list_ids(&*store, "note", Some("ben")), ["b"]);
+    let replaced = store.document("note", "b").unwrap().unwrap();
     assert_eq!(replaced, Document::new("note", "b", json!([2])).of(Some("ben")));
-    assert_eq!(ledger.document("other", "b").unwrap().unwrap().body, json!("another kind"));
-    assert_eq!(ledger.due("note", at(9), 9).unwrap(), []);
-    // One that was taken and put again is new.
-    ledger.take("note", "a").unwrap().unwrap();
-    put(&*ledger, &[note("a")]);
-    assert_eq!(listed(&*ledger, "note", None), ["a", "d", "c", "b"]);
+    assert_eq!(store.document("other", "b").unwrap().unwrap().body, json!("another kind"));
+    assert_eq!(store.due("note", at(9), 9).unwrap(), []);
+    // A document that was taken and written again is new.
+    store.take("note", "a").unwrap().unwrap();
+    put(&*store, &[note("a")]);
+    assert_eq!(list_ids(&*store, "note", None), ["a", "d", "c", "b"]);
 }
 
-pub(super) fn a_name_is_taken_once(open: OpenDocumentStore<'_>) {
-    let ledger = open();
+pub(super) fn put_new_succeeds_once(open: OpenDocumentStore<'_>) {
+    let store = open();
     for round in 0..5 {
         let id = format!("round {round}");
-        let won = how_many(open, |ledger, number| ledger.put_new(&note(&id).of(Some(&number.to_string()))).unwrap());
+        let won = count_threads(open, |store, number| store.put_new(&note(&id).of(Some(&number.to_string()))).unwrap());
         assert_eq!(won, 1);
-        let first = ledger.document("note", &id).unwrap().unwrap();
-        assert!(!ledger.put_new(&Document::new("note", &id, json!("later"))).unwrap());
-        assert_eq!(ledger.document("note", &id).unwrap().unwrap(), first);
-        assert!(ledger.put_new(&Document::new("other", &id, json!(1))).unwrap(), "another kind, another name");
+        let first = store.document("note", &id).unwrap().unwrap();
+        assert!(!store.put_new(&Document::new("note", &id, json!("later"))).unwrap());
+        assert_eq!(store.document("note", &id).unwrap().unwrap(), first);
+        assert!(store.put_new(&Document::new("other", &id, json!(1))).unwrap(), "an id is unique within its kind");
     }
 }
 
-pub(super) fn a_document_is_handed_to_one(open: OpenDocumentStore<'_>) {
-    let ledger = open();
+pub(super) fn take_succeeds_once(open: OpenDocumentStore<'_>) {
+    let store = open();
     for round in 0..5 {
         let document = Document::new("note", format!("round {round}"), json!({"n": round})).of(Some("ana"));
-        put(&*ledger, std::slice::from_ref(&document));
-        let got = how_many(open, |ledger, _| {
-            let taken = ledger.take("note", &document.id).unwrap();
+        put(&*store, std::slice::from_ref(&document));
+        let got = count_threads(open, |store, _| {
+            let taken = store.take("note", &document.id).unwrap();
             taken.is_some_and(|taken| taken == document)
         });
         assert_eq!(got, 1);
-        assert_eq!(ledger.document("note", &document.id).unwrap(), None);
+        assert_eq!(store.document("note", &document.id).unwrap(), None);
     }
-    assert_eq!(ledger.take("note", "never there").unwrap(), None);
+    assert_eq!(store.take("note", "never there").unwrap(), None);
 }
 
 pub(super) fn no_change_is_lost(open: OpenDocumentStore<'_>) {
-    let ledger = open();
-    put(&*ledger, &[Document::new("count", "of all", json!({"n": 0}))]);
-    let done = how_many(open, |ledger, _| {
+    let store = open();
+    put(&*store, &[Document::new("count", "of all", json!({"n": 0}))]);
+    let done = count_threads(open, |store, _| {
         (0..EACH).all(|_| {
             let mut seen = 0;
-            let changed = ledger.change("count", "of all", &mut |document| {
+            let changed = store.change("count", "of all", &mut |document| {
                 seen = document.body["n"].as_u64().unwrap() + 1;
                 document.body["n"] = seen.into();
                 true
@@ -148,47 +148,47 @@ pub(super) fn no_change_is_lost(open: OpenDocumentStore<'_>) {
     assert_eq!(open().document("count", "of all").unwrap().unwrap().body, json!({"n": THREADS * EACH}));
 }
 
-pub(super) fn a_change_refused_writes_nothing(open: OpenDocumentStore<'_>) {
-    let ledger = open();
+pub(super) fn a_refused_change_writes_nothing(open: OpenDocumentStore<'_>) {
+    let store = open();
     let before = Document::new("note", "a", json!({"n": 1})).of(Some("ana")).due(at(7));
-    put(&*ledger, &[before.clone(), note("b")]);
-    let spoil = |document: &mut Document| {
-        *document = Document::new("other", "spoilt", json!(null));
+    put(&*store, &[before.clone(), note("b")]);
+    let replace = |document: &mut Document| {
+        *document = Document::new("other", "replaced", json!(null));
     };
-    let refused = ledger.change("note", "a", &mut |document| {
-        spoil(document);
+    let refused = store.change("note", "a", &mut |document| {
+        replace(document);
         false
     });
     assert_eq!(refused.unwrap(), None);
-    assert_eq!(ledger.document("note", "a").unwrap().unwrap(), before);
-    let mut asked = false;
-    let missing = ledger.change("note", "missing", &mut |_| {
-        asked = true;
+    assert_eq!(store.document("note", "a").unwrap().unwrap(), before);
+    let mut called = false;
+    let missing = store.change("note", "missing", &mut |_| {
+        called = true;
         true
     });
-    assert_eq!((missing.unwrap(), asked), (None, false));
-    // Kind and id stay, all else may change.
-    let changed = ledger.change("note", "a", &mut |document| {
-        spoil(document);
+    assert_eq!((missing.unwrap(), called), (None, false));
+    // Kind and id can't be changed, everything else can.
+    let changed = store.change("note", "a", &mut |document| {
+        replace(document);
         true
     });
     let after = Document::new("note", "a", json!(null));
     assert_eq!(changed.unwrap(), Some(after.clone()));
-    for ledger in [ledger, open()] {
-        assert_eq!(ledger.document("note", "a").unwrap().unwrap(), after);
-        assert_eq!(ledger.document("other", "spoilt").unwrap(), None);
-        assert_eq!(listed(&*ledger, "note", None), ["b", "a"]);
+    for store in [store, open()] {
+        assert_eq!(store.document("note", "a").unwrap().unwrap(), after);
+        assert_eq!(store.document("other", "replaced").unwrap(), None);
+        assert_eq!(list_ids(&*store, "note", None), ["b", "a"]);
     }
 }
 
-pub(super) fn the_longest_due_comes_first(open: OpenDocumentStore<'_>) {
-    let ledger = open();
+pub(super) fn the_longest_due_is_first(open: OpenDocumentStore<'_>) {
+    let store = open();
     let seconds = [30, 10, 50, 20, 40];
     let documents: Vec<Document> = seconds.iter().map(|&second| note(second.to_string()).due(at(second))).collect();
-    put(&*ledger, &documents);
-    put(&*ledger, &[note("never"), Document::new("other", "1", json!(1)).due(at(1))]);
+    put(&*store, &documents);
+    put(&*store, &[note("never"), Document::new("other", "1", json!(1)).due(at(1))]);
     let due = |second, limit| -> Vec<String> {
-        ledger.due("note", at(second), limit).unwrap().into_iter().map(|document| document.id).collect()
+        store.due("note", at(second), limit).unwrap().into_iter().map(|document| document.id).collect()
     };
     assert_eq!(due(9, 9), [""; 0]);
     assert_eq!(due(30, 9), ["10", "20", "30"]);
@@ -198,42 +198,42 @@ pub(super) fn the_longest_due_comes_first(open: OpenDocumentStore<'_>) {
         document.due = document.id.starts_with('1').then(|| at(60));
         true
     };
-    ledger.change("note", "10", &mut { later }).unwrap().unwrap();
-    ledger.change("note", "20", &mut { later }).unwrap().unwrap();
+    store.change("note", "10", &mut { later }).unwrap().unwrap();
+    store.change("note", "20", &mut { later }).unwrap().unwrap();
     assert_eq!(due(99, usize::MAX), ["30", "40", "50", "10"]);
 }
 
-pub(super) fn only_the_owners_is_forgotten(open: OpenDocumentStore<'_>) {
-    let ledger = open();
+pub(super) fn forget_deletes_documents_of_the_owner_only(open: OpenDocumentStore<'_>) {
+    let store = open();
     let of = |owner: Option<&str>, id: &str| note(id).of(owner);
-    put(&*ledger, &[of(Some("ana"), "1"), of(None, "2"), of(Some("ben"), "3"), of(Some("Ana"), "4")]);
-    put(&*ledger, &[Document::new("other", "5", json!(1)).of(Some("ana")), of(Some("ana "), "6")]);
-    assert_eq!(ledger.forget("nobody").unwrap(), 0);
-    assert_eq!(ledger.forget("ana").unwrap(), 2);
-    assert_eq!(listed(&*ledger, "note", None), ["6", "4", "3", "2"]);
-    assert_eq!(listed(&*open(), "other", None), [""; 0]);
+    put(&*store, &[of(Some("ana"), "1"), of(None, "2"), of(Some("ben"), "3"), of(Some("Ana"), "4")]);
+    put(&*store, &[Document::new("other", "5", json!(1)).of(Some("ana")), of(Some("ana "), "6")]);
+    assert_eq!(store.forget("nobody").unwrap(), 0);
+    assert_eq!(store.forget("ana").unwrap(), 2);
+    assert_eq!(list_ids(&*store, "note", None), ["6", "4", "3", "2"]);
+    assert_eq!(list_ids(&*open(), "other", None), [""; 0]);
 }
 
-pub(super) fn the_newest_are_kept(open: OpenDocumentStore<'_>) {
-    let ledger = open();
+pub(super) fn trim_keeps_the_newest(open: OpenDocumentStore<'_>) {
+    let store = open();
     let documents: Vec<Document> = (0..10).map(|number| note(number.to_string())).collect();
-    put(&*ledger, &documents);
-    put(&*ledger, &[Document::new("other", "0", json!(1)), note("0")]);
-    assert_eq!(ledger.trim("note", 10).unwrap(), 0);
-    assert_eq!(ledger.trim("note", usize::MAX).unwrap(), 0);
-    assert_eq!(ledger.trim("note", 3).unwrap(), 7);
-    assert_eq!(listed(&*ledger, "note", None), ["9", "8", "7"]);
-    assert_eq!(ledger.trim("note", 0).unwrap(), 3);
-    assert_eq!(listed(&*open(), "note", None), [""; 0]);
-    assert_eq!(listed(&*ledger, "other", None), ["0"]);
+    put(&*store, &documents);
+    put(&*store, &[Document::new("other", "0", json!(1)), note("0")]);
+    assert_eq!(store.trim("note", 10).unwrap(), 0);
+    assert_eq!(store.trim("note", usize::MAX).unwrap(), 0);
+    assert_eq!(store.trim("note", 3).unwrap(), 7);
+    assert_eq!(list_ids(&*store, "note", None), ["9", "8", "7"]);
+    assert_eq!(store.trim("note", 0).unwrap(), 3);
+    assert_eq!(list_ids(&*open(), "note", None), [""; 0]);
+    assert_eq!(list_ids(&*store, "other", None), ["0"]);
 }
 
 pub(super) fn paged_newest_first(open: OpenDocumentStore<'_>) {
-    let ledger = open();
+    let store = open();
     let documents: Vec<Document> =
         (0..25).map(|number| note(number.to_string()).of(["ana", "ben"].get(number % 3).copied())).collect();
-    put(&*ledger, &documents);
-    put(&*ledger, &[Document::new("other", "1", json!(1)).of(Some("ana"))]);
+    put(&*store, &documents);
+    put(&*store, &[Document::new("other", "1", json!(1)).of(Some("ana"))]);
     for owner in [None, Some("ana"), Some("ben"), Some("nobody")] {
         let of = |document: &&Document| owner.is_none() || document.owner.as_deref() == owner;
         let expected: Vec<&Document> = documents.iter().rev().filter(of).collect();
@@ -241,7 +241,7 @@ pub(super) fn paged_newest_first(open: OpenDocumentStore<'_>) {
             let mut found = Vec::new();
             let mut page = PageRequest { limit, ..PageRequest::default() };
             loop {
-                let answer = ledger.documents("note", owner, &page).unwrap();
+                let answer = store.documents("note", owner, &page).unwrap();
                 assert_eq!(answer.total, expected.len());
                 assert!(answer.items.len() <= limit);
                 found.extend(answer.items);
@@ -252,11 +252,11 @@ pub(super) fn paged_newest_first(open: OpenDocumentStore<'_>) {
             }
             assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{owner:?}, {limit} a page");
         }
-        let first = ledger.documents("note", owner, &PageRequest { limit: 2, ..PageRequest::default() }).unwrap();
+        let first = store.documents("note", owner, &PageRequest { limit: 2, ..PageRequest::default() }).unwrap();
         for (cursor, start) in [(None, 0), (first.next, 2)] {
             for offset in [0, 1, 3, 100] {
                 let page = PageRequest { cursor: cursor.clone(), offset, limit: 3 };
-                let answer = ledger.documents("note", owner, &page).unwrap();
+                let answer = store.documents("note", owner, &page).unwrap();
                 let start = (if cursor.is_some() { start } else { 0 } + offset).min(expected.len());
                 let end = (start + 3).min(expected.len());
                 assert_eq!(answer.items.iter().collect::<Vec<_>>(), expected[start..end]);
@@ -265,21 +265,21 @@ pub(super) fn paged_newest_first(open: OpenDocumentStore<'_>) {
         }
     }
     let page = PageRequest { cursor: Some("no cursor".into()), limit: 1, ..PageRequest::default() };
-    assert!(matches!(ledger.documents("note", None, &page), Err(StoreError::InvalidCursor)));
+    assert!(matches!(store.documents("note", None, &page), Err(StoreError::InvalidCursor)));
 }
 
-pub(super) fn what_cannot_be_read_is_not_written(open: OpenDocumentStore<'_>) {
-    let ledger = open();
+pub(super) fn unreadable_documents_are_not_written(open: OpenDocumentStore<'_>) {
+    let store = open();
     let deep = (0..128).fold(json!(1), |inner, _| json!([inner]));
     let bad = Document::new("note", "b", deep.clone());
     let refused = |result: Result<(), StoreError>| assert!(matches!(result, Err(StoreError::TooDeep { .. })));
     for durability in [Durability::Synced, Durability::Written] {
-        refused(ledger.put(&[note("a"), bad.clone()], durability));
+        refused(store.put(&[note("a"), bad.clone()], durability));
     }
-    refused(ledger.put_new(&bad).map(|_| ()));
-    assert_eq!(listed(&*ledger, "note", None), [""; 0], "all or nothing");
-    put(&*ledger, &[note("a")]);
-    let changed = ledger.change("note", "a", &mut |document| {
+    refused(store.put_new(&bad).map(|_| ()));
+    assert_eq!(list_ids(&*store, "note", None), [""; 0], "all or nothing");
+    put(&*store, &[note("a")]);
+    let changed = store.change("note", "a", &mut |document| {
         document.body = deep.clone();
         true
     });

@@ -1,23 +1,36 @@
-//! Records to tell stories with, the same at every run.
+//! Types and data of the stories. The data are the same in every run.
 
 use std::ops::ControlFlow;
 
 use jiff::civil::{Date, date};
 use serde_json::json;
 
-use super::DIMS;
+use crate::database::Database;
 use crate::{
-    Change, ChangeSet, Entity, EventKind, ExportRecord, HistoryEvent, Link, Memory, MemoryId, Mention, Payload,
-    Provenance, Record, Result, Scope, SessionMessage, Store, StoredMemory, TermCount, Terms, keys,
+    Change, ChangeSet, DocumentStore, Entity, EventKind, ExportRecord, HistoryEvent, Link, Memory, MemoryId, Mention,
+    Payload, Provenance, Record, Result, Scope, SessionMessage, Store, StoredMemory, TermCount, Terms, keys,
 };
 
-/// The day of all stories.
+/// Dims of the vectors in all stories.
+pub const DIMS: usize = 8;
+
+/// Opens the store of a story: the first time an empty one, then the same store again.
+pub type Open<'a> = &'a dyn Fn() -> Box<dyn Store>;
+
+/// Opens the document store of a story: the first time an empty one, then the same again.
+pub type OpenDocumentStore<'a> = &'a dyn Fn() -> Box<dyn DocumentStore>;
+
+/// Opens the database of a story with steps of a schema: the first time an empty one, then the same again, as another
+/// process would.
+pub type OpenDatabase<'a> = &'a (dyn Fn(&[&str]) -> Result<Box<dyn Database>> + Sync);
+
+/// The current day in all stories.
 pub(super) const TODAY: Date = date(2025, 6, 1);
 
-/// SplitMix64.
-pub(super) struct Dice(pub(super) u64);
+/// A pseudo-random generator: SplitMix64.
+pub(super) struct Random(pub(super) u64);
 
-impl Dice {
+impl Random {
     pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -38,14 +51,14 @@ impl Dice {
         unit((0..DIMS).map(|_| self.below(2001) as f32 / 1000.0 - 1.0).collect())
     }
 
-    /// Distinct rising numbers below `limit`.
-    fn some(&mut self, limit: u32) -> Vec<u32> {
+    /// Distinct numbers below `limit`, sorted.
+    fn numbers(&mut self, limit: u32) -> Vec<u32> {
         (0..limit).filter(|_| self.below(5) == 0).collect()
     }
 
     pub(super) fn terms(&mut self) -> Terms {
         let mut terms = Terms::default();
-        for term in self.some(30) {
+        for term in self.numbers(30) {
             let in_text = self.below(3) as u16;
             let in_context = in_text + self.below(3) as u16;
             terms.counts.push(TermCount { term, in_text, in_context });
@@ -55,7 +68,7 @@ impl Dice {
         terms
     }
 
-    /// A record with everything a record may have.
+    /// A record that uses all fields.
     pub(super) fn record(&mut self, id: MemoryId, number: u32) -> Record {
         let mut payload = Payload::default();
         payload.set(keys::DATA, format!("memory {number}"));
@@ -87,7 +100,7 @@ impl Dice {
         if self.below(2) == 0 {
             provenance.event_time = Some(format!("2024-03-{:02}T10:00:00Z", 1 + self.below(28)).parse().unwrap());
         }
-        let bm25 = self.some(30).into_iter().map(|term| (term, 0.1 + self.below(1000) as f32 / 500.0)).collect();
+        let bm25 = self.numbers(30).into_iter().map(|term| (term, 0.1 + self.below(1000) as f32 / 500.0)).collect();
         let vector = if self.below(10) == 0 { vec![0.0; DIMS] } else { self.vector() };
         Record {
             memory: Memory { id, payload, provenance },
@@ -100,7 +113,7 @@ impl Dice {
     }
 }
 
-/// The vector normalised; to do so again changes nothing, so that a store that keeps vectors normalised keeps this one.
+/// Normalises a vector. Normalising it again does not change it, so that a store that normalises vectors returns the same.
 pub(super) fn unit(vector: Vec<f32>) -> Vec<f32> {
     let norm = vector.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
     let vector: Vec<f32> = vector.into_iter().map(|value| (f64::from(value) / norm) as f32).collect();
@@ -117,7 +130,7 @@ pub(super) fn id(number: u32) -> MemoryId {
     }
 }
 
-/// A plain record of a scope.
+/// A simple record of a scope.
 pub(super) fn plain(number: u32, scope: &Scope, text: &str) -> Record {
     let mut payload = Payload::default();
     payload.set(keys::DATA, text);
@@ -183,13 +196,14 @@ pub(super) fn one(store: &dyn Store, id: MemoryId) -> Option<Memory> {
     store.get(&[id]).unwrap().pop().flatten()
 }
 
-pub(super) fn whole(store: &dyn Store) {
-    assert_eq!(store.check().unwrap(), [], "the store's own check");
+/// Checks that the store has no findings.
+pub(super) fn assert_consistent(store: &dyn Store) {
+    assert_eq!(store.check().unwrap(), [], "the check of the store");
 }
 
-/// All that a store holds, by kind.
+/// The contents of a store.
 #[derive(Debug, Default)]
-pub(super) struct Everything {
+pub(super) struct Contents {
     pub(super) memories: Vec<StoredMemory>,
     pub(super) entities: Vec<Entity>,
     pub(super) links: Vec<Link>,
@@ -197,11 +211,11 @@ pub(super) struct Everything {
     pub(super) messages: Vec<SessionMessage>,
 }
 
-pub(super) fn everything(store: &dyn Store) -> Everything {
-    let mut all = Everything::default();
+pub(super) fn contents(store: &dyn Store) -> Contents {
+    let mut all = Contents::default();
     store
-        .visit(&mut |piece| {
-            match piece {
+        .visit(&mut |record| {
+            match record {
                 ExportRecord::Memory(memory) => all.memories.push(*memory),
                 ExportRecord::Entity(entity) => all.entities.push(*entity),
                 ExportRecord::Link(link) => all.links.push(link),

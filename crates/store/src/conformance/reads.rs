@@ -1,19 +1,20 @@
-//! Reading what was written, by id, list and session, and all at once.
+//! Stories of reads: by id, list and session, and of the whole store.
 
 use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
 
-use super::fixture::{Dice, TODAY, apply, event, everything, id, insert, mention, one, plain, scope, user, whole};
-use super::{DIMS, Open};
+use super::fixture::{
+    DIMS, Open, Random, TODAY, apply, assert_consistent, contents, event, id, insert, mention, one, plain, scope, user,
+};
 use crate::{
     Change, EventKind, Filter, Link, MemoryId, MessageSelector, Owner, PageRequest, Payload, Record, SessionMessage,
     SessionWindow, Store, StoreError,
 };
 
-pub(super) fn memories_come_back_bit_by_bit(open: Open<'_>) {
+pub(super) fn memories_round_trip_bit_by_bit(open: Open<'_>) {
     let store = open();
-    let mut record = Dice(1).record(id(1), 1);
+    let mut record = Random(1).record(id(1), 1);
     let Value::Object(map) = json!({
         "data": "a \"text\" with \u{0} control, Zoë, 乌龙茶, 👩‍👩‍👧 and \u{202e}rtl",
         "user_id": "u1", "zulu": 1, "alpha": {"b": [1, null, true, {}], "a": -0.0},
@@ -23,20 +24,20 @@ pub(super) fn memories_come_back_bit_by_bit(open: Open<'_>) {
         unreachable!()
     };
     record.memory.payload = Payload::new(map);
-    // Of length 1: a store may keep vectors normalised.
+    // Of length 1, because a store may normalise vectors.
     record.vector = vec![0.1, -0.0, f32::MIN_POSITIVE, 0.0, 1e-45, -0.937_490_76, 0.333_333_34, -f32::MIN_POSITIVE];
     record.bm25 = vec![(0, 1.0), (7, 0.1), (u32::MAX, 1e-45)];
     insert(&*store, record.clone());
     for store in [store, open()] {
         let stored = store.get_stored(&[id(1)]).unwrap().remove(0).unwrap();
-        same(&stored.memory.payload, &record.memory.payload);
+        assert_same(&stored.memory.payload, &record.memory.payload);
         assert_eq!(stored.memory.provenance, record.memory.provenance);
         assert_eq!(bits(&stored.vector), bits(&record.vector));
         assert_eq!(stored.bm25, record.bm25);
         assert_eq!(one(&*store, id(1)), Some(record.memory.clone()));
     }
     let store = open();
-    let mut replaced = Dice(2).record(id(1), 1);
+    let mut replaced = Random(2).record(id(1), 1);
     replaced.memory.provenance.session = None;
     replaced.memory.provenance.position = None;
     apply(&*store, vec![Change::Replace(Box::new(replaced.clone()))]).unwrap();
@@ -48,12 +49,12 @@ pub(super) fn memories_come_back_bit_by_bit(open: Open<'_>) {
     assert_eq!(one(&*store, id(1)), None);
     for change in [Change::Remove(id(1)), Change::Replace(Box::new(replaced))] {
         let error = apply(&*store, vec![change]).unwrap_err();
-        assert!(matches!(error, StoreError::NotFound(gone) if gone == id(1)), "{error}");
+        assert!(matches!(error, StoreError::NotFound(missing) if missing == id(1)), "{error}");
     }
-    whole(&*store);
+    assert_consistent(&*store);
 }
 
-pub(super) fn odd_ids(open: Open<'_>) {
+pub(super) fn ids_of_all_kinds(open: Open<'_>) {
     let store = open();
     let ids = [
         MemoryId::Number(0),
@@ -70,23 +71,23 @@ pub(super) fn odd_ids(open: Open<'_>) {
         let error = apply(&*store, vec![Change::Insert(Box::new(record))]).unwrap_err();
         assert!(matches!(error, StoreError::Exists(taken) if taken == id), "{error}");
     }
-    let mut asked = vec![MemoryId::Number(2)];
-    asked.extend(ids.iter().rev());
-    asked.push(ids[0]);
-    let found = store.get(&asked).unwrap();
+    let mut requested = vec![MemoryId::Number(2)];
+    requested.extend(ids.iter().rev());
+    requested.push(ids[0]);
+    let found = store.get(&requested).unwrap();
     assert_eq!(found[0], None);
     let found: Vec<MemoryId> = found.into_iter().flatten().map(|memory| memory.id).collect();
-    assert_eq!(found, asked[1..], "in the order asked");
+    assert_eq!(found, requested[1..], "in the requested order");
 }
 
 pub(super) fn lists_are_paged_newest_first(open: Open<'_>) {
     let store = open();
-    let mut dice = Dice(3);
-    let records: Vec<Record> = (0..60).map(|number| dice.record(id(number), number)).collect();
+    let mut random = Random(3);
+    let records: Vec<Record> = (0..60).map(|number| random.record(id(number), number)).collect();
     for record in &records {
         insert(&*store, record.clone());
     }
-    // A memory that is changed keeps its place.
+    // A changed memory keeps its position.
     apply(&*store, vec![Change::Replace(Box::new(records[10].clone()))]).unwrap();
     let filters = [
         None,
@@ -144,7 +145,7 @@ pub(super) fn sessions_and_windows(open: Open<'_>) {
     let store = open();
     let (alone, with_agent) = (user("u1"), scope(Some("u1"), Some("a1"), None));
     assert_eq!(store.last_in_scope(&alone).unwrap(), None);
-    // Positions 0, 2, 4, …, stored from the middle on; another scope has a session of the same name.
+    // Positions 0, 2, 4, …, stored in another order; another scope has a session of the same name.
     let order = [4u32, 6, 8, 0, 2];
     for (number, &position) in (0..).zip(&order) {
         for (offset, scope) in [(0, &alone), (100, &with_agent)] {
@@ -200,7 +201,7 @@ pub(super) fn history_is_in_order(open: Open<'_>) {
     let kinds = [EventKind::Add, EventKind::Update, EventKind::Update, EventKind::Delete];
     for (at, kind) in kinds.into_iter().enumerate() {
         for memory in [id(1), id(2)] {
-            // Ids that fall while time rises.
+            // The ids are in the reverse order of the times.
             let event = event(&format!("{}-{memory}", 9 - at), memory, kind);
             apply(&*store, vec![Change::History(Box::new(event))]).unwrap();
         }
@@ -211,17 +212,17 @@ pub(super) fn history_is_in_order(open: Open<'_>) {
         ["ADD", "UPDATE", "UPDATE", "DELETE"]
     );
     assert_eq!(history[0], event(&format!("9-{}", id(1)), id(1), EventKind::Add));
-    // The same row again is the same row.
+    // Adding a row again has no effect.
     apply(&*store, vec![Change::History(Box::new(history[0].clone()))]).unwrap();
     assert_eq!(store.history(&id(1).to_string()).unwrap(), history);
     assert_eq!(store.history("unknown").unwrap(), []);
 }
 
-pub(super) fn messages_are_kept_and_forgotten(open: Open<'_>) {
+pub(super) fn messages_are_stored_and_deleted(open: Open<'_>) {
     let store = open();
     let ana = user("ana");
     let both = scope(Some("ana"), Some("bot"), None);
-    let said = |at: usize, of: &crate::Scope| SessionMessage {
+    let message = |at: usize, of: &crate::Scope| SessionMessage {
         id: format!("m{at}"),
         session_scope: of.session_scope(),
         role: Some("user".into()),
@@ -230,15 +231,15 @@ pub(super) fn messages_are_kept_and_forgotten(open: Open<'_>) {
         created_at: None,
     };
     for (at, of) in [&ana, &both, &ana, &user("bob"), &ana].into_iter().enumerate() {
-        apply(&*store, vec![Change::Message(Box::new(said(at, of)))]).unwrap();
+        apply(&*store, vec![Change::Message(Box::new(message(at, of)))]).unwrap();
     }
-    apply(&*store, vec![Change::Message(Box::new(said(4, &ana)))]).unwrap();
+    apply(&*store, vec![Change::Message(Box::new(message(4, &ana)))]).unwrap();
     let ids = |found: Vec<SessionMessage>| found.into_iter().map(|message| message.id).collect::<Vec<_>>();
     assert_eq!(ids(store.last_messages(&ana, 2).unwrap()), ["m2", "m4"], "oldest first, and each once");
     assert_eq!(ids(store.last_messages(&both, 9).unwrap()), ["m1"]);
     assert_eq!(store.last_messages(&user("nobody"), 9).unwrap(), []);
-    let asked = ["m3", "no", "m0"].map(str::to_owned);
-    assert_eq!(store.messages(&asked).unwrap(), [Some(said(3, &user("bob"))), None, Some(said(0, &ana))]);
+    let requested = ["m3", "no", "m0"].map(str::to_owned);
+    assert_eq!(store.messages(&requested).unwrap(), [Some(message(3, &user("bob"))), None, Some(message(0, &ana))]);
 
     assert_eq!(store.delete_messages(&MessageSelector::Ids(vec!["m0".into(), "no".into()])).unwrap(), 1);
     assert_eq!(store.delete_messages(&MessageSelector::Of(scope(None, Some("bot"), None))).unwrap(), 1);
@@ -246,14 +247,14 @@ pub(super) fn messages_are_kept_and_forgotten(open: Open<'_>) {
     assert_eq!(store.delete_messages(&MessageSelector::Of(ana.clone())).unwrap(), 2);
     assert_eq!(ids(store.last_messages(&user("bob"), 9).unwrap()), ["m3"]);
     assert_eq!(store.delete_messages(&MessageSelector::All).unwrap(), 1);
-    assert_eq!(everything(&*open()).messages, []);
+    assert_eq!(contents(&*open()).messages, []);
 }
 
 pub(super) fn successors_are_found(open: Open<'_>) {
     let store = open();
-    let mut dice = Dice(5);
+    let mut random = Random(5);
     for number in 0..4 {
-        insert(&*store, dice.record(id(number), number));
+        insert(&*store, random.record(id(number), number));
     }
     let link = |source, target, kind: &str| Link {
         source: id(source),
@@ -270,12 +271,12 @@ pub(super) fn successors_are_found(open: Open<'_>) {
     assert_eq!(store.successors(&[id(1)]).unwrap(), []);
 }
 
-pub(super) fn scans_are_complete(open: Open<'_>) {
+pub(super) fn visits_are_complete(open: Open<'_>) {
     let store = open();
-    let mut dice = Dice(4);
+    let mut random = Random(4);
     let mut records = Vec::new();
     for number in 0..29 {
-        let mut record = dice.record(id(number), number);
+        let mut record = random.record(id(number), number);
         record.mentions = vec![mention(&format!("Name {number}"), number as usize % DIMS)];
         let message = SessionMessage {
             id: format!("m{number}"),
@@ -298,7 +299,7 @@ pub(super) fn scans_are_complete(open: Open<'_>) {
     }
     apply(&*store, vec![Change::Remove(id(5)), Change::Remove(id(28))]).unwrap();
     records.retain(|record| record.memory.id != id(5) && record.memory.id != id(28));
-    let all = everything(&*store);
+    let all = contents(&*store);
     assert_eq!(all.memories.len(), records.len());
     for (found, record) in all.memories.iter().zip(&records) {
         assert_eq!(found.memory, record.memory);
@@ -316,7 +317,7 @@ pub(super) fn scans_are_complete(open: Open<'_>) {
             if seen == 30 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
         .unwrap();
-    assert_eq!(seen, 30, "a visitor may end it early");
+    assert_eq!(seen, 30, "a visitor may stop the visit");
     let info = store.info().unwrap();
     assert_eq!((info.memories, info.entities, info.history, info.messages, info.links), (27, 27, 29, 29, 0));
     assert_eq!(info.dims, DIMS);
@@ -325,7 +326,7 @@ pub(super) fn scans_are_complete(open: Open<'_>) {
 pub(super) fn summaries_of_scopes(open: Open<'_>) {
     let store = open();
     let (alone, with_agent) = (user("u1"), scope(Some("u1"), Some("a1"), None));
-    // By instant the second is the first.
+    // The second is the earliest instant.
     for (number, scope, created_at) in [
         (1, &alone, json!("2024-05-01T00:30:00+00:00")),
         (2, &with_agent, json!("2024-05-01T01:00:00+02:00")),
@@ -353,7 +354,7 @@ pub(super) fn owners_are_counted(open: Open<'_>) {
     assert_eq!(store.owners(None).unwrap(), []);
     let (alone, with_agent) = (user("u1"), scope(Some("u1"), Some("a1"), None));
     let all = scope(Some("u2"), Some("a1"), Some("r1"));
-    // By instant the second is the first.
+    // The second is the earliest instant.
     for (number, scope, created_at, updated_at, app) in [
         (1, &alone, json!("2024-05-01T00:30:00+00:00"), Value::Null, json!("x")),
         (2, &with_agent, json!("2024-05-01T01:00:00+02:00"), json!("2024-05-01 00:10:00"), json!("X \u{0} 乌")),
@@ -369,15 +370,15 @@ pub(super) fn owners_are_counted(open: Open<'_>) {
         record.memory.payload.set("expiration_date", "2001-01-01");
         insert(&*store, record);
     }
-    let mut nobodys = plain(7, &alone, "nobody's");
-    nobodys.memory.payload.set("user_id", 42);
-    insert(&*store, nobodys);
-    let told = |store: &dyn Store, within| -> Vec<String> {
-        let told = |owner: Owner| {
+    let mut without_owner = plain(7, &alone, "without owner");
+    without_owner.memory.payload.set("user_id", 42);
+    insert(&*store, without_owner);
+    let owners = |store: &dyn Store, within| -> Vec<String> {
+        let text = |owner: Owner| {
             let (first, last) = (owner.first.unwrap_or_default(), owner.last.unwrap_or_default());
             format!("{} {}: {} [{first}] [{last}]", owner.kind.as_str(), owner.id, owner.memories)
         };
-        store.owners(within).unwrap().into_iter().map(told).collect()
+        store.owners(within).unwrap().into_iter().map(text).collect()
     };
     let of_u1 = [
         "agent a1: 1 [2024-05-01T01:00:00+02:00] [2024-05-01 00:10:00]",
@@ -387,7 +388,7 @@ pub(super) fn owners_are_counted(open: Open<'_>) {
     ];
     for store in [store, open()] {
         assert_eq!(
-            told(&*store, None),
+            owners(&*store, None),
             [
                 "agent a1: 2 [2020-01-01T00:00:00Z] [2024-05-01 00:10:00]",
                 of_u1[1],
@@ -397,14 +398,14 @@ pub(super) fn owners_are_counted(open: Open<'_>) {
                 "user u2: 1 [2020-01-01T00:00:00Z] [2020-01-01T00:00:00Z]",
             ]
         );
-        assert_eq!(told(&*store, Some("u1")), of_u1);
+        assert_eq!(owners(&*store, Some("u1")), of_u1);
         assert_eq!(store.owners(Some("nobody")).unwrap(), []);
-        assert_eq!(store.owners(Some("a1")).unwrap(), [], "an agent is no user");
+        assert_eq!(store.owners(Some("a1")).unwrap(), [], "an agent is not a user");
     }
     let store = open();
     apply(&*store, vec![Change::Replace(Box::new(plain(2, &user("u3"), "moved"))), Change::Remove(id(5))]).unwrap();
     assert_eq!(
-        told(&*store, None),
+        owners(&*store, None),
         [
             of_u1[2],
             "run r1: 1 [] []",
@@ -422,8 +423,8 @@ fn bits(vector: &[f32]) -> Vec<u32> {
     vector.iter().map(|value| value.to_bits()).collect()
 }
 
-/// Equal in the bits of numbers too; keys may come in another order.
-fn same(found: &Payload, expected: &Payload) {
+/// Checks that payloads are equal, including the bits of numbers. The order of keys may differ.
+fn assert_same(found: &Payload, expected: &Payload) {
     assert_eq!(sorted(found.as_map().clone().into()).to_string(), sorted(expected.as_map().clone().into()).to_string());
 }
 

@@ -1,18 +1,17 @@
-//! Searches against a plain reading of their definitions.
+//! Stories of searches. Their results are compared with a simple implementation of their definitions.
 
 use std::collections::HashMap;
 
 use jiff::civil::Date;
 
-use super::fixture::{Dice, TODAY, apply, id, insert};
-use super::{DIMS, Open};
+use super::fixture::{DIMS, Open, Random, TODAY, apply, id, insert, mention, plain, user};
 use crate::{
-    Bm25, CandidateQuery, Change, Filter, MemoryId, Record, Role, Scope, Scored, Sparse, SparseQuery, Store,
-    StoreError, View,
+    Bm25, Candidate, CandidateQuery, Candidates, Change, Filter, MemoryId, Record, Role, Scope, Scored, Sparse,
+    SparseQuery, Store, StoreError, View,
 };
 
 const BM25: Bm25 = Bm25 { k: 1.2, b: 0.75, avg_len: 6.0, norm: 3.0 };
-const NEAR: f64 = 1e-4;
+const TOLERANCE: f64 = 1e-4;
 
 fn filters() -> Vec<Filter> {
     let eq = |key: &str, value: &str| Filter::eq(key, value).unwrap();
@@ -30,21 +29,21 @@ fn filters() -> Vec<Filter> {
     ]
 }
 
-/// What the store should hold, in the order it was stored.
+/// The expected contents of the store, in the order of insertion.
 #[derive(Default)]
 struct Model {
     records: Vec<Record>,
-    /// Slots of what was there and went.
-    gone: Vec<Sparse>,
+    /// The `bm25` vectors of removed memories.
+    removed: Vec<Sparse>,
 }
 
 impl Model {
     fn view<'m>(&'m self, filter: &Filter, today: Option<Date>) -> Visible<'m> {
-        let asked = Scope::pinned_by(filter);
+        let pinned = Scope::pinned_by(filter);
         let shown = |record: &&Record| {
             let payload = &record.memory.payload;
             let own = payload.scope();
-            asked.ids().iter().zip(own.ids()).all(|(asked, own)| asked.is_none() || *asked == own)
+            pinned.ids().iter().zip(own.ids()).all(|(pinned, own)| pinned.is_none() || *pinned == own)
                 && today.is_none_or(|today| payload.expiration_date().is_none_or(|last| last >= today))
                 && !filter.scope().is_contradiction()
         };
@@ -54,17 +53,19 @@ impl Model {
         Visible { in_scope, allowed }
     }
 
-    /// Qdrant's idf: over everything there is. The least and the most it can be where what is gone may still count.
+    /// Qdrant's idf over all memories: its minimum and maximum. With `lag`, removed memories may still be counted.
     fn sparse_idf(&self, term: u32, lag: bool) -> [f64; 2] {
-        let holds = |slot: &Sparse| slot.iter().any(|(own, _)| *own == term);
+        let has_term = |vector: &Sparse| vector.iter().any(|(own, _)| *own == term);
         let documents = self.records.len() as f64;
-        let holding = self.records.iter().filter(|record| holds(&record.bm25)).count() as f64;
-        let (all, held) = match lag {
-            true => (self.gone.len() as f64, self.gone.iter().filter(|slot| holds(slot)).count() as f64),
-            false => (0.0, 0.0),
+        let with_term = self.records.iter().filter(|record| has_term(&record.bm25)).count() as f64;
+        let (removed, removed_with_term) = if lag {
+            (self.removed.len() as f64, self.removed.iter().filter(|vector| has_term(vector)).count() as f64)
+        } else {
+            (0.0, 0.0)
         };
-        let idf = |documents: f64, holding: f64| (1.0 + (documents - holding + 0.5) / (holding + 0.5)).ln();
-        [idf(documents.max(holding + held), holding + held), idf(documents + all, holding)]
+        let idf = |documents: f64, with_term: f64| (1.0 + (documents - with_term + 0.5) / (with_term + 0.5)).ln();
+        let most_with_term = with_term + removed_with_term;
+        [idf(documents.max(most_with_term), most_with_term), idf(documents + removed, with_term)]
     }
 }
 
@@ -78,7 +79,7 @@ impl Visible<'_> {
         self.allowed.iter().map(|record| (record.memory.id, score(record))).collect()
     }
 
-    /// Σ idf·tf of text (0) or context (1), and Σ idf of the question.
+    /// Σ idf·tf of the text (field 0) or the context (field 1), and Σ idf of the question.
     fn lexical(&self, terms: &[u32], field: usize) -> (HashMap<MemoryId, f64>, f64) {
         let count = |record: &Record, term: u32| {
             let found = record.terms.counts.iter().find(|count| count.term == term);
@@ -86,8 +87,8 @@ impl Visible<'_> {
         };
         let all = self.in_scope.len() as f64;
         let idf = |term: u32| {
-            let holding = self.in_scope.iter().filter(|record| count(record, term) > 0.0).count() as f64;
-            (1.0 + (all - holding + 0.5) / (holding + 0.5)).ln()
+            let with_term = self.in_scope.iter().filter(|record| count(record, term) > 0.0).count() as f64;
+            (1.0 + (all - with_term + 0.5) / (with_term + 0.5)).ln()
         };
         let (k, b, avg) = (f64::from(BM25.k), f64::from(BM25.b), f64::from(BM25.avg_len));
         let sums = self.scores(|record| {
@@ -105,84 +106,87 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     if norms > 0.0 { dot(a, b) / norms } else { 0.0 }
 }
 
-/// The best by plain scores: each as it should be, none of the better ones missing.
-fn check_scored(found: &Scored, expected: &HashMap<MemoryId, f64>, limit: usize, told: &str) {
-    assert_eq!(found.len(), limit.min(expected.len()), "{told}");
+/// Checks that the results are the best by these scores, with the right scores.
+fn check_scored(found: &Scored, expected: &HashMap<MemoryId, f64>, limit: usize, case: &str) {
+    assert_eq!(found.len(), limit.min(expected.len()), "{case}");
     let mut sorted: Vec<f64> = expected.values().copied().collect();
     sorted.sort_by(|a, b| b.total_cmp(a));
     for ((id, score), best) in found.iter().zip(&sorted) {
-        assert!((f64::from(*score) - expected[id]).abs() < NEAR, "{told}: {id} has {score}, not {}", expected[id]);
-        assert!((f64::from(*score) - best).abs() < NEAR, "{told}: {score} in the place of {best}");
+        assert!((f64::from(*score) - expected[id]).abs() < TOLERANCE, "{case}: {id} has {score}, not {}", expected[id]);
+        assert!((f64::from(*score) - best).abs() < TOLERANCE, "{case}: {score} in the place of {best}");
     }
     let mut ids: Vec<MemoryId> = found.iter().map(|hit| hit.0).collect();
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!(ids.len(), found.len(), "{told}: a memory twice");
+    assert_eq!(ids.len(), found.len(), "{case}: a memory twice");
 }
 
-/// The best by plain scores, each between its least and its most.
-fn check_between(found: &Scored, [least, most]: &[HashMap<MemoryId, f64>; 2], limit: usize, told: &str) {
-    assert_eq!(found.len(), limit.min(most.len()), "{told}");
-    assert!(found.is_sorted_by(|a, b| a.1 >= b.1), "{told}: best first");
+/// Checks that the results are the best, with scores between a minimum and a maximum.
+fn check_between(found: &Scored, [least, most]: &[HashMap<MemoryId, f64>; 2], limit: usize, case: &str) {
+    assert_eq!(found.len(), limit.min(most.len()), "{case}");
+    assert!(found.is_sorted_by(|a, b| a.1 >= b.1), "{case}: best first");
     for (id, score) in found {
         let (score, least, most) = (f64::from(*score), least[id], most[id]);
-        assert!(score > least - NEAR && score < most + NEAR, "{told}: {id} has {score}, not {least} to {most}");
+        assert!(
+            score > least - TOLERANCE && score < most + TOLERANCE,
+            "{case}: {id} has {score}, not {least} to {most}"
+        );
     }
 }
 
-/// Every kind of search on every filter, against the model. `lag`: idf may count what is gone.
-fn check_searches(store: &dyn Store, model: &Model, dice: &mut Dice, lag: bool) {
-    let vector = dice.vector();
-    let terms: Vec<u32> = (0..32).filter(|_| dice.below(6) == 0).collect();
-    let sparse: Sparse = terms.iter().map(|&term| (term, 0.5 + dice.below(100) as f32 / 50.0)).collect();
+/// Checks every kind of search with every filter against the model. `lag`: idf may count removed memories.
+fn check_searches(store: &dyn Store, model: &Model, random: &mut Random, lag: bool) {
+    let vector = random.vector();
+    let terms: Vec<u32> = (0..32).filter(|_| random.below(6) == 0).collect();
+    let sparse: Sparse = terms.iter().map(|&term| (term, 0.5 + random.below(100) as f32 / 50.0)).collect();
     for filter in filters() {
         for today in [None, Some(TODAY)] {
-            let told = format!("{filter:?} on {today:?}");
+            let case = format!("{filter:?} on {today:?}");
             let visible = model.view(&filter, today);
             let view = View::new(&filter, today);
 
             let dense = visible.scores(|record| cosine(&record.vector, &vector));
-            let by_slot = |end: usize| {
+            let sparse_scores = |bound: usize| {
                 let mut scores = visible.scores(|record| {
                     let weight = |(term, value): &(u32, f32)| {
-                        let asked =
+                        let weight =
                             sparse.iter().find(|(own, _)| own == term).map_or(0.0, |(_, weight)| f64::from(*weight));
-                        asked * f64::from(*value) * model.sparse_idf(*term, lag)[end]
+                        weight * f64::from(*value) * model.sparse_idf(*term, lag)[bound]
                     };
                     record.bm25.iter().map(weight).sum()
                 });
                 scores.retain(|_, score| *score > 0.0);
                 scores
             };
-            let by_slot = [by_slot(0), by_slot(1)];
+            let sparse_scores = [sparse_scores(0), sparse_scores(1)];
             for limit in [1, 5, 1000] {
-                check_scored(&store.nearest(&view, &vector, limit).unwrap(), &dense, limit, &told);
+                check_scored(&store.nearest(&view, &vector, limit).unwrap(), &dense, limit, &case);
                 let query = SparseQuery { vector: &sparse, limit };
                 let found = store.sparse(&view, &query).unwrap();
                 if lag {
-                    check_between(&found, &by_slot, limit, &told);
+                    check_between(&found, &sparse_scores, limit, &case);
                 } else {
-                    check_scored(&found, &by_slot[1], limit, &told);
+                    check_scored(&found, &sparse_scores[1], limit, &case);
                 }
             }
 
             let stats = store.scope_stats(&view, &terms).unwrap();
-            assert_eq!(stats.memories, visible.in_scope.len(), "{told}");
-            let held = |&term: &u32| {
-                let named = |record: &&&Record| {
+            assert_eq!(stats.memories, visible.in_scope.len(), "{case}");
+            let documents_with = |&term: &u32| {
+                let has_term = |record: &&&Record| {
                     let count = record.terms.counts.iter().find(|count| count.term == term);
                     count.is_some_and(|count| count.in_text > 0 || count.in_context == 0)
                 };
-                visible.in_scope.iter().filter(named).count()
+                visible.in_scope.iter().filter(has_term).count()
             };
-            assert_eq!(stats.document_frequency, terms.iter().map(held).collect::<Vec<_>>(), "{told}");
+            assert_eq!(stats.document_frequency, terms.iter().map(documents_with).collect::<Vec<_>>(), "{case}");
             let mut actors: Vec<&str> = stats.actors.iter().map(String::as_str).collect();
             actors.sort_unstable();
-            let mut heard: Vec<&str> =
+            let mut speakers: Vec<&str> =
                 visible.in_scope.iter().filter_map(|record| record.memory.payload.actor()).collect();
-            heard.sort_unstable();
-            heard.dedup();
-            assert_eq!(actors, heard, "{told}");
+            speakers.sort_unstable();
+            speakers.dedup();
+            assert_eq!(actors, speakers, "{case}");
 
             for (per_signal, per_session) in [(1, 1), (4, 3), (1000, 2)] {
                 let query = CandidateQuery {
@@ -193,184 +197,236 @@ fn check_searches(store: &dyn Store, model: &Model, dice: &mut Dice, lag: bool) 
                     per_session,
                     text_share: 0.5,
                 };
-                check_candidates(store, model, &view, &query, &told);
+                check_candidates(store, model, &view, &query, &case);
             }
         }
     }
 }
 
-fn check_candidates(store: &dyn Store, model: &Model, view: &View<'_>, query: &CandidateQuery<'_>, told: &str) {
-    let found = store.candidates(view, query).unwrap();
-    let visible = model.view(view.filter, view.today);
-    let dense = visible.scores(|record| cosine(&record.vector, query.vector));
-    let (text, text_idf) = visible.lexical(query.terms, 0);
-    let (context, context_idf) = visible.lexical(query.terms, 1);
-    let normed = |sum: f64, idf: f64| sum / (f64::from(BM25.norm) * idf).max(1e-9).sqrt();
-    assert_eq!(found.in_scope, visible.in_scope.len(), "{told}");
-    let in_session = visible.in_scope.iter().filter(|record| record.memory.provenance.session.is_some()).count();
-    assert_eq!(found.in_session, in_session, "{told}");
+/// The expected signals of the visible memories.
+struct Signals {
+    dense: HashMap<MemoryId, f64>,
+    text_sums: HashMap<MemoryId, f64>,
+    context_sums: HashMap<MemoryId, f64>,
+    text_idf: f64,
+    context_idf: f64,
+}
 
-    // The least score that is among the best of each signal.
-    let bar = |scores: &HashMap<MemoryId, f64>, positive: bool| {
-        let mut sorted: Vec<f64> = scores.values().copied().filter(|score| !positive || *score > 0.0).collect();
-        sorted.sort_by(|a, b| b.total_cmp(a));
-        sorted.get(query.per_signal.min(sorted.len()).wrapping_sub(1)).copied().unwrap_or(f64::INFINITY)
-    };
-    let bars = [(&dense, bar(&dense, false)), (&text, bar(&text, true)), (&context, bar(&context, true))];
-    let place = |id: MemoryId| visible.allowed.iter().position(|record| record.memory.id == id);
-    let places: Vec<usize> = found.hits.iter().map(|hit| place(hit.id).unwrap()).collect();
-    assert!(places.is_sorted_by(|a, b| a < b), "{told}: oldest first, none twice");
-    for (at, record) in visible.allowed.iter().enumerate() {
-        let id = record.memory.id;
-        let margin = |(scores, bar): &(&HashMap<MemoryId, f64>, f64)| scores[&id] - bar;
-        if bars.iter().any(|signal| margin(signal) > NEAR) {
-            assert!(places.contains(&at), "{told}: {id} is missing");
-        }
-        if places.contains(&at) {
-            assert!(bars.iter().any(|signal| margin(signal) > -NEAR), "{told}: {id} is among no best");
-        }
+impl Signals {
+    fn new(visible: &Visible<'_>, query: &CandidateQuery<'_>) -> Self {
+        let dense = visible.scores(|record| cosine(&record.vector, query.vector));
+        let (text_sums, text_idf) = visible.lexical(query.terms, 0);
+        let (context_sums, context_idf) = visible.lexical(query.terms, 1);
+        Self { dense, text_sums, context_sums, text_idf, context_idf }
     }
-    let mut sessions: HashMap<u32, (Scope, String)> = HashMap::new();
-    for (hit, &at) in found.hits.iter().zip(&places) {
-        let record = visible.allowed[at];
-        let memory = &record.memory;
-        let close = |found: f32, expected: f64, what: &str| {
-            assert!(
-                (f64::from(found) - expected).abs() < NEAR,
-                "{told}: {what} of {} is {found}, not {expected}",
-                hit.id
-            );
-        };
-        close(hit.dense, dense[&hit.id], "dense");
-        close(hit.text_sum, text[&hit.id], "text_sum");
-        close(hit.text, normed(text[&hit.id], text_idf), "text");
-        close(hit.context, normed(context[&hit.id], context_idf), "context");
-        assert_eq!(hit.actor.as_deref(), memory.payload.actor(), "{told}");
-        let role = match memory.payload.role() {
-            Some("user") => Role::User,
-            Some("assistant") => Role::Assistant,
-            _ => Role::Other,
-        };
-        assert_eq!(hit.role, role, "{told}");
-        let day = memory.happened_at().map(|time| time.to_zoned(jiff::tz::TimeZone::UTC).date());
-        assert_eq!(hit.day, day, "{told}");
-        assert_eq!(hit.holds_time_word, record.holds_time_word, "{told}");
-        let Some(session) = &memory.provenance.session else {
-            assert_eq!((hit.session, hit.before, hit.after), (0, 0.0, 0.0), "{told}");
-            continue;
-        };
-        let key = (memory.payload.scope(), session.clone());
-        let mut line: Vec<(Option<u32>, MemoryId)> = model
-            .records
-            .iter()
-            .map(|other| &other.memory)
-            .filter(|other| other.provenance.session.as_ref() == Some(session) && other.payload.scope() == key.0)
-            .map(|other| (other.provenance.position, other.id))
-            .collect();
-        line.sort_unstable();
-        let at = line.iter().position(|(_, id)| *id == hit.id).unwrap();
-        let spoken = |at: Option<usize>| {
-            let neighbour = at.and_then(|at| line.get(at)).and_then(|(_, id)| text.get(id));
-            neighbour.map_or(0.0, |sum| normed(*sum, text_idf))
-        };
-        close(hit.before, spoken(at.checked_sub(1)), "before");
-        close(hit.after, spoken(Some(at + 1)), "after");
-        assert_eq!(*sessions.entry(hit.session).or_insert_with(|| key.clone()), key, "{told}: a number a session");
-        let mut best: Vec<f64> = visible
-            .allowed
-            .iter()
-            .filter(|other| other.memory.provenance.session.as_ref() == Some(session))
-            .filter(|other| other.memory.payload.scope() == key.0)
-            .map(|other| {
-                let id = other.memory.id;
-                dense[&id] + f64::from(query.text_share) * normed(text[&id], text_idf)
-            })
-            .collect();
-        best.sort_by(|a, b| b.total_cmp(a));
-        best.truncate(query.per_session);
-        close(found.sessions[&hit.session], best.iter().sum::<f64>() / best.len() as f64, "the session");
+
+    fn text(&self, id: MemoryId) -> f64 {
+        normed(self.text_sums[&id], self.text_idf)
+    }
+
+    fn context(&self, id: MemoryId) -> f64 {
+        normed(self.context_sums[&id], self.context_idf)
     }
 }
 
+fn normed(sum: f64, idf: f64) -> f64 {
+    sum / (f64::from(BM25.norm) * idf).max(1e-9).sqrt()
+}
+
+fn check_candidates(store: &dyn Store, model: &Model, view: &View<'_>, query: &CandidateQuery<'_>, case: &str) {
+    let found = store.candidates(view, query).unwrap();
+    let visible = model.view(view.filter, view.today);
+    let signals = Signals::new(&visible, query);
+    assert_eq!(found.in_scope, visible.in_scope.len(), "{case}");
+    let in_session = visible.in_scope.iter().filter(|record| record.memory.provenance.session.is_some()).count();
+    assert_eq!(found.in_session, in_session, "{case}");
+    check_selection(&found, &visible, &signals, query.per_signal, case);
+    let mut sessions: HashMap<u32, (Scope, String)> = HashMap::new();
+    for hit in &found.hits {
+        let record = visible.allowed.iter().find(|record| record.memory.id == hit.id).unwrap();
+        check_hit(hit, record, &signals, case);
+        let Some(session) = &record.memory.provenance.session else {
+            assert_eq!((hit.session, hit.before, hit.after), (0, 0.0, 0.0), "{case}");
+            continue;
+        };
+        let key = (record.memory.payload.scope(), session.clone());
+        check_neighbours(hit, model, &key, &signals, case);
+        let score = f64::from(found.sessions[&hit.session]);
+        let expected = session_score(&visible, &key, &signals, query);
+        assert!((score - expected).abs() < TOLERANCE, "{case}: the session has {score}, not {expected}");
+        assert_eq!(
+            *sessions.entry(hit.session).or_insert_with(|| key.clone()),
+            key,
+            "{case}: one number for each session"
+        );
+    }
+}
+
+/// Checks that the candidates are the best by each signal.
+fn check_selection(found: &Candidates, visible: &Visible<'_>, signals: &Signals, per_signal: usize, case: &str) {
+    // The lowest score among the best of each signal.
+    let lowest = |scores: &HashMap<MemoryId, f64>, positive: bool| {
+        let mut sorted: Vec<f64> = scores.values().copied().filter(|score| !positive || *score > 0.0).collect();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        sorted.get(per_signal.min(sorted.len()).wrapping_sub(1)).copied().unwrap_or(f64::INFINITY)
+    };
+    let Signals { dense, text_sums, context_sums, .. } = signals;
+    let limits = [
+        (dense, lowest(dense, false)),
+        (text_sums, lowest(text_sums, true)),
+        (context_sums, lowest(context_sums, true)),
+    ];
+    let index_of = |id: MemoryId| visible.allowed.iter().position(|record| record.memory.id == id);
+    let indices: Vec<usize> = found.hits.iter().map(|hit| index_of(hit.id).unwrap()).collect();
+    assert!(indices.is_sorted_by(|a, b| a < b), "{case}: oldest first, none twice");
+    for (at, record) in visible.allowed.iter().enumerate() {
+        let id = record.memory.id;
+        let margin = |(scores, lowest): &(&HashMap<MemoryId, f64>, f64)| scores[&id] - lowest;
+        if limits.iter().any(|limit| margin(limit) > TOLERANCE) {
+            assert!(indices.contains(&at), "{case}: {id} is missing");
+        }
+        if indices.contains(&at) {
+            assert!(limits.iter().any(|limit| margin(limit) > -TOLERANCE), "{case}: {id} is not among the best");
+        }
+    }
+}
+
+fn assert_close(found: f32, expected: f64, what: &str, hit: &Candidate, case: &str) {
+    let difference = (f64::from(found) - expected).abs();
+    assert!(difference < TOLERANCE, "{case}: {what} of {} is {found}, not {expected}", hit.id);
+}
+
+fn check_hit(hit: &Candidate, record: &Record, signals: &Signals, case: &str) {
+    assert_close(hit.dense, signals.dense[&hit.id], "dense", hit, case);
+    assert_close(hit.text_sum, signals.text_sums[&hit.id], "text_sum", hit, case);
+    assert_close(hit.text, signals.text(hit.id), "text", hit, case);
+    assert_close(hit.context, signals.context(hit.id), "context", hit, case);
+    let memory = &record.memory;
+    assert_eq!(hit.actor.as_deref(), memory.payload.actor(), "{case}");
+    let role = match memory.payload.role() {
+        Some("user") => Role::User,
+        Some("assistant") => Role::Assistant,
+        _ => Role::Other,
+    };
+    assert_eq!(hit.role, role, "{case}");
+    let day = memory.happened_at().map(|time| time.to_zoned(jiff::tz::TimeZone::UTC).date());
+    assert_eq!(hit.day, day, "{case}");
+    assert_eq!(hit.holds_time_word, record.holds_time_word, "{case}");
+}
+
+/// Checks the scores of the previous and the next memory in the session.
+fn check_neighbours(hit: &Candidate, model: &Model, key: &(Scope, String), signals: &Signals, case: &str) {
+    let mut members: Vec<(Option<u32>, MemoryId)> = model
+        .records
+        .iter()
+        .map(|record| &record.memory)
+        .filter(|memory| memory.provenance.session.as_ref() == Some(&key.1) && memory.payload.scope() == key.0)
+        .map(|memory| (memory.provenance.position, memory.id))
+        .collect();
+    members.sort_unstable();
+    let at = members.iter().position(|(_, id)| *id == hit.id).unwrap();
+    let score = |at: Option<usize>| {
+        let neighbour = at.and_then(|at| members.get(at)).and_then(|(_, id)| signals.text_sums.get(id));
+        neighbour.map_or(0.0, |sum| normed(*sum, signals.text_idf))
+    };
+    assert_close(hit.before, score(at.checked_sub(1)), "before", hit, case);
+    assert_close(hit.after, score(Some(at + 1)), "after", hit, case);
+}
+
+/// The mean score of the best visible memories of a session.
+fn session_score(visible: &Visible<'_>, key: &(Scope, String), signals: &Signals, query: &CandidateQuery<'_>) -> f64 {
+    let mut best: Vec<f64> = visible
+        .allowed
+        .iter()
+        .map(|record| &record.memory)
+        .filter(|memory| memory.provenance.session.as_ref() == Some(&key.1) && memory.payload.scope() == key.0)
+        .map(|memory| signals.dense[&memory.id] + f64::from(query.text_share) * signals.text(memory.id))
+        .collect();
+    best.sort_by(|a, b| b.total_cmp(a));
+    best.truncate(query.per_session);
+    best.iter().sum::<f64>() / best.len() as f64
+}
+
 pub(super) fn equal_brute_force(open: Open<'_>) {
-    let mut dice = Dice(11);
+    let mut random = Random(11);
     let mut model = Model::default();
     {
         let store = open();
         for number in 0..120 {
-            let record = dice.record(id(number), number);
+            let record = random.record(id(number), number);
             insert(&*store, record.clone());
             model.records.push(record);
         }
-        check_searches(&*store, &model, &mut dice, false);
+        check_searches(&*store, &model, &mut random, false);
     }
-    check_searches(&*open(), &model, &mut dice, false);
+    check_searches(&*open(), &model, &mut random, false);
 }
 
-pub(super) fn kept_current_equals_fresh(open: Open<'_>) {
-    kept_current(open, true);
+pub(super) fn updated_index_equals_new_one(open: Open<'_>) {
+    compare_updated_index(open, true);
 }
 
-/// The same where idf counts nothing that is gone.
-pub(super) fn idf_counts_the_living_alone(open: Open<'_>) {
-    kept_current(open, false);
+/// The same for stores whose idf never counts removed memories.
+pub(super) fn idf_counts_existing_memories_only(open: Open<'_>) {
+    compare_updated_index(open, false);
 }
 
-fn kept_current(open: Open<'_>, lag: bool) {
+fn compare_updated_index(open: Open<'_>, lag: bool) {
     let store = open();
     let mut model = Model::default();
     let mut number = 0;
     for seed in 0..12 {
-        let mut dice = Dice(1000 + seed);
+        let mut random = Random(1000 + seed);
         for _ in 0..3 {
-            // Searched in between, so that there is an index to keep current.
-            check_searches(&*store, &model, &mut dice, lag);
-            for _ in 0..1 + dice.below(12) {
-                let change = change(&mut model, &mut dice, &mut number);
+            // The searches load the index that the next changes must update.
+            check_searches(&*store, &model, &mut random, lag);
+            for _ in 0..1 + random.below(12) {
+                let change = change(&mut model, &mut random, &mut number);
                 apply(&*store, vec![change]).unwrap();
             }
-            // Several changes in one set, some of one memory.
-            let together = (0..dice.below(5)).map(|_| change(&mut model, &mut dice, &mut number)).collect();
-            apply(&*store, together).unwrap();
+            // Several changes in one set, some of the same memory.
+            let changes = (0..random.below(5)).map(|_| change(&mut model, &mut random, &mut number)).collect();
+            apply(&*store, changes).unwrap();
         }
-        check_searches(&*store, &model, &mut dice, lag);
-        let fresh = open();
-        check_searches(&*fresh, &model, &mut dice, lag);
-        check_ties(&*store, &*fresh);
+        check_searches(&*store, &model, &mut random, lag);
+        let reopened = open();
+        check_searches(&*reopened, &model, &mut random, lag);
+        check_ties(&*store, &*reopened);
     }
 }
 
-/// Among equals too, an index kept current answers like a fresh one: the zero vector is as near to all.
-fn check_ties(current: &dyn Store, fresh: &dyn Store) {
+/// Checks that an updated and a new index give the same order to memories with equal scores. The zero vector has the same
+/// distance to all.
+fn check_ties(updated: &dyn Store, new: &dyn Store) {
     for filter in filters() {
         let view = View::new(&filter, None);
         for limit in [3, 1000] {
             let order = |store: &dyn Store| store.nearest(&view, &[0.0; DIMS], limit).unwrap();
-            assert_eq!(order(current), order(fresh), "{filter:?}");
+            assert_eq!(order(updated), order(new), "{filter:?}");
         }
     }
 }
 
-/// A random change, made to the model as well.
-fn change(model: &mut Model, dice: &mut Dice, number: &mut u32) -> Change {
-    let at = dice.below(model.records.len().max(1));
-    match dice.below(10) {
+/// A random change, which is also made to the model.
+fn change(model: &mut Model, random: &mut Random, number: &mut u32) -> Change {
+    let at = random.below(model.records.len().max(1));
+    match random.below(10) {
         _ if model.records.is_empty() => {}
         0..=1 => {
-            let gone = model.records.remove(at);
-            model.gone.push(gone.bm25);
-            return Change::Remove(gone.memory.id);
+            let removed = model.records.remove(at);
+            model.removed.push(removed.bm25);
+            return Change::Remove(removed.memory.id);
         }
         2..=3 => {
-            let terms = dice.terms();
+            let terms = random.terms();
             model.records[at].terms = terms.clone();
             return Change::SetTerms(model.records[at].memory.id, terms);
         }
         4..=5 => {
-            // Mostly the same scope, now and then another.
-            let mut record = dice.record(model.records[at].memory.id, 5000 + *number);
+            // In most cases the scope does not change.
+            let mut record = random.record(model.records[at].memory.id, 5000 + *number);
             *number += 1;
-            if dice.below(4) > 0 {
+            if random.below(4) > 0 {
                 for key in crate::SCOPE_KEYS {
                     record.memory.payload.remove(key);
                     if let Some(own) = model.records[at].memory.payload.str(key) {
@@ -378,30 +434,30 @@ fn change(model: &mut Model, dice: &mut Dice, number: &mut u32) -> Change {
                     }
                 }
             }
-            model.gone.push(std::mem::replace(&mut model.records[at], record.clone()).bm25);
+            model.removed.push(std::mem::replace(&mut model.records[at], record.clone()).bm25);
             return Change::Replace(Box::new(record));
         }
         _ => {}
     }
-    let record = dice.record(id(*number), *number);
+    let record = random.record(id(*number), *number);
     *number += 1;
     model.records.push(record.clone());
     Change::Insert(Box::new(record))
 }
 
-pub(super) fn nobody_sees_another(open: Open<'_>) {
+pub(super) fn scopes_are_isolated(open: Open<'_>) {
     let store = open();
-    let mut dice = Dice(21);
+    let mut random = Random(21);
     let mut of_user = HashMap::new();
     for number in 0..200 {
-        let mut record = dice.record(id(number), number);
-        record.mentions = vec![super::fixture::mention("Nori", 0)];
+        let mut record = random.record(id(number), number);
+        record.mentions = vec![mention("Nori", 0)];
         of_user.insert(record.memory.id, record.memory.payload.scope().user_id);
         insert(&*store, record);
     }
-    for user in ["u1", "u2"] {
-        let own = |id: MemoryId| assert_eq!(of_user[&id].as_deref(), Some(user));
-        let by_user = Filter::eq("user_id", user).unwrap();
+    for name in ["u1", "u2"] {
+        let own = |id: MemoryId| assert_eq!(of_user[&id].as_deref(), Some(name));
+        let by_user = Filter::eq("user_id", name).unwrap();
         let filters = [
             by_user.clone(),
             by_user.clone().and(Filter::eq("agent_id", "a1").unwrap()),
@@ -412,12 +468,12 @@ pub(super) fn nobody_sees_another(open: Open<'_>) {
         ];
         for filter in &filters {
             let view = View::new(filter, None);
-            store.nearest(&view, &dice.vector(), 999).unwrap().iter().for_each(|hit| own(hit.0));
+            store.nearest(&view, &random.vector(), 999).unwrap().iter().for_each(|hit| own(hit.0));
             let sparse: Sparse = (0..30).map(|term| (term, 1.0)).collect();
             let query = SparseQuery { vector: &sparse, limit: 999 };
             store.sparse(&view, &query).unwrap().iter().for_each(|hit| own(hit.0));
             let terms: Vec<u32> = (0..30).collect();
-            let vector = dice.vector();
+            let vector = random.vector();
             let query = CandidateQuery {
                 vector: &vector,
                 terms: &terms,
@@ -429,11 +485,11 @@ pub(super) fn nobody_sees_another(open: Open<'_>) {
             store.candidates(&view, &query).unwrap().hits.iter().for_each(|hit| own(hit.id));
             let page = crate::PageRequest { limit: 999, ..Default::default() };
             store.list(Some(filter), None, &page).unwrap().items.iter().for_each(|memory| own(memory.id));
-            for near in store.near_entities(filter, &[super::fixture::mention("Nori", 0).vector], 99, 0.0).unwrap() {
+            for near in store.near_entities(filter, &[mention("Nori", 0).vector], 99, 0.0).unwrap() {
                 near.iter().flat_map(|entity| &entity.memories).for_each(|id| own(*id));
             }
         }
-        let owner = super::fixture::user(user);
+        let owner = user(name);
         let last = store.last_in_scope(&owner).unwrap();
         last.iter().for_each(|memory| own(memory.id));
         for session in ["s1", "s2"] {
@@ -443,9 +499,9 @@ pub(super) fn nobody_sees_another(open: Open<'_>) {
     }
 }
 
-pub(super) fn pinning_nothing_is_refused(open: Open<'_>) {
+pub(super) fn a_filter_that_pins_no_id_is_refused(open: Open<'_>) {
     let store = open();
-    insert(&*store, super::fixture::plain(1, &super::fixture::user("u1"), "text"));
+    insert(&*store, plain(1, &user("u1"), "text"));
     let filters = [
         Filter::eq("colour", "red").unwrap(),
         Filter::one_of("user_id", ["u1", "u2"]).unwrap(),

@@ -1,7 +1,8 @@
-//! Change sets: all or nothing, one after another, and nobody else's.
+//! Stories of writes: atomic, serialized, and within their scope.
 
-use super::fixture::{Dice, apply, event, everything, id, insert, mention, one, plain, scope, user, whole};
-use super::{DIMS, Open};
+use super::fixture::{
+    DIMS, Open, Random, apply, assert_consistent, contents, event, id, insert, mention, one, plain, scope, user,
+};
 use crate::filter::ScopeKey;
 use crate::{Change, ChangeSet, EventKind, Filter, Link, MemoryId, Store, StoreError, Terms, View};
 
@@ -13,13 +14,13 @@ pub(super) fn change_sets_are_all_or_nothing(open: Open<'_>) {
     insert(&*store, first.clone());
     let filter = Filter::eq("user_id", "u1").unwrap();
     let view = View::new(&filter, None);
-    let picture = |store: &dyn Store| {
-        let mut picture = format!("{:?}", everything(store));
-        picture += &format!("{:?}", store.nearest(&view, &first.vector, 9).unwrap());
-        picture += &format!("{:?}", store.scope_stats(&view, &[1, 2, 3]).unwrap());
-        picture + &format!("{:?}", store.scope_version(&owner).unwrap())
+    let state_of = |store: &dyn Store| {
+        let mut state = format!("{:?}", contents(store));
+        state += &format!("{:?}", store.nearest(&view, &first.vector, 9).unwrap());
+        state += &format!("{:?}", store.scope_stats(&view, &[1, 2, 3]).unwrap());
+        state + &format!("{:?}", store.scope_version(&owner).unwrap())
     };
-    let before = picture(&*store);
+    let before = state_of(&*store);
     let mut short = plain(9, &owner, "a vector too short");
     short.vector.pop();
     let mut not_a_number = plain(9, &owner, "a vector with NaN");
@@ -38,7 +39,7 @@ pub(super) fn change_sets_are_all_or_nothing(open: Open<'_>) {
         Change::SetTerms(missing, Terms::default()),
     ];
     for last in last {
-        let told = format!("{last:?}");
+        let change = format!("{last:?}");
         let link = Link { source: id(1), target: id(2), kind: "related".into(), created_at: "now".into() };
         let mut second = plain(2, &owner, "the second");
         second.mentions = vec![mention("Nori", 0), mention("Rex", 1)];
@@ -46,18 +47,18 @@ pub(super) fn change_sets_are_all_or_nothing(open: Open<'_>) {
             Change::Insert(Box::new(second)),
             Change::History(Box::new(event("h", id(2), EventKind::Add))),
             Change::Link(link),
-            Change::SetTerms(id(1), Dice(1).terms()),
+            Change::SetTerms(id(1), Random(1).terms()),
             Change::Remove(id(1)),
             last,
         ];
-        assert!(apply(&*store, changes).is_err(), "{told}");
-        assert_eq!(picture(&*store), before, "{told}");
-        assert_eq!(picture(&*open()), before, "{told}, opened again");
+        assert!(apply(&*store, changes).is_err(), "{change}");
+        assert_eq!(state_of(&*store), before, "{change}");
+        assert_eq!(state_of(&*open()), before, "{change}, reopened");
     }
-    whole(&*store);
+    assert_consistent(&*store);
 }
 
-pub(super) fn a_passed_version_is_a_conflict(open: Open<'_>) {
+pub(super) fn an_outdated_version_is_a_conflict(open: Open<'_>) {
     let store = open();
     let (alone, with_agent, other) = (user("u1"), scope(Some("u1"), Some("a1"), None), user("u2"));
     let write = |owner: &crate::Scope, expected, number| {
@@ -69,13 +70,13 @@ pub(super) fn a_passed_version_is_a_conflict(open: Open<'_>) {
     let error = write(&alone, fresh, 2).unwrap_err();
     assert!(matches!(error, StoreError::Conflict), "{error}");
     assert_eq!(one(&*store, id(2)), None);
-    // A write to another user passes nothing; one to a narrower scope of the same user does.
+    // A write to another user does not change the version; one to a narrower scope of the same user does.
     let version = store.scope_version(&alone).unwrap();
     write(&other, store.scope_version(&other).unwrap(), 3).unwrap();
     assert_eq!(store.scope_version(&alone).unwrap(), version);
     write(&with_agent, store.scope_version(&with_agent).unwrap(), 4).unwrap();
     assert_ne!(store.scope_version(&alone).unwrap(), version);
-    // So do replacing, counting anew, and removing.
+    // So do replacing, setting terms, and removing.
     let last = [
         Change::Replace(Box::new(plain(1, &alone, "new"))),
         Change::SetTerms(id(1), Terms::default()),
@@ -88,7 +89,7 @@ pub(super) fn a_passed_version_is_a_conflict(open: Open<'_>) {
     }
 }
 
-pub(super) fn links_go_with_their_memories(open: Open<'_>) {
+pub(super) fn links_are_removed_with_their_memories(open: Open<'_>) {
     let store = open();
     for number in 1..=4 {
         insert(&*store, plain(number, &user("u1"), &format!("text {number}")));
@@ -115,7 +116,7 @@ pub(super) fn links_go_with_their_memories(open: Open<'_>) {
         links.sort_by_key(|link| format!("{link:?}"));
         links
     };
-    assert_eq!(sorted(everything(&*store).links), sorted(expected.clone()), "an equal link is left as it is");
+    assert_eq!(sorted(contents(&*store).links), sorted(expected.clone()), "an existing link does not change");
     let of = |number: u32| -> Vec<Link> {
         links.iter().filter(|link| link.source == id(number) || link.target == id(number)).cloned().collect()
     };
@@ -123,16 +124,16 @@ pub(super) fn links_go_with_their_memories(open: Open<'_>) {
         assert_eq!(sorted(store.links_of(id(number)).unwrap()), sorted(of(number)));
     }
     apply(&*store, vec![Change::Replace(Box::new(plain(1, &user("u1"), "new")))]).unwrap();
-    assert_eq!(store.links_of(id(1)).unwrap().len(), 4, "links outlive a change of the text");
+    assert_eq!(store.links_of(id(1)).unwrap().len(), 4, "links survive a change of the text");
     apply(&*store, vec![Change::Remove(id(1))]).unwrap();
     expected.retain(|link| link.source != id(1) && link.target != id(1));
-    assert_eq!(everything(&*store).links, expected);
-    whole(&*store);
+    assert_eq!(contents(&*store).links, expected);
+    assert_consistent(&*store);
 }
 
-pub(super) fn what_matches_is_removed_whole_and_alone(open: Open<'_>) {
+pub(super) fn remove_matching_removes_all_matches_only(open: Open<'_>) {
     let eq = |key: &str, value: &str| Filter::eq(key, value).unwrap();
-    let one_after_another: [&[Option<Filter>]; 4] = [
+    let filter_sequences: [&[Option<Filter>]; 4] = [
         &[
             Some(eq("user_id", "u1").and(eq("agent_id", "a1")).and(eq("colour", "red"))),
             Some(eq("user_id", "u1").and(eq("agent_id", "a1"))),
@@ -153,51 +154,51 @@ pub(super) fn what_matches_is_removed_whole_and_alone(open: Open<'_>) {
     let now = "2025-06-01T00:00:00Z";
     let by_user = eq("user_id", "u1");
     let view = View::new(&by_user, None);
-    for (seed, filters) in (5..).zip(one_after_another) {
+    for (seed, filters) in (5..).zip(filter_sequences) {
         let store = open();
-        let mut dice = Dice(seed);
+        let mut random = Random(seed);
         let mut records = Vec::new();
         let before = store.info().unwrap().history;
         for number in 0..80 {
             let number = number + 100 * seed as u32;
-            let mut record = dice.record(id(number), number);
+            let mut record = random.record(id(number), number);
             record.mentions = vec![mention("Nori", 0), mention(&format!("Name {}", number % 9), 1)];
             let added = event(&format!("h{number}"), id(number), EventKind::Add);
             apply(&*store, vec![Change::Insert(Box::new(record.clone())), Change::History(Box::new(added))]).unwrap();
             records.push(record);
         }
-        // Reads the index that the removals must change.
+        // Loads the index that the removals must update.
         assert!(!store.nearest(&view, &[1.0; DIMS], 99).unwrap().is_empty());
         for filter in filters {
             let filter = filter.as_ref();
             let inside = |record: &crate::Record| filter.is_none_or(|f| f.matches(record.memory.payload.as_map()));
-            let (gone, left): (Vec<_>, Vec<_>) = records.into_iter().partition(inside);
+            let (removed, left): (Vec<_>, Vec<_>) = records.into_iter().partition(inside);
             records = left;
-            let touched = gone.first().expect("something to remove").memory.payload.scope();
+            let touched = removed.first().expect("something to remove").memory.payload.scope();
             let version = store.scope_version(&touched).unwrap();
-            assert_eq!(store.remove_matching(filter, now).unwrap(), gone.len(), "{filter:?}");
+            assert_eq!(store.remove_matching(filter, now).unwrap(), removed.len(), "{filter:?}");
             assert!(touched.is_empty() || store.scope_version(&touched).unwrap() != version);
-            for record in &gone {
+            for record in &removed {
                 let history = store.history(&record.memory.id.to_string()).unwrap();
                 assert_eq!(history.len(), 2);
                 assert!(history[1].event == "DELETE" && history[1].is_deleted && history[1].new_memory.is_none());
                 assert_eq!(history[1].old_memory.as_deref(), Some(record.memory.payload.text()));
                 assert_eq!(history[1].updated_at.as_deref(), Some(now));
             }
-            let left = everything(&*store);
+            let left = contents(&*store);
             let memories: Vec<_> = left.memories.into_iter().map(|stored| stored.memory).collect();
             assert_eq!(memories, records.iter().map(|record| record.memory.clone()).collect::<Vec<_>>());
             let named: Vec<MemoryId> = left.entities.into_iter().flat_map(|entity| entity.memories).collect();
-            assert_eq!(named.len(), 2 * records.len(), "each of the two names of each");
+            assert_eq!(named.len(), 2 * records.len(), "each of the two names of each memory");
             let seen = store.nearest(&view, &[1.0; DIMS], 99).unwrap().len();
             assert_eq!(seen, records.iter().filter(|r| by_user.matches(r.memory.payload.as_map())).count());
             let versions = store.scope_version(&touched).unwrap();
             assert_eq!(store.remove_matching(filter, now).unwrap(), 0);
             assert_eq!(store.scope_version(&touched).unwrap(), versions, "nothing was written");
-            whole(&*store);
+            assert_consistent(&*store);
         }
-        for nobody in [eq("user_id", "nobody"), eq("user_id", "u1").and(eq("user_id", "u2")), eq("colour", "none")] {
-            assert_eq!(store.remove_matching(Some(&nobody), now).unwrap(), 0);
+        for unmatched in [eq("user_id", "nobody"), eq("user_id", "u1").and(eq("user_id", "u2")), eq("colour", "none")] {
+            assert_eq!(store.remove_matching(Some(&unmatched), now).unwrap(), 0);
         }
         assert_eq!(store.info().unwrap().memories, records.len());
         store.remove_matching(None, now).unwrap();

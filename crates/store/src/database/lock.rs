@@ -1,4 +1,5 @@
-//! Who may write, among the threads of a process: whoever asks first for what nobody else has.
+//! Locks between the threads of one process. Requests are granted in their order, unless a later one has no conflict with
+//! the earlier ones.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,12 +11,12 @@ use rustc_hash::FxHashSet;
 use super::Lock;
 use crate::{Result, StoreError};
 
-/// How long to wait for others.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for a lock.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What threads hold, and what they wait for.
+/// The locks that the threads of this process hold and wait for.
 #[derive(Default)]
-pub(super) struct Holds {
+pub(super) struct LockTable {
     state: Mutex<State>,
 }
 
@@ -27,22 +28,22 @@ struct State {
     waiting: VecDeque<Arc<Waiter>>,
 }
 
-/// A thread that waits; who lets go counts it among the holders and takes it off the list.
+/// A waiting thread. The thread that releases a lock counts it as a holder and removes it from the list.
 struct Waiter {
-    what: Lock,
+    lock: Lock,
     granted: Condvar,
 }
 
-/// Held until dropped.
-pub(super) struct Holding<'a> {
-    holds: &'a Holds,
-    what: Lock,
+/// Holds a lock until it is dropped.
+pub(super) struct TableGuard<'a> {
+    table: &'a LockTable,
+    lock: Lock,
 }
 
-impl Holds {
-    /// Waits until nobody else holds any of it, nor has asked for it before.
-    pub(super) fn lock(&self, what: &Lock, deadline: Instant) -> Result<Holding<'_>> {
-        let what = match what {
+impl LockTable {
+    /// Waits until no other thread holds a conflicting lock or has requested one earlier.
+    pub(super) fn lock(&self, lock: &Lock, deadline: Instant) -> Result<TableGuard<'_>> {
+        let lock = match lock {
             Lock::Everything => Lock::Everything,
             Lock::Keys(keys) => {
                 let mut keys = keys.clone();
@@ -51,58 +52,55 @@ impl Holds {
                 Lock::Keys(keys)
             }
         };
-        let waiter = Arc::new(Waiter { what: what.clone(), granted: Condvar::new() });
+        let waiter = Arc::new(Waiter { lock: lock.clone(), granted: Condvar::new() });
         let mut state = self.state.lock();
         state.waiting.push_back(Arc::clone(&waiter));
         state.grant();
-        while state.place_of(&waiter).is_some() {
-            let late = waiter.granted.wait_until(&mut state, deadline).timed_out();
-            if late && let Some(place) = state.place_of(&waiter) {
-                state.waiting.remove(place);
+        while state.position(&waiter).is_some() {
+            let timed_out = waiter.granted.wait_until(&mut state, deadline).timed_out();
+            if timed_out && let Some(position) = state.position(&waiter) {
+                state.waiting.remove(position);
                 state.grant();
                 return Err(StoreError::Busy);
             }
         }
-        Ok(Holding { holds: self, what })
+        Ok(TableGuard { table: self, lock })
     }
 }
 
 impl State {
-    fn place_of(&self, waiter: &Arc<Waiter>) -> Option<usize> {
+    fn position(&self, waiter: &Arc<Waiter>) -> Option<usize> {
         self.waiting.iter().position(|other| Arc::ptr_eq(other, waiter))
     }
 
-    /// Gives those who wait what they can have, the first of them first.
+    /// Grants all requests that are possible now, in their order.
     fn grant(&mut self) {
-        let mut claimed: FxHashSet<i64> = FxHashSet::default();
-        let mut place = 0;
-        while !self.everything && place < self.waiting.len() {
-            let waiter = Arc::clone(&self.waiting[place]);
-            let free = match &waiter.what {
-                Lock::Everything => place == 0 && self.holders == 0,
-                Lock::Keys(keys) => !keys.iter().any(|key| self.keys.contains(key) || claimed.contains(key)),
-            };
-            match (&waiter.what, free) {
-                (Lock::Everything, false) => return,
-                (Lock::Keys(keys), false) => {
-                    claimed.extend(keys);
-                    place += 1;
+        let mut requested: FxHashSet<i64> = FxHashSet::default();
+        let mut position = 0;
+        while !self.everything && position < self.waiting.len() {
+            let waiter = Arc::clone(&self.waiting[position]);
+            match &waiter.lock {
+                Lock::Everything if position == 0 && self.holders == 0 => self.everything = true,
+                // Later requests wait behind a request for everything.
+                Lock::Everything => return,
+                Lock::Keys(keys) if keys.iter().any(|key| self.keys.contains(key) || requested.contains(key)) => {
+                    requested.extend(keys);
+                    position += 1;
                     continue;
                 }
-                (Lock::Everything, true) => self.everything = true,
-                (Lock::Keys(keys), true) => self.keys.extend(keys),
+                Lock::Keys(keys) => self.keys.extend(keys),
             }
             self.holders += 1;
-            self.waiting.remove(place);
+            self.waiting.remove(position);
             waiter.granted.notify_one();
         }
     }
 }
 
-impl Drop for Holding<'_> {
+impl Drop for TableGuard<'_> {
     fn drop(&mut self) {
-        let mut state = self.holds.state.lock();
-        match &self.what {
+        let mut state = self.table.state.lock();
+        match &self.lock {
             Lock::Everything => state.everything = false,
             Lock::Keys(keys) => keys.iter().for_each(|key| {
                 state.keys.remove(key);
@@ -127,35 +125,35 @@ mod tests {
 
     #[test]
     fn keys_exclude_each_other_and_everything_excludes_all() {
-        let holds = Holds::default();
-        let busy = |what: &Lock| matches!(holds.lock(what, soon()).map(drop), Err(StoreError::Busy));
-        let first = holds.lock(&keys(&[2, 1, 2]), soon()).unwrap();
-        let other = holds.lock(&keys(&[3]), soon()).unwrap();
-        let none = holds.lock(&keys(&[]), soon()).unwrap();
+        let table = LockTable::default();
+        let busy = |lock: &Lock| matches!(table.lock(lock, soon()).map(drop), Err(StoreError::Busy));
+        let first = table.lock(&keys(&[2, 1, 2]), soon()).unwrap();
+        let other = table.lock(&keys(&[3]), soon()).unwrap();
+        let none = table.lock(&keys(&[]), soon()).unwrap();
         assert!(busy(&keys(&[5, 2])) && busy(&keys(&[3])) && busy(&Lock::Everything));
         drop((first, other));
         assert!(busy(&Lock::Everything));
         drop(none);
-        let everything = holds.lock(&Lock::Everything, soon()).unwrap();
+        let everything = table.lock(&Lock::Everything, soon()).unwrap();
         assert!(busy(&keys(&[9])) && busy(&keys(&[])) && busy(&Lock::Everything));
         drop(everything);
-        drop(holds.lock(&keys(&[1, 2, 3]), soon()).unwrap());
-        assert!(holds.state.lock().waiting.is_empty());
+        drop(table.lock(&keys(&[1, 2, 3]), soon()).unwrap());
+        assert!(table.state.lock().waiting.is_empty());
     }
 
     #[test]
-    fn who_gives_up_blocks_nobody() {
-        let holds = Holds::default();
-        let held = holds.lock(&keys(&[1]), soon()).unwrap();
+    fn a_timed_out_request_blocks_no_other() {
+        let table = LockTable::default();
+        let guard = table.lock(&keys(&[1]), soon()).unwrap();
         std::thread::scope(|threads| {
-            let gives_up = threads.spawn(|| holds.lock(&Lock::Everything, soon()).map(drop));
-            while holds.state.lock().waiting.is_empty() {
+            let times_out = threads.spawn(|| table.lock(&Lock::Everything, soon()).map(drop));
+            while table.state.lock().waiting.is_empty() {
                 std::thread::yield_now();
             }
-            // Behind one who waits for everything.
-            drop(holds.lock(&keys(&[2]), Instant::now() + PATIENCE).unwrap());
-            assert!(matches!(gives_up.join().unwrap(), Err(StoreError::Busy)));
+            // Requested after the lock on everything.
+            drop(table.lock(&keys(&[2]), Instant::now() + LOCK_TIMEOUT).unwrap());
+            assert!(matches!(times_out.join().unwrap(), Err(StoreError::Busy)));
         });
-        drop(held);
+        drop(guard);
     }
 }

@@ -1,15 +1,15 @@
-//! Values of columns and rows of them.
+//! Values of columns, and rows of values.
 
 use crate::{Result, StoreError};
 
 /// A value of a column.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Nothing.
+    /// No value.
     Null,
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// Text; any Unicode scalar values, NUL among them.
+    /// Text with any Unicode scalar values, including NUL.
     Text(String),
     /// Bytes.
     Bytes(Vec<u8>),
@@ -45,17 +45,18 @@ impl<T: Into<Value>> From<Option<T>> for Value {
     }
 }
 
-/// A row of an answer. Columns are read by their place, from 0; [`StoreError::Corrupt`] for what is of another type.
+/// A row of a result. Columns are read by their position, from 0. A value of another type is an error:
+/// [`StoreError::Corrupt`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row(pub Vec<Value>);
 
 impl Row {
-    /// A whole number.
+    /// An integer.
     pub fn int(&self, at: usize) -> Result<i64> {
         self.opt_int(at)?.ok_or_else(|| self.unexpected(at, "a number"))
     }
 
-    /// A whole number or nothing.
+    /// An integer or null.
     pub fn opt_int(&self, at: usize) -> Result<Option<i64>> {
         match self.0.get(at) {
             Some(Value::Int(number)) => Ok(Some(*number)),
@@ -69,7 +70,7 @@ impl Row {
         self.opt_text(at)?.ok_or_else(|| self.unexpected(at, "text"))
     }
 
-    /// Text or nothing.
+    /// Text or null.
     pub fn opt_text(&self, at: usize) -> Result<Option<&str>> {
         match self.0.get(at) {
             Some(Value::Text(text)) => Ok(Some(text)),
@@ -83,7 +84,7 @@ impl Row {
         self.opt_bytes(at)?.ok_or_else(|| self.unexpected(at, "bytes"))
     }
 
-    /// Bytes or nothing.
+    /// Bytes or null.
     pub fn opt_bytes(&self, at: usize) -> Result<Option<&[u8]>> {
         match self.0.get(at) {
             Some(Value::Bytes(bytes)) => Ok(Some(bytes)),
@@ -94,13 +95,13 @@ impl Row {
 
     fn unexpected(&self, at: usize, expected: &str) -> StoreError {
         let found = match self.0.get(at) {
-            None => "nothing at all",
+            None => "no column",
             Some(Value::Null) => "null",
             Some(Value::Int(_)) => "a number",
             Some(Value::Text(_)) => "text",
             Some(Value::Bytes(_)) => "bytes",
         };
-        StoreError::Corrupt(format!("column {at} holds {found} instead of {expected}"))
+        StoreError::Corrupt(format!("column {at} has {found} instead of {expected}"))
     }
 }
 

@@ -1,5 +1,6 @@
-//! A database in one SQLite file, which several processes may open.
+//! A database in one SQLite file that several processes may open.
 
+pub(crate) mod file;
 mod file_lock;
 mod wal;
 
@@ -10,18 +11,18 @@ use parking_lot::Mutex;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Params, ToSql, TransactionBehavior, params_from_iter};
 
-use super::lock::{Holding, Holds, PATIENCE};
-use super::{Database, Lock, LockGuard, Row, Sql, Tables, Value, failed_before, translate};
-use crate::sqlite::open::{FileKind, make_durable, open_file, open_reader, refuse_foreign};
-use crate::{Durability, Result, StoreError};
-use file_lock::{Entered, Gate};
-use wal::Log;
+use super::lock::{LOCK_TIMEOUT, LockTable, TableGuard};
+use super::{Database, Durability, Lock, LockGuard, Row, Sql, Tables, Value, earlier_failure, translate};
+use crate::{Result, StoreError};
+use file::{FileKind, check_file, make_durable, open_file, open_reader};
+use file_lock::{FileLock, FileLockGuard};
+use wal::Wal;
 
 const WORDS: [(&str, &str); 4] = [
     ("{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT"),
     ("{text}", "TEXT"),
     ("{bytes}", "BLOB"),
-    // Whoever writes has the file to itself.
+    // A write transaction locks the whole file.
     ("{for_update}", ""),
 ];
 
@@ -29,12 +30,12 @@ const WORDS: [(&str, &str); 4] = [
 pub struct SqliteDatabase {
     path: PathBuf,
     steps: Vec<String>,
-    /// Opened by the first write: who only reads never waits for those who write.
+    /// Opened by the first write, so that a process that only reads never waits for writers.
     writer: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
-    holds: Holds,
-    gate: Gate,
-    log: Log,
+    thread_locks: LockTable,
+    file_lock: FileLock,
+    wal: Wal,
 }
 
 impl std::fmt::Debug for SqliteDatabase {
@@ -44,23 +45,23 @@ impl std::fmt::Debug for SqliteDatabase {
 }
 
 impl SqliteDatabase {
-    /// Opens the file, or creates it with its folder, and applies the steps of the schema it has not seen yet: all of
-    /// them or none. Steps are batches of statements; those that were released never change.
+    /// Opens the file, or creates it with its folder. Applies the schema steps that are not applied yet: all of them or
+    /// none. A step is a batch of statements; released steps never change.
     ///
     /// # Errors
-    /// [`StoreError::NotALedger`], [`StoreError::Damaged`], [`StoreError::NewerSchema`] for a file that is not ours or
-    /// not whole (it stays untouched).
+    /// [`StoreError::NotALedger`], [`StoreError::Damaged`], [`StoreError::NewerSchema`] for a file that is not a ledger, is
+    /// damaged, or is too new. The file is not changed then.
     pub fn open(path: &Path, steps: &[&str]) -> Result<Self> {
         let steps: Vec<String> = steps.iter().map(|&step| translate(step, '?', &WORDS)).collect();
         let newest = u32::try_from(steps.len()).unwrap_or(u32::MAX);
-        let (writer, reader) = match refuse_foreign(path, FileKind::DocumentStore)? {
+        let (writer, reader) = match check_file(path, FileKind::Ledger)? {
             Some(found) if found > newest => {
                 return Err(StoreError::NewerSchema { path: path.to_owned(), found, known: newest });
             }
             Some(found) if found == newest => {
                 let reader = open_reader(path)?;
-                // What another process has just done is still in the log only.
-                refuse_newer(&reader, path, newest)?;
+                // The last commits of another process may be only in the log, which the header does not include.
+                check_version(&reader, path, newest)?;
                 (None, Some(reader))
             }
             _ => (Some(open_writer(path, &steps)?), None),
@@ -70,9 +71,9 @@ impl SqliteDatabase {
             steps,
             writer: Mutex::new(writer),
             readers: Mutex::new(reader.into_iter().collect()),
-            holds: Holds::default(),
-            gate: Gate::new(beside(path, ".lock")),
-            log: Log::new(beside(path, "-wal")),
+            thread_locks: LockTable::default(),
+            file_lock: FileLock::new(with_suffix(path, ".lock")),
+            wal: Wal::new(with_suffix(path, "-wal")),
         })
     }
 
@@ -98,7 +99,8 @@ impl Tables for SqliteDatabase {
             Some(connection) => connection,
             None => open_reader(&self.path)?,
         };
-        // Kept prepared: there are several for each request. A connection that can't end its snapshot is not used again.
+        // Prepared statements, because each request has several snapshots. A connection that can't end its snapshot is not
+        // used again.
         connection.prepare_cached("BEGIN")?.execute(())?;
         let result = sqlite_snapshot(&connection, work);
         connection.prepare_cached("COMMIT")?.execute(())?;
@@ -108,19 +110,19 @@ impl Tables for SqliteDatabase {
 }
 
 impl Database for SqliteDatabase {
-    fn lock(&self, what: &Lock) -> Result<Box<dyn LockGuard + '_>> {
-        let deadline = Instant::now() + PATIENCE;
-        let holding = self.holds.lock(what, deadline)?;
-        let entered = self.gate.enter(deadline)?;
-        Ok(Box::new(SqliteHeld { _entered: entered, _holding: holding }))
+    fn lock(&self, lock: &Lock) -> Result<Box<dyn LockGuard + '_>> {
+        let deadline = Instant::now() + LOCK_TIMEOUT;
+        let thread_guard = self.thread_locks.lock(lock, deadline)?;
+        let file_guard = self.file_lock.acquire(deadline)?;
+        Ok(Box::new(SqliteLockGuard { _file_guard: file_guard, _thread_guard: thread_guard }))
     }
 
-    fn transact_ahead(&self, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()> {
+    fn transact_unsynced(&self, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()> {
         self.transact(Durability::Written, work)
     }
 
     fn sync(&self) -> Result<()> {
-        self.log.sync()
+        self.wal.sync()
     }
 
     fn location(&self) -> String {
@@ -128,20 +130,20 @@ impl Database for SqliteDatabase {
     }
 
     fn bytes(&self) -> u64 {
-        let size = |suffix| std::fs::metadata(beside(&self.path, suffix)).map_or(0, |data| data.len());
+        let size = |suffix| std::fs::metadata(with_suffix(&self.path, suffix)).map_or(0, |data| data.len());
         size("") + size("-wal")
     }
 }
 
-/// Let go in this order: other processes first.
-struct SqliteHeld<'a> {
-    _entered: Entered<'a>,
-    _holding: Holding<'a>,
+/// The fields are dropped in this order: the lock between processes first.
+struct SqliteLockGuard<'a> {
+    _file_guard: FileLockGuard<'a>,
+    _thread_guard: TableGuard<'a>,
 }
 
-impl LockGuard for SqliteHeld<'_> {}
+impl LockGuard for SqliteLockGuard<'_> {}
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -151,7 +153,7 @@ fn open_writer(path: &Path, steps: &[String]) -> Result<Connection> {
     let mut connection = open_file(path, FileKind::DocumentStore)?;
     let known = u32::try_from(steps.len()).unwrap_or(u32::MAX);
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found = refuse_newer(&tx, path, known)?;
+    let found = check_version(&tx, path, known)?;
     for step in &steps[found as usize..] {
         tx.execute_batch(step)?;
     }
@@ -164,8 +166,8 @@ fn open_writer(path: &Path, steps: &[String]) -> Result<Connection> {
     Ok(connection)
 }
 
-/// The version of the schema; an error if it is beyond what is known here.
-fn refuse_newer(connection: &Connection, path: &Path, known: u32) -> Result<u32> {
+/// The schema version; an error if it is newer than the newest version that this program knows.
+fn check_version(connection: &Connection, path: &Path, known: u32) -> Result<u32> {
     let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found > known {
         return Err(StoreError::NewerSchema { path: path.to_owned(), found, known });
@@ -173,50 +175,55 @@ fn refuse_newer(connection: &Connection, path: &Path, known: u32) -> Result<u32>
     Ok(found)
 }
 
-/// [`Tables::transact`] on the connection that writes, which is set to keep everything through a power cut.
+/// [`Tables::transact`] on the writer's connection, which is set to sync each commit.
 pub(crate) fn sqlite_transact(
     connection: &mut Connection,
     durability: Durability,
     work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>,
 ) -> Result<()> {
-    let relaxed = Relaxed::of(connection, durability)?;
-    let tx = relaxed.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let durability = DurabilityGuard::set(connection, durability)?;
+    let tx = durability.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut sql = Statements { connection: &tx, failed: false };
     work(&mut sql)?;
     if sql.failed {
-        return Err(failed_before());
+        return Err(earlier_failure());
     }
     Ok(tx.commit()?)
 }
 
-/// [`Tables::snapshot`] on a connection in a snapshot.
+/// [`Tables::snapshot`] on a connection that is in a snapshot.
 pub(crate) fn sqlite_snapshot(snapshot: &Connection, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()> {
     work(&mut Statements { connection: snapshot, failed: false })
 }
 
-/// A connection that does not wait for the disk, if a transaction need not; whatever happens, the next one does again.
-struct Relaxed<'a> {
+/// Turns off syncing for one transaction if its durability allows it, and turns it on again when dropped.
+struct DurabilityGuard<'a> {
     connection: &'a mut Connection,
-    relaxed: bool,
+    unsynced: bool,
 }
 
-impl<'a> Relaxed<'a> {
-    fn of(connection: &'a mut Connection, durability: Durability) -> Result<Self> {
-        let relaxed = durability == Durability::Written;
-        if relaxed {
+impl<'a> DurabilityGuard<'a> {
+    fn set(connection: &'a mut Connection, durability: Durability) -> Result<Self> {
+        let unsynced = durability == Durability::Written;
+        if unsynced {
             connection.pragma_update(None, "synchronous", "NORMAL")?;
         }
-        Ok(Self { connection, relaxed })
+        Ok(Self { connection, unsynced })
     }
 }
 
-impl Drop for Relaxed<'_> {
+impl Drop for DurabilityGuard<'_> {
     fn drop(&mut self) {
-        if self.relaxed {
-            // Fails only without memory, where all is lost anyhow.
+        if self.unsynced {
+            // This fails only if memory allocation fails.
             let _ = self.connection.pragma_update(None, "synchronous", "FULL");
         }
     }
+}
+
+/// Statements on a connection that is in a transaction of its caller.
+pub(crate) fn sqlite_statements(connection: &Connection) -> impl Sql {
+    Statements { connection, failed: false }
 }
 
 struct Statements<'a> {
@@ -227,9 +234,9 @@ struct Statements<'a> {
 impl Statements<'_> {
     fn run<T>(&mut self, sql: &str, run: impl FnOnce(CachedStatement<'_>) -> Result<T>) -> Result<T> {
         let prepared = self.connection.prepare_cached(&translate(sql, '?', &WORDS)).map_err(StoreError::from);
-        let done = prepared.and_then(run);
-        self.failed |= done.is_err();
-        done
+        let result = prepared.and_then(run);
+        self.failed |= result.is_err();
+        result
     }
 }
 
@@ -251,7 +258,7 @@ impl Sql for Statements<'_> {
     }
 
     fn lock(&mut self, _: &[u32]) -> Result<()> {
-        // Whoever writes has the file to itself.
+        // A write transaction locks the whole file.
         Ok(())
     }
 }
@@ -275,7 +282,7 @@ fn value_at(value: ValueRef<'_>) -> Result<Value> {
     Ok(match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(number) => Value::Int(number),
-        ValueRef::Real(_) => return Err(StoreError::Corrupt("a column holds a number that is not whole".into())),
+        ValueRef::Real(_) => return Err(StoreError::Corrupt("a column has a number that is not an integer".into())),
         ValueRef::Text(text) => match std::str::from_utf8(text) {
             Ok(text) => Value::Text(text.to_owned()),
             Err(error) => return Err(StoreError::Corrupt(format!("a text: {error}"))),

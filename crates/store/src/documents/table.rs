@@ -1,4 +1,4 @@
-//! Documents in a table: what every database of ours does with them.
+//! The document store as a table in any database.
 
 use std::hash::{Hash, Hasher};
 
@@ -10,7 +10,8 @@ use crate::cursor;
 use crate::database::{Row, Sql, Tables, Value, snapshot, transact};
 use crate::{Document, DocumentStore, Durability, Page, PageRequest, Result, StoreError};
 
-/// The documents' table. `due` in microseconds. Indexes end with `seq`: lists come newest first without sorting.
+/// The schema of the documents' table. `due` is in microseconds. Each index ends with `seq`, so that lists are read newest
+/// first without sorting.
 #[cfg(any(feature = "qdrant", feature = "conformance"))]
 pub(crate) const DOCUMENTS: &str = "
 CREATE TABLE documents(
@@ -21,10 +22,11 @@ CREATE INDEX documents_owner ON documents(owner, kind, seq) WHERE owner IS NOT N
 CREATE INDEX documents_due ON documents(kind, due, seq) WHERE due IS NOT NULL;
 ";
 
-/// Levels that lists and objects of a body may nest: what is written must be readable, and our JSON parser stops at 128.
+/// The largest depth of lists and objects in a body. A written body must be readable, and our JSON parser accepts fewer than
+/// 128 levels.
 const MAX_DEPTH: usize = 127;
 
-/// Columns [`document_at`] reads.
+/// Columns that [`document_at`] reads.
 const COLUMNS: &str = "seq, id, owner, due, body";
 
 impl<T: Tables + ?Sized> DocumentStore for T {
@@ -34,7 +36,7 @@ impl<T: Tables + ?Sized> DocumentStore for T {
         }
         let numbers: Vec<u32> = documents.iter().map(number).collect();
         transact(self, durability, |sql| {
-            // Others may write several of the same in another order.
+            // Another transaction may write several of the same documents in another order.
             if numbers.len() > 1 {
                 sql.lock(&numbers)?;
             }
@@ -52,7 +54,7 @@ impl<T: Tables + ?Sized> DocumentStore for T {
 
     fn document(&self, kind: &'static str, id: &str) -> Result<Option<Document>> {
         let query = format!("SELECT {COLUMNS} FROM documents WHERE kind = $1 AND id = $2");
-        snapshot(self, |sql| found(sql, &query, kind, id))
+        snapshot(self, |sql| query_one(sql, &query, kind, id))
     }
 
     fn documents(&self, kind: &'static str, owner: Option<&str>, page: &PageRequest) -> Result<Page<Document>> {
@@ -61,32 +63,33 @@ impl<T: Tables + ?Sized> DocumentStore for T {
             None => i64::MAX,
         };
         let mut condition = "kind = $1".to_owned();
-        let mut of_all: Vec<Value> = vec![kind.into()];
+        let mut count_values: Vec<Value> = vec![kind.into()];
         if let Some(owner) = owner {
             condition.push_str(" AND owner = $2");
-            of_all.push(owner.into());
+            count_values.push(owner.into());
         }
-        let next = of_all.len() + 1;
+        let next = count_values.len() + 1;
         let (limit, offset) = (next + 1, next + 2);
         let count = format!("SELECT count(*) FROM documents WHERE {condition}");
         let list = format!(
             "SELECT {COLUMNS} FROM documents WHERE {condition} AND seq < ${next} ORDER BY seq DESC
              LIMIT ${limit} OFFSET ${offset}"
         );
-        let mut of_page = of_all.clone();
-        of_page.extend([before, whole(page.limit.saturating_add(1)), whole(page.offset)].map(Value::Int));
-        let (total, mut rows) =
-            snapshot(self, |sql| Ok((first_int(&sql.query(&count, &of_all)?)?, sql.query(&list, &of_page)?)))?;
-        let more = rows.len() > page.limit;
+        let mut list_values = count_values.clone();
+        list_values.extend([before, to_i64(page.limit.saturating_add(1)), to_i64(page.offset)].map(Value::Int));
+        let (total, mut rows) = snapshot(self, |sql| {
+            Ok((first_int(&sql.query(&count, &count_values)?)?, sql.query(&list, &list_values)?))
+        })?;
+        let has_more = rows.len() > page.limit;
         rows.truncate(page.limit);
-        let last = rows.last().filter(|_| more).map(|row| row.int(0)).transpose()?;
+        let last = rows.last().filter(|_| has_more).map(|row| row.int(0)).transpose()?;
         let items = rows.iter().map(|row| document_at(row, kind)).collect::<Result<_>>()?;
         Ok(Page { items, total: usize::try_from(total).unwrap_or(0), next: last.map(cursor::encode) })
     }
 
     fn due(&self, kind: &'static str, now: Timestamp, limit: usize) -> Result<Vec<Document>> {
         let query = format!("SELECT {COLUMNS} FROM documents WHERE kind = $1 AND due <= $2 ORDER BY due, seq LIMIT $3");
-        let values = [kind.into(), now.as_microsecond().into(), whole(limit).into()];
+        let values = [kind.into(), now.as_microsecond().into(), to_i64(limit).into()];
         let rows = snapshot(self, |sql| sql.query(&query, &values))?;
         rows.iter().map(|row| document_at(row, kind)).collect()
     }
@@ -99,7 +102,7 @@ impl<T: Tables + ?Sized> DocumentStore for T {
     ) -> Result<Option<Document>> {
         let query = format!("SELECT {COLUMNS} FROM documents WHERE kind = $1 AND id = $2 {{for_update}}");
         transact(self, Durability::Synced, |sql| {
-            let Some(mut document) = found(sql, &query, kind, id)? else { return Ok(None) };
+            let Some(mut document) = query_one(sql, &query, kind, id)? else { return Ok(None) };
             if !change(&mut document) {
                 return Ok(None);
             }
@@ -117,45 +120,45 @@ impl<T: Tables + ?Sized> DocumentStore for T {
 
     fn take(&self, kind: &'static str, id: &str) -> Result<Option<Document>> {
         let query = format!("DELETE FROM documents WHERE kind = $1 AND id = $2 RETURNING {COLUMNS}");
-        transact(self, Durability::Synced, |sql| found(sql, &query, kind, id))
+        transact(self, Durability::Synced, |sql| query_one(sql, &query, kind, id))
     }
 
     fn forget(&self, owner: &str) -> Result<usize> {
         let delete = "DELETE FROM documents WHERE owner = $1";
-        let gone = transact(self, Durability::Synced, |sql| sql.execute(delete, &[owner.into()]))?;
-        Ok(usize::try_from(gone).unwrap_or(usize::MAX))
+        let deleted = transact(self, Durability::Synced, |sql| sql.execute(delete, &[owner.into()]))?;
+        Ok(usize::try_from(deleted).unwrap_or(usize::MAX))
     }
 
     fn trim(&self, kind: &'static str, keep: usize) -> Result<usize> {
         let delete = "DELETE FROM documents WHERE kind = $1
                       AND seq <= (SELECT seq FROM documents WHERE kind = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2)";
-        let values = [kind.into(), whole(keep).into()];
-        let gone = transact(self, Durability::Synced, |sql| sql.execute(delete, &values))?;
-        Ok(usize::try_from(gone).unwrap_or(usize::MAX))
+        let values = [kind.into(), to_i64(keep).into()];
+        let deleted = transact(self, Durability::Synced, |sql| sql.execute(delete, &values))?;
+        Ok(usize::try_from(deleted).unwrap_or(usize::MAX))
     }
 }
 
-/// A number to lock a document by.
+/// The lock number of a document.
 fn number(document: &Document) -> u32 {
     let mut hasher = FxHasher::default();
     (document.kind, &document.id).hash(&mut hasher);
     (hasher.finish() >> 32) as u32
 }
 
-fn insert(sql: &mut dyn Sql, document: &Document, if_taken: &str) -> Result<u64> {
+fn insert(sql: &mut dyn Sql, document: &Document, on_conflict: &str) -> Result<u64> {
     let insert = format!(
-        "INSERT INTO documents(kind, id, owner, due, body) VALUES($1, $2, $3, $4, $5) ON CONFLICT(kind, id) {if_taken}"
+        "INSERT INTO documents(kind, id, owner, due, body) VALUES($1, $2, $3, $4, $5) ON CONFLICT(kind, id) {on_conflict}"
     );
     sql.execute(&insert, &values_of(document)?)
 }
 
-fn found(sql: &mut dyn Sql, query: &str, kind: &'static str, id: &str) -> Result<Option<Document>> {
+fn query_one(sql: &mut dyn Sql, query: &str, kind: &'static str, id: &str) -> Result<Option<Document>> {
     let rows = sql.query(query, &[kind.into(), id.into()])?;
     rows.first().map(|row| document_at(row, kind)).transpose()
 }
 
 fn first_int(rows: &[Row]) -> Result<i64> {
-    rows.first().map_or_else(|| Err(StoreError::Corrupt("no row where there is always one".into())), |row| row.int(0))
+    rows.first().map_or_else(|| Err(StoreError::Corrupt("a query returned no row".into())), |row| row.int(0))
 }
 
 fn document_at(row: &Row, kind: &'static str) -> Result<Document> {
@@ -183,12 +186,12 @@ fn values_of(document: &Document) -> Result<[Value; 5]> {
 fn body_text(body: &Json) -> Result<String> {
     let mut level = vec![body];
     for _ in 0..MAX_DEPTH {
-        let inside = level.into_iter().flat_map(|value| match value {
+        let inner = level.into_iter().flat_map(|value| match value {
             Json::Array(items) => items.iter().collect::<Vec<_>>(),
             Json::Object(fields) => fields.values().collect(),
             _ => Vec::new(),
         });
-        level = inside.filter(|value| value.is_array() || value.is_object()).collect();
+        level = inner.filter(|value| value.is_array() || value.is_object()).collect();
         if level.is_empty() {
             return Ok(body.to_string());
         }
@@ -196,7 +199,7 @@ fn body_text(body: &Json) -> Result<String> {
     Err(StoreError::TooDeep { limit: MAX_DEPTH })
 }
 
-/// A count as a database has it.
-fn whole(count: usize) -> i64 {
+/// Converts a count to a number of the database.
+fn to_i64(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

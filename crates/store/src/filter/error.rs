@@ -1,77 +1,78 @@
-//! Why a filter was refused, and what to write instead.
+//! Errors of the filter parser, each with advice on what to write instead.
 
-use super::{IdFault, MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_ITEMS, ScopeKey};
+use super::limits::{MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_ITEMS};
+use super::{IdFault, ScopeKey};
 
-/// A filter that can't be used. Every variant names the place as a path into the JSON (`AND[1].priority.gte`; the whole
-/// is `filters`), and is the caller's to mend: an HTTP 400, never a 500.
+/// An invalid filter. Every variant gives the location as a path into the JSON (`AND[1].priority.gte`; `filters` is the
+/// whole filter). It is an error of the caller: HTTP 400, never 500.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FilterError {
-    /// A filter is something else than a JSON object.
+    /// A filter is not a JSON object.
     #[error("{path}: a filter must be an object such as {{\"user_id\": \"alice\"}}, not {found}")]
     NotAnObject {
-        /// Where.
+        /// The location.
         path: String,
         /// The JSON type found.
         found: &'static str,
     },
-    /// An object holds no condition.
-    #[error("{path}: an empty object matches nothing in particular; name a key and a value, or leave it out")]
+    /// An object has no conditions.
+    #[error("{path}: an empty object has no condition; give a key and a value, or leave the object out")]
     Empty {
-        /// Where.
+        /// The location.
         path: String,
     },
-    /// A list holds nothing.
+    /// A list is empty.
     #[error("{path}: the list is empty; give at least one item, or leave the key out")]
     EmptyList {
-        /// Where.
+        /// The location.
         path: String,
     },
-    /// An operator that takes a list got something else.
+    /// The value of an operator that takes a list is not a list.
     #[error("{path}: needs a list, not {found}")]
     NotAList {
-        /// Where.
+        /// The location.
         path: String,
         /// The JSON type found.
         found: &'static str,
     },
-    /// A key that no field can have: the empty one, or one with `$` in front.
-    #[error("{path}: no field can be named so; name a payload key, or use AND, OR, NOT")]
+    /// A key that no field can have: empty, or starting with `$`.
+    #[error("{path}: no field can have this name; use a payload key, or AND, OR, NOT")]
     UnusableKey {
-        /// Where.
+        /// The location.
         path: String,
     },
-    /// An operator the language does not have, or an object where a value was expected.
+    /// An unknown operator, or an object where a value is expected.
     #[error(
         "{path}: unknown operator; use eq, ne, gt, gte, lt, lte, in, nin, contains or icontains, or reach a nested \
          field by a dotted key (\"a.b\")"
     )]
     UnknownOperator {
-        /// Where; its last step is the operator.
+        /// The location; its last step is the operator.
         path: String,
     },
     /// The value is null.
-    #[error("{path}: null can't be compared; to ask for a missing field write {{\"NOT\": [{{\"key\": \"*\"}}]}}")]
+    #[error("{path}: null can't be compared; to match a missing field write {{\"NOT\": [{{\"key\": \"*\"}}]}}")]
     Null {
-        /// Where.
+        /// The location.
         path: String,
     },
-    /// A value of a type its operator does not take.
+    /// A value of a type that its operator does not accept.
     #[error("{path}: needs {expected}, not {found}")]
     WrongType {
-        /// Where.
+        /// The location.
         path: String,
-        /// What fits.
+        /// The types that are accepted.
         expected: &'static str,
         /// The JSON type found.
         found: &'static str,
     },
-    /// A list with items of several types.
+    /// A list with items of different types.
     #[error(
-        "{path}: is {found} in a list that began with {first}; keep to one type a list, and join several lists with OR"
+        "{path}: is {found} in a list that began with {first}; use one type in a list, and join several lists with OR"
     )]
     MixedList {
-        /// Where; its last step is the item.
+        /// The location; its last step is the item.
         path: String,
         /// The type of the first item.
         first: &'static str,
@@ -83,29 +84,29 @@ pub enum FilterError {
         "{path}: a range needs a number or an ISO 8601 date (\"2024-05-01\", \"2024-05-01T10:00:00Z\"), not {found}"
     )]
     RangeBound {
-        /// Where.
+        /// The location.
         path: String,
-        /// What was found.
+        /// The value that was found.
         found: &'static str,
     },
-    /// One range with bounds of both kinds.
+    /// A range with a number and a date as bounds.
     #[error("{path}: the bounds of one range must all be numbers or all be dates")]
     MixedRange {
-        /// Where.
+        /// The location.
         path: String,
     },
-    /// A scope key with something that is no id.
+    /// The value of a scope key is not a valid id.
     #[error("{path}: {fault}")]
     ScopeId {
-        /// Where.
+        /// The location.
         path: String,
-        /// What is wrong with it.
+        /// Why it is not valid.
         fault: IdFault,
     },
-    /// A scope key with an operator that does not name ids.
-    #[error("{path}: {} is matched by whole ids only; use eq, ne, in or nin", .key.as_str())]
+    /// A scope key with an operator that does not compare ids.
+    #[error("{path}: {} accepts whole ids only; use eq, ne, in or nin", .key.as_str())]
     ScopeOperator {
-        /// Where; its last step is the operator.
+        /// The location; its last step is the operator.
         path: String,
         /// The scope key.
         key: ScopeKey,
@@ -113,27 +114,27 @@ pub enum FilterError {
     /// Nested deeper than [`MAX_DEPTH`].
     #[error("{path}: filters nest at most {MAX_DEPTH} levels of AND, OR and NOT; flatten it")]
     TooDeep {
-        /// Where the limit was passed.
+        /// The location where the limit was exceeded.
         path: String,
     },
     /// More conditions than [`MAX_CONDITIONS`].
     #[error(
-        "{path}: a filter holds at most {MAX_CONDITIONS} conditions; use a list in place of many conditions on a key"
+        "{path}: a filter has at most {MAX_CONDITIONS} conditions; use a list instead of many conditions on one key"
     )]
     TooManyConditions {
-        /// Where the limit was passed.
+        /// The location where the limit was exceeded.
         path: String,
     },
     /// More list items than [`MAX_LIST_ITEMS`].
-    #[error("{path}: a filter holds at most {MAX_LIST_ITEMS} list items in all; ask in several requests")]
+    #[error("{path}: a filter has at most {MAX_LIST_ITEMS} list items in total; split it into several requests")]
     TooManyItems {
-        /// Where the limit was passed.
+        /// The location where the limit was exceeded.
         path: String,
     },
 }
 
 impl FilterError {
-    /// Where in the JSON the fault lies, such as `AND[1].priority.gte`; `filters` is the whole.
+    /// The location in the JSON, such as `AND[1].priority.gte`; `filters` is the whole filter.
     pub fn path(&self) -> &str {
         match self {
             Self::NotAnObject { path, .. }

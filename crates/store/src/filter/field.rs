@@ -1,4 +1,4 @@
-//! Conditions on fields, prepared so that testing a memory allocates nothing.
+//! Conditions on fields, prepared so that evaluating them allocates nothing.
 
 use std::cmp::Ordering;
 
@@ -19,7 +19,7 @@ impl FieldFilter {
         &self.key
     }
 
-    /// What the value must fulfil.
+    /// The test on the value.
     pub fn test(&self) -> &Test {
         &self.test
     }
@@ -32,24 +32,24 @@ pub enum Test {
     Eq(Scalar),
     /// Not equal, or missing: the complement of `Eq`.
     Ne(Scalar),
-    /// Equal to one of them.
+    /// Equal to one of these.
     In(List),
-    /// Equal to none of them, or missing: the complement of `In`.
+    /// Equal to none of these, or missing: the complement of `In`.
     NotIn(List),
     /// Within an interval.
     Range(Range),
-    /// A string with this part, or a list with this string.
+    /// A string that contains this one, or a list with this string.
     Contains(String),
-    /// As `Contains`, whatever the case.
+    /// Same as `Contains`, ignoring case.
     IContains(Needle),
     /// Present, with a value other than null and the empty list.
     Exists,
 }
 
-/// A value that can be compared. Ordered by type, then by value.
+/// A value that can be compared. The order is by type, then by value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scalar {
-    /// `true` or `false`; equals no number.
+    /// `true` or `false`; never equal to a number.
     Bool(bool),
     /// A number.
     Number(Number),
@@ -58,7 +58,7 @@ pub enum Scalar {
 }
 
 impl Scalar {
-    /// Back to JSON.
+    /// Converts the value to JSON.
     pub fn to_value(&self) -> Value {
         match self {
             Self::Bool(bool) => Value::from(*bool),
@@ -67,7 +67,7 @@ impl Scalar {
         }
     }
 
-    /// Compares with a JSON value; `None` where that is null, a list or an object.
+    /// Compares with a JSON value; `None` if that is null, a list or an object.
     pub(super) fn compare(&self, value: &Value) -> Option<Ordering> {
         Some(match (self, value) {
             (_, Value::Null | Value::Array(_) | Value::Object(_)) => return None,
@@ -95,19 +95,22 @@ fn rank(value: &Value) -> u8 {
     }
 }
 
-/// Two or more different values of one type, sorted. Dereferences to a slice.
+/// Two or more distinct values of one type, sorted. Dereferences to a slice.
 #[derive(Clone, Debug, PartialEq)]
 pub struct List(Vec<Scalar>);
 
 impl List {
-    /// Sorts and drops repetitions: the only value where one remains, else the list. The items must be of one type.
+    /// Sorts the items and removes duplicates. The items must have one type.
+    ///
+    /// # Errors
+    /// The remaining value if there is only one; `None` if there are no items.
     pub(super) fn of(mut items: Vec<Scalar>) -> Result<Self, Option<Scalar>> {
         items.sort_unstable();
         items.dedup();
         if items.len() < 2 { Err(items.pop()) } else { Ok(Self(items)) }
     }
 
-    /// Whether the value is one of them.
+    /// Whether the list contains the value.
     pub(super) fn has(&self, value: &Value) -> bool {
         self.0.binary_search_by(|item| item.compare(value).unwrap_or(Ordering::Less)).is_ok()
     }
@@ -124,13 +127,13 @@ impl std::ops::Deref for List {
 /// An interval of numbers or of instants.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Range {
-    /// Of numbers; other values lie outside.
+    /// An interval of numbers; other values are outside.
     Number(Bounds<Number>),
-    /// Of instants; strings that are no ISO 8601 date lie outside, and so do numbers.
+    /// An interval of instants; strings that are not ISO 8601 dates are outside, and so are numbers.
     Time(Bounds<Instant>),
 }
 
-/// The bounds of an interval, at least one of which is set; all that are set must hold.
+/// The bounds of an interval. At least one is set; a value must satisfy all that are set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bounds<T> {
     gt: Option<T>,
@@ -140,33 +143,33 @@ pub struct Bounds<T> {
 }
 
 impl<T: Copy + PartialOrd> Bounds<T> {
-    /// `None` where no bound is set.
+    /// `None` if no bound is set.
     pub fn new(gt: Option<T>, gte: Option<T>, lt: Option<T>, lte: Option<T>) -> Option<Self> {
         let set = gt.is_some() || gte.is_some() || lt.is_some() || lte.is_some();
         set.then_some(Self { gt, gte, lt, lte })
     }
 
-    /// Above this.
+    /// Lower bound, excluded.
     pub fn gt(&self) -> Option<T> {
         self.gt
     }
 
-    /// This or above.
+    /// Lower bound, included.
     pub fn gte(&self) -> Option<T> {
         self.gte
     }
 
-    /// Below this.
+    /// Upper bound, excluded.
     pub fn lt(&self) -> Option<T> {
         self.lt
     }
 
-    /// This or below.
+    /// Upper bound, included.
     pub fn lte(&self) -> Option<T> {
         self.lte
     }
 
-    /// Whether the value lies within all bounds.
+    /// Whether the value satisfies all bounds.
     pub fn contains(&self, value: T) -> bool {
         self.gt.is_none_or(|bound| value > bound)
             && self.gte.is_none_or(|bound| value >= bound)
@@ -175,11 +178,11 @@ impl<T: Copy + PartialOrd> Bounds<T> {
     }
 }
 
-/// Text to be found whatever the case, held folded to lower case.
+/// A text to search for, ignoring case. It is stored in folded form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needle(String);
 
-/// Beyond this length a search at every position costs more than a folded copy of the text.
+/// For needles longer than this, a search at every position costs more than a folded copy of the text.
 const LONG_NEEDLE: usize = 64;
 
 impl Needle {
@@ -193,7 +196,7 @@ impl Needle {
         &self.0
     }
 
-    /// Whether `text` holds the needle.
+    /// Whether `text` contains the needle.
     pub fn is_in(&self, text: &str) -> bool {
         if self.0.is_empty() {
             return true;
@@ -215,13 +218,13 @@ impl Needle {
         false
     }
 
-    /// Whether `text` is the needle.
+    /// Whether `text` equals the needle.
     pub fn equals(&self, text: &str) -> bool {
         fold(text).eq(self.0.chars())
     }
 }
 
-/// Lower case, character by character; the final sigma becomes the common one.
+/// Folds a text to lower case, character by character. The final sigma becomes the normal sigma.
 fn fold(text: &str) -> impl Iterator<Item = char> + Clone {
     text.chars().flat_map(char::to_lowercase).map(|char| if char == 'ς' { 'σ' } else { char })
 }
@@ -237,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn needles_fold_both_sides() {
+    fn needle_and_text_are_both_folded() {
         for (needle, text, expected) in [
             ("rust", "I like RUST.", true),
             ("RuSt", "rust", true),
@@ -257,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn folding_twice_changes_nothing() {
+    fn folding_is_idempotent() {
         for char in '\0'..=char::MAX {
             let needle = Needle::new(char.encode_utf8(&mut [0; 4]));
             assert_eq!(Needle::new(needle.as_str()), needle, "{char:?}");
@@ -266,7 +269,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn short_and_long_needles_agree(text in "[aAbBéÉİσς]{0,90}", start in 0..40_usize, length in 0..90_usize) {
+        fn short_and_long_needles_give_the_same_result(text in "[aAbBéÉİσς]{0,90}", start in 0..40_usize, length in 0..90_usize) {
             let part: String = text.chars().skip(start).take(length).collect();
             prop_assert!(Needle::new(&part).is_in(&text));
             prop_assert_eq!(Needle::new(&part).is_in("aAb"), "aab".contains(Needle::new(&part).as_str()));

@@ -1,11 +1,11 @@
-//! Filters evaluated on payloads.
+//! Evaluation of filters on payloads.
 
 use serde_json::{Map, Value};
 
 use super::{FieldFilter, Filter, Instant, Number, Range, Test};
 
 impl Filter {
-    /// Whether a memory with this payload matches. Allocates nothing, but for an `icontains` of more than 64 bytes.
+    /// Whether a memory with this payload matches. Only an `icontains` of more than 64 bytes allocates.
     pub fn matches(&self, payload: &Map<String, Value>) -> bool {
         match self {
             Self::And(group) => group.iter().all(|part| part.matches(payload)),
@@ -53,7 +53,7 @@ impl Range {
     }
 }
 
-/// The literal key first, then the path its dots spell.
+/// The value of the literal key, else of the path that its dots describe.
 fn lookup<'a>(payload: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     if let Some(value) = payload.get(key) {
         return Some(value);

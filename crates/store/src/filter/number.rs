@@ -1,19 +1,19 @@
-//! Numbers compared by value, without rounding an integer to a float.
+//! Numbers that compare by value, without rounding an integer to a float.
 
 use std::cmp::Ordering;
 
 use serde_json::Value;
 
-/// 2⁶³ and 2⁶⁴: the integers of JSON payloads lie in `-TWO_63..TWO_64`.
+/// 2⁶³ and 2⁶⁴: the integers of JSON payloads are in `-TWO_63..TWO_64`.
 const TWO_63: f64 = 9_223_372_036_854_775_808.0;
 const TWO_64: f64 = 18_446_744_073_709_551_616.0;
 
-/// A JSON number: an integer from -2⁶³ to 2⁶⁴-1, or a finite float. Ordered and equal by value: `1` is `1.0`, `-0.0` is
-/// `0`, and 9007199254740993 is not 9007199254740992.0.
+/// A JSON number: an integer from -2⁶³ to 2⁶⁴-1, or a finite float. Order and equality are by value: `1` equals `1.0`,
+/// `-0.0` equals `0`, and 9007199254740993 does not equal 9007199254740992.0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Number(Repr);
 
-/// `Float` only holds what `Int` can't: finite values with a fraction or beyond the integers' range.
+/// `Float` holds only values that `Int` can't: finite values with a fraction or outside the range of integers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Repr {
     Int(i128),
@@ -21,7 +21,7 @@ enum Repr {
 }
 
 impl Number {
-    /// The number in a JSON value, `None` for another type.
+    /// The number in a JSON value; `None` for another type.
     pub fn of(value: &Value) -> Option<Self> {
         let Value::Number(number) = value else { return None };
         if let Some(int) = number.as_i64() {
@@ -52,7 +52,7 @@ impl Number {
         }
     }
 
-    /// Back to JSON; an integral value becomes an integer.
+    /// Converts the number to JSON. An integral value becomes an integer.
     pub fn to_value(self) -> Value {
         match self.0 {
             Repr::Int(int) => i64::try_from(int).map(Value::from).unwrap_or_else(|_| Value::from(int as u64)),
@@ -93,9 +93,9 @@ impl Ord for Number {
     }
 }
 
-/// `float` has a fraction or lies outside the integers' range, so the two are never equal.
+/// `float` has a fraction or is outside the range of integers, so that the two are never equal.
 fn int_to_float(int: i128, float: f64) -> Ordering {
-    // A cast to i128 saturates, and i128 lies far beyond every `int`: no range check needed.
+    // A cast to i128 saturates, and the limits of i128 are far outside the range of `int`: no range check is needed.
     if int <= float.floor() as i128 { Ordering::Less } else { Ordering::Greater }
 }
 
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn by_value_and_without_rounding() {
+    fn numbers_compare_by_value_without_rounding() {
         use Ordering::*;
         check(json!(1), Equal, json!(1.0));
         check(json!(0), Equal, json!(-0.0));
@@ -136,7 +136,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_integer_and_a_float_compare_as_their_exact_values(int: i64, float in -1e19..1e19_f64) {
+        fn integers_and_floats_compare_by_exact_value(int: i64, float in -1e19..1e19_f64) {
             let (a, b) = (Number::from(int), Number::from_f64(float).unwrap());
             let exact = i128::from(int).cmp(&(float.floor() as i128));
             let expected = if exact.is_eq() && float.fract() != 0.0 { Ordering::Less } else { exact };
@@ -144,7 +144,7 @@ mod tests {
         }
 
         #[test]
-        fn json_gives_the_number_back(float in proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL, int: u64) {
+        fn numbers_round_trip_through_json(float in proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL, int: u64) {
             for number in [Number::from_f64(float).unwrap(), Number::from(int)] {
                 prop_assert_eq!(Number::of(&number.to_value()), Some(number));
             }

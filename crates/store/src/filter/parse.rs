@@ -1,11 +1,12 @@
-//! The one parser of the filter language.
+//! The parser of the filter language.
 
 use serde_json::{Map, Value};
 
+use super::limits::{MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_ITEMS};
 use super::path::Path;
 use super::{
-    Bounds, FieldFilter, Filter, FilterError, IdFault, Ids, Instant, List, MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_ITEMS,
-    Needle, Number, Range, Scalar, ScopeFilter, ScopeKey, ScopeTest, Test, check_id,
+    Bounds, FieldFilter, Filter, FilterError, IdFault, Ids, Instant, List, Needle, Number, Range, Scalar, ScopeFilter,
+    ScopeKey, ScopeTest, Test, check_id,
 };
 
 type Result<T> = std::result::Result<T, FilterError>;
@@ -14,12 +15,13 @@ impl Filter {
     /// Reads a filter from JSON; see the [module](super) for the language.
     ///
     /// # Errors
-    /// Names the place and what to write there. Also an empty object: whoever allows "no filter" must not ask for one.
+    /// [`FilterError`] with the location and advice. An empty object is an error too: a caller that allows "no filter" must
+    /// check for it first.
     pub fn parse(value: &Value) -> Result<Self> {
         Parser::default().filter(value, Path::ROOT, 0)
     }
 
-    /// Reads `{key: value}` where the key is a field, whatever its name.
+    /// Reads `{key: value}`, where the key is always a field.
     pub(super) fn parse_condition(key: &str, value: &Value) -> Result<Self> {
         let path = Path::ROOT;
         let path = path.key(key);
@@ -48,7 +50,7 @@ impl Logical {
     }
 }
 
-/// Counts what it has read, to keep within the limits.
+/// Counts conditions and list items to enforce the limits.
 #[derive(Default)]
 struct Parser {
     conditions: usize,
@@ -153,7 +155,7 @@ impl Parser {
         })
     }
 
-    /// The list, or the only value in it.
+    /// The list, or its value if it has only one.
     fn list(&mut self, value: &Value, path: Path<'_>) -> Result<std::result::Result<List, Scalar>> {
         let items = self.items(value, path)?;
         let mut scalars: Vec<Scalar> = Vec::with_capacity(items.len());
@@ -242,20 +244,20 @@ fn join(before: Option<Filter>, next: Filter, operator: impl Fn(Filter, Filter) 
     }
 }
 
-/// The range operators of one key as one interval.
+/// Combines the range operators of one key to one interval.
 fn range(operators: &Map<String, Value>, path: Path<'_>) -> Result<Option<Range>> {
     let mut numbers = [None; 4];
     let mut instants = [None; 4];
     for (slot, operator) in RANGE_OPERATORS.into_iter().enumerate() {
         let Some(operand) = operators.get(operator) else { continue };
         let path = path.key(operator);
-        let refused = |found| FilterError::RangeBound { path: path.render(), found };
+        let invalid = |found| FilterError::RangeBound { path: path.render(), found };
         match operand {
             Value::Null => return Err(FilterError::Null { path: path.render() }),
             Value::String(text) => {
-                instants[slot] = Some(Instant::parse(text).ok_or_else(|| refused("a string that is no date"))?);
+                instants[slot] = Some(Instant::parse(text).ok_or_else(|| invalid("a string that is not a date"))?);
             }
-            other => numbers[slot] = Some(Number::of(other).ok_or_else(|| refused(kind(other)))?),
+            other => numbers[slot] = Some(Number::of(other).ok_or_else(|| invalid(kind(other)))?),
         }
     }
     let [gt, gte, lt, lte] = numbers;

@@ -1,9 +1,9 @@
-//! Where in a filter the parser stands; spelled out only when something is wrong there.
+//! The current location of the parser. It is rendered to text only for an error.
 
-/// Characters of a key that are shown: a filter is foreign input, and its keys may be of any length.
-const SHOWN: usize = 64;
+/// Characters of a key that are rendered: a filter is untrusted input, and its keys may be of any length.
+const MAX_KEY_CHARS: usize = 64;
 
-/// A place in a filter, linked to the places around it.
+/// A location in a filter, linked to the outer locations.
 #[derive(Clone, Copy)]
 pub(super) struct Path<'a> {
     outer: Option<&'a Path<'a>>,
@@ -31,7 +31,7 @@ impl<'a> Path<'a> {
         Path { outer: Some(self), step: Step::Index(index) }
     }
 
-    /// As `AND[1].priority.gte`; the whole filter is `filters`.
+    /// The location as text, such as `AND[1].priority.gte`; the whole filter is `filters`.
     pub(super) fn render(&self) -> String {
         let mut text = String::new();
         self.write(&mut text);
@@ -52,7 +52,7 @@ impl<'a> Path<'a> {
                 if !text.is_empty() {
                     text.push('.');
                 }
-                match key.char_indices().nth(SHOWN) {
+                match key.char_indices().nth(MAX_KEY_CHARS) {
                     Some((cut, _)) => text.extend([&key[..cut], "…"]),
                     None => text.push_str(key),
                 }

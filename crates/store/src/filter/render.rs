@@ -1,4 +1,4 @@
-//! Filters written back as JSON.
+//! Conversion of filters to JSON.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::{Filter, Range, Scalar, ScopeTest, Test};
 
 impl Filter {
-    /// The filter as JSON in normal form; [`Filter::parse`] reads the same filter from it, but for
-    /// [`Filter::has_scope`], which it refuses.
+    /// The filter as JSON in normal form. [`Filter::parse`] reads the same filter from it; it refuses only
+    /// [`Filter::has_scope`].
     pub fn to_value(&self) -> Value {
         match self {
             Self::And(group) => object("AND", group.iter().map(Self::to_value).collect()),

@@ -1,4 +1,4 @@
-//! The language as a whole: what is read, what is refused, what matches, and the laws that hold for every filter.
+//! Tests of the filter language: parsing, errors, matching, scope conditions, and properties of all filters.
 
 mod laws;
 mod matching;

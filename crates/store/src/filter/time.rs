@@ -1,4 +1,4 @@
-//! Dates as instants: ISO 8601 in the shapes that mem0 and its users write.
+//! Dates as instants: ISO 8601 in the formats that mem0 and its users write.
 
 use std::fmt;
 
@@ -8,15 +8,15 @@ use jiff::{SignedDuration, Timestamp};
 
 static PARSER: DateTimeParser = DateTimeParser::new();
 
-/// An instant between the years 0 and 9999, to the nanosecond. Held as UTC civil time, which, unlike [`Timestamp`],
-/// reaches the end of 9999: "forever" in many programs.
+/// An instant between the years 0 and 9999, in nanoseconds. It is stored as civil time in UTC, because [`Timestamp`] ends
+/// before the end of 9999, which many programs use for "forever".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(DateTime);
 
 impl Instant {
     /// Reads `YYYY-MM-DD`, alone or with a time (`T` or a space before it), fraction and offset (`Z`, `+02:00`).
-    /// Without offset it is UTC, without time the first instant of the day. White space around it is ignored. `None`
-    /// for all else, as compact dates (`20240501`, more often a number) and named time zones.
+    /// Without an offset it is UTC, without a time the first instant of the day. Leading and trailing white space is
+    /// ignored. `None` for other formats, such as compact dates (`20240501`, usually a number) and named time zones.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if !starts_like_a_date(text.as_bytes()) || text.contains('[') {
@@ -33,7 +33,7 @@ impl Instant {
         Some(Self(utc.max(date(0, 1, 1).to_datetime(Time::midnight()))))
     }
 
-    /// As a [`Timestamp`]; `None` in the last day of 9999, which it does not reach.
+    /// The instant as a [`Timestamp`]; `None` on the last day of 9999, which is out of its range.
     pub fn timestamp(self) -> Option<Timestamp> {
         jiff::tz::TimeZone::UTC.to_timestamp(self.0).ok()
     }
@@ -45,7 +45,7 @@ impl fmt::Display for Instant {
     }
 }
 
-/// Cheap, since it is asked of every string a range meets.
+/// A cheap test, because a range evaluates every string.
 fn starts_like_a_date(text: &[u8]) -> bool {
     text.len() >= 10 && text[..4].iter().all(u8::is_ascii_digit) && text[4] == b'-' && text[7] == b'-'
 }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_instant_in_every_shape() {
+    fn formats_of_the_same_instant() {
         let noon = Instant::parse("2024-05-01T12:00:00Z").unwrap();
         for text in [
             "2024-05-01T12:00:00",
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn order_and_edges() {
+    fn order_and_limits() {
         let ascending = [
             "0000-01-01",
             "1969-12-31T23:59:59.999999999Z",
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn not_a_date() {
+    fn other_texts_are_not_dates() {
         for text in [
             "",
             "yesterday",
@@ -130,7 +130,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_reads_back(seconds in -62_167_219_200_i64..253_402_200_000, nanos in 0..1_000_000_000_i32) {
+        fn instants_round_trip(seconds in -62_167_219_200_i64..253_402_200_000, nanos in 0..1_000_000_000_i32) {
             let text = Timestamp::new(seconds, if seconds < 0 { -nanos } else { nanos }).unwrap().to_string();
             if let Some(instant) = Instant::parse(&text) {
                 prop_assert_eq!(Instant::parse(&instant.to_string()), Some(instant));

@@ -1,183 +1,184 @@
-//! Whether the collections and the ledger agree, checked on request, and mended where nothing is lost by it.
+//! Checks whether the collections and the ledger agree, and repairs what can be repaired without losing a memory.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use qdrant_client::qdrant::{Condition, Filter as Remote};
+use qdrant_client::qdrant::{Condition, Filter as RemoteFilter};
 
-use super::QdrantStore;
-use super::codec::BM25;
-use super::compare::Comparison;
-use super::entities::entity;
-use super::external_changes::Reach;
-use super::outbox::deletion;
+use super::bindings::{check_ledger_id, take_over_collection};
+use super::codec::{BM25, delete_operation, entity};
+use super::compare::{Comparison, compare};
+use super::entities::scroll_entities;
+use super::external_changes::ensure_recorded;
+use super::inner::Inner;
+use super::outbox::{apply_all_pending, apply_plans};
 use super::plan::Plan;
-use super::tables::{id_value, link_at};
+use super::point_set::PointSet;
+use super::points::{count_points, update};
+use super::record_points::record_current_points;
+use super::tables::id_value;
 use crate::database::{Lock, snapshot, transact};
+use crate::shared_tables::links;
 use crate::{Durability, Finding, Link, MemoryId, Result, keys};
 
-/// What should not be.
+/// Inconsistencies that an inspection found.
 #[derive(Default)]
-struct Found {
-    pending: usize,
-    unnamed: Vec<MemoryId>,
-    /// Memories that entities name and that are not there.
+struct Inspection {
+    pending_writes: usize,
+    /// Entities that no memory mentions.
+    unreferenced: Vec<MemoryId>,
+    /// Memories that entities link to and that do not exist.
     missing: BTreeSet<MemoryId>,
-    links_to_nothing: Vec<Link>,
-    without_slot: usize,
-    /// Memories of whose last change by another program nothing is known here.
-    unseen: Vec<MemoryId>,
-    /// Memories that only the history knows.
+    /// Links to memories that do not exist.
+    broken_links: Vec<Link>,
+    without_bm25: usize,
+    /// Memories whose last change by another program is not recorded.
+    unrecorded: Vec<MemoryId>,
+    /// Memories that exist only in the history.
     vanished: usize,
 }
 
-impl QdrantStore {
-    fn inspect(&self) -> Result<Found> {
-        let mut found = Found {
-            pending: snapshot(self.ledger(), |sql| Ok(sql.query("SELECT seq FROM outbox", &[])?.len()))?,
-            ..Found::default()
-        };
-        let Comparison { there: ids, differing } = self.compare(Reach::Everything)?;
-        found.unseen = differing;
-        for point in self.inner.client.wait(self.scroll_entities(Remote::default(), false))? {
-            let entity = entity(point)?;
-            if entity.memories.is_empty() {
-                found.unnamed.push(entity.id);
-            }
-            found.missing.extend(entity.memories.into_iter().filter(|id| !ids.contains(id)));
+fn inspect(inner: &Inner) -> Result<Inspection> {
+    let mut found = Inspection {
+        pending_writes: snapshot(inner.ledger(), |sql| Ok(sql.query("SELECT seq FROM outbox", &[])?.len()))?,
+        ..Inspection::default()
+    };
+    let Comparison { existing, differing } = compare(inner, PointSet::All)?;
+    found.unrecorded = differing;
+    for point in inner.client.wait(scroll_entities(inner, RemoteFilter::default(), false))? {
+        let entity = entity(point)?;
+        if entity.memories.is_empty() {
+            found.unreferenced.push(entity.id);
         }
-        let links = snapshot(self.ledger(), |sql| {
-            let rows = sql.query("SELECT source, target, kind, created_at FROM links", &[])?;
-            rows.iter().map(link_at).collect::<Result<Vec<_>>>()
-        })?;
-        found.links_to_nothing =
-            links.into_iter().filter(|link| !ids.contains(&link.source) || !ids.contains(&link.target)).collect();
-        found.vanished = self.vanished(&ids)?;
-        if self.inner.collections.has_bm25 {
-            let mut without = Remote::must_not([Condition::has_vector(BM25)]);
-            without.must_not.push(Condition::is_empty(keys::TEXT_LEMMATIZED));
-            found.without_slot = self.count_points(&self.inner.collections.memories, without)?;
-        }
-        Ok(found)
+        found.missing.extend(entity.memories.into_iter().filter(|id| !existing.contains(id)));
     }
-
-    /// How many memories are neither there nor known to be gone, though the last row of their history is no deletion. Only
-    /// where the row says whose they were: we write that of each, while mem0's histories say it of none.
-    fn vanished(&self, there: &HashSet<MemoryId>) -> Result<usize> {
-        let rows = snapshot(self.ledger(), |sql| {
-            sql.query(
-                "SELECT memory_id FROM history last WHERE event <> 'DELETE'
-                   AND coalesce(user_id, agent_id, run_id) IS NOT NULL
-                   AND seq = (SELECT max(seq) FROM history WHERE memory_id = last.memory_id)",
-                &[],
-            )
-        })?;
-        let mut vanished = Vec::new();
-        for row in rows {
-            vanished.extend(row.text(0)?.parse().ok().filter(|id: &MemoryId| !there.contains(id)));
-        }
-        snapshot(self.ledger(), |sql| {
-            let mut unknown = 0;
-            for id in &vanished {
-                unknown += usize::from(sql.query("SELECT 1 FROM memories WHERE id = $1", &[id_value(*id)])?.is_empty());
-            }
-            Ok(unknown)
-        })
+    let all_links = snapshot(inner.ledger(), |sql| links::all_links(sql))?;
+    found.broken_links = all_links
+        .into_iter()
+        .filter(|link| !existing.contains(&link.source) || !existing.contains(&link.target))
+        .collect();
+    found.vanished = vanished_memories(inner, &existing)?;
+    if inner.collections.has_bm25 {
+        let mut without_bm25 = RemoteFilter::must_not([Condition::has_vector(BM25)]);
+        without_bm25.must_not.push(Condition::is_empty(keys::TEXT_LEMMATIZED));
+        found.without_bm25 = count_points(inner, &inner.collections.memories, without_bm25)?;
     }
-
-    pub(super) fn findings(&self) -> Result<Vec<Finding>> {
-        self.look_at_ledger()?;
-        self.notice(Reach::Everything)?;
-        let found = self.inspect()?;
-        let mut unseen = 0;
-        // What is pending may differ, and is told as such.
-        if found.pending == 0 && !found.unseen.is_empty() {
-            let _held = self.ledger().lock(&Lock::Everything)?;
-            unseen = self.revisit(&found.unseen)?.count();
-        }
-        let told = [
-            (
-                "another_ledger",
-                usize::from(self.inner.foreign.load(Ordering::Relaxed)),
-                "the collection was served with another ledger, which holds its history, links and sessions: name that one \
-                 (MNEMON_LEDGER); if it is lost, --fix keeps this one",
-            ),
-            (
-                "pending_writes",
-                found.pending,
-                "writes were accepted and are not yet applied to Qdrant: --fix applies them, and so does a running server",
-            ),
-            (
-                "memory_unseen",
-                unseen,
-                "memories were changed by another program without its having been noticed: they are entered now",
-            ),
-            (
-                "history_without_memory",
-                found.vanished,
-                "the history holds memories that are neither there nor deleted: `history` shows their last text",
-            ),
-            (
-                "entity_without_link",
-                found.unnamed.len(),
-                "entities are named by no memory: harmless, --fix removes them",
-            ),
-            (
-                "entity_link_to_nothing",
-                found.missing.len(),
-                "memories that entities name are gone: they weigh on the ranking of profile mem0, --fix strips them",
-            ),
-            (
-                "link_to_nothing",
-                found.links_to_nothing.len(),
-                "links between memories lead to one that is gone: --fix removes them",
-            ),
-            (
-                "memory_without_bm25",
-                found.without_slot,
-                "memories have lemmas but no bm25 vector: profile mem0 finds them by meaning only; `mnemon update` them, \
-                 or write them where fastembed is installed",
-            ),
-        ];
-        Ok(of_some(&told))
-    }
-
-    pub(super) fn mend(&self) -> Result<Vec<Finding>> {
-        let taken_over = self.take_over()?;
-        let applied = self.drain_all()?;
-        self.notice(Reach::Everything)?;
-        let _held = self.ledger().lock(&Lock::Everything)?;
-        let found = self.inspect()?;
-        let unseen = self.revisit(&found.unseen)?.count();
-        let plan = Plan { stripped: found.missing.iter().copied().collect(), ..Plan::default() };
-        self.perform(&[&plan])?;
-        if !found.unnamed.is_empty() {
-            let entities = &self.inner.collections.entities;
-            self.inner.client.wait(self.update(entities, vec![deletion(&found.unnamed)]))?;
-        }
-        transact(self.ledger(), Durability::Synced, |sql| {
-            for link in &found.links_to_nothing {
-                sql.execute(
-                    "DELETE FROM links WHERE source = $1 AND target = $2 AND kind = $3",
-                    &[id_value(link.source), id_value(link.target), crate::database::Value::Text(link.kind.clone())],
-                )?;
-            }
-            Ok(())
-        })?;
-        let mended = [
-            ("another_ledger", usize::from(taken_over), "the collection names this ledger as its own now"),
-            ("pending_writes", applied, "accepted writes were applied to Qdrant"),
-            ("memory_unseen", unseen, "memories that another program changed were entered"),
-            ("entity_without_link", found.unnamed.len(), "entities that no memory names were removed"),
-            ("entity_link_to_nothing", found.missing.len(), "memories that are gone were stripped from entities"),
-            ("link_to_nothing", found.links_to_nothing.len(), "links to memories that are gone were removed"),
-        ];
-        Ok(of_some(&mended))
-    }
+    Ok(found)
 }
 
-/// A finding for each kind of which there are some.
-fn of_some(kinds: &[(&'static str, usize, &str)]) -> Vec<Finding> {
-    let some = kinds.iter().filter(|(_, count, _)| *count > 0);
-    some.map(|&(check, count, detail)| Finding { check, count, detail: detail.to_owned() }).collect()
+/// The number of memories that neither exist nor are known to be deleted, although their last history event is not a
+/// deletion. Only events with an owner count: Mnemon records the owner of every event, while mem0's histories have none.
+fn vanished_memories(inner: &Inner, existing: &HashSet<MemoryId>) -> Result<usize> {
+    let rows = snapshot(inner.ledger(), |sql| {
+        sql.query(
+            "SELECT memory_id FROM history last WHERE event <> 'DELETE'
+               AND coalesce(user_id, agent_id, run_id) IS NOT NULL
+               AND seq = (SELECT max(seq) FROM history WHERE memory_id = last.memory_id)",
+            &[],
+        )
+    })?;
+    let mut missing = Vec::new();
+    for row in rows {
+        missing.extend(row.text(0)?.parse().ok().filter(|id: &MemoryId| !existing.contains(id)));
+    }
+    snapshot(inner.ledger(), |sql| {
+        let mut unknown = 0;
+        for id in &missing {
+            unknown += usize::from(sql.query("SELECT 1 FROM memories WHERE id = $1", &[id_value(*id)])?.is_empty());
+        }
+        Ok(unknown)
+    })
+}
+
+pub(super) fn check(inner: &Arc<Inner>) -> Result<Vec<Finding>> {
+    check_ledger_id(inner)?;
+    ensure_recorded(inner, PointSet::All)?;
+    let found = inspect(inner)?;
+    let mut unrecorded = 0;
+    // Pending writes cause differences. They are reported as pending writes.
+    if found.pending_writes == 0 && !found.unrecorded.is_empty() {
+        let _guard = inner.ledger().lock(&Lock::Everything)?;
+        unrecorded = record_current_points(inner, &found.unrecorded)?.total();
+    }
+    Ok(nonzero_findings(&[
+        (
+            "another_ledger",
+            usize::from(inner.other_ledger.load(Ordering::Relaxed)),
+            "the collection was served with another ledger, which has its history, links and sessions: use that ledger \
+             (MNEMON_LEDGER); if it is lost, --fix keeps this one",
+        ),
+        (
+            "pending_writes",
+            found.pending_writes,
+            "accepted writes are not applied to Qdrant yet: --fix applies them, and so does a running server",
+        ),
+        (
+            "memory_unseen",
+            unrecorded,
+            "another program changed memories and the change was not detected: it is recorded now",
+        ),
+        (
+            "history_without_memory",
+            found.vanished,
+            "memories of the history neither exist nor were deleted: `history` shows their last text",
+        ),
+        (
+            "entity_without_link",
+            found.unreferenced.len(),
+            "entities are mentioned by no memory: harmless, --fix removes them",
+        ),
+        (
+            "entity_link_to_nothing",
+            found.missing.len(),
+            "entities link to memories that do not exist, which affects the ranking of profile mem0: --fix removes the \
+             links",
+        ),
+        (
+            "link_to_nothing",
+            found.broken_links.len(),
+            "links between memories lead to memories that do not exist: --fix removes them",
+        ),
+        (
+            "memory_without_bm25",
+            found.without_bm25,
+            "memories have lemmas but no bm25 vector, so that profile mem0 finds them by meaning only: change them with \
+             `mnemon update`, or write them where fastembed is installed",
+        ),
+    ]))
+}
+
+pub(super) fn repair(inner: &Arc<Inner>) -> Result<Vec<Finding>> {
+    let taken_over = take_over_collection(inner)?;
+    let applied = apply_all_pending(inner)?;
+    ensure_recorded(inner, PointSet::All)?;
+    let _guard = inner.ledger().lock(&Lock::Everything)?;
+    let found = inspect(inner)?;
+    let unrecorded = record_current_points(inner, &found.unrecorded)?.total();
+    let plan = Plan { unlinked: found.missing.iter().copied().collect(), ..Plan::default() };
+    apply_plans(inner, &[&plan])?;
+    if !found.unreferenced.is_empty() {
+        let entities = &inner.collections.entities;
+        inner.client.wait(update(inner, entities, vec![delete_operation(&found.unreferenced)]))?;
+    }
+    transact(inner.ledger(), Durability::Synced, |sql| {
+        found.broken_links.iter().try_for_each(|link| links::delete(sql, link))
+    })?;
+    Ok(nonzero_findings(&[
+        ("another_ledger", usize::from(taken_over), "this ledger was recorded as the ledger of the collection"),
+        ("pending_writes", applied, "accepted writes were applied to Qdrant"),
+        ("memory_unseen", unrecorded, "changes of another program to memories were recorded"),
+        ("entity_without_link", found.unreferenced.len(), "entities that no memory mentioned were removed"),
+        (
+            "entity_link_to_nothing",
+            found.missing.len(),
+            "links from entities to memories that do not exist were removed",
+        ),
+        ("link_to_nothing", found.broken_links.len(), "links to memories that do not exist were removed"),
+    ]))
+}
+
+fn nonzero_findings(findings: &[(&'static str, usize, &str)]) -> Vec<Finding> {
+    let nonzero = findings.iter().filter(|(_, count, _)| *count > 0);
+    nonzero.map(|&(check, count, detail)| Finding { check, count, detail: detail.to_owned() }).collect()
 }

@@ -1,117 +1,67 @@
-//! Point by point: what other programs did that counts don't tell, found now and then in the background, and on request.
+//! Compares the ledger with Qdrant, point by point. This finds changes by other programs that counts do not show. It runs in
+//! the background from time to time, and on request.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::time::Instant;
+use std::collections::{HashMap, HashSet};
 
 use qdrant_client::qdrant::PayloadIncludeSelector;
 
-use super::QdrantStore;
 use super::codec::{memory_id, payload};
-use super::external_changes::{Entered, Reach, bump};
-use super::outbox::fnv;
-use super::tables::{self, id_at, id_value, scope_is, scope_row};
-use crate::database::{Value, snapshot, transact};
-use crate::{Durability, MemoryId, Payload, Result, keys};
+use super::inner::Inner;
+use super::point_set::PointSet;
+use super::points::scroll_each;
+use super::tables::{EXISTS, has_scope_id, id_at, indexable_text, scope_row, updated_micros};
+use crate::database::{Value, snapshot};
+use crate::stable_hash::fnv;
+use crate::{MemoryId, Result, keys};
 
-/// Points looked at again at a time.
-const AT_ONCE: usize = 1000;
-
-/// How the ledger and Qdrant differ.
+/// The differences between the ledger and Qdrant.
 pub(super) struct Comparison {
-    /// What Qdrant has.
-    pub(super) there: HashSet<MemoryId>,
-    /// What only one of them has, or each otherwise.
+    /// The memories in Qdrant.
+    pub(super) existing: HashSet<MemoryId>,
+    /// The memories that only one of them has, or that differ.
     pub(super) differing: Vec<MemoryId>,
 }
 
-impl QdrantStore {
-    /// Compares scopes that are in use and were not compared for a while, and enters what differs.
-    pub(super) fn compare_due(&self) -> Result<()> {
-        for (kind, value) in self.inner.watch.due() {
-            let reach = Reach::Carrying(kind, &value);
-            let begun = Instant::now();
-            let found = self.compare(reach)?;
-            if !found.differing.is_empty() {
-                let hold = reach.lock();
-                let _held = self.ledger().lock(&hold)?;
-                self.drain(&hold)?;
-                if !self.agrees(reach)? {
-                    self.enter(reach)?;
-                }
-                let entered = self.revisit(&found.differing)?;
-                tracing::debug!(?reach, ?entered, "entered what counts do not tell");
+/// Compares a set of points. Points that are written during the comparison may be reported as differing.
+pub(super) fn compare(inner: &Inner, points: PointSet<'_>) -> Result<Comparison> {
+    let in_ledger: HashMap<MemoryId, u64> = snapshot(inner.ledger(), |sql| {
+        let (condition, values) = match points {
+            PointSet::All => (String::new(), Vec::new()),
+            PointSet::WithScopeId(kind, value) => {
+                let Some(row) = scope_row(sql, kind, value)? else { return Ok(HashMap::new()) };
+                (format!(" AND {}", has_scope_id(kind, 1)), vec![Value::Int(row.id)])
             }
-            self.inner.watch.compared(kind, &value, begun.elapsed());
+        };
+        let rows = sql.query(&format!("SELECT id, hash, touched FROM memories WHERE {EXISTS}{condition}"), &values)?;
+        rows.iter().map(|row| Ok((id_at(row, 0)?, digest(row.opt_text(1)?, row.opt_int(2)?)))).collect()
+    })?;
+    let mut existing = HashSet::with_capacity(in_ledger.len());
+    let mut differing = Vec::new();
+    let fields = PayloadIncludeSelector { fields: [keys::HASH, keys::UPDATED_AT].map(str::to_owned).to_vec() };
+    let memories = &inner.collections.memories;
+    inner.client.wait(scroll_each(inner, memories, points.filter(), fields, false, |point| {
+        let (id, payload) = (memory_id(point.id)?, payload(point.payload));
+        let own = match indexable_text(payload.str(keys::HASH)) {
+            Value::Text(hash) => digest(Some(&hash), updated_micros(&payload)),
+            _ => digest(None, updated_micros(&payload)),
+        };
+        if in_ledger.get(&id) != Some(&own) {
+            differing.push(id);
         }
+        existing.insert(id);
         Ok(())
-    }
-
-    /// Compares what is in reach. What is written meanwhile may differ, too.
-    pub(super) fn compare(&self, reach: Reach<'_>) -> Result<Comparison> {
-        let listed: HashMap<MemoryId, u64> = snapshot(self.ledger(), |sql| {
-            let (condition, values) = match reach {
-                Reach::Everything => (String::new(), Vec::new()),
-                Reach::Carrying(kind, value) => {
-                    let Some(row) = scope_row(sql, kind, value)? else { return Ok(HashMap::new()) };
-                    (format!(" AND {}", scope_is(kind, 1)), vec![Value::Int(row.id)])
-                }
-            };
-            let rows =
-                sql.query(&format!("SELECT id, hash, touched FROM memories WHERE gone = 0{condition}"), &values)?;
-            rows.iter().map(|row| Ok((id_at(row, 0)?, mark(row.opt_text(1)?, row.opt_int(2)?)))).collect()
-        })?;
-        let mut there = HashSet::with_capacity(listed.len());
-        let mut differing = Vec::new();
-        let marks = PayloadIncludeSelector { fields: [keys::HASH, keys::UPDATED_AT].map(str::to_owned).to_vec() };
-        let memories = &self.inner.collections.memories;
-        self.inner.client.wait(self.scroll_each(memories, reach.remote(), marks, false, |point| {
-            let (id, payload) = (memory_id(point.id)?, payload(point.payload));
-            let own = match tables::short(payload.str(keys::HASH)) {
-                Value::Text(hash) => mark(Some(&hash), tables::touched(&payload)),
-                _ => mark(None, tables::touched(&payload)),
-            };
-            if listed.get(&id) != Some(&own) {
-                differing.push(id);
-            }
-            there.insert(id);
-            Ok(())
-        }))?;
-        differing.extend(listed.into_keys().filter(|id| !there.contains(id)));
-        Ok(Comparison { there, differing })
-    }
-
-    /// Enters these memories as they are, and marks those that are gone. Whoever calls holds them.
-    pub(super) fn revisit(&self, ids: &[MemoryId]) -> Result<Entered> {
-        let mut all = Entered::default();
-        for part in ids.chunks(AT_ONCE) {
-            let points: HashMap<MemoryId, Payload> =
-                self.fetch(part, true, false)?.into_iter().map(|(id, point)| (id, payload(point.payload))).collect();
-            let lost: Vec<MemoryId> = part.iter().copied().filter(|id| !points.contains_key(id)).collect();
-            let entered = self.enter_points(points.into_iter().collect())?;
-            let gone = transact(self.ledger(), Durability::Written, |sql| {
-                let (mut gone, mut touched) = (0, BTreeSet::new());
-                for id in &lost {
-                    let Some(listed) = tables::listed(sql, *id)? else { continue };
-                    touched.extend(listed.scopes);
-                    gone += sql.execute("UPDATE memories SET gone = 1 WHERE id = $1", &[id_value(*id)])?;
-                }
-                bump(sql, &touched)?;
-                Ok(gone)
-            })?;
-            all.fresh += entered.fresh;
-            all.changed += entered.changed;
-            all.gone += gone as i64;
-        }
-        Ok(all)
-    }
+    }))?;
+    differing.extend(in_ledger.into_keys().filter(|id| !existing.contains(id)));
+    Ok(Comparison { existing, differing })
 }
 
-/// What tells versions of a memory apart: its hash as the ledger has it, and when it was changed.
-fn mark(hash: Option<&str>, touched: Option<i64>) -> u64 {
-    let touched = touched.map_or([0; 9], |micros| {
+/// A digest that differs between versions of a memory: of its hash in the form that the ledger stores, and of its time of
+/// update.
+fn digest(hash: Option<&str>, updated: Option<i64>) -> u64 {
+    let updated = updated.map_or([0; 9], |micros| {
         let mut bytes = [1; 9];
         bytes[1..].copy_from_slice(&micros.to_be_bytes());
         bytes
     });
-    fnv(touched.into_iter().chain(hash.unwrap_or_default().bytes()))
+    fnv(updated.into_iter().chain(hash.unwrap_or_default().bytes()))
 }

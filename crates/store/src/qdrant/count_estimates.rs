@@ -1,67 +1,70 @@
-//! What is remembered of the scopes that were looked at: how far Qdrant's estimates are off, and when to compare them again.
+//! Data about the scopes in use: the error of Qdrant's count estimates, and when to compare the scope again.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::external_changes::Reach;
-use super::outbox::lock_key;
+use super::point_set::PointSet;
+use crate::stable_hash::scope_lock;
 
-/// How long Qdrant's estimate of a scope's size is believed.
-const BELIEVED: Duration = Duration::from_secs(1);
-/// A scope in use is compared as often, unless that takes long: then it may take this part of the time.
-const COMPARED: Duration = Duration::from_secs(60);
-const PART: u32 = 30;
-/// Scopes that are remembered.
-const REMEMBERED: usize = 10_000;
+/// How long the measured error of an estimate is valid.
+const ERROR_TTL: Duration = Duration::from_secs(1);
+/// The interval between two comparisons of a scope in use. A comparison may take at most 1/`MAX_SHARE` of the time, so that
+/// the interval is longer for a scope whose comparison takes long.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(60);
+const MAX_SHARE: u32 = 30;
+/// Maximum number of scopes.
+const MAX_SCOPES: usize = 10_000;
 
-/// Scopes by their lock's number.
+/// The scopes in use, by their lock keys.
 #[derive(Default)]
-pub(super) struct Watch(parking_lot::Mutex<HashMap<i64, Watched>>);
+pub(super) struct CountEstimates(parking_lot::Mutex<HashMap<i64, ScopeEstimate>>);
 
-struct Watched {
+struct ScopeEstimate {
     kind: usize,
     value: String,
-    /// When Qdrant's estimate of its size was last held against a count, and by how much it was too high.
-    learnt: Instant,
-    excess: i64,
-    /// From when on it is to be compared again, if it is used.
+    /// When the estimate was last compared with an exact count, and by how much it was too high.
+    measured: Instant,
+    error: i64,
+    /// When the scope must be compared again if it is used.
     due: Instant,
     used: bool,
 }
 
-impl Watch {
-    /// How far an estimate is off, if that was found out a moment ago.
-    pub(super) fn excess(&self, reach: Reach<'_>) -> Option<i64> {
-        let Reach::Carrying(kind, value) = reach else { return None };
-        let known = self.0.lock();
-        known.get(&lock_key(kind, value)).filter(|known| known.learnt.elapsed() < BELIEVED).map(|known| known.excess)
+impl CountEstimates {
+    /// By how much the estimate of these points is too high, if that was measured recently.
+    pub(super) fn error(&self, points: PointSet<'_>) -> Option<i64> {
+        let PointSet::WithScopeId(kind, value) = points else { return None };
+        let scopes = self.0.lock();
+        let scope = scopes.get(&scope_lock(kind, value)).filter(|scope| scope.measured.elapsed() < ERROR_TTL);
+        scope.map(|scope| scope.error)
     }
 
-    pub(super) fn learn(&self, reach: Reach<'_>, excess: i64) {
-        let Reach::Carrying(kind, value) = reach else { return };
+    /// Records a measured error.
+    pub(super) fn set_error(&self, points: PointSet<'_>, error: i64) {
+        let PointSet::WithScopeId(kind, value) = points else { return };
         let now = Instant::now();
-        let mut known = self.0.lock();
-        if known.len() >= REMEMBERED {
-            known.clear();
+        let mut scopes = self.0.lock();
+        if scopes.len() >= MAX_SCOPES {
+            scopes.clear();
         }
-        let fresh = || Watched { kind, value: value.to_owned(), learnt: now, excess, due: now, used: true };
-        let watched = known.entry(lock_key(kind, value)).or_insert_with(fresh);
-        (watched.learnt, watched.excess, watched.used) = (now, excess, true);
+        let new = || ScopeEstimate { kind, value: value.to_owned(), measured: now, error, due: now, used: true };
+        let scope = scopes.entry(scope_lock(kind, value)).or_insert_with(new);
+        (scope.measured, scope.error, scope.used) = (now, error, true);
     }
 
-    /// Scope ids by kind that are to be compared: those that were used since they last were, or never compared.
+    /// The scope ids, with their kinds, that are due for a comparison and were used since the last one.
     pub(super) fn due(&self) -> Vec<(usize, String)> {
         let now = Instant::now();
-        let known = self.0.lock();
-        let due = known.values().filter(|known| known.used && known.due <= now);
-        due.map(|known| (known.kind, known.value.clone())).collect()
+        let scopes = self.0.lock();
+        let due = scopes.values().filter(|scope| scope.used && scope.due <= now);
+        due.map(|scope| (scope.kind, scope.value.clone())).collect()
     }
 
-    /// A scope was compared, which took so long.
-    pub(super) fn compared(&self, kind: usize, value: &str, took: Duration) {
-        if let Some(known) = self.0.lock().get_mut(&lock_key(kind, value)) {
-            known.used = false;
-            known.due = Instant::now() + COMPARED.max(took * PART);
+    /// Records that a scope was compared, and the duration of the comparison.
+    pub(super) fn compared(&self, kind: usize, value: &str, duration: Duration) {
+        if let Some(scope) = self.0.lock().get_mut(&scope_lock(kind, value)) {
+            scope.used = false;
+            scope.due = Instant::now() + COMPARE_INTERVAL.max(duration * MAX_SHARE);
         }
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::database::Database;
 use crate::{Payload, Terms};
 
-/// Describes a memory by its payload: terms of its text and its speaker's name, without context, and whether the text
-/// speaks of a time.
+/// Describes a memory by its payload: the terms of its text and of its speaker's name, without context, and whether the
+/// text mentions a time.
 pub type DescribeTerms = Arc<dyn Fn(&Payload) -> (Terms, bool) + Send + Sync>;
 
-/// How vectors are kept small; see Qdrant's guide to quantization.
+/// How vectors are compressed; see Qdrant's guide to quantization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantization {
     /// One byte a dimension.
@@ -19,18 +19,18 @@ pub enum Quantization {
     Binary,
 }
 
-/// How a collection is made where there is none. One that is there stays as it is.
+/// How a missing collection is created. An existing collection is not changed.
 #[derive(Clone, Debug, Default)]
 pub struct NewCollection {
-    /// Shards; Qdrant's default (one a node) if absent.
+    /// Number of shards; Qdrant's default (one for each node) if absent.
     pub shards: Option<u32>,
-    /// Copies of each shard.
+    /// Number of copies of each shard.
     pub replication_factor: Option<u32>,
-    /// Copies that must confirm a write.
+    /// Number of copies that must confirm a write.
     pub write_consistency_factor: Option<u32>,
-    /// Keeps vectors on disk instead of in memory.
+    /// Whether vectors are kept on disk instead of in memory.
     pub on_disk: bool,
-    /// Keeps small copies of vectors in memory.
+    /// Whether compressed copies of vectors are kept in memory, and how.
     pub quantization: Option<Quantization>,
 }
 
@@ -39,29 +39,29 @@ pub struct NewCollection {
 pub struct QdrantOptions {
     /// gRPC addresses of one server or of several nodes of one cluster: `http://host:6334`, or `https://` for TLS.
     pub urls: Vec<String>,
-    /// Sent with each request.
+    /// The API key, which is sent with each request.
     pub api_key: Option<String>,
-    /// The collection or an alias of it. Entities lie in the one named the same with `_entities`.
+    /// The collection or its alias. Entities are in the collection with the same name and the suffix `_entities`.
     pub collection: String,
-    /// Whether an alias will do. It does where the ledger is the same for each name of the collection.
+    /// Whether an alias is accepted. It must not be if the ledger depends on the name of the collection.
     pub takes_alias: bool,
     /// Fingerprint of the embedder whose vectors are stored.
     pub embedder: String,
     /// Dims of its vectors.
     pub dims: usize,
-    /// Where history, links, places in sessions and pending writes are kept; opened with [`super::LEDGER`].
+    /// The ledger: history, links, positions in sessions and pending writes. It is opened with [`super::LEDGER`].
     pub ledger: Arc<dyn Database>,
     /// Describes memories that another program wrote.
     pub describe: DescribeTerms,
-    /// Bytes that in-memory indexes of scopes may take together; one scope is always kept, however large.
+    /// Maximum size of all scope indexes in memory, in bytes. One index is always kept, even if it is larger.
     pub cache_bytes: usize,
-    /// How long a request may take.
+    /// Timeout of a request.
     pub timeout: Duration,
-    /// How often a request that met no answer is sent again.
+    /// How often an unanswered request is retried.
     pub retries: u32,
-    /// Whether a collection is made where there is none; else that is an error.
+    /// Whether a missing collection is created; if not, it is an error.
     pub create: bool,
-    /// How it is made.
+    /// How it is created.
     pub new: NewCollection,
 }
 
@@ -75,7 +75,7 @@ impl std::fmt::Debug for QdrantOptions {
 }
 
 impl QdrantOptions {
-    /// The defaults: no key, 512 MiB for indexes, 10 seconds a request, three tries, Qdrant's own layout.
+    /// The defaults: no key, 512 MiB for indexes, a timeout of 10 seconds, two retries, Qdrant's default layout.
     pub fn new(
         url: impl Into<String>,
         collection: impl Into<String>,

@@ -1,407 +1,347 @@
-//! Reads by id, list and session, and everything at once.
+//! Reads: by id, by list, by session, and of the whole store.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use jiff::civil::Date;
-use qdrant_client::qdrant::{CountPointsBuilder, Filter as Remote, RetrievedPoint};
+use qdrant_client::qdrant::{Filter as RemoteFilter, RetrievedPoint};
 
-use super::QdrantStore;
 use super::codec::{payload, vectors};
-use super::entities::entity;
-use super::external_changes::Reach;
-use super::pushdown;
-use super::tables::{self, HISTORY, event_at, id_at, id_value, link_at, scope_ids, scope_is};
+use super::entities::sorted_entities;
+use super::external_changes::ensure_recorded;
+use super::inner::{Inner, start};
+use super::outbox::apply_unapplied;
+use super::point_set::PointSet;
+use super::points::{count_points, fetch, fetch_points, matching_ids};
+use super::pushdown::has_scope_ids;
+use super::tables::{
+    EXISTS, LEDGER, PROVENANCE_COLUMNS, first_count, has_scope_id, id_at, id_value, indexable_text, provenance_at,
+    scope_ids, session_id, to_i64,
+};
 use crate::cursor;
 use crate::database::{Sql, Value, snapshot};
-use crate::messages::{COLUMNS as MESSAGES, message_at};
-use crate::owners::{About, OwnerCounts};
+use crate::owners::{OwnerCounts, OwnerFields};
 use crate::scope_index::day_number;
+use crate::shared_tables;
 use crate::{
-    ExportRecord, Filter, HistoryEvent, Link, Memory, MemoryId, Owner, Page, PageRequest, Provenance, Result, Scope,
-    ScopeSummary, SessionWindow, StoreError, StoredMemory,
+    ExportRecord, Filter, Memory, MemoryId, Owner, Page, PageRequest, Provenance, Result, Scope, ScopeSummary,
+    SessionWindow, StoreError, StoreInfo, StoredMemory,
 };
 
-/// Rows and points read at a time.
-const AT_ONCE: usize = 500;
-/// Ids of one statement; shorter lists are filled up, so that there are few statements.
-const IDS: [usize; 3] = [4, 24, 128];
+/// Memories in one query of [`visit`].
+const BATCH: usize = 500;
+/// Possible numbers of ids in one statement. A shorter list is filled up to the next number, so that there are few
+/// different statements to prepare.
+const ID_COUNTS: [usize; 3] = [4, 24, 128];
 
-const PROVENANCE: &str = "(SELECT name FROM sessions WHERE sessions.id = memories.session), position, event_time";
+pub(super) fn info(inner: &Inner) -> Result<StoreInfo> {
+    let [history, links, messages] = snapshot(inner.ledger(), |sql| {
+        let mut count = |table: &str| first_count(&sql.query(&format!("SELECT count(*) FROM {table}"), &[])?);
+        Ok([count("history")?, count("links")?, count("messages")?])
+    })?;
+    let collections = &inner.collections;
+    Ok(StoreInfo {
+        location: inner.location(),
+        schema: LEDGER.len() as u32,
+        embedder: inner.embedder.clone(),
+        dims: inner.dims,
+        memories: count_points(inner, &collections.memories, RemoteFilter::default())?,
+        entities: count_points(inner, &collections.entities, RemoteFilter::default())?,
+        history,
+        links,
+        messages,
+        bytes: inner.ledger.bytes(),
+    })
+}
 
-impl QdrantStore {
-    pub(super) fn memories(&self, ids: &[MemoryId]) -> Result<Vec<Option<Memory>>> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.unstick()?;
-        let distinct: BTreeSet<MemoryId> = ids.iter().copied().collect();
-        let fetching = self.start(|store| async move { store.fetching(distinct, true, false).await });
-        let provenance = self.provenance(ids)?;
-        let points = self.inner.client.finish(fetching)?;
-        let memory = |id: &MemoryId| {
-            let point = points.get(id)?;
-            Some(memory(*id, point, provenance.get(id)))
-        };
-        Ok(ids.iter().map(memory).collect())
+pub(super) fn get(inner: &Arc<Inner>, ids: &[MemoryId]) -> Result<Vec<Option<Memory>>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
     }
+    apply_unapplied(inner)?;
+    let distinct: BTreeSet<MemoryId> = ids.iter().copied().collect();
+    let fetching = start(inner, |inner| async move { fetch_points(&inner, distinct, true, false).await });
+    let provenances = provenances(inner, ids)?;
+    let points = inner.client.finish(fetching)?;
+    let one = |id: &MemoryId| Some(memory(*id, points.get(id)?, provenances.get(id)));
+    Ok(ids.iter().map(one).collect())
+}
 
-    /// Where memories were said, for those that were met.
-    fn provenance(&self, ids: &[MemoryId]) -> Result<HashMap<MemoryId, Provenance>> {
-        let mut found = HashMap::with_capacity(ids.len());
-        if ids.is_empty() {
-            return Ok(found);
-        }
-        snapshot(self.ledger(), |sql| {
-            for part in ids.chunks(IDS[IDS.len() - 1]) {
-                let room = IDS.into_iter().find(|room| *room >= part.len()).unwrap_or(part.len());
-                let places: Vec<String> = (1..=room).map(|at| format!("${at}")).collect();
-                let last = part.last().copied();
-                let filled = part.iter().copied().chain(std::iter::repeat_n(last, room - part.len()).flatten());
-                let rows = sql.query(
-                    &format!("SELECT id, {PROVENANCE} FROM memories WHERE id IN ({})", places.join(", ")),
-                    &filled.map(id_value).collect::<Vec<_>>(),
-                )?;
-                for row in rows {
-                    found.insert(id_at(&row, 0)?, tables::provenance_at(&row, 1)?);
-                }
-            }
-            Ok(())
-        })?;
-        Ok(found)
+/// The provenances of those memories that the ledger knows.
+fn provenances(inner: &Inner, ids: &[MemoryId]) -> Result<HashMap<MemoryId, Provenance>> {
+    let mut found = HashMap::with_capacity(ids.len());
+    if ids.is_empty() {
+        return Ok(found);
     }
-
-    pub(super) fn stored(&self, ids: &[MemoryId]) -> Result<Vec<Option<StoredMemory>>> {
-        self.unstick()?;
-        let mut points = self.fetch(ids, true, true)?;
-        let provenance = self.provenance(ids)?;
-        let stored = |id: &MemoryId| {
-            let point = points.remove(id)?;
-            let memory = memory(*id, &point, provenance.get(id));
-            let (vector, bm25) = vectors(point.vectors);
-            Some(StoredMemory { memory, vector, bm25 })
-        };
-        Ok(ids.iter().map(stored).collect())
-    }
-
-    /// Memories that are there, in this order.
-    fn there(&self, ids: &[MemoryId]) -> Result<Vec<Memory>> {
-        Ok(self.memories(ids)?.into_iter().flatten().collect())
-    }
-
-    /// What a filter may concern.
-    pub(super) fn reach<'s>(scope: &'s Scope) -> Reach<'s> {
-        let first = scope.ids().into_iter().enumerate().find_map(|(kind, id)| Some((kind, id?)));
-        first.map_or(Reach::Everything, |(kind, id)| Reach::Carrying(kind, id))
-    }
-
-    /// The ids a filter matches, by what Qdrant says.
-    pub(super) fn matching(&self, filter: &Filter) -> Result<HashSet<MemoryId>> {
-        let (remote, exact) = pushdown::remote(filter);
-        let points = self.scroll_points(remote, !exact)?;
-        let mut ids = HashSet::with_capacity(points.len());
-        for point in points {
-            if exact || filter.matches(payload(point.payload).as_map()) {
-                ids.insert(super::codec::memory_id(point.id)?);
-            }
-        }
-        Ok(ids)
-    }
-
-    pub(super) fn list_page(
-        &self,
-        filter: Option<&Filter>,
-        today: Option<Date>,
-        page: &PageRequest,
-    ) -> Result<Page<Memory>> {
-        let nothing = Page { items: Vec::new(), total: 0, next: None };
-        let before = match &page.cursor {
-            Some(cursor) => cursor::decode(cursor)?,
-            None => i64::MAX,
-        };
-        if filter.is_some_and(|filter| filter.scope().is_contradiction()) {
-            return Ok(nothing);
-        }
-        let scope = filter.map(Scope::pinned_by).unwrap_or_default();
-        self.notice(Self::reach(&scope))?;
-        let further = filter.filter(|filter| !filter.is_scope_only());
-        let matching = further.map(|filter| self.matching(filter)).transpose()?;
-        let found = snapshot(self.ledger(), |sql| {
-            let Some((mut condition, mut values)) = carrying(sql, &scope)? else { return Ok(None) };
-            if let Some(today) = today {
-                values.push(Value::Int(i64::from(day_number(today))));
-                condition.push_str(&format!(" AND (expires IS NULL OR expires >= ${})", values.len()));
-            }
-            let mut rows: Vec<(i64, MemoryId)> = Vec::new();
-            let total = match &matching {
-                None => {
-                    let count = sql.query(&format!("SELECT count(*) FROM memories WHERE {condition}"), &values)?;
-                    values.extend([before, whole(page.limit.saturating_add(1)), whole(page.offset)].map(Value::Int));
-                    let at = values.len();
-                    let sql_text = format!(
-                        "SELECT seq, id FROM memories WHERE {condition} AND seq < ${} ORDER BY seq DESC LIMIT ${} OFFSET ${at}",
-                        at - 2,
-                        at - 1
-                    );
-                    for row in sql.query(&sql_text, &values)? {
-                        rows.push((row.int(0)?, id_at(&row, 1)?));
-                    }
-                    tables::first_int(&count)?
-                }
-                Some(matching) => {
-                    let mut total = 0;
-                    let mut skip = page.offset;
-                    for row in sql
-                        .query(&format!("SELECT seq, id FROM memories WHERE {condition} ORDER BY seq DESC"), &values)?
-                    {
-                        let (seq, id) = (row.int(0)?, id_at(&row, 1)?);
-                        if !matching.contains(&id) {
-                            continue;
-                        }
-                        total += 1;
-                        if seq < before && skip > 0 {
-                            skip -= 1;
-                        } else if seq < before && rows.len() <= page.limit {
-                            rows.push((seq, id));
-                        }
-                    }
-                    total
-                }
-            };
-            Ok(Some((total, rows)))
-        })?;
-        let Some((total, mut rows)) = found else { return Ok(nothing) };
-        let more = rows.len() > page.limit;
-        rows.truncate(page.limit);
-        let next = rows.last().filter(|_| more).map(|(seq, _)| cursor::encode(*seq));
-        let ids: Vec<MemoryId> = rows.into_iter().map(|(_, id)| id).collect();
-        let mut items = self.there(&ids)?;
-        // What was moved to another owner this very moment is no longer of this list.
-        items.retain(|memory| filter.is_none_or(|filter| filter.matches(memory.payload.as_map())));
-        Ok(Page { items, total: usize::try_from(total).unwrap_or(0), next })
-    }
-
-    pub(super) fn of_hash(&self, scope: &Scope, hash: &str, today: Option<Date>) -> Result<Option<MemoryId>> {
-        snapshot(self.ledger(), |sql| {
-            let Some(ids) = scope_ids(sql, scope)? else { return Ok(None) };
+    snapshot(inner.ledger(), |sql| {
+        for batch in ids.chunks(ID_COUNTS[ID_COUNTS.len() - 1]) {
+            let count = ID_COUNTS.into_iter().find(|count| *count >= batch.len()).unwrap_or(batch.len());
+            let parameters: Vec<String> = (1..=count).map(|number| format!("${number}")).collect();
+            let last = batch.last().copied();
+            let filled = batch.iter().copied().chain(std::iter::repeat_n(last, count - batch.len()).flatten());
             let rows = sql.query(
-                "SELECT id FROM memories WHERE hash = $1 AND gone = 0 AND user_scope = $2 AND agent_scope = $3
-                 AND run_scope = $4 AND (expires IS NULL OR expires >= $5) ORDER BY seq LIMIT 1",
-                &[
-                    tables::short(Some(hash)),
-                    Value::Int(ids[0]),
-                    Value::Int(ids[1]),
-                    Value::Int(ids[2]),
-                    Value::Int(today.map_or(i64::MIN, |day| i64::from(day_number(day)))),
-                ],
+                &format!("SELECT id, {PROVENANCE_COLUMNS} FROM memories WHERE id IN ({})", parameters.join(", ")),
+                &filled.map(id_value).collect::<Vec<_>>(),
             )?;
-            rows.first().map(|row| id_at(row, 0)).transpose()
-        })
-    }
-
-    pub(super) fn of_session(&self, scope: &Scope, session: &str, window: SessionWindow) -> Result<Vec<Memory>> {
-        let ids = snapshot(self.ledger(), |sql| {
-            let Some(scopes) = scope_ids(sql, scope)? else { return Ok(Vec::new()) };
-            let Some(session) = tables::session_id(sql, &scopes, session)? else { return Ok(Vec::new()) };
-            in_session(sql, session, window)
-        })?;
-        let mut memories = self.there(&ids)?;
-        memories.retain(|memory| memory.payload.scope() == *scope);
-        Ok(memories)
-    }
-
-    pub(super) fn last_of(&self, scope: &Scope) -> Result<Option<Memory>> {
-        Ok(self.end_of_session(scope, 0)?.map(|(last, _)| last))
-    }
-
-    pub(super) fn end_of_session(&self, scope: &Scope, count: usize) -> Result<Option<(Memory, Vec<Memory>)>> {
-        let ids = snapshot(self.ledger(), |sql| {
-            let Some(ids) = scope_ids(sql, scope)? else { return Ok(Vec::new()) };
-            let rows = sql.query(
-                "SELECT id, session FROM memories WHERE user_scope = $1 AND agent_scope = $2 AND run_scope = $3
-                 AND session <> 0 AND gone = 0 ORDER BY seq DESC LIMIT 1",
-                &[Value::Int(ids[0]), Value::Int(ids[1]), Value::Int(ids[2])],
-            )?;
-            let Some(row) = rows.first() else { return Ok(Vec::new()) };
-            let mut ids = vec![id_at(row, 0)?];
-            ids.extend(in_session(sql, row.int(1)?, SessionWindow::Last(count))?);
-            Ok(ids)
-        })?;
-        let mut found =
-            self.memories(&ids)?.into_iter().map(|memory| memory.filter(|own| own.payload.scope() == *scope));
-        let last = found.next().flatten();
-        Ok(last.map(|last| (last, found.flatten().collect())))
-    }
-
-    pub(super) fn links(&self, id: MemoryId) -> Result<Vec<Link>> {
-        self.unstick()?;
-        snapshot(self.ledger(), |sql| {
-            let rows = sql.query(
-                "SELECT source, target, kind, created_at FROM links WHERE source = $1 OR target = $1
-                 ORDER BY source, target, kind",
-                &[id_value(id)],
-            )?;
-            rows.iter().map(link_at).collect()
-        })
-    }
-
-    pub(super) fn events(&self, memory_id: &str) -> Result<Vec<HistoryEvent>> {
-        self.unstick()?;
-        snapshot(self.ledger(), |sql| {
-            let rows = sql
-                .query(&format!("{HISTORY} WHERE memory_id = $1 ORDER BY seq"), &[Value::Text(memory_id.to_owned())])?;
-            rows.iter().map(event_at).collect()
-        })
-    }
-
-    pub(super) fn summed(&self, scope: &Scope) -> Result<ScopeSummary> {
-        if scope.is_empty() {
-            return Err(StoreError::InvalidScope("at least one of user_id, agent_id, run_id is required".into()));
-        }
-        self.notice(Self::reach(scope))?;
-        let summary = snapshot(self.ledger(), |sql| {
-            let Some((condition, values)) = carrying(sql, scope)? else { return Ok(ScopeSummary::default()) };
-            let count = |rows: &[crate::database::Row]| -> Result<usize> {
-                Ok(usize::try_from(tables::first_int(rows)?).unwrap_or(0))
-            };
-            let memories = count(&sql.query(&format!("SELECT count(*) FROM memories WHERE {condition}"), &values)?)?;
-            let links = count(&sql.query(
-                &format!("SELECT count(*) FROM links JOIN memories ON memories.id = links.source WHERE {condition}"),
-                &values,
-            )?)?;
-            let mut edge = |order: &str| -> Result<Option<String>> {
-                let rows = sql.query(
-                    &format!(
-                        "SELECT created_at FROM memories WHERE {condition} AND created IS NOT NULL
-                         ORDER BY created {order} LIMIT 1"
-                    ),
-                    &values,
-                )?;
-                rows.first().map(|row| Ok(row.opt_text(0)?.map(str::to_owned))).transpose().map(Option::flatten)
-            };
-            Ok(ScopeSummary { memories, links, entities: 0, first: edge("ASC")?, last: edge("DESC")? })
-        })?;
-        let entities = self.count_points(&self.inner.collections.entities, pushdown::carrying(scope))?;
-        Ok(ScopeSummary { entities, ..summary })
-    }
-
-    pub(super) fn count_points(&self, collection: &str, filter: Remote) -> Result<usize> {
-        let asked = CountPointsBuilder::new(collection).filter(filter).exact(true).build();
-        let answer = self.inner.client.call("count", |node| node.count(asked.clone()))?;
-        Ok(answer.result.map_or(0, |count| count.count as usize))
-    }
-
-    pub(super) fn owners_of(&self, within: Option<&str>) -> Result<Vec<Owner>> {
-        self.notice(within.map_or(Reach::Everything, |user| Reach::Carrying(0, user)))?;
-        snapshot(self.ledger(), |sql| {
-            let scope = Scope { user_id: within.map(str::to_owned), ..Scope::default() };
-            let Some((condition, values)) = carrying(sql, &scope)? else { return Ok(Vec::new()) };
-            let rows = sql.query(
-                &format!(
-                    "SELECT user_scope, agent_scope, run_scope, app, created_at, updated_at FROM memories WHERE {condition}"
-                ),
-                &values,
-            )?;
-            let mut counts = OwnerCounts::default();
-            for row in &rows {
-                let about = About { app: row.opt_text(3)?, created_at: row.opt_text(4)?, updated_at: row.opt_text(5)? };
-                counts.add([row.int(0)?, row.int(1)?, row.int(2)?], &about);
-            }
-            counts.finish(|id| {
-                let rows = sql.query("SELECT kind, value FROM scopes WHERE id = $1", &[Value::Int(id)])?;
-                let row = rows.first().ok_or_else(|| StoreError::Corrupt("a scope of no name".into()))?;
-                Ok((usize::try_from(row.int(0)?).unwrap_or(usize::MAX), row.text(1)?.to_owned()))
-            })
-        })
-    }
-
-    /// Everything, stretch by stretch: what changes meanwhile may be seen before or after.
-    pub(super) fn visit_all(&self, visitor: &mut dyn FnMut(ExportRecord) -> ControlFlow<()>) -> Result<()> {
-        self.notice(Reach::Everything)?;
-        let mut last = i64::MIN;
-        loop {
-            let rows =
-                self.stretch("SELECT seq, id FROM memories WHERE gone = 0 AND seq > $1 ORDER BY seq LIMIT $2", last)?;
-            let Some(end) = rows.last() else { break };
-            last = end.int(0)?;
-            let ids = rows.iter().map(|row| id_at(row, 1)).collect::<Result<Vec<_>>>()?;
-            for stored in self.stored(&ids)?.into_iter().flatten() {
-                if visitor(ExportRecord::Memory(Box::new(stored))).is_break() {
-                    return Ok(());
-                }
-            }
-        }
-        let found = self.inner.client.wait(self.scroll_entities(Remote::default(), true))?;
-        let mut entities = found.into_iter().map(entity).collect::<Result<Vec<_>>>()?;
-        self.in_order(&mut entities)?;
-        for entity in entities {
-            if visitor(ExportRecord::Entity(Box::new(entity))).is_break() {
-                return Ok(());
-            }
-        }
-        let links = snapshot(self.ledger(), |sql| {
-            let rows =
-                sql.query("SELECT source, target, kind, created_at FROM links ORDER BY source, target, kind", &[])?;
-            rows.iter().map(link_at).collect::<Result<Vec<_>>>()
-        })?;
-        for link in links {
-            if visitor(ExportRecord::Link(link)).is_break() {
-                return Ok(());
-            }
-        }
-        for (columns, table, is_history) in [(HISTORY, "history", true), (MESSAGES, "messages", false)] {
-            let mut last = i64::MIN;
-            loop {
-                let seqs =
-                    self.stretch(&format!("SELECT seq FROM {table} WHERE seq > $1 ORDER BY seq LIMIT $2"), last)?;
-                let Some(end) = seqs.last() else { break };
-                let end = end.int(0)?;
-                let rows = snapshot(self.ledger(), |sql| {
-                    sql.query(
-                        &format!("{columns} WHERE seq > $1 AND seq <= $2 ORDER BY seq"),
-                        &[Value::Int(last), Value::Int(end)],
-                    )
-                })?;
-                last = end;
-                for row in &rows {
-                    let piece = match is_history {
-                        true => ExportRecord::History(Box::new(event_at(row)?)),
-                        false => ExportRecord::Message(Box::new(message_at(row)?)),
-                    };
-                    if visitor(piece).is_break() {
-                        return Ok(());
-                    }
-                }
+            for row in rows {
+                found.insert(id_at(&row, 0)?, provenance_at(&row, 1)?);
             }
         }
         Ok(())
-    }
-
-    fn stretch(&self, sql_text: &str, after: i64) -> Result<Vec<crate::database::Row>> {
-        snapshot(self.ledger(), |sql| sql.query(sql_text, &[Value::Int(after), Value::Int(AT_ONCE as i64)]))
-    }
+    })?;
+    Ok(found)
 }
 
-/// Memories of a session, in order.
-fn in_session(sql: &mut dyn Sql, session: i64, window: SessionWindow) -> Result<Vec<MemoryId>> {
-    let mut some = |condition: &str, position: i64, count: usize| -> Result<Vec<MemoryId>> {
+pub(super) fn get_stored(inner: &Inner, ids: &[MemoryId]) -> Result<Vec<Option<StoredMemory>>> {
+    apply_unapplied(inner)?;
+    let mut points = fetch(inner, ids, true, true)?;
+    let provenances = provenances(inner, ids)?;
+    let one = |id: &MemoryId| {
+        let point = points.remove(id)?;
+        let memory = memory(*id, &point, provenances.get(id));
+        let (vector, bm25) = vectors(point.vectors);
+        Some(StoredMemory { memory, vector, bm25 })
+    };
+    Ok(ids.iter().map(one).collect())
+}
+
+/// Those of the memories that exist, in this order.
+fn get_existing(inner: &Arc<Inner>, ids: &[MemoryId]) -> Result<Vec<Memory>> {
+    Ok(get(inner, ids)?.into_iter().flatten().collect())
+}
+
+pub(super) fn list(
+    inner: &Arc<Inner>,
+    filter: Option<&Filter>,
+    today: Option<Date>,
+    page: &PageRequest,
+) -> Result<Page<Memory>> {
+    let empty = Page { items: Vec::new(), total: 0, next: None };
+    let before = match &page.cursor {
+        Some(cursor) => cursor::decode(cursor)?,
+        None => i64::MAX,
+    };
+    if filter.is_some_and(|filter| filter.scope().is_contradiction()) {
+        return Ok(empty);
+    }
+    let scope = filter.map(Scope::pinned_by).unwrap_or_default();
+    ensure_recorded(inner, PointSet::of_scope(&scope))?;
+    let conditions = filter.filter(|filter| !filter.is_scope_only());
+    let matching = conditions.map(|filter| matching_ids(inner, filter)).transpose()?;
+    let found = snapshot(inner.ledger(), |sql| {
+        let Some((mut condition, mut values)) = scope_condition(sql, &scope)? else { return Ok(None) };
+        if let Some(today) = today {
+            values.push(Value::Int(i64::from(day_number(today))));
+            condition.push_str(&format!(" AND (expires IS NULL OR expires >= ${})", values.len()));
+        }
+        match &matching {
+            None => list_by_sql(sql, &condition, values, before, page).map(Some),
+            Some(matching) => list_by_ids(sql, &condition, &values, matching, before, page).map(Some),
+        }
+    })?;
+    let Some((mut rows, total)) = found else { return Ok(empty) };
+    let has_more = rows.len() > page.limit;
+    rows.truncate(page.limit);
+    let next = rows.last().filter(|_| has_more).map(|(seq, _)| cursor::encode(*seq));
+    let ids: Vec<MemoryId> = rows.into_iter().map(|(_, id)| id).collect();
+    let mut items = get_existing(inner, &ids)?;
+    // The owner of a memory may have changed after the ledger was read.
+    items.retain(|memory| filter.is_none_or(|filter| filter.matches(memory.payload.as_map())));
+    Ok(Page { items, total, next })
+}
+
+/// The sequence numbers and ids of a page and of one more item, and the total, if SQL expresses the whole filter.
+fn list_by_sql(
+    sql: &mut dyn Sql,
+    condition: &str,
+    mut values: Vec<Value>,
+    before: i64,
+    page: &PageRequest,
+) -> Result<(Vec<(i64, MemoryId)>, usize)> {
+    let count = sql.query(&format!("SELECT count(*) FROM memories WHERE {condition}"), &values)?;
+    values.extend([before, to_i64(page.limit.saturating_add(1)), to_i64(page.offset)].map(Value::Int));
+    let last = values.len();
+    let query = format!(
+        "SELECT seq, id FROM memories WHERE {condition} AND seq < ${} ORDER BY seq DESC LIMIT ${} OFFSET ${last}",
+        last - 2,
+        last - 1
+    );
+    let rows = sql.query(&query, &values)?;
+    let rows = rows.iter().map(|row| Ok((row.int(0)?, id_at(row, 1)?))).collect::<Result<_>>()?;
+    Ok((rows, first_count(&count)?))
+}
+
+/// Same as [`list_by_sql`], for the memories with these ids.
+fn list_by_ids(
+    sql: &mut dyn Sql,
+    condition: &str,
+    values: &[Value],
+    matching: &HashSet<MemoryId>,
+    before: i64,
+    page: &PageRequest,
+) -> Result<(Vec<(i64, MemoryId)>, usize)> {
+    let query = format!("SELECT seq, id FROM memories WHERE {condition} ORDER BY seq DESC");
+    let (mut rows, mut total, mut to_skip) = (Vec::new(), 0, page.offset);
+    for row in sql.query(&query, values)? {
+        let (seq, id) = (row.int(0)?, id_at(&row, 1)?);
+        if !matching.contains(&id) {
+            continue;
+        }
+        total += 1;
+        if seq < before && to_skip > 0 {
+            to_skip -= 1;
+        } else if seq < before && rows.len() <= page.limit {
+            rows.push((seq, id));
+        }
+    }
+    Ok((rows, total))
+}
+
+pub(super) fn find_by_hash(inner: &Inner, scope: &Scope, hash: &str, today: Option<Date>) -> Result<Option<MemoryId>> {
+    snapshot(inner.ledger(), |sql| {
+        let Some(ids) = scope_ids(sql, scope)? else { return Ok(None) };
+        let query = format!(
+            "SELECT id FROM memories WHERE hash = $1 AND {EXISTS} AND user_scope = $2 AND agent_scope = $3
+             AND run_scope = $4 AND (expires IS NULL OR expires >= $5) ORDER BY seq LIMIT 1"
+        );
         let rows = sql.query(
-            &format!(
-                "SELECT id FROM memories WHERE session = $1 AND session <> 0 AND gone = 0 AND position {condition} LIMIT $3"
-            ),
-            &[Value::Int(session), Value::Int(position), Value::Int(whole(count))],
+            &query,
+            &[
+                indexable_text(Some(hash)),
+                Value::Int(ids[0]),
+                Value::Int(ids[1]),
+                Value::Int(ids[2]),
+                Value::Int(today.map_or(i64::MIN, |day| i64::from(day_number(day)))),
+            ],
         )?;
+        rows.first().map(|row| id_at(row, 0)).transpose()
+    })
+}
+
+pub(super) fn session(inner: &Arc<Inner>, scope: &Scope, session: &str, window: SessionWindow) -> Result<Vec<Memory>> {
+    let ids = snapshot(inner.ledger(), |sql| {
+        let Some(scopes) = scope_ids(sql, scope)? else { return Ok(Vec::new()) };
+        let Some(session) = session_id(sql, &scopes, session)? else { return Ok(Vec::new()) };
+        session_memories(sql, session, window)
+    })?;
+    let mut memories = get_existing(inner, &ids)?;
+    memories.retain(|memory| memory.payload.scope() == *scope);
+    Ok(memories)
+}
+
+pub(super) fn last_in_scope(inner: &Arc<Inner>, scope: &Scope) -> Result<Option<Memory>> {
+    Ok(last_session(inner, scope, 0)?.map(|(last, _)| last))
+}
+
+pub(super) fn last_session(inner: &Arc<Inner>, scope: &Scope, count: usize) -> Result<Option<(Memory, Vec<Memory>)>> {
+    let ids = snapshot(inner.ledger(), |sql| {
+        let Some(ids) = scope_ids(sql, scope)? else { return Ok(Vec::new()) };
+        let query = format!(
+            "SELECT id, session FROM memories WHERE user_scope = $1 AND agent_scope = $2 AND run_scope = $3
+             AND session <> 0 AND {EXISTS} ORDER BY seq DESC LIMIT 1"
+        );
+        let rows = sql.query(&query, &[Value::Int(ids[0]), Value::Int(ids[1]), Value::Int(ids[2])])?;
+        let Some(row) = rows.first() else { return Ok(Vec::new()) };
+        let mut ids = vec![id_at(row, 0)?];
+        ids.extend(session_memories(sql, row.int(1)?, SessionWindow::Last(count))?);
+        Ok(ids)
+    })?;
+    let memories = get(inner, &ids)?.into_iter();
+    let mut in_scope = memories.map(|memory| memory.filter(|memory| memory.payload.scope() == *scope));
+    let last = in_scope.next().flatten();
+    Ok(last.map(|last| (last, in_scope.flatten().collect())))
+}
+
+pub(super) fn summary(inner: &Arc<Inner>, scope: &Scope) -> Result<ScopeSummary> {
+    if scope.is_empty() {
+        return Err(StoreError::InvalidScope("at least one of user_id, agent_id, run_id is required".into()));
+    }
+    ensure_recorded(inner, PointSet::of_scope(scope))?;
+    let summary = snapshot(inner.ledger(), |sql| {
+        let Some((condition, values)) = scope_condition(sql, scope)? else { return Ok(ScopeSummary::default()) };
+        let memories = format!("SELECT count(*) FROM memories WHERE {condition}");
+        let memories = first_count(&sql.query(&memories, &values)?)?;
+        let links = format!("SELECT count(*) FROM links JOIN memories ON memories.id = links.source WHERE {condition}");
+        let links = first_count(&sql.query(&links, &values)?)?;
+        let mut first_created = |order: &str| -> Result<Option<String>> {
+            let query = format!(
+                "SELECT created_at FROM memories WHERE {condition} AND created IS NOT NULL
+                 ORDER BY created {order} LIMIT 1"
+            );
+            let rows = sql.query(&query, &values)?;
+            rows.first().map_or(Ok(None), |row| Ok(row.opt_text(0)?.map(str::to_owned)))
+        };
+        let (first, last) = (first_created("ASC")?, first_created("DESC")?);
+        Ok(ScopeSummary { memories, links, entities: 0, first, last })
+    })?;
+    let entities = count_points(inner, &inner.collections.entities, has_scope_ids(scope))?;
+    Ok(ScopeSummary { entities, ..summary })
+}
+
+pub(super) fn owners(inner: &Arc<Inner>, within: Option<&str>) -> Result<Vec<Owner>> {
+    ensure_recorded(inner, within.map_or(PointSet::All, |user| PointSet::WithScopeId(0, user)))?;
+    snapshot(inner.ledger(), |sql| {
+        let scope = Scope { user_id: within.map(str::to_owned), ..Scope::default() };
+        let Some((condition, values)) = scope_condition(sql, &scope)? else { return Ok(Vec::new()) };
+        let query = format!(
+            "SELECT user_scope, agent_scope, run_scope, app, created_at, updated_at FROM memories WHERE {condition}"
+        );
+        let mut counts = OwnerCounts::default();
+        for row in &sql.query(&query, &values)? {
+            let fields =
+                OwnerFields { app: row.opt_text(3)?, created_at: row.opt_text(4)?, updated_at: row.opt_text(5)? };
+            counts.add([row.int(0)?, row.int(1)?, row.int(2)?], &fields);
+        }
+        counts.finish(|id| {
+            let rows = sql.query("SELECT kind, value FROM scopes WHERE id = $1", &[Value::Int(id)])?;
+            let row = rows.first().ok_or_else(|| StoreError::Corrupt("a scope id has no row".into()))?;
+            Ok((usize::try_from(row.int(0)?).unwrap_or(usize::MAX), row.text(1)?.to_owned()))
+        })
+    })
+}
+
+/// Visits the whole store in batches. Changes that are made during the visit may be included or not.
+pub(super) fn visit(inner: &Arc<Inner>, visitor: &mut dyn FnMut(ExportRecord) -> ControlFlow<()>) -> Result<()> {
+    ensure_recorded(inner, PointSet::All)?;
+    let query = format!("SELECT seq, id FROM memories WHERE {EXISTS} AND seq > $1 ORDER BY seq LIMIT $2");
+    let mut last = i64::MIN;
+    loop {
+        let rows = snapshot(inner.ledger(), |sql| sql.query(&query, &[Value::Int(last), Value::Int(to_i64(BATCH))]))?;
+        let Some(last_row) = rows.last() else { break };
+        last = last_row.int(0)?;
+        let ids = rows.iter().map(|row| id_at(row, 1)).collect::<Result<Vec<_>>>()?;
+        for stored in get_stored(inner, &ids)?.into_iter().flatten() {
+            if visitor(ExportRecord::Memory(Box::new(stored))).is_break() {
+                return Ok(());
+            }
+        }
+    }
+    for entity in sorted_entities(inner, RemoteFilter::default())? {
+        if visitor(ExportRecord::Entity(Box::new(entity))).is_break() {
+            return Ok(());
+        }
+    }
+    shared_tables::visit(|work| inner.ledger().snapshot(work), visitor).map(drop)
+}
+
+/// The ids of memories of a session, sorted by position.
+fn session_memories(sql: &mut dyn Sql, session: i64, window: SessionWindow) -> Result<Vec<MemoryId>> {
+    let mut select = |condition: &str, position: i64, count: usize| -> Result<Vec<MemoryId>> {
+        let query = format!(
+            "SELECT id FROM memories WHERE session = $1 AND session <> 0 AND {EXISTS} AND position {condition} LIMIT $3"
+        );
+        let rows = sql.query(&query, &[Value::Int(session), Value::Int(position), Value::Int(to_i64(count))])?;
         rows.iter().map(|row| id_at(row, 0)).collect()
     };
-    let before = "< $2 ORDER BY position DESC, seq DESC";
-    let (position, lower) = match window {
+    let (position, count_before) = match window {
         SessionWindow::Last(count) => (i64::MAX, count),
         SessionWindow::Around { position, before, .. } => (i64::from(position), before),
     };
-    let mut ids = some(before, position, lower)?;
+    let mut ids = select("< $2 ORDER BY position DESC, seq DESC", position, count_before)?;
     ids.reverse();
     if let SessionWindow::Around { position, after, .. } = window {
-        ids.extend(some("> $2 ORDER BY position, seq", i64::from(position), after)?);
+        ids.extend(select("> $2 ORDER BY position, seq", i64::from(position), after)?);
     }
     Ok(ids)
 }
@@ -410,19 +350,14 @@ fn memory(id: MemoryId, point: &RetrievedPoint, provenance: Option<&Provenance>)
     Memory { id, payload: payload(point.payload.clone()), provenance: provenance.cloned().unwrap_or_default() }
 }
 
-/// SQL for "is there and carries all ids of this scope"; `None` where no memory can.
-fn carrying(sql: &mut dyn Sql, scope: &Scope) -> Result<Option<(String, Vec<Value>)>> {
+/// The condition "exists and has all ids of this scope" and its values; `None` if no memory can match.
+fn scope_condition(sql: &mut dyn Sql, scope: &Scope) -> Result<Option<(String, Vec<Value>)>> {
     let Some(ids) = scope_ids(sql, scope)? else { return Ok(None) };
-    let mut condition = "gone = 0".to_owned();
+    let mut condition = EXISTS.to_owned();
     let mut values = Vec::new();
     for (kind, id) in ids.into_iter().enumerate().filter(|(_, id)| *id != 0) {
         values.push(Value::Int(id));
-        condition.push_str(&format!(" AND {}", scope_is(kind, values.len())));
+        condition.push_str(&format!(" AND {}", has_scope_id(kind, values.len())));
     }
     Ok(Some((condition, values)))
-}
-
-/// A count as SQL has it.
-fn whole(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

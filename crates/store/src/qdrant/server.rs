@@ -1,4 +1,4 @@
-//! A Qdrant server and the points of its collections, without a ledger: what a migration reads and writes.
+//! A Qdrant server and the points of its collections, without a ledger, for migrations.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,21 +6,23 @@ use std::time::Duration;
 use qdrant_client::qdrant::points_update_operation::{Operation, SetPayload, UpdateVectors};
 use qdrant_client::qdrant::{
     CollectionStatus, Condition, CountPointsBuilder, CreateVectorNameRequestBuilder, DeletePayloadPointsBuilder,
-    DeleteVectorNameRequestBuilder, Distance, Filter as Remote, GetPointsBuilder, Modifier, NamedVectors, PointVectors,
-    PointsUpdateOperation, QueryPointsBuilder, RetrievedPoint, ScrollPointsBuilder, SparseVectorCreationConfigBuilder,
-    UpdateBatchPointsBuilder, UpdateCollection, Vector, VectorInput, Vectors, vector, vectors, vectors_config,
+    DeleteVectorNameRequestBuilder, Distance, Filter as RemoteFilter, GetPointsBuilder, Modifier, NamedVectors,
+    PointVectors, PointsUpdateOperation, QueryPointsBuilder, RetrievedPoint, ScrollPointsBuilder,
+    SparseVectorCreationConfigBuilder, UpdateBatchPointsBuilder, UpdateCollection, Vector, VectorInput, Vectors,
+    vector, vectors, vectors_config,
 };
 
-use super::NewCollection;
 use super::client::Client;
-use super::codec::{BM25, DENSE, memory_id, payload, payload_map, point, point_id, sparse, vectors as vectors_of};
-use super::collection::{self, ENTITY_INDEXES, LINKED, MEMORY_INDEXES};
-use super::entities::{entity, linking};
-use super::outbox::{deletion, selector, upsertion};
+use super::codec::{
+    BM25, DENSE, LINKED_MEMORIES, delete_operation, entity, id_selector, linked_memories_value, memory_id, payload,
+    payload_map, point, point_id, sparse, upsert_operation, vectors as vectors_of,
+};
+use super::collection::{self, ENTITY_INDEXES, MEMORY_INDEXES};
+use super::options::NewCollection;
 use crate::{Entity, Memory, MemoryId, Provenance, Result, Sparse, StoreError, StoredMemory, keys};
 
-/// Qdrant's own default, for servers that do not tell it.
-const INDEXING_FROM: u64 = 10_000;
+/// Qdrant's default threshold in kB, for servers that do not report it.
+const DEFAULT_INDEXING_THRESHOLD: u64 = 10_000;
 
 /// A connection to a server.
 pub struct Server {
@@ -33,48 +35,48 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// A collection as it is described by the server.
+/// A collection as the server describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CollectionInfo {
-    /// Its name; not the alias it was asked by.
+    /// Its name; if it was requested by an alias, the name of the target.
     pub name: String,
-    /// Length of the unnamed dense vector; `None` where there is none.
+    /// Length of the unnamed dense vector; `None` if there is none.
     pub dims: Option<usize>,
-    /// How vectors are compared, in Qdrant's word.
+    /// The distance function, by its name in Qdrant.
     pub distance: String,
-    /// Whether it has the `bm25` slot.
+    /// Whether it has the sparse vector `bm25`.
     pub has_bm25: bool,
-    /// Points, counted.
+    /// Exact number of points.
     pub points: u64,
-    /// Shards.
+    /// Number of shards.
     pub shards: u32,
-    /// From how many kB on Qdrant indexes the vectors of a segment; 0: never.
+    /// The size in kB from which Qdrant indexes the vectors of a segment; 0: never.
     pub indexing_from: u64,
-    /// Whether that is done.
+    /// The state of the vector index.
     pub indexing: Indexing,
-    /// Payload keys that are indexed.
+    /// The payload keys that have an index.
     pub indexed: Vec<String>,
 }
 
-/// How far Qdrant is with the index of vectors.
+/// The state of the vector index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Indexing {
-    /// There is nothing to do.
+    /// It is complete.
     Done,
-    /// At work; until then searches compare all vectors.
+    /// It is being built. Until it is complete, searches compare all vectors.
     Working {
-        /// Vectors in the index, about.
+        /// Approximate number of vectors in the index.
         indexed: u64,
     },
-    /// It gave up, for this reason.
+    /// It failed, for this reason.
     Failed(String),
 }
 
 impl Server {
-    /// Connects to the nodes of one server or cluster, at the addresses of gRPC.
+    /// Creates a client for the nodes of one server or cluster, by their gRPC addresses. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`StoreError::Unfit`] for an address that is none. Nothing is sent yet.
+    /// [`StoreError::Unfit`] for an invalid address.
     pub fn connect(urls: &[String], api_key: Option<&str>, timeout: Duration, retries: u32) -> Result<Self> {
         Ok(Self { client: Client::new(urls, api_key, timeout, retries)? })
     }
@@ -84,21 +86,22 @@ impl Server {
         self.client.location()
     }
 
-    /// Its version, as `1.18.3`.
+    /// Its version, such as `1.18.3`.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] where nobody answers; [`StoreError::Unfit`] for what is no gRPC or too old.
+    /// [`StoreError::Unavailable`] if there is no answer; [`StoreError::Unfit`] for a server that does not speak gRPC or is
+    /// too old.
     pub fn version(&self) -> Result<String> {
         let version = self.client.call("version", |node| node.health_check());
-        let version = version.map_err(|error| collection::no_grpc(&self.client, error))?.version;
+        let version = version.map_err(|error| collection::explain_no_grpc(&self.client, error))?.version;
         collection::check_version(&self.client, &version)?;
         Ok(version)
     }
 
-    /// Whether collections that are filled can be given a further vector: since 1.18.
+    /// Whether a vector can be added to an existing collection, which is possible since version 1.18.
     ///
     /// # Errors
-    /// Those of [`Server::version`].
+    /// Same as [`Server::version`].
     pub fn adds_slots(&self) -> Result<bool> {
         let version = self.version()?;
         let mut parts = version.split(['.', '-']).map(|part| part.parse::<u64>().unwrap_or(0));
@@ -106,13 +109,13 @@ impl Server {
         Ok(found >= [1, 18] || found == [0, 0])
     }
 
-    /// Describes a collection, asked by its name or an alias; `None` where there is none.
+    /// Describes a collection by its name or alias; `None` if it does not exist.
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
     pub fn describe(&self, name: &str) -> Result<Option<CollectionInfo>> {
-        let Some(info) = collection::found(&self.client, name)? else { return Ok(None) };
-        let target = collection::target(&self.client, name)?.unwrap_or_else(|| name.to_owned());
+        let Some(info) = collection::collection_info(&self.client, name)? else { return Ok(None) };
+        let target = collection::alias_target(&self.client, name)?.unwrap_or_else(|| name.to_owned());
         let params = info.config.as_ref().and_then(|config| config.params.as_ref());
         let config = params.and_then(|params| params.vectors_config.as_ref()).and_then(|config| config.config.as_ref());
         let dense = match config {
@@ -130,7 +133,9 @@ impl Server {
             distance: dense.map_or(Distance::UnknownDistance, |dense| dense.distance()).as_str_name().to_owned(),
             has_bm25: collection::has_bm25(&info),
             shards: params.map_or(1, |params| params.shard_number),
-            indexing_from: optimizers.and_then(|config| config.indexing_threshold).unwrap_or(INDEXING_FROM),
+            indexing_from: optimizers
+                .and_then(|config| config.indexing_threshold)
+                .unwrap_or(DEFAULT_INDEXING_THRESHOLD),
             indexing: match info.status() {
                 CollectionStatus::Yellow => Indexing::Working { indexed: info.indexed_vectors_count.unwrap_or(0) },
                 CollectionStatus::Red => {
@@ -142,7 +147,7 @@ impl Server {
         }))
     }
 
-    /// All aliases and the collections they lead to.
+    /// All aliases, with the collections that they point to.
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
@@ -151,73 +156,74 @@ impl Server {
         Ok(aliases.into_iter().map(|alias| (alias.alias_name, alias.collection_name)).collect())
     }
 
-    /// Makes a collection as mem0 v2 makes it, and the one of its entities; those that are there only get the indexes they
-    /// lack. What is made has no index of its vectors until [`Server::index`]: it would slow down a load.
+    /// Creates a collection in the format of mem0 v2, and the collection of its entities. Existing collections only get
+    /// missing payload indexes. The vectors of a new collection are not indexed until [`Server::index`], because the index
+    /// would slow down the import.
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
     pub fn make(&self, name: &str, dims: usize, new: &NewCollection) -> Result<()> {
         for (name, indexes) in [(name, &MEMORY_INDEXES[..]), (&entities_of(name), &ENTITY_INDEXES[..])] {
-            let there = match collection::found(&self.client, name)? {
+            let existing = match collection::collection_info(&self.client, name)? {
                 Some(info) => info.payload_schema,
                 None => {
-                    collection::make(&self.client, new, dims, name, false)?;
+                    collection::create(&self.client, new, dims, name, false)?;
                     HashMap::new()
                 }
             };
-            collection::ensure_indexes(&self.client, name, &there, indexes)?;
+            collection::ensure_indexes(&self.client, name, &existing, indexes)?;
         }
         Ok(())
     }
 
-    /// Has Qdrant index the vectors of a collection made by [`Server::make`], and of its entities, in segments of this many
-    /// kB or more. It does so in the background. Collections that are indexed already stay as they are.
+    /// Lets Qdrant index the vectors of a collection that [`Server::make`] created, and of its entities, in segments of at
+    /// least this size in kB. Qdrant does this in the background. Collections with an index are not changed.
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
     pub fn index(&self, name: &str, from: u64) -> Result<()> {
         for name in [name, &entities_of(name)] {
-            if self.describe(name)?.is_some_and(|there| there.indexing_from == 0 && from > 0) {
-                let asked = UpdateCollection {
+            if self.describe(name)?.is_some_and(|info| info.indexing_from == 0 && from > 0) {
+                let request = UpdateCollection {
                     collection_name: name.to_owned(),
-                    optimizers_config: Some(collection::indexing_from(from)),
+                    optimizers_config: Some(collection::indexing_threshold(from)),
                     ..UpdateCollection::default()
                 };
-                self.client.call("index", |node| node.update_collection(asked.clone()))?;
+                self.client.call("index", |node| node.update_collection(request.clone()))?;
             }
         }
         Ok(())
     }
 
-    /// Gives a filled collection the `bm25` slot; see [`Server::adds_slots`].
+    /// Adds the sparse vector `bm25` to an existing collection; see [`Server::adds_slots`].
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
     pub fn add_slot(&self, name: &str) -> Result<()> {
-        let slot = SparseVectorCreationConfigBuilder::default().modifier(Modifier::Idf);
-        let asked = CreateVectorNameRequestBuilder::new(name, BM25, slot).wait(true).build();
-        self.client.call("add slot", |node| node.create_vector_name(asked.clone())).map(drop)
+        let bm25 = SparseVectorCreationConfigBuilder::default().modifier(Modifier::Idf);
+        let request = CreateVectorNameRequestBuilder::new(name, BM25, bm25).wait(true).build();
+        self.client.call("add slot", |node| node.create_vector_name(request.clone())).map(drop)
     }
 
-    /// Takes the `bm25` slot and the lemmas out of a collection again; what is not there is no error.
+    /// Removes the sparse vector `bm25` and the lemmas from a collection. It is not an error if they do not exist.
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
     pub fn remove_slot(&self, name: &str) -> Result<()> {
-        let Some(there) = self.describe(name)? else { return Ok(()) };
+        let Some(info) = self.describe(name)? else { return Ok(()) };
         let lemmas = DeletePayloadPointsBuilder::new(name, [keys::TEXT_LEMMATIZED.to_owned()])
-            .points_selector(Remote::default())
+            .points_selector(RemoteFilter::default())
             .wait(true)
             .build();
         self.client.call("strip lemmas", |node| node.delete_payload(lemmas.clone()))?;
-        if !there.has_bm25 {
+        if !info.has_bm25 {
             return Ok(());
         }
-        let asked = DeleteVectorNameRequestBuilder::new(name, BM25).wait(true).build();
-        self.client.call("remove slot", |node| node.delete_vector_name(asked.clone())).map(drop)
+        let request = DeleteVectorNameRequestBuilder::new(name, BM25).wait(true).build();
+        self.client.call("remove slot", |node| node.delete_vector_name(request.clone())).map(drop)
     }
 
-    /// Deletes a collection with all its points, whatever they are.
+    /// Deletes a collection with all its points.
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
@@ -225,17 +231,17 @@ impl Server {
         self.client.call("delete collection", |node| node.delete_collection(name)).map(drop)
     }
 
-    /// How many points a collection has, counted.
+    /// The exact number of points in a collection.
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
     pub fn count(&self, name: &str) -> Result<u64> {
-        let asked = CountPointsBuilder::new(name).exact(true).build();
-        let counted = self.client.call("count", |node| node.count(asked.clone()))?;
-        Ok(counted.result.map_or(0, |result| result.count))
+        let request = CountPointsBuilder::new(name).exact(true).build();
+        let response = self.client.call("count", |node| node.count(request.clone()))?;
+        Ok(response.result.map_or(0, |result| result.count))
     }
 
-    /// A page of points in rising order of ids, from `from` on, and the id that the next one begins with.
+    /// A page of points, sorted by id and starting with `from`, and the first id of the next page.
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
@@ -246,27 +252,27 @@ impl Server {
         limit: usize,
     ) -> Result<(Vec<StoredMemory>, Option<MemoryId>)> {
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        let mut asked = ScrollPointsBuilder::new(name).limit(limit).with_payload(true).with_vectors(true).build();
-        asked.offset = from.map(point_id);
-        let answer = self.client.call("scroll", |node| node.scroll(asked.clone()))?;
-        let next = answer.next_page_offset.map(|next| memory_id(Some(next))).transpose()?;
-        Ok((answer.result.into_iter().map(stored).collect::<Result<_>>()?, next))
+        let mut request = ScrollPointsBuilder::new(name).limit(limit).with_payload(true).with_vectors(true).build();
+        request.offset = from.map(point_id);
+        let response = self.client.call("scroll", |node| node.scroll(request.clone()))?;
+        let next = response.next_page_offset.map(|next| memory_id(Some(next))).transpose()?;
+        Ok((response.result.into_iter().map(stored).collect::<Result<_>>()?, next))
     }
 
-    /// The ids of a page, as [`Server::page`].
+    /// The ids of a page; see [`Server::page`].
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
     pub fn ids(&self, name: &str, from: Option<MemoryId>, limit: usize) -> Result<(Vec<MemoryId>, Option<MemoryId>)> {
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        let mut asked = ScrollPointsBuilder::new(name).limit(limit).with_payload(false).with_vectors(false).build();
-        asked.offset = from.map(point_id);
-        let answer = self.client.call("scroll", |node| node.scroll(asked.clone()))?;
-        let next = answer.next_page_offset.map(|next| memory_id(Some(next))).transpose()?;
-        Ok((answer.result.into_iter().map(|point| memory_id(point.id)).collect::<Result<_>>()?, next))
+        let mut request = ScrollPointsBuilder::new(name).limit(limit).with_payload(false).with_vectors(false).build();
+        request.offset = from.map(point_id);
+        let response = self.client.call("scroll", |node| node.scroll(request.clone()))?;
+        let next = response.next_page_offset.map(|next| memory_id(Some(next))).transpose()?;
+        Ok((response.result.into_iter().map(|point| memory_id(point.id)).collect::<Result<_>>()?, next))
     }
 
-    /// Points by id; those that are not there are left out.
+    /// Points by id. Points that do not exist are missing in the result.
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
@@ -275,25 +281,25 @@ impl Server {
             return Ok(HashMap::new());
         }
         let ids: Vec<_> = ids.iter().copied().map(point_id).collect();
-        let asked = GetPointsBuilder::new(name, ids).with_payload(true).with_vectors(true).build();
-        let answer = self.client.call("get", |node| node.get_points(asked.clone()))?;
-        answer.result.into_iter().map(|point| stored(point).map(|stored| (stored.memory.id, stored))).collect()
+        let request = GetPointsBuilder::new(name, ids).with_payload(true).with_vectors(true).build();
+        let response = self.client.call("get", |node| node.get_points(request.clone()))?;
+        response.result.into_iter().map(|point| stored(point).map(|stored| (stored.memory.id, stored))).collect()
     }
 
-    /// Writes points as they are, in place of those of their ids; without the sparse vector where the collection has no
-    /// slot. Returns when they are applied.
+    /// Writes points and replaces existing points with the same ids. The sparse vector is omitted if the collection has
+    /// none. Returns after the points are applied.
     ///
     /// # Errors
-    /// [`StoreError`] of the connection, or for a payload that the wire can't hold.
+    /// [`StoreError`] of the connection, or for a payload that Qdrant can't hold.
     pub fn put(&self, name: &str, points: &[StoredMemory], has_bm25: bool) -> Result<()> {
         let points = points.iter().map(|stored| {
-            let slot = Some(&stored.bm25).filter(|slot| has_bm25 && !slot.is_empty());
-            point(stored.memory.id, &stored.memory.payload, &stored.vector, slot)
+            let bm25 = Some(&stored.bm25).filter(|bm25| has_bm25 && !bm25.is_empty());
+            point(stored.memory.id, &stored.memory.payload, &stored.vector, bm25)
         });
-        self.update(name, vec![upsertion(points.collect::<Result<_>>()?)])
+        self.update(name, vec![upsert_operation(points.collect::<Result<_>>()?)])
     }
 
-    /// Adds lemmas and sparse vectors to points that are there; vector and all other keys stay as they are.
+    /// Adds lemmas and sparse vectors to existing points. Their dense vectors and other keys do not change.
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
@@ -305,11 +311,11 @@ impl Server {
             lemmatized.set(keys::TEXT_LEMMATIZED, lemmas.as_str());
             operations.push(Operation::SetPayload(SetPayload {
                 payload: payload_map(&lemmatized)?,
-                points_selector: Some(selector(&[*id])),
+                points_selector: Some(id_selector(&[*id])),
                 ..SetPayload::default()
             }));
-            let slot = Vector { vector: Some(vector::Vector::Sparse(sparse(bm25))), ..Vector::default() };
-            let named = NamedVectors { vectors: HashMap::from([(BM25.to_owned(), slot)]) };
+            let vector = Vector { vector: Some(vector::Vector::Sparse(sparse(bm25))), ..Vector::default() };
+            let named = NamedVectors { vectors: HashMap::from([(BM25.to_owned(), vector)]) };
             let vectors = Vectors { vectors_options: Some(vectors::VectorsOptions::Vectors(named)) };
             points.push(PointVectors { id: Some(point_id(*id)), vectors: Some(vectors) });
         }
@@ -322,23 +328,24 @@ impl Server {
     /// # Errors
     /// [`StoreError`] of the connection.
     pub fn remove(&self, name: &str, ids: &[MemoryId]) -> Result<()> {
-        if ids.is_empty() { Ok(()) } else { self.update(name, vec![deletion(ids)]) }
+        if ids.is_empty() { Ok(()) } else { self.update(name, vec![delete_operation(ids)]) }
     }
 
-    /// Writes entities with the memories that name them, in place of those of their ids, beside a collection.
+    /// Writes entities with their memories to the collection of entities, and replaces existing ones with the same ids.
+    /// `name` is the collection of memories.
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
     pub fn put_entities(&self, name: &str, entities: &[Entity]) -> Result<()> {
         let points = entities.iter().map(|entity| {
             let mut payload = entity.payload.clone();
-            payload.set(LINKED, linking(&entity.memories.iter().copied().collect()));
+            payload.set(LINKED_MEMORIES, linked_memories_value(&entity.memories.iter().copied().collect()));
             point(entity.id, &payload, &entity.vector, None)
         });
-        self.update(&entities_of(name), vec![upsertion(points.collect::<Result<_>>()?)])
+        self.update(&entities_of(name), vec![upsert_operation(points.collect::<Result<_>>()?)])
     }
 
-    /// A page of the entities beside a collection, as [`Server::page`].
+    /// A page of the entities of a collection of memories; see [`Server::page`].
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
@@ -350,37 +357,37 @@ impl Server {
     ) -> Result<(Vec<Entity>, Option<MemoryId>)> {
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
         let name = entities_of(name);
-        let mut asked = ScrollPointsBuilder::new(name).limit(limit).with_payload(true).with_vectors(true).build();
-        asked.offset = from.map(point_id);
-        let answer = self.client.call("scroll", |node| node.scroll(asked.clone()))?;
-        let next = answer.next_page_offset.map(|next| memory_id(Some(next))).transpose()?;
-        Ok((answer.result.into_iter().map(entity).collect::<Result<_>>()?, next))
+        let mut request = ScrollPointsBuilder::new(name).limit(limit).with_payload(true).with_vectors(true).build();
+        request.offset = from.map(point_id);
+        let response = self.client.call("scroll", |node| node.scroll(request.clone()))?;
+        let next = response.next_page_offset.map(|next| memory_id(Some(next))).transpose()?;
+        Ok((response.result.into_iter().map(entity).collect::<Result<_>>()?, next))
     }
 
-    /// The first point of a user's that a sparse vector alone finds.
+    /// The best point of a user for a sparse vector alone.
     ///
     /// # Errors
-    /// [`StoreError`] of the connection, or where the collection has no slot.
+    /// [`StoreError`] of the connection, or if the collection has no sparse vector.
     pub fn first_by_words(&self, name: &str, user: &str, vector: &Sparse) -> Result<Option<MemoryId>> {
         let (indices, values): (Vec<u32>, Vec<f32>) = vector.iter().copied().unzip();
-        let asked = QueryPointsBuilder::new(name)
+        let request = QueryPointsBuilder::new(name)
             .query(VectorInput::new_sparse(indices, values))
             .using(BM25)
-            .filter(Remote::must([Condition::matches("user_id", user.to_owned())]))
+            .filter(RemoteFilter::must([Condition::matches("user_id", user.to_owned())]))
             .limit(1)
             .build();
-        let found = self.client.call("query", |node| node.query(asked.clone()))?.result;
+        let found = self.client.call("query", |node| node.query(request.clone()))?.result;
         found.into_iter().next().map(|point| memory_id(point.id)).transpose()
     }
 
     fn update(&self, name: &str, operations: Vec<Operation>) -> Result<()> {
         let operations = operations.into_iter().map(|operation| PointsUpdateOperation { operation: Some(operation) });
-        let asked = UpdateBatchPointsBuilder::new(name, operations.collect::<Vec<_>>()).wait(true).build();
-        self.client.call("update", |node| node.update_points_batch(asked.clone())).map(drop)
+        let request = UpdateBatchPointsBuilder::new(name, operations.collect::<Vec<_>>()).wait(true).build();
+        self.client.call("update", |node| node.update_points_batch(request.clone())).map(drop)
     }
 }
 
-/// The collection of entities beside a collection of memories.
+/// The name of the collection of entities for a collection of memories.
 pub fn entities_of(name: &str) -> String {
     format!("{name}_entities")
 }
@@ -390,7 +397,7 @@ fn stored(found: RetrievedPoint) -> Result<StoredMemory> {
     let (vector, bm25) = vectors_of(found.vectors);
     let memory = Memory { id, payload: payload(found.payload), provenance: Provenance::default() };
     if vector.is_empty() {
-        return Err(StoreError::Unfit(format!("point {id} has no dense vector: give it one, or delete it")));
+        return Err(StoreError::Unfit(format!("point {id} has no dense vector: add one, or delete the point")));
     }
     Ok(StoredMemory { memory, vector, bm25 })
 }

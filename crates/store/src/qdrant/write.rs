@@ -1,274 +1,298 @@
-//! Change sets and removals.
+//! Writes: change sets and removals.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::QdrantStore;
+use qdrant_client::qdrant::Filter as RemoteFilter;
+
+use super::codec::{memory_id, payload};
+use super::entities::{find_mentioned, mentioned_entities};
+use super::entity_updates::EntityChanges;
+use super::external_changes::{ensure_recorded, ensure_recorded_before_write};
 use super::group_commit::Results;
-use super::outbox::{Applied, Recorded, Write, lock_keys};
-use super::plan::{LedgerRow, Plan};
-use super::tables::{self, id_value};
+use super::index::add_to_indexes;
+use super::inner::{Inner, start};
+use super::locks::lock_keys;
+use super::outbox::{RecordedWrite, apply_pending, apply_plans, finish, record, revert};
+use super::plan::{LedgerChange, Plan};
+use super::planned_write::PlannedWrite;
+use super::planner::Planner;
+use super::point_set::PointSet;
+use super::points::{fetch, fetch_points, scroll_memories};
+use super::pushdown::remote_filter;
+use super::record_points::record_points;
+use super::tables::{EXISTS, check_versions, id_value, memory_row};
 use crate::database::{Lock, Value, snapshot};
-use crate::{Change, ChangeSet, Filter, HistoryEvent, MemoryId, Result, Scope, StoreError};
+use crate::{
+    Change, ChangeSet, Filter, HistoryEvent, Memory, MemoryId, Payload, Provenance, Result, Scope, StoreError,
+};
 
-/// Ids read at a time.
-const AT_ONCE: usize = 1000;
+/// Ids in one request.
+const BATCH: usize = 1000;
 
-/// One of several writes that was recorded, and its place among them.
-struct Accepted<'w> {
-    at: usize,
-    recorded: Recorded,
+/// One of the writes of a group that was recorded, with its index in the group.
+struct AcceptedWrite<'w> {
+    index: usize,
+    recorded: RecordedWrite,
     plan: &'w Plan,
 }
 
-fn plans<'w>(accepted: &[Accepted<'w>]) -> Vec<&'w Plan> {
-    accepted.iter().map(|accepted| accepted.plan).collect()
+pub(super) fn apply(inner: &Arc<Inner>, changes: &ChangeSet) -> Result<()> {
+    if changes.changes.is_empty() && changes.expected.is_empty() {
+        return Ok(());
+    }
+    let (mut scopes, ids) = scopes_and_ids(changes);
+    // The current scopes of the memories. If they change before the lock is granted, that is detected below.
+    scopes.extend(scopes_of(inner, &ids)?);
+    let keys = lock_keys(&scopes);
+    let lock = Lock::Keys(keys.clone());
+    let _guard = inner.ledger().lock(&lock)?;
+    let _active_writer = inner.writers.begin(&keys);
+    apply_pending(inner, &lock)?;
+    // Before the requests to Qdrant, so that a conflict is reported without them.
+    snapshot(inner.ledger(), |sql| check_versions(sql, &changes.expected))?;
+    let mentioned = mentioned_entities(inner, &changes.changes)?;
+    let finding = start(inner, move |inner| async move { find_mentioned(&inner, mentioned).await });
+    let distinct = ids.iter().copied().collect();
+    let fetching = start(inner, |inner| async move { fetch_points(&inner, distinct, false, false).await });
+    ensure_recorded_before_write(inner, &scopes)?;
+    let existing: BTreeSet<MemoryId> = inner.client.finish(fetching)?.into_keys().collect();
+    let known_entities = inner.client.finish(finding)?;
+    record_unknown(inner, &existing)?;
+    if !scopes_of(inner, &ids)?.is_subset(&scopes) {
+        return Err(StoreError::Conflict);
+    }
+    let planner = Planner { dims: inner.dims, existing: &existing, known_entities: &known_entities };
+    let plan = planner.plan(&changes.changes)?;
+    carry_out(inner, PlannedWrite::new(&changes.expected, keys, plan)?).map(drop)
 }
 
-impl QdrantStore {
-    pub(super) fn apply_changes(&self, changes: &ChangeSet) -> Result<()> {
-        if changes.changes.is_empty() && changes.expected.is_empty() {
-            return Ok(());
-        }
-        let mut scopes: BTreeSet<Scope> = changes.expected.iter().map(|(scope, _)| scope.clone()).collect();
-        let mut named: BTreeSet<MemoryId> = BTreeSet::new();
-        for change in &changes.changes {
-            match change {
-                Change::Insert(record) | Change::Replace(record) => {
-                    scopes.insert(record.memory.payload.scope());
-                    named.insert(record.memory.id);
-                }
-                Change::SetTerms(id, _) | Change::Remove(id) => drop(named.insert(*id)),
-                Change::InsertEntity(entity) => drop(scopes.insert(entity.payload.scope())),
-                Change::Link(_) | Change::History(_) | Change::Message(_) => {}
+/// The scopes and the memory ids that a change set contains.
+fn scopes_and_ids(changes: &ChangeSet) -> (BTreeSet<Scope>, Vec<MemoryId>) {
+    let mut scopes: BTreeSet<Scope> = changes.expected.iter().map(|(scope, _)| scope.clone()).collect();
+    let mut ids: BTreeSet<MemoryId> = BTreeSet::new();
+    for change in &changes.changes {
+        match change {
+            Change::Insert(record) | Change::Replace(record) => {
+                scopes.insert(record.memory.payload.scope());
+                ids.insert(record.memory.id);
             }
+            Change::SetTerms(id, _) | Change::Remove(id) => drop(ids.insert(*id)),
+            Change::InsertEntity(entity) => drop(scopes.insert(entity.payload.scope())),
+            Change::Link(_) | Change::History(_) | Change::Message(_) => {}
         }
-        let named: Vec<MemoryId> = named.into_iter().collect();
-        // Whose they are now; who moves them meanwhile is noticed below.
-        scopes.extend(self.scopes_of(&named)?);
-        let keys = lock_keys(&scopes);
-        let hold = Lock::Keys(keys.clone());
-        let _held = self.ledger().lock(&hold)?;
-        let _writing = self.inner.writers.begin(&keys);
-        self.drain(&hold)?;
-        // Before asking Qdrant: what is bound to fail fails here, and at once.
-        snapshot(self.ledger(), |sql| tables::expect_versions(sql, &changes.expected))?;
-        let naming = self.names(&changes.changes)?;
-        let remaking = self.start(move |store| async move { store.named(naming).await });
-        let distinct = named.iter().copied().collect();
-        let fetching = self.start(|store| async move { store.fetching(distinct, false, false).await });
-        self.catch_up(&scopes)?;
-        let there: BTreeSet<MemoryId> = self.inner.client.finish(fetching)?.into_keys().collect();
-        let known = self.inner.client.finish(remaking)?;
-        self.enter_unknown(&there)?;
-        if !self.scopes_of(&named)?.is_subset(&scopes) {
-            return Err(StoreError::Conflict);
-        }
-        let plan = self.plan(&changes.changes, &there, &known)?;
-        self.carry_out(Write::new(&changes.expected, keys, plan)?).map(drop)
     }
+    (scopes, ids.into_iter().collect())
+}
 
-    /// Records a write, applies it and settles it, with others that come at the same time. `false` if it was accepted, and
-    /// will be applied when Qdrant is back.
-    fn carry_out(&self, write: Write) -> Result<bool> {
-        self.inner.together.carry_out(write, |writes, results| self.carry_out_all(writes, results))
-    }
+/// Records a write, applies it and finishes it, together with concurrent writes. Returns `false` if it was accepted and
+/// will be applied when Qdrant is available again.
+fn carry_out(inner: &Inner, write: PlannedWrite) -> Result<bool> {
+    inner.group_commit.carry_out(write, |writes, results| carry_out_group(inner, writes, results))
+}
 
-    fn carry_out_all(&self, writes: &[&Write], results: &mut Results<'_>) {
-        let recorded = match self.record(writes) {
-            Ok(recorded) => recorded,
-            // One may be what the ledger can't hold, and the others fine.
-            Err(StoreError::Unsupported(_)) if writes.len() > 1 => {
-                for (at, write) in writes.iter().enumerate() {
-                    self.carry_out_all(&[write], &mut results.of(at));
-                }
-                return;
+fn carry_out_group(inner: &Inner, writes: &[&PlannedWrite], results: &mut Results<'_>) {
+    let recorded = match record(inner, writes) {
+        Ok(recorded) => recorded,
+        // The ledger may refuse only one of the writes.
+        Err(StoreError::Unsupported(_)) if writes.len() > 1 => {
+            for (index, write) in writes.iter().enumerate() {
+                carry_out_group(inner, &[write], &mut results.of(index));
             }
-            Err(error) => return results.give_all(0..writes.len(), error),
-        };
-        let mut accepted = Vec::with_capacity(writes.len());
-        for (at, recorded) in recorded.into_iter().enumerate() {
-            match recorded {
-                Some(recorded) => accepted.push(Accepted { at, recorded, plan: &writes[at].plan }),
-                None => results.give(at, Err(StoreError::Conflict)),
-            }
-        }
-        if accepted.is_empty() {
             return;
         }
-        // Both take about as long. What a power cut takes from the ledger in between was not accepted yet.
-        let ledger = Arc::clone(&self.inner.ledger);
-        let syncing = self.inner.client.start_blocking(move || ledger.sync());
-        let performed = self.perform(&plans(&accepted));
-        match self.inner.client.finish(syncing) {
-            Ok(()) => self.end(&accepted, performed, results),
-            Err(error) => results.give_all(accepted.iter().map(|accepted| accepted.at), error),
+        Err(error) => return results.set_errors(0..writes.len(), error),
+    };
+    let mut accepted = Vec::with_capacity(writes.len());
+    for (index, recorded) in recorded.into_iter().enumerate() {
+        match recorded {
+            Some(recorded) => accepted.push(AcceptedWrite { index, recorded, plan: &writes[index].plan }),
+            None => results.set(index, Err(StoreError::Conflict)),
         }
     }
+    if accepted.is_empty() {
+        return;
+    }
+    // Syncing the ledger and applying the plans take about the same time. A write that a power failure removes from the
+    // ledger in between was not accepted yet.
+    let ledger = Arc::clone(&inner.ledger);
+    let syncing = inner.client.start_blocking(move || ledger.sync());
+    let plans: Vec<&Plan> = accepted.iter().map(|write| write.plan).collect();
+    let applied = apply_plans(inner, &plans);
+    match inner.client.finish(syncing) {
+        Ok(()) => finish_group(inner, &accepted, applied, results),
+        Err(error) => results.set_errors(accepted.iter().map(|write| write.index), error),
+    }
+}
 
-    /// Settles what was applied, as far as it was.
-    fn end(&self, accepted: &[Accepted<'_>], performed: Result<Applied>, results: &mut Results<'_>) {
-        match performed {
-            Ok(applied) => match self.settle_all(accepted, &applied) {
-                Ok(()) => accepted.iter().for_each(|accepted| results.give(accepted.at, Ok(true))),
-                // It is recorded and applied: the ledger is brought up to it when it can be.
-                Err(error) => {
-                    tracing::warn!(writes = accepted.len(), %error, "accepted, and settled when the ledger is back");
-                    self.inner.stuck.meet();
-                    accepted.iter().for_each(|accepted| results.give(accepted.at, Ok(false)));
-                }
-            },
-            Err(StoreError::Unavailable { server, reason }) => {
-                tracing::warn!(
-                    writes = accepted.len(),
-                    server,
-                    reason,
-                    "accepted, and applied when the server is back"
-                );
-                self.inner.stuck.meet();
-                accepted.iter().for_each(|accepted| results.give(accepted.at, Ok(false)));
+/// Finishes writes that were applied, and sets the results.
+fn finish_group(
+    inner: &Inner,
+    accepted: &[AcceptedWrite<'_>],
+    applied: Result<EntityChanges>,
+    results: &mut Results<'_>,
+) {
+    match applied {
+        Ok(changes) => match finish_writes(inner, accepted, &changes) {
+            Ok(()) => accepted.iter().for_each(|write| results.set(write.index, Ok(true))),
+            // The writes are recorded and applied: the ledger is updated when it is available again.
+            Err(error) => {
+                tracing::warn!(writes = accepted.len(), %error, "accepted writes; they are finished when the ledger is available");
+                inner.unapplied.add();
+                accepted.iter().for_each(|write| results.set(write.index, Ok(false)));
             }
-            // Refused: what Qdrant says no to it says no to as a whole.
-            Err(error) => match accepted {
-                [one] => {
-                    if let Err(other) = self.take_back(one.recorded.seq, one.plan) {
-                        tracing::error!(error = %other, "a write that was refused could not be taken back");
-                    }
-                    results.give(one.at, Err(error));
-                }
-                several => {
-                    for one in several {
-                        self.end(std::slice::from_ref(one), self.perform(&[one.plan]), results);
-                    }
-                }
-            },
+        },
+        Err(StoreError::Unavailable { server, reason }) => {
+            tracing::warn!(
+                writes = accepted.len(),
+                server,
+                reason,
+                "accepted writes; they are applied when the server is available"
+            );
+            inner.unapplied.add();
+            accepted.iter().for_each(|write| results.set(write.index, Ok(false)));
         }
+        // Qdrant refuses a request as a whole, so that each write is tried alone.
+        Err(error) => match accepted {
+            [write] => {
+                if let Err(other) = revert(inner, write.recorded.seq, write.plan) {
+                    tracing::error!(error = %other, "could not revert a write that Qdrant refused");
+                }
+                results.set(write.index, Err(error));
+            }
+            several => {
+                for write in several {
+                    finish_group(inner, std::slice::from_ref(write), apply_plans(inner, &[write.plan]), results);
+                }
+            }
+        },
     }
+}
 
-    fn settle_all(&self, accepted: &[Accepted<'_>], applied: &Applied) -> Result<()> {
-        let touched: BTreeSet<i64> = accepted.iter().flat_map(|accepted| &accepted.recorded.touched).copied().collect();
-        // Readers see a scope before or after, never between.
-        let mut indexes = self.inner.cache.write_present(touched.into_iter());
-        let plans: Vec<(i64, &Plan)> = accepted.iter().map(|accepted| (accepted.recorded.seq, accepted.plan)).collect();
-        let settled = self.settle(&plans, applied)?;
-        for (accepted, settled) in accepted.iter().zip(&settled) {
-            self.follow(&mut indexes, accepted.plan, settled);
+fn finish_writes(inner: &Inner, accepted: &[AcceptedWrite<'_>], changes: &EntityChanges) -> Result<()> {
+    let touched: BTreeSet<i64> = accepted.iter().flat_map(|write| &write.recorded.touched).copied().collect();
+    // Readers see a scope before or after the write, never in between.
+    let mut indexes = inner.cache.write_present(touched.into_iter());
+    let plans: Vec<(i64, &Plan)> = accepted.iter().map(|write| (write.recorded.seq, write.plan)).collect();
+    let finished = finish(inner, &plans, changes)?;
+    for (write, finished) in accepted.iter().zip(&finished) {
+        add_to_indexes(inner, &mut indexes, write.plan, finished);
+    }
+    Ok(())
+}
+
+/// The scopes of memories according to the ledger.
+fn scopes_of(inner: &Inner, ids: &[MemoryId]) -> Result<BTreeSet<Scope>> {
+    let mut scopes = BTreeSet::new();
+    if ids.is_empty() {
+        return Ok(scopes);
+    }
+    snapshot(inner.ledger(), |sql| {
+        let mut seen: BTreeSet<[i64; 3]> = BTreeSet::new();
+        for id in ids {
+            let Some(row) = memory_row(sql, *id)? else { continue };
+            if !seen.insert(row.scopes) {
+                continue;
+            }
+            let mut values = [None, None, None];
+            for (value, scope) in values.iter_mut().zip(row.scopes).filter(|(_, scope)| *scope != 0) {
+                let rows = sql.query("SELECT value FROM scopes WHERE id = $1", &[Value::Int(scope)])?;
+                *value = rows.first().map(|row| row.text(0).map(str::to_owned)).transpose()?;
+            }
+            let [user_id, agent_id, run_id] = values;
+            scopes.insert(Scope { user_id, agent_id, run_id });
         }
         Ok(())
-    }
+    })?;
+    Ok(scopes)
+}
 
-    /// The scopes that the ledger has these memories in.
-    fn scopes_of(&self, ids: &[MemoryId]) -> Result<BTreeSet<Scope>> {
-        let mut scopes = BTreeSet::new();
-        if ids.is_empty() {
-            return Ok(scopes);
-        }
-        snapshot(self.ledger(), |sql| {
-            let mut seen: BTreeSet<[i64; 3]> = BTreeSet::new();
-            for id in ids {
-                let Some(listed) = tables::listed(sql, *id)? else { continue };
-                if !seen.insert(listed.scopes) {
-                    continue;
-                }
-                let mut names = [None, None, None];
-                for (name, scope) in names.iter_mut().zip(listed.scopes).filter(|(_, scope)| *scope != 0) {
-                    let rows = sql.query("SELECT value FROM scopes WHERE id = $1", &[Value::Int(scope)])?;
-                    *name = rows.first().map(|row| row.text(0).map(str::to_owned)).transpose()?;
-                }
-                let [user_id, agent_id, run_id] = names;
-                scopes.insert(Scope { user_id, agent_id, run_id });
-            }
-            Ok(())
-        })?;
-        Ok(scopes)
+/// Records those of these existing memories that the ledger does not know.
+fn record_unknown(inner: &Inner, existing: &BTreeSet<MemoryId>) -> Result<()> {
+    if existing.is_empty() {
+        return Ok(());
     }
-
-    /// Enters those of these memories, which are there, that were never met.
-    fn enter_unknown(&self, there: &BTreeSet<MemoryId>) -> Result<()> {
-        if there.is_empty() {
-            return Ok(());
-        }
-        let mut unknown = Vec::new();
-        snapshot(self.ledger(), |sql| {
-            unknown.clear();
-            for id in there {
-                if sql.query("SELECT 1 FROM memories WHERE id = $1 AND gone = 0", &[id_value(*id)])?.is_empty() {
-                    unknown.push(*id);
-                }
+    let query = format!("SELECT 1 FROM memories WHERE id = $1 AND {EXISTS}");
+    let mut unknown = Vec::new();
+    snapshot(inner.ledger(), |sql| {
+        unknown.clear();
+        for id in existing {
+            if sql.query(&query, &[id_value(*id)])?.is_empty() {
+                unknown.push(*id);
             }
-            Ok(())
-        })?;
-        for part in unknown.chunks(AT_ONCE) {
-            let found = self.fetch(part, true, false)?;
-            self.enter_points(
-                found.into_iter().map(|(id, point)| (id, super::codec::payload(point.payload))).collect(),
-            )?;
         }
         Ok(())
+    })?;
+    for batch in unknown.chunks(BATCH) {
+        let found = fetch(inner, batch, true, false)?;
+        record_points(inner, found.into_iter().map(|(id, point)| (id, payload(point.payload))).collect())?;
     }
+    Ok(())
+}
 
-    pub(super) fn remove_all(&self, filter: Option<&Filter>, now: &str) -> Result<usize> {
-        let scope = filter.map(Scope::pinned_by).unwrap_or_default();
-        if filter.is_some_and(|filter| filter.scope().is_contradiction()) {
-            return Ok(0);
-        }
-        let reach = Self::reach(&scope);
-        self.notice(reach)?;
-        let keys = if scope.is_empty() { Vec::new() } else { lock_keys([&scope]) };
-        let hold = if scope.is_empty() { Lock::Everything } else { Lock::Keys(keys.clone()) };
-        let _held = self.ledger().lock(&hold)?;
-        let _writing = self.inner.writers.begin(&keys);
-        self.drain(&hold)?;
-        let mut plan = Plan::default();
-        let points = match filter {
-            Some(filter) => self.scroll_points(super::pushdown::remote(filter).0, true)?,
-            None => self.scroll_points(qdrant_client::qdrant::Filter::default(), true)?,
-        };
-        let mut matching = Vec::new();
-        for point in points {
-            let id = super::codec::memory_id(point.id)?;
-            let payload = super::codec::payload(point.payload);
-            if filter.is_none_or(|filter| filter.matches(payload.as_map())) {
-                matching.push((id, payload));
-            }
-        }
-        if matching.is_empty() {
-            return Ok(0);
-        }
-        // Met or not, each has a row to leave and a history to end.
-        self.enter_points(matching.clone())?;
-        let order = self.places(matching.iter().map(|(id, _)| *id))?;
-        matching.sort_by_key(|(id, _)| order.get(id).copied());
-        for (id, payload) in matching {
-            let memory = crate::Memory { id, payload, provenance: crate::Provenance::default() };
-            plan.rows.push(LedgerRow::Unlink(id));
-            plan.rows.push(LedgerRow::History(Box::new(HistoryEvent::deleted(&memory, now))));
-            plan.removed.push(id);
-            plan.stripped.push(id);
-        }
-        let removed = plan.removed.clone();
-        if self.carry_out(Write::new(&[], keys, plan)?)? {
-            for part in removed.chunks(AT_ONCE) {
-                let left = self.fetch(part, false, false)?.len();
-                if left != 0 {
-                    return Err(StoreError::Corrupt(format!(
-                        "{left} of {} memories could not be removed",
-                        removed.len()
-                    )));
-                }
-            }
-        }
-        Ok(removed.len())
+pub(super) fn remove_matching(inner: &Arc<Inner>, filter: Option<&Filter>, now: &str) -> Result<usize> {
+    let scope = filter.map(Scope::pinned_by).unwrap_or_default();
+    if filter.is_some_and(|filter| filter.scope().is_contradiction()) {
+        return Ok(0);
     }
+    ensure_recorded(inner, PointSet::of_scope(&scope))?;
+    let keys = if scope.is_empty() { Vec::new() } else { lock_keys([&scope]) };
+    let lock = if scope.is_empty() { Lock::Everything } else { Lock::Keys(keys.clone()) };
+    let _guard = inner.ledger().lock(&lock)?;
+    let _active_writer = inner.writers.begin(&keys);
+    apply_pending(inner, &lock)?;
+    let mut matching = matching_payloads(inner, filter)?;
+    if matching.is_empty() {
+        return Ok(0);
+    }
+    // Each removed memory needs a row, even if the ledger did not know it.
+    record_points(inner, matching.clone())?;
+    let order = insertion_order(inner, &matching)?;
+    matching.sort_by_key(|(id, _)| order.get(id).copied());
+    let mut plan = Plan::default();
+    for (id, payload) in matching {
+        let memory = Memory { id, payload, provenance: Provenance::default() };
+        plan.ledger_changes.push(LedgerChange::DeleteLinks(id));
+        plan.ledger_changes.push(LedgerChange::AddHistory(Box::new(HistoryEvent::deleted(&memory, now))));
+        plan.removed.push(id);
+        plan.unlinked.push(id);
+    }
+    let removed = plan.removed.clone();
+    if carry_out(inner, PlannedWrite::new(&[], keys, plan)?)? {
+        for batch in removed.chunks(BATCH) {
+            let left = fetch(inner, batch, false, false)?.len();
+            if left != 0 {
+                let message = format!("{left} of {} memories could not be removed", removed.len());
+                return Err(StoreError::Corrupt(message));
+            }
+        }
+    }
+    Ok(removed.len())
+}
 
-    fn places(&self, ids: impl Iterator<Item = MemoryId>) -> Result<std::collections::HashMap<MemoryId, i64>> {
-        let ids: Vec<MemoryId> = ids.collect();
-        snapshot(self.ledger(), |sql| {
-            let mut places = std::collections::HashMap::with_capacity(ids.len());
-            for id in &ids {
-                places.extend(tables::listed(sql, *id)?.map(|listed| (*id, listed.seq)));
-            }
-            Ok(places)
-        })
+/// The payloads of all memories that the filter matches.
+fn matching_payloads(inner: &Inner, filter: Option<&Filter>) -> Result<Vec<(MemoryId, Payload)>> {
+    let points = match filter {
+        Some(filter) => scroll_memories(inner, remote_filter(filter).0, true)?,
+        None => scroll_memories(inner, RemoteFilter::default(), true)?,
+    };
+    let mut matching = Vec::new();
+    for point in points {
+        let (id, payload) = (memory_id(point.id)?, payload(point.payload));
+        if filter.is_none_or(|filter| filter.matches(payload.as_map())) {
+            matching.push((id, payload));
+        }
     }
+    Ok(matching)
+}
+
+/// The sequence numbers of memories.
+fn insertion_order(inner: &Inner, memories: &[(MemoryId, Payload)]) -> Result<HashMap<MemoryId, i64>> {
+    snapshot(inner.ledger(), |sql| {
+        let mut order = HashMap::with_capacity(memories.len());
+        for (id, _) in memories {
+            order.extend(memory_row(sql, *id)?.map(|row| (*id, row.seq)));
+        }
+        Ok(order)
+    })
 }

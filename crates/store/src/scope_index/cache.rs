@@ -1,4 +1,5 @@
-//! The scopes kept in memory: read on first use, kept current by writes, the longest unused dropped when room runs out.
+//! The cache of scope indexes: loaded on first use, updated by writes, and dropped in the order of last use when the cache
+//! is full.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,69 +10,69 @@ use parking_lot::{ArcRwLockReadGuard, ArcRwLockWriteGuard, Mutex, RawRwLock, RwL
 use super::index::ScopeIndex;
 
 type Slot = Option<ScopeIndex>;
-/// An index held for reading.
+/// An index that is locked for reading.
 pub(crate) type IndexRead = ArcRwLockReadGuard<RawRwLock, Slot>;
-/// An index held for writing.
+/// An index that is locked for writing.
 pub(crate) type IndexWrite = ArcRwLockWriteGuard<RawRwLock, Slot>;
 
 #[derive(Default)]
-struct Place {
+struct CacheEntry {
     index: Arc<RwLock<Slot>>,
-    used: AtomicU64,
+    last_used: AtomicU64,
     bytes: AtomicUsize,
 }
 
 /// Indexes by scope id.
 pub(crate) struct Cache {
-    places: Mutex<HashMap<i64, Arc<Place>>>,
+    entries: Mutex<HashMap<i64, Arc<CacheEntry>>>,
     clock: AtomicU64,
     limit: usize,
 }
 
 impl Cache {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { places: Mutex::default(), clock: AtomicU64::new(0), limit }
+        Self { entries: Mutex::default(), clock: AtomicU64::new(0), limit }
     }
 
-    fn place(&self, scope: i64) -> Arc<Place> {
-        let place = Arc::clone(self.places.lock().entry(scope).or_default());
-        place.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        place
+    fn entry(&self, scope: i64) -> Arc<CacheEntry> {
+        let entry = Arc::clone(self.entries.lock().entry(scope).or_default());
+        entry.last_used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        entry
     }
 
     pub(crate) fn read(&self, scope: i64) -> IndexRead {
-        self.place(scope).index.read_arc()
+        self.entry(scope).index.read_arc()
     }
 
     pub(crate) fn write(&self, scope: i64) -> IndexWrite {
-        self.place(scope).index.write_arc()
+        self.entry(scope).index.write_arc()
     }
 
-    /// Locks those of the scopes that are in memory, for the time of a commit.
+    /// Locks the indexes of those scopes that are in the cache, for the duration of a commit.
     pub(crate) fn write_present(&self, scopes: impl Iterator<Item = i64>) -> Vec<(i64, IndexWrite)> {
         let present: Vec<_> = {
-            let places = self.places.lock();
-            scopes.filter_map(|scope| Some((scope, Arc::clone(places.get(&scope)?)))).collect()
+            let entries = self.entries.lock();
+            scopes.filter_map(|scope| Some((scope, Arc::clone(entries.get(&scope)?)))).collect()
         };
-        present.into_iter().map(|(scope, place)| (scope, place.index.write_arc())).collect()
+        present.into_iter().map(|(scope, entry)| (scope, entry.index.write_arc())).collect()
     }
 
-    /// Notes how large an index has become and drops others, longest unused first, until all fit.
-    pub(crate) fn settle(&self, scope: i64, bytes: usize) {
-        let mut places = self.places.lock();
-        if let Some(place) = places.get(&scope) {
-            place.bytes.store(bytes, Ordering::Relaxed);
+    /// Records the size of an index. Then drops other indexes, least recently used first, until all fit into the limit.
+    pub(crate) fn set_size(&self, scope: i64, bytes: usize) {
+        let mut entries = self.entries.lock();
+        if let Some(entry) = entries.get(&scope) {
+            entry.bytes.store(bytes, Ordering::Relaxed);
         }
-        let mut total: usize = places.values().map(|place| place.bytes.load(Ordering::Relaxed)).sum();
+        let mut total: usize = entries.values().map(|entry| entry.bytes.load(Ordering::Relaxed)).sum();
         while total > self.limit {
-            let oldest = places
+            let oldest = entries
                 .iter()
-                .filter(|(other, place)| **other != scope && place.bytes.load(Ordering::Relaxed) > 0)
-                .min_by_key(|(_, place)| place.used.load(Ordering::Relaxed))
+                .filter(|(other, entry)| **other != scope && entry.bytes.load(Ordering::Relaxed) > 0)
+                .min_by_key(|(_, entry)| entry.last_used.load(Ordering::Relaxed))
                 .map(|(other, _)| *other);
-            // Whoever holds the index goes on with it; it is freed after the last reader.
-            let Some(place) = oldest.and_then(|oldest| places.remove(&oldest)) else { break };
-            total -= place.bytes.load(Ordering::Relaxed);
+            // Threads that use the index continue with it; it is freed after the last of them.
+            let Some(entry) = oldest.and_then(|oldest| entries.remove(&oldest)) else { break };
+            total -= entry.bytes.load(Ordering::Relaxed);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Vectors and terms as blobs: little-endian, no padding.
+//! The binary format of vectors and terms: little-endian, without padding.
 
 use jiff::civil::Date;
 
@@ -6,16 +6,17 @@ use crate::{Result, Sparse, StoreError, TermCount, Terms};
 
 const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 
-/// A vector's components.
+/// Encodes the components of a vector.
 pub(crate) fn vector_to_blob(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Appends a vector to a matrix.
+/// Decodes a vector and appends it to `into`.
 pub(crate) fn vector_from_blob(blob: &[u8], into: &mut Vec<f32>) {
     into.extend(blob.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])));
 }
 
+/// Encodes a sparse vector as (index, value) pairs.
 pub(crate) fn sparse_to_blob(sparse: &Sparse) -> Vec<u8> {
     sparse.iter().flat_map(|(index, value)| [index.to_le_bytes(), value.to_le_bytes()].concat()).collect()
 }
@@ -26,7 +27,7 @@ pub(crate) fn sparse_from_blob(blob: &[u8]) -> Sparse {
         .collect()
 }
 
-/// text_len, context_len, then (term, in_text, in_context) a term.
+/// Encodes terms: text_len, context_len, then (term, in_text, in_context) for each term.
 pub(crate) fn terms_to_blob(terms: &Terms) -> Vec<u8> {
     let mut blob = Vec::with_capacity(8 + 8 * terms.counts.len());
     blob.extend(terms.text_len.to_le_bytes());
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blobs_are_read_back_bit_by_bit() {
+    fn blobs_round_trip_bit_by_bit() {
         let vector = [0.1f32, -0.0, f32::MIN_POSITIVE, 3e38];
         let mut back = Vec::new();
         vector_from_blob(&vector_to_blob(&vector), &mut back);
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn days_are_counted_from_1970() {
+    fn days_count_from_1970() {
         for (text, day) in [("1970-01-01", 0), ("2024-02-29", 19782), ("1969-12-31", -1)] {
             assert_eq!(day_number(text.parse().unwrap()), day);
             assert_eq!(date_of_day(day).unwrap().to_string(), text);

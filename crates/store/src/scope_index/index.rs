@@ -1,4 +1,4 @@
-//! One scope in memory: vectors in one matrix, inverted lists of terms, and what ranking asks of each memory.
+//! The index of one scope: a matrix of vectors, inverted lists of terms, and the values of each memory that ranking needs.
 
 use std::collections::HashMap;
 
@@ -6,55 +6,56 @@ use rustc_hash::FxHashMap;
 
 use crate::{MemoryId, Payload, Role, Sparse, Terms};
 
-/// Stored `bm25` slots, inverted: of each term the rows that hold it with its value there, by row.
+/// The inverted `bm25` vectors: for each term the rows that contain it with its value, sorted by row.
 pub(crate) type Bm25Lists = FxHashMap<u32, Vec<(u32, f32)>>;
 
-/// All memories that carry one scope id, at one version of that scope.
+/// All memories with one scope id, at one version of that scope.
 pub(crate) struct ScopeIndex {
     pub(crate) version: i64,
     pub(super) dims: usize,
     pub(super) rows: Vec<Row>,
-    /// Number of terms of each row's text, and of its text with context.
+    /// For each row, the number of terms in its text, and in its text with context.
     pub(super) lengths: Vec<[u32; 2]>,
-    /// Row-major, rows.len() × dims.
+    /// The vectors, row by row: rows.len() × dims.
     pub(super) vectors: Vec<f32>,
     /// 1 / norm of each vector; 0 for a zero vector.
     pub(super) inverse_norms: Vec<f32>,
     pub(super) postings: FxHashMap<u32, Vec<Posting>>,
-    /// The stored `bm25` slots, inverted; filled when mem0's ranking is first asked for.
+    /// The inverted `bm25` vectors. Loaded when mem0's ranking is first used.
     pub(super) bm25: Option<Bm25Lists>,
     pub(super) actors: Vec<String>,
-    /// Terms of each actor's name; they count for the document frequency of a name.
+    /// The position of each name in `actors`.
     actor_numbers: HashMap<String, u32>,
-    /// Rows of each session, by position.
+    /// The rows of each session, sorted by position.
     pub(super) sessions: FxHashMap<u32, Vec<u32>>,
     dead: usize,
-    /// Entries in all lists.
-    posted: usize,
-    /// The first day on which a row may have expired.
+    /// The number of entries in all lists.
+    list_entries: usize,
+    /// The earliest expiration date of all rows.
     first_expiry: i32,
 }
 
-/// What ranking and filters ask of a memory.
+/// The values of a memory that ranking and filters need.
 pub(crate) struct Row {
-    /// Its place among all memories of the store: rows rise with it.
+    /// Its sequence number among all memories of the store. Rows are sorted by it.
     pub(crate) slot: i64,
+    #[cfg_attr(not(feature = "qdrant"), allow(dead_code, reason = "SQLite loads indexes as a whole"))]
     pub(crate) rev: i64,
     pub(crate) id: MemoryId,
     pub(super) scopes: [u32; 3],
     pub(super) session: u32,
-    /// Place in the session; those without one come last.
+    /// Position in the session. Memories without a position are last.
     pub(super) position: u32,
     pub(super) actor: Option<u32>,
     pub(super) role: Role,
     pub(super) day: Option<i32>,
-    /// Last day it is shown; `i32::MAX` for ever.
+    /// The last day on which it is visible; `i32::MAX` if it does not expire.
     pub(super) expires: i32,
     pub(super) holds_time_word: bool,
     pub(super) alive: bool,
 }
 
-/// A memory in a term's list; lists are sorted by row.
+/// A memory in the list of a term. Lists are sorted by row.
 #[derive(Clone, Copy)]
 pub(super) struct Posting {
     pub(super) row: u32,
@@ -62,11 +63,11 @@ pub(super) struct Posting {
     pub(super) in_context: u16,
 }
 
-/// A memory on its way into an index, from disk or from a write.
+/// A memory to add to an index.
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) slot: i64,
-    /// Differs after any change; 0 where nobody asks.
+    /// Differs after each change; 0 if the store does not use it.
     pub(crate) rev: i64,
     pub(crate) id: MemoryId,
     pub(crate) scopes: [i64; 3],
@@ -81,7 +82,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Who spoke, and in which role.
+    /// The name of the speaker, and the role.
     pub(crate) fn speaker(payload: &Payload) -> (Option<String>, Role) {
         let role = match payload.role() {
             Some("user") => Role::User,
@@ -93,7 +94,7 @@ impl Entry {
 }
 
 impl ScopeIndex {
-    /// An index without memories, of a scope at this version.
+    /// An index without memories, for a scope at this version.
     pub(crate) fn empty(dims: usize, version: i64) -> Self {
         Self {
             version,
@@ -108,12 +109,12 @@ impl ScopeIndex {
             actor_numbers: HashMap::new(),
             sessions: FxHashMap::default(),
             dead: 0,
-            posted: 0,
+            list_entries: 0,
             first_expiry: i32::MAX,
         }
     }
 
-    /// Makes room for as many memories.
+    /// Reserves memory for this number of memories.
     pub(crate) fn reserve(&mut self, count: usize) {
         self.rows.reserve_exact(count);
         self.lengths.reserve_exact(count);
@@ -121,45 +122,47 @@ impl ScopeIndex {
         self.inverse_norms.reserve_exact(count);
     }
 
-    /// Adds a memory behind all others while the index is being filled: slots rise, `vector` has the index's dims.
+    /// Adds a memory at the end. Its slot must be larger than all others, and `vector` must have the dims of the index.
     pub(crate) fn push(&mut self, entry: Entry, vector: &[f32]) {
         debug_assert!(self.rows.last().is_none_or(|last| last.slot < entry.slot) && vector.len() == self.dims);
         self.vectors.extend_from_slice(vector);
         self.append(entry);
     }
 
-    /// The rows that are alive, with their numbers; what [`ScopeIndex::set_bm25`] needs to be filled.
+    /// The rows of existing memories, with their numbers.
     pub(crate) fn living(&self) -> impl Iterator<Item = (u32, &Row)> {
         (0..).zip(&self.rows).filter(|(_, row)| row.alive)
     }
 
-    /// Rows, dead ones included.
+    /// The number of rows, including dead ones.
+    #[cfg(feature = "qdrant")]
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
 
     /// The vector of a row.
+    #[cfg(feature = "qdrant")]
     pub(crate) fn vector(&self, row: u32) -> &[f32] {
         let start = row as usize * self.dims;
         &self.vectors[start..start + self.dims]
     }
 
-    /// Whether mem0's ranking can be asked for.
+    /// Whether the `bm25` vectors are loaded, which mem0's ranking needs.
     pub(crate) fn has_bm25(&self) -> bool {
         self.bm25.is_some()
     }
 
-    /// Takes the inverted `bm25` slots of all rows.
+    /// Sets the inverted `bm25` vectors of all rows.
     pub(crate) fn set_bm25(&mut self, lists: Bm25Lists) {
         let entries = |lists: &Bm25Lists| lists.values().map(Vec::len).sum::<usize>();
-        self.posted += entries(&lists);
-        self.posted -= self.bm25.as_ref().map_or(0, entries);
+        self.list_entries += entries(&lists);
+        self.list_entries -= self.bm25.as_ref().map_or(0, entries);
         self.bm25 = Some(lists);
     }
 
-    /// Adds what was written; `vector` has the index's dims. Rows stay in the order of their slots, so that an index
-    /// kept current answers as one freshly read: a memory that was replaced gets its old row back. `false` if the order
-    /// can't be kept, and the index must be read anew.
+    /// Adds a written memory; `vector` has the dims of the index. Rows stay sorted by slot, so that an updated index gives
+    /// the same results as a newly loaded one: a replaced memory gets its old row. Returns `false` if the memory can't be
+    /// added in order; the index must then be loaded again.
     #[must_use]
     pub(crate) fn insert(&mut self, entry: Entry, vector: &[f32], bm25: &Sparse) -> bool {
         let at = match self.rows.binary_search_by_key(&entry.slot, |row| row.slot) {
@@ -178,11 +181,11 @@ impl ScopeIndex {
             Err(_) => return false,
         };
         if let Some(lists) = &mut self.bm25 {
-            self.posted += bm25.len();
+            self.list_entries += bm25.len();
             for &(term, value) in bm25 {
                 let list = lists.entry(term).or_default();
-                let place = list.partition_point(|posting| posting.0 < at as u32);
-                list.insert(place, (at as u32, value));
+                let position = list.partition_point(|posting| posting.0 < at as u32);
+                list.insert(position, (at as u32, value));
             }
         }
         true
@@ -197,7 +200,7 @@ impl ScopeIndex {
         self.rows.push(row);
     }
 
-    /// Enters a memory in the inverted lists and makes its row.
+    /// Adds a memory to the inverted lists and returns its row.
     fn index_row(&mut self, at: usize, entry: Entry) -> Row {
         let row = at as u32;
         for count in &entry.terms.counts {
@@ -210,7 +213,7 @@ impl ScopeIndex {
                 _ => list.push(posting),
             }
         }
-        self.posted += entry.terms.counts.len();
+        self.list_entries += entry.terms.counts.len();
         self.lengths[at] = [entry.terms.text_len, entry.terms.context_len];
         let expires = entry.expires.unwrap_or(i32::MAX);
         self.first_expiry = self.first_expiry.min(expires);
@@ -219,12 +222,12 @@ impl ScopeIndex {
             let rows = &self.rows;
             let members = self.sessions.entry(entry.session as u32).or_default();
             let before = |&member: &u32| (rows[member as usize].position, member) < (position, row);
-            // Mostly the last: look there before searching.
-            let place = match members.last() {
+            // Usually it is the last one.
+            let index = match members.last() {
                 Some(last) if !before(last) => members.partition_point(before),
                 _ => members.len(),
             };
-            members.insert(place, row);
+            members.insert(index, row);
         }
         let actor = entry.actor.map(|name| self.actor_number(name));
         Row {
@@ -251,7 +254,7 @@ impl ScopeIndex {
         })
     }
 
-    /// Takes a memory out. Its row stays behind, dead, until the index is next filled.
+    /// Removes a memory. Its row is marked dead and stays until the index is loaded again.
     pub(crate) fn remove(&mut self, id: MemoryId, terms: &Terms) {
         let Some(at) = self.find(id) else { return };
         let row = at as u32;
@@ -260,7 +263,7 @@ impl ScopeIndex {
             for list in lists.values_mut() {
                 if let Ok(at) = list.binary_search_by_key(&row, |posting| posting.0) {
                     list.remove(at);
-                    self.posted -= 1;
+                    self.list_entries -= 1;
                 }
             }
         }
@@ -278,10 +281,10 @@ impl ScopeIndex {
         self.drop_postings(row, old);
         for count in &new.counts {
             let list = self.postings.entry(count.term).or_default();
-            let place = list.partition_point(|posting| posting.row < row);
-            list.insert(place, Posting { row, in_text: count.in_text, in_context: count.in_context });
+            let position = list.partition_point(|posting| posting.row < row);
+            list.insert(position, Posting { row, in_text: count.in_text, in_context: count.in_context });
         }
-        self.posted += new.counts.len();
+        self.list_entries += new.counts.len();
         self.lengths[at] = [new.text_len, new.context_len];
     }
 
@@ -291,13 +294,13 @@ impl ScopeIndex {
                 && let Ok(at) = list.binary_search_by_key(&row, |posting| posting.row)
             {
                 list.remove(at);
-                self.posted -= 1;
+                self.list_entries -= 1;
             }
         }
     }
 
     fn find(&self, id: MemoryId) -> Option<usize> {
-        // Changes mostly concern what was written last.
+        // Most changes concern the memories that were written last.
         self.rows.iter().rposition(|row| row.alive && row.id == id)
     }
 
@@ -310,21 +313,24 @@ impl ScopeIndex {
         [at.checked_sub(1).map(|at| members[at]), members.get(at + 1).copied()]
     }
 
-    /// Whether every row is alive and none has expired before `today`.
+    /// Whether no row is dead or expired before `today`.
     pub(super) fn all_shown(&self, today: i32) -> bool {
         self.dead == 0 && self.first_expiry >= today
     }
 
-    /// Whether so many rows are dead that filling the index anew is cheaper than carrying them.
-    pub(crate) fn worn(&self) -> bool {
+    /// Whether so many rows are dead that loading the index again is cheaper than keeping them.
+    pub(crate) fn is_worn(&self) -> bool {
         self.dead > 64 + self.rows.len() / 4
     }
 
-    /// Bytes held, near enough.
+    /// The approximate size in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let lists = self.postings.len() + self.bm25.as_ref().map_or(0, FxHashMap::len);
-        // Lists grow by doubling: half as much again is allocated on average.
-        4 * self.vectors.capacity() + (size_of::<Row>() + 8) * self.rows.capacity() + 12 * self.posted + 48 * lists
+        // Lists grow by doubling, so that on average 50 % more than their length is allocated.
+        4 * self.vectors.capacity()
+            + (size_of::<Row>() + 8) * self.rows.capacity()
+            + 12 * self.list_entries
+            + 48 * lists
     }
 }
 
@@ -369,18 +375,18 @@ mod tests {
         index
     }
 
-    /// All lists that hold anything, and how long the memories are.
+    /// A text with all non-empty lists and the lengths of the memories.
     fn lists(index: &ScopeIndex) -> String {
-        let mut told = Vec::new();
+        let mut lists = Vec::new();
         for (term, list) in index.postings.iter().filter(|(_, list)| !list.is_empty()) {
             let rows: Vec<_> = list.iter().map(|posting| (posting.row, posting.in_text, posting.in_context)).collect();
-            told.push(format!("{term}: {rows:?}"));
+            lists.push(format!("{term}: {rows:?}"));
         }
         for (term, list) in index.bm25.iter().flatten().filter(|(_, list)| !list.is_empty()) {
-            told.push(format!("bm25 {term}: {list:?}"));
+            lists.push(format!("bm25 {term}: {list:?}"));
         }
-        told.sort();
-        format!("{told:?} {:?} {:?} {}", index.lengths, index.sessions[&3], index.posted)
+        lists.sort();
+        format!("{lists:?} {:?} {:?} {}", index.lengths, index.sessions[&3], index.list_entries)
     }
 
     fn shown(index: &ScopeIndex) -> Vec<u64> {
@@ -390,44 +396,44 @@ mod tests {
     }
 
     #[test]
-    fn a_memory_goes_with_its_terms_and_new_terms_take_the_place_of_old() {
+    fn removing_a_memory_removes_its_terms_and_set_terms_replaces_them() {
         let mut index = filled();
         index.remove(MemoryId::Number(20), &entry(20, &[2, 3]).terms);
-        let told = lists(&index);
-        assert!(told.contains("\"2: [(0, 1, 2)]\"") && told.contains("\"3: [(2, 1, 2)]\""), "{told}");
-        assert!(told.contains("\"bm25 2: [(0, 0.5)]\"") && told.contains("[0, 2] 5"), "{told}");
+        let text = lists(&index);
+        assert!(text.contains("\"2: [(0, 1, 2)]\"") && text.contains("\"3: [(2, 1, 2)]\""), "{text}");
+        assert!(text.contains("\"bm25 2: [(0, 0.5)]\"") && text.contains("[0, 2] 5"), "{text}");
         assert_eq!(shown(&index), [10]);
         index.set_terms(MemoryId::Number(10), &entry(10, &[1, 2]).terms, &entry(10, &[7]).terms);
-        let told = lists(&index);
-        assert!(told.contains("\"7: [(0, 1, 2)]\"") && told.contains("[[1, 2], [2, 4], [1, 2]]"), "{told}");
-        assert!(!told.contains("\"1: ") && !told.contains("\"2: "), "{told}");
+        let text = lists(&index);
+        assert!(text.contains("\"7: [(0, 1, 2)]\"") && text.contains("[[1, 2], [2, 4], [1, 2]]"), "{text}");
+        assert!(!text.contains("\"1: ") && !text.contains("\"2: "), "{text}");
     }
 
     #[test]
-    fn a_memory_that_is_replaced_gets_its_place_back() {
+    fn a_replaced_memory_gets_its_old_row() {
         let mut index = filled();
         index.remove(MemoryId::Number(20), &entry(20, &[2, 3]).terms);
         assert!(index.insert(entry(20, &[2, 3]), &[20.0, 1.0], &vec![(2, 0.7)]));
         assert_eq!(lists(&index), lists(&filled()));
         assert_eq!(index.rows.iter().map(|row| row.slot).collect::<Vec<_>>(), [10, 20, 30]);
         assert_eq!(shown(&index), [10, 20]);
-        assert!(!index.insert(entry(15, &[]), &[0.0; 2], &Vec::new()), "no room in between");
+        assert!(!index.insert(entry(15, &[]), &[0.0; 2], &Vec::new()), "a new slot must be the largest");
     }
 
     #[test]
-    fn a_row_is_decided_once_and_only_in_scope() -> Result<()> {
+    fn conditions_are_evaluated_once_and_only_in_scope() -> Result<()> {
         let mut index = filled();
         index.remove(MemoryId::Number(10), &entry(10, &[1, 2]).terms);
-        let asked = std::cell::RefCell::new(Vec::new());
+        let evaluated = std::cell::RefCell::new(Vec::new());
         let decide = |row: &Row| {
-            asked.borrow_mut().push(row.slot);
+            evaluated.borrow_mut().push(row.slot);
             Ok(row.slot == 30)
         };
         let rows = Rows::of(&index, &[Some(1), None, None], None, Some(Box::new(decide)));
         for _ in 0..2 {
             assert_eq!(rows.ids(&index)?, [MemoryId::Number(30)]);
         }
-        assert_eq!(*asked.borrow(), [20, 30]);
+        assert_eq!(*evaluated.borrow(), [20, 30]);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Exact search over one scope in memory: cosines of all vectors, BM25 over inverted lists.
+//! Exact search in the index of one scope: cosines of all vectors, BM25 with inverted lists.
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
@@ -12,33 +12,33 @@ use super::encode::{date_of_day, day_number};
 use super::index::{Posting, Row, ScopeIndex, inverse_norm};
 use crate::{Bm25, Candidate, CandidateQuery, Candidates, MemoryId, Result, ScopeStats, Scored, Sparse};
 
-/// Which rows of an index a read shows.
+/// The rows of an index that a read may return.
 pub(crate) struct Rows<'v> {
-    /// In the pinned scope and not expired: what statistics count.
+    /// Whether each row is in the pinned scope and not expired. Statistics count these rows.
     in_scope: Vec<bool>,
-    /// Whether `in_scope` is true throughout: the common case, spared a look at each row.
+    /// Whether `in_scope` is true for all rows, which is the common case and needs no check of each row.
     whole: bool,
-    /// What the filter says beyond the scope.
-    further: Option<Further<'v>>,
+    /// The conditions of the filter besides the scope.
+    conditions: Option<Conditions<'v>>,
 }
 
-/// Whether what a filter says beyond the scope holds for a row.
+/// Evaluates the conditions of a filter besides the scope on a row.
 pub(crate) type Decide<'v> = Box<dyn Fn(&Row) -> Result<bool> + 'v>;
 
-/// Conditions on payloads, which lie in the store: decided for a row when it is first asked for.
-struct Further<'v> {
+/// Conditions on payloads, which are in the store. They are evaluated once for each row, when the row is first needed.
+struct Conditions<'v> {
     decide: Decide<'v>,
-    decided: RefCell<Vec<Option<bool>>>,
+    results: RefCell<Vec<Option<bool>>>,
 }
 
 impl<'v> Rows<'v> {
-    /// `ids`: the scopes the filter pins, by kind; the index is that of one of them. `today`: rows that expired before are
-    /// hidden. `further`: asked once a row at most, and only for rows of the scope.
+    /// `ids`: the scope ids that the filter pins, by kind; the index belongs to one of them. `today`: rows that expired
+    /// before this day are hidden. `decide`: called at most once for each row, and only for rows in the scope.
     pub(crate) fn of(
         index: &ScopeIndex,
         ids: &[Option<i64>; 3],
         today: Option<Date>,
-        further: Option<Decide<'v>>,
+        decide: Option<Decide<'v>>,
     ) -> Self {
         let today = today.map_or(i32::MIN, day_number);
         let wanted = ids.map(|id| id.map(|id| id as u32));
@@ -47,13 +47,12 @@ impl<'v> Rows<'v> {
                 && row.expires >= today
                 && wanted.iter().zip(row.scopes).all(|(id, own)| id.is_none_or(|id| id == own))
         };
-        // Only a second pinned id narrows the index further.
+        // Only a second pinned id can exclude rows of the index.
         let whole = index.all_shown(today) && ids.iter().flatten().count() == 1;
         let in_scope =
             if whole { vec![true; index.rows.len()] } else { index.rows.iter().map(inside).collect::<Vec<_>>() };
-        let decided = vec![None; if further.is_some() { in_scope.len() } else { 0 }];
-        let further = further.map(|decide| Further { decide, decided: RefCell::new(decided) });
-        Self { in_scope, whole, further }
+        let conditions = decide.map(|decide| Conditions { decide, results: RefCell::new(vec![None; in_scope.len()]) });
+        Self { in_scope, whole, conditions }
     }
 
     fn count(&self) -> usize {
@@ -66,17 +65,19 @@ impl<'v> Rows<'v> {
     /// Whether the view shows a row.
     fn shows(&self, index: &ScopeIndex, row: u32) -> Result<bool> {
         let at = row as usize;
-        let Some(further) = self.further.as_ref().filter(|_| self.in_scope[at]) else { return Ok(self.in_scope[at]) };
-        if let Some(known) = further.decided.borrow()[at] {
+        let Some(conditions) = self.conditions.as_ref().filter(|_| self.in_scope[at]) else {
+            return Ok(self.in_scope[at]);
+        };
+        if let Some(known) = conditions.results.borrow()[at] {
             return Ok(known);
         }
-        let shown = (further.decide)(&index.rows[at])?;
-        further.decided.borrow_mut()[at] = Some(shown);
+        let shown = (conditions.decide)(&index.rows[at])?;
+        conditions.results.borrow_mut()[at] = Some(shown);
         Ok(shown)
     }
 
-    /// The ids of all rows the view shows, oldest first.
-    #[cfg_attr(not(feature = "qdrant"), allow(dead_code, reason = "SQLite decides row by row"))]
+    /// The ids of all rows that the view shows, oldest first.
+    #[cfg_attr(not(feature = "qdrant"), allow(dead_code, reason = "SQLite evaluates each row"))]
     pub(crate) fn ids(&self, index: &ScopeIndex) -> Result<Vec<MemoryId>> {
         let mut ids = Vec::new();
         for (number, row) in index.living() {
@@ -87,49 +88,49 @@ impl<'v> Rows<'v> {
         Ok(ids)
     }
 
-    /// The best rows that are shown and score more than `floor`, best first.
+    /// The best rows that the view shows with a score above `floor`, best first.
     fn best(&self, index: &ScopeIndex, scores: &[f32], limit: usize, floor: f32) -> Result<Vec<Hit>> {
-        let mut reach = if self.further.is_some() { limit.saturating_mul(4) } else { limit };
+        let mut count = if self.conditions.is_some() { limit.saturating_mul(4) } else { limit };
         loop {
-            let hits = best(scores, &self.in_scope, reach, floor);
-            let all = hits.len() < reach;
+            let hits = best(scores, &self.in_scope, count, floor);
+            let all = hits.len() < count;
             let mut shown = Vec::with_capacity(limit.min(hits.len()));
             for hit in hits {
                 if shown.len() < limit && self.shows(index, hit.row)? {
                     shown.push(hit);
                 }
             }
-            if all || self.further.is_none() || shown.len() >= limit {
+            if all || self.conditions.is_none() || shown.len() >= limit {
                 return Ok(shown);
             }
-            // The filter lets few through: look further down.
-            reach = reach.saturating_mul(8);
+            // Few rows match the filter: more candidates are needed.
+            count = count.saturating_mul(8);
         }
     }
 }
 
 /// Statistics over the rows in scope.
 pub(crate) fn stats(index: &ScopeIndex, rows: &Rows<'_>, terms: &[u32]) -> ScopeStats {
-    let holding = |term: &u32| {
+    let rows_with = |term: &u32| {
         let list = index.postings.get(term).map_or(&[][..], Vec::as_slice);
-        // Terms of the context alone do not count; a posting of neither names the speaker.
-        let held = |posting: &&Posting| {
+        // Terms that are only in the context do not count. A posting with both counts 0 is in the name of the speaker.
+        let counts = |posting: &&Posting| {
             rows.in_scope[posting.row as usize] && (posting.in_text > 0 || posting.in_context == 0)
         };
-        list.iter().filter(held).count()
+        list.iter().filter(counts).count()
     };
-    let mut heard = vec![rows.whole; index.actors.len()];
+    let mut in_scope = vec![rows.whole; index.actors.len()];
     if !rows.whole {
         for (row, _) in index.rows.iter().zip(&rows.in_scope).filter(|(_, inside)| **inside) {
             if let Some(actor) = row.actor {
-                heard[actor as usize] = true;
+                in_scope[actor as usize] = true;
             }
         }
     }
     ScopeStats {
         memories: rows.count(),
-        document_frequency: terms.iter().map(holding).collect(),
-        actors: index.actors.iter().zip(heard).filter(|(_, heard)| *heard).map(|(name, _)| name.clone()).collect(),
+        document_frequency: terms.iter().map(rows_with).collect(),
+        actors: index.actors.iter().zip(in_scope).filter(|(_, is)| *is).map(|(name, _)| name.clone()).collect(),
     }
 }
 
@@ -157,8 +158,8 @@ pub(crate) fn candidates(index: &ScopeIndex, rows: &Rows<'_>, query: &CandidateQ
                 Hit { score: dense[at] + query.text_share * lexical.text.normed(at), row: *member }
             };
             let mut near: Vec<Hit> = members.iter().filter(|at| rows.in_scope[**at as usize]).map(near).collect();
-            // Where no filter may take some out, the first are enough.
-            if rows.further.is_none() && (1..near.len()).contains(&query.per_session) {
+            // If no condition can exclude some of them, the first ones are enough.
+            if rows.conditions.is_none() && (1..near.len()).contains(&query.per_session) {
                 near.select_nth_unstable(query.per_session - 1);
                 near.truncate(query.per_session);
             }
@@ -174,15 +175,15 @@ pub(crate) fn candidates(index: &ScopeIndex, rows: &Rows<'_>, query: &CandidateQ
     }
     let mut hits = Vec::with_capacity(chosen.len());
     for number in chosen {
-        let mut beside = [0.0; 2];
-        for (value, neighbour) in beside.iter_mut().zip(index.neighbours(number)) {
+        let mut neighbour_scores = [0.0; 2];
+        for (value, neighbour) in neighbour_scores.iter_mut().zip(index.neighbours(number)) {
             if let Some(neighbour) = neighbour
                 && rows.shows(index, neighbour)?
             {
                 *value = lexical.text.normed(neighbour as usize);
             }
         }
-        let [before, after] = beside;
+        let [before, after] = neighbour_scores;
         let at = number as usize;
         let row = &index.rows[at];
         hits.push(Candidate {
@@ -216,7 +217,7 @@ pub(crate) fn nearest(index: &ScopeIndex, rows: &Rows<'_>, vector: &[f32], limit
     Ok(hits.into_iter().map(|hit| (index.rows[hit.row as usize].id, hit.score)).collect())
 }
 
-/// Σ query·document·idf over the stored `bm25` slots.
+/// Σ query·document·idf over the stored `bm25` vectors.
 pub(crate) fn sparse(
     index: &ScopeIndex,
     rows: &Rows<'_>,
@@ -236,10 +237,10 @@ pub(crate) fn sparse(
     Ok(hits.into_iter().map(|hit| (index.rows[hit.row as usize].id, hit.score)).collect())
 }
 
-/// Rows that one thread is done with before another has woken.
+/// Up to this number of rows, one thread is faster than several.
 const FEW_ROWS: usize = 8192;
-/// Rows a thread takes at a time: small, so that all end together.
-const ROWS_AT_A_TIME: usize = 1024;
+/// Rows in one task of a thread. Small tasks let all threads finish at the same time.
+const ROWS_PER_TASK: usize = 1024;
 
 /// Cosine of every row in scope; 0 elsewhere.
 fn cosines(index: &ScopeIndex, in_scope: &[bool], vector: &[f32]) -> Vec<f32> {
@@ -247,7 +248,7 @@ fn cosines(index: &ScopeIndex, in_scope: &[bool], vector: &[f32]) -> Vec<f32> {
     let dims = index.dims.max(1);
     let mut cosines = vec![0f32; index.rows.len()];
     let fill = |(part, cosines): (usize, &mut [f32])| {
-        let first = part * ROWS_AT_A_TIME;
+        let first = part * ROWS_PER_TASK;
         let vectors = index.vectors[first * dims..].chunks_exact(dims);
         for (((cosine, row), inverse), inside) in
             cosines.iter_mut().zip(vectors).zip(&index.inverse_norms[first..]).zip(&in_scope[first..])
@@ -260,7 +261,7 @@ fn cosines(index: &ScopeIndex, in_scope: &[bool], vector: &[f32]) -> Vec<f32> {
     if cosines.len() <= FEW_ROWS {
         fill((0, &mut cosines));
     } else {
-        cosines.par_chunks_mut(ROWS_AT_A_TIME).enumerate().for_each(fill);
+        cosines.par_chunks_mut(ROWS_PER_TASK).enumerate().for_each(fill);
     }
     cosines
 }
@@ -270,7 +271,7 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     <f32 as SpatialSimilarity>::dot(a, b).unwrap_or(0.0) as f32
 }
 
-/// BM25 of one field over all rows.
+/// BM25 scores of all rows for one field.
 struct Field {
     sums: Vec<f32>,
     /// 1 / sqrt(norm · Σ idf of the question's terms).
@@ -341,7 +342,7 @@ struct Hit {
 
 impl Eq for Hit {}
 
-/// The worst hit is the greatest: a heap of hits has it on top. Of equals the newer is worse.
+/// The worst hit is the greatest, so that a heap of hits has it on top. Of two hits with the same score the newer is worse.
 impl Ord for Hit {
     fn cmp(&self, other: &Self) -> Ordering {
         other.score.total_cmp(&self.score).then(self.row.cmp(&other.row))
@@ -354,7 +355,7 @@ impl PartialOrd for Hit {
     }
 }
 
-/// The best allowed rows that score more than `floor`, best first.
+/// The best allowed rows with a score above `floor`, best first.
 fn best(scores: &[f32], allowed: &[bool], limit: usize, floor: f32) -> Vec<Hit> {
     let mut heap: BinaryHeap<Hit> = BinaryHeap::with_capacity(limit.min(scores.len()) + 1);
     for (row, (&score, &allowed)) in scores.iter().zip(allowed).enumerate() {
@@ -376,7 +377,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_come_first_and_the_older_of_equals_wins() {
+    fn hits_are_sorted_by_score_then_by_age() {
         let scores = [0.1, 0.9, 0.5, 0.9, -1.0];
         let rows = |limit| {
             best(&scores, &[true, true, true, true, false], limit, 0.0).iter().map(|h| h.row).collect::<Vec<_>>()

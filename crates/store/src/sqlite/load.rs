@@ -1,15 +1,16 @@
-//! Scopes read from disk into memory.
+//! Loads the index of a scope from the file.
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
-use super::read::SCOPE_IS;
+use super::row::{blob_at, id_at};
+use super::scopes::HAS_SCOPE_ID;
 use crate::scope_index::{Bm25Lists, Entry, ScopeIndex, sparse_from_blob, terms_from_blob, vector_from_blob};
-use crate::{MemoryId, Payload, Result, StoreError, keys};
+use crate::{Payload, Result, StoreError, keys};
 
-/// Reads a scope, as of the connection's snapshot.
+/// Loads a scope in the snapshot of the connection.
 pub(super) fn scope(connection: &Connection, dims: usize, kind: usize, scope: i64, version: i64) -> Result<ScopeIndex> {
     let mut index = ScopeIndex::empty(dims, version);
-    let condition = SCOPE_IS[kind];
+    let condition = HAS_SCOPE_ID[kind];
     let count: i64 = connection
         .prepare_cached(&format!("SELECT count(*) FROM memories WHERE {condition}"))?
         .query_row([scope], |row| row.get(0))?;
@@ -25,8 +26,7 @@ pub(super) fn scope(connection: &Connection, dims: usize, kind: usize, scope: i6
     let mut rows = statement.query([scope])?;
     let mut vector = Vec::with_capacity(dims);
     while let Some(row) = rows.next()? {
-        let id = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-        let id = MemoryId::from_bytes(id).ok_or_else(|| StoreError::Corrupt("a memory's id".into()))?;
+        let id = id_at(row, 1)?;
         let mut speaker = Payload::default();
         for (column, key) in [(11, keys::ACTOR_ID), (12, keys::ROLE)] {
             if let Some(name) = row.get::<_, Option<String>>(column)? {
@@ -46,10 +46,10 @@ pub(super) fn scope(connection: &Connection, dims: usize, kind: usize, scope: i6
             holds_time_word: row.get(8)?,
             actor,
             role,
-            terms: terms_from_blob(row.get_ref(10)?.as_blob().map_err(rusqlite::Error::from)?)?,
+            terms: terms_from_blob(blob_at(row, 10)?)?,
         };
         vector.clear();
-        vector_from_blob(row.get_ref(9)?.as_blob().map_err(rusqlite::Error::from)?, &mut vector);
+        vector_from_blob(blob_at(row, 9)?, &mut vector);
         if vector.len() != dims {
             return Err(StoreError::Corrupt(format!("the vector of memory {id}")));
         }
@@ -58,12 +58,12 @@ pub(super) fn scope(connection: &Connection, dims: usize, kind: usize, scope: i6
     Ok(index)
 }
 
-/// Reads the stored `bm25` slots of an index's rows, as of the connection's snapshot.
+/// Loads the stored `bm25` vectors of the rows of an index, in the snapshot of the connection.
 pub(super) fn bm25(connection: &Connection, index: &mut ScopeIndex) -> Result<()> {
     let mut lists = Bm25Lists::default();
     let mut statement = connection.prepare_cached("SELECT bm25 FROM signals WHERE slot = ?")?;
     for (number, row) in index.living() {
-        let sparse = statement.query_row(params![row.slot], |found| {
+        let sparse = statement.query_row([row.slot], |found| {
             Ok(sparse_from_blob(found.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?))
         })?;
         for (term, value) in sparse {

@@ -1,4 +1,4 @@
-//! mem0's own `history.db`, read and never written.
+//! Reads mem0's own `history.db`. It is never written.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -7,17 +7,17 @@ use rusqlite::{Connection, OpenFlags, Row};
 
 use crate::{HistoryEvent, Result, Scope, SessionMessage, StoreError};
 
-/// Reads the history and the messages of a mem0 `history.db`, oldest first. Columns that old versions lack are empty.
+/// Reads the history and the messages of a mem0 `history.db`, oldest first. Columns that old versions do not have are empty.
 ///
 /// # Errors
 /// [`StoreError::NotAStore`] if the database has no such table; [`StoreError::Corrupt`] if it is damaged.
 pub fn read_mem0_history(path: &Path) -> Result<(Vec<HistoryEvent>, Vec<SessionMessage>)> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    if columns(&connection, "history")?.is_empty() {
-        let reason = "it has no table `history`, so it is no history.db of mem0".to_owned();
+    if columns_of(&connection, "history")?.is_empty() {
+        let reason = "it has no table `history`, so it is not a history.db of mem0".to_owned();
         return Err(StoreError::NotAStore { path: path.to_owned(), reason });
     }
-    let fields = [
+    let columns = [
         "id",
         "memory_id",
         "old_memory",
@@ -29,7 +29,7 @@ pub fn read_mem0_history(path: &Path) -> Result<(Vec<HistoryEvent>, Vec<SessionM
         "actor_id",
         "role",
     ];
-    let history = rows(&connection, "history", &fields, |row| {
+    let history = read_table(&connection, "history", &columns, |row| {
         Ok(HistoryEvent {
             id: row_id(row)?,
             memory_id: text(row, 1)?.unwrap_or_default(),
@@ -44,42 +44,45 @@ pub fn read_mem0_history(path: &Path) -> Result<(Vec<HistoryEvent>, Vec<SessionM
             scope: Scope::default(),
         })
     })?;
-    let fields = ["id", "session_scope", "role", "content", "name", "created_at"];
-    let messages = match columns(&connection, "messages")?.is_empty() {
-        true => Vec::new(),
-        false => rows(&connection, "messages", &fields, |row| {
-            Ok(SessionMessage {
-                id: row_id(row)?,
-                session_scope: text(row, 1)?.unwrap_or_default(),
-                role: text(row, 2)?,
-                content: text(row, 3)?,
-                name: text(row, 4)?,
-                created_at: text(row, 5)?,
-            })
-        })?,
-    };
+    if columns_of(&connection, "messages")?.is_empty() {
+        return Ok((history, Vec::new()));
+    }
+    let columns = ["id", "session_scope", "role", "content", "name", "created_at"];
+    let messages = read_table(&connection, "messages", &columns, |row| {
+        Ok(SessionMessage {
+            id: row_id(row)?,
+            session_scope: text(row, 1)?.unwrap_or_default(),
+            role: text(row, 2)?,
+            content: text(row, 3)?,
+            name: text(row, 4)?,
+            created_at: text(row, 5)?,
+        })
+    })?;
     Ok((history, messages))
 }
 
-fn columns(connection: &Connection, table: &str) -> Result<HashSet<String>> {
+fn columns_of(connection: &Connection, table: &str) -> Result<HashSet<String>> {
     let mut statement = connection.prepare("SELECT name FROM pragma_table_info(?)")?;
     Ok(statement.query_map([table], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
-fn rows<T>(
+/// Reads these columns of a table, and `NULL` for those that it does not have.
+fn read_table<T>(
     connection: &Connection,
     table: &str,
-    fields: &[&str],
+    columns: &[&str],
     read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Vec<T>> {
-    let there = columns(connection, table)?;
-    let list: Vec<&str> = fields.iter().map(|field| if there.contains(*field) { *field } else { "NULL" }).collect();
+    let existing = columns_of(connection, table)?;
+    let list: Vec<&str> =
+        columns.iter().map(|column| if existing.contains(*column) { *column } else { "NULL" }).collect();
     let list = list.join(", ");
     let mut statement = connection.prepare(&format!("SELECT {list}, rowid AS row FROM {table} ORDER BY rowid"))?;
     Ok(statement.query_map([], |row| read(row))?.collect::<Result<_, _>>()?)
 }
 
-/// The row's id. SQLite lets a text key be null: such a row is named after its place, the same at every reading.
+/// The id of the row. SQLite allows a null text key: such a row gets an id made of its row number, which is the same in
+/// every read.
 fn row_id(row: &Row<'_>) -> rusqlite::Result<String> {
     Ok(match text(row, 0)? {
         Some(id) => id,
@@ -87,7 +90,7 @@ fn row_id(row: &Row<'_>) -> rusqlite::Result<String> {
     })
 }
 
-/// A text column; other types are read as the text they print as.
+/// The value of a text column. Values of other types are converted to text.
 fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
     use rusqlite::types::ValueRef;
     Ok(match row.get_ref(column)? {

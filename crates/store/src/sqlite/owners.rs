@@ -1,15 +1,15 @@
-//! Who owns memories, read from one index.
+//! Owners of memories, read from one index.
 
 use rusqlite::{Connection, params_from_iter};
 
-use crate::owners::{About, OwnerCounts};
+use super::scopes::scope_id;
+use crate::owners::{OwnerCounts, OwnerFields};
 use crate::{Owner, Result};
 
-/// Owners of all memories, or of those of one user.
 pub(super) fn owners(connection: &Connection, within: Option<&str>) -> Result<Vec<Owner>> {
     let user = match within {
         None => None,
-        Some(user) => match super::read::scope_id(connection, 0, user)? {
+        Some(user) => match scope_id(connection, 0, user)? {
             Some((id, _)) => Some(id),
             None => return Ok(Vec::new()),
         },
@@ -23,9 +23,9 @@ pub(super) fn owners(connection: &Connection, within: Option<&str>) -> Result<Ve
     let mut counts = OwnerCounts::default();
     while let Some(row) = rows.next()? {
         let text = |column| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
-        let about = About { app: text(3)?, created_at: text(4)?, updated_at: text(5)? };
-        counts.add([row.get(0)?, row.get(1)?, row.get(2)?], &about);
+        let fields = OwnerFields { app: text(3)?, created_at: text(4)?, updated_at: text(5)? };
+        counts.add([row.get(0)?, row.get(1)?, row.get(2)?], &fields);
     }
-    let mut named = connection.prepare_cached("SELECT kind, value FROM scopes WHERE id = ?")?;
-    counts.finish(|scope| Ok(named.query_row([scope], |row| Ok((row.get::<_, u16>(0)?.into(), row.get(1)?)))?))
+    let mut scope = connection.prepare_cached("SELECT kind, value FROM scopes WHERE id = ?")?;
+    counts.finish(|id| Ok(scope.query_row([id], |row| Ok((row.get::<_, u16>(0)?.into(), row.get(1)?)))?))
 }

@@ -1,55 +1,53 @@
-//! Reads by id, list and session, and everything at once.
+//! Reads: by id, by list, by session, and of the whole store.
 
 use std::ops::ControlFlow;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
-use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use crate::scope_index::{day_number, sparse_from_blob, vector_from_blob};
+use super::entities;
+use super::open::SqliteOptions;
+use super::row::{
+    MEMORY_COLUMNS, STORED_MEMORY_COLUMNS, id_at, memory_at, parse_payload, payload_at, stored_memory_at, to_usize,
+};
+use super::schema;
+use super::scopes::{exact_scope, pinned_condition, scope_condition};
+use crate::cursor;
+use crate::database::sqlite_snapshot;
+use crate::scope_index::day_number;
+use crate::shared_tables;
 use crate::{
-    ExportRecord, Filter, HistoryEvent, Link, Memory, MemoryId, Page, PageRequest, Payload, Provenance, Result, Scope,
-    ScopeSummary, ScopeVersion, SessionMessage, SessionWindow, StoreError, StoredMemory,
+    ExportRecord, Filter, Memory, MemoryId, Page, PageRequest, Result, Scope, ScopeSummary, SessionWindow, StoreInfo,
+    StoredMemory,
 };
 
-/// Columns a [`Memory`] is made of, in the order [`memory_at`] reads them.
-const MEMORY: &str =
-    "m.slot, m.id, m.payload, m.position, m.event_time, (SELECT name FROM sessions WHERE sessions.id = m.session)";
-const FROM_MEMORIES: &str = "FROM memories m";
-
-pub(super) fn payload(text: &str) -> Result<Payload> {
-    serde_json::from_str(text).map(Payload::new).map_err(|error| StoreError::Corrupt(format!("a payload: {error}")))
-}
-
-pub(super) fn payload_text(payload: &Payload) -> Result<String> {
-    serde_json::to_string(payload.as_map()).map_err(|error| StoreError::Corrupt(format!("a payload: {error}")))
-}
-
-pub(super) fn id_at(row: &Row<'_>, column: usize) -> rusqlite::Result<MemoryId> {
-    let blob = row.get_ref(column)?.as_blob()?;
-    MemoryId::from_bytes(blob).ok_or(rusqlite::Error::InvalidColumnType(
-        column,
-        "a memory's id".into(),
-        rusqlite::types::Type::Blob,
-    ))
-}
-
-fn memory_at(row: &Row<'_>) -> Result<Memory> {
-    let time: Option<i64> = row.get(4)?;
-    Ok(Memory {
-        id: id_at(row, 1)?,
-        payload: payload(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?,
-        provenance: Provenance {
-            session: row.get(5)?,
-            position: row.get(3)?,
-            event_time: time.and_then(|micros| Timestamp::from_microsecond(micros).ok()),
-        },
+pub(super) fn info(connection: &Connection, options: &SqliteOptions) -> Result<StoreInfo> {
+    let count = |table: &str| -> Result<usize> {
+        Ok(to_usize(connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?))
+    };
+    let size = |suffix: &str| {
+        let mut name = options.path.as_os_str().to_owned();
+        name.push(suffix);
+        std::fs::metadata(name).map_or(0, |data| data.len())
+    };
+    Ok(StoreInfo {
+        location: format!("sqlite:{}", options.path.display()),
+        schema: schema::NEWEST,
+        embedder: options.embedder.clone(),
+        dims: options.dims,
+        memories: count("memories")?,
+        entities: count("entities")?,
+        history: count("history")?,
+        links: count("links")?,
+        messages: count("messages")?,
+        bytes: size("") + size("-wal"),
     })
 }
 
-fn memories(connection: &Connection, tail: &str, values: &[Sql]) -> Result<Vec<Memory>> {
-    let mut statement = connection.prepare_cached(&format!("SELECT {MEMORY} {FROM_MEMORIES} {tail}"))?;
+/// The memories that the rest of the query selects.
+fn select_memories(connection: &Connection, rest: &str, values: &[Value]) -> Result<Vec<Memory>> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {MEMORY_COLUMNS} FROM memories m {rest}"))?;
     let mut rows = statement.query(params_from_iter(values))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -58,90 +56,21 @@ fn memories(connection: &Connection, tail: &str, values: &[Sql]) -> Result<Vec<M
     Ok(found)
 }
 
-/// The id of a scope's key and its version; `None` where nothing was ever stored for it.
-pub(super) fn scope_id(connection: &Connection, kind: usize, value: &str) -> Result<Option<(i64, i64)>> {
-    let mut statement = connection.prepare_cached("SELECT id, version FROM scopes WHERE kind = ? AND value = ?")?;
-    Ok(statement.query_row(params![kind as i64, value], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
-}
-
-pub(super) fn scope_version(connection: &Connection, scope: &Scope) -> Result<ScopeVersion> {
-    let mut version = ScopeVersion::default();
-    for (kind, value) in scope.ids().into_iter().enumerate() {
-        if let Some(value) = value {
-            version.0[kind] = scope_id(connection, kind, value)?.map_or(0, |(_, version)| version);
-        }
-    }
-    Ok(version)
-}
-
-/// "Carries this scope id", by kind, in words that let SQLite use the index of that kind.
-pub(super) const SCOPE_IS: [&str; 3] =
-    ["user_scope = ?", "(agent_scope = ? AND agent_scope <> 0)", "(run_scope = ? AND run_scope <> 0)"];
-
-/// SQL for "carries all ids of this scope"; `None` where no memory can.
-pub(super) fn scope_condition(connection: &Connection, scope: &Scope) -> Result<Option<(String, Vec<i64>)>> {
-    let mut conditions = Vec::new();
-    let mut values = Vec::new();
-    for (kind, value) in scope.ids().into_iter().enumerate() {
-        let Some(value) = value else { continue };
-        let Some((id, _)) = scope_id(connection, kind, value)? else { return Ok(None) };
-        conditions.push(SCOPE_IS[kind]);
-        values.push(id);
-    }
-    if conditions.is_empty() {
-        return Err(StoreError::InvalidScope("at least one of user_id, agent_id, run_id is required".into()));
-    }
-    Ok(Some((conditions.join(" AND "), values)))
-}
-
-/// SQL for "has exactly this scope".
-fn exact_scope(connection: &Connection, scope: &Scope) -> Result<Option<Vec<Sql>>> {
-    let mut values = vec![Sql::Integer(0); 3];
-    for (kind, value) in scope.ids().into_iter().enumerate() {
-        let Some(value) = value else { continue };
-        let Some((id, _)) = scope_id(connection, kind, value)? else { return Ok(None) };
-        values[kind] = Sql::Integer(id);
-    }
-    Ok(Some(values))
-}
-
 pub(super) fn get(connection: &Connection, ids: &[MemoryId]) -> Result<Vec<Option<Memory>>> {
-    let one = |id: &MemoryId| Ok(memories(connection, "WHERE m.id = ?", &[Sql::Blob(id.to_bytes())])?.pop());
+    let one = |id: &MemoryId| Ok(select_memories(connection, "WHERE m.id = ?", &[Value::Blob(id.to_bytes())])?.pop());
     ids.iter().map(one).collect()
 }
 
 pub(super) fn get_stored(connection: &Connection, ids: &[MemoryId]) -> Result<Vec<Option<StoredMemory>>> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {MEMORY}, s.vector, s.bm25 {FROM_MEMORIES} JOIN signals s ON s.slot = m.slot WHERE m.id = ?"
+        "SELECT {STORED_MEMORY_COLUMNS} FROM memories m JOIN signals s ON s.slot = m.slot WHERE m.id = ?"
     ))?;
-    let mut one = |id: &MemoryId| statement.query([id.to_bytes()])?.next()?.map(stored_at).transpose();
+    let mut one = |id: &MemoryId| statement.query([id.to_bytes()])?.next()?.map(stored_memory_at).transpose();
     ids.iter().map(&mut one).collect()
 }
 
-fn stored_at(row: &Row<'_>) -> Result<StoredMemory> {
-    let mut vector = Vec::new();
-    vector_from_blob(row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?, &mut vector);
-    let bm25 = sparse_from_blob(row.get_ref(7)?.as_blob().map_err(rusqlite::Error::from)?);
-    Ok(StoredMemory { memory: memory_at(row)?, vector, bm25 })
-}
-
-/// SQL for what a filter pins; `None` where no memory can match.
-fn pinned_condition(connection: &Connection, filter: Option<&Filter>) -> Result<Option<(String, Vec<Sql>)>> {
-    let everything = Ok(Some(("1 = 1".to_owned(), Vec::new())));
-    let Some(filter) = filter else { return everything };
-    let pinned = filter.scope();
-    if pinned.is_contradiction() {
-        return Ok(None);
-    }
-    if !pinned.any_pinned() {
-        return everything;
-    }
-    let condition = scope_condition(connection, &Scope::pinned_by(filter))?;
-    Ok(condition.map(|(condition, ids)| (condition, ids.into_iter().map(Sql::Integer).collect())))
-}
-
-/// The ids of all memories a filter matches, oldest first.
-pub(super) fn matching(connection: &Connection, filter: Option<&Filter>) -> Result<Vec<MemoryId>> {
+/// The ids of all memories that a filter matches, oldest first.
+pub(super) fn matching_ids(connection: &Connection, filter: Option<&Filter>) -> Result<Vec<MemoryId>> {
     let Some((condition, values)) = pinned_condition(connection, filter)? else { return Ok(Vec::new()) };
     let filter = filter.filter(|filter| !filter.is_scope_only());
     let payload_column = if filter.is_some() { "payload" } else { "NULL" };
@@ -151,7 +80,7 @@ pub(super) fn matching(connection: &Connection, filter: Option<&Filter>) -> Resu
     let mut ids = Vec::new();
     while let Some(row) = rows.next()? {
         let matches = match filter {
-            Some(filter) => filter.matches(payload(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?.as_map()),
+            Some(filter) => filter.matches(payload_at(row, 1)?.as_map()),
             None => true,
         };
         if matches {
@@ -161,74 +90,96 @@ pub(super) fn matching(connection: &Connection, filter: Option<&Filter>) -> Resu
     Ok(ids)
 }
 
-/// Whether a filter matches the payload of a slot.
+/// Whether a filter matches the payload in a slot.
 pub(super) fn slot_matches(connection: &Connection, filter: &Filter, slot: i64) -> Result<bool> {
     let mut statement = connection.prepare_cached("SELECT payload FROM memories WHERE slot = ?")?;
-    // One that the snapshot does not have was deleted or added a moment ago.
     let text: Option<String> = statement.query_row([slot], |found| found.get(0)).optional()?;
     match text {
-        Some(text) => Ok(filter.matches(payload(&text)?.as_map())),
+        Some(text) => Ok(filter.matches(parse_payload(&text)?.as_map())),
+        // It was deleted, or added after the snapshot began.
         None => Ok(false),
     }
 }
 
-/// Newest first. What SQL can't decide of a filter is decided on the payload, row by row.
+/// Lists memories. The conditions of a filter that SQL can't express are evaluated on the payload of each row.
 pub(super) fn list(
     connection: &Connection,
     filter: Option<&Filter>,
     today: Option<Date>,
     page: &PageRequest,
 ) -> Result<Page<Memory>> {
-    let nothing = Page { items: Vec::new(), total: 0, next: None };
     let before = match &page.cursor {
-        Some(cursor) => crate::cursor::decode(cursor)?,
+        Some(cursor) => cursor::decode(cursor)?,
         None => i64::MAX,
     };
-    let Some((mut condition, mut values)) = pinned_condition(connection, filter)? else { return Ok(nothing) };
+    let Some((mut condition, mut values)) = pinned_condition(connection, filter)? else {
+        return Ok(Page { items: Vec::new(), total: 0, next: None });
+    };
     if let Some(today) = today {
         condition.push_str(" AND (m.expires IS NULL OR m.expires >= ?)");
-        values.push(Sql::Integer(i64::from(day_number(today))));
+        values.push(Value::Integer(i64::from(day_number(today))));
     }
-    let filter = filter.filter(|filter| !filter.is_scope_only());
-    let mut items: Vec<(i64, Memory)> = Vec::new();
-    let mut total = 0usize;
-    // SQL has skipped them already where it decides the whole filter.
-    let mut to_skip = filter.map_or(0, |_| page.offset);
-    let mut statement;
-    let mut rows;
-    if filter.is_none() {
-        let count: i64 = connection
-            .prepare_cached(&format!("SELECT count(*) FROM memories m WHERE {condition}"))?
-            .query_row(params_from_iter(&values), |row| row.get(0))?;
-        total = usize::try_from(count).unwrap_or(0);
-        condition.push_str(" AND m.slot < ?");
-        values.push(Sql::Integer(before));
-        let (limit, skipped) = (page.limit.saturating_add(1).min(1 << 40), page.offset.min(1 << 40));
-        condition.push_str(&format!(" ORDER BY m.slot DESC LIMIT {limit} OFFSET {skipped}"));
-    } else {
-        condition.push_str(" ORDER BY m.slot DESC");
-    }
-    statement = connection.prepare_cached(&format!("SELECT {MEMORY} {FROM_MEMORIES} WHERE {condition}"))?;
-    rows = statement.query(params_from_iter(&values))?;
+    let (mut items, total) = match filter.filter(|filter| !filter.is_scope_only()) {
+        None => list_by_sql(connection, condition, values, before, page)?,
+        Some(filter) => list_by_filter(connection, &condition, &values, filter, before, page)?,
+    };
+    let has_more = items.len() > page.limit;
+    items.truncate(page.limit);
+    let next = items.last().filter(|_| has_more).map(|(slot, _)| cursor::encode(*slot));
+    Ok(Page { items: items.into_iter().map(|(_, memory)| memory).collect(), total, next })
+}
+
+/// The slots and memories of a page and of one more item, and the total, if SQL expresses the whole filter.
+fn list_by_sql(
+    connection: &Connection,
+    mut condition: String,
+    mut values: Vec<Value>,
+    before: i64,
+    page: &PageRequest,
+) -> Result<(Vec<(i64, Memory)>, usize)> {
+    let total: i64 = connection
+        .prepare_cached(&format!("SELECT count(*) FROM memories m WHERE {condition}"))?
+        .query_row(params_from_iter(&values), |row| row.get(0))?;
+    condition.push_str(" AND m.slot < ?");
+    values.push(Value::Integer(before));
+    let (limit, offset) = (page.limit.saturating_add(1).min(1 << 40), page.offset.min(1 << 40));
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {MEMORY_COLUMNS} FROM memories m WHERE {condition} ORDER BY m.slot DESC LIMIT {limit} OFFSET {offset}"
+    ))?;
+    let mut rows = statement.query(params_from_iter(&values))?;
+    let mut items = Vec::new();
     while let Some(row) = rows.next()? {
-        let slot: i64 = row.get(0)?;
-        if let Some(filter) = filter {
-            let payload = payload(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?;
-            if !filter.matches(payload.as_map()) {
-                continue;
-            }
-            total += 1;
+        items.push((row.get(0)?, memory_at(row)?));
+    }
+    Ok((items, to_usize(total)))
+}
+
+/// Same as [`list_by_sql`], if the filter must be evaluated on payloads.
+fn list_by_filter(
+    connection: &Connection,
+    condition: &str,
+    values: &[Value],
+    filter: &Filter,
+    before: i64,
+    page: &PageRequest,
+) -> Result<(Vec<(i64, Memory)>, usize)> {
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {MEMORY_COLUMNS} FROM memories m WHERE {condition} ORDER BY m.slot DESC"))?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let (mut items, mut total, mut to_skip) = (Vec::new(), 0, page.offset);
+    while let Some(row) = rows.next()? {
+        if !filter.matches(payload_at(row, 2)?.as_map()) {
+            continue;
         }
+        total += 1;
+        let slot: i64 = row.get(0)?;
         if slot < before && to_skip > 0 {
             to_skip -= 1;
         } else if slot < before && items.len() <= page.limit {
             items.push((slot, memory_at(row)?));
         }
     }
-    let more = items.len() > page.limit;
-    items.truncate(page.limit);
-    let next = items.last().filter(|_| more).map(|(slot, _)| crate::cursor::encode(*slot));
-    Ok(Page { items: items.into_iter().map(|(_, memory)| memory).collect(), total, next })
+    Ok((items, total))
 }
 
 pub(super) fn find_by_hash(
@@ -238,13 +189,13 @@ pub(super) fn find_by_hash(
     today: Option<Date>,
 ) -> Result<Option<MemoryId>> {
     let Some(mut values) = exact_scope(connection, scope)? else { return Ok(None) };
-    values.push(Sql::Text(hash.to_owned()));
-    values.push(Sql::Integer(today.map_or(i64::MIN, |day| i64::from(day_number(day)))));
+    values.push(Value::Text(hash.to_owned()));
+    values.push(Value::Integer(today.map_or(i64::MIN, |day| i64::from(day_number(day)))));
     let mut statement = connection.prepare_cached(
         "SELECT id FROM memories WHERE +user_scope = ? AND +agent_scope = ? AND +run_scope = ? AND hash = ?
          AND (expires IS NULL OR expires >= ?) ORDER BY slot LIMIT 1",
     )?;
-    Ok(statement.query_row(params_from_iter(values), |row| id_at(row, 0)).optional()?)
+    statement.query(params_from_iter(values))?.next()?.map(|row| id_at(row, 0)).transpose()
 }
 
 pub(super) fn session(
@@ -254,28 +205,29 @@ pub(super) fn session(
     window: SessionWindow,
 ) -> Result<Vec<Memory>> {
     let Some(mut key) = exact_scope(connection, scope)? else { return Ok(Vec::new()) };
-    key.push(Sql::Text(session.to_owned()));
+    key.push(Value::Text(session.to_owned()));
     let id: Option<i64> = connection
         .prepare_cached("SELECT id FROM sessions WHERE of_user = ? AND of_agent = ? AND of_run = ? AND name = ?")?
         .query_row(params_from_iter(key), |row| row.get(0))
         .optional()?;
     let Some(id) = id else { return Ok(Vec::new()) };
     let before = |position: i64, count: usize| -> Result<Vec<Memory>> {
-        let tail = format!(
+        let rest = format!(
             "WHERE m.session = ? AND m.session <> 0 AND m.position < ? ORDER BY m.position DESC, m.slot DESC LIMIT {count}"
         );
-        let mut found = memories(connection, &tail, &[Sql::Integer(id), Sql::Integer(position)])?;
+        let mut found = select_memories(connection, &rest, &[Value::Integer(id), Value::Integer(position)])?;
         found.reverse();
         Ok(found)
     };
     match window {
         SessionWindow::Last(count) => before(i64::MAX, count),
-        SessionWindow::Around { position, before: lower, after } => {
-            let mut found = before(i64::from(position), lower)?;
-            let tail = format!(
+        SessionWindow::Around { position, before: count_before, after } => {
+            let position = i64::from(position);
+            let mut found = before(position, count_before)?;
+            let rest = format!(
                 "WHERE m.session = ? AND m.session <> 0 AND m.position > ? ORDER BY m.position, m.slot LIMIT {after}"
             );
-            found.extend(memories(connection, &tail, &[Sql::Integer(id), Sql::Integer(i64::from(position))])?);
+            found.extend(select_memories(connection, &rest, &[Value::Integer(id), Value::Integer(position)])?);
             Ok(found)
         }
     }
@@ -283,58 +235,19 @@ pub(super) fn session(
 
 pub(super) fn last_in_scope(connection: &Connection, scope: &Scope) -> Result<Option<Memory>> {
     let Some(values) = exact_scope(connection, scope)? else { return Ok(None) };
-    let tail = "WHERE m.user_scope = ? AND m.agent_scope = ? AND m.run_scope = ? AND m.session <> 0
+    let rest = "WHERE m.user_scope = ? AND m.agent_scope = ? AND m.run_scope = ? AND m.session <> 0
                 ORDER BY m.slot DESC LIMIT 1";
-    Ok(memories(connection, tail, &values)?.pop())
-}
-
-pub(super) fn links_of(connection: &Connection, id: MemoryId) -> Result<Vec<Link>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT source, target, kind, created_at FROM links WHERE source = ?1 OR target = ?1
-         ORDER BY source, target, kind",
-    )?;
-    let rows = statement.query_map([id.to_bytes()], link_at)?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-fn link_at(row: &Row<'_>) -> rusqlite::Result<Link> {
-    Ok(Link { source: id_at(row, 0)?, target: id_at(row, 1)?, kind: row.get(2)?, created_at: row.get(3)? })
-}
-
-const HISTORY: &str = "SELECT id, memory_id, old_memory, new_memory, event, created_at, updated_at, is_deleted,
-                       actor_id, role, user_id, agent_id, run_id FROM history";
-
-fn event_at(row: &Row<'_>) -> rusqlite::Result<HistoryEvent> {
-    Ok(HistoryEvent {
-        id: row.get(0)?,
-        memory_id: row.get(1)?,
-        old_memory: row.get(2)?,
-        new_memory: row.get(3)?,
-        event: row.get(4)?,
-        created_at: row.get(5)?,
-        updated_at: row.get(6)?,
-        is_deleted: row.get(7)?,
-        actor_id: row.get(8)?,
-        role: row.get(9)?,
-        scope: Scope { user_id: row.get(10)?, agent_id: row.get(11)?, run_id: row.get(12)? },
-    })
-}
-
-pub(super) fn history(connection: &Connection, memory_id: &str) -> Result<Vec<HistoryEvent>> {
-    let mut statement = connection.prepare_cached(&format!("{HISTORY} WHERE memory_id = ? ORDER BY seq"))?;
-    let rows = statement.query_map([memory_id], event_at)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(select_memories(connection, rest, &values)?.pop())
 }
 
 pub(super) fn summary(connection: &Connection, scope: &Scope) -> Result<ScopeSummary> {
     let Some((condition, values)) = scope_condition(connection, scope)? else { return Ok(ScopeSummary::default()) };
-    let values: Vec<Sql> = values.into_iter().map(Sql::Integer).collect();
     let count = |sql: String| -> Result<usize> {
-        let count: i64 = connection.prepare_cached(&sql)?.query_row(params_from_iter(&values), |row| row.get(0))?;
-        Ok(usize::try_from(count).unwrap_or(0))
+        let count = connection.prepare_cached(&sql)?.query_row(params_from_iter(&values), |row| row.get(0))?;
+        Ok(to_usize(count))
     };
-    // By instant, not by text: legacy times carry offsets.
-    let edge = |order: &str| -> Result<Option<String>> {
+    // Sorted by instant, not by text: legacy times have offsets.
+    let first_created = |order: &str| -> Result<Option<String>> {
         let sql = format!(
             "SELECT payload ->> '$.created_at' FROM memories WHERE {condition}
              AND json_type(payload, '$.created_at') = 'text' AND unixepoch(payload ->> '$.created_at') IS NOT NULL
@@ -348,54 +261,28 @@ pub(super) fn summary(connection: &Connection, scope: &Scope) -> Result<ScopeSum
         links: count(format!(
             "SELECT count(*) FROM links l JOIN memories ON memories.id = l.source WHERE {condition}"
         ))?,
-        first: edge("ASC")?,
-        last: edge("DESC")?,
+        first: first_created("ASC")?,
+        last: first_created("DESC")?,
     })
 }
 
-fn message_at(row: &Row<'_>) -> rusqlite::Result<SessionMessage> {
-    Ok(SessionMessage {
-        id: row.get(0)?,
-        session_scope: row.get(1)?,
-        role: row.get(2)?,
-        content: row.get(3)?,
-        name: row.get(4)?,
-        created_at: row.get(5)?,
-    })
-}
-
-/// Makes a piece of a row.
-type ReadPiece<'r> = &'r dyn Fn(&Row<'_>) -> Result<ExportRecord>;
-
-/// Everything, in the connection's snapshot.
+/// Visits the whole store in the snapshot of the connection.
 pub(super) fn visit(connection: &Connection, visitor: &mut dyn FnMut(ExportRecord) -> ControlFlow<()>) -> Result<()> {
-    let sql =
-        format!("SELECT {MEMORY}, s.vector, s.bm25 {FROM_MEMORIES} JOIN signals s ON s.slot = m.slot ORDER BY m.slot");
-    let mut each = |sql: &str, piece: ReadPiece<'_>| -> Result<ControlFlow<()>> {
-        let mut statement = connection.prepare(sql)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            if visitor(piece(row)?).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    };
-    let entities = format!("{} ORDER BY slot", super::entities::SELECT);
-    let links = "SELECT source, target, kind, created_at FROM links ORDER BY source, target, kind";
-    let history = format!("{HISTORY} ORDER BY seq");
-    let messages = "SELECT id, session_scope, role, content, name, created_at FROM messages ORDER BY seq";
-    let kinds: [(&str, ReadPiece<'_>); 5] = [
-        (&sql, &|row| Ok(ExportRecord::Memory(Box::new(stored_at(row)?)))),
-        (&entities, &|row| Ok(ExportRecord::Entity(Box::new(super::entities::entity_at(connection, row)?)))),
-        (links, &|row| Ok(ExportRecord::Link(link_at(row)?))),
-        (&history, &|row| Ok(ExportRecord::History(Box::new(event_at(row)?)))),
-        (messages, &|row| Ok(ExportRecord::Message(Box::new(message_at(row)?)))),
-    ];
-    for (sql, piece) in kinds {
-        if each(sql, piece)?.is_break() {
-            break;
+    let mut statement = connection.prepare(&format!(
+        "SELECT {STORED_MEMORY_COLUMNS} FROM memories m JOIN signals s ON s.slot = m.slot ORDER BY m.slot"
+    ))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if visitor(ExportRecord::Memory(Box::new(stored_memory_at(row)?))).is_break() {
+            return Ok(());
         }
     }
-    Ok(())
+    let mut statement = connection.prepare(&format!("{} ORDER BY slot", entities::SELECT))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if visitor(ExportRecord::Entity(Box::new(entities::entity_at(connection, row)?))).is_break() {
+            return Ok(());
+        }
+    }
+    shared_tables::visit(|work| sqlite_snapshot(connection, work), visitor).map(drop)
 }

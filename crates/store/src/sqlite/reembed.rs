@@ -1,64 +1,76 @@
-//! Moving a store to another embedder: new vectors are gathered beside the old ones, which serve until all are there.
+//! Moves a store to another embedder. New vectors are stored beside the old ones, which are used until all are present.
 
 mod rows;
 mod switch;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::{SqliteOptions, SqliteStore, open};
-use crate::scope_index::vector_to_blob;
+use super::connections::Connections;
+use super::open::{SqliteOptions, check_embedder, read_embedder};
+use crate::scope_index::{Cache, vector_to_blob};
 use crate::{Payload, Result, StoreError};
 pub use rows::TextToEmbed;
-use rows::{Kind, Rows};
+use rows::{EmbeddedRows, RowKind};
 pub use switch::Switched;
 
-/// Keys of the embedder that a store is being moved to.
+/// The keys of the embedder that a store is being moved to.
 const TARGET: [&str; 2] = ["reembed_embedder", "reembed_dims"];
 
-/// A move of a store to another embedder. What was gathered stays in the file: another process may go on with it.
+/// A move of a store to another embedder. The new vectors are kept in the file, so that another process can continue it.
 ///
-/// Others may read and write all the while, with the embedder the store has.
-#[derive(Debug)]
+/// Other threads and processes may read and write during the move, with the old embedder.
 pub struct Reembedding<'s> {
-    store: &'s SqliteStore,
+    connections: &'s Connections,
+    cache: &'s Cache,
     embedder: String,
     dims: usize,
     embedding_text: fn(&Payload) -> String,
 }
 
-/// How much there is to embed, and how much of it is done.
+impl std::fmt::Debug for Reembedding<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reembedding")
+            .field("embedder", &self.embedder)
+            .field("dims", &self.dims)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The size of a move, and its progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReembedCounts {
     /// Memories that have a vector.
     pub memories: usize,
     /// Entities.
     pub entities: usize,
-    /// Memories and entities that have been embedded anew; a text that changed since counts too.
+    /// Memories and entities that have a new vector, including those whose text has changed since.
     pub embedded: usize,
 }
 
-impl SqliteStore {
-    /// A move to the embedder of this fingerprint and dims, of which nothing is written yet. `embedding_text` tells what is
-    /// embedded for a memory; of an entity it is the name.
-    pub fn reembedding(&self, embedder: &str, dims: usize, embedding_text: fn(&Payload) -> String) -> Reembedding<'_> {
-        Reembedding { store: self, embedder: embedder.to_owned(), dims, embedding_text }
+impl<'s> Reembedding<'s> {
+    pub(super) fn new(
+        connections: &'s Connections,
+        cache: &'s Cache,
+        embedder: &str,
+        dims: usize,
+        embedding_text: fn(&Payload) -> String,
+    ) -> Self {
+        Self { connections, cache, embedder: embedder.to_owned(), dims, embedding_text }
     }
-}
 
-impl Reembedding<'_> {
-    /// Notes in the store where it is being moved to, or goes on where an earlier call stopped. `restart` drops what was
-    /// gathered.
+    /// Records the target of the move in the store, or continues an earlier move to the same target. `restart` discards
+    /// existing new vectors.
     ///
     /// # Errors
-    /// [`StoreError::Reembedding`] if it is on its way to another embedder and is not to `restart`;
+    /// [`StoreError::Reembedding`] if the store is being moved to another embedder and `restart` is false;
     /// [`StoreError::EmbedderMismatch`] if it has been moved since it was opened.
     pub fn begin(&self, restart: bool) -> Result<()> {
-        self.store.write(|connection| {
+        self.connections.write(|connection| {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            open::check_still(&tx, &self.store.options)?;
-            match open::noted_embedder(&tx, TARGET)? {
+            check_embedder(&tx, self.connections.options())?;
+            match read_embedder(&tx, TARGET)? {
                 Some(_) if restart => clear(&tx)?,
-                Some(under_way) => return self.check_target(under_way),
+                Some(current) => return self.check_target(current),
                 None => {}
             }
             let mut statement = tx.prepare("INSERT OR REPLACE INTO meta VALUES(?, ?)")?;
@@ -69,49 +81,50 @@ impl Reembedding<'_> {
         })
     }
 
-    /// How much there is to do, without changing anything.
+    /// The size of the move and its progress. Changes nothing.
     ///
     /// # Errors
-    /// [`StoreError::Reembedding`] if the store is on its way to another embedder.
+    /// [`StoreError::Reembedding`] if the store is being moved to another embedder.
     pub fn counts(&self) -> Result<ReembedCounts> {
-        self.store.read(|connection| {
-            open::noted_embedder(connection, TARGET)?.map_or(Ok(()), |under_way| self.check_target(under_way))?;
-            let [memories, entities] = Kind::ALL.map(|kind| kind.count(connection));
-            let [memories_done, entities_done] = Kind::ALL.map(|kind| kind.count_embedded(connection));
+        self.connections.read(|connection| {
+            read_embedder(connection, TARGET)?.map_or(Ok(()), |current| self.check_target(current))?;
+            let [memories, entities] = RowKind::ALL.map(|kind| kind.count(connection));
+            let [memories_done, entities_done] = RowKind::ALL.map(|kind| kind.count_embedded(connection));
             Ok(ReembedCounts { memories: memories?, entities: entities?, embedded: memories_done? + entities_done? })
         })
     }
 
-    /// The next texts whose vectors are missing, after the last one of a call before: memories, then entities, each as they
-    /// were stored. Empty at the end of the store.
+    /// The next texts without a new vector, after the last text of a previous call: memories, then entities, each in the
+    /// order they were stored. Empty at the end of the store.
     pub fn missing(&self, after: Option<&TextToEmbed>, limit: usize) -> Result<Vec<TextToEmbed>> {
-        self.store.read(|connection| self.rows(connection).missing(after, limit))
+        self.connections.read(|connection| self.rows(connection).missing(after, limit))
     }
 
-    /// Keeps the vectors of texts, safe from a power cut.
+    /// Stores the new vectors of texts durably.
     ///
     /// # Errors
-    /// [`StoreError::Stalled`] without a vector for each text; [`StoreError::Dims`] for a vector that the embedder can't have made; [`StoreError::Reembedding`] or
-    /// [`StoreError::EmbedderMismatch`] if another process has begun another move or has ended this one.
+    /// [`StoreError::Stalled`] if there is not one vector for each text; [`StoreError::Dims`] for a vector that is not of
+    /// the new embedder; [`StoreError::Reembedding`] or [`StoreError::EmbedderMismatch`] if another process has started
+    /// another move or has finished this one.
     pub fn keep(&self, texts: &[TextToEmbed], vectors: &[Vec<f32>]) -> Result<()> {
-        self.store.write(|connection| {
+        self.connections.write(|connection| {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            self.check_under_way(&tx)?;
-            self.put(&tx, texts, vectors)?;
+            self.check_begun(&tx)?;
+            self.write_vectors(&tx, texts, vectors)?;
             Ok(tx.commit()?)
         })
     }
 
-    /// Some of the texts whose vectors were kept, spread over all of them, with these vectors.
+    /// A sample of the texts that have a new vector, evenly distributed, with these vectors.
     pub fn sample(&self, count: usize) -> Result<Vec<(TextToEmbed, Vec<f32>)>> {
-        self.store.read(|connection| self.rows(connection).sample(count))
+        self.connections.read(|connection| self.rows(connection).sample(count))
     }
 
-    fn rows<'c>(&self, connection: &'c Connection) -> Rows<'c> {
-        Rows { connection, dims: self.dims, embedding_text: self.embedding_text }
+    fn rows<'c>(&self, connection: &'c Connection) -> EmbeddedRows<'c> {
+        EmbeddedRows { connection, dims: self.dims, embedding_text: self.embedding_text }
     }
 
-    fn put(&self, tx: &Transaction<'_>, texts: &[TextToEmbed], vectors: &[Vec<f32>]) -> Result<()> {
+    fn write_vectors(&self, tx: &Transaction<'_>, texts: &[TextToEmbed], vectors: &[Vec<f32>]) -> Result<()> {
         if texts.len() != vectors.len() {
             let message = format!("{} vectors for {} texts", vectors.len(), texts.len());
             return Err(StoreError::Stalled(message));
@@ -126,12 +139,12 @@ impl Reembedding<'_> {
         Ok(())
     }
 
-    /// Whether this very move is what goes on.
-    fn check_under_way(&self, tx: &Transaction<'_>) -> Result<()> {
-        open::check_still(tx, &self.store.options)?;
-        match open::noted_embedder(tx, TARGET)? {
-            Some(under_way) => self.check_target(under_way),
-            None => Err(StoreError::Stalled("the move to another embedder was not begun".into())),
+    /// Checks that this move has begun and is still the current one.
+    fn check_begun(&self, tx: &Transaction<'_>) -> Result<()> {
+        check_embedder(tx, self.connections.options())?;
+        match read_embedder(tx, TARGET)? {
+            Some(current) => self.check_target(current),
+            None => Err(StoreError::Stalled("the move to another embedder has not begun".into())),
         }
     }
 
@@ -144,24 +157,24 @@ impl Reembedding<'_> {
     }
 }
 
-/// What is to be known of a store that is on its way, or that has left who opened it behind.
+/// Warnings for a store that is being moved, or that was moved after it was opened.
 pub(super) fn warnings(connection: &Connection, options: &SqliteOptions) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
-    if let Err(error @ StoreError::EmbedderMismatch { .. }) = open::check_still(connection, options) {
+    if let Err(error @ StoreError::EmbedderMismatch { .. }) = check_embedder(connection, options) {
         warnings.push(error.to_string());
     }
-    if let Some((embedder, dims)) = open::noted_embedder(connection, TARGET)? {
+    if let Some((embedder, dims)) = read_embedder(connection, TARGET)? {
         warnings.push(format!(
-            "a move to embedder `{embedder}` ({dims} dims) was begun: `mnemon reembed` goes on with it, if nobody does already"
+            "a move to embedder `{embedder}` ({dims} dims) was begun: continue it with `mnemon reembed`, unless that is still running"
         ));
     }
     Ok(warnings)
 }
 
-/// Drops what was gathered, and the note of where to.
+/// Deletes the new vectors and the target of the move.
 fn clear(tx: &Transaction<'_>) -> Result<()> {
-    for kind in Kind::ALL {
-        tx.execute(&format!("DELETE FROM {}", kind.gathered()), [])?;
+    for kind in RowKind::ALL {
+        tx.execute(&format!("DELETE FROM {}", kind.new_vectors()), [])?;
     }
     for key in TARGET {
         tx.execute("DELETE FROM meta WHERE key = ?", [key])?;

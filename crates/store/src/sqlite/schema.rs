@@ -1,21 +1,20 @@
-//! The tables of a store's file, and how older files are brought up to date.
+//! The schema of a store's file, and the migration of older files.
 
 use rusqlite::{Connection, Transaction, params};
 
-use crate::owners::About;
+use super::row::{id_at, payload_at};
+use crate::database::file::FileKind;
+use crate::owners::OwnerFields;
 use crate::{Result, StoreError};
 
-/// Marks an SQLite file as ours: "MNEM".
-pub(super) const APPLICATION_ID: i32 = 0x4D4E_454D;
-
-/// What one schema version adds to the one before.
+/// The difference between a schema version and the previous one.
 struct Step {
     sql: &'static str,
-    /// Fills what is new from what is there.
+    /// Fills new columns and tables from existing data.
     fill: fn(&Transaction<'_>) -> Result<()>,
 }
 
-/// Applied in order inside one transaction. Steps that were released never change.
+/// Applied in order in one transaction. Released steps never change.
 const STEPS: [Step; 3] = [
     Step { sql: FIRST, fill: |_| Ok(()) },
     Step { sql: DOCUMENTS_AND_OWNERS, fill: fill_owners },
@@ -27,11 +26,11 @@ CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO counters VALUES('bm25_documents', 0);
 
--- kind: 0 user, 1 agent, 2 run. version rises with every write that touches a memory of the scope.
+-- kind: 0 user, 1 agent, 2 run. version is incremented by every write to a memory of the scope.
 CREATE TABLE scopes(
   id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, value TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 0,
   UNIQUE(kind, value));
--- *_scope, of_*: id of the scope, 0 for none.
+-- *_scope, of_*: id of the scope, 0 if there is none.
 CREATE TABLE sessions(
   id INTEGER PRIMARY KEY, of_user INTEGER NOT NULL, of_agent INTEGER NOT NULL, of_run INTEGER NOT NULL,
   name TEXT NOT NULL, UNIQUE(of_user, of_agent, of_run, name));
@@ -43,7 +42,7 @@ CREATE TABLE memories(
   session INTEGER NOT NULL, position INTEGER, event_time INTEGER, day INTEGER, expires INTEGER,
   holds_time_word INTEGER NOT NULL, hash TEXT, payload TEXT NOT NULL);
 CREATE INDEX memories_user ON memories(user_scope);
--- SQLite takes a partial index only for queries that repeat its condition.
+-- SQLite uses a partial index only for queries that contain its condition.
 CREATE INDEX memories_scope ON memories(user_scope, agent_scope, run_scope) WHERE session <> 0;
 CREATE INDEX memories_agent ON memories(agent_scope) WHERE agent_scope <> 0;
 CREATE INDEX memories_run ON memories(run_scope) WHERE run_scope <> 0;
@@ -66,7 +65,7 @@ CREATE TABLE links(
   PRIMARY KEY(source, target, kind)) WITHOUT ROWID;
 CREATE INDEX links_target ON links(target);
 
--- mem0's two tables, with a sequence for the order rows came in.
+-- The two tables of mem0, with a sequence number for the order of insertion.
 CREATE TABLE history(
   seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, memory_id TEXT NOT NULL, old_memory TEXT,
   new_memory TEXT, event TEXT NOT NULL, created_at TEXT, updated_at TEXT, is_deleted INTEGER NOT NULL,
@@ -79,7 +78,7 @@ CREATE INDEX messages_session ON messages(session_scope);
 "#;
 
 const DOCUMENTS_AND_OWNERS: &str = r#"
--- due in microseconds. An index ends with the row's seq: both list the newest first without sorting.
+-- due is in microseconds. Each index ends with seq, so that lists are read newest first without sorting.
 CREATE TABLE documents(
   seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL, owner TEXT, due INTEGER,
   body TEXT NOT NULL, UNIQUE(kind, id));
@@ -87,12 +86,12 @@ CREATE INDEX documents_kind ON documents(kind);
 CREATE INDEX documents_owner ON documents(owner, kind) WHERE owner IS NOT NULL;
 CREATE INDEX documents_due ON documents(kind, due) WHERE due IS NOT NULL;
 
--- Whose memory it was; all null where nobody said.
+-- The owner of the memory; null if it was not recorded.
 ALTER TABLE history ADD COLUMN user_id TEXT;
 ALTER TABLE history ADD COLUMN agent_id TEXT;
 ALTER TABLE history ADD COLUMN run_id TEXT;
 
--- What the payload says, where it is text, and a time that is one. The index holds all that owners are counted by.
+-- Values of the payload that are text, and times that are valid. The index contains everything that counting owners needs.
 ALTER TABLE memories ADD COLUMN app TEXT;
 ALTER TABLE memories ADD COLUMN created_at TEXT;
 ALTER TABLE memories ADD COLUMN updated_at TEXT;
@@ -100,39 +99,37 @@ CREATE INDEX memories_owners ON memories(user_scope, created_at, updated_at, app
 "#;
 
 const REEMBEDDED: &str = r#"
--- Vectors of the embedder that the store is being moved to, which `meta` names, by the slot of what they are for; digest is
--- the SHA-256 of the text that was embedded. Empty but for the time of a move.
+-- Vectors of the embedder that the store is being moved to (see `meta`), by the slot of their memory or entity. digest is
+-- the SHA-256 of the embedded text. The tables have rows only during a move.
 CREATE TABLE reembedded_memories(slot INTEGER PRIMARY KEY, digest BLOB NOT NULL, vector BLOB NOT NULL);
 CREATE TABLE reembedded_entities(slot INTEGER PRIMARY KEY, digest BLOB NOT NULL, vector BLOB NOT NULL);
 "#;
 
-/// Memories read at a time.
-const STRETCH: usize = 1000;
+/// Memories in one query.
+const BATCH: usize = 1000;
 
-/// Copies from payloads what [`DOCUMENTS_AND_OWNERS`] gives a column: of memories, and to the history of those that are
-/// still there.
+/// Fills the columns that [`DOCUMENTS_AND_OWNERS`] adds: of memories, from their payloads, and of the history of existing
+/// memories.
 fn fill_owners(tx: &Transaction<'_>) -> Result<()> {
     let mut last = i64::MIN;
     loop {
         let mut statement =
             tx.prepare_cached("SELECT slot, id, payload FROM memories WHERE slot > ? ORDER BY slot LIMIT ?")?;
-        let mut rows = statement.query(params![last, STRETCH as i64])?;
-        let mut read = Vec::with_capacity(STRETCH);
+        let mut rows = statement.query(params![last, BATCH as i64])?;
+        let mut batch = Vec::with_capacity(BATCH);
         while let Some(row) = rows.next()? {
-            let payload = super::read::payload(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?;
-            let id = super::read::id_at(row, 1)?;
-            read.push((row.get::<_, i64>(0)?, id, payload));
+            batch.push((row.get::<_, i64>(0)?, id_at(row, 1)?, payload_at(row, 2)?));
         }
-        for (slot, id, payload) in &read {
-            let about = About::of(payload);
+        for (slot, id, payload) in &batch {
+            let owner_fields = OwnerFields::of(payload);
             tx.prepare_cached("UPDATE memories SET app = ?, created_at = ?, updated_at = ? WHERE slot = ?")?
-                .execute(params![about.app, about.created_at, about.updated_at, slot])?;
+                .execute(params![owner_fields.app, owner_fields.created_at, owner_fields.updated_at, slot])?;
             let scope = payload.scope();
             let [user, agent, run] = scope.ids();
             tx.prepare_cached("UPDATE history SET user_id = ?, agent_id = ?, run_id = ? WHERE memory_id = ?")?
                 .execute(params![user, agent, run, id.to_string()])?;
         }
-        match read.last() {
+        match batch.last() {
             Some((slot, ..)) => last = *slot,
             None => return Ok(()),
         }
@@ -142,7 +139,7 @@ fn fill_owners(tx: &Transaction<'_>) -> Result<()> {
 /// The newest schema version.
 pub(super) const NEWEST: u32 = STEPS.len() as u32;
 
-/// Brings the schema to [`NEWEST`].
+/// Updates the schema to [`NEWEST`].
 pub(super) fn migrate(connection: &mut Connection, path: &std::path::Path) -> Result<()> {
     let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let found = version(&tx)?;
@@ -154,7 +151,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &std::path::Path) -> Re
         (step.fill)(&tx)?;
     }
     if found < NEWEST {
-        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.pragma_update(None, "application_id", FileKind::Store.application_id())?;
         tx.pragma_update(None, "user_version", NEWEST)?;
     }
     tx.commit()?;

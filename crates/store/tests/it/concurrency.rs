@@ -25,8 +25,8 @@ fn two_stores_on_one_file_see_each_others_writes() {
         add(writer, record(number, "u1")).unwrap();
         expected.push(MemoryId::Number(number));
         if number % 5 == 4 {
-            let gone = expected.remove(expected.len() / 2);
-            writer.apply(&ChangeSet { expected: Vec::new(), changes: vec![Change::Remove(gone)] }).unwrap();
+            let removed = expected.remove(expected.len() / 2);
+            writer.apply(&ChangeSet { expected: Vec::new(), changes: vec![Change::Remove(removed)] }).unwrap();
         }
         assert_eq!(found(reader, "u1"), expected);
         assert_eq!(found(writer, "u1"), expected);
@@ -82,18 +82,18 @@ fn writers_in_two_stores_lose_nothing() {
     }
 }
 
-/// Tells the readers to end, even if the writer fails.
-struct Ends<'a>(&'a AtomicBool);
+/// Stops the readers when dropped, even if the writer fails.
+struct StopOnDrop<'a>(&'a AtomicBool);
 
-impl Drop for Ends<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// Every change set holds a pair, or takes one away: a reader that counts an odd number saw half a set.
+/// Every change set adds or removes a pair of memories. A reader that counts an odd number has seen a part of a set.
 #[test]
-fn readers_never_see_half_a_change_set() {
+fn readers_never_see_a_part_of_a_change_set() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let mut small = options(&path);
@@ -115,14 +115,14 @@ fn readers_never_see_half_a_change_set() {
                     }
                 });
             }
-            let _ends = Ends(&done);
+            let _stop = StopOnDrop(&done);
             for number in 0..60u64 {
                 let (one, other) = (2 * number, 2 * number + 1);
                 let pair = [one, other].map(|number| Change::Insert(Box::new(record(number, "u1"))));
                 writer.apply(&ChangeSet { expected: Vec::new(), changes: pair.into() }).unwrap();
                 if number % 3 == 2 {
-                    let gone = [one - 2, other - 2].map(|number| Change::Remove(MemoryId::Number(number)));
-                    writer.apply(&ChangeSet { expected: Vec::new(), changes: gone.into() }).unwrap();
+                    let removed = [one - 2, other - 2].map(|number| Change::Remove(MemoryId::Number(number)));
+                    writer.apply(&ChangeSet { expected: Vec::new(), changes: removed.into() }).unwrap();
                 }
                 if number % 21 == 20 {
                     writer.remove_matching(Some(&by_user("u1")), "2025-01-01T00:00:00Z").unwrap();
@@ -134,11 +134,11 @@ fn readers_never_see_half_a_change_set() {
 }
 
 #[test]
-fn readers_do_not_wait_for_who_writes() {
+fn readers_do_not_wait_for_writers() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     add(&open(&path), record(1, "u1")).unwrap();
-    // Another program holds the write lock and does not let go.
+    // Another program holds the write lock.
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let store = open(&path);

@@ -1,9 +1,9 @@
-//! The embedded store against the stories of all stores.
+//! The conformance suite on the embedded store.
 
 use mnemon_store::conformance::{DIMS, DOCUMENT_STORIES, EXACT_STORIES, STORIES};
 use mnemon_store::{DocumentStore, SqliteStore, Store, sqlite::SqliteOptions};
 
-fn tell(cache_bytes: usize) {
+fn run_stories(cache_bytes: usize) {
     for (name, story) in STORIES.iter().chain(EXACT_STORIES) {
         let folder = tempfile::tempdir().unwrap();
         story(&|| {
@@ -15,17 +15,17 @@ fn tell(cache_bytes: usize) {
 }
 
 #[test]
-fn sqlite_tells_all_stories() {
-    tell(512 << 20);
+fn sqlite_passes_all_stories() {
+    run_stories(512 << 20);
 }
 
 #[test]
-fn sqlite_tells_them_the_same_with_hardly_any_cache() {
-    tell(1);
+fn sqlite_passes_all_stories_with_a_minimal_cache() {
+    run_stories(1);
 }
 
 #[test]
-fn sqlite_tells_all_stories_of_documents() {
+fn sqlite_passes_all_stories_of_documents() {
     for (name, story) in DOCUMENT_STORIES {
         let folder = tempfile::tempdir().unwrap();
         story(&|| {

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::fixture::{open, options};
 
 #[test]
-fn sqlite_tells_all_stories_of_databases() {
+fn sqlite_passes_all_stories_of_databases() {
     for (name, story) in DATABASE_STORIES {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new").join(name);
@@ -24,7 +24,7 @@ fn sqlite_tells_all_stories_of_databases() {
 }
 
 #[test]
-fn ledgers_tell_all_stories_of_documents() {
+fn ledgers_pass_all_stories_of_documents() {
     for (name, story) in DOCUMENT_STORIES {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
@@ -32,43 +32,43 @@ fn ledgers_tell_all_stories_of_documents() {
     }
 }
 
-/// Opens, expects an error, and checks that no byte and no file beside it came or went.
+/// Opens a file and expects an error. Checks that the files in its folder did not change.
 fn refused(path: &Path, steps: &[&str]) -> StoreError {
-    let picture = || {
+    let contents = || {
         let mut files: Vec<_> =
             fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
         files.into_iter().map(|file| (fs::read(&file).unwrap(), file)).collect::<Vec<_>>()
     };
-    let before = picture();
+    let before = contents();
     let error = SqliteDatabase::open(path, steps).unwrap_err();
-    assert!(picture() == before, "{error}: the file was touched");
+    assert!(contents() == before, "{error}: a file was changed");
     error
 }
 
 #[test]
-fn foreign_files_are_left_as_they_are() {
+fn foreign_files_are_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
-    let told = |error: StoreError, words: &str| {
+    let check = |error: StoreError, words: &str| {
         assert!(matches!(error, StoreError::NotALedger { .. }) && error.to_string().contains(words), "{error}");
     };
     fs::write(&path, b"just a text\n").unwrap();
-    told(refused(&path, &[DOCUMENTS]), "too short");
+    check(refused(&path, &[DOCUMENTS]), "too short");
     fs::write(&path, [b'a'; 5000]).unwrap();
-    told(refused(&path, &[DOCUMENTS]), "no SQLite database");
+    check(refused(&path, &[DOCUMENTS]), "not an SQLite database");
     fs::remove_file(&path).unwrap();
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE documents(id TEXT)").unwrap();
-    told(refused(&path, &[DOCUMENTS]), "another program");
+    check(refused(&path, &[DOCUMENTS]), "another program");
     fs::remove_file(&path).unwrap();
     drop(open(&path));
-    told(refused(&path, &[DOCUMENTS]), "is a Mnemon store");
-    told(SqliteDatabase::open(folder.path(), &[]).unwrap_err(), "folder");
-    told(SqliteDatabase::open(Path::new(":memory:"), &[]).unwrap_err(), "takes a file");
+    check(refused(&path, &[DOCUMENTS]), "is a Mnemon store");
+    check(SqliteDatabase::open(folder.path(), &[]).unwrap_err(), "folder");
+    check(SqliteDatabase::open(Path::new(":memory:"), &[]).unwrap_err(), "takes a file");
 }
 
 #[test]
-fn a_ledger_is_no_store() {
+fn a_ledger_is_not_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     drop(SqliteDatabase::open(&path, &[DOCUMENTS]).unwrap());
@@ -79,7 +79,7 @@ fn a_ledger_is_no_store() {
 }
 
 #[test]
-fn a_newer_or_truncated_ledger_is_left_as_it_is() {
+fn a_newer_or_truncated_ledger_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     drop(SqliteDatabase::open(&path, &[DOCUMENTS, "CREATE TABLE more(a BIGINT)"]).unwrap());
@@ -93,7 +93,7 @@ fn a_newer_or_truncated_ledger_is_left_as_it_is() {
 
 #[cfg(unix)]
 #[test]
-fn a_ledger_is_its_owners_alone() {
+fn only_the_owner_can_read_a_ledger() {
     use std::os::unix::fs::PermissionsExt;
 
     let folder = tempfile::tempdir().unwrap();
@@ -111,27 +111,27 @@ fn a_ledger_is_its_owners_alone() {
 }
 
 #[test]
-fn what_a_killed_process_held_is_free() {
+fn the_lock_of_a_killed_process_is_released() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let database = SqliteDatabase::open(&path, &[]).unwrap();
-    // As the system sees a process that holds something, and its end: its files are closed.
+    // Another process that holds the lock. When it ends, the system closes its files.
     let other = fs::File::create(folder.path().join("file.lock")).unwrap();
     other.lock().unwrap();
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     std::thread::scope(|threads| {
         threads.spawn(|| {
             drop(database.lock(&Lock::Keys(vec![1])).unwrap());
-            tell.send(()).unwrap();
+            sender.send(()).unwrap();
         });
-        assert!(told.recv_timeout(Duration::from_millis(100)).is_err(), "held twice");
+        assert!(receiver.recv_timeout(Duration::from_millis(100)).is_err(), "locked twice");
         drop(other);
-        told.recv_timeout(Duration::from_secs(20)).unwrap();
+        receiver.recv_timeout(Duration::from_secs(20)).unwrap();
     });
 }
 
 #[test]
-fn a_process_gets_its_turn_while_another_goes_on_and_on() {
+fn a_busy_process_releases_the_lock_for_others() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let [busy, other] = [SqliteDatabase::open(&path, &[]).unwrap(), SqliteDatabase::open(&path, &[]).unwrap()];
@@ -141,21 +141,22 @@ fn a_process_gets_its_turn_while_another_goes_on_and_on() {
             let (busy, done) = (&busy, &done);
             threads.spawn(move || {
                 while !done.load(Ordering::SeqCst) {
-                    let held = busy.lock(&Lock::Keys(vec![key])).unwrap();
+                    let guard = busy.lock(&Lock::Keys(vec![key])).unwrap();
                     std::thread::sleep(Duration::from_millis(3));
-                    drop(held);
+                    drop(guard);
                 }
             });
         }
-        let begun = Instant::now();
-        let got: Vec<bool> = (0..10).map(|_| other.lock(&Lock::Everything).is_ok()).collect();
+        let started = Instant::now();
+        let locked: Vec<bool> = (0..10).map(|_| other.lock(&Lock::Everything).is_ok()).collect();
         done.store(true, Ordering::SeqCst);
-        assert!(got.iter().all(|&got| got) && begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+        assert!(locked.iter().all(|&locked| locked), "a lock was not granted");
+        assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
     });
 }
 
 #[test]
-fn an_empty_ledger_is_a_ledger() {
+fn an_empty_file_becomes_a_ledger() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     fs::write(&path, b"").unwrap();

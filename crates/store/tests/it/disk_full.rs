@@ -1,4 +1,4 @@
-//! A store without room: refuses writes whole, goes on answering, and takes writes again once there is room.
+//! A store without space refuses whole writes, still answers reads, and accepts writes again when there is space.
 
 use mnemon_store::{Change, ChangeSet, MemoryId, Record, SqliteStore, Store, StoreError, View};
 
@@ -9,9 +9,9 @@ fn a_full_store_loses_nothing_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     drop(open(&path));
-    let mut tight = options(&path);
-    tight.max_pages = Some(120);
-    let store = SqliteStore::open(tight.clone()).unwrap();
+    let mut limited = options(&path);
+    limited.max_pages = Some(120);
+    let store = SqliteStore::open(limited.clone()).unwrap();
     let mut stored = 0;
     let full = loop {
         let mut record = record(stored, "u1");
@@ -20,11 +20,11 @@ fn a_full_store_loses_nothing_and_recovers() {
             Ok(()) => stored += 1,
             Err(error) => break error,
         }
-        assert!(stored < 1000, "120 pages never fill");
+        assert!(stored < 1000, "120 pages are never full");
     };
     assert!(matches!(full, StoreError::Full), "{full}");
     assert!(stored > 10);
-    let holds = |store: &SqliteStore| {
+    let check_contents = |store: &SqliteStore| {
         assert_eq!(store.check().unwrap(), []);
         let info = store.info().unwrap();
         assert_eq!((info.memories as u64, info.history as u64), (stored, stored));
@@ -33,14 +33,14 @@ fn a_full_store_loses_nothing_and_recovers() {
         assert_eq!(store.nearest(&view, &[1.0; DIMS], 2000).unwrap().len() as u64, stored);
         assert!(store.get(&[MemoryId::Number(stored)]).unwrap()[0].is_none());
     };
-    holds(&store);
+    check_contents(&store);
     drop(store);
-    let store = SqliteStore::open(tight).unwrap();
-    holds(&store);
-    // A set that makes room before it takes it.
-    let again: Vec<Record> = (0..5).map(|number| record(2000 + number, "u1")).collect();
+    let store = SqliteStore::open(limited).unwrap();
+    check_contents(&store);
+    // A change set that frees space before it uses it.
+    let added: Vec<Record> = (0..5).map(|number| record(2000 + number, "u1")).collect();
     let mut changes: Vec<Change> = (0..stored / 2).map(|number| Change::Remove(MemoryId::Number(number))).collect();
-    changes.extend(again.into_iter().map(|record| Change::Insert(Box::new(record))));
+    changes.extend(added.into_iter().map(|record| Change::Insert(Box::new(record))));
     changes.push(Change::History(Box::new(history(2000))));
     store.apply(&ChangeSet { expected: Vec::new(), changes }).unwrap();
     add(&store, record(3000, "u1")).unwrap();

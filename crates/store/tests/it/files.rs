@@ -1,4 +1,4 @@
-//! What is opened and what is refused, and that a refused file stays as it was.
+//! Which files are opened and which are refused. A refused file does not change.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -12,17 +12,17 @@ use rusqlite::Connection;
 
 use crate::fixture::{add, by_user, open, options, record};
 
-/// Opens, expects an error, and checks that no byte and no file beside it came or went.
+/// Opens a file and expects an error. Checks that the file and its folder did not change.
 fn refused(path: &Path) -> StoreError {
-    let picture = || {
+    let contents = || {
         let folder = path.parent().unwrap();
         let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         files.sort();
         (files, fs::read(path).unwrap())
     };
-    let before = picture();
+    let before = contents();
     let error = SqliteStore::open(options(path)).unwrap_err();
-    assert!(picture() == before, "{error}: the file was touched");
+    assert!(contents() == before, "{error}: the file was changed");
     error
 }
 
@@ -30,9 +30,9 @@ fn refused(path: &Path) -> StoreError {
 fn foreign_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
-    let texts: [&[u8]; 4] = [b"x", b"just a text\n", &[b'a'; 5000], b"SQLite format 3\0 and no more"];
-    for text in texts {
-        fs::write(&path, text).unwrap();
+    let contents: [&[u8]; 4] = [b"x", b"just a text\n", &[b'a'; 5000], b"SQLite format 3\0 and no more"];
+    for bytes in contents {
+        fs::write(&path, bytes).unwrap();
         let error = refused(&path);
         assert!(matches!(error, StoreError::NotAStore { .. }), "{error}");
     }
@@ -104,24 +104,24 @@ fn another_embedder_is_refused() {
 }
 
 #[test]
-fn vectors_from_elsewhere_get_the_first_embedder_that_fits() {
+fn an_unknown_embedder_is_replaced_by_the_first_with_the_same_dims() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
-    let named = |embedder: &str, dims: usize| {
+    let open_with = |embedder: &str, dims: usize| {
         let mut options = options(&path);
         options.embedder = embedder.into();
         options.dims = dims;
         SqliteStore::open(options).map(drop)
     };
-    named(UNKNOWN_EMBEDDER, 16).unwrap();
-    assert!(matches!(named("other dims", 8), Err(StoreError::EmbedderMismatch { .. })));
-    named("first", 16).unwrap();
-    assert!(matches!(named("second", 16), Err(StoreError::EmbedderMismatch { .. })));
+    open_with(UNKNOWN_EMBEDDER, 16).unwrap();
+    assert!(matches!(open_with("other dims", 8), Err(StoreError::EmbedderMismatch { .. })));
+    open_with("first", 16).unwrap();
+    assert!(matches!(open_with("second", 16), Err(StoreError::EmbedderMismatch { .. })));
     assert_eq!(SqliteStore::embedder_of(&path).unwrap(), Some(("first".into(), 16)));
 }
 
 #[test]
-fn damage_inside_is_told() {
+fn damaged_pages_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let store = open(&path);
@@ -137,11 +137,11 @@ fn damage_inside_is_told() {
         Ok(findings) => !findings.is_empty(),
         Err(error) => matches!(error, StoreError::Corrupt(_)),
     };
-    assert!(found, "a page of rubbish went unnoticed");
+    assert!(found, "a damaged page was not reported");
 }
 
 #[test]
-fn names_are_names_of_files_whatever_they_look_like() {
+fn any_path_is_the_name_of_a_file() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["file:a.db?mode=memory", "spaces and Zoë 乌龙茶.db", "new/folder/store.db"] {
         let path = folder.path().join(name);
@@ -151,15 +151,15 @@ fn names_are_names_of_files_whatever_they_look_like() {
     }
 }
 
-/// Written by the last mnemon of schema 1, and brought up by the last one of schema 2.
+/// The first file was written by the last version with schema 1, and updated by the last version with schema 2.
 #[test]
-fn stores_of_older_schemas_are_brought_up_with_all_they_hold() {
+fn stores_with_older_schemas_are_migrated_completely() {
     for fixture in ["schema_1.db", "schema_2.db"] {
-        check_brought_up(fixture);
+        check_migrated(fixture);
     }
 }
 
-fn check_brought_up(fixture: &str) {
+fn check_migrated(fixture: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture), &path).unwrap();
@@ -176,21 +176,21 @@ fn check_brought_up(fixture: &str) {
         let view = View::new(&filter, None);
         assert_eq!(store.nearest(&view, &vec![1.0; dims], 9).unwrap().len(), 2);
         let owners = store.owners(None).unwrap();
-        let told: Vec<String> =
+        let counts: Vec<String> =
             owners.iter().map(|owner| format!("{} {} {}", owner.kind.as_str(), owner.id, owner.memories)).collect();
-        assert_eq!(told, ["agent coach 2", "app app-1 2", "run r1 2", "user ana 2", "user ben 2"]);
+        assert_eq!(counts, ["agent coach 2", "app app-1 2", "run r1 2", "user ana 2", "user ben 2"]);
         assert_eq!(owners[3].first.as_deref(), Some("2024-05-01T01:00:00+02:00"));
         assert!(owners[3].last.as_ref().unwrap().starts_with("2026-11-22T18:23:15"), "{:?}", owners[3]);
         let history = store.history(&listed.items[1].id.to_string()).unwrap();
         assert_eq!(history.len(), 2);
         assert!(history.iter().all(|event| event.scope == Scope::user("ana").unwrap()));
-        let mut nobodys = 0;
+        let mut without_owner = 0;
         let count = &mut |piece| {
-            nobodys += usize::from(matches!(piece, ExportRecord::History(event) if event.scope.is_empty()));
+            without_owner += usize::from(matches!(piece, ExportRecord::History(event) if event.scope.is_empty()));
             ControlFlow::Continue(())
         };
         store.visit(count).unwrap();
-        assert_eq!(nobodys, 2, "of the memory that was gone already");
+        assert_eq!(without_owner, 2, "of the memory that did not exist any more");
         store.put(&[Document::new("note", "a", true.into())], Durability::Synced).unwrap();
         assert_eq!(store.document("note", "a").unwrap().unwrap().body, true);
         assert_eq!(store.check().unwrap(), []);

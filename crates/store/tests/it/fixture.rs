@@ -1,4 +1,4 @@
-//! Stores and records for the tests of the embedded store.
+//! Stores and records for the tests.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub(crate) fn open(path: &Path) -> SqliteStore {
     SqliteStore::open(options(path)).expect("the store opens")
 }
 
-/// A memory of a user with text, vector, terms and an entity.
+/// A memory of a user with text, vector, terms and a mention.
 pub(crate) fn record(number: u64, user: &str) -> Record {
     let mut payload = Payload::default();
     payload.set("data", format!("memory {number}"));
@@ -58,7 +58,7 @@ pub(crate) fn history(number: u64) -> HistoryEvent {
     }
 }
 
-/// Memory and history in one change set.
+/// Adds a memory and its history event in one change set.
 pub(crate) fn add(store: &dyn Store, record: Record) -> Result<()> {
     let MemoryId::Number(number) = record.memory.id else { unreachable!("numbers only") };
     let changes = vec![Change::Insert(Box::new(record)), Change::History(Box::new(history(number)))];

@@ -1,5 +1,5 @@
-//! Integration tests of the stores, one file a subject.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! Integration tests of the embedded store, one file for each subject.
+#![expect(clippy::unwrap_used, reason = "a test that can't continue has failed")]
 
 mod concurrency;
 mod conformance;

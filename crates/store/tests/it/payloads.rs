@@ -1,4 +1,4 @@
-//! Whatever JSON a payload holds comes back as it was.
+//! Payloads with any JSON round trip.
 
 use std::sync::LazyLock;
 
@@ -39,7 +39,7 @@ static STORE: LazyLock<(tempfile::TempDir, SqliteStore)> = LazyLock::new(|| {
 });
 
 #[test]
-fn whole_numbers_and_vectors_at_their_ends_come_back_as_they_were() {
+fn extreme_integers_and_vectors_round_trip() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder.path().join("store"));
     let mut record = record(1, "u1");
@@ -57,7 +57,7 @@ fn whole_numbers_and_vectors_at_their_ends_come_back_as_they_were() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
-    fn payloads_come_back_as_they_were(map in payload(), number in any::<u64>()) {
+    fn payloads_round_trip(map in payload(), number in any::<u64>()) {
         let store = &STORE.1;
         let mut record = record(number, "u1");
         record.memory.payload = Payload::new(map.clone());
@@ -71,7 +71,7 @@ proptest! {
             Value::from(found.payload.as_map().clone()).to_string(),
             Value::from(payload.as_map().clone()).to_string()
         );
-        // Whatever it holds, nothing that reads it fails.
+        // No read fails because of the payload.
         let filter = mnemon_store::Filter::eq("run_id", "r1").unwrap();
         let view = View::new(&filter, Some(jiff::civil::date(2000, 1, 1)));
         store.nearest(&view, &[1.0; DIMS], 9).unwrap();

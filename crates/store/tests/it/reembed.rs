@@ -1,4 +1,4 @@
-//! A store that moves to another embedder: all at once, whatever is written or goes wrong meanwhile.
+//! Moves of a store to another embedder. They are atomic, even if other processes write or an error occurs.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -17,17 +17,17 @@ fn embedding_text(payload: &Payload) -> String {
     format!("said: {}", payload.text())
 }
 
-/// The other embedder: where the one of a vector stands tells the text.
+/// The other embedder. The position of the 1 in a vector depends on the text.
 fn embed(texts: &[&str]) -> Vec<Vec<f32>> {
-    let place = |text: &str| text.bytes().map(usize::from).sum::<usize>() % MORE;
-    texts.iter().map(|text| (0..MORE).map(|at| if at == place(text) { 1.0 } else { 0.0 }).collect()).collect()
+    let position = |text: &str| text.bytes().map(usize::from).sum::<usize>() % MORE;
+    texts.iter().map(|text| (0..MORE).map(|at| if at == position(text) { 1.0 } else { 0.0 }).collect()).collect()
 }
 
 fn to_other(store: &SqliteStore) -> Reembedding<'_> {
     store.reembedding(OTHER, MORE, embedding_text)
 }
 
-/// Embeds up to so many texts; returns how many there were.
+/// Embeds up to `limit` texts; returns their number.
 fn embed_some(moving: &Reembedding<'_>, limit: usize) -> usize {
     let missing = moving.missing(None, limit).unwrap();
     let texts: Vec<&str> = missing.iter().map(|text| text.text()).collect();
@@ -57,7 +57,7 @@ fn replaced(number: u64, text: &str) -> ChangeSet {
     ChangeSet { expected: Vec::new(), changes: vec![Change::Replace(Box::new(record))] }
 }
 
-/// A file with so many memories of u1, and an entity that all of them name.
+/// A file with this number of memories of u1, and an entity that all of them mention.
 fn filled(memories: u64) -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
@@ -90,7 +90,7 @@ fn check_moved(path: &Path, texts: &[(u64, &str)]) {
 }
 
 #[test]
-fn another_process_goes_on_where_one_stopped() {
+fn another_process_continues_a_move() {
     let (_folder, path) = filled(20);
     {
         let store = open(&path);
@@ -103,7 +103,7 @@ fn another_process_goes_on_where_one_stopped() {
     moving.begin(false).unwrap();
     let counts = moving.counts().unwrap();
     assert_eq!((counts.memories, counts.entities, counts.embedded), (20, 1, 8));
-    assert_eq!(nearest(&store, &[1.0; DIMS]).unwrap().len(), 20, "what lies beside is in nobody's way");
+    assert_eq!(nearest(&store, &[1.0; DIMS]).unwrap().len(), 20, "the new vectors do not affect searches");
     assert_eq!(switch(&moving, 12).unwrap(), None, "13 are missing");
     assert_eq!(embed_some(&moving, 100), 13);
     assert_eq!(moving.missing(None, 100).unwrap(), []);
@@ -114,7 +114,7 @@ fn another_process_goes_on_where_one_stopped() {
 }
 
 #[test]
-fn what_changes_meanwhile_is_embedded_again() {
+fn changed_texts_are_embedded_again() {
     let (_folder, path) = filled(6);
     let store = open(&path);
     let moving = to_other(&store);
@@ -134,19 +134,19 @@ fn what_changes_meanwhile_is_embedded_again() {
 }
 
 #[test]
-fn a_switch_is_made_whole_or_not_at_all() {
+fn a_switch_is_atomic() {
     let (_folder, path) = filled(6);
     let store = open(&path);
     let moving = to_other(&store);
     moving.begin(false).unwrap();
     assert_eq!(embed_some(&moving, 4), 4);
-    let before = |store: &SqliteStore| {
+    let stored = |store: &SqliteStore| {
         let ids: Vec<_> = (0..6).map(MemoryId::Number).collect();
         store.get_stored(&ids).unwrap()
     };
-    let old = before(&store);
-    let away = moving.switch(9, |_| Err::<Vec<Vec<f32>>, _>(StoreError::Conflict));
-    assert!(matches!(away, Err(StoreError::Conflict)));
+    let old = stored(&store);
+    let failed = moving.switch(9, |_| Err::<Vec<Vec<f32>>, _>(StoreError::Conflict));
+    assert!(matches!(failed, Err(StoreError::Conflict)));
     for wrong in [vec![0.0; DIMS], vec![f32::NAN; MORE]] {
         let refused = moving.switch(9, |texts| Ok::<_, StoreError>(vec![wrong.clone(); texts.len()]));
         assert!(matches!(refused, Err(StoreError::Dims { expected: MORE, .. })), "{refused:?}");
@@ -155,14 +155,14 @@ fn a_switch_is_made_whole_or_not_at_all() {
     assert!(matches!(few, Err(StoreError::Stalled(_))), "{few:?}");
     assert_eq!(moving.counts().unwrap().embedded, 4);
     assert_eq!(SqliteStore::embedder_of(&path).unwrap(), Some(("test".into(), DIMS)));
-    assert_eq!(before(&store), old);
+    assert_eq!(stored(&store), old);
     add(&store, record(50, "u1")).unwrap();
     switch(&moving, 9).unwrap().unwrap();
     check_moved(&path, &[(50, "memory 50")]);
 }
 
 #[test]
-fn rows_that_were_damaged_are_embedded_again() {
+fn damaged_vectors_are_embedded_again() {
     let (_folder, path) = filled(6);
     let store = open(&path);
     let moving = to_other(&store);
@@ -180,11 +180,11 @@ fn rows_that_were_damaged_are_embedded_again() {
 }
 
 #[test]
-fn who_opened_the_store_before_can_neither_write_nor_search_after() {
+fn stores_opened_before_the_switch_can_neither_write_nor_search() {
     let (_folder, path) = filled(6);
     let mover = open(&path);
     let server = open(&path);
-    // A writer that is open, and an index in memory.
+    // Opens a writer and loads an index.
     add(&server, record(50, "u1")).unwrap();
     assert_eq!(nearest(&server, &[1.0; DIMS]).unwrap().len(), 7);
     let moving = to_other(&mover);
@@ -215,9 +215,9 @@ fn who_opened_the_store_before_can_neither_write_nor_search_after() {
                 "{error}"
             );
         }
-        let told = store.warnings();
-        assert!(told.len() == 1 && told[0].contains("written with embedder `other` (12 dims)"), "{told:?}");
-        // What has nothing to do with vectors goes on.
+        let warnings = store.warnings();
+        assert!(warnings.len() == 1 && warnings[0].contains("written with embedder `other` (12 dims)"), "{warnings:?}");
+        // Reads without vectors still work.
         assert!(store.get(&[MemoryId::Number(1)]).unwrap()[0].is_some());
     }
     assert_eq!(server.scope_version(&mnemon_store::Scope::user("u1").unwrap()).unwrap(), version);
@@ -225,9 +225,9 @@ fn who_opened_the_store_before_can_neither_write_nor_search_after() {
     check_moved(&path, &[(50, "memory 50")]);
 }
 
-/// Two embedders of the same length: nothing but the name tells them apart.
+/// The two embedders have the same dims and differ only by name.
 #[test]
-fn indexes_of_other_processes_are_read_anew() {
+fn indexes_of_other_processes_are_loaded_again() {
     let (_folder, path) = filled(6);
     let server = open(&path);
     nearest(&server, &[1.0; DIMS]).unwrap();
@@ -246,7 +246,7 @@ fn indexes_of_other_processes_are_read_anew() {
     let again = back.reembedding("test", DIMS, embedding_text);
     again.begin(false).unwrap();
     again.switch(99, |texts| Ok::<_, StoreError>(vec![vec![0.25; DIMS]; texts.len()])).unwrap().unwrap();
-    // The store is its embedder's again, and the index it kept has passed.
+    // The store has its old embedder again, but the index in memory is outdated.
     assert_eq!(nearest(&server, &[1.0; DIMS]).unwrap().len(), 6);
     let stored = server.get_stored(&[MemoryId::Number(1)]).unwrap().pop().flatten().unwrap();
     assert_eq!(stored.vector, vec![0.25; DIMS]);
@@ -254,19 +254,22 @@ fn indexes_of_other_processes_are_read_anew() {
 }
 
 #[test]
-fn one_move_at_a_time() {
+fn only_one_move_at_a_time() {
     let (_folder, path) = filled(6);
     let store = open(&path);
     let moving = to_other(&store);
-    assert!(matches!(moving.keep(&[], &[]), Err(StoreError::Stalled(_))), "it was not begun");
+    assert!(matches!(moving.keep(&[], &[]), Err(StoreError::Stalled(_))), "it has not begun");
     assert_eq!(store.warnings(), [""; 0]);
     moving.begin(false).unwrap();
     embed_some(&moving, 3);
-    let told = store.warnings();
-    assert!(told.len() == 1 && told[0].contains("a move to embedder `other` (12 dims) was begun"), "{told:?}");
+    let warnings = store.warnings();
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("a move to embedder `other` (12 dims) was begun"),
+        "{warnings:?}"
+    );
     let third = store.reembedding("third", MORE, embedding_text);
-    for refused in [third.begin(false), third.counts().map(drop), third.keep(&[], &[])] {
-        let error = refused.unwrap_err();
+    for result in [third.begin(false), third.counts().map(drop), third.keep(&[], &[])] {
+        let error = result.unwrap_err();
         assert!(matches!(&error, StoreError::Reembedding { under_way, .. } if under_way == OTHER), "{error}");
         assert!(error.to_string().contains("--restart"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! What a check finds in a damaged store, and what a repair makes of it.
+//! Findings in a damaged store, and their repair.
 
 use std::path::Path;
 
@@ -18,29 +18,29 @@ fn filled(path: &Path) -> SqliteStore {
     store
 }
 
-fn told(findings: Vec<Finding>) -> Vec<(&'static str, usize)> {
+fn counts(findings: Vec<Finding>) -> Vec<(&'static str, usize)> {
     assert!(findings.iter().all(|finding| !finding.detail.is_empty()));
     findings.into_iter().map(|finding| (finding.check, finding.count)).collect()
 }
 
-/// Damages a store with SQL: a check finds this, a repair mends that and leaves the rest, and no memory goes.
-fn check(sql: &str, finds: &[(&str, usize)], mends: &[(&str, usize)], left: &[(&str, usize)]) {
+/// Damages a store with SQL. Checks the findings, the repaired ones and the remaining ones, and that no memory is lost.
+fn check(sql: &str, findings: &[(&str, usize)], repaired: &[(&str, usize)], remaining: &[(&str, usize)]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let store = filled(&path);
     let before = store.info().unwrap();
     Connection::open(&path).unwrap().execute_batch(sql).unwrap();
-    assert_eq!(told(store.check().unwrap()), finds, "{sql}");
-    assert_eq!(told(store.repair().unwrap()), mends, "{sql}");
-    assert_eq!(told(store.check().unwrap()), left, "{sql}");
-    assert_eq!(store.repair().unwrap(), [], "once is enough");
+    assert_eq!(counts(store.check().unwrap()), findings, "{sql}");
+    assert_eq!(counts(store.repair().unwrap()), repaired, "{sql}");
+    assert_eq!(counts(store.check().unwrap()), remaining, "{sql}");
+    assert_eq!(store.repair().unwrap(), [], "nothing is left to repair");
     let after = store.info().unwrap();
     assert_eq!((after.memories, after.history), (before.memories, before.history), "{sql}");
-    assert_eq!(told(open(&path).check().unwrap()), left, "{sql}");
+    assert_eq!(counts(open(&path).check().unwrap()), remaining, "{sql}");
 }
 
 #[test]
-fn what_holds_no_memory_goes() {
+fn rows_without_a_memory_are_removed() {
     let both = |found: &[(&'static str, usize)], sql: &str| check(sql, found, found, &[]);
     both(&[("link_to_nothing", 2)], "INSERT INTO links SELECT id, x'00', 'related', '' FROM memories LIMIT 2");
     both(
@@ -56,14 +56,14 @@ fn what_holds_no_memory_goes() {
     check(
         orphan,
         &[("signals_without_memory", 1), ("bm25_documents", 1), ("bm25_terms", 1)],
-        // Those counts are right again once the vector is gone.
+        // The counts are correct again after the vector is removed.
         &[("signals_without_memory", 1)],
         &[],
     );
 }
 
 #[test]
-fn an_entity_whose_every_memory_is_gone_goes_with_its_links() {
+fn an_entity_without_existing_memories_is_removed_with_its_links() {
     check(
         "INSERT INTO entities(slot, id, user_scope, agent_scope, run_scope, name, payload, vector)
          VALUES(77, x'0000000000000099', 1, 0, 0, 'x', '{}', x''); INSERT INTO entity_links VALUES(77, x'00')",
@@ -74,7 +74,7 @@ fn an_entity_whose_every_memory_is_gone_goes_with_its_links() {
 }
 
 #[test]
-fn what_is_counted_is_counted_anew() {
+fn wrong_statistics_are_corrected() {
     let both = |found: &[(&'static str, usize)], sql: &str| check(sql, found, found, &[]);
     both(&[("bm25_documents", 5)], "UPDATE counters SET value = value - 5");
     both(&[("bm25_documents", MEMORIES as usize)], "DELETE FROM counters");
@@ -87,7 +87,7 @@ fn what_is_counted_is_counted_anew() {
 }
 
 #[test]
-fn rankings_are_right_again() {
+fn repaired_statistics_give_the_same_ranking() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let store = filled(&path);
@@ -105,10 +105,10 @@ fn rankings_are_right_again() {
 }
 
 #[test]
-fn what_may_be_a_memory_stays() {
-    let stays = |found: &[(&'static str, usize)], sql: &str| check(sql, found, &[], found);
-    stays(&[("scope_of_nothing", 1)], "UPDATE memories SET agent_scope = 99 WHERE slot = 1");
-    stays(&[("session_without_position", 2)], "UPDATE memories SET session = 1 WHERE slot < 3");
+fn rows_that_may_be_memories_are_kept() {
+    let kept = |found: &[(&'static str, usize)], sql: &str| check(sql, found, &[], found);
+    kept(&[("scope_of_nothing", 1)], "UPDATE memories SET agent_scope = 99 WHERE slot = 1");
+    kept(&[("session_without_position", 2)], "UPDATE memories SET session = 1 WHERE slot < 3");
     check(
         "DELETE FROM signals WHERE slot = 1",
         &[("memory_without_signals", 1), ("bm25_documents", 1), ("bm25_terms", 1)],
@@ -118,7 +118,7 @@ fn what_may_be_a_memory_stays() {
 }
 
 #[test]
-fn a_memory_that_vanished_is_told_from_one_that_never_came() {
+fn vanished_memories_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let store = filled(&path);
@@ -128,18 +128,18 @@ fn a_memory_that_vanished_is_told_from_one_that_never_came() {
         let values = (id, memory, kind.as_str(), scope.user_id);
         Connection::open(&path).unwrap().execute(sql, values).unwrap();
     };
-    let ours = || Scope::user("u1").unwrap();
+    let owner = || Scope::user("u1").unwrap();
     let uuid = "6a55d8a7-2c4a-4a16-98ad-906dfb325910";
-    // Of a mem0 history without its memories; deleted; here; no id of a memory.
+    // No owner, as in a mem0 history; a deleted memory; an existing memory; not a memory id.
     event("900", EventKind::Add, Scope::default());
-    event("901", EventKind::Add, ours());
-    event("901", EventKind::Delete, ours());
-    event("1", EventKind::Update, ours());
-    event("row-1", EventKind::Add, ours());
+    event("901", EventKind::Add, owner());
+    event("901", EventKind::Delete, owner());
+    event("1", EventKind::Update, owner());
+    event("row-1", EventKind::Add, owner());
     assert_eq!(store.check().unwrap(), []);
-    event("902", EventKind::Add, ours());
-    event(uuid, EventKind::Update, ours());
-    assert_eq!(told(store.check().unwrap()), [("history_without_memory", 2)]);
+    event("902", EventKind::Add, owner());
+    event(uuid, EventKind::Update, owner());
+    assert_eq!(counts(store.check().unwrap()), [("history_without_memory", 2)]);
     assert_eq!(store.repair().unwrap(), []);
     let history: Vec<HistoryEvent> = store.history(uuid).unwrap();
     assert_eq!(history.len(), 1);

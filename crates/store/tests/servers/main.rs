@@ -1,5 +1,5 @@
-//! Stores on real servers. Where a server is not named by its variable, its trials are reported as ignored, not as passed.
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+//! Tests of stores on real servers. If the variable of a server is not set, its tests are reported as ignored, not as passed.
+#![expect(clippy::unwrap_used, reason = "a test that can't continue has failed")]
 
 mod postgres;
 mod qdrant;

@@ -12,17 +12,17 @@ use serde_json::json;
 
 const SERVER: &str = "MNEMON_TEST_POSTGRES";
 
-/// A test with a database of its own.
-type Test = fn(&Fresh);
+/// A test with an empty database.
+type Test = fn(&TestDatabase);
 
-/// What only a server can do.
-const OWN: &[(&str, Test)] = &[
+/// Tests that need a server.
+const SERVER_TESTS: &[(&str, Test)] = &[
     ("lost_connections_are_replaced", lost_connections_are_replaced),
-    ("what_a_lost_connection_held_is_free", what_a_lost_connection_held_is_free),
-    ("a_missing_server_is_told_without_secrets", a_missing_server_is_told_without_secrets),
-    ("what_cannot_be_used_is_told", what_cannot_be_used_is_told),
+    ("locks_of_a_lost_connection_are_released", locks_of_a_lost_connection_are_released),
+    ("a_missing_server_is_reported_without_secrets", a_missing_server_is_reported_without_secrets),
+    ("unusable_databases_and_texts_are_reported", unusable_databases_and_texts_are_reported),
     ("more_threads_than_connections", more_threads_than_connections),
-    ("replaced_at_once_documents_keep_their_place", replaced_at_once_documents_keep_their_place),
+    ("concurrently_replaced_documents_keep_their_position", concurrently_replaced_documents_keep_their_position),
 ];
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -30,48 +30,51 @@ pub(super) fn trials() -> Vec<Trial> {
     if server.is_none() {
         eprintln!("skipped: postgres: {SERVER} names no server; see .ci/postgres");
     }
-    let trial = |name: String, story: Box<dyn Fn(&Fresh) + Send>| {
+    let trial = |name: String, story: Box<dyn Fn(&TestDatabase) + Send>| {
         let server = server.clone();
         let ignored = server.is_none();
         let run = move || {
-            story(&Fresh::on(&server.unwrap_or_default()));
+            story(&TestDatabase::create(&server.unwrap_or_default()));
             Ok(())
         };
         Trial::test(format!("postgres::{name}"), run).with_ignored_flag(ignored)
     };
     let databases = DATABASE_STORIES.iter().map(|&(name, story)| {
-        let tell = move |fresh: &Fresh| story(&|steps| Ok(Box::new(fresh.open(steps)?) as Box<dyn Database>));
-        trial(format!("databases::{name}"), Box::new(tell))
+        let run_story = move |test_database: &TestDatabase| {
+            story(&|steps| Ok(Box::new(test_database.open(steps)?) as Box<dyn Database>))
+        };
+        trial(format!("databases::{name}"), Box::new(run_story))
     });
-    let ledgers = DOCUMENT_STORIES.iter().map(|&(name, story)| {
-        let tell =
-            move |fresh: &Fresh| story(&|| Box::new(fresh.open(&[DOCUMENTS]).unwrap()) as Box<dyn DocumentStore>);
-        trial(format!("documents::{name}"), Box::new(tell))
+    let documents = DOCUMENT_STORIES.iter().map(|&(name, story)| {
+        let run_story = move |test_database: &TestDatabase| {
+            story(&|| Box::new(test_database.open(&[DOCUMENTS]).unwrap()) as Box<dyn DocumentStore>)
+        };
+        trial(format!("documents::{name}"), Box::new(run_story))
     });
-    let own = OWN.iter().map(|&(name, test)| trial(name.to_owned(), Box::new(test)));
-    databases.chain(ledgers).chain(own).collect()
+    let server_tests = SERVER_TESTS.iter().map(|&(name, test)| trial(name.to_owned(), Box::new(test)));
+    databases.chain(documents).chain(server_tests).collect()
 }
 
-/// An empty database of its own on the server; gone when dropped.
-struct Fresh {
+/// An empty database on the server. It is deleted when dropped.
+struct TestDatabase {
     server: String,
     name: String,
 }
 
-impl Fresh {
-    fn on(server: &str) -> Self {
+impl TestDatabase {
+    fn create(server: &str) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("mnemon_test_{}_{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let fresh = Self { server: server.to_owned(), name };
-        fresh.admin(&format!("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0", fresh.name));
-        fresh
+        let test_database = Self { server: server.to_owned(), name };
+        test_database.admin(&format!("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0", test_database.name));
+        test_database
     }
 
     fn admin(&self, sql: &str) -> u64 {
         Client::connect(&self.server, NoTls).unwrap().execute(sql, &[]).unwrap()
     }
 
-    /// The server's URL with another database, and other parts if asked.
+    /// The server's URL with the name of this database.
     fn url(&self) -> String {
         let (base, _) = self.server.rsplit_once('/').unwrap();
         format!("{base}/{}", self.name)
@@ -81,7 +84,7 @@ impl Fresh {
         PostgresDatabase::open(&self.url(), steps)
     }
 
-    /// Ends all sessions, as a server does that restarts.
+    /// Ends all sessions, as a restart of the server does.
     fn end_sessions(&self) -> u64 {
         self.admin(&format!(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{}'",
@@ -90,7 +93,7 @@ impl Fresh {
     }
 }
 
-impl Drop for Fresh {
+impl Drop for TestDatabase {
     fn drop(&mut self) {
         self.admin(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
     }
@@ -100,55 +103,55 @@ fn note(id: &str) -> Document {
     Document::new("note", id, json!({}))
 }
 
-fn lost_connections_are_replaced(fresh: &Fresh) {
-    let database = fresh.open(&[DOCUMENTS]).unwrap();
+fn lost_connections_are_replaced(test_database: &TestDatabase) {
+    let database = test_database.open(&[DOCUMENTS]).unwrap();
     let keys = Lock::Keys(vec![1]);
     for round in 0..3 {
         database.put(&[note(&round.to_string())], Durability::Synced).unwrap();
         drop(database.lock(&keys).unwrap());
-        assert!(fresh.end_sessions() >= 2);
+        assert!(test_database.end_sessions() >= 2);
         assert!(database.document("note", &round.to_string()).unwrap().is_some());
         drop(database.lock(&keys).unwrap());
     }
-    // In the middle: told, nothing written, and the next goes through.
+    // A connection lost during a transaction: an error, and nothing is written.
     let lost = transact(&database, Durability::Synced, |sql| {
         sql.execute("DELETE FROM documents", &[])?;
-        fresh.end_sessions();
+        test_database.end_sessions();
         sql.execute("DELETE FROM documents", &[])
     });
     assert!(matches!(lost, Err(StoreError::Unavailable { .. })), "{lost:?}");
-    // In the commit nobody knows.
+    // A connection lost during the commit: the outcome is unknown.
     let lost = transact(&database, Durability::Synced, |sql| {
-        let gone = sql.execute("DELETE FROM documents", &[]);
-        fresh.end_sessions();
-        gone
+        let deleted = sql.execute("DELETE FROM documents", &[]);
+        test_database.end_sessions();
+        deleted
     });
     assert!(matches!(lost, Err(StoreError::OutcomeUnknown { .. })), "{lost:?}");
     assert_eq!(database.documents("note", None, &PageRequest { limit: 9, ..PageRequest::default() }).unwrap().total, 3);
 }
 
-fn what_a_lost_connection_held_is_free(fresh: &Fresh) {
-    let [here, there] = [fresh.open(&[]).unwrap(), fresh.open(&[]).unwrap()];
-    let held = here.lock(&Lock::Everything).unwrap();
-    fresh.end_sessions();
+fn locks_of_a_lost_connection_are_released(test_database: &TestDatabase) {
+    let [here, there] = [test_database.open(&[]).unwrap(), test_database.open(&[]).unwrap()];
+    let guard = here.lock(&Lock::Everything).unwrap();
+    test_database.end_sessions();
     drop(there.lock(&Lock::Keys(vec![1])).unwrap());
-    drop(held);
+    drop(guard);
     drop(here.lock(&Lock::Everything).unwrap());
 }
 
-fn a_missing_server_is_told_without_secrets(_: &Fresh) {
+fn a_missing_server_is_reported_without_secrets(_: &TestDatabase) {
     let error = PostgresDatabase::open("postgres://ana:secret@127.0.0.1:1/ledger", &[]).unwrap_err();
-    let told = error.to_string();
-    assert!(matches!(error, StoreError::Unavailable { .. }), "{told}");
-    assert!(told.contains("Postgres at 127.0.0.1:1/ledger") && !told.contains("secret"), "{told}");
+    let message = error.to_string();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{message}");
+    assert!(message.contains("Postgres at 127.0.0.1:1/ledger") && !message.contains("secret"), "{message}");
 }
 
-fn what_cannot_be_used_is_told(fresh: &Fresh) {
-    let database = fresh.open(&[DOCUMENTS]).unwrap();
-    assert!(database.location().ends_with(&fresh.name) && !format!("{database:?}").contains("secret"));
-    let missing = PostgresDatabase::open(&format!("{}_missing", fresh.url()), &[]).unwrap_err();
+fn unusable_databases_and_texts_are_reported(test_database: &TestDatabase) {
+    let database = test_database.open(&[DOCUMENTS]).unwrap();
+    assert!(database.location().ends_with(&test_database.name) && !format!("{database:?}").contains("secret"));
+    let missing = PostgresDatabase::open(&format!("{}_missing", test_database.url()), &[]).unwrap_err();
     assert!(matches!(missing, StoreError::Unfit(_)), "{missing}");
-    // An index holds no text this long, whatever is done to make it shorter.
+    // An index can't hold a text this long, even compressed.
     let mut state = 1_u64;
     let id: String = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -158,22 +161,22 @@ fn what_cannot_be_used_is_told(fresh: &Fresh) {
     .collect();
     let error = database.put(&[note(&id)], Durability::Synced).unwrap_err();
     assert!(matches!(error, StoreError::Unsupported(_)), "{error}");
-    let other = format!("{}_latin", fresh.name);
-    fresh.admin(&format!("CREATE DATABASE {other} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"));
-    let error = PostgresDatabase::open(&format!("{}_latin", fresh.url()), &[]).map(|_| ()).unwrap_err();
-    fresh.admin(&format!("DROP DATABASE {other} WITH (FORCE)"));
-    assert!(matches!(&error, StoreError::Unfit(told) if told.contains("UTF8")), "{error}");
+    let other = format!("{}_latin", test_database.name);
+    test_database.admin(&format!("CREATE DATABASE {other} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"));
+    let error = PostgresDatabase::open(&format!("{}_latin", test_database.url()), &[]).map(|_| ()).unwrap_err();
+    test_database.admin(&format!("DROP DATABASE {other} WITH (FORCE)"));
+    assert!(matches!(&error, StoreError::Unfit(message) if message.contains("UTF8")), "{error}");
 }
 
-fn more_threads_than_connections(fresh: &Fresh) {
-    let database = fresh.open(&[DOCUMENTS]).unwrap();
+fn more_threads_than_connections(test_database: &TestDatabase) {
+    let database = test_database.open(&[DOCUMENTS]).unwrap();
     std::thread::scope(|threads| {
         for number in 0..40_i64 {
             let database = &database;
             threads.spawn(move || {
-                let held = database.lock(&Lock::Keys(vec![number])).unwrap();
+                let guard = database.lock(&Lock::Keys(vec![number])).unwrap();
                 database.put(&[note(&number.to_string())], Durability::Written).unwrap();
-                drop(held);
+                drop(guard);
             });
         }
     });
@@ -184,24 +187,24 @@ fn more_threads_than_connections(fresh: &Fresh) {
     assert_eq!(database.trim("note", 0).unwrap(), 40);
 }
 
-fn replaced_at_once_documents_keep_their_place(fresh: &Fresh) {
-    let ledgers = [fresh.open(&[DOCUMENTS]).unwrap(), fresh.open(&[DOCUMENTS]).unwrap()];
+fn concurrently_replaced_documents_keep_their_position(test_database: &TestDatabase) {
+    let stores = [test_database.open(&[DOCUMENTS]).unwrap(), test_database.open(&[DOCUMENTS]).unwrap()];
     let ids: Vec<String> = (0..6).map(|number| number.to_string()).collect();
     let documents: Vec<Document> = ids.iter().map(|id| note(id)).collect();
-    ledgers[0].put(&documents, Durability::Written).unwrap();
+    stores[0].put(&documents, Durability::Written).unwrap();
     std::thread::scope(|threads| {
         for number in 0..6 {
-            let (ledger, mut documents) = (&ledgers[number % 2], documents.clone());
+            let (store, mut documents) = (&stores[number % 2], documents.clone());
             threads.spawn(move || {
                 for _ in 0..20 {
                     documents.rotate_left(number);
                     documents.swap(number, 5);
-                    ledger.put(&documents, Durability::Written).unwrap();
+                    store.put(&documents, Durability::Written).unwrap();
                 }
             });
         }
     });
-    let page = ledgers[0].documents("note", None, &PageRequest { limit: 9, ..PageRequest::default() }).unwrap();
+    let page = stores[0].documents("note", None, &PageRequest { limit: 9, ..PageRequest::default() }).unwrap();
     let found: Vec<&str> = page.items.iter().rev().map(|document| document.id.as_str()).collect();
     assert_eq!(found, ids);
 }

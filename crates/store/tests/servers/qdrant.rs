@@ -1,4 +1,4 @@
-//! The store in Qdrant against the stories of all stores, with a ledger in a file and in Postgres.
+//! Tests of the Qdrant store: the conformance suite, with a ledger in a file and in Postgres, and tests of its own features.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ fn missing(variable: &str) -> bool {
 pub(super) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (kind, in_postgres) in [("qdrant", false), ("qdrant_postgres", true)] {
-        let lacks: Vec<&str> = if in_postgres { vec![QDRANT, POSTGRES] } else { vec![QDRANT] };
-        let lacks: Vec<&str> = lacks.into_iter().filter(|variable| missing(variable)).collect();
-        if !lacks.is_empty() {
-            eprintln!("skipped: {kind}: {} not set", lacks.join(" and "));
+        let needed: Vec<&str> = if in_postgres { vec![QDRANT, POSTGRES] } else { vec![QDRANT] };
+        let unset: Vec<&str> = needed.into_iter().filter(|variable| missing(variable)).collect();
+        if !unset.is_empty() {
+            eprintln!("skipped: {kind}: {} not set", unset.join(" and "));
         }
         for &(name, story) in STORIES {
             let run = move || {
@@ -40,10 +40,10 @@ pub(super) fn trials() -> Vec<Trial> {
                 story(&|| Box::new(open(&collection.0, ledger())) as Box<dyn Store>);
                 Ok(())
             };
-            trials.push(Trial::test(format!("{kind}::{name}"), run).with_ignored_flag(!lacks.is_empty()));
+            trials.push(Trial::test(format!("{kind}::{name}"), run).with_ignored_flag(!unset.is_empty()));
         }
     }
-    for (name, test) in OWN {
+    for (name, test) in QDRANT_TESTS {
         let run = move || {
             let folder = tempfile::tempdir().unwrap();
             test(folder.path());
@@ -54,7 +54,7 @@ pub(super) fn trials() -> Vec<Trial> {
     trials
 }
 
-/// Gone when dropped.
+/// A collection that is deleted when dropped.
 struct Collection(String);
 
 impl Collection {
@@ -62,7 +62,7 @@ impl Collection {
         format!("{}/collections/{}/points", shared().expect("a Qdrant").http_url(), self.0)
     }
 
-    /// A point of another program.
+    /// Writes a point as another program does.
     fn put(&self, id: u64, text: &str, axis: usize, at: &str) {
         let mut vector = vec![0.0; DIMS];
         vector[axis] = 1.0;
@@ -71,7 +71,7 @@ impl Collection {
         rest::put(&format!("{}?wait=true", self.points()), &points).unwrap();
     }
 
-    /// A deletion by another program.
+    /// Deletes a point as another program does.
     fn delete(&self, id: u64) {
         rest::post(&format!("{}/delete?wait=true", self.points()), &json!({"points": [id]})).unwrap();
     }
@@ -99,23 +99,23 @@ fn ledger(folder: &Path) -> Arc<dyn Database> {
     Arc::new(SqliteDatabase::open(&folder.join("ledger"), LEDGER).unwrap())
 }
 
-/// A test with a folder of its own.
+/// A test with an empty folder.
 type Test = fn(&Path);
 
-/// What is Qdrant's alone.
-const OWN: &[(&str, Test)] = &[
-    ("collections_of_another_kind_are_refused", collections_of_another_kind_are_refused),
-    ("a_missing_server_is_told", a_missing_server_is_told),
+/// Tests of features that only the Qdrant store has.
+const QDRANT_TESTS: &[(&str, Test)] = &[
+    ("collections_with_other_vectors_are_refused", collections_with_other_vectors_are_refused),
+    ("a_missing_server_is_reported", a_missing_server_is_reported),
     ("a_ledger_belongs_to_one_collection", a_ledger_belongs_to_one_collection),
-    ("a_lost_or_second_ledger_is_told", a_lost_or_second_ledger_is_told),
-    ("an_old_collection_is_served_and_told", an_old_collection_is_served_and_told),
-    ("what_the_wire_cannot_hold_is_refused", what_the_wire_cannot_hold_is_refused),
-    ("points_of_others_are_seen_and_places_kept", points_of_others_are_seen_and_places_kept),
-    ("what_is_refused_in_the_middle_is_taken_back", what_is_refused_in_the_middle_is_taken_back),
-    ("what_counts_do_not_tell_is_found", what_counts_do_not_tell_is_found),
+    ("a_lost_or_second_ledger_is_reported", a_lost_or_second_ledger_is_reported),
+    ("an_old_collection_is_served_with_a_warning", an_old_collection_is_served_with_a_warning),
+    ("unsupported_values_are_refused", unsupported_values_are_refused),
+    ("external_changes_are_detected_and_positions_kept", external_changes_are_detected_and_positions_kept),
+    ("partly_refused_writes_are_reverted", partly_refused_writes_are_reverted),
+    ("changes_that_counts_do_not_show_are_found", changes_that_counts_do_not_show_are_found),
 ];
 
-fn collections_of_another_kind_are_refused(folder: &Path) {
+fn collections_with_other_vectors_are_refused(folder: &Path) {
     let server = shared().unwrap();
     let make = |vectors: serde_json::Value| {
         let collection = Collection(unique("kind"));
@@ -128,10 +128,10 @@ fn collections_of_another_kind_are_refused(folder: &Path) {
         (json!({"size": DIMS + 1, "distance": "Cosine"}), "dims"),
         (json!({"other": {"size": DIMS, "distance": "Cosine"}}), "unnamed dense vector"),
     ];
-    for (vectors, told) in cases {
+    for (vectors, expected) in cases {
         let collection = make(vectors);
         let error = QdrantStore::open(options(&collection.0, ledger(folder))).unwrap_err().to_string();
-        assert!(error.contains(told), "{error}");
+        assert!(error.contains(expected), "{error}");
     }
     let mut absent = options(&unique("absent"), ledger(folder));
     absent.create = false;
@@ -139,7 +139,7 @@ fn collections_of_another_kind_are_refused(folder: &Path) {
     assert!(error.contains("there is no collection"), "{error}");
 }
 
-fn a_missing_server_is_told(folder: &Path) {
+fn a_missing_server_is_reported(folder: &Path) {
     let mut options = options("x", ledger(folder));
     options.urls = vec!["http://127.0.0.1:1".into()];
     let error = QdrantStore::open(options).unwrap_err();
@@ -154,26 +154,26 @@ fn a_ledger_belongs_to_one_collection(folder: &Path) {
     assert!(matches!(error, StoreError::Unfit(_)) && error.to_string().contains(&one.0), "{error}");
 }
 
-fn a_lost_or_second_ledger_is_told(folder: &Path) {
+fn a_lost_or_second_ledger_is_reported(folder: &Path) {
     let collection = Collection(unique("lost"));
     let first = open(&collection.0, ledger(folder));
-    // The same ledger again is no other, as with two servers on one Postgres.
+    // Opening the same ledger again gives no warning, as with two servers on one Postgres.
     assert_eq!(open(&collection.0, ledger(folder)).warnings(), [""; 0]);
     let elsewhere = folder.join("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
     let second = open(&collection.0, ledger(&elsewhere));
-    assert!(second.warnings().iter().any(|told| told.contains("another ledger")), "{:?}", second.warnings());
+    assert!(second.warnings().iter().any(|warning| warning.contains("another ledger")), "{:?}", second.warnings());
     assert_eq!(second.check().unwrap()[0].check, "another_ledger");
     assert_eq!(first.check().unwrap(), []);
     assert_eq!(second.repair().unwrap()[0].check, "another_ledger");
     assert_eq!(second.warnings(), [""; 0]);
     assert_eq!(second.check().unwrap(), []);
-    // Now it is the first that is another's.
+    // Now the first ledger is the other one.
     assert_eq!(first.check().unwrap()[0].check, "another_ledger");
 }
 
-/// A collection of mem0 1.x, without the slot, behind an alias.
-fn an_old_collection_is_served_and_told(folder: &Path) {
+/// A collection of mem0 1.x, without the vector `bm25`, with an alias.
+fn an_old_collection_is_served_with_a_warning(folder: &Path) {
     let server = shared().unwrap();
     let old = Collection(unique("old"));
     let alias = Collection(unique("alias"));
@@ -192,31 +192,31 @@ fn an_old_collection_is_served_and_told(folder: &Path) {
     assert!(error.contains(&format!("is an alias of `{}`", old.0)), "{error}");
     let store = open(&alias.0, ledger(folder));
     let warnings = store.warnings();
-    assert!(warnings.iter().any(|told| told.contains("mnemon migrate rebuild --in-place")), "{warnings:?}");
+    assert!(warnings.iter().any(|warning| warning.contains("mnemon migrate rebuild --in-place")), "{warnings:?}");
     let filter = Filter::eq("user_id", "ana").unwrap();
     let found = store.nearest(&View::new(&filter, None), &vector, 9).unwrap();
     assert_eq!(found, [(MemoryId::Number(7), 1.0)]);
-    let slot = vec![(1, 1.0)];
-    assert_eq!(store.sparse(&View::new(&filter, None), &SparseQuery { vector: &slot, limit: 9 }).unwrap(), []);
+    let sparse = vec![(1, 1.0)];
+    assert_eq!(store.sparse(&View::new(&filter, None), &SparseQuery { vector: &sparse, limit: 9 }).unwrap(), []);
     store
         .apply(&ChangeSet { expected: Vec::new(), changes: vec![Change::Insert(Box::new(record(8, "ana")))] })
         .unwrap();
     assert_eq!(store.nearest(&View::new(&filter, None), &vector, 9).unwrap().len(), 2);
     assert!(store.info().unwrap().location.contains(&old.0));
     assert_eq!(store.check().unwrap(), []);
-    // By any name it is the same collection, with the same ledger.
+    // The collection can be opened by its other name with the same ledger.
     drop(open(&old.0, ledger(folder)));
-    // The alias moves: what is open stays what it is, and says so.
+    // After the alias moves, the open store still serves the old collection, with a warning.
     let new = Collection(unique("new"));
     rest::put(&format!("{base}/collections/{}", new.0), &json!({"vectors": {"size": DIMS, "distance": "Cosine"}}))
         .unwrap();
-    let away = json!({"delete_alias": {"alias_name": alias.0}});
-    let there = json!({"create_alias": {"collection_name": new.0, "alias_name": alias.0}});
-    rest::post(&format!("{base}/collections/aliases"), &json!({"actions": [away, there]})).unwrap();
+    let delete_alias = json!({"delete_alias": {"alias_name": alias.0}});
+    let create_alias = json!({"create_alias": {"collection_name": new.0, "alias_name": alias.0}});
+    rest::post(&format!("{base}/collections/aliases"), &json!({"actions": [delete_alias, create_alias]})).unwrap();
     assert_eq!(store.nearest(&View::new(&filter, None), &vector, 9).unwrap().len(), 2);
-    let patience = std::time::Instant::now();
-    while !store.warnings().iter().any(|told| told.contains("leads to another collection")) {
-        assert!(patience.elapsed().as_secs() < 60, "{:?}", store.warnings());
+    let started = std::time::Instant::now();
+    while !store.warnings().iter().any(|warning| warning.contains("points to another collection")) {
+        assert!(started.elapsed().as_secs() < 60, "{:?}", store.warnings());
         std::thread::sleep(std::time::Duration::from_millis(200));
     }
 }
@@ -237,7 +237,7 @@ fn record(number: u64, user: &str) -> Record {
     }
 }
 
-fn what_the_wire_cannot_hold_is_refused(folder: &Path) {
+fn unsupported_values_are_refused(folder: &Path) {
     let collection = Collection(unique("wire"));
     let store = open(&collection.0, ledger(folder));
     let insert = |key: &str, value: serde_json::Value| {
@@ -250,15 +250,15 @@ fn what_the_wire_cannot_hold_is_refused(folder: &Path) {
     let nested = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!({"a": inner}));
     let error = insert("deep", nested(29)).unwrap_err();
     assert!(matches!(error, StoreError::TooDeep { limit: 28 }), "{error}");
-    assert_eq!(store.info().unwrap().memories, 0, "nothing was stored");
+    assert_eq!(store.info().unwrap().memories, 0, "nothing is stored");
     insert("deep", nested(28)).unwrap();
     let stored = store.get(&[MemoryId::Number(1)]).unwrap().remove(0).unwrap();
     assert_eq!(stored.payload.as_map()["deep"], nested(28));
     assert_eq!(store.check().unwrap(), []);
 }
 
-/// Qdrant takes the first part of a large write and refuses the next.
-fn what_is_refused_in_the_middle_is_taken_back(folder: &Path) {
+/// Qdrant accepts the first part of a large write and refuses the next one.
+fn partly_refused_writes_are_reverted(folder: &Path) {
     let collection = Collection(unique("strict"));
     let store = open(&collection.0, ledger(folder));
     let of = |ids: std::ops::Range<u64>| {
@@ -279,26 +279,26 @@ fn what_is_refused_in_the_middle_is_taken_back(folder: &Path) {
     assert_eq!(store.info().unwrap().memories, 20);
 }
 
-/// Another program adds, changes and deletes points; what it deletes keeps its place should it come back.
-fn points_of_others_are_seen_and_places_kept(folder: &Path) {
+/// Another program adds, changes and deletes points. A deleted point that is added again gets its old position.
+fn external_changes_are_detected_and_positions_kept(folder: &Path) {
     let collection = Collection(unique("others"));
     let store = open(&collection.0, ledger(folder));
     let put = |id, text, axis, at| collection.put(id, text, axis, at);
     let filter = Filter::eq("user_id", "ana").unwrap();
     let mut axis = vec![0.0; DIMS];
     axis[3] = 1.0;
-    let seen = || -> Vec<(MemoryId, bool)> {
+    let search = || -> Vec<(MemoryId, bool)> {
         let found = store.nearest(&View::new(&filter, None), &axis, 9).unwrap();
         found.into_iter().map(|(id, score)| (id, score > 0.5)).collect()
     };
-    assert_eq!(seen(), []);
+    assert_eq!(search(), []);
     let mut own = record(1, "ana");
     own.memory.provenance = Provenance { session: Some("s".into()), position: Some(4), event_time: None };
     store.apply(&ChangeSet { expected: Vec::new(), changes: vec![Change::Insert(Box::new(own))] }).unwrap();
     put(2, "second", 3, "2026-01-01T00:00:00.000001+00:00");
-    assert_eq!(seen(), [(MemoryId::Number(2), true), (MemoryId::Number(1), false)]);
+    assert_eq!(search(), [(MemoryId::Number(2), true), (MemoryId::Number(1), false)]);
     put(2, "second, changed", 5, "2026-01-01T00:00:01.000001+00:00");
-    assert_eq!(seen(), [(MemoryId::Number(1), false), (MemoryId::Number(2), false)], "the older of equals first");
+    assert_eq!(search(), [(MemoryId::Number(1), false), (MemoryId::Number(2), false)], "the older of equals first");
     let page = PageRequest { limit: 9, ..PageRequest::default() };
     let listed = store.list(Some(&filter), None, &page).unwrap();
     assert_eq!(
@@ -306,11 +306,11 @@ fn points_of_others_are_seen_and_places_kept(folder: &Path) {
         ["second, changed", "text 1"]
     );
     collection.delete(1);
-    assert_eq!(seen(), [(MemoryId::Number(2), false)]);
+    assert_eq!(search(), [(MemoryId::Number(2), false)]);
     assert_eq!(store.list(Some(&filter), None, &page).unwrap().total, 1);
     assert_eq!(store.list(None, None, &page).unwrap().total, 1);
     put(1, "text 1", 3, "2026-01-01T00:00:02.000001+00:00");
-    assert_eq!(seen(), [(MemoryId::Number(1), true), (MemoryId::Number(2), false)]);
+    assert_eq!(search(), [(MemoryId::Number(1), true), (MemoryId::Number(2), false)]);
     let back = store.get(&[MemoryId::Number(1)]).unwrap().remove(0).unwrap();
     assert_eq!((back.provenance.session.as_deref(), back.provenance.position), (Some("s"), Some(4)));
     let error =
@@ -321,9 +321,9 @@ fn points_of_others_are_seen_and_places_kept(folder: &Path) {
     assert_eq!(store.check().unwrap(), []);
 }
 
-/// Another program, whose clock is behind, deletes one and adds one, and changes one, between two looks: in the background
-/// while the scope is in use, and by a check.
-fn what_counts_do_not_tell_is_found(folder: &Path) {
+/// Another program, whose clock is behind, deletes a point, adds one, and changes one between two checks. This is detected
+/// in the background while the scope is in use, and by `check`.
+fn changes_that_counts_do_not_show_are_found(folder: &Path) {
     let collection = Collection(unique("swap"));
     let [first, second, third] = ["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z"];
     let store = open(&collection.0, ledger(folder));
@@ -331,7 +331,7 @@ fn what_counts_do_not_tell_is_found(folder: &Path) {
     collection.put(2, "second", 2, third);
     let filter = Filter::eq("user_id", "ana").unwrap();
     let axis = |at: usize| -> Vec<f32> { (0..DIMS).map(|axis| f32::from(u8::from(axis == at))).collect() };
-    let seen = |at: usize| -> Vec<u64> {
+    let search = |at: usize| -> Vec<u64> {
         let found = store.nearest(&View::new(&filter, None), &axis(at), 9).unwrap();
         let near = found.into_iter().filter(|(_, score)| *score > 0.5);
         near.map(|(id, _)| if let MemoryId::Number(id) = id { id } else { 0 }).collect()
@@ -341,25 +341,25 @@ fn what_counts_do_not_tell_is_found(folder: &Path) {
         collection.put(3, "third", 3, second);
         collection.put(2, "second, changed", 4, third);
     };
-    assert_eq!((seen(1), seen(2)), (vec![1], vec![2]));
+    assert_eq!((search(1), search(2)), (vec![1], vec![2]));
     swap();
-    let patience = std::time::Instant::now();
-    while (seen(3), seen(4)) != (vec![3], vec![2]) {
-        assert!(patience.elapsed().as_secs() < 90, "not seen: {:?}", (seen(3), seen(4)));
+    let started = std::time::Instant::now();
+    while (search(3), search(4)) != (vec![3], vec![2]) {
+        assert!(started.elapsed().as_secs() < 90, "not found: {:?}", (search(3), search(4)));
         std::thread::sleep(std::time::Duration::from_millis(200));
     }
-    assert_eq!((seen(1), seen(2)), (vec![], vec![]));
+    assert_eq!((search(1), search(2)), (vec![], vec![]));
     assert_eq!(store.check().unwrap(), []);
-    // Compared a moment ago, it is not compared again soon.
+    // The scope was compared a moment ago and is not compared again soon.
     collection.delete(3);
     collection.put(1, "first", 1, second);
     let found = store.check().unwrap();
     assert_eq!(found.iter().map(|found| (found.check, found.count)).collect::<Vec<_>>(), [("memory_unseen", 2)]);
-    assert_eq!((seen(1), seen(3)), (vec![1], vec![]));
+    assert_eq!((search(1), search(3)), (vec![1], vec![]));
     assert_eq!(store.check().unwrap(), []);
     collection.delete(1);
     collection.put(3, "third", 3, second);
-    let mended = store.repair().unwrap();
-    assert_eq!(mended.iter().map(|found| (found.check, found.count)).collect::<Vec<_>>(), [("memory_unseen", 2)]);
-    assert_eq!((seen(1), seen(3)), (vec![], vec![3]));
+    let repaired = store.repair().unwrap();
+    assert_eq!(repaired.iter().map(|found| (found.check, found.count)).collect::<Vec<_>>(), [("memory_unseen", 2)]);
+    assert_eq!((search(1), search(3)), (vec![], vec![3]));
 }

@@ -1,4 +1,4 @@
-//! Sparse vectors against those of fastembed 0.9.1, and the laws they obey.
+//! Sparse vectors: equal to those of fastembed 0.9.1, and their properties.
 
 use std::io::Cursor;
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 #[test]
-fn vectors_are_fastembeds() {
+fn vectors_equal_those_of_fastembed() {
     let golden = include_str!("../fixtures/bm25.jsonl");
     let mut lines = 0;
     for line in golden.lines() {
@@ -27,7 +27,7 @@ fn vectors_are_fastembeds() {
 }
 
 #[test]
-fn vectors_of_odd_texts() {
+fn vectors_of_unusual_texts() {
     let check = |text: &str, expected: &[(&str, f32)]| {
         let mut expected: Vec<(u32, f32)> = expected.iter().map(|&(term, value)| (term_id(term), value)).collect();
         expected.sort_by_key(|&(id, _)| id);
@@ -41,12 +41,12 @@ fn vectors_of_odd_texts() {
     check("the of _ !?", &[]);
     check("tea", &[("tea", 1.687_743)]);
     check("Tea, TEA & teas", &[("tea", 1.993_628)]);
-    // One token, as fastembed has it, however long the run; dropped past forty characters.
+    // As in fastembed, a run of any length is one token, and is dropped if it has more than forty characters.
     check("東京タワー", &[("東京タワー", 1.687_743)]);
     check(&"東".repeat(41), &[]);
 }
 
-/// What people write, and what they do not.
+/// Texts in many forms.
 fn any_text() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
@@ -57,7 +57,7 @@ fn any_text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Scripts with spaces, composed.
+/// Texts in scripts with spaces, with composed characters.
 fn spaced_text() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9_'’.,!?éßçñøåœΑ-Ωα-ωА-яא-תء-ي€ \n-]{0,120}"
 }
@@ -88,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn punctuation_adds_nothing(text in any_text(), punctuation in "[ .,;:!?()\"'“”…—\n\t]{1,10}") {
+    fn punctuation_does_not_matter(text in any_text(), punctuation in "[ .,;:!?()\"'“”…—\n\t]{1,10}") {
         prop_assert_eq!(encode(&text), encode(&format!("{punctuation}{text}{punctuation}")));
     }
 
@@ -116,7 +116,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_panics(text in any_text()) {
+    fn any_text_is_processed_without_panic(text in any_text()) {
         index_terms(&text);
         stem(&text);
     }

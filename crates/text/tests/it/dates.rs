@@ -1,10 +1,10 @@
-//! The ranking's cues about time and speakers.
+//! Dates, time words and speakers in texts and questions.
 
 use mnemon_text::dates::{asks_what_other_said, asks_when, date_parts, from_ymd, holds_time_word, in_first_person};
 use proptest::prelude::*;
 
 #[test]
-fn dates_in_text() {
+fn dates_are_found_in_texts() {
     let check = |text: &str, months: &[u8], years: &[u16], days: &[u8]| {
         let parts = date_parts(text);
         assert_eq!(parts.months().collect::<Vec<_>>(), months, "months of {text:?}");
@@ -17,7 +17,7 @@ fn dates_in_text() {
     check("MARCH 3rd, between June and July", &[3, 6, 7], &[], &[3]);
     check("the 21st, 22nd and 03rd", &[], &[], &[3, 21, 22]);
     check("2023-05-08", &[], &[2023], &[5, 8]);
-    // A time's hour stands before a colon, its minutes do not.
+    // In a time of day, the hour is before a colon and the minutes are not.
     check("at 9:30", &[], &[], &[30]);
     check("12th: dinner", &[], &[], &[]);
     check("1999, 2100, 20234, 45 and 0", &[], &[], &[]);
@@ -27,7 +27,7 @@ fn dates_in_text() {
 }
 
 #[test]
-fn dates_that_fit() {
+fn dates_of_questions_match_events() {
     let check = |question: &str, (year, month, day), expected| {
         assert_eq!(date_parts(question).fit(&from_ymd(year, month, day)), expected, "{question:?}");
     };
@@ -44,7 +44,7 @@ fn dates_that_fit() {
 }
 
 #[test]
-fn time_words() {
+fn time_words_are_found() {
     let check = |text: &str, expected| assert_eq!(holds_time_word(text), expected, "{text:?}");
     check("I went YESTERDAY", true);
     check("last weekend", true);
@@ -56,7 +56,7 @@ fn time_words() {
 }
 
 #[test]
-fn questions_about_time() {
+fn questions_for_a_time_are_recognised() {
     let check = |text: &str, expected| assert_eq!(asks_when(text), expected, "{text:?}");
     check("When did Ann move?", true);
     check("  \n\x1chow long was it", true);
@@ -73,7 +73,7 @@ fn questions_about_time() {
 }
 
 #[test]
-fn who_speaks() {
+fn persons_of_questions_are_recognised() {
     let first = |text: &str, expected| assert_eq!(in_first_person(text), expected, "{text:?}");
     first("What did I say?", true);
     first("What's my job?", true);
@@ -87,7 +87,7 @@ fn who_speaks() {
     other("What did I tell you?", false);
     other("Can you? I said", false);
     other("yours said", false);
-    // Thirty characters between are near enough, thirty-one are not.
+    // The maximum is thirty characters in between.
     other(&format!("you {} say", "x".repeat(28)), true);
     other(&format!("you {} say", "x".repeat(29)), false);
     other(&format!("you {} say", "é".repeat(28)), true);
@@ -97,7 +97,7 @@ fn who_speaks() {
 
 proptest! {
     #[test]
-    fn nothing_panics(text in any::<String>()) {
+    fn any_text_is_processed_without_panic(text in any::<String>()) {
         date_parts(&text);
         holds_time_word(&text);
         asks_when(&text);
@@ -106,7 +106,7 @@ proptest! {
     }
 
     #[test]
-    fn a_date_is_read_from_its_words(year in 2000i32..2100, month in 0usize..12, day in 1u8..=31) {
+    fn a_written_date_is_parsed(year in 2000i32..2100, month in 0usize..12, day in 1u8..=31) {
         let names = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
             "November", "December"];
         let text = format!("{day} {} {year}", names[month]);

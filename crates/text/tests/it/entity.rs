@@ -1,4 +1,4 @@
-//! Agreement of the entities with mem0's, in figures.
+//! Measures how well the entities agree with those of mem0.
 
 use std::collections::HashSet;
 
@@ -24,7 +24,7 @@ fn golden() -> Vec<(String, HashSet<(String, String)>)> {
         .collect()
 }
 
-/// Exact agreement over the lines, for some kinds.
+/// The F1 score of exact agreement over the lines, for some kinds.
 fn f1<'t>(lines: impl Iterator<Item = &'t (String, HashSet<(String, String)>)>, kinds: &[EntityKind]) -> f64 {
     let of_kinds = |kind: &str| kinds.iter().any(|k| k.as_str() == kind);
     let (mut shared, mut sum) = (0, 0);

@@ -1,4 +1,4 @@
-//! Integration tests of text analysis, one file a subject.
+//! Integration tests of text analysis, one file for each subject.
 
 mod bm25;
 mod dates;

@@ -1,20 +1,20 @@
-//! `mnemon add --stdin`: a line in, a durable memory, a line out.
+//! `mnemon add --stdin`: stores line by line and prints each result at once.
 
 use std::io::{self, BufRead, Read};
 
 use mnemon_engine::{AddRequest, Engine, MAX_TEXT_BYTES, Message};
 use serde_json::{Value, json};
 
-use crate::error::{CliError, Exit, Report};
-use crate::output::{Output, added_item};
+use crate::error::{CliError, ErrorReport, Exit};
+use crate::output::{Output, added_to_json};
 use crate::settings::Settings;
 use crate::wiring;
 
-/// No message is longer, however its JSON escapes it.
+/// Longest line: JSON escapes make a message at most this much longer.
 const MAX_LINE: u64 = 8 * MAX_TEXT_BYTES as u64;
 
-/// Stores each line by itself and tells it as soon as it is safe. A line that can't be taken is told and left out; when
-/// the store fails, nothing more is read.
+/// Stores each line on its own and prints the result as soon as it is durable. A line that is invalid is reported and
+/// skipped. If the store fails, no further line is read.
 pub(super) fn run(request: AddRequest, defaults: &Message, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let engine = wiring::open_or_create_engine(settings)?;
     let mut stdin = io::stdin().lock();
@@ -27,18 +27,18 @@ pub(super) fn run(request: AddRequest, defaults: &Message, settings: &Settings, 
         }
         if bytes.len() as u64 == MAX_LINE && !bytes.ends_with(b"\n") {
             return Err(
-                CliError::usage(format!("line {number} is too long; it and what follows was not stored")).into()
+                CliError::usage(format!("line {number} is too long; this line and the rest were not stored")).into()
             );
         }
-        match take(&bytes, number, &request, defaults, &engine) {
-            Ok(Some(stored)) => tell(&stored, out)?,
+        match store_line(&bytes, number, &request, defaults, &engine) {
+            Ok(Some(result)) => print_result(&result, out)?,
             Ok(None) => {}
             Err(error) => {
-                let report = Report::of(&error);
+                let report = ErrorReport::of(&error);
                 if report.exit != Exit::Usage {
                     return Err(error.context(format!("line {number}")));
                 }
-                out.error(&Report { message: format!("line {number}: {}", report.message), ..report });
+                out.error(&ErrorReport { message: format!("line {number}: {}", report.message), ..report });
                 exit = Exit::Failed;
             }
         }
@@ -46,15 +46,15 @@ pub(super) fn run(request: AddRequest, defaults: &Message, settings: &Settings, 
     Ok(exit)
 }
 
-/// Stores what a line says; `None` for a blank one.
-fn take(
+/// Stores the message of a line; `None` for a blank line.
+fn store_line(
     bytes: &[u8],
     number: usize,
     request: &AddRequest,
     defaults: &Message,
     engine: &Engine,
 ) -> anyhow::Result<Option<Value>> {
-    let line = std::str::from_utf8(bytes).map_err(|_| CliError::usage("no text in UTF-8"))?.trim();
+    let line = std::str::from_utf8(bytes).map_err(|_| CliError::usage("not valid UTF-8"))?.trim();
     if line.is_empty() {
         return Ok(None);
     }
@@ -62,36 +62,38 @@ fn take(
     let content = message.content.clone();
     let added = engine.add(AddRequest { messages: vec![message], ..request.clone() })?;
     let mut result = match added.first() {
-        Some(added) => added_item(added),
+        Some(added) => added_to_json(added),
         None => json!({"id": null, "memory": content, "event": "NONE"}),
     };
     result["line"] = number.into();
     Ok(Some(result))
 }
 
-/// A line that begins with a brace is a message in JSON, any other is the text itself.
+/// A line that begins with a brace is a message in JSON. Any other line is the text itself.
 fn parse(line: &str, defaults: &Message) -> Result<Message, String> {
     if !line.starts_with('{') {
         return Ok(Message { content: line.to_owned(), ..defaults.clone() });
     }
     let value: Value = serde_json::from_str(line).map_err(|error| {
-        format!(r#"it begins with a brace, but is no JSON ({error}); send such a text as {{"content": "…"}}"#)
+        format!(
+            r#"the line begins with a brace but is not valid JSON ({error}); send such a text as {{"content": "…"}}"#
+        )
     })?;
-    let foreign = ["user_id", "agent_id", "run_id", "session", "metadata"];
-    if let Some(key) = foreign.iter().find(|key| value.get(key).is_some()) {
-        return Err(format!("`{key}` is not read from a line: give it as a flag, or use `mnemon import`"));
+    let unsupported = ["user_id", "agent_id", "run_id", "session", "metadata"];
+    if let Some(key) = unsupported.iter().find(|key| value.get(key).is_some()) {
+        return Err(format!("`{key}` is not supported in a line: give it as a flag, or use `mnemon import`"));
     }
     Message::from_json(&value, defaults)
 }
 
-fn tell(stored: &Value, out: &Output) -> anyhow::Result<()> {
+fn print_result(result: &Value, out: &Output) -> anyhow::Result<()> {
     if out.is_json() {
-        return out.write(&format!("{stored}\n"));
+        return out.write(&format!("{result}\n"));
     }
-    match stored["id"].as_str() {
+    match result["id"].as_str() {
         Some(id) => out.write(&format!("{id}\n")),
         None => {
-            out.note(&format!("line {}: left out, a system message or remembered already", stored["line"]));
+            out.note(&format!("line {}: skipped, a system message or a duplicate", result["line"]));
             Ok(())
         }
     }

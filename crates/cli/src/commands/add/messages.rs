@@ -1,4 +1,4 @@
-//! Messages from a file: a JSON list, an object that holds one, or a message a line.
+//! Messages from a file: a JSON list, an object that contains one, or one message per line.
 
 use std::io::Read;
 use std::path::Path;
@@ -17,7 +17,7 @@ pub(super) fn read(file: &Path, defaults: &Message) -> anyhow::Result<Vec<Messag
     } else {
         text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
     }
-    parse(&text, defaults).map_err(|fault| CliError::usage(format!("{}: {fault}", file.display())).into())
+    parse(&text, defaults).map_err(|error| CliError::usage(format!("{}: {error}", file.display())).into())
 }
 
 fn parse(text: &str, defaults: &Message) -> Result<Vec<Message>, String> {
@@ -25,13 +25,13 @@ fn parse(text: &str, defaults: &Message) -> Result<Vec<Message>, String> {
         Ok(Value::Array(items)) => items,
         Ok(Value::Object(mut map)) if map.contains_key("messages") => match map.remove("messages") {
             Some(Value::Array(items)) => items,
-            _ => return Err("`messages` is no list".into()),
+            _ => return Err("`messages` must be a list".into()),
         },
         Ok(item) => vec![item],
         Err(_) => {
             let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
             let parse = |(at, line): (usize, &str)| {
-                serde_json::from_str(line).map_err(|error| format!("line {} is no JSON: {error}", at + 1))
+                serde_json::from_str(line).map_err(|error| format!("line {} is not valid JSON: {error}", at + 1))
             };
             lines.map(parse).collect::<Result<_, _>>()?
         }
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_come_as_list_object_or_lines() {
+    fn messages_are_a_list_an_object_or_lines() {
         for text in [
             r#"[{"content": "a"}, {"content": "b"}]"#,
             r#"{"messages": [{"content": "a"}, {"content": "b"}]}"#,
@@ -60,9 +60,11 @@ mod tests {
                 "{text}"
             );
         }
-        for (text, fault) in [("plain", "line 1 is no JSON"), ("[1]", "message 1"), (r#"{"messages": 1}"#, "no list")] {
-            let told = parse(text, &Message::default()).unwrap_err();
-            assert!(told.contains(fault), "{told}");
+        for (text, expected) in
+            [("plain", "line 1 is not valid JSON"), ("[1]", "message 1"), (r#"{"messages": 1}"#, "must be a list")]
+        {
+            let error = parse(text, &Message::default()).unwrap_err();
+            assert!(error.contains(expected), "{error}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Recall of evidence: conversations are remembered, questions asked, and the turns that answer them looked for.
+//! Recall: adds conversations, searches for the answers to questions, and checks whether the turns with the evidence are hits.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use mnemon_engine::{AddRequest, Engine, LearnRequest, Message, Outcome, Profile, SearchRequest};
+use mnemon_engine::{AddRequest, Engine, LearnOutcome, LearnRequest, Message, Profile, SearchRequest};
 use mnemon_store::{Filter, MemoryId, Scope, parse_time};
 use serde_json::{Value, json};
 
@@ -16,12 +16,12 @@ use crate::output::Output;
 use crate::settings::Settings;
 use crate::wiring;
 
-/// Hits looked at; what comes later counts as not found.
+/// Hits per search. Evidence at lower ranks counts as not found.
 const DEPTH: usize = 50;
 
 struct Conversation {
     user: String,
-    /// By session, in order.
+    /// By session, in chronological order.
     sessions: Vec<(String, Vec<Turn>)>,
     questions: Vec<Question>,
 }
@@ -46,24 +46,24 @@ struct Tally {
     reciprocal_rank: f64,
 }
 
-/// Ranks at which recall is taken.
+/// Ranks for recall@k.
 const CUTS: [usize; 3] = [5, 10, 20];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct LocomoArgs {
-    /// Folder with a folder a conversation.
+    /// Folder that contains one folder per conversation
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Only this ranking; both, one after the other, if absent.
+    /// Measure only this ranking profile [default: both]
     #[arg(long, value_enum)]
     profile: Option<ProfileArg>,
-    /// Leave out what the assistant said.
+    /// Leave out messages of the assistant
     #[arg(long)]
     user_only: bool,
-    /// Forget order and sessions: every turn is a fact by itself.
+    /// Ignore order and sessions: add every turn as a single fact
     #[arg(long)]
     unordered: bool,
-    /// Remember facts instead of turns: extracted by rules, or by the language model of the settings.
+    /// Add extracted facts instead of turns: extracted by the built-in rules or by the configured language model
     #[arg(long, value_enum)]
     infer: Option<InferArg>,
 }
@@ -91,11 +91,11 @@ impl From<ProfileArg> for Profile {
 
 pub(super) fn run(args: &LocomoArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let conversations = folders(&args.data)?.iter().map(|folder| read(folder, args)).collect::<Result<Vec<_>, _>>()?;
-    anyhow::ensure!(!conversations.is_empty(), "{} holds no folder with turns.jsonl", args.data.display());
+    anyhow::ensure!(!conversations.is_empty(), "{} contains no folder with turns.jsonl", args.data.display());
     let folder = tempfile::tempdir()?;
     let collection = match settings.collection() {
-        Some(place) => {
-            Some(TemporaryCollection::claim(settings, &format!("{}_bench_{}", place.name, std::process::id()))?)
+        Some(address) => {
+            Some(TemporaryCollection::claim(settings, &format!("{}_bench_{}", address.name, std::process::id()))?)
         }
         None => None,
     };
@@ -111,10 +111,10 @@ pub(super) fn run(args: &LocomoArgs, settings: &Settings, out: &Output) -> anyho
     let mut turns = HashMap::new();
     anyhow::ensure!(
         (args.infer == Some(InferArg::Llm)) == (args.infer.is_some() && engine.language_model().is_some()),
-        "--infer llm needs a language model in the settings (MNEMON_LLM), --infer extractive that there is none"
+        "--infer llm requires a language model (MNEMON_LLM), --infer extractive requires that none is configured"
     );
     for conversation in &conversations {
-        remember(&engine, conversation, args, &mut turns)?;
+        add_conversation(&engine, conversation, args, &mut turns)?;
     }
     let seconds = start.elapsed().as_secs_f64();
 
@@ -134,9 +134,9 @@ pub(super) fn run(args: &LocomoArgs, settings: &Settings, out: &Output) -> anyho
     });
     for profile in profiles {
         let name = if profile == Profile::Fusion { "fusion" } else { "mem0" };
-        answer["profiles"][name] = ask(&engine, &conversations, &turns, profile)?;
+        answer["profiles"][name] = measure(&engine, &conversations, &turns, profile)?;
     }
-    out.value(&answer, human)?;
+    out.value(&answer, to_text)?;
     Ok(Exit::Ok)
 }
 
@@ -171,8 +171,8 @@ fn read(folder: &Path, args: &LocomoArgs) -> anyhow::Result<Conversation> {
     let mut kept = HashSet::new();
     for turn in lines(&folder.join("turns.jsonl"))? {
         let speaker = text(&turn, "speaker");
-        let (said, caption) = (text(&turn, "text"), text(&turn, "caption"));
-        if (args.user_only && speaker != "user") || (said.trim().is_empty() && caption.is_empty()) {
+        let (text_of_turn, caption) = (text(&turn, "text"), text(&turn, "caption"));
+        if (args.user_only && speaker != "user") || (text_of_turn.trim().is_empty() && caption.is_empty()) {
             continue;
         }
         let (role, name) = match speaker.as_str() {
@@ -180,7 +180,7 @@ fn read(folder: &Path, args: &LocomoArgs) -> anyhow::Result<Conversation> {
             "" => ("user".to_owned(), None),
             _ => ("user".to_owned(), Some(speaker)),
         };
-        let content = if caption.is_empty() { said } else { format!("{said} [shares {caption}]") };
+        let content = if caption.is_empty() { text_of_turn } else { format!("{text_of_turn} [shares {caption}]") };
         let message = Message { role, content, name, timestamp: parse_time(&text(&turn, "time")) };
         let (session, id) = (text(&turn, "session"), text(&turn, "id"));
         kept.insert(id.clone());
@@ -205,16 +205,16 @@ fn read(folder: &Path, args: &LocomoArgs) -> anyhow::Result<Conversation> {
     Ok(Conversation { user: name, sessions, questions })
 }
 
-fn remember(
+fn add_conversation(
     engine: &Engine,
     conversation: &Conversation,
     args: &LocomoArgs,
     turns: &mut HashMap<MemoryId, Vec<String>>,
 ) -> anyhow::Result<()> {
-    for (session, said) in &conversation.sessions {
+    for (session, messages) in &conversation.sessions {
         let add = AddRequest {
             scope: Scope::user(&conversation.user)?,
-            messages: said.iter().map(|turn| turn.message.clone()).collect(),
+            messages: messages.iter().map(|turn| turn.message.clone()).collect(),
             session: (!args.unordered).then(|| session.clone()),
             unordered: args.unordered,
             ..AddRequest::default()
@@ -222,19 +222,19 @@ fn remember(
         let added = match args.infer {
             None => engine.add(add)?,
             Some(_) => match engine.learn(LearnRequest { add, ..LearnRequest::default() })?.outcome {
-                Outcome::Stored(added) => added,
-                Outcome::Waiting { reason, .. } => anyhow::bail!("{reason}"),
-                Outcome::Dropped => anyhow::bail!("the request was dropped"),
+                LearnOutcome::Stored(added) => added,
+                LearnOutcome::Pending { reason, .. } => anyhow::bail!("{reason}"),
+                LearnOutcome::Dropped => anyhow::bail!("the request was dropped"),
             },
         };
         for added in added {
-            turns.insert(added.id, added.sources.iter().map(|place| said[*place].id.clone()).collect());
+            turns.insert(added.id, added.sources.iter().map(|index| messages[*index].id.clone()).collect());
         }
     }
     Ok(())
 }
 
-fn ask(
+fn measure(
     engine: &Engine,
     conversations: &[Conversation],
     turns: &HashMap<MemoryId, Vec<String>>,
@@ -251,7 +251,7 @@ fn ask(
             let start = Instant::now();
             let answer = engine.search(&request)?;
             latencies.push(start.elapsed().as_secs_f64() * 1e3);
-            // A turn is found by the first memory that was made of it.
+            // The rank of a turn is that of the first memory made from it.
             let mut seen = HashSet::new();
             let mut found = Vec::new();
             for (rank, hit) in answer.hits.iter().enumerate() {
@@ -299,9 +299,9 @@ impl Tally {
     }
 }
 
-fn human(answer: &Value) -> String {
+fn to_text(answer: &Value) -> String {
     let mut text = format!(
-        "{}: {} memories of {} conversations, remembered at {}/s\n",
+        "{}: {} memories of {} conversations, added at {}/s\n",
         answer["data"].as_str().unwrap_or_default(),
         answer["memories"],
         answer["conversations"],

@@ -1,4 +1,4 @@
-//! `mnemon migrate backup`: what a rollback needs, fetched and sealed; and whether it is still sound.
+//! `mnemon migrate backup`: backs up what a rollback needs, and verifies backups.
 
 use std::path::PathBuf;
 
@@ -6,53 +6,53 @@ use mnemon_migrate::{BackupEvent, BackupOptions, BackupPlan, BackupReport, Manif
 use serde_json::{Value, json};
 
 use super::route_args::RouteArgs;
-use crate::commands::progress::Steps;
+use crate::commands::progress::ProgressLine;
 use crate::error::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
 
-/// Days for which the runbook has backups kept.
+/// Default retention of backups.
 pub(super) const RETENTION_DAYS: u32 = 30;
 
-/// What to back up, and where to.
+/// What to back up, and where.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Qdrant makes a snapshot on its own disk; it is fetched, compared with the server's SHA-256, and deleted \
-there. A run that was stopped goes on when it is called again; one that is complete changes nothing: for a fresh backup \
-name another folder. A key that Qdrant wants is taken from QDRANT_API_KEY. Exit code 3: --verify found a difference."
+    after_help = "Qdrant creates a snapshot on its own disk; it is downloaded, compared with the server's SHA-256, and deleted \
+there. An interrupted backup resumes when the command is repeated. A complete backup is not changed: give another folder for a \
+new one. The Qdrant API key is read from QDRANT_API_KEY. Exit code 3: --verify found a difference."
 )]
 pub(super) struct BackupArgs {
     #[command(flatten)]
     pub(super) route: RouteArgs,
-    /// The folder of the backup [default: `backup` in the migration's folder]
+    /// Folder for the backup [default: `backup` in the migration's folder]
     #[arg(long, value_name = "DIR")]
     pub(super) into: Option<PathBuf>,
-    /// mem0's history.db, copied though mem0 may be writing to it
+    /// mem0's history.db to back up; mem0 may be writing to it
     #[arg(long, value_name = "FILE")]
     pub(super) history: Option<PathBuf>,
-    /// Write all points as JSON, too: readable without Qdrant
+    /// Also export all points as JSON, which is readable without Qdrant
     #[arg(long)]
     pub(super) export: bool,
-    /// A dump of Neo4j, made with `neo4j-admin database dump`
+    /// Dump of Neo4j to include, made with `neo4j-admin database dump`
     #[arg(long, value_name = "FILE")]
     pub(super) neo4j_dump: Option<PathBuf>,
-    /// Days for which the backup is kept
+    /// Retention of the backup in days
     #[arg(long, value_name = "N", default_value_t = RETENTION_DAYS)]
     pub(super) retention_days: u32,
-    /// Leave the snapshots on the server, too
+    /// Keep the snapshots on the server as well
     #[arg(long)]
     pub(super) keep_on_server: bool,
-    /// Say what would be done
+    /// Show what would be done
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Hash and open every file of the backup in this folder instead
+    /// Verify the backup in this folder instead: hash and open every file
     #[arg(
         long,
         value_name = "DIR",
         conflicts_with_all = ["source", "qdrant_host", "qdrant_port", "into", "history", "export", "neo4j_dump", "retention_days", "keep_on_server", "dry_run"]
     )]
     pub(super) verify: Option<PathBuf>,
-    /// Where to unpack snapshots for --verify [default: the system's folder for temporary files]
+    /// Folder to unpack snapshots for --verify [default: the system's temporary folder]
     #[arg(long, value_name = "DIR", requires = "verify")]
     pub(super) scratch: Option<PathBuf>,
 }
@@ -61,32 +61,32 @@ pub(super) fn run(args: &BackupArgs, settings: &Settings, out: &Output) -> anyho
     if let Some(folder) = &args.verify {
         let scratch = args.scratch.clone().unwrap_or_else(std::env::temp_dir);
         let report = mnemon_migrate::verify_backup_in(folder, &scratch)?;
-        out.value(&report_to_json(&report), |_| report_for_people(&report))?;
+        out.value(&report_to_json(&report), |_| report_to_text(&report))?;
         return Ok(if report.is_green() { Exit::Ok } else { Exit::Differences });
     }
     let options = options(args, settings)?;
     if args.dry_run {
         let plan = mnemon_migrate::plan_backup(&options)?;
-        out.value(&plan_to_json(&plan, &options), |_| plan_for_people(&plan, &options))?;
+        out.value(&plan_to_json(&plan, &options), |_| plan_to_text(&plan, &options))?;
         return Ok(Exit::Ok);
     }
-    // Held, so that nothing else is done with the migration meanwhile.
+    // Holds the lock of the migration during the backup.
     let mut migration = Migration::open(&args.route.dir)?;
-    let line = Steps::new(out.is_json());
-    let already = std::cell::Cell::new(false);
-    let done = mnemon_migrate::backup(&options, &|event| match event {
-        BackupEvent::Note(note) => line.suspend(|| out.note(note)),
-        BackupEvent::AlreadyThere => already.set(true),
-        event => show(&line, event),
+    let progress = ProgressLine::new(out.is_json());
+    let already_complete = std::cell::Cell::new(false);
+    let result = mnemon_migrate::backup(&options, &|event| match event {
+        BackupEvent::Note(note) => progress.suspend(|| out.note(note)),
+        BackupEvent::AlreadyThere => already_complete.set(true),
+        event => show_event(&progress, event),
     });
-    drop(line);
-    let manifest = done?;
+    drop(progress);
+    let manifest = result?;
     migration.state.backup = Some((std::path::absolute(&options.folder)?, manifest.retention_until));
-    let told =
+    let summary =
         format!("{} points in {}, kept until {}", manifest.points, options.folder.display(), manifest.retention_until);
-    migration.end(Phase::Backup, true, told)?;
-    out.value(&done_to_json(&manifest, &options, already.get())?, |_| {
-        done_for_people(&manifest, &options, already.get())
+    migration.end(Phase::Backup, true, summary)?;
+    out.value(&manifest_to_json(&manifest, &options, already_complete.get())?, |_| {
+        manifest_to_text(&manifest, &options, already_complete.get())
     })?;
     Ok(Exit::Ok)
 }
@@ -105,13 +105,13 @@ fn options(args: &BackupArgs, settings: &Settings) -> anyhow::Result<BackupOptio
     Ok(options)
 }
 
-fn show(line: &Steps, event: BackupEvent<'_>) {
+fn show_event(progress: &ProgressLine, event: BackupEvent<'_>) {
     match event {
-        BackupEvent::Step(what) => line.working(what.to_owned()),
+        BackupEvent::Step(step) => progress.running(step.to_owned()),
         BackupEvent::Download { collection, done, total } => {
-            line.bytes(format!("snapshot of {collection}"), done, total);
+            progress.bytes(format!("snapshot of {collection}"), done, total);
         }
-        BackupEvent::Export { done, total } => line.things("points".to_owned(), done, total),
+        BackupEvent::Export { done, total } => progress.items("points".to_owned(), done, total),
         _ => {}
     }
 }
@@ -132,38 +132,37 @@ fn plan_to_json(plan: &BackupPlan, options: &BackupOptions) -> Value {
     })
 }
 
-fn plan_for_people(plan: &BackupPlan, options: &BackupOptions) -> String {
+fn plan_to_text(plan: &BackupPlan, options: &BackupOptions) -> String {
     let mut text = format!("would back up  {} at {} (Qdrant {})\n", plan.collection, plan.server, plan.qdrant);
     for (name, points) in &plan.collections {
         text.push_str(&format!("  {name}: {points} points\n"));
     }
-    let free = plan.free.map_or_else(String::new, |free| format!(" ({} are free)", indicatif::HumanBytes(free)));
+    let free = plan.free.map_or_else(String::new, |free| format!(" ({} free)", indicatif::HumanBytes(free)));
     text.push_str(&format!("to             {}{free}\n", options.folder.display()));
     for file in &plan.files {
         text.push_str(&format!("  {file}\n"));
     }
-    text.push_str("nothing was written, neither here nor on the server\n");
+    text.push_str("dry run: nothing was written, neither here nor on the server\n");
     text
 }
 
-fn done_to_json(manifest: &Manifest, options: &BackupOptions, already: bool) -> anyhow::Result<Value> {
-    Ok(
-        json!({"ok": true, "dir": options.folder, "already_there": already, "manifest": serde_json::to_value(manifest)?}),
-    )
+fn manifest_to_json(manifest: &Manifest, options: &BackupOptions, already_complete: bool) -> anyhow::Result<Value> {
+    let manifest = serde_json::to_value(manifest)?;
+    Ok(json!({"ok": true, "dir": options.folder, "already_there": already_complete, "manifest": manifest}))
 }
 
-fn done_for_people(manifest: &Manifest, options: &BackupOptions, already: bool) -> String {
-    let verb = if already { "was backed up already" } else { "backed up" };
+fn manifest_to_text(manifest: &Manifest, options: &BackupOptions, already_complete: bool) -> String {
+    let verb = if already_complete { "already backed up" } else { "backed up" };
     let mut text = format!("{verb}  {} at {} (Qdrant {})\n", manifest.collection, manifest.server, manifest.qdrant);
     for artifact in &manifest.artifacts {
-        let count = artifact.count.map_or_else(String::new, |count| format!(", {count} in it"));
+        let count = artifact.count.map_or_else(String::new, |count| format!(", {count} records"));
         let bytes = indicatif::HumanBytes(artifact.bytes);
         text.push_str(&format!("  {}  {bytes}{count}, SHA-256 {}…\n", artifact.file, &artifact.sha256[..12]));
     }
     let folder = options.folder.display();
-    let made = manifest.created.strftime("%Y-%m-%d %H:%M UTC");
+    let created = manifest.created.strftime("%Y-%m-%d %H:%M UTC");
     text.push_str(&format!(
-        "made {made}, kept until {}: {folder}/retention.ics is for your calendar\n",
+        "created {created}, kept until {}; calendar entry: {folder}/retention.ics\n",
         manifest.retention_until
     ));
     text.push_str(&format!("next: mnemon migrate backup --verify {folder}\n"));
@@ -171,7 +170,7 @@ fn done_for_people(manifest: &Manifest, options: &BackupOptions, already: bool) 
 }
 
 fn report_to_json(report: &BackupReport) -> Value {
-    let sound = |(file, told): &(String, String)| json!({"file": file, "found": told});
+    let sound = |(file, detail): &(String, String)| json!({"file": file, "found": detail});
     let difference =
         |difference: &mnemon_migrate::BackupDifference| json!({"file": difference.file, "what": difference.what});
     json!({
@@ -186,21 +185,21 @@ fn report_to_json(report: &BackupReport) -> Value {
     })
 }
 
-fn report_for_people(report: &BackupReport) -> String {
+fn report_to_text(report: &BackupReport) -> String {
     let mut text = String::new();
-    for (file, told) in &report.sound {
-        text.push_str(&format!("  ok       {file}: {told}\n"));
+    for (file, detail) in &report.sound {
+        text.push_str(&format!("  ok       {file}: {detail}\n"));
     }
     for difference in &report.differences {
         text.push_str(&format!("  DIFFERS  {}: {}\n", difference.file, difference.what));
     }
     for file in &report.unknown {
-        text.push_str(&format!("  unknown  {file}: no part of the backup\n"));
+        text.push_str(&format!("  unknown  {file}: not in the manifest\n"));
     }
     for note in &report.notes {
         text.push_str(&format!("  note     {note}\n"));
     }
     let verdict =
-        if report.is_green() { "GREEN: every byte is as it was" } else { "RED: this backup can't be relied on" };
+        if report.is_green() { "GREEN: every file is intact" } else { "RED: this backup is damaged or incomplete" };
     format!("{verdict}\n{text}")
 }

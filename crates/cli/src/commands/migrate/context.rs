@@ -1,4 +1,4 @@
-//! What phases work with, by the settings.
+//! The context of a phase, from the settings, and the addresses of both stores.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,12 +6,16 @@ use std::sync::Arc;
 use mnemon_migrate::{ENTITIES, MigrationContext, Route, SourceSpec, TargetSpec};
 use mnemon_models::Embedder;
 
-use crate::commands::progress::Steps;
+use crate::commands::progress::ProgressLine;
 use crate::output::Output;
 use crate::settings::Settings;
 
-/// What phases work with, by the settings.
-pub(super) fn tools<'e>(settings: &Settings, embedder: &'e Arc<dyn Embedder>, scratch: &Path) -> MigrationContext<'e> {
+/// Connection settings, embedder and options for a phase.
+pub(super) fn migration_context<'e>(
+    settings: &Settings,
+    embedder: &'e Arc<dyn Embedder>,
+    scratch: &Path,
+) -> MigrationContext<'e> {
     let qdrant = settings.qdrant_client();
     MigrationContext {
         api_key: qdrant.api_key,
@@ -25,26 +29,26 @@ pub(super) fn tools<'e>(settings: &Settings, embedder: &'e Arc<dyn Embedder>, sc
     }
 }
 
-/// Runs work that tells how far it is.
+/// Runs work and shows its progress.
 pub(super) fn with_progress<T>(out: &Output, work: impl FnOnce(&mnemon_migrate::Progress<'_>) -> T) -> T {
-    let line = Steps::new(out.is_json());
+    let progress = ProgressLine::new(out.is_json());
     work(&|what, done, of| {
         let step = if what == ENTITIES { "entities written".to_owned() } else { format!("points {what}") };
-        line.things(step, done as u64, of);
+        progress.items(step, done as u64, of);
     })
 }
 
-/// The new store, as `--store` names it.
-pub(super) fn store_of(route: &Route) -> String {
+/// The target in the form of `--store`.
+pub(super) fn target_store(route: &Route) -> String {
     match &route.to {
         TargetSpec::Collection { name } => collection_of(route, Some(name)),
         TargetSpec::Sqlite { file } => format!("sqlite:{}", file.display()),
-        TargetSpec::InPlace => old_store(route),
+        TargetSpec::InPlace => source_store(route),
     }
 }
 
-/// The old store, as `--store` names it.
-pub(super) fn old_store(route: &Route) -> String {
+/// The source in the form of `--store`.
+pub(super) fn source_store(route: &Route) -> String {
     collection_of(route, None)
 }
 
@@ -55,7 +59,7 @@ fn collection_of(route: &Route, name: Option<&str>) -> String {
             let scheme = grpc.first().and_then(|url| url.split_once("://")).map_or("http", |(scheme, _)| scheme);
             format!("qdrant:{scheme}://{}/{}", hosts.collect::<Vec<_>>().join(","), name.unwrap_or(own))
         }
-        // A snapshot goes into a file only: collections are refused when they are opened.
+        // A snapshot can only be migrated to a file; collections are refused when they are opened.
         SourceSpec::Snapshot { file } => file.display().to_string(),
     }
 }

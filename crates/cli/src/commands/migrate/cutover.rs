@@ -1,4 +1,4 @@
-//! `mnemon migrate cutover`: the switch to the new store.
+//! `mnemon migrate cutover`: switches the server to the target.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -6,46 +6,46 @@ use std::time::{Duration, Instant};
 use mnemon_migrate::{ServerHooks, SourceSpec, TargetSpec};
 use serde_json::json;
 
-use super::context::{old_store, tools, with_progress};
+use super::context::{migration_context, source_store, with_progress};
 use super::report;
 use super::restart::run_then;
 use super::route_args::RouteArgs;
 use super::switch_args::SwitchArgs;
-use crate::commands::smoke::{self, ApiKey, Smoke, Status};
+use crate::commands::smoke::{self, ApiKey, Status, Target};
 use crate::error::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
 use crate::wiring;
 
-/// What to switch, and how to try it.
+/// What to switch, and how to test the server.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "  mnemon migrate cutover --env-file .env --then 'docker compose up -d backend' \\\n    \
 --smoke-url http://localhost:8000 --api-key KEY\n\n\
-What was switched is switched back when the smoke test fails. Before it: a green `verify`, not older than the last `rebuild`.")]
+If the smoke test fails, the switch is reverted. Requires a green `verify` that is not older than the last `rebuild`.")]
 pub(super) struct CutoverArgs {
     #[command(flatten)]
     route: RouteArgs,
     #[command(flatten)]
     switch: SwitchArgs,
-    /// Command that makes the server take it, run after the switch, and after it is switched back
+    /// Command that restarts the server, run after the switch and after a switch back
     #[arg(long, value_name = "COMMAND")]
     then: Option<String>,
-    /// Server that is tried after the switch, as `mnemon smoke` does
+    /// URL of the server to test after the switch, as with `mnemon smoke`
     #[arg(long, value_name = "URL", required_unless_present = "no_smoke")]
     smoke_url: Option<String>,
-    /// Its API key
+    /// API key for the smoke test
     #[arg(long, value_name = "KEY", env = "MNEMON_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
-    /// How long the server may take to come up, in seconds
+    /// Longest wait for the server to start, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     patience: u64,
-    /// Switch without trying the server
+    /// Do not test the server
     #[arg(long, conflicts_with = "smoke_url")]
     no_smoke: bool,
-    /// Remove what is gone from the side that is read, though it is most of it
+    /// Allow deleting most of the target when the source no longer has those points
     #[arg(long)]
     allow_removals: bool,
-    /// Say what would be switched, and change nothing
+    /// Show what would be switched; change nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -54,10 +54,10 @@ pub(super) fn run(args: &CutoverArgs, settings: &Settings, out: &Output) -> anyh
     let embedder = wiring::embedder(settings)?;
     let mut migration = args.route.open()?;
     let folder = migration.folder().to_owned();
-    let mut tools = tools(settings, &embedder, &folder);
-    tools.removals = args.allow_removals;
+    let mut context = migration_context(settings, &embedder, &folder);
+    context.removals = args.allow_removals;
     let route = migration.route()?.clone();
-    let aliases = match (&args.switch.alias, route.server(&tools)?) {
+    let aliases = match (&args.switch.alias, route.server(&context)?) {
         (Some(_), Some(server)) => server.aliases()?,
         _ => Vec::new(),
     };
@@ -67,48 +67,48 @@ pub(super) fn run(args: &CutoverArgs, settings: &Settings, out: &Output) -> anyh
         out.value(&value, |value| format!("would switch {}\n", value["switch"].as_str().unwrap_or("")))?;
         return Ok(Exit::Ok);
     }
-    // Where Mnemon serves the old collection, its writers wait during the last pass and the switch. What they write then is
-    // found by the pass after the restart; held for longer, the new server might wait, too.
+    // If mnemon serves the old collection, lock its writers out during the last sync pass and the switch. Writes after that
+    // are found by the pass after the restart. A longer lock could block the new server.
     let ledger = match &route.from {
         SourceSpec::Collection { .. } if !matches!(route.to, TargetSpec::InPlace) => {
-            wiring::ledger_lock(&settings.with_store(&old_store(&route))?)?
+            wiring::ledger_lock(&settings.with_store(&source_store(&route))?)?
         }
         _ => None,
     };
-    let closed = RefCell::new(ledger.as_ref().map(|ledger| ledger.acquire()).transpose()?);
+    let guard = RefCell::new(ledger.as_ref().map(|ledger| ledger.acquire()).transpose()?);
     if args.then.is_none() {
         out.note(
-            "no --then: until the server is restarted it serves the old store, and what it writes there after this stays there",
+            "no --then: the server uses the old store until it is restarted, and its writes until then stay in the old store",
         );
     }
     let restart = || {
-        drop(closed.take());
+        drop(guard.take());
         run_then(args.then.as_deref(), out)
     };
-    let served = ServerHooks { restart: &restart, smoke: &|| try_server(args) };
+    let hooks = ServerHooks { restart: &restart, smoke: &|| test_server(args) };
     let done =
-        with_progress(out, |progress| mnemon_migrate::cutover(&mut migration, &tools, switch, &served, progress))?;
-    out.value(&report::of_cutover(&done), |_| report::cutover(&done))?;
+        with_progress(out, |progress| mnemon_migrate::cutover(&mut migration, &context, switch, &hooks, progress))?;
+    out.value(&report::cutover_to_json(&done), |_| report::cutover_to_text(&done))?;
     Ok(Exit::Ok)
 }
 
-/// Tries the server; says what went wrong.
-fn try_server(args: &CutoverArgs) -> Result<(), String> {
+/// Runs the smoke test; the error says which checks failed.
+fn test_server(args: &CutoverArgs) -> Result<(), String> {
     let Some(url) = &args.smoke_url else { return Ok(()) };
     let key = args.api_key.clone().map(ApiKey::from);
-    let smoke = Smoke::new(url, key, None).map_err(|error| error.to_string())?;
-    let begun = Instant::now();
+    let target = Target::new(url, key, None).map_err(|error| error.to_string())?;
+    let start = Instant::now();
     loop {
-        match smoke::check(&smoke) {
+        match smoke::check(&target) {
             Ok(report) if report.ok => return Ok(()),
             Ok(report) => {
                 let failed = report.checks.iter().filter(|check| check.status == Status::Failed);
-                let told =
+                let failed =
                     failed.map(|check| format!("{}: {}", check.name, check.detail.as_deref().unwrap_or("failed")));
-                return Err(told.collect::<Vec<_>>().join("; "));
+                return Err(failed.collect::<Vec<_>>().join("; "));
             }
-            // It may still be coming up.
-            Err(_) if begun.elapsed() < Duration::from_secs(args.patience) => {
+            // The server may still be starting.
+            Err(_) if start.elapsed() < Duration::from_secs(args.patience) => {
                 std::thread::sleep(Duration::from_millis(500))
             }
             Err(error) => return Err(error.to_string()),

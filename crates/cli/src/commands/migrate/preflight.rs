@@ -1,11 +1,11 @@
-//! `mnemon migrate preflight`: what is there, and what stands in the way.
+//! `mnemon migrate preflight`: inspects the source and writes the plan.
 
 use std::path::PathBuf;
 
 use mnemon_migrate::COUNTS;
 use serde_json::json;
 
-use super::context::{tools, with_progress};
+use super::context::{migration_context, with_progress};
 use super::route_args::RouteArgs;
 use super::{legacy_counts, report};
 use crate::error::Exit;
@@ -13,19 +13,19 @@ use crate::output::Output;
 use crate::settings::Settings;
 use crate::wiring;
 
-/// What to look at.
+/// What to inspect.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Writes pre-cutover-counts.txt (`user: N` a line) and the plan into the migration's folder, and nothing \
-elsewhere. Exit code 3: counts differ from those that were told; 4: something stands in the way."
+    after_help = "Writes pre-cutover-counts.txt (one `user: N` per line) and the plan into the migration's folder, and nothing \
+elsewhere. Exit code 3: counts differ from the expected ones; 4: an obstacle prevents the migration."
 )]
 pub(super) struct PreflightArgs {
     #[command(flatten)]
     pub(super) route: RouteArgs,
-    /// Backend that runs today: its /stats/USER is asked for each user of API_KEYS and compared with the collection
+    /// URL of the running backend. Its /stats/USER is compared with the collection for each user in API_KEYS
     #[arg(long, value_name = "URL")]
     pub(super) legacy_url: Option<String>,
-    /// Counts to compare with, `user: N` a line, as the runbook writes them
+    /// File with expected counts, one `user: N` per line
     #[arg(long, value_name = "FILE")]
     pub(super) counts: Option<PathBuf>,
 }
@@ -33,15 +33,16 @@ pub(super) struct PreflightArgs {
 pub(super) fn run(args: &PreflightArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let embedder = wiring::embedder(settings)?;
     let mut migration = args.route.open()?;
-    let tools = tools(settings, &embedder, migration.folder());
-    let mut told = args.counts.as_deref().map(mnemon_migrate::read_counts).transpose()?.unwrap_or_default();
+    let context = migration_context(settings, &embedder, migration.folder());
+    let mut expected = args.counts.as_deref().map(mnemon_migrate::read_counts).transpose()?.unwrap_or_default();
     if let Some(url) = &args.legacy_url {
-        told.extend(legacy_counts::read(url)?);
+        expected.extend(legacy_counts::read(url)?);
     }
-    let found = with_progress(out, |progress| mnemon_migrate::preflight(&mut migration, &tools, &told, progress))?;
-    let mut value = report::of_preflight(&found);
+    let found =
+        with_progress(out, |progress| mnemon_migrate::preflight(&mut migration, &context, &expected, progress))?;
+    let mut value = report::preflight_to_json(&found);
     value["counts_file"] = json!(migration.folder().join(COUNTS));
-    out.value(&value, |_| report::preflight(&found, &migration))?;
+    out.value(&value, |_| report::preflight_to_text(&found, &migration))?;
     Ok(match (found.obstacles.is_empty(), found.counts_differ.is_empty()) {
         (false, _) => Exit::Refused,
         (true, false) => Exit::Differences,

@@ -1,4 +1,4 @@
-//! `mnemon migrate rebuild`: carries everything over.
+//! `mnemon migrate rebuild`: copies all memories to the target.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use mnemon_migrate::Migration;
 use serde_json::json;
 
-use super::context::{store_of, tools, with_progress};
+use super::context::{migration_context, target_store, with_progress};
 use super::report;
 use super::route_args::RouteArgs;
 use crate::error::{CliError, Exit};
@@ -14,29 +14,29 @@ use crate::output::Output;
 use crate::settings::Settings;
 use crate::wiring;
 
-/// What to carry over.
+/// What to copy.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "  mnemon migrate rebuild --source mem0 --target mem0_v3 --qdrant-host qdrant --qdrant-port 6333 --dry-run\n\n\
-Stopped at any moment, it goes on where it was. Ids, vectors and every key of the payloads stay as they are; `text_lemmatized`, \
-`bm25` and entities are added. The last pass finds what was written meanwhile."
+An interrupted rebuild resumes when it is repeated. Ids, vectors and all payload keys stay unchanged; `text_lemmatized`, `bm25` \
+and entities are added. The last sync pass copies what was written during the rebuild."
 )]
 pub(super) struct RebuildArgs {
     #[command(flatten)]
     pub(super) route: RouteArgs,
-    /// Say what would be carried over, by user, and change nothing
+    /// Show what would be copied, per user; change nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Points a second at most, so that the running backend is not slowed down
+    /// Maximum points per second, to limit the load on the running backend
     #[arg(long, value_name = "N")]
     pub(super) rate: Option<u32>,
-    /// Write what was carried over before, too: after it was changed in the target by somebody else
+    /// Also write points that were copied before, for example after they were changed in the target
     #[arg(long)]
     pub(super) again: bool,
-    /// Remove what is gone from the side that is read, though it is most of it
+    /// Allow deleting most of the target when the source no longer has those points
     #[arg(long)]
     pub(super) allow_removals: bool,
-    /// mem0's history.db, whose rows come along into our history
+    /// mem0's history.db to import into the history of the target
     #[arg(long, value_name = "FILE")]
     pub(super) history: Option<PathBuf>,
 }
@@ -48,42 +48,44 @@ pub(super) fn run(args: &RebuildArgs, settings: &Settings, out: &Output) -> anyh
     }
     let mut migration = args.route.open()?;
     let folder = migration.folder().to_owned();
-    let mut tools = tools(settings, &embedder, &folder);
-    tools.rate = args.rate;
-    tools.removals = args.allow_removals;
-    let rebuilt = with_progress(out, |progress| mnemon_migrate::rebuild(&mut migration, &tools, args.again, progress))?;
-    let mut value = report::of_rebuilt(&rebuilt);
+    let mut context = migration_context(settings, &embedder, &folder);
+    context.rate = args.rate;
+    context.removals = args.allow_removals;
+    let rebuilt =
+        with_progress(out, |progress| mnemon_migrate::rebuild(&mut migration, &context, args.again, progress))?;
+    let mut value = report::rebuild_to_json(&rebuilt);
     if let Some(file) = &args.history {
         let imported = import_history(settings, &migration, file)?;
         value["history_rows"] = json!(imported);
     }
-    out.value(&value, |value| report::rebuilt(&rebuilt, &value["history_rows"]))?;
+    out.value(&value, |value| report::rebuild_to_text(&rebuilt, &value["history_rows"]))?;
     Ok(Exit::Ok)
 }
 
-/// The counts that a rebuild would carry over.
+/// Shows the counts that a rebuild would copy.
 fn dry_run(args: &RebuildArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let embedder = wiring::embedder(settings)?;
     let known = Migration::read(&args.route.dir)?;
-    let begun = known.as_ref().is_some_and(|state| state.begun);
+    let started = known.as_ref().is_some_and(|state| state.begun);
     let Some(route) = args
         .route
         .resolve(known.as_ref().and_then(|state| state.route.as_ref()))?
         .or(known.and_then(|state| state.route))
     else {
-        return Err(CliError::usage("what to carry over? Give --source NAME and --target NAME").into());
+        return Err(CliError::usage("no source and target: give --source NAME and --target NAME").into());
     };
     let scratch = std::env::temp_dir();
-    let tools = tools(settings, &embedder, &scratch);
-    let found = with_progress(out, |progress| mnemon_migrate::look(&route, &tools, &BTreeMap::new(), begun, progress))?;
-    out.value(&report::of_preflight(&found), |_| report::dry_run(&found, &route))?;
+    let context = migration_context(settings, &embedder, &scratch);
+    let found =
+        with_progress(out, |progress| mnemon_migrate::look(&route, &context, &BTreeMap::new(), started, progress))?;
+    out.value(&report::preflight_to_json(&found), |_| report::dry_run_to_text(&found, &route))?;
     Ok(if found.obstacles.is_empty() { Exit::Ok } else { Exit::Refused })
 }
 
-/// Takes mem0's history into the new store's; rows that are there stay.
+/// Imports mem0's history into the target; existing rows stay.
 fn import_history(settings: &Settings, migration: &Migration, file: &Path) -> anyhow::Result<usize> {
     let route = migration.route()?;
-    let settings = &settings.with_store(&store_of(route))?;
+    let settings = &settings.with_store(&target_store(route))?;
     let engine = wiring::open_engine_any_embedder(settings)?;
     let imported = engine.import(file, &mnemon_engine::ImportOptions::default(), &mut |_| ())?;
     Ok(imported.stored.history)

@@ -1,4 +1,4 @@
-//! `mnemon migrate rehearse`: the whole migration from a snapshot file into a store that is thrown away.
+//! `mnemon migrate rehearse`: runs the whole migration from a snapshot file into a temporary store.
 
 use std::path::{Path, PathBuf};
 
@@ -7,36 +7,36 @@ use mnemon_migrate::{CarriedPoints, Manifest, Migration, Phase, Route, SourceSpe
 use mnemon_models::Embedder;
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore, UNKNOWN_EMBEDDER};
 
-use super::context::{tools, with_progress};
+use super::context::{migration_context, with_progress};
 use super::report;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::settings::Settings;
 use crate::wiring;
 
-/// From where, and where to.
+/// What to rehearse with.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The snapshot is the file that `POST /collections/NAME/snapshots` makes. It is unpacked and opened in \
-this process: no server is needed, and the file stays as it is. Exit code 3: something was not as it should be."
+    after_help = "The snapshot is the file that `POST /collections/NAME/snapshots` creates. It is unpacked and opened in this \
+process: no server is needed, and the file is not changed. Exit code 3: the rehearsal found differences."
 )]
 pub(super) struct RehearseArgs {
-    /// Snapshot of the collection [default: that of the migration's last backup]
+    /// Snapshot of the collection [default: the one in the migration's last backup]
     #[arg(long, value_name = "FILE")]
     pub(super) snapshot: Option<PathBuf>,
-    /// Folder of the migration, where no snapshot is named
+    /// Folder of the migration, used if no snapshot is given
     #[arg(long, value_name = "DIR", env = "MNEMON_MIGRATION", default_value = "mnemon-migration")]
     pub(super) dir: PathBuf,
-    /// How many points the server said the collection has: a snapshot that holds others is refused
+    /// Expected number of points; a snapshot with another number is refused
     #[arg(long, value_name = "N")]
     pub(super) expect: Option<u64>,
-    /// Keep the store that is made, as this file
+    /// Keep the new store as this file
     #[arg(long, value_name = "FILE")]
     pub(super) keep: Option<PathBuf>,
-    /// Where to unpack [default: the system's folder for temporary files]
+    /// Folder to unpack the snapshot [default: the system's temporary folder]
     #[arg(long, value_name = "DIR")]
     pub(super) scratch: Option<PathBuf>,
-    /// Write the report as Markdown to this file, too
+    /// Also write the report as Markdown to this file
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
 }
@@ -49,7 +49,7 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
         .with_context(|| scratch.display().to_string())?;
     let file = match &args.keep {
         Some(file) if file.exists() => {
-            let message = format!("{} is there already: name a file that is not", file.display());
+            let message = format!("{} exists: give a file that does not", file.display());
             return Err(CliError::refused(message).into());
         }
         Some(file) => file.clone(),
@@ -57,56 +57,57 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
     };
     let (snapshot, mut expect, mut migration) = match &args.snapshot {
         Some(snapshot) => (snapshot.clone(), None, None),
-        None => of_backup(&args.dir)?,
+        None => snapshot_of_backup(&args.dir)?,
     };
     expect = args.expect.or(expect);
     let embedder = wiring::embedder(settings)?;
     let route = Route { from: SourceSpec::Snapshot { file: snapshot }, to: TargetSpec::Sqlite { file: file.clone() } };
-    let source = route.source(&tools(settings, &embedder, folder.path()))?;
-    let about = source.about();
-    if let Some(expected) = expect.filter(|expected| *expected != about.points) {
+    let source = route.source(&migration_context(settings, &embedder, folder.path()))?;
+    let info = source.about();
+    if let Some(expected) = expect.filter(|expected| *expected != info.points) {
         let message = format!(
-            "{} holds {} points, the server said {expected}: points that were only in its log are not in a snapshot; wait \
-             a few seconds after the last write and take another",
-            about.place, about.points
+            "{} has {} points, expected {expected}: a snapshot does not contain points that were only in Qdrant's log; wait \
+             a few seconds after the last write and create a new one",
+            info.place, info.points
         );
         return Err(CliError::failed("points_missing", message).into());
     }
-    let embedder = (embedder.dims() == about.dims).then_some(&*embedder);
-    let store = open(&file, about.dims, embedder)?;
-    let base = CarriedPoints::open(&folder.path().join("carried.db"))?;
-    let rehearsal = with_progress(out, |told| mnemon_migrate::rehearse(&*source, &store, &base, embedder, told))?;
+    let embedder = (embedder.dims() == info.dims).then_some(&*embedder);
+    let store = open_store(&file, info.dims, embedder)?;
+    let carried = CarriedPoints::open(&folder.path().join("carried.db"))?;
+    let rehearsal =
+        with_progress(out, |progress| mnemon_migrate::rehearse(&*source, &store, &carried, embedder, progress))?;
     if let Some(file) = &args.report {
-        std::fs::write(file, report::markdown(&rehearsal)).with_context(|| file.display().to_string())?;
+        std::fs::write(file, report::rehearsal_to_markdown(&rehearsal)).with_context(|| file.display().to_string())?;
     }
     if let Some(migration) = &mut migration {
         let took = rehearsal.copied.took + rehearsal.verify_took;
-        let told = format!("{} points carried over and compared in {took:.1?}", rehearsal.verified.points);
-        migration.end(Phase::Rehearse, rehearsal.is_green(), told)?;
+        let summary = format!("{} points copied and compared in {took:.1?}", rehearsal.verified.points);
+        migration.end(Phase::Rehearse, rehearsal.is_green(), summary)?;
     }
-    out.value(&report::to_json(&rehearsal), |_| report::markdown(&rehearsal))?;
+    out.value(&report::rehearsal_to_json(&rehearsal), |_| report::rehearsal_to_markdown(&rehearsal))?;
     Ok(if rehearsal.is_green() { Exit::Ok } else { Exit::Differences })
 }
 
-/// The snapshot of a migration's backup, the points it must have, and the migration.
-fn of_backup(dir: &Path) -> anyhow::Result<(PathBuf, Option<u64>, Option<Migration>)> {
+/// The snapshot in a migration's backup, the number of points it must have, and the migration.
+fn snapshot_of_backup(dir: &Path) -> anyhow::Result<(PathBuf, Option<u64>, Option<Migration>)> {
     let backup = Migration::read(dir)?.and_then(|state| state.backup);
     let Some((folder, _)) = backup else {
         let message = format!(
-            "there is no backup in {}: make one with `mnemon migrate backup`, or name a snapshot with --snapshot",
+            "{} has no backup: create one with `mnemon migrate backup`, or give a snapshot with --snapshot",
             dir.display()
         );
         return Err(CliError::refused(message).into());
     };
     let manifest = Manifest::read(&folder)?;
-    let Some(own) = manifest.collections.iter().find(|own| own.name == manifest.collection) else {
-        let message = format!("the backup in {} holds no snapshot of `{}`", folder.display(), manifest.collection);
+    let Some(collection) = manifest.collections.iter().find(|collection| collection.name == manifest.collection) else {
+        let message = format!("the backup in {} has no snapshot of `{}`", folder.display(), manifest.collection);
         return Err(CliError::refused(message).into());
     };
-    Ok((folder.join(&own.file), Some(manifest.points), Some(Migration::open(dir)?)))
+    Ok((folder.join(&collection.file), Some(manifest.points), Some(Migration::open(dir)?)))
 }
 
-fn open(file: &Path, dims: usize, embedder: Option<&dyn Embedder>) -> anyhow::Result<SqliteStore> {
+fn open_store(file: &Path, dims: usize, embedder: Option<&dyn Embedder>) -> anyhow::Result<SqliteStore> {
     let fingerprint = embedder.map_or(UNKNOWN_EMBEDDER, |embedder| embedder.fingerprint()).to_owned();
     Ok(SqliteStore::open(SqliteOptions::new(file, fingerprint, dims))?)
 }

@@ -1,4 +1,4 @@
-//! What phases found and did, as JSON and as text that is read in two minutes.
+//! Reports of the phases, as JSON and as text.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -10,26 +10,26 @@ use mnemon_migrate::{
 };
 use serde_json::{Value, json};
 
-use crate::output::shortened;
+use crate::output::truncate;
 
-/// Users listed for people; programs get all.
-const USERS: usize = 12;
+/// Users listed in the text output. JSON has all.
+const MAX_USERS: usize = 12;
 
-pub(super) fn to_json(rehearsal: &Rehearsal) -> Value {
+pub(super) fn rehearsal_to_json(rehearsal: &Rehearsal) -> Value {
     let Rehearsal { about, survey, copied, entities, verified, verify_took } = rehearsal;
-    let mut copied = of_pass(copied);
+    let mut copied = sync_to_json(copied);
     copied["entities"] = json!(entities);
     json!({
         "ok": rehearsal.is_green(),
-        "source": of_source(about),
+        "source": source_to_json(about),
         "by_user": survey.by_user,
-        "anomalies": of_anomalies(survey),
+        "anomalies": anomalies_to_json(survey),
         "copied": copied,
-        "verified": of_verification(verified, *verify_took),
+        "verified": verification_to_json(verified, *verify_took),
     })
 }
 
-fn of_source(about: &SourceInfo) -> Value {
+fn source_to_json(about: &SourceInfo) -> Value {
     json!({
         "place": about.place,
         "points": about.points,
@@ -40,7 +40,7 @@ fn of_source(about: &SourceInfo) -> Value {
     })
 }
 
-fn of_anomalies(survey: &Survey) -> Vec<Value> {
+fn anomalies_to_json(survey: &Survey) -> Vec<Value> {
     let anomaly = |anomaly: &Anomaly| {
         let examples: Vec<String> = anomaly.examples.iter().map(ToString::to_string).collect();
         json!({"kind": anomaly.kind, "count": anomaly.count, "detail": anomaly.detail, "examples": examples})
@@ -48,155 +48,157 @@ fn of_anomalies(survey: &Survey) -> Vec<Value> {
     survey.anomalies.iter().map(anomaly).collect()
 }
 
-fn of_pass(passed: &SyncReport) -> Value {
+fn sync_to_json(sync: &SyncReport) -> Value {
     let busy: serde_json::Map<String, Value> =
-        passed.busy.iter().map(|(step, took)| ((*step).to_owned(), json!(took.as_secs_f64()))).collect();
+        sync.busy.iter().map(|(step, took)| ((*step).to_owned(), json!(took.as_secs_f64()))).collect();
     json!({
-        "seen": passed.seen,
-        "added": passed.added,
-        "changed": passed.changed,
-        "removed": passed.removed,
-        "seconds": passed.took.as_secs_f64(),
-        "points_per_second": rate(passed.seen, passed.took),
+        "seen": sync.seen,
+        "added": sync.added,
+        "changed": sync.changed,
+        "removed": sync.removed,
+        "seconds": sync.took.as_secs_f64(),
+        "points_per_second": rate(sync.seen, sync.took),
         "busy_seconds": busy,
     })
 }
 
-pub(super) fn of_preflight(found: &Preflight) -> Value {
+pub(super) fn preflight_to_json(found: &Preflight) -> Value {
     json!({
         "ok": found.is_clear(),
-        "source": of_source(&found.about),
+        "source": source_to_json(&found.about),
         "qdrant_version": found.version,
         "points": found.survey.points,
         "by_user": found.survey.by_user,
-        "anomalies": of_anomalies(&found.survey),
+        "anomalies": anomalies_to_json(&found.survey),
         "obstacles": found.obstacles,
         "notes": found.notes,
         "counts_differ": found.counts_differ,
     })
 }
 
-pub(super) fn preflight(found: &Preflight, migration: &Migration) -> String {
+pub(super) fn preflight_to_text(found: &Preflight, migration: &Migration) -> String {
     let mut text = String::new();
     if let Ok(route) = migration.route() {
         let _ = writeln!(text, "{route}\n");
     }
-    looked(found, &mut text);
-    for (user, [told, there]) in &found.counts_differ {
-        let _ = writeln!(text, "DIFFERS: {}: {told} were told, {there} are there", shortened(user, 60));
+    write_findings(found, &mut text);
+    for (user, [expected, actual]) in &found.counts_differ {
+        let _ = writeln!(text, "DIFFERS: {}: {expected} expected, {actual} found", truncate(user, 60));
     }
     let file = migration.folder().join(mnemon_migrate::COUNTS);
-    let _ = writeln!(text, "\ncounts by user: {}", file.display());
+    let _ = writeln!(text, "\ncounts per user: {}", file.display());
     let next =
-        if found.is_clear() { "mnemon migrate backup" } else { "mend what stands in the way, then preflight again" };
+        if found.is_clear() { "mnemon migrate backup" } else { "remove the obstacles, then run preflight again" };
     let _ = writeln!(text, "next: {next}");
     text
 }
 
-pub(super) fn dry_run(found: &Preflight, route: &Route) -> String {
-    let mut text = format!("{route}: nothing is changed by --dry-run\n\n");
-    looked(found, &mut text);
+pub(super) fn dry_run_to_text(found: &Preflight, route: &Route) -> String {
+    let mut text = format!("{route}\ndry run: nothing is changed\n\n");
+    write_findings(found, &mut text);
     text
 }
 
-fn looked(found: &Preflight, text: &mut String) {
+fn write_findings(found: &Preflight, text: &mut String) {
     let Preflight { about, version, survey, obstacles, notes, .. } = found;
     let version = version.as_ref().map_or(String::new(), |version| format!(" on Qdrant {version}"));
-    let slot = if about.has_bm25 { "with" } else { "without" };
-    let _ = writeln!(text, "{} points of {} dims{version}, {slot} the bm25 slot\n", survey.points, about.dims);
-    users(survey, text);
-    anomalies(survey, text);
+    let bm25 = if about.has_bm25 { "with" } else { "without" };
+    let _ = writeln!(text, "{} points, {} dims{version}, {bm25} bm25 vectors\n", survey.points, about.dims);
+    write_users(survey, text);
+    write_anomalies(survey, text);
     for note in notes {
         let _ = writeln!(text, "\nnote: {note}");
     }
     for obstacle in obstacles {
-        let _ = writeln!(text, "\nIN THE WAY: {obstacle}");
+        let _ = writeln!(text, "\nOBSTACLE: {obstacle}");
     }
 }
 
-pub(super) fn of_rebuilt(rebuilt: &RebuildReport) -> Value {
+pub(super) fn rebuild_to_json(rebuilt: &RebuildReport) -> Value {
     json!({
-        "passes": rebuilt.passes.iter().map(of_pass).collect::<Vec<_>>(),
+        "passes": rebuilt.passes.iter().map(sync_to_json).collect::<Vec<_>>(),
         "entities": rebuilt.entities,
         "with_entities": rebuilt.with_entities,
     })
 }
 
-pub(super) fn rebuilt(rebuilt: &RebuildReport, history: &Value) -> String {
+pub(super) fn rebuild_to_text(rebuilt: &RebuildReport, history: &Value) -> String {
     let mut text = String::new();
-    for (at, passed) in rebuilt.passes.iter().enumerate() {
+    for (at, sync) in rebuilt.passes.iter().enumerate() {
         let _ = writeln!(
             text,
-            "pass {}: {} points seen, {} added, {} changed, {} removed in {:.1?} ({:.0} a second)",
+            "pass {}: {} points read, {} added, {} changed, {} removed in {:.1?} ({:.0} per second)",
             at + 1,
-            passed.seen,
-            passed.added,
-            passed.changed,
-            passed.removed,
-            passed.took,
-            rate(passed.seen, passed.took)
+            sync.seen,
+            sync.added,
+            sync.changed,
+            sync.removed,
+            sync.took,
+            rate(sync.seen, sync.took)
         );
     }
     if rebuilt.passes.last().is_some_and(|last| !last.is_idle()) {
-        let _ = writeln!(text, "writes go on in the source: cutover carries over the last ones");
+        let _ = writeln!(text, "the source is still being written to: cutover copies the last writes");
     }
-    let _ = match rebuilt.with_entities {
-        true => writeln!(text, "{} entities", rebuilt.entities),
-        false => writeln!(text, "no entities: no embedder makes vectors of the collection's dims (MNEMON_EMBEDDER)"),
+    let _ = if rebuilt.with_entities {
+        writeln!(text, "{} entities", rebuilt.entities)
+    } else {
+        writeln!(text, "no entities: the configured embedder has other dims than the collection (MNEMON_EMBEDDER)")
     };
     if let Some(rows) = history.as_u64() {
-        let _ = writeln!(text, "{rows} rows of mem0's history");
+        let _ = writeln!(text, "{rows} history rows imported");
     }
     let _ = writeln!(text, "next: mnemon migrate verify");
     text
 }
 
-pub(super) fn of_cutover(done: &CutoverReport) -> Value {
-    json!({"ok": true, "switch": done.switch, "already": done.already, "last_pass": of_pass(&done.last), "late_pass": of_pass(&done.late)})
+pub(super) fn cutover_to_json(done: &CutoverReport) -> Value {
+    json!({"ok": true, "switch": done.switch, "already": done.already, "last_pass": sync_to_json(&done.last), "late_pass": sync_to_json(&done.late)})
 }
 
-pub(super) fn cutover(done: &CutoverReport) -> String {
-    let carried = |passed: &SyncReport| passed.added + passed.changed + passed.removed;
+pub(super) fn cutover_to_text(done: &CutoverReport) -> String {
+    let writes = |sync: &SyncReport| sync.added + sync.changed + sync.removed;
     if done.already {
-        return format!("switched before, and nothing was done now: {}\n", done.switch);
+        return format!("already switched, nothing was done: {}\n", done.switch);
     }
     format!(
-        "switched: {}\ncarried over before the switch: {} writes; while it was switched: {}\nnext: mnemon migrate retire, after \
-         the retention date; mnemon migrate rollback goes back with the writes made since\n",
+        "switched: {}\nwrites copied before the switch: {}; during the switch: {}\nnext: mnemon migrate retire, after the retention \
+         date; or mnemon migrate rollback, which keeps the writes made since\n",
         done.switch,
-        carried(&done.last),
-        carried(&done.late)
+        writes(&done.last),
+        writes(&done.late)
     )
 }
 
-pub(super) fn of_rollback(done: &RollbackReport) -> Value {
+pub(super) fn rollback_to_json(done: &RollbackReport) -> Value {
     json!({
         "ok": true,
         "switch": done.switch,
         "dropped": done.dropped,
-        "carried": of_pass(&done.carried),
+        "carried": sync_to_json(&done.carried),
         "replaced": done.replaced,
     })
 }
 
-pub(super) fn rollback(done: &RollbackReport) -> String {
+pub(super) fn rollback_to_text(done: &RollbackReport) -> String {
     let RollbackReport { carried, dropped, switch, replaced } = done;
     let mut text = format!("switched back: {switch}\n");
-    let _ = match dropped {
-        true => writeln!(text, "the writes made since the cutover were left in the new store"),
-        false => writeln!(
+    let _ = if *dropped {
+        writeln!(text, "the writes since the cutover stay in the new store only")
+    } else {
+        writeln!(
             text,
-            "carried back: {} added, {} changed, {} removed",
+            "copied to the old store: {} added, {} changed, {} removed",
             carried.added, carried.changed, carried.removed
-        ),
+        )
     };
     if let Some(file) = replaced {
-        let _ = writeln!(text, "what they replaced is kept in {}", file.display());
+        let _ = writeln!(text, "points that they replaced are saved in {}", file.display());
     }
     text
 }
 
-pub(super) fn of_verification(verified: &Verification, took: Duration) -> Value {
+pub(super) fn verification_to_json(verified: &Verification, took: Duration) -> Value {
     let word = |word: &WordFound| json!({"user": word.user, "word": word.word, "memory": word.memory.to_string(), "found": word.found});
     let differences: Vec<Value> = verified
         .differences
@@ -219,20 +221,20 @@ pub(super) fn of_verification(verified: &Verification, took: Duration) -> Value 
     })
 }
 
-pub(super) fn markdown(rehearsal: &Rehearsal) -> String {
+pub(super) fn rehearsal_to_markdown(rehearsal: &Rehearsal) -> String {
     let Rehearsal { about, survey, copied, entities, verified, verify_took } = rehearsal;
     let mut text = String::new();
     let verdict = if rehearsal.is_green() { "GREEN: nothing is lost" } else { "RED: see the differences below" };
     let _ = writeln!(text, "# Rehearsal of the migration\n\n**{verdict}**\n");
-    let slot = if about.has_bm25 { "has the bm25 slot" } else { "no bm25 slot: finds by meaning only" };
+    let bm25 = if about.has_bm25 { "with bm25 vectors" } else { "no bm25 vectors: search by embedding only" };
     let _ = writeln!(
         text,
-        "- source: {} ({} points, {} dims, {} shards; {slot})",
+        "- source: {} ({} points, {} dims, {} shards; {bm25})",
         about.place, about.points, about.dims, about.shards
     );
     let _ = writeln!(
         text,
-        "- carried over: {} points in {:.1?} ({:.0} a second), lemmas and sparse vectors added, {entities} entities",
+        "- copied: {} points in {:.1?} ({:.0} per second), lemmas and sparse vectors added, {entities} entities",
         copied.seen,
         copied.took,
         rate(copied.seen, copied.took)
@@ -240,55 +242,52 @@ pub(super) fn markdown(rehearsal: &Rehearsal) -> String {
     if *entities == 0 && survey.points > 0 {
         let _ = writeln!(
             text,
-            "- no entities: they need the embedder that made the collection's {}-dim vectors (MNEMON_EMBEDDER)",
+            "- no entities: they require the embedder that created the collection's {}-dim vectors (MNEMON_EMBEDDER)",
             about.dims
         );
     }
     let _ = writeln!(text, "- compared: {} points in {:.1?}\n", verified.points, verify_took);
-    compared(verified, &mut text);
+    write_comparison(verified, &mut text);
     let _ = writeln!(text, "\n## Users ({})\n", survey.by_user.len());
-    users(survey, &mut text);
-    anomalies(survey, &mut text);
+    write_users(survey, &mut text);
+    write_anomalies(survey, &mut text);
     text
 }
 
-pub(super) fn verification(verified: &Verification) -> String {
+pub(super) fn verification_to_text(verified: &Verification) -> String {
     let verdict = if verified.is_green() { "GREEN: nothing is lost" } else { "RED: see the differences below" };
     let mut text = format!("# {verdict}\n\n{} points compared\n\n", verified.points);
-    compared(verified, &mut text);
-    let next = match verified.is_green() {
-        true => "mnemon migrate cutover",
-        false => "mnemon migrate rebuild, then verify again",
-    };
+    write_comparison(verified, &mut text);
+    let next = if verified.is_green() { "mnemon migrate cutover" } else { "mnemon migrate rebuild, then verify again" };
     let _ = writeln!(text, "\nnext: {next}");
     text
 }
 
-fn compared(verified: &Verification, text: &mut String) {
-    let _ = writeln!(text, "## Compared, point by point\n\n| what | differs |\n|---|---|");
+fn write_comparison(verified: &Verification, text: &mut String) {
+    let _ = writeln!(text, "## Point by point\n\n| compared | differences |\n|---|---|");
     for (what, count) in [
-        ("ids", verified.missing),
+        ("missing ids", verified.missing),
         ("vectors, bit by bit", verified.vectors),
         ("payloads, every key", verified.payloads),
-        ("sparse vectors, computed anew", verified.sparse),
-        ("counts of users", verified.users.len()),
-        ("memories that the source does not have", verified.more),
-        ("indexes that are missing", verified.indexes.len()),
+        ("sparse vectors, recomputed", verified.sparse),
+        ("counts per user", verified.users.len()),
+        ("memories that the source lacks", verified.more),
+        ("missing indexes", verified.indexes.len()),
     ] {
         let _ = writeln!(text, "| {what} | {count} |");
     }
     if verified.more > 0 {
         let _ = writeln!(
             text,
-            "- memories that the source does not have were written by others, or left by `rollback --drop-writes`: to keep \
-             them out, begin anew with another --target and another --dir"
+            "- memories that the source lacks were written by other programs, or left by `rollback --drop-writes`: to exclude \
+             them, start a new migration with another --target and another --dir"
         );
     }
     for difference in &verified.differences {
         let _ = writeln!(text, "- {}: {}", difference.id, difference.what);
     }
-    for (user, [expected, found]) in verified.users.iter().take(USERS) {
-        let _ = writeln!(text, "- {}: {expected} expected, {found} found", shortened(user, 60));
+    for (user, [expected, found]) in verified.users.iter().take(MAX_USERS) {
+        let _ = writeln!(text, "- {}: {expected} expected, {found} found", truncate(user, 60));
     }
     for key in &verified.indexes {
         let _ = writeln!(text, "- no index of `{key}`");
@@ -296,30 +295,30 @@ fn compared(verified: &Verification, text: &mut String) {
     if verified.words.is_empty() {
         return;
     }
-    let _ = writeln!(text, "\n## Searched by a rare word, by its sparse vector alone\n");
+    let _ = writeln!(text, "\n## Search for a rare word, with the sparse vector only\n");
     for word in &verified.words {
         let mark = if word.found { "found first" } else { "NOT FOUND" };
-        let user = shortened(&word.user, 30);
-        let _ = writeln!(text, "- `{}` of {user}: {mark}: {}", word.word, shortened(&word.text, 60));
+        let user = truncate(&word.user, 30);
+        let _ = writeln!(text, "- `{}` of {user}: {mark}: {}", word.word, truncate(&word.text, 60));
     }
 }
 
-fn users(survey: &Survey, text: &mut String) {
+fn write_users(survey: &Survey, text: &mut String) {
     let mut users: Vec<(&String, &usize)> = survey.by_user.iter().collect();
     users.sort_by_key(|(user, count)| (std::cmp::Reverse(**count), *user));
-    for (user, count) in users.iter().take(USERS) {
-        let _ = writeln!(text, "    {}: {count}", shortened(user, 60));
+    for (user, count) in users.iter().take(MAX_USERS) {
+        let _ = writeln!(text, "    {}: {count}", truncate(user, 60));
     }
-    if users.len() > USERS {
-        let _ = writeln!(text, "    and {} more", users.len() - USERS);
+    if users.len() > MAX_USERS {
+        let _ = writeln!(text, "    and {} more", users.len() - MAX_USERS);
     }
 }
 
-fn anomalies(survey: &Survey, text: &mut String) {
+fn write_anomalies(survey: &Survey, text: &mut String) {
     if survey.anomalies.is_empty() {
         return;
     }
-    let _ = writeln!(text, "\n## Odd, and what happens to it\n\n| how many | what |\n|---|---|");
+    let _ = writeln!(text, "\n## Anomalies\n\n| count | anomaly |\n|---|---|");
     for anomaly in &survey.anomalies {
         let _ = writeln!(text, "| {} | {} |", anomaly.count, anomaly.detail);
     }

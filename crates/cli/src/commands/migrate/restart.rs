@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::output::Output;
 
-/// Has the server take what was switched; says what went wrong.
+/// Runs the command of `--then`; the error says how it failed.
 pub(super) fn run_then(then: Option<&str>, out: &Output) -> Result<(), String> {
     let Some(then) = then else { return Ok(()) };
     out.note(&format!("running: {then}"));

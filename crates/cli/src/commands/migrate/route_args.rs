@@ -1,47 +1,48 @@
-//! Flags of all phases: the source, the target, and the folder of the migration.
+//! Flags of all phases: source, target, and the folder of the migration.
 
 use std::path::{Path, PathBuf};
 
 use mnemon_migrate::{Migration, Route, SourceSpec, TargetSpec};
 
 use crate::error::CliError;
+use crate::settings::environment::non_blank;
 
-const ROUTE: &str = "The stack; what is not given is taken from the folder of the migration";
+const ROUTE: &str = "Source and target (by default, those in the migration's folder)";
 
-/// From where to where.
+/// Source and target of the migration.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct RouteArgs {
     /// Folder of the migration: its state, counts and reports
     #[arg(help_heading = ROUTE, long, value_name = "DIR", env = "MNEMON_MIGRATION", default_value = "mnemon-migration")]
     pub(super) dir: PathBuf,
-    /// Collection that mem0 writes to [default: QDRANT_COLLECTION_NAME, else mem0]
+    /// Source collection, which mem0 writes to [default: QDRANT_COLLECTION_NAME, else mem0]
     #[arg(help_heading = ROUTE, long, value_name = "NAME", conflicts_with = "snapshot")]
     source: Option<String>,
-    /// Snapshot file of the collection, in place of a running Qdrant
+    /// Snapshot file of the collection as source, instead of a running Qdrant
     #[arg(help_heading = ROUTE, long, value_name = "FILE")]
     snapshot: Option<PathBuf>,
-    /// New collection to fill, on the same Qdrant
+    /// New target collection on the same Qdrant server
     #[arg(help_heading = ROUTE, long, value_name = "NAME", conflicts_with_all = ["to", "in_place"])]
     target: Option<String>,
-    /// New SQLite store to fill: sqlite:PATH
+    /// New SQLite store as target: sqlite:PATH
     #[arg(help_heading = ROUTE, long, value_name = "STORE", conflicts_with = "in_place")]
     to: Option<String>,
-    /// Add what is missing to the collection itself (Qdrant 1.18 or newer)
+    /// Extend the source collection itself (requires Qdrant 1.18 or newer)
     #[arg(help_heading = ROUTE, long)]
     in_place: bool,
-    /// Host of Qdrant [env: QDRANT_HOST] [default: localhost]
+    /// Qdrant host [env: QDRANT_HOST] [default: localhost]
     #[arg(help_heading = ROUTE, long, value_name = "HOST")]
     qdrant_host: Option<String>,
-    /// Its REST port [env: QDRANT_PORT] [default: 6333]
+    /// Qdrant's REST port [env: QDRANT_PORT] [default: 6333]
     #[arg(help_heading = ROUTE, long, value_name = "PORT")]
     qdrant_port: Option<u16>,
-    /// Its gRPC port [env: QDRANT_GRPC_PORT] [default: the one after that of REST]
+    /// Qdrant's gRPC port [env: QDRANT_GRPC_PORT] [default: REST port + 1]
     #[arg(help_heading = ROUTE, long, value_name = "PORT")]
     qdrant_grpc_port: Option<u16>,
 }
 
 impl RouteArgs {
-    /// The route that the flags name, completed by the environment and by `known`; `None` where they name none.
+    /// The route of the flags, completed from the environment and from `known`; `None` if no flag is given.
     pub(super) fn resolve(&self, known: Option<&Route>) -> anyhow::Result<Option<Route>> {
         let flags = [self.source.is_some(), self.snapshot.is_some(), self.target.is_some(), self.to.is_some()];
         let server = [self.qdrant_host.is_some(), self.qdrant_port.is_some(), self.qdrant_grpc_port.is_some()];
@@ -50,7 +51,7 @@ impl RouteArgs {
         }
         let from = match (&self.snapshot, known) {
             (Some(file), _) => SourceSpec::Snapshot { file: absolute(file)? },
-            // Only the target is named: the source is the one that is known.
+            // Only the target is given: the source stays.
             (None, Some(known)) if self.source.is_none() && !server.contains(&true) => known.from.clone(),
             (None, Some(Route { from: SourceSpec::Collection { name, .. }, .. })) if self.source.is_none() => {
                 match self.collection()? {
@@ -68,38 +69,39 @@ impl RouteArgs {
             (.., true, _) => TargetSpec::InPlace,
             (.., Some(known)) => known.to.clone(),
             _ => {
-                let message = "where to? Give --target NAME (a new collection), --to sqlite:PATH, or --in-place";
+                let message = "no target: give --target NAME (a new collection), --to sqlite:PATH, or --in-place";
                 return Err(CliError::usage(message).into());
             }
         };
         Ok(Some(Route { from, to }))
     }
 
-    /// The collection that the flags name, completed by the environment.
+    /// The source collection of the flags, completed from the environment.
     fn collection(&self) -> Result<SourceSpec, CliError> {
-        self.collection_by(|name| std::env::var(name).ok())
+        self.collection_with(|name| std::env::var(name).ok())
     }
 
-    fn collection_by(&self, environment: impl Fn(&str) -> Option<String>) -> Result<SourceSpec, CliError> {
-        let given = |name: &str| environment(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    fn collection_with(&self, environment: impl Fn(&str) -> Option<String>) -> Result<SourceSpec, CliError> {
+        let variable = |name: &str| non_blank(&environment, name);
         let port = |flag: Option<u16>, name: &str| -> Result<Option<u16>, CliError> {
             let parse = |text: String| {
-                text.parse().map_err(|_| CliError::usage(format!("{name} is `{text}`; give the number of a port")))
+                text.parse().map_err(|_| CliError::usage(format!("{name} is `{text}`; give a port number")))
             };
-            flag.map_or_else(|| given(name).map(parse).transpose(), |port| Ok(Some(port)))
+            flag.map_or_else(|| variable(name).map(parse).transpose(), |port| Ok(Some(port)))
         };
-        let host = self.qdrant_host.clone().or_else(|| given("QDRANT_HOST")).unwrap_or_else(|| "localhost".into());
+        let host = self.qdrant_host.clone().or_else(|| variable("QDRANT_HOST")).unwrap_or_else(|| "localhost".into());
         let (scheme, name) = host.split_once("://").unwrap_or(("http", &host));
         let name = name.trim_end_matches('/');
         let name = match name.matches(':').count() {
             0 => name.to_owned(),
             _ if name.starts_with('[') && name.ends_with(']') => name.to_owned(),
-            1 => return Err(CliError::usage(format!("`{host}` names a port: give it as --qdrant-port"))),
+            1 => return Err(CliError::usage(format!("`{host}` contains a port: give it with --qdrant-port"))),
             _ => format!("[{name}]"),
         };
         let rest = port(self.qdrant_port, "QDRANT_PORT")?.unwrap_or(6333);
         let grpc = port(self.qdrant_grpc_port, "QDRANT_GRPC_PORT")?.unwrap_or_else(|| rest.saturating_add(1));
-        let source = self.source.clone().or_else(|| given("QDRANT_COLLECTION_NAME")).unwrap_or_else(|| "mem0".into());
+        let source =
+            self.source.clone().or_else(|| variable("QDRANT_COLLECTION_NAME")).unwrap_or_else(|| "mem0".into());
         Ok(SourceSpec::Collection {
             grpc: vec![format!("{scheme}://{name}:{grpc}")],
             rest: format!("{scheme}://{name}:{rest}"),
@@ -107,7 +109,7 @@ impl RouteArgs {
         })
     }
 
-    /// Address of REST and name of the collection that is left: as the flags have it, else as it is known.
+    /// REST address and name of the source collection, from the flags, otherwise from `known`.
     pub(super) fn rest(&self, known: Option<&Route>) -> anyhow::Result<(String, String)> {
         let flags = self.source.is_some() || self.qdrant_host.is_some() || self.qdrant_port.is_some();
         let from = match known.filter(|_| !flags) {
@@ -117,20 +119,20 @@ impl RouteArgs {
         match from {
             SourceSpec::Collection { rest, name, .. } => Ok((rest, name)),
             SourceSpec::Snapshot { file } => {
-                let message = format!("{} is a snapshot already: there is no server to make one", file.display());
+                let message = format!("{} is already a snapshot: there is no server to back up", file.display());
                 Err(CliError::usage(message).into())
             }
         }
     }
 
-    /// The migration of the folder, on the route that the flags name or that it knows.
+    /// Opens the migration in the folder, with the route of the flags if they give one.
     pub(super) fn open(&self) -> anyhow::Result<Migration> {
-        // Wrong flags leave no folder behind.
+        // Checked first, so that wrong flags create no folder.
         let known = Migration::read(&self.dir)?.and_then(|state| state.route);
         let route = self.resolve(known.as_ref())?;
         if route.is_none() && known.is_none() {
-            let message = "what to migrate? Give --source NAME and --target NAME, --to sqlite:PATH or --in-place; or --dir \
-                           with the folder of a migration that was begun";
+            let message = "no source and target: give --source NAME and --target NAME, --to sqlite:PATH or --in-place; or --dir \
+                           with the folder of an existing migration";
             return Err(CliError::usage(message).into());
         }
         let mut migration = Migration::open(&self.dir)?;
@@ -152,24 +154,26 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Line {
+    struct Arguments {
         #[command(flatten)]
         route: RouteArgs,
     }
 
-    fn collection_of(words: &[&str], environment: &[(&str, &str)]) -> Result<(String, String, String), String> {
-        let line = Line::try_parse_from([&["migrate"], words].concat()).map_err(|error| error.to_string())?;
-        let given = |name: &str| environment.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
-        match line.route.collection_by(given).map_err(|fault| fault.to_string())? {
+    fn collection_of(arguments: &[&str], environment: &[(&str, &str)]) -> Result<(String, String, String), String> {
+        let parsed =
+            Arguments::try_parse_from([&["migrate"], arguments].concat()).map_err(|error| error.to_string())?;
+        let variable =
+            |name: &str| environment.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
+        match parsed.route.collection_with(variable).map_err(|error| error.to_string())? {
             SourceSpec::Collection { grpc, rest, name } => Ok((rest, grpc[0].clone(), name)),
             SourceSpec::Snapshot { .. } => Err("a snapshot".into()),
         }
     }
 
     #[test]
-    fn flags_go_before_the_environment() {
+    fn flags_override_the_environment() {
         let environment = [("QDRANT_HOST", "qdrant"), ("QDRANT_PORT", " 7000 "), ("QDRANT_COLLECTION_NAME", "old")];
-        for (words, environment, rest, grpc, source) in [
+        for (arguments, environment, rest, grpc, source) in [
             (&[][..], &[][..], "http://localhost:6333", "http://localhost:6334", "mem0"),
             (&[], &environment[..], "http://qdrant:7000", "http://qdrant:7001", "old"),
             (
@@ -188,13 +192,13 @@ mod tests {
             ),
             (&["--qdrant-host", "[::1]"], &[("QDRANT_PORT", "")][..], "http://[::1]:6333", "http://[::1]:6334", "mem0"),
         ] {
-            let found = collection_of(words, environment).unwrap();
+            let found = collection_of(arguments, environment).unwrap();
             assert_eq!(found, (rest.to_owned(), grpc.to_owned(), source.to_owned()));
         }
     }
 
     #[test]
-    fn wrong_calls_are_told() {
+    fn wrong_arguments_are_reported() {
         assert!(collection_of(&["--qdrant-host", "q:6333"], &[]).unwrap_err().contains("--qdrant-port"));
         assert!(collection_of(&[], &[("QDRANT_PORT", "many")]).unwrap_err().contains("QDRANT_PORT"));
         assert!(collection_of(&["--target", "x", "--in-place"], &[]).unwrap_err().contains("cannot be used with"));

@@ -1,6 +1,5 @@
-//! `mnemon migrate run`: all that comes before the switch, one phase after the other.
+//! `mnemon migrate run`: all phases before the cutover, one after the other.
 
-use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
 use mnemon_migrate::{Migration, Phase, SourceSpec};
@@ -8,29 +7,30 @@ use serde_json::json;
 
 use super::route_args::RouteArgs;
 use super::{backup, preflight, rebuild, rehearse, verify};
-use crate::error::{CliError, Exit};
+use crate::commands::confirm::confirm;
+use crate::error::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
 
 /// What to migrate.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Preflight, backup, rehearse, rebuild and verify, each only if it is not done yet; it stops at the first that \
-is not as it should be. The switch itself is left to `mnemon migrate cutover`."
+    after_help = "Runs preflight, backup, rehearse, rebuild and verify. Phases that are done are skipped; the first phase that does \
+not succeed ends the run. The switch itself is a separate command, `mnemon migrate cutover`."
 )]
 pub(super) struct RunArgs {
     #[command(flatten)]
     route: RouteArgs,
-    /// mem0's history.db: backed up, and its rows carried over
+    /// mem0's history.db, to back up and to import
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
-    /// Points a second at most
+    /// Maximum points per second
     #[arg(long, value_name = "N")]
     rate: Option<u32>,
-    /// Do not ask between the phases
+    /// Do not ask for confirmation between the phases
     #[arg(long)]
     yes: bool,
-    /// Say which phases would run, and do nothing
+    /// Show which phases would run; change nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -41,20 +41,24 @@ pub(super) fn run(args: &RunArgs, settings: &Settings, out: &Output) -> anyhow::
     if args.dry_run {
         return dry_run(args, out);
     }
-    // Held by each phase while it works, not between them.
+    // Each phase takes the lock of the migration. It is free between phases.
     drop(args.route.open()?);
     let route = args.route.clone();
     for phase in PHASES {
         // A snapshot file is its own backup.
         if is_done(&route, phase)? || phase == Phase::Backup && snapshot(&route)?.is_some() {
-            out.note(&format!("{}: done before", phase.as_str()));
+            out.note(&format!("{}: already done", phase.as_str()));
             continue;
         }
         if !args.yes {
-            confirm(phase)?;
+            confirm(
+                &format!("{}?", phase.as_str()),
+                format!("stopped before {}: repeat the command to continue", phase.as_str()),
+                "stdin is not a terminal: confirm all phases with --yes".to_owned(),
+            )?;
         }
         out.note(&format!("== {}", phase.as_str()));
-        let exit = one(phase, args, settings, out)?;
+        let exit = run_phase(phase, args, settings, out)?;
         if exit != Exit::Ok {
             return Ok(exit);
         }
@@ -68,7 +72,7 @@ fn is_done(route: &RouteArgs, phase: Phase) -> anyhow::Result<bool> {
     Ok(state.is_some_and(|state| state.ended.get(&phase).is_some_and(|ended| ended.ok)))
 }
 
-/// The snapshot file that is migrated, if it is one.
+/// The snapshot file that is the source, if it is one.
 fn snapshot(route: &RouteArgs) -> anyhow::Result<Option<PathBuf>> {
     Ok(match Migration::read(&route.dir)?.and_then(|state| state.route).map(|route| route.from) {
         Some(SourceSpec::Snapshot { file }) => Some(file),
@@ -83,14 +87,15 @@ fn dry_run(args: &RunArgs, out: &Output) -> anyhow::Result<Exit> {
     }
     let value = phases.iter().map(|(phase, done)| json!({"phase": phase, "done": done})).collect::<Vec<_>>();
     out.value(&json!({"dry_run": true, "phases": value}), |_| {
-        let line =
-            |(phase, done): &(&str, bool)| format!("{phase:<10} {}\n", if *done { "done before" } else { "would run" });
+        let line = |(phase, done): &(&str, bool)| {
+            format!("{phase:<10} {}\n", if *done { "already done" } else { "would run" })
+        };
         phases.iter().map(line).collect()
     })?;
     Ok(Exit::Ok)
 }
 
-fn one(phase: Phase, args: &RunArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
+fn run_phase(phase: Phase, args: &RunArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let route = args.route.clone();
     match phase {
         Phase::Preflight => {
@@ -123,20 +128,5 @@ fn one(phase: Phase, args: &RunArgs, settings: &Settings, out: &Output) -> anyho
             rebuild::run(&args, settings, out)
         }
         _ => verify::run(&verify::VerifyArgs { route, report: None }, settings, out),
-    }
-}
-
-fn confirm(phase: Phase) -> Result<(), CliError> {
-    let io = |error: io::Error| CliError::failed("io", error.to_string());
-    if !io::stdin().is_terminal() {
-        return Err(CliError::refused("nobody can answer here between the phases: say it with --yes"));
-    }
-    let mut stderr = io::stderr();
-    write!(stderr, "{}? [y/N] ", phase.as_str()).and_then(|()| stderr.flush()).map_err(io)?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(io)?;
-    match answer.trim().to_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(CliError::refused(format!("stopped before {}: call it again to go on", phase.as_str()))),
     }
 }

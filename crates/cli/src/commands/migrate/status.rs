@@ -1,4 +1,4 @@
-//! `mnemon migrate status`: where it stands, and the next command.
+//! `mnemon migrate status`: the state of a migration, and the next command.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 
-/// Which migration.
+/// Which migration to show.
 #[derive(Debug, clap::Args)]
 pub(super) struct StatusArgs {
     /// Folder of the migration
@@ -31,12 +31,12 @@ const PHASES: [Phase; 8] = [
 pub(super) fn run(args: &StatusArgs, out: &Output) -> anyhow::Result<Exit> {
     let Some(state) = Migration::read(&args.dir)? else {
         let message = format!(
-            "{} holds no migration: begin with `mnemon migrate preflight --source NAME --target NAME`",
+            "{} has no migration: start with `mnemon migrate preflight --source NAME --target NAME`",
             args.dir.display()
         );
         return Err(CliError::failed("no_migration", message).into());
     };
-    let next = next(&state);
+    let next = next_command(&state);
     let value = json!({
         "route": state.route.as_ref().map(ToString::to_string),
         "phases": state.ended,
@@ -45,43 +45,50 @@ pub(super) fn run(args: &StatusArgs, out: &Output) -> anyhow::Result<Exit> {
         "retention_until": state.backup.as_ref().map(|(_, until)| until.to_string()),
         "next": next,
     });
-    out.value(&value, |_| told(&state, next))?;
+    out.value(&value, |_| to_text(&state, next))?;
     Ok(Exit::Ok)
 }
 
-/// The command that comes next.
-fn next(state: &State) -> &'static str {
+/// The command to run next.
+fn next_command(state: &State) -> &'static str {
     let done = |phase: Phase| state.ended.get(&phase).is_some_and(|ended| ended.ok);
-    match () {
-        () if done(Phase::Retire) => "nothing: the old stack is gone",
-        () if state.switched => "mnemon migrate retire (after the retention date), or mnemon migrate rollback",
-        () if !done(Phase::Preflight) => "mnemon migrate preflight",
-        () if !done(Phase::Backup) => "mnemon migrate backup",
-        () if !done(Phase::Rebuild) => "mnemon migrate rebuild",
-        () if state.switch.is_some() => "mnemon migrate cutover, which was begun, or mnemon migrate rollback",
-        () if !state.is_compared() => "mnemon migrate verify",
-        () => "mnemon migrate cutover",
+    if done(Phase::Retire) {
+        "nothing: the old collection was deleted"
+    } else if state.switched {
+        "mnemon migrate retire (after the retention date), or mnemon migrate rollback"
+    } else if !done(Phase::Preflight) {
+        "mnemon migrate preflight"
+    } else if !done(Phase::Backup) {
+        "mnemon migrate backup"
+    } else if !done(Phase::Rebuild) {
+        "mnemon migrate rebuild"
+    } else if state.switch.is_some() {
+        "mnemon migrate cutover, which was interrupted, or mnemon migrate rollback"
+    } else if !state.is_compared() {
+        "mnemon migrate verify"
+    } else {
+        "mnemon migrate cutover"
     }
 }
 
-fn told(state: &State, next: &str) -> String {
+fn to_text(state: &State, next: &str) -> String {
     let mut text = String::new();
     if let Some(route) = &state.route {
         let _ = writeln!(text, "{route}\n");
     }
     for phase in PHASES {
-        let (mark, told) = match state.ended.get(&phase) {
+        let (mark, summary) = match state.ended.get(&phase) {
             Some(ended) => {
                 (if ended.ok { "done" } else { "NOT OK" }, format!("{}  {}", ended.at.strftime("%F %T"), ended.told))
             }
             None => ("-", String::new()),
         };
-        let _ = writeln!(text, "{:<10} {mark:<7} {told}", phase.as_str());
+        let _ = writeln!(text, "{:<10} {mark:<7} {summary}", phase.as_str());
     }
     let served = match (state.switched, &state.switch) {
         (true, _) => "the new store",
-        (false, None) => "the old one",
-        (false, Some(_)) => "perhaps the new store: a cutover was begun and not ended",
+        (false, None) => "the old store",
+        (false, Some(_)) => "possibly the new store: a cutover was interrupted",
     };
     let _ = writeln!(text, "\nserved: {served}");
     if let Some((_, until)) = &state.backup {

@@ -1,11 +1,11 @@
-//! `mnemon migrate verify`: whether both sides hold the same.
+//! `mnemon migrate verify`: compares source and target.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::Value;
 
-use super::context::{tools, with_progress};
+use super::context::{migration_context, with_progress};
 use super::report;
 use super::route_args::RouteArgs;
 use crate::error::Exit;
@@ -13,13 +13,13 @@ use crate::output::Output;
 use crate::settings::Settings;
 use crate::wiring;
 
-/// What to compare.
+/// What to compare, and where to report.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit code 3: differences were found; the first of them are shown.")]
+#[command(after_help = "Exit code 3: there are differences; the first ones are shown.")]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     pub(super) route: RouteArgs,
-    /// Write the report as Markdown to this file, and as JSON beside it
+    /// Also write the report as Markdown to this file, and as JSON next to it
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
 }
@@ -28,11 +28,11 @@ pub(super) fn run(args: &VerifyArgs, settings: &Settings, out: &Output) -> anyho
     let embedder = wiring::embedder(settings)?;
     let mut migration = args.route.open()?;
     let folder = migration.folder().to_owned();
-    let tools = tools(settings, &embedder, &folder);
-    let begun = std::time::Instant::now();
-    let verified = with_progress(out, |progress| mnemon_migrate::verify_migration(&mut migration, &tools, progress))?;
-    let value = report::of_verification(&verified, begun.elapsed());
-    let text = report::verification(&verified);
+    let context = migration_context(settings, &embedder, &folder);
+    let start = std::time::Instant::now();
+    let verified = with_progress(out, |progress| mnemon_migrate::verify_migration(&mut migration, &context, progress))?;
+    let value = report::verification_to_json(&verified, start.elapsed());
+    let text = report::verification_to_text(&verified);
     if let Some(file) = &args.report {
         write_report(file, &text, &value)?;
     }

@@ -1,26 +1,26 @@
-//! Why a memory ranked where it did, in plain words.
+//! Explanations of scores in plain words.
 
 use mnemon_engine::{Explanation, Signal};
 
-/// What a signal says of a memory.
+/// What a signal means.
 pub(in crate::commands) fn meaning(signal: &str) -> &'static str {
     match signal {
         "dense" | "semantic" => "close in meaning",
-        "text" | "bm25" => "the same words",
-        "text_sum" => "the same rare words",
-        "context" => "the same words, here or just before",
-        "before" => "what was said before it has the words",
-        "after" => "what was said after it has the words",
-        "actor" => "said by the one asked about",
-        "session" => "its conversation fits",
-        "date" => "said on the day asked about",
-        "when" => "tells a time, as asked",
-        "entity_boost" => "names what is asked about",
+        "text" | "bm25" => "same words",
+        "text_sum" => "same rare words",
+        "context" => "same words, here or shortly before",
+        "before" => "the message before has the words",
+        "after" => "the message after has the words",
+        "actor" => "said by the person in the query",
+        "session" => "relevant conversation",
+        "date" => "said on the date in the query",
+        "when" => "mentions a time, as asked",
+        "entity_boost" => "mentions a name in the query",
         _ => "",
     }
 }
 
-/// The signals that moved the score, the strongest first, with what each adds.
+/// The signals that contribute to the score, and their contributions, largest first.
 pub(in crate::commands) fn contributions(explanation: &Explanation) -> Vec<(&Signal, f32)> {
     let mut parts: Vec<(&Signal, f32)> =
         explanation.signals.iter().map(|signal| (signal, signal.value * signal.weight)).collect();
@@ -29,7 +29,7 @@ pub(in crate::commands) fn contributions(explanation: &Explanation) -> Vec<(&Sig
     parts
 }
 
-/// A line for each signal: value × weight = what it adds, and what it means.
+/// One line per signal: contribution = value × weight, name and meaning.
 pub(super) fn table(explanation: &Explanation) -> String {
     let line = |(signal, share): (&Signal, f32)| {
         let Signal { name, value, weight } = signal;
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_adds_nothing_is_not_told() {
+    fn signals_without_contribution_are_omitted() {
         let signal = |name, value, weight| Signal { name, value, weight };
         let explanation = Explanation {
             raw_score: 1.1,
@@ -51,7 +51,7 @@ mod tests {
         };
         assert_eq!(
             table(&explanation),
-            "        0.60 =  0.75 × 0.800 session      its conversation fits\n\
+            "        0.60 =  0.75 × 0.800 session      relevant conversation\n\
              \x20       0.50 =  0.50 × 1.000 dense        close in meaning\n"
         );
     }

@@ -1,34 +1,34 @@
-//! What a server answered, read whatever it is wrapped in: backends around mem0 differ in that.
+//! A server's response. Backends around mem0 wrap memories in different ways; all of them are read.
 
 use serde_json::Value;
 
-use crate::output::{one_line, shortened};
+use crate::output::{one_line, truncate};
 
-/// Keys of a memory's text.
+/// Keys that may hold a memory's text.
 const TEXTS: [&str; 5] = ["memory", "text", "data", "content", "new_memory"];
-/// Keys of a number of memories.
+/// Keys that may hold a number of memories.
 const COUNTS: [&str; 5] = ["memory_count", "total_memories", "memories_count", "total", "count"];
-/// Most characters of an answer in a report.
-const SAID: usize = 300;
+/// Longest excerpt of a response in a report, in characters.
+const EXCERPT: usize = 300;
 
-/// A response.
+/// An HTTP response.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// Method and path.
-    pub(super) asked: String,
+    /// Method and path of the request.
+    pub(super) request: String,
     pub(super) status: u16,
-    /// Null if it is no JSON.
+    /// Null if the body is not valid JSON.
     pub(super) body: Value,
     pub(super) is_json: bool,
-    /// What serves, as the header says it.
+    /// The `Server` header.
     pub(super) server: Option<String>,
     text: String,
     location: Option<String>,
 }
 
-/// A memory in an answer.
+/// A memory in a response.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Found {
+pub(super) struct FoundMemory {
     pub(super) id: String,
     pub(super) text: String,
     pub(super) event: Option<String>,
@@ -38,7 +38,7 @@ pub(super) struct Found {
 
 impl Answer {
     pub(super) fn new(
-        asked: String,
+        request: String,
         status: u16,
         text: &str,
         server: Option<String>,
@@ -46,7 +46,15 @@ impl Answer {
     ) -> Self {
         let body: Option<Value> = serde_json::from_str(text).ok();
         let is_json = body.is_some();
-        Self { asked, status, body: body.unwrap_or_default(), is_json, server, text: shortened(text, SAID), location }
+        Self {
+            request,
+            status,
+            body: body.unwrap_or_default(),
+            is_json,
+            server,
+            text: truncate(text, EXCERPT),
+            location,
+        }
     }
 
     pub(super) fn is_ok(&self) -> bool {
@@ -58,69 +66,69 @@ impl Answer {
         matches!(self.status, 401 | 403)
     }
 
-    /// Whether the request does not fit, rather than the server not working.
-    pub(super) fn is_misunderstood(&self) -> bool {
+    /// Whether the server rejected the form of the request.
+    pub(super) fn is_invalid_request(&self) -> bool {
         matches!(self.status, 400 | 422)
     }
 
-    /// Whether the server has no such route; an id that is unknown to a route is another matter.
+    /// Whether the server does not have the route. A 404 for an unknown id does not count.
     pub(super) fn is_absent(&self) -> bool {
-        let unknown = || !self.is_json || self.detail().is_some_and(|said| said.eq_ignore_ascii_case("not found"));
-        matches!(self.status, 405 | 410 | 501) || self.status == 404 && unknown()
+        let no_route = || !self.is_json || self.detail().is_some_and(|detail| detail.eq_ignore_ascii_case("not found"));
+        matches!(self.status, 405 | 410 | 501) || self.status == 404 && no_route()
     }
 
-    /// The code of an error, as our server names them.
+    /// The error code, if the server is mnemon.
     pub(super) fn code(&self) -> Option<&str> {
         self.body["code"].as_str()
     }
 
-    /// What was asked and what came, for a report.
-    pub(super) fn said(&self) -> String {
-        let mut said = format!("{} answered {}", self.asked, self.status);
+    /// Request and response in one line, for a report.
+    pub(super) fn describe(&self) -> String {
+        let mut line = format!("{} answered {}", self.request, self.status);
         if let Some(location) = &self.location {
-            said.push_str(&format!(", sending on to {}: is --url right?", shortened(location, SAID)));
+            line.push_str(&format!(", a redirect to {}: is --url correct?", truncate(location, EXCERPT)));
         } else if let Some(detail) = self.detail() {
-            said.push_str(&format!(": {}", shortened(&detail, SAID)));
+            line.push_str(&format!(": {}", truncate(&detail, EXCERPT)));
         } else if !self.text.is_empty() {
-            said.push_str(&format!(": {}", self.text));
+            line.push_str(&format!(": {}", self.text));
         }
-        for (key, before) in [("hint", " "), ("request_id", "; its log has it under ")] {
-            if let Some(more) = self.body[key].as_str() {
+        for (key, prefix) in [("hint", " "), ("request_id", "; request id in its log: ")] {
+            if let Some(value) = self.body[key].as_str() {
                 if key == "request_id" {
-                    said.truncate(said.trim_end_matches('.').len());
+                    line.truncate(line.trim_end_matches('.').len());
                 }
-                said.push_str(&format!("{before}{}", one_line(more)));
+                line.push_str(&format!("{prefix}{}", one_line(value)));
             }
         }
-        said
+        line
     }
 
-    /// The memories it names.
-    pub(super) fn memories(&self) -> Vec<Found> {
+    /// All memories in the response.
+    pub(super) fn memories(&self) -> Vec<FoundMemory> {
         let mut found = Vec::new();
         collect(&self.body, &mut found);
         found
     }
 
-    /// The number of memories it tells.
+    /// The number of memories in the response.
     pub(super) fn count(&self) -> Option<u64> {
         let in_object = |value: &Value| COUNTS.iter().find_map(|key| value[*key].as_u64());
         in_object(&self.body).or_else(|| self.body.as_object()?.values().find_map(in_object))
     }
 
-    /// Whether a text is in it that is not blank.
-    pub(super) fn speaks(&self) -> bool {
-        const SPOKEN: [&str; 7] = ["response", "message", "answer", "reply", "content", "text", "choices"];
-        fn spoken(value: &Value) -> bool {
+    /// Whether the response contains a text that is not blank.
+    pub(super) fn has_text(&self) -> bool {
+        const TEXT_KEYS: [&str; 7] = ["response", "message", "answer", "reply", "content", "text", "choices"];
+        fn is_text(value: &Value) -> bool {
             match value {
                 Value::String(text) => !text.trim().is_empty(),
-                Value::Array(items) => items.iter().any(spoken),
-                Value::Object(map) => SPOKEN.iter().any(|key| map.get(*key).is_some_and(spoken)),
+                Value::Array(items) => items.iter().any(is_text),
+                Value::Object(map) => TEXT_KEYS.iter().any(|key| map.get(*key).is_some_and(is_text)),
                 _ => false,
             }
         }
-        spoken(&self.body)
-            || self.body.as_object().is_some_and(|map| map.values().any(|inner| inner.is_object() && spoken(inner)))
+        is_text(&self.body)
+            || self.body.as_object().is_some_and(|map| map.values().any(|inner| inner.is_object() && is_text(inner)))
     }
 
     fn detail(&self) -> Option<String> {
@@ -130,10 +138,10 @@ impl Answer {
     }
 }
 
-impl Found {
-    fn of(value: &Value) -> Option<Self> {
+impl FoundMemory {
+    fn from_json(value: &Value) -> Option<Self> {
         let map = value.as_object()?;
-        let word = |key: &str| map.get(key).and_then(Value::as_str).map(str::to_owned);
+        let text = |key: &str| map.get(key).and_then(Value::as_str).map(str::to_owned);
         let id = ["id", "memory_id"].into_iter().find_map(|key| match map.get(key)? {
             Value::String(id) => Some(id.clone()),
             Value::Number(id) => Some(id.to_string()),
@@ -141,16 +149,16 @@ impl Found {
         })?;
         Some(Self {
             id,
-            text: TEXTS.into_iter().find_map(word)?,
-            event: word("event"),
-            user: word("user_id"),
-            run: word("run_id"),
+            text: TEXTS.into_iter().find_map(text)?,
+            event: text("event"),
+            user: text("user_id"),
+            run: text("run_id"),
         })
     }
 }
 
-fn collect(value: &Value, found: &mut Vec<Found>) {
-    if let Some(memory) = Found::of(value) {
+fn collect(value: &Value, found: &mut Vec<FoundMemory>) {
+    if let Some(memory) = FoundMemory::from_json(value) {
         found.push(memory);
         return;
     }
@@ -172,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn memories_are_found_whatever_they_are_wrapped_in() {
+    fn memories_are_found_at_any_level() {
         let item = json!({"id": "a", "memory": "tea", "event": "ADD", "user_id": "ana", "metadata": {"id": "b", "text": "no"}});
         let bodies = [
             json!({"results": [item]}),
@@ -191,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_found_beside_other_things() {
+    fn the_count_is_found_among_other_keys() {
         assert_eq!(answer(200, &json!({"user_id": "ana", "memory_count": 3})).count(), Some(3));
         assert_eq!(answer(200, &json!({"stats": {"total_memories": 4}})).count(), Some(4));
         assert_eq!(answer(200, &json!({})).count(), None);
     }
 
     #[test]
-    fn a_route_that_is_not_there_is_told_from_an_id_that_is_unknown() {
+    fn a_missing_route_differs_from_an_unknown_id() {
         assert!(answer(404, &json!({"detail": "Not Found"})).is_absent());
         assert!(Answer::new("GET /x".into(), 404, "<html>", None, None).is_absent());
         assert!(answer(405, &json!({"detail": "Method Not Allowed"})).is_absent());
@@ -207,18 +215,18 @@ mod tests {
     }
 
     #[test]
-    fn a_chat_answers_with_words() {
+    fn a_chat_response_has_text() {
         for body in [json!("Amber."), json!({"response": "Amber."}), json!({"data": {"answer": "Amber."}})] {
-            assert!(answer(200, &body).speaks(), "{body}");
+            assert!(answer(200, &body).has_text(), "{body}");
         }
         for body in [json!({}), json!({"response": " "}), json!({"response": null}), json!([])] {
-            assert!(!answer(200, &body).speaks(), "{body}");
+            assert!(!answer(200, &body).has_text(), "{body}");
         }
     }
 
     #[test]
-    fn an_error_is_told_in_one_line() {
-        let told = answer(500, &json!({"detail": "no\ndisk", "request_id": "r-1"})).said();
-        assert_eq!(told, "GET /x answered 500: no disk; its log has it under r-1");
+    fn an_error_is_described_in_one_line() {
+        let line = answer(500, &json!({"detail": "no\ndisk", "request_id": "r-1"})).describe();
+        assert_eq!(line, "GET /x answered 500: no disk; request id in its log: r-1");
     }
 }

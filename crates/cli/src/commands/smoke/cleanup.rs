@@ -1,26 +1,26 @@
-//! Which memories are ours to delete.
+//! The memories that the check wrote and may delete.
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::answer::Found;
+use super::answer::FoundMemory;
 
-/// What was written, told apart from what was there.
+/// The test data, distinguished from memories that existed before.
 #[derive(Debug)]
-pub(super) struct Written {
-    /// A random word that each text holds.
+pub(super) struct TestData {
+    /// A random word that each text contains.
     word: String,
     run: String,
     user: Option<String>,
-    /// Ids that were there before anything was written.
+    /// Ids of memories that existed before anything was written.
     before: HashSet<String>,
-    /// Whether `before` is all there was.
+    /// Whether `before` is complete.
     before_is_all: bool,
     ids: BTreeSet<String>,
-    /// Ours by the word in them, but perhaps older than this run.
-    doubtful: BTreeSet<String>,
+    /// Memories that contain the word but may be older than this run.
+    unclear: BTreeSet<String>,
 }
 
-impl Written {
+impl TestData {
     pub(super) fn new(word: String, run: String, user: Option<String>) -> Self {
         Self {
             word,
@@ -29,22 +29,22 @@ impl Written {
             before: HashSet::new(),
             before_is_all: false,
             ids: BTreeSet::new(),
-            doubtful: BTreeSet::new(),
+            unclear: BTreeSet::new(),
         }
     }
 
-    /// Notes what is there; `page` is the most that a list shows.
-    pub(super) fn was_there(&mut self, found: Vec<Found>, page: usize) {
-        self.before_is_all = found.len() < page;
+    /// Records the existing memories; `limit` is the longest list the server returns.
+    pub(super) fn record_existing(&mut self, found: Vec<FoundMemory>, limit: usize) {
+        self.before_is_all = found.len() < limit;
         self.before.extend(found.into_iter().map(|found| found.id));
     }
 
-    /// Takes in what the server says it did for a write of ours; answers what it added.
+    /// Records the server's response to a write and returns the added memories.
     ///
     /// # Errors
-    /// A sentence, if it changed a memory that is not ours: a language model may merge what it is told into what it knows.
-    pub(super) fn added(&mut self, found: Vec<Found>) -> Result<Vec<Found>, String> {
-        let (mut added, mut odd) = (Vec::new(), None);
+    /// A message, if the server changed an existing memory: a language model may merge new facts into old ones.
+    pub(super) fn record_added(&mut self, found: Vec<FoundMemory>) -> Result<Vec<FoundMemory>, String> {
+        let (mut added, mut unexpected) = (Vec::new(), None);
         for found in found {
             let event = found.event.as_deref().unwrap_or("ADD").to_ascii_uppercase();
             if matches!(event.as_str(), "NONE" | "NOOP") {
@@ -53,30 +53,31 @@ impl Written {
             if event == "ADD" && self.is_new(&found.id) {
                 self.ids.insert(found.id.clone());
             } else if !self.ids.contains(&found.id) {
-                odd = Some(format!("it answered a write with {event} of memory {}, which is not a new one", found.id));
+                unexpected =
+                    Some(format!("a write was answered with {event} of memory {}, which is not new", found.id));
                 continue;
             }
             added.push(found);
         }
-        odd.map_or(Ok(added), Err)
+        unexpected.map_or(Ok(added), Err)
     }
 
-    /// Takes in memories that a list or search shows, if they come from this run.
-    pub(super) fn seen(&mut self, found: &[Found]) {
+    /// Records memories in a list or search result, if they come from this run.
+    pub(super) fn record_seen(&mut self, found: &[FoundMemory]) {
         for found in found {
             if self.ids.contains(&found.id) || !self.is_new(&found.id) {
                 continue;
             }
             let of_run = found.run.as_deref() == Some(&self.run);
-            if of_run || self.holds_word(found) && self.before_is_all {
+            if of_run || self.contains_word(found) && self.before_is_all {
                 self.ids.insert(found.id.clone());
-            } else if self.holds_word(found) {
-                self.doubtful.insert(found.id.clone());
+            } else if self.contains_word(found) {
+                self.unclear.insert(found.id.clone());
             }
         }
     }
 
-    pub(super) fn holds_word(&self, found: &Found) -> bool {
+    pub(super) fn contains_word(&self, found: &FoundMemory) -> bool {
         found.text.to_lowercase().contains(&self.word)
     }
 
@@ -85,25 +86,25 @@ impl Written {
         self.ids.iter().cloned().collect()
     }
 
-    pub(super) fn is_deleted(&mut self, id: &str) {
+    pub(super) fn mark_deleted(&mut self, id: &str) {
         self.ids.remove(id);
     }
 
-    /// Memories that hold the word and may be older: somebody has to look.
-    pub(super) fn doubtful(&self) -> impl Iterator<Item = &str> {
-        self.doubtful.iter().map(String::as_str)
+    /// Memories that contain the word but may be older: a person has to check them.
+    pub(super) fn unclear(&self) -> impl Iterator<Item = &str> {
+        self.unclear.iter().map(String::as_str)
     }
 
-    /// What could not be deleted, or must not be without somebody looking.
-    pub(super) fn left(self) -> Vec<String> {
-        self.ids.into_iter().chain(self.doubtful).collect()
+    /// Ids that could not be deleted, or that a person has to check.
+    pub(super) fn left_behind(self) -> Vec<String> {
+        self.ids.into_iter().chain(self.unclear).collect()
     }
 
-    /// Not there before, and nothing that a path could take for more than a memory: neither `..`, nor the user, nor a star.
+    /// Whether the id is of a new memory, and of nothing else in a path: not `..`, not the user, not a wildcard.
     fn is_new(&self, id: &str) -> bool {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        let one = !id.is_empty() && id.len() <= 128 && id.chars().all(plain) && Some(id) != self.user.as_deref();
-        one && id != self.run && !self.before.contains(id)
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let is_id = !id.is_empty() && id.len() <= 128 && id.chars().all(is_plain) && Some(id) != self.user.as_deref();
+        is_id && id != self.run && !self.before.contains(id)
     }
 }
 
@@ -111,60 +112,66 @@ impl Written {
 mod tests {
     use super::*;
 
-    fn found(id: &str, text: &str, event: Option<&str>, run: Option<&str>) -> Found {
-        Found { id: id.into(), text: text.into(), event: event.map(Into::into), user: None, run: run.map(Into::into) }
+    fn found(id: &str, text: &str, event: Option<&str>, run: Option<&str>) -> FoundMemory {
+        FoundMemory {
+            id: id.into(),
+            text: text.into(),
+            event: event.map(Into::into),
+            user: None,
+            run: run.map(Into::into),
+        }
     }
 
-    fn written(before: &[&str], page: usize) -> Written {
-        let mut written = Written::new("zurivo".into(), "run-1".into(), Some("ana".into()));
-        written.was_there(before.iter().map(|id| found(id, "old", None, None)).collect(), page);
-        written
+    fn test_data(before: &[&str], limit: usize) -> TestData {
+        let mut data = TestData::new("zurivo".into(), "run-1".into(), Some("ana".into()));
+        data.record_existing(before.iter().map(|id| found(id, "old", None, None)).collect(), limit);
+        data
     }
 
     #[test]
-    fn only_what_was_added_is_ours() {
-        let mut written = written(&["old"], 1000);
-        assert_eq!(written.added(vec![found("a", "Zurivo tea", Some("ADD"), None)]).unwrap().len(), 1);
-        assert_eq!(written.added(vec![found("b", "Zurivo tea", None, None)]).unwrap().len(), 1);
-        assert!(written.added(vec![found("old", "tea", Some("NONE"), None)]).unwrap().is_empty());
+    fn only_added_memories_are_test_data() {
+        let mut data = test_data(&["old"], 1000);
+        assert_eq!(data.record_added(vec![found("a", "Zurivo tea", Some("ADD"), None)]).unwrap().len(), 1);
+        assert_eq!(data.record_added(vec![found("b", "Zurivo tea", None, None)]).unwrap().len(), 1);
+        assert!(data.record_added(vec![found("old", "tea", Some("NONE"), None)]).unwrap().is_empty());
         for event in ["UPDATE", "DELETE", "ADD"] {
-            assert!(written.added(vec![found("old", "zurivo tea", Some(event), None)]).is_err(), "{event}");
+            assert!(data.record_added(vec![found("old", "zurivo tea", Some(event), None)]).is_err(), "{event}");
         }
         let both = vec![found("old", "tea", Some("UPDATE"), None), found("c", "zurivo", Some("ADD"), None)];
-        assert!(written.added(both).unwrap_err().contains("UPDATE of memory old"));
-        assert_eq!(written.ids(), ["a", "b", "c"]);
+        assert!(data.record_added(both).unwrap_err().contains("UPDATE of memory old"));
+        assert_eq!(data.ids(), ["a", "b", "c"]);
     }
 
     #[test]
-    fn nothing_that_names_more_than_a_memory_is_ours() {
+    fn ids_that_name_more_than_a_memory_are_not_test_data() {
         for id in ["", ".", "..", "*", "ana", "a/b", "a?b", "a%2fb", "run-1", "a b"] {
-            let mut written = written(&[], 1000);
-            assert!(written.added(vec![found(id, "zurivo", Some("ADD"), None)]).is_err(), "{id}");
-            written.seen(&[found(id, "zurivo", None, Some("run-1"))]);
-            assert!(written.ids().is_empty(), "{id}");
+            let mut data = test_data(&[], 1000);
+            assert!(data.record_added(vec![found(id, "zurivo", Some("ADD"), None)]).is_err(), "{id}");
+            data.record_seen(&[found(id, "zurivo", None, Some("run-1"))]);
+            assert!(data.ids().is_empty(), "{id}");
         }
     }
 
     #[test]
-    fn what_a_list_shows_is_ours_by_its_run_or_word() {
-        let mut written = written(&["old"], 1000);
+    fn listed_memories_are_recognised_by_run_or_word() {
+        let mut data = test_data(&["old"], 1000);
         let listed = [
             found("old", "zurivo, merged in", None, None),
             found("other", "no such word", None, None),
             found("a", "my Zurivo", None, None),
             found("b", "rephrased", None, Some("run-1")),
         ];
-        written.seen(&listed);
-        assert_eq!(written.ids(), ["a", "b"]);
-        written.is_deleted("a");
-        assert_eq!(written.left(), ["b"]);
+        data.record_seen(&listed);
+        assert_eq!(data.ids(), ["a", "b"]);
+        data.mark_deleted("a");
+        assert_eq!(data.left_behind(), ["b"]);
     }
 
     #[test]
-    fn what_may_be_older_is_left_for_somebody_to_look_at() {
-        let mut written = written(&["old"], 1);
-        written.seen(&[found("a", "zurivo", None, None), found("b", "zurivo", None, Some("run-1"))]);
-        assert_eq!(written.ids(), ["b"]);
-        assert_eq!(written.left(), ["b", "a"]);
+    fn memories_that_may_be_older_are_not_deleted() {
+        let mut data = test_data(&["old"], 1);
+        data.record_seen(&[found("a", "zurivo", None, None), found("b", "zurivo", None, Some("run-1"))]);
+        assert_eq!(data.ids(), ["b"]);
+        assert_eq!(data.left_behind(), ["b", "a"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Requests with a key and a deadline.
+//! HTTP requests with an API key and a timeout.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use serde_json::Value;
 use super::answer::Answer;
 use super::target::ApiKey;
 
-/// How often a request is sent that the server had no time for.
-const TRIES: usize = 4;
+/// Attempts for a request that the server answers with 429.
+const ATTEMPTS: usize = 4;
 
-/// Which key a request comes with.
+/// The API key of a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum With<'k> {
-    /// The one that was given.
+pub(super) enum Credentials<'k> {
+    /// The configured one.
     Own,
-    /// Another.
+    /// Another one.
     Key(&'k str),
-    /// None.
-    Nothing,
+    /// No key.
+    None,
 }
 
-/// A server.
+/// An HTTP client for one server.
 pub(super) struct Client {
     http: Http,
     url: Url,
@@ -34,9 +34,9 @@ pub(super) struct Client {
     timeout: Duration,
 }
 
-/// Why nothing was answered.
+/// Why there was no response.
 #[derive(Debug)]
-pub(super) struct Silence {
+pub(super) struct NoAnswer {
     pub(super) timed_out: bool,
     pub(super) message: String,
 }
@@ -45,7 +45,9 @@ impl Client {
     pub(super) fn new(url: &Url, key: Option<&ApiKey>, timeout: Duration) -> anyhow::Result<Self> {
         let http = Http::builder()
             .timeout(timeout)
-            .redirect(Policy::custom(|attempt| if same_place(&attempt) { attempt.follow() } else { attempt.stop() }))
+            .redirect(Policy::custom(
+                |attempt| if is_same_origin(&attempt) { attempt.follow() } else { attempt.stop() },
+            ))
             .user_agent(concat!("mnemon-smoke/", env!("CARGO_PKG_VERSION")))
             .build()
             .context("the HTTP client")?;
@@ -56,31 +58,31 @@ impl Client {
         self.key.is_some()
     }
 
-    pub(super) fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Answer, Silence> {
-        self.send(Method::GET, path, query, None, With::Own)
+    pub(super) fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Answer, NoAnswer> {
+        self.send(Method::GET, path, query, None, Credentials::Own)
     }
 
-    pub(super) fn delete(&self, path: &[&str]) -> Result<Answer, Silence> {
-        self.send(Method::DELETE, path, &[], None, With::Own)
+    pub(super) fn delete(&self, path: &[&str]) -> Result<Answer, NoAnswer> {
+        self.send(Method::DELETE, path, &[], None, Credentials::Own)
     }
 
-    pub(super) fn post(&self, path: &[&str], body: &Value) -> Result<Answer, Silence> {
-        self.send(Method::POST, path, &[], Some(body), With::Own)
+    pub(super) fn post(&self, path: &[&str], body: &Value) -> Result<Answer, NoAnswer> {
+        self.send(Method::POST, path, &[], Some(body), Credentials::Own)
     }
 
-    pub(super) fn put(&self, path: &[&str], body: &Value) -> Result<Answer, Silence> {
-        self.send(Method::PUT, path, &[], Some(body), With::Own)
+    pub(super) fn put(&self, path: &[&str], body: &Value) -> Result<Answer, NoAnswer> {
+        self.send(Method::PUT, path, &[], Some(body), Credentials::Own)
     }
 
-    /// Asks, and waits if the server says that it has no time yet.
+    /// Sends a request. Waits and retries if the server answers 429.
     pub(super) fn send(
         &self,
         method: Method,
         path: &[&str],
         query: &[(&str, &str)],
         body: Option<&Value>,
-        with: With<'_>,
-    ) -> Result<Answer, Silence> {
+        credentials: Credentials<'_>,
+    ) -> Result<Answer, NoAnswer> {
         let mut url = self.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
@@ -88,30 +90,30 @@ impl Client {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let asked = format!("{method} {}", url.path());
-        let request = || self.keyed(self.http.request(method.clone(), url.clone()), with);
-        let mut tries = 0;
+        let target = format!("{method} {}", url.path());
+        let request = || self.with_key(self.http.request(method.clone(), url.clone()), credentials);
+        let mut attempts = 0;
         loop {
-            tries += 1;
+            attempts += 1;
             let request = body.map_or_else(request, |body| request().json(body));
-            let response = request.send().map_err(|error| self.silence(&asked, &error))?;
+            let response = request.send().map_err(|error| self.no_answer(&target, &error))?;
             let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
             let (status, server, location) = (response.status().as_u16(), header(SERVER), header(LOCATION));
             let pause = header(RETRY_AFTER).and_then(|seconds| seconds.parse().ok()).map_or(1, |seconds: u64| seconds);
-            if status == 429 && tries < TRIES {
+            if status == 429 && attempts < ATTEMPTS {
                 std::thread::sleep(Duration::from_secs(pause).min(self.timeout));
                 continue;
             }
-            let text = response.text().map_err(|error| self.silence(&asked, &error))?;
-            return Ok(Answer::new(asked, status, &text, server, location));
+            let text = response.text().map_err(|error| self.no_answer(&target, &error))?;
+            return Ok(Answer::new(target, status, &text, server, location));
         }
     }
 
-    fn keyed(&self, request: RequestBuilder, with: With<'_>) -> RequestBuilder {
-        let key = match with {
-            With::Own => self.key.as_ref().map(|key| key.0.as_str()),
-            With::Key(key) => Some(key),
-            With::Nothing => None,
+    fn with_key(&self, request: RequestBuilder, credentials: Credentials<'_>) -> RequestBuilder {
+        let key = match credentials {
+            Credentials::Own => self.key.as_ref().map(|key| key.0.as_str()),
+            Credentials::Key(key) => Some(key),
+            Credentials::None => None,
         };
         match key {
             Some(key) => request.header("X-API-Key", key),
@@ -119,21 +121,21 @@ impl Client {
         }
     }
 
-    fn silence(&self, asked: &str, error: &reqwest::Error) -> Silence {
+    fn no_answer(&self, target: &str, error: &reqwest::Error) -> NoAnswer {
         if error.is_timeout() {
-            return Silence { timed_out: true, message: format!("{asked}: no answer within {:?}", self.timeout) };
+            return NoAnswer { timed_out: true, message: format!("{target}: no answer within {:?}", self.timeout) };
         }
-        // The innermost cause is the one that tells; those around it repeat the address.
+        // The innermost cause is specific; the outer ones repeat the address.
         let mut cause: &dyn std::error::Error = error;
         while let Some(inner) = cause.source() {
             cause = inner;
         }
-        Silence { timed_out: false, message: format!("{asked}: {cause}") }
+        NoAnswer { timed_out: false, message: format!("{target}: {cause}") }
     }
 }
 
-/// Elsewhere the key would be shown to somebody it was not meant for.
-fn same_place(attempt: &Attempt<'_>) -> bool {
+/// Redirects to another origin are not followed: the key is not meant for that server.
+fn is_same_origin(attempt: &Attempt<'_>) -> bool {
     let from = attempt.previous();
     from.len() < 5 && from.last().is_some_and(|from| from.origin() == attempt.url().origin())
 }

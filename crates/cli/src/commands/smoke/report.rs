@@ -1,17 +1,17 @@
-//! What was found, for people and for programs.
+//! Results of a check, as text and as JSON.
 
 use serde_json::{Value, json};
 
-use crate::output::{Output, counted};
+use crate::output::{Output, pluralize};
 
-/// How a check ended.
+/// Result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// The server did what it should.
+    /// The server behaved as expected.
     Ok,
-    /// It did not; the detail says what to look at.
+    /// The server did not; the detail says what to look at.
     Failed,
-    /// It could not be tried; the detail says why.
+    /// The check could not run; the detail says why.
     Skipped,
 }
 
@@ -25,18 +25,18 @@ impl Status {
     }
 }
 
-/// One thing that was tried.
+/// One check.
 #[derive(Clone, Debug)]
 pub(crate) struct Check {
     pub(crate) name: &'static str,
     pub(crate) status: Status,
-    /// Milliseconds it took.
+    /// Duration in milliseconds.
     pub(crate) ms: u64,
     pub(crate) detail: Option<String>,
 }
 
 impl Check {
-    /// A line for people.
+    /// The check as one line of text.
     pub(super) fn line(&self, out: &Output) -> String {
         let status = format!("{:<7}", self.status.as_str());
         let status = if self.status == Status::Failed { out.bold(&status) } else { status };
@@ -46,16 +46,16 @@ impl Check {
     }
 }
 
-/// All that was tried on a server.
+/// All checks of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
-    /// Whether no check failed and nothing was left undone.
+    /// Whether no check failed, the run was not interrupted and no test data was left.
     pub(crate) ok: bool,
     pub(crate) url: String,
-    /// What the server calls itself, if it does.
+    /// Name of the server, if it is known.
     pub(crate) server: Option<String>,
     pub(crate) checks: Vec<Check>,
-    /// Ids of memories that were written and could not be deleted.
+    /// Ids of test memories that could not be deleted.
     pub(crate) left_behind: Vec<String>,
 }
 
@@ -71,24 +71,27 @@ impl Report {
         })
     }
 
-    /// The last lines for people.
+    /// The last lines of the text output.
     pub(super) fn verdict(&self) -> String {
         let count = |status| self.checks.iter().filter(|check| check.status == status).count();
         let failed = count(Status::Failed);
         let server = self.server.as_deref().map(|server| format!(" ({server})")).unwrap_or_default();
         let mut text = if failed > 0 {
-            format!("{}{server}: {} failed", self.url, counted(failed, "check", "checks"))
+            format!("{}{server}: {} failed", self.url, pluralize(failed, "check", "checks"))
         } else if self.ok {
-            format!("{}{server}: {} ok", self.url, counted(count(Status::Ok), "check", "checks"))
+            format!("{}{server}: {} ok", self.url, pluralize(count(Status::Ok), "check", "checks"))
         } else {
-            format!("{}{server}: not all was tried", self.url)
+            format!("{}{server}: not all checks were run", self.url)
         };
         match count(Status::Skipped) {
             0 => {}
             skipped => text.push_str(&format!(", {skipped} skipped")),
         }
         if !self.left_behind.is_empty() {
-            text.push_str(&format!("\nleft behind, delete by hand: {}", self.left_behind.join(" ")));
+            text.push_str(&format!(
+                "\ntest data that was not deleted, delete it by hand: {}",
+                self.left_behind.join(" ")
+            ));
         }
         text + "\n"
     }

@@ -1,4 +1,4 @@
-//! The server to try, with which key, and how.
+//! The server to check, the key, and options.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use reqwest::Url;
 use super::report::Check;
 use crate::error::CliError;
 
-/// A key that no log shows.
+/// An API key. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ApiKey(pub(super) String);
 
@@ -26,8 +26,8 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// A server to try, and how.
-pub(crate) struct Smoke {
+/// A server to check.
+pub(crate) struct Target {
     pub(super) url: Url,
     pub(super) api_key: Option<ApiKey>,
     pub(super) user: Option<String>,
@@ -36,15 +36,17 @@ pub(crate) struct Smoke {
     pub(super) on_check: Box<dyn Fn(&Check)>,
 }
 
-impl Smoke {
+impl Target {
+    /// A server with the default timeout of 30 seconds.
+    ///
     /// # Errors
-    /// A fault of usage for an address, key or user that nothing can be asked with.
+    /// A usage error for an invalid address, key or user.
     pub(crate) fn new(url: &str, api_key: Option<ApiKey>, user: Option<String>) -> anyhow::Result<Self> {
         if api_key.as_ref().is_some_and(|key| key.0.trim().is_empty() || !key.0.bytes().all(|b| b.is_ascii_graphic())) {
-            return Err(CliError::usage("the API key is blank or holds characters that no key has").into());
+            return Err(CliError::usage("the API key is blank or contains characters that keys cannot have").into());
         }
         if let Some(user) = &user {
-            mnemon_store::filter::check_id(user).map_err(|fault| CliError::usage(format!("--user: {fault}")))?;
+            mnemon_store::filter::check_id(user).map_err(|error| CliError::usage(format!("--user: {error}")))?;
         }
         Ok(Self {
             url: address(url)?,
@@ -56,36 +58,36 @@ impl Smoke {
         })
     }
 
-    /// The longest wait for one answer; 30 seconds if nothing is said.
+    /// Sets the longest wait for one response.
     pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Once this is true no check is begun; what was written is still deleted.
+    /// When this becomes true, no further check starts. The test data is still deleted.
     pub(crate) fn interrupted(mut self, interrupted: Arc<AtomicBool>) -> Self {
         self.interrupted = interrupted;
         self
     }
 
-    /// Is told of each check when it is done.
-    pub(crate) fn on_check(mut self, told: impl Fn(&Check) + 'static) -> Self {
-        self.on_check = Box::new(told);
+    /// Sets a function that is called after each check.
+    pub(crate) fn on_check(mut self, on_check: impl Fn(&Check) + 'static) -> Self {
+        self.on_check = Box::new(on_check);
         self
     }
 }
 
 fn address(text: &str) -> anyhow::Result<Url> {
-    let wrong = |why: &str| CliError::usage(format!("--url {why}; give an address such as http://127.0.0.1:8000"));
-    let url: Url = text.trim().parse().map_err(|error| wrong(&format!("is no address ({error})")))?;
+    let invalid = |reason: &str| CliError::usage(format!("--url {reason}; give a URL such as http://127.0.0.1:8000"));
+    let url: Url = text.trim().parse().map_err(|error| invalid(&format!("is not a valid URL ({error})")))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(wrong("is no address of HTTP").into());
+        return Err(invalid("is not an HTTP URL").into());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("holds a password, which reports would show").into());
+        return Err(invalid("contains a user name or password, which reports would show").into());
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("ends in a query or fragment").into());
+        return Err(invalid("has a query or fragment").into());
     }
     Ok(url)
 }
@@ -95,13 +97,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_taken_or_refused() {
+    fn addresses_are_checked() {
         for good in ["http://localhost:8000", "https://memory.example.org/mem0/", " http://[::1]:8000/ "] {
             assert!(address(good).is_ok(), "{good}");
         }
         for bad in ["localhost:8000", "", "ftp://a", "http://ana:secret@a/", "http://a/?key=1", "http://a/#x"] {
-            let told = address(bad).unwrap_err().to_string();
-            assert!(told.contains("http://127.0.0.1:8000") && !told.contains("secret"), "{bad}: {told}");
+            let error = address(bad).unwrap_err().to_string();
+            assert!(error.contains("http://127.0.0.1:8000") && !error.contains("secret"), "{bad}: {error}");
         }
     }
 
@@ -110,7 +112,7 @@ mod tests {
         let key = ApiKey::from("m0sk_secret".to_owned());
         assert_eq!(format!("{key:?}"), "[redacted]");
         for bad in ["", " ", "a b", "a\nb", "schlüssel"] {
-            assert!(Smoke::new("http://a", Some(ApiKey::from(bad.to_owned())), None).is_err(), "{bad}");
+            assert!(Target::new("http://a", Some(ApiKey::from(bad.to_owned())), None).is_err(), "{bad}");
         }
     }
 }

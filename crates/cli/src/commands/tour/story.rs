@@ -1,22 +1,22 @@
-//! The example of the tour: invented friends, an invented stranger, and what is asked.
+//! The data of the tour: invented conversations and facts of two users, and questions about them.
 
-/// Whose memories the conversations are.
-pub(super) const FRIENDS: &str = "iris";
-/// Somebody else.
-pub(super) const LONER: &str = "marlow";
+/// The user who owns the conversations.
+pub(super) const USER: &str = "iris";
+/// The user who owns the facts.
+pub(super) const OTHER_USER: &str = "marlow";
 
-/// A conversation: when it began, and who said what, a minute apart.
+/// A conversation: its start, and speaker and text of its messages, one minute apart.
 pub(super) struct Conversation {
     pub(super) name: &'static str,
-    pub(super) begun: &'static str,
-    pub(super) said: &'static [(&'static str, &'static str)],
+    pub(super) start: &'static str,
+    pub(super) messages: &'static [(&'static str, &'static str)],
 }
 
 pub(super) const STORY: [Conversation; 4] = [
     Conversation {
         name: "cottage",
-        begun: "2025-03-02T18:40:00",
-        said: &[
+        start: "2025-03-02T18:40:00",
+        messages: &[
             ("Iris", "The keys are ours! We moved into the old lighthouse keeper's cottage on Friday."),
             ("Bo", "Congratulations! Does the heating work already?"),
             ("Iris", "Not yet. I sleep in two jumpers and a wool hat."),
@@ -27,8 +27,8 @@ pub(super) const STORY: [Conversation; 4] = [
     },
     Conversation {
         name: "pottery",
-        begun: "2025-04-16T20:05:00",
-        said: &[
+        start: "2025-04-16T20:05:00",
+        messages: &[
             ("Iris", "I started pottery classes yesterday evening."),
             ("Bo", "And, what does the first bowl look like?"),
             ("Iris", "Like a hat that somebody sat on."),
@@ -39,8 +39,8 @@ pub(super) const STORY: [Conversation; 4] = [
     },
     Conversation {
         name: "puppy",
-        begun: "2025-05-21T07:30:00",
-        said: &[
+        start: "2025-05-21T07:30:00",
+        messages: &[
             ("Bo", "We brought a puppy home from the shelter!"),
             ("Iris", "Wonderful! What will you call her?"),
             ("Bo", "Biscuit. She ate my left shoe before breakfast."),
@@ -51,8 +51,8 @@ pub(super) const STORY: [Conversation; 4] = [
     },
     Conversation {
         name: "coast",
-        begun: "2025-07-12T21:15:00",
-        said: &[
+        start: "2025-07-12T21:15:00",
+        messages: &[
             ("Iris", "We are back from two weeks along the coast."),
             ("Bo", "Did the old van survive it?"),
             ("Iris", "The gearbox broke outside Dunmore. We waited five hours for a tow truck."),
@@ -64,7 +64,7 @@ pub(super) const STORY: [Conversation; 4] = [
     },
 ];
 
-/// What is known of somebody else.
+/// Facts about the other user.
 pub(super) const FACTS: [&str; 4] = [
     "Is allergic to shellfish and carries an emergency pen",
     "The door code of the boathouse is 4417",
@@ -72,21 +72,21 @@ pub(super) const FACTS: [&str; 4] = [
     "Sees the dentist on 3 September 2025",
 ];
 
-/// Who asks, and what.
+/// User and question.
 pub(super) const QUESTIONS: [(&str, &str); 6] = [
-    (FRIENDS, "Who must not eat walnuts?"),
-    (FRIENDS, "When did Iris start pottery classes?"),
-    (FRIENDS, "What is Bo's puppy called?"),
-    (FRIENDS, "What broke down on the trip along the coast?"),
-    (FRIENDS, "What is the door code of the boathouse?"),
-    (LONER, "What is the door code of the boathouse?"),
+    (USER, "Who must not eat walnuts?"),
+    (USER, "When did Iris start pottery classes?"),
+    (USER, "What is Bo's puppy called?"),
+    (USER, "What broke down on the trip along the coast?"),
+    (USER, "What is the door code of the boathouse?"),
+    (OTHER_USER, "What is the door code of the boathouse?"),
 ];
 
-/// The question that finds what has changed, and how it is now.
+/// The question that finds the fact to correct, and the new text.
 pub(super) const CORRECTION: (&str, &str) =
     ("What is the door code of the boathouse?", "The door code of the boathouse is 9023");
 
-/// Where to go from here.
+/// Commands to try next.
 pub(super) const NEXT: [&str; 5] = [
     "mnemon add 'I am allergic to peanuts' --user ana --name Ana",
     "mnemon search 'what can Ana not eat?' --user ana --explain",

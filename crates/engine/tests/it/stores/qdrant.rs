@@ -1,4 +1,4 @@
-//! Stores in Qdrant, each in collections of its own on one server, with a ledger in a file or in Postgres.
+//! Stores in Qdrant: each has its collections on one shared server, and a ledger in a file or in Postgres.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,24 +9,28 @@ use mnemon_store::database::{Database, PostgresDatabase, SqliteDatabase};
 use mnemon_store::qdrant::{LEDGER, QdrantOptions, QdrantStore};
 use mnemon_testbed::{POSTGRES, QDRANT, Qdrant, fresh_database, rest, restore_snapshot, shared, unique};
 
-use super::{Kind, Place};
+use super::{Kind, StoreLocation};
 
-pub(crate) const WITH_FILE: Kind =
-    Kind { name: "qdrant", needs: &[QDRANT], place: |folder| Box::new(Collections::new(LedgerPlace::file(folder))) };
+pub(crate) const WITH_FILE: Kind = Kind {
+    name: "qdrant",
+    needs: &[QDRANT],
+    new_store: |folder| Box::new(Collections::new(LedgerPlace::file(folder))),
+};
 
 pub(crate) const WITH_POSTGRES: Kind = Kind {
     name: "qdrant_postgres",
     needs: &[QDRANT, POSTGRES],
-    place: |_| Box::new(Collections::new(LedgerPlace::postgres())),
+    new_store: |_| Box::new(Collections::new(LedgerPlace::postgres())),
 };
 
-/// A collection and the ledger beside it.
+/// The collections of a store, and its ledger.
 struct Collections {
     server: &'static Qdrant,
     name: String,
     ledger: LedgerPlace,
 }
 
+/// Where a ledger is.
 enum LedgerPlace {
     File(PathBuf),
     Postgres(mnemon_testbed::Database),
@@ -57,7 +61,7 @@ impl Collections {
     }
 }
 
-impl Place for Collections {
+impl StoreLocation for Collections {
     fn open(&self, embedder: &dyn Embedder) -> Arc<dyn Store> {
         let options = QdrantOptions::new(
             self.server.grpc_url(),

@@ -1,4 +1,4 @@
-//! `retention.ics`: the day on which a backup may go, for somebody's calendar (RFC 5545).
+//! `retention.ics`: the retention date of a backup as a calendar event (RFC 5545).
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -6,18 +6,18 @@ use jiff::tz::TimeZone;
 
 use crate::files::ContentHash;
 
-/// Octets of a line, without its end (RFC 5545, 3.1).
+/// The longest line in octets, without the line break (RFC 5545, 3.1).
 const MAX_LINE_OCTETS: usize = 75;
 
-/// One all-day event with an alarm in the morning.
+/// An all-day event with an alarm in the morning.
 pub(super) fn event(collection: &str, server: &str, folder: &str, created: Timestamp, until: Date) -> String {
     let utc = |at: Timestamp| at.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ").to_string();
     let day = |date: Date| date.strftime("%Y%m%d").to_string();
-    let uid = ContentHash::of(format!("{server}\n{collection}\n{created}").as_bytes());
+    let uid = ContentHash::sha256_of(format!("{server}\n{collection}\n{created}").as_bytes());
     let summary = escape_text(&format!("Backup of {collection} may be deleted"));
     let description = escape_text(&format!(
-        "The backup of the Qdrant collection {collection} at {server}, made on {} and kept in {folder}, is needed for a \
-         rollback until today. `mnemon migrate retire` deletes it.",
+        "The backup of the Qdrant collection {collection} at {server} was made on {} and is stored in {folder}. It had to \
+         be kept for a rollback until today. `mnemon migrate retire` deletes it.",
         created.strftime("%Y-%m-%d")
     ));
     let lines = [
@@ -44,7 +44,7 @@ pub(super) fn event(collection: &str, server: &str, folder: &str, created: Times
     lines.iter().map(|line| fold_line(line)).collect()
 }
 
-/// A value of the type TEXT.
+/// Escapes a value of the type TEXT.
 fn escape_text(plain: &str) -> String {
     let mut escaped = String::with_capacity(plain.len());
     for c in plain.chars() {
@@ -58,7 +58,7 @@ fn escape_text(plain: &str) -> String {
     escaped
 }
 
-/// A content line with its end, broken between characters.
+/// A content line with its line break, folded between characters.
 fn fold_line(line: &str) -> String {
     let mut out = String::with_capacity(line.len() + 8);
     let mut octets = 0;
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_folded_and_unfold_to_what_was_meant() {
+    fn folded_lines_unfold_to_the_original() {
         let created: Timestamp = "2026-01-31T23:59:59.5Z".parse().unwrap();
         let name = "größe, a;b\\c — 記憶の集まり".repeat(4);
         let ics = event(&name, "http://q:6333", "/backups", created, Date::constant(2026, 12, 31));

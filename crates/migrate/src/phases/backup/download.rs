@@ -1,4 +1,4 @@
-//! A snapshot's file brought here, however often the connection is lost.
+//! Downloads the file of a snapshot, and continues after lost connections.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -8,42 +8,43 @@ use super::events::BackupEvent;
 use super::unfinished::ServerSnapshot;
 use crate::error::{MigrateError, Result};
 use crate::files::{self, CHUNK, ContentHash};
-use crate::qdrant_rest::{FileResponse, QdrantRest};
+use crate::qdrant_rest::{FileResponse, QdrantRest, root_cause};
 
-/// What must be free beside the file itself.
+/// The number of bytes that must be free besides the size of the file.
 const RESERVED_BYTES: u64 = 1 << 20;
 
-/// Bytes after which a lost connection is a new one.
+/// After this number of bytes the tries are counted from zero again.
 const RETRY_RESET_BYTES: u64 = 1 << 20;
 
-/// How a download ended.
+/// The result of a download.
 pub(super) enum Downloaded {
-    /// The file is there, whole; its length and SHA-256.
+    /// The file is complete; its length and SHA-256.
     Complete(u64, String),
-    /// The server has it no more.
+    /// The server no longer has the snapshot.
     NotFound,
 }
 
-/// A file that grows.
+/// An incomplete file.
 struct PartialFile<'p> {
     path: &'p Path,
     file: File,
-    hashed: ContentHash,
-    /// Whether all of it came in this run, in one piece.
+    hash: ContentHash,
+    /// Whether the content was downloaded in this run with one request.
     in_one_piece: bool,
 }
 
 impl<'p> PartialFile<'p> {
-    /// What is there already is hashed again: only that counts.
+    /// Opens the file and hashes what an earlier run has written.
     fn open(path: &'p Path) -> Result<Self> {
         let mut file = files::open_private(path)?;
-        let hashed = ContentHash::read(&mut file).map_err(files::io_error(path))?;
-        let in_one_piece = hashed.bytes == 0;
-        Ok(Self { path, file, hashed, in_one_piece })
+        let hash = ContentHash::of_reader(&mut file).map_err(files::io_error(path))?;
+        let in_one_piece = hash.bytes == 0;
+        Ok(Self { path, file, hash, in_one_piece })
     }
 
+    /// Removes the content.
     fn restart(&mut self) -> Result<()> {
-        self.hashed = ContentHash::default();
+        self.hash = ContentHash::default();
         self.in_one_piece = true;
         self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0))).map_err(files::io_error(self.path))?;
         Ok(())
@@ -51,16 +52,16 @@ impl<'p> PartialFile<'p> {
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
-        self.hashed.update(bytes);
+        self.hash.update(bytes);
         Ok(())
     }
 }
 
-/// Brings a snapshot here as `target`, going on from what an earlier run left.
+/// Downloads a snapshot to `target`, and continues what an earlier run has downloaded.
 pub(super) fn download(
     server: &QdrantRest,
     collection: &str,
-    taken: &ServerSnapshot,
+    snapshot: &ServerSnapshot,
     target: &Path,
     progress: &dyn Fn(BackupEvent<'_>),
 ) -> Result<Downloaded> {
@@ -69,47 +70,49 @@ pub(super) fn download(
     let mut tries = 0;
     let mut restarted = false;
     loop {
-        if taken.bytes.is_some_and(|bytes| partial.hashed.bytes > bytes) {
+        if snapshot.bytes.is_some_and(|bytes| partial.hash.bytes > bytes) {
             partial.restart()?;
         }
-        if taken.bytes != Some(partial.hashed.bytes) {
-            check_free_space(&part, taken.bytes, partial.hashed.bytes)?;
-            let began = partial.hashed.bytes;
-            match fetch(server, collection, taken, &mut partial, progress)? {
+        if snapshot.bytes != Some(partial.hash.bytes) {
+            check_free_space(&part, snapshot.bytes, partial.hash.bytes)?;
+            let before = partial.hash.bytes;
+            match fetch(server, collection, snapshot, &mut partial, progress)? {
                 Fetched::Complete => {}
                 Fetched::NotFound => {
                     files::remove_if_exists(&part)?;
                     return Ok(Downloaded::NotFound);
                 }
                 Fetched::Interrupted(reason) => {
-                    if partial.hashed.bytes >= began + RETRY_RESET_BYTES {
+                    if partial.hash.bytes >= before + RETRY_RESET_BYTES {
                         tries = 0;
                     }
                     if !server.wait_before_retry(tries) {
-                        let done = partial.hashed.bytes;
-                        let told = format!(
-                            "the download of {} stopped after {done} bytes ({reason}): run it again, it goes on from there",
-                            taken.name
+                        let done = partial.hash.bytes;
+                        let message = format!(
+                            "the download of {} stopped after {done} bytes ({reason}): run it again, it continues from there",
+                            snapshot.name
                         );
-                        return Err(server.error(told));
+                        return Err(server.error(message));
                     }
                     tries += 1;
                     continue;
                 }
             }
         }
-        let (bytes, sha256) = (partial.hashed.bytes, partial.hashed.clone().sha256());
-        let wrong = taken.sha256.as_ref().filter(|expected| **expected != sha256);
-        match wrong {
-            None if taken.bytes.is_none_or(|expected| expected == bytes) => {
+        let (bytes, sha256) = (partial.hash.bytes, partial.hash.clone().sha256());
+        let expected = snapshot.sha256.as_ref().filter(|expected| **expected != sha256);
+        match expected {
+            None if snapshot.bytes.is_none_or(|expected| expected == bytes) => {
                 drop(partial);
                 files::move_into_place(&part, target)?;
                 return Ok(Downloaded::Complete(bytes, sha256));
             }
-            // What was there before may be what is damaged: pages that a crash lost are zeros.
+            // The content of an earlier run may be the damaged part: a crash can leave pages of zeros.
             _ if !partial.in_one_piece && !restarted => {
                 restarted = true;
-                progress(BackupEvent::Note("what an earlier run left of the download is damaged: it begins anew"));
+                progress(BackupEvent::Note(
+                    "the incomplete download of an earlier run is damaged, so the download starts again",
+                ));
                 partial.restart()?;
             }
             Some(expected) => {
@@ -122,43 +125,45 @@ pub(super) fn download(
             }
             None => {
                 files::remove_if_exists(&part)?;
-                let expected = taken.bytes.unwrap_or_default();
-                return Err(server.error(format!("{} should have {expected} bytes, {bytes} came", taken.name)));
+                let expected = snapshot.bytes.unwrap_or_default();
+                return Err(server
+                    .error(format!("{} should have {expected} bytes, but {bytes} were downloaded", snapshot.name)));
             }
         }
     }
 }
 
+/// The result of one request.
 enum Fetched {
     Complete,
     Interrupted(String),
     NotFound,
 }
 
-/// Fetches what is missing, as far as it comes.
+/// Requests the missing bytes once and writes what arrives.
 fn fetch(
     server: &QdrantRest,
     collection: &str,
-    taken: &ServerSnapshot,
+    snapshot: &ServerSnapshot,
     partial: &mut PartialFile<'_>,
     progress: &dyn Fn(BackupEvent<'_>),
 ) -> Result<Fetched> {
-    let asked = partial.hashed.bytes;
-    let mut response = match server.open_snapshot(collection, &taken.name, asked)? {
-        FileResponse::Content(from, response) if from == asked => response,
+    let offset = partial.hash.bytes;
+    let mut response = match server.open_snapshot(collection, &snapshot.name, offset)? {
+        FileResponse::Content(from, response) if from == offset => response,
         FileResponse::Content(0, response) => {
             partial.restart()?;
             response
         }
         FileResponse::Content(..) | FileResponse::RangeNotSatisfiable => {
             partial.restart()?;
-            return Ok(Fetched::Interrupted("it sent another part than it was asked for".into()));
+            return Ok(Fetched::Interrupted("the server sent another part than the requested one".into()));
         }
         FileResponse::NotFound => return Ok(Fetched::NotFound),
         FileResponse::Unavailable(reason) => return Ok(Fetched::Interrupted(reason)),
     };
-    partial.in_one_piece &= asked == 0;
-    let total = taken.bytes.or_else(|| response.content_length().map(|rest| partial.hashed.bytes + rest));
+    partial.in_one_piece &= offset == 0;
+    let total = snapshot.bytes.or_else(|| response.content_length().map(|rest| partial.hash.bytes + rest));
     let mut chunk = vec![0; CHUNK];
     loop {
         match response.read(&mut chunk) {
@@ -167,13 +172,13 @@ fn fetch(
                 if let Err(error) = partial.write(&chunk[..read]) {
                     return Err(write_error(partial, total, error));
                 }
-                progress(BackupEvent::Download { collection, done: partial.hashed.bytes, total });
+                progress(BackupEvent::Download { collection, done: partial.hash.bytes, total });
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Ok(Fetched::Interrupted(root_cause(&error))),
         }
     }
-    let done = partial.hashed.bytes;
+    let done = partial.hash.bytes;
     Ok(match total {
         Some(total) if done < total => {
             Fetched::Interrupted(format!("the connection ended {} bytes early", total - done))
@@ -182,30 +187,22 @@ fn fetch(
     })
 }
 
-/// The last of an error's causes.
-fn root_cause(error: &io::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
-}
-
-/// Keeps what came, and says what is missing if the disk is full.
+/// Makes the error of a failed write. For a full disk it says how many bytes are missing. The written part is kept.
 fn write_error(partial: &PartialFile<'_>, total: Option<u64>, error: io::Error) -> MigrateError {
     let _ = partial.file.sync_all();
     match files::io_error(partial.path)(error) {
         MigrateError::NoSpace { path, free, .. } => {
-            let needs = total.map(|total| total.saturating_sub(partial.hashed.bytes));
+            let needs = total.map(|total| total.saturating_sub(partial.hash.bytes));
             MigrateError::NoSpace { path, needs, free }
         }
         other => other,
     }
 }
 
-fn check_free_space(part: &Path, bytes: Option<u64>, there: u64) -> Result<()> {
+/// Checks that the disk has room for the rest of the file.
+fn check_free_space(part: &Path, bytes: Option<u64>, downloaded: u64) -> Result<()> {
     let Some(bytes) = bytes else { return Ok(()) };
-    let needs = bytes - there + RESERVED_BYTES;
+    let needs = bytes - downloaded + RESERVED_BYTES;
     match files::free_bytes(part.parent().unwrap_or(part)) {
         Some(free) if free < needs => {
             Err(MigrateError::NoSpace { path: part.to_owned(), needs: Some(needs), free: Some(free) })

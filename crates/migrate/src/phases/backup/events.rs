@@ -1,29 +1,29 @@
-//! What a backup tells while it is made.
+//! The progress events of a backup.
 
-/// What a backup tells while it is made.
+/// A progress event of a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BackupEvent<'e> {
-    /// Work that has no measure begins.
+    /// A step without a measurable progress has started.
     Step(&'e str),
-    /// Bytes of a collection's snapshot that are here.
+    /// A part of a collection's snapshot has been downloaded.
     Download {
         /// The collection.
         collection: &'e str,
-        /// Bytes that are here.
+        /// The number of bytes downloaded.
         done: u64,
-        /// Bytes in all, where the server says.
+        /// The size of the snapshot in bytes, if the server reports it.
         total: Option<u64>,
     },
-    /// Points that are exported.
+    /// Points have been exported.
     Export {
-        /// Points in the file.
+        /// The number of points in the file.
         done: u64,
-        /// Points that the server counted.
+        /// The number of points that the server counted.
         total: u64,
     },
-    /// Something the reader should know.
+    /// A note for the user.
     Note(&'e str),
-    /// The backup is complete already, every byte of it; nothing was done.
+    /// The backup was complete and intact, so nothing was done.
     AlreadyThere,
 }

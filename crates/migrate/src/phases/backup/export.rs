@@ -1,4 +1,4 @@
-//! `points.jsonl`: every point as Qdrant tells it, a line each, readable without Qdrant.
+//! `points.jsonl`: every point as Qdrant returns it, one in each line, readable without Qdrant.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -12,11 +12,11 @@ use crate::error::Result;
 use crate::files::{self, HashingWriter};
 use crate::qdrant_rest::QdrantRest;
 
-/// Points of one page.
+/// The number of points in a page.
 const PAGE: usize = 256;
 
-/// Writes all points of a collection, of which there are about `total`.
-pub(super) fn export(
+/// Writes all points of a collection. `total` is their approximate number.
+pub(super) fn export_points(
     server: &QdrantRest,
     collection: &str,
     folder: &Path,
@@ -46,8 +46,8 @@ pub(super) fn export(
         }
     }
     let written = writer.into_inner().map_err(|error| files::io_error(&part)(error.into_error()))?;
-    let hashed = written.hashed;
+    let hash = written.hash;
     files::move_into_place(&part, &target)?;
-    let bytes = hashed.bytes;
-    Ok(Artifact { file: POINTS.into(), kind: ArtifactKind::Points, bytes, sha256: hashed.sha256(), count: Some(done) })
+    let bytes = hash.bytes;
+    Ok(Artifact { file: POINTS.into(), kind: ArtifactKind::Points, bytes, sha256: hash.sha256(), count: Some(done) })
 }

@@ -1,4 +1,4 @@
-//! What is on the server.
+//! The collections and aliases on the server.
 
 use serde_json::Value;
 
@@ -7,76 +7,91 @@ use crate::error::{MigrateError, Result};
 use crate::files;
 use crate::qdrant_rest::QdrantRest;
 
-/// What is on the server.
+/// What there is to back up.
 pub(super) struct Inventory {
+    /// The version of Qdrant.
     pub(super) version: String,
+    /// The name of the source collection, not of an alias.
     pub(super) collection: String,
+    /// The source collection and the collections of its entities.
     pub(super) collections: Vec<CollectionState>,
+    /// All aliases, as the server returns them.
     pub(super) aliases: Value,
 }
 
+impl Inventory {
+    pub(super) fn alias_count(&self) -> usize {
+        self.aliases["aliases"].as_array().map_or(0, Vec::len)
+    }
+}
+
+/// A collection on the server.
 pub(super) struct CollectionState {
     pub(super) name: String,
+    /// The number of points.
     pub(super) points: u64,
+    /// The settings, as the server returns them.
     pub(super) info: Value,
 }
 
-/// Before anything is begun: what is to be copied must be there.
+/// Checks that the files to copy exist, before anything is done.
 pub(super) fn check_input_files(options: &BackupOptions) -> Result<()> {
     for path in [&options.history, &options.neo4j_dump].into_iter().flatten() {
-        let about = std::fs::metadata(path).map_err(files::io_error(path))?;
-        if about.is_dir() {
+        let metadata = std::fs::metadata(path).map_err(files::io_error(path))?;
+        if metadata.is_dir() {
             return Err(MigrateError::Unfit(format!("{} is a folder: give the file in it", path.display())));
         }
-        if about.len() == 0 {
+        if metadata.len() == 0 {
             return Err(MigrateError::Unfit(format!("{} is empty", path.display())));
         }
     }
     Ok(())
 }
 
+/// Reads what there is to back up. Refuses a collection with shards on other nodes.
 pub(super) fn take_inventory(server: &QdrantRest, options: &BackupOptions) -> Result<Inventory> {
     let version = server.version()?;
     let aliases = server.aliases()?;
     let source = &options.source;
-    // By its own name: an alias may be switched while this runs.
-    let behind = |name: &str| {
+    // Aliases are resolved here because they may be switched during the backup.
+    let resolve_alias = |name: &str| {
         let mut pairs = aliases["aliases"].as_array().into_iter().flatten();
         let pair = pairs.find(|pair| pair["alias_name"] == name);
         pair.and_then(|pair| pair["collection_name"].as_str()).unwrap_or(name).to_owned()
     };
-    let collection = behind(source);
+    let collection = resolve_alias(source);
     if collection.is_empty() || collection.starts_with('.') || collection.contains(['/', '\\']) {
-        return Err(MigrateError::Unfit(format!("`{collection}` is no name of a collection")));
+        return Err(MigrateError::Unfit(format!("`{collection}` is not a valid name of a collection")));
     }
     let Some(info) = server.collection(&collection)? else {
         let mut names = server.collections()?;
         names.sort();
-        let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        let told = format!("Qdrant at {} has no collection `{collection}`; it has: {there}", server.url());
-        return Err(MigrateError::Unfit(told));
+        let existing = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let message =
+            format!("Qdrant at {} has no collection `{collection}`; its collections: {existing}", server.url());
+        return Err(MigrateError::Unfit(message));
     };
     let mut collections = vec![(collection.clone(), info)];
-    // mem0 names that of the entities after what it was told, be it an alias.
+    // mem0 names the collection of entities after the configured name, which may be an alias.
     for name in [&collection, source] {
-        let entities = behind(&format!("{name}_entities"));
-        if collections.iter().all(|(there, _)| *there != entities)
+        let entities = resolve_alias(&format!("{name}_entities"));
+        if collections.iter().all(|(known, _)| *known != entities)
             && let Some(info) = server.collection(&entities)?
         {
             collections.push((entities, info));
         }
     }
-    let seen = |(name, info): (String, Value)| {
+    let state = |(name, info): (String, Value)| {
         let elsewhere = server.shards_elsewhere(&name)?;
         if elsewhere > 0 {
             return Err(MigrateError::Unfit(format!(
-                "{elsewhere} shards of {name} are not active on the node at {}, and a snapshot holds those of one node \
-                 only: move all shards to one node, or back up each node's storage by other means",
+                "{elsewhere} shards of {name} are not active on the node at {}, and a snapshot has only the shards of one \
+                 node: move all shards to one node, or back up the storage of each node by other means",
                 server.url()
             )));
         }
         Ok(CollectionState { points: server.count(&name)?, name, info })
     };
-    let collections = collections.into_iter().map(seen).collect::<Result<Vec<_>>>()?;
+    let collections = collections.into_iter().map(state).collect::<Result<Vec<_>>>()?;
     Ok(Inventory { version, collection, collections, aliases })
 }

@@ -1,4 +1,4 @@
-//! `manifest.json`: what a backup holds, sealed by its own digest.
+//! `manifest.json`: the contents of a backup, with a digest of the file itself.
 
 use std::path::Path;
 
@@ -9,41 +9,39 @@ use serde::{Deserialize, Serialize};
 use crate::error::{MigrateError, Result};
 use crate::files::{self, ContentHash};
 
-/// The manifest's file in the folder of a backup.
+/// The file of the manifest in the folder of a backup.
 pub const MANIFEST: &str = "manifest.json";
 
-/// The layout that this version writes and reads.
-const FORMAT: u32 = 1;
-
-/// What the digest stands behind; the last key of the file.
+/// The last key of the file, with the digest of all other bytes.
 const DIGEST_KEY: &str = "  \"manifest_sha256\": \"";
+/// What follows the digest.
 const TAIL: &str = "\"\n}\n";
 
-/// What a backup holds, and until when it is kept.
+/// The contents of a backup and its retention date.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Manifest {
-    /// Layout of the file, 1.
+    /// The version of the file's format.
     pub format: u32,
-    /// Version of Mnemon that wrote it.
+    /// The version of Mnemon that wrote it.
     pub mnemon: String,
-    /// Version of the server.
+    /// The version of Qdrant.
     pub qdrant: String,
-    /// REST address of the server.
+    /// The REST address of Qdrant.
     pub server: String,
-    /// When the backup was complete.
+    /// When the backup was completed.
     #[serde(with = "as_text")]
     pub created: Timestamp,
-    /// The first day, in UTC, on which it may be deleted.
+    /// The retention date: the first day, in UTC, on which the backup may be deleted.
     #[serde(with = "as_text")]
     pub retention_until: Date,
-    /// What was asked for: a collection or an alias.
+    /// The requested collection or alias.
     pub source: String,
-    /// The collection behind it.
+    /// The collection, after an alias was resolved.
     pub collection: String,
-    /// Points of the collection, as the server counted them before the snapshot was made.
+    /// The number of points that the server counted before it made the snapshot of the collection.
     pub points: u64,
-    /// The collections, that of the entities included.
+    /// The collections, including the collection of entities.
     pub collections: Vec<CollectionBackup>,
     /// The files.
     pub artifacts: Vec<Artifact>,
@@ -53,19 +51,19 @@ pub struct Manifest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CollectionBackup {
-    /// Its name.
+    /// The name of the collection.
     pub name: String,
     /// The file of its snapshot.
     pub file: String,
-    /// Points that the server counted before the snapshot was made.
+    /// The number of points that the server counted before it made the snapshot.
     pub points: u64,
-    /// Points that the server counted afterwards; others than before if somebody wrote meanwhile.
+    /// The number of points that the server counted after it made the snapshot; differs if clients were writing.
     pub points_after: u64,
-    /// The server's name of the snapshot.
+    /// The name of the snapshot on the server.
     pub snapshot: String,
-    /// When the server made it, in its words.
+    /// When the server made the snapshot, as it reports it.
     pub snapshot_created: Option<String>,
-    /// Whether the server named a SHA-256 that the file was compared with; old ones don't.
+    /// Whether the file was compared with a SHA-256 that the server reported; old servers report none.
     pub checked_against_server: bool,
 }
 
@@ -73,53 +71,52 @@ pub struct CollectionBackup {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Artifact {
-    /// Its name in the folder.
+    /// The name of the file in the folder.
     pub file: String,
-    /// What it is.
+    /// The kind of the file.
     pub kind: ArtifactKind,
-    /// Its length.
+    /// The length of the file.
     pub bytes: u64,
-    /// SHA-256 in lower-case hexadecimal digits.
+    /// The SHA-256 in lower-case hexadecimal digits.
     pub sha256: String,
-    /// Points, rows, aliases or collections in it, where it has such.
+    /// The number of points, rows, aliases or collections in the file, if it contains such.
     pub count: Option<u64>,
 }
 
-/// What a file of a backup is.
+/// The kind of a file of a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ArtifactKind {
-    /// A snapshot of a collection, counted in points.
+    /// A snapshot of a collection; its points are counted.
     Snapshot,
-    /// The server's aliases.
+    /// The aliases of the server.
     Aliases,
-    /// Settings and payload indexes of the collections.
+    /// The settings and payload indexes of the collections.
     Collection,
-    /// mem0's `history.db`, counted in rows of `history`.
+    /// mem0's `history.db`; the rows of `history` are counted.
     History,
-    /// A point a line, as JSON.
+    /// The points as JSON, one in each line.
     Points,
-    /// A dump of Neo4j.
+    /// A Neo4j dump.
     Neo4jDump,
-    /// The day of retention as a calendar's event.
+    /// The retention date as a calendar event.
     Calendar,
 }
 
 impl Manifest {
-    pub(super) fn current() -> u32 {
-        FORMAT
-    }
+    /// The version of the format that this program writes, and the highest that it reads.
+    pub(super) const FORMAT: u32 = 1;
 
-    /// An artifact by its file.
+    /// The artifact of a file.
     pub fn artifact(&self, file: &str) -> Option<&Artifact> {
         self.artifacts.iter().find(|artifact| artifact.file == file)
     }
 
-    /// Reads the manifest of a backup; its files are not looked at.
+    /// Reads the manifest of a backup without checking the other files.
     ///
     /// # Errors
-    /// [`MigrateError::Io`] if there is none, [`MigrateError::Unfit`] if it is damaged or of a newer version.
+    /// [`MigrateError::Io`] if it can't be read; [`MigrateError::Unfit`] if it is damaged or of a newer version.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(MANIFEST);
         let bytes = std::fs::read(&path).map_err(files::io_error(&path))?;
@@ -127,7 +124,7 @@ impl Manifest {
         if digest_matches { Ok(manifest) } else { Err(unusable(&path, DIGEST_MISMATCH)) }
     }
 
-    /// Writes the manifest, after all that it speaks of.
+    /// Writes the manifest, after all files that it lists.
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
         let path = folder.join(MANIFEST);
         let json = serde_json::to_string_pretty(self).map_err(|error| unusable(&path, &error.to_string()))?;
@@ -136,42 +133,45 @@ impl Manifest {
         files::write_private(&path, format!("{head}{digest}{TAIL}").as_bytes())
     }
 
-    /// What the bytes say, and whether they are those that were written.
+    /// Parses a manifest. Also returns whether its digest matches.
     pub(super) fn parse(bytes: &[u8]) -> Result<(Self, bool), String> {
-        let text = std::str::from_utf8(bytes).map_err(|_| "it is no text".to_owned())?;
+        let text = std::str::from_utf8(bytes).map_err(|_| "it is not valid UTF-8".to_owned())?;
         let manifest: serde_json::Value =
             serde_json::from_str(text).map_err(|error| format!("it is damaged ({error})"))?;
         match manifest["format"].as_u64() {
-            Some(format) if format > u64::from(FORMAT) => {
-                return Err(format!("it was written by a newer Mnemon ({}): use that one", manifest["mnemon"]));
+            Some(format) if format > u64::from(Self::FORMAT) => {
+                return Err(format!(
+                    "it was written by a newer version of Mnemon ({}): use that version",
+                    manifest["mnemon"]
+                ));
             }
             _ => {}
         }
         let manifest = serde_json::from_value(manifest).map_err(|error| format!("it is damaged ({error})"))?;
         let digest_matches = text.rfind(DIGEST_KEY).is_some_and(|at| {
             let (head, rest) = text.split_at(at + DIGEST_KEY.len());
-            rest.strip_suffix(TAIL).is_some_and(|told| told == digest(head.as_bytes(), TAIL.as_bytes()))
+            rest.strip_suffix(TAIL).is_some_and(|found| found == digest(head.as_bytes(), TAIL.as_bytes()))
         });
         Ok((manifest, digest_matches))
     }
 }
 
-/// What is said of a manifest whose digest is not its own.
-pub(super) const DIGEST_MISMATCH: &str = "its digest is not that of its content: a byte was changed";
+/// The message for a manifest whose digest does not match.
+pub(super) const DIGEST_MISMATCH: &str = "its digest does not match its content: the file was changed";
 
 fn unusable(path: &Path, reason: &str) -> MigrateError {
     MigrateError::Unfit(format!("{} can't be used: {reason}", path.display()))
 }
 
-/// Of all bytes but the digest's own.
+/// The digest of all bytes except the digest itself.
 fn digest(head: &[u8], end: &[u8]) -> String {
-    let mut hashed = ContentHash::default();
-    hashed.update(head);
-    hashed.update(end);
-    hashed.sha256()
+    let mut hash = ContentHash::default();
+    hash.update(head);
+    hash.update(end);
+    hash.sha256()
 }
 
-/// Times and dates as they are shown.
+/// Times and dates as text.
 mod as_text {
     use std::fmt::Display;
     use std::str::FromStr;
@@ -201,11 +201,11 @@ mod tests {
             file: file.into(),
             kind,
             bytes: 1 << 40,
-            sha256: ContentHash::of(file.as_bytes()),
+            sha256: ContentHash::sha256_of(file.as_bytes()),
             count: (kind == ArtifactKind::Snapshot).then_some(204),
         };
         Manifest {
-            format: FORMAT,
+            format: Manifest::FORMAT,
             mnemon: "0.1.0".into(),
             qdrant: "1.18.3".into(),
             server: "http://q:6333".into(),
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn no_byte_changes_unseen() {
+    fn any_changed_byte_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         manifest().write(folder.path()).unwrap();
         assert_eq!(Manifest::read(folder.path()).unwrap(), manifest());
@@ -252,8 +252,8 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_one_is_told() {
-        let told = Manifest::parse(br#"{"format": 2, "mnemon": "9.0.0", "artifacts": {}}"#).unwrap_err();
-        assert!(told.contains("newer") && told.contains("9.0.0"), "{told}");
+    fn a_newer_version_is_refused() {
+        let error = Manifest::parse(br#"{"format": 2, "mnemon": "9.0.0", "artifacts": {}}"#).unwrap_err();
+        assert!(error.contains("newer") && error.contains("9.0.0"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! What to back up, and where to.
+//! The options of a backup.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,36 +6,36 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::qdrant_rest::QdrantRest;
 
-/// What to back up, and where to.
+/// The options of a backup.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct BackupOptions {
-    /// REST address of Qdrant: `http://host:6333`.
+    /// The REST address of Qdrant: `http://host:6333`.
     pub url: String,
-    /// Its key, where it wants one.
+    /// The API key of Qdrant.
     pub api_key: Option<String>,
     /// The collection, or an alias of it.
     pub source: String,
-    /// The folder of the backup; made if missing.
+    /// The folder of the backup; created if it is missing.
     pub folder: PathBuf,
     /// mem0's `history.db`.
     pub history: Option<PathBuf>,
-    /// A dump that `neo4j-admin database dump` wrote.
+    /// A dump made with `neo4j-admin database dump`.
     pub neo4j_dump: Option<PathBuf>,
-    /// Whether all points are written as JSON, too.
+    /// Whether all points are also written as JSON.
     pub export: bool,
-    /// Days for which the backup is kept.
+    /// The number of days for which the backup is kept.
     pub retention_days: u32,
-    /// Whether the snapshots stay on the server, too.
+    /// Whether the snapshots are kept on the server after the download.
     pub keep_on_server: bool,
-    /// Tries after the first where nobody answers.
+    /// How often a request is retried.
     pub retries: u32,
-    /// The pause before the second try; doubled for each further one, up to 15 seconds.
+    /// The pause before the first retry. It doubles with each retry, up to 15 seconds.
     pub pause: Duration,
 }
 
 impl BackupOptions {
-    /// A backup of one collection with that of its entities, kept for 30 days.
+    /// A backup of a collection and the collection of its entities, kept for 30 days.
     pub fn new(url: impl Into<String>, source: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
         Self {
             url: url.into(),
@@ -52,6 +52,7 @@ impl BackupOptions {
         }
     }
 
+    /// A client of the REST API.
     pub(super) fn rest(&self) -> Result<QdrantRest> {
         QdrantRest::new(&self.url, self.api_key.as_deref(), self.retries, self.pause)
     }

@@ -1,4 +1,4 @@
-//! What a backup would hold.
+//! The plan of a backup, for a dry run.
 
 use super::inventory::{check_input_files, take_inventory};
 use super::layout::{extra_files, snapshot_file};
@@ -7,44 +7,49 @@ use super::options::BackupOptions;
 use crate::error::Result;
 use crate::files;
 
-/// What a backup would hold.
+/// What a backup would contain.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct BackupPlan {
-    /// Version of the server.
+    /// The version of Qdrant.
     pub qdrant: String,
-    /// Its REST address.
+    /// The REST address of Qdrant.
     pub server: String,
-    /// The collection behind what was asked for.
+    /// The collection, after an alias was resolved.
     pub collection: String,
-    /// The collections and the points of each.
+    /// The names of the collections to back up, with their numbers of points.
     pub collections: Vec<(String, u64)>,
-    /// Aliases on the server.
+    /// The number of aliases on the server.
     pub aliases: usize,
-    /// Files that would be written.
+    /// The files that would be written.
     pub files: Vec<String>,
-    /// Bytes that are free where they would be.
+    /// The number of free bytes on the disk of the folder.
     pub free: Option<u64>,
 }
 
-/// Looks at what there is to back up; writes nothing, neither here nor there.
+/// Reads what there is to back up. Writes nothing, neither locally nor on the server.
 ///
 /// # Errors
-/// [`MigrateError::Server`] if Qdrant does not answer, [`MigrateError::Unfit`] if it has no such collection, or not all of
-/// it; [`MigrateError::Io`] for files that can't be read.
+/// [`MigrateError::Server`] if Qdrant is unavailable; [`MigrateError::Unfit`] if it has no such collection or not all
+/// of its shards; [`MigrateError::Io`] if a file can't be read.
+///
+/// [`MigrateError::Server`]: crate::MigrateError::Server
+/// [`MigrateError::Unfit`]: crate::MigrateError::Unfit
+/// [`MigrateError::Io`]: crate::MigrateError::Io
 pub fn plan_backup(options: &BackupOptions) -> Result<BackupPlan> {
     check_input_files(options)?;
     let server = options.rest()?;
-    let found = take_inventory(&server, options)?;
-    let mut files: Vec<String> = found.collections.iter().map(|seen| snapshot_file(&seen.name)).collect();
+    let inventory = take_inventory(&server, options)?;
+    let mut files: Vec<String> =
+        inventory.collections.iter().map(|collection| snapshot_file(&collection.name)).collect();
     files.extend(extra_files(options).into_iter().map(str::to_owned));
     files.push(MANIFEST.to_owned());
     Ok(BackupPlan {
-        qdrant: found.version,
+        aliases: inventory.alias_count(),
+        qdrant: inventory.version,
         server: server.url().to_owned(),
-        collection: found.collection,
-        collections: found.collections.into_iter().map(|seen| (seen.name, seen.points)).collect(),
-        aliases: found.aliases["aliases"].as_array().map_or(0, Vec::len),
+        collection: inventory.collection,
+        collections: inventory.collections.into_iter().map(|collection| (collection.name, collection.points)).collect(),
         files,
         free: files::free_bytes(&options.folder),
     })

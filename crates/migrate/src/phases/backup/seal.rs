@@ -1,5 +1,6 @@
-//! The end of a backup: the calendar's event and the manifest.
+//! Completes a backup: writes the calendar file and the manifest.
 
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
@@ -14,17 +15,19 @@ use crate::error::{MigrateError, Result};
 use crate::files;
 use crate::qdrant_rest::QdrantRest;
 
-pub(super) fn retention(created: Timestamp, days: u32) -> Result<jiff::civil::Date> {
+/// The first day on which a backup may be deleted, in UTC.
+pub(super) fn retention_date(created: Timestamp, days: u32) -> Result<Date> {
     let day = created.to_zoned(TimeZone::UTC).date();
     day.checked_add(i64::from(days).days())
-        .map_err(|_| MigrateError::Unfit(format!("a retention of {days} days is longer than the calendar goes")))
+        .map_err(|_| MigrateError::Unfit(format!("a retention of {days} days ends after the last supported date")))
 }
 
-/// Writes the calendar's event and, last of all, the manifest.
+/// Writes the calendar file and then the manifest, which makes the backup complete. For a backup that was complete
+/// before, only the list of files changes.
 pub(super) fn seal(
     server: &QdrantRest,
     options: &BackupOptions,
-    found: Inventory,
+    inventory: Inventory,
     unfinished: &mut UnfinishedBackup,
     complete: Option<Manifest>,
 ) -> Result<Manifest> {
@@ -32,25 +35,25 @@ pub(super) fn seal(
     let manifest = if let Some(manifest) = complete {
         Manifest { artifacts: unfinished.artifacts.clone(), ..manifest }
     } else {
-        // To the second, as calendars have it.
+        // Without fractions of a second, as in the calendar file.
         let created = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
-        let retention_until = retention(created, options.retention_days)?;
-        let place = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()).display().to_string();
-        let event = calendar::event(&found.collection, server.url(), &place, created, retention_until);
+        let retention_until = retention_date(created, options.retention_days)?;
+        let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()).display().to_string();
+        let event = calendar::event(&inventory.collection, server.url(), &path, created, retention_until);
         files::write_private(&folder.join(CALENDAR), event.as_bytes())?;
         unfinished.add_artifact(describe_file(folder, CALENDAR, ArtifactKind::Calendar, None)?)?;
-        let of_source = unfinished.done.iter().find(|done| done.name == found.collection);
+        let source = unfinished.completed.iter().find(|collection| collection.name == inventory.collection);
         Manifest {
-            format: Manifest::current(),
+            format: Manifest::FORMAT,
             mnemon: env!("CARGO_PKG_VERSION").to_owned(),
-            qdrant: found.version,
+            qdrant: inventory.version,
             server: server.url().to_owned(),
             created,
             retention_until,
             source: options.source.clone(),
-            collection: found.collection.clone(),
-            points: of_source.map_or(0, |done| done.points),
-            collections: unfinished.done.clone(),
+            collection: inventory.collection.clone(),
+            points: source.map_or(0, |collection| collection.points),
+            collections: unfinished.completed.clone(),
             artifacts: unfinished.artifacts.clone(),
         }
     };

@@ -1,8 +1,9 @@
-//! A collection's snapshot: made, fetched, recorded and deleted on the server, from wherever an earlier run stopped.
+//! Backs up one collection: the server makes a snapshot, which is downloaded, recorded and deleted on the server. Every
+//! step can continue what an earlier run has done.
 
 use std::path::Path;
 
-use super::download::{self, Downloaded};
+use super::download::{Downloaded, download};
 use super::events::BackupEvent;
 use super::inventory::CollectionState;
 use super::layout::snapshot_file;
@@ -13,36 +14,35 @@ use crate::error::{MigrateError, Result};
 use crate::files::{self, ContentHash};
 use crate::qdrant_rest::QdrantRest;
 
-/// Has the server make a snapshot of a collection, fetches it, and has it deleted there.
+/// Makes the server create a snapshot of a collection, downloads it, and deletes it on the server. `resumed` says
+/// whether an earlier run was interrupted.
 pub(super) fn back_up_collection(
     server: &QdrantRest,
     options: &BackupOptions,
-    seen: &CollectionState,
+    collection: &CollectionState,
     unfinished: &mut UnfinishedBackup,
     resumed: bool,
     progress: &dyn Fn(BackupEvent<'_>),
 ) -> Result<()> {
     let folder = options.folder.as_path();
-    let name = seen.name.as_str();
-    let file = snapshot_file(name);
-    let is_done =
-        unfinished.done.iter().any(|done| done.name == name) && unfinished.intact_artifact(folder, &file)?.is_some();
-    if !is_done {
-        unfinished.done.retain(|done| done.name != name);
-        download_snapshot(server, folder, seen, unfinished, resumed, progress)?;
+    let name = collection.name.as_str();
+    let is_recorded = unfinished.completed.iter().any(|completed| completed.name == name);
+    if !is_recorded || unfinished.intact_artifact(folder, &snapshot_file(name))?.is_none() {
+        unfinished.completed.retain(|completed| completed.name != name);
+        download_snapshot(server, folder, collection, unfinished, resumed, progress)?;
     }
     let Some(at) = unfinished.started.iter().position(|started| started.collection == name) else { return Ok(()) };
-    if let Some(taken) = &unfinished.started[at].taken
+    if let Some(snapshot) = &unfinished.started[at].snapshot
         && !options.keep_on_server
     {
-        let stays = |why: String| {
-            let told = format!("the snapshot {} of {name} stays on the server: {why}", taken.name);
-            progress(BackupEvent::Note(&told));
+        let note_that_it_stays = |reason: String| {
+            let note = format!("the snapshot {} of {name} stays on the server: {reason}", snapshot.name);
+            progress(BackupEvent::Note(&note));
         };
-        if !taken.ours {
-            stays("it may be somebody else's".into());
-        } else if let Err(error) = server.delete_snapshot(name, &taken.name) {
-            stays(format!("it could not be deleted ({error})"));
+        if !snapshot.created_by_us {
+            note_that_it_stays("another client may have created it".into());
+        } else if let Err(error) = server.delete_snapshot(name, &snapshot.name) {
+            note_that_it_stays(format!("it could not be deleted ({error})"));
         }
     }
     unfinished.started.remove(at);
@@ -52,34 +52,25 @@ pub(super) fn back_up_collection(
 fn download_snapshot(
     server: &QdrantRest,
     folder: &Path,
-    seen: &CollectionState,
+    collection: &CollectionState,
     unfinished: &mut UnfinishedBackup,
     resumed: bool,
     progress: &dyn Fn(BackupEvent<'_>),
 ) -> Result<()> {
-    let name = seen.name.as_str();
+    let name = collection.name.as_str();
     let file = snapshot_file(name);
     let target = folder.join(&file);
     let mut resumed = resumed;
     loop {
-        let (points, taken) = find_or_create_snapshot(server, folder, seen, unfinished, resumed, progress)?;
-        if taken.sha256.is_none() {
+        let (points, snapshot) = find_or_create_snapshot(server, folder, collection, unfinished, resumed, progress)?;
+        if snapshot.sha256.is_none() {
             progress(BackupEvent::Note(
-                "this server names no checksum of its snapshots: the hash is that of what came",
+                "this server reports no checksum of its snapshots: the manifest will have the hash of the download",
             ));
         }
-        // Whole, but a kill came before that was recorded.
-        let whole = match &taken.sha256 {
-            Some(expected) if target.is_file() => {
-                let hashed = ContentHash::file(&target)?;
-                let bytes = hashed.bytes;
-                Some((bytes, hashed.sha256())).filter(|(_, sha256)| sha256 == expected)
-            }
-            _ => None,
-        };
-        let downloaded = match whole {
+        let downloaded = match complete_download(&target, &snapshot)? {
             Some((bytes, sha256)) => Ok(Downloaded::Complete(bytes, sha256)),
-            None => download::download(server, name, &taken, &target, progress),
+            None => download(server, name, &snapshot, &target, progress),
         };
         if matches!(downloaded, Ok(Downloaded::NotFound) | Err(MigrateError::Checksum { .. })) {
             unfinished.started.retain(|started| started.collection != name);
@@ -88,28 +79,31 @@ fn download_snapshot(
         match downloaded {
             Ok(Downloaded::Complete(bytes, sha256)) => {
                 let kind = ArtifactKind::Snapshot;
-                unfinished.done.push(CollectionBackup {
+                unfinished.completed.push(CollectionBackup {
                     name: name.to_owned(),
                     file: file.clone(),
                     points,
-                    points_after: taken.points_after,
-                    snapshot: taken.name,
-                    snapshot_created: taken.created,
-                    checked_against_server: taken.sha256.is_some(),
+                    points_after: snapshot.points_after,
+                    snapshot: snapshot.name,
+                    snapshot_created: snapshot.created,
+                    checked_against_server: snapshot.sha256.is_some(),
                 });
                 return unfinished.add_artifact(Artifact { file, kind, bytes, sha256, count: Some(points) });
             }
             Ok(Downloaded::NotFound) if resumed => {
-                progress(BackupEvent::Note("the snapshot of an earlier run is gone from the server: it makes another"));
+                progress(BackupEvent::Note(
+                    "the snapshot of an earlier run was deleted on the server, which makes a new one",
+                ));
                 resumed = false;
             }
             Ok(Downloaded::NotFound) => {
-                return Err(server.error(format!("the snapshot {} of {name} is gone before it was here", taken.name)));
+                return Err(server
+                    .error(format!("the snapshot {} of {name} was deleted before it was downloaded", snapshot.name)));
             }
             Err(error) => {
-                if matches!(error, MigrateError::Checksum { .. }) && taken.ours {
-                    // What is damaged is of no use there either; the error to tell is the first.
-                    let _ = server.delete_snapshot(name, &taken.name);
+                if matches!(error, MigrateError::Checksum { .. }) && snapshot.created_by_us {
+                    // A damaged snapshot is useless on the server, too. The first error is the one to report.
+                    let _ = server.delete_snapshot(name, &snapshot.name);
                 }
                 return Err(error);
             }
@@ -117,57 +111,70 @@ fn download_snapshot(
     }
 }
 
-/// The snapshot to fetch, and the points there were before it: one that was recorded, one that was made meanwhile for a run
-/// that did not live to see it, or a new one.
+/// The length and hash of a download that was complete when an earlier run was killed before it recorded that.
+fn complete_download(target: &Path, snapshot: &ServerSnapshot) -> Result<Option<(u64, String)>> {
+    let Some(expected) = snapshot.sha256.as_ref().filter(|_| target.is_file()) else { return Ok(None) };
+    let hash = ContentHash::of_file(target)?;
+    let (bytes, sha256) = (hash.bytes, hash.sha256());
+    Ok(if sha256 == *expected { Some((bytes, sha256)) } else { None })
+}
+
+/// The snapshot to download, and the number of points before it was requested. It is the recorded one, one that was
+/// created for an earlier run that was killed before it got the response, or a new one.
 fn find_or_create_snapshot(
     server: &QdrantRest,
     folder: &Path,
-    seen: &CollectionState,
+    collection: &CollectionState,
     unfinished: &mut UnfinishedBackup,
     resumed: bool,
     progress: &dyn Fn(BackupEvent<'_>),
 ) -> Result<(u64, ServerSnapshot)> {
-    let name = seen.name.as_str();
+    let name = collection.name.as_str();
     let at = match unfinished.started.iter().position(|started| started.collection == name) {
         Some(at) => at,
         None => {
-            let before = server.snapshots(name)?.into_iter().map(|snapshot| snapshot.name).collect();
-            let started =
-                StartedSnapshot { collection: name.to_owned(), points: server.count(name)?, before, taken: None };
-            unfinished.started.push(started);
+            let earlier_snapshots = server.snapshots(name)?.into_iter().map(|snapshot| snapshot.name).collect();
+            unfinished.started.push(StartedSnapshot {
+                collection: name.to_owned(),
+                points: server.count(name)?,
+                earlier_snapshots,
+                snapshot: None,
+            });
             unfinished.save()?;
             unfinished.started.len() - 1
         }
     };
-    let StartedSnapshot { points, before, taken, .. } = unfinished.started[at].clone();
-    if let Some(taken) = taken {
-        return Ok((points, taken));
+    let StartedSnapshot { points, earlier_snapshots, snapshot, .. } = unfinished.started[at].clone();
+    if let Some(snapshot) = snapshot {
+        return Ok((points, snapshot));
     }
     let mut new = server.snapshots(name)?;
-    new.retain(|snapshot| !before.contains(&snapshot.name));
-    let (described, ours) = match new.pop() {
+    new.retain(|snapshot| !earlier_snapshots.contains(&snapshot.name));
+    let (info, created_by_us) = match new.pop() {
         Some(only) if resumed && new.is_empty() => {
-            let told = format!("the snapshot {} was made since an earlier run asked for one: it is taken", only.name);
-            progress(BackupEvent::Note(&told));
+            let note =
+                format!("using the snapshot {}, which was created after an earlier run requested one", only.name);
+            progress(BackupEvent::Note(&note));
             (only, false)
         }
         _ => {
-            progress(BackupEvent::Step(&format!("the server makes a snapshot of {name}")));
-            let made = server.create_snapshot(name)?;
-            // What is left of another one is of no use.
+            progress(BackupEvent::Step(&format!("the server is making a snapshot of {name}")));
+            let created = server.create_snapshot(name)?;
+            // A partial download of another snapshot can't be continued.
             files::remove_if_exists(&files::partial_path(&folder.join(snapshot_file(name))))?;
-            (made, true)
+            (created, true)
         }
     };
-    let taken = ServerSnapshot::new(described, server.count(name)?, ours);
-    if taken.points_after != points {
-        let told = format!(
-            "{name} had {points} points before the snapshot and {} after it: somebody is writing; what came since is not in it",
-            taken.points_after
+    let snapshot = ServerSnapshot::new(info, server.count(name)?, created_by_us);
+    if snapshot.points_after != points {
+        let note = format!(
+            "{name} had {points} points before the snapshot and {} after it: clients are writing to it, and what they wrote \
+             after the snapshot is not in the backup",
+            snapshot.points_after
         );
-        progress(BackupEvent::Note(&told));
+        progress(BackupEvent::Note(&note));
     }
-    unfinished.started[at].taken = Some(taken.clone());
+    unfinished.started[at].snapshot = Some(snapshot.clone());
     unfinished.save()?;
-    Ok((points, taken))
+    Ok((points, snapshot))
 }

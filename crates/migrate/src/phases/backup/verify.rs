@@ -1,4 +1,4 @@
-//! Whether a backup is still what was written, and can be opened.
+//! Verifies a backup: the hash of every file, and whether its content can be read.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -11,33 +11,33 @@ use super::manifest::{Artifact, ArtifactKind, DIGEST_MISMATCH, MANIFEST, Manifes
 use crate::error::Result;
 use crate::files::{self, ContentHash};
 
-/// What is not as the manifest says.
+/// A difference between the manifest and a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupDifference {
     /// The file.
     pub file: String,
-    /// What is wrong with it.
+    /// What differs.
     pub what: String,
 }
 
-/// How a backup is.
+/// The result of verifying a backup.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct BackupReport {
-    /// What it should hold; `None` if its manifest can't be read.
+    /// The manifest; `None` if it can't be read.
     pub manifest: Option<Manifest>,
-    /// Files that are as they were, and what opening them showed.
+    /// The intact files, with their contents in words.
     pub sound: Vec<(String, String)>,
-    /// What is not.
+    /// The differences.
     pub differences: Vec<BackupDifference>,
-    /// Files in the folder that the manifest does not know.
+    /// Files in the folder that the manifest does not list.
     pub unknown: Vec<String>,
-    /// What could not be looked at here.
+    /// What could not be checked.
     pub notes: Vec<String>,
 }
 
 impl BackupReport {
-    /// Whether every byte is there and everything opened.
+    /// Whether all files are intact and could be read.
     pub fn is_green(&self) -> bool {
         self.differences.is_empty()
     }
@@ -47,15 +47,18 @@ impl BackupReport {
     }
 }
 
-/// Hashes every file of a backup and opens it; snapshots are unpacked in the system's folder for temporary files.
+/// Checks the hash of every file of a backup and reads its content. Snapshots are unpacked to the system's folder for
+/// temporary files.
 ///
 /// # Errors
-/// [`crate::MigrateError::Io`] if the folder can't be read, or snapshots can't be unpacked. All else is told in the report.
+/// [`crate::MigrateError::Io`] if the folder can't be read or a snapshot can't be unpacked. All other problems are in
+/// the report.
 pub fn verify_backup(folder: &Path) -> Result<BackupReport> {
     verify_backup_in(folder, &std::env::temp_dir())
 }
 
-/// [`verify_backup`] with a folder to unpack snapshots in, which needs about as much room as the collection has.
+/// As [`verify_backup`], with the folder where snapshots are unpacked. It needs about as much disk space as the
+/// collection.
 ///
 /// # Errors
 /// As [`verify_backup`].
@@ -68,13 +71,15 @@ pub fn verify_backup_in(folder: &Path, scratch: &Path) -> Result<BackupReport> {
     let mut report = BackupReport::default();
     let path = folder.join(MANIFEST);
     let read = std::fs::read(&path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => "is missing: the backup was not completed, or this is none".to_owned(),
+        std::io::ErrorKind::NotFound => {
+            "is missing: the backup is incomplete, or the folder is not a backup".to_owned()
+        }
         _ => format!("can't be read ({error})"),
     });
     match read.and_then(|bytes| Manifest::parse(&bytes)) {
         Ok((manifest, digest_matches)) => {
             if digest_matches {
-                report.sound.push((MANIFEST.to_owned(), "its digest is its own".to_owned()));
+                report.sound.push((MANIFEST.to_owned(), "the digest matches".to_owned()));
             } else {
                 report.add_difference(MANIFEST, DIGEST_MISMATCH);
             }
@@ -92,64 +97,67 @@ pub fn verify_backup_in(folder: &Path, scratch: &Path) -> Result<BackupReport> {
             continue;
         }
         match inspect(folder, artifact, &manifest, scratch)? {
-            Ok(Inspection::Read(told)) => report.sound.push((artifact.file.clone(), told)),
+            Ok(Inspection::Read(found)) => report.sound.push((artifact.file.clone(), found)),
             Ok(Inspection::NotRead(why)) => {
-                report.sound.push((artifact.file.clone(), "its hash is right".to_owned()));
-                report.notes.push(format!("{} was not opened: {why}", artifact.file));
+                report.sound.push((artifact.file.clone(), "the hash matches".to_owned()));
+                report.notes.push(format!("the content of {} was not checked: {why}", artifact.file));
             }
             Err(what) => report.add_difference(&artifact.file, what),
         }
     }
-    for done in &manifest.collections {
-        if manifest.artifact(&done.file).is_none() {
-            report.add_difference(MANIFEST, format!("names no {} for the collection {}", done.file, done.name));
+    for collection in &manifest.collections {
+        if manifest.artifact(&collection.file).is_none() {
+            report.add_difference(
+                MANIFEST,
+                format!("does not list {} for the collection {}", collection.file, collection.name),
+            );
         }
     }
     report.unknown = names.into_iter().filter(|name| name != MANIFEST && manifest.artifact(name).is_none()).collect();
     Ok(report)
 }
 
-/// What differs in length or hash.
+/// The files whose length or hash differs from the manifest.
 pub(super) fn hash_differences(folder: &Path, manifest: &Manifest) -> Vec<BackupDifference> {
     manifest.artifacts.iter().filter_map(|artifact| hash_difference(folder, artifact)).collect()
 }
 
 fn hash_difference(folder: &Path, artifact: &Artifact) -> Option<BackupDifference> {
     let add_difference = |what: String| Some(BackupDifference { file: artifact.file.clone(), what });
-    let plain = Path::new(&artifact.file).file_name().is_some_and(|name| name == artifact.file.as_str());
-    if !plain {
-        return add_difference("is no name of a file in the folder".into());
+    let is_plain_name = Path::new(&artifact.file).file_name().is_some_and(|name| name == artifact.file.as_str());
+    if !is_plain_name {
+        return add_difference("is not the name of a file in the folder".into());
     }
     let path = folder.join(&artifact.file);
     let length = match std::fs::metadata(&path) {
-        Ok(about) => about.len(),
+        Ok(metadata) => metadata.len(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return add_difference("is missing".into()),
         Err(error) => return add_difference(format!("can't be read ({error})")),
     };
     if length != artifact.bytes {
         return add_difference(format!("has {length} bytes, not {}", artifact.bytes));
     }
-    match ContentHash::file(&path) {
-        Ok(hashed) if hashed.bytes == artifact.bytes => {
-            let found = hashed.sha256();
+    match ContentHash::of_file(&path) {
+        Ok(hash) if hash.bytes == artifact.bytes => {
+            let found = hash.sha256();
             if found == artifact.sha256 {
                 return None;
             }
-            add_difference(format!("has the SHA-256 {found}, not {}: bytes were changed", artifact.sha256))
+            add_difference(format!("has the SHA-256 {found}, not {}: the content was changed", artifact.sha256))
         }
-        Ok(hashed) => add_difference(format!("has {} bytes, not {}", hashed.bytes, artifact.bytes)),
+        Ok(hash) => add_difference(format!("has {} bytes, not {}", hash.bytes, artifact.bytes)),
         Err(error) => add_difference(format!("can't be read ({error})")),
     }
 }
 
-/// What opening a file showed.
+/// The contents of a file, in words.
 enum Inspection {
     Read(String),
-    #[cfg_attr(feature = "snapshot", expect(dead_code, reason = "here everything can be opened"))]
+    #[cfg_attr(feature = "snapshot", expect(dead_code, reason = "with the snapshot reader every file can be read"))]
     NotRead(&'static str),
 }
 
-/// Opens a file whose hash is right.
+/// Reads a file whose hash matches.
 fn inspect(
     folder: &Path,
     artifact: &Artifact,
@@ -165,7 +173,7 @@ fn inspect(
 
 fn inspect_contents(path: &Path, artifact: &Artifact) -> Result<Inspection, String> {
     let count = |found: u64, what: &str| match artifact.count {
-        Some(expected) if expected != found => Err(format!("holds {found} {what}, not {expected}")),
+        Some(expected) if expected != found => Err(format!("has {found} {what}, not {expected}")),
         _ => Ok(Inspection::Read(format!("{found} {what}"))),
     };
     match artifact.kind {
@@ -195,42 +203,43 @@ fn inspect_snapshot(
     use crate::source::{Snapshot, Source};
     let found = match Snapshot::open(path, scratch) {
         Ok(opened) => opened.about().points,
-        // The file was read to its end a moment ago: what can't be written is the scratch folder.
+        // The file has just been read for its hash, so this error is about the scratch folder.
         Err(error @ crate::MigrateError::Io { .. }) => return Err(error),
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let told = manifest.collections.iter().find(|done| done.file == artifact.file);
-    let Some(told) = told else { return Ok(Ok(Inspection::Read(format!("{found} points")))) };
-    let (least, most) = (told.points.min(told.points_after), told.points.max(told.points_after));
+    let recorded = manifest.collections.iter().find(|collection| collection.file == artifact.file);
+    let Some(recorded) = recorded else { return Ok(Ok(Inspection::Read(format!("{found} points")))) };
+    let (least, most) = (recorded.points.min(recorded.points_after), recorded.points.max(recorded.points_after));
     if (least..=most).contains(&found) {
         return Ok(Ok(Inspection::Read(format!("{found} points"))));
     }
     let counted = if least == most { least.to_string() } else { format!("between {least} and {most}") };
     Ok(Err(format!(
-        "holds {found} points, the server counted {counted}: wait a few seconds after the last write and make another"
+        "has {found} points, but the server counted {counted}: wait a few seconds after the last write and make a new backup"
     )))
 }
 
 #[cfg(not(feature = "snapshot"))]
 fn inspect_snapshot(_: &Path, _: &Artifact, _: &Manifest, _: &Path) -> Result<Result<Inspection, String>> {
-    Ok(Ok(Inspection::NotRead("this program was built without the reader of snapshots")))
+    Ok(Ok(Inspection::NotRead("this program was built without the snapshot reader")))
 }
 
 fn read_json(path: &Path) -> Result<Value, String> {
     let bytes = std::fs::read(path).map_err(|error| format!("can't be read ({error})"))?;
-    serde_json::from_slice(&bytes).map_err(|error| format!("is no JSON ({error})"))
+    serde_json::from_slice(&bytes).map_err(|error| format!("is not valid JSON ({error})"))
 }
 
-/// Lines of an export, each of which must be a point.
+/// Counts the lines of an export and checks that each is a point.
 fn count_points(path: &Path) -> Result<u64, String> {
     let file = File::open(path).map_err(|error| format!("can't be read ({error})"))?;
     let mut found = 0;
     for line in BufReader::with_capacity(files::CHUNK, file).lines() {
         found += 1;
         let line = line.map_err(|error| format!("can't be read ({error})"))?;
-        let point: Value = serde_json::from_str(&line).map_err(|error| format!("line {found} is no JSON ({error})"))?;
+        let point: Value =
+            serde_json::from_str(&line).map_err(|error| format!("line {found} is not valid JSON ({error})"))?;
         if point["id"].is_null() {
-            return Err(format!("line {found} is no point"));
+            return Err(format!("line {found} is not a point"));
         }
     }
     Ok(found)

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use mnemon_engine::{Message, ChatContext};
+use mnemon_engine::{ChatContext, Message};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;

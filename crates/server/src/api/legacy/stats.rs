@@ -27,7 +27,7 @@ pub(super) struct Stats {
     last_memory_at: Option<String>,
 }
 
-/// Statistics of a user
+/// Get the statistics of a user
 #[utoipa::path(get, path = "/stats/{user_id}", tag = tag::LEGACY, params(("user_id" = String, Path)),
     responses((status = 200, body = Stats)))]
 pub(super) async fn stats(
@@ -66,7 +66,7 @@ struct Relationship {
     destination: String,
 }
 
-/// Relations in the graph of a user
+/// List the relations in the graph of a user
 ///
 /// Always empty: mem0 v2 has no graph.
 #[utoipa::path(get, path = "/graph/relationships/{user_id}", tag = tag::LEGACY, params(("user_id" = String, Path)),

@@ -183,10 +183,11 @@ impl From<Account> for Me {
     }
 }
 
-/// The account
+/// Get the account
 ///
 /// With an admin key this is the first account.
-#[utoipa::path(get, path = "/auth/me", tag = tag::MEM0_SERVER, responses((status = 200, body = Me), (status = 404, body = ErrorBody)))]
+#[utoipa::path(get, path = "/auth/me", tag = tag::MEM0_SERVER,
+    responses((status = 200, body = Me), (status = 404, body = ErrorBody)))]
 pub(crate) async fn me(State(app): State<AppState>, _: Admin) -> Result<Json<Me>, Problem> {
     let account = with_accounts(&app, |accounts| accounts.account()).await?;
     Ok(Json(account.ok_or_else(no_account)?.into()))
@@ -202,7 +203,8 @@ pub(crate) struct MeBody {
 }
 
 /// Change the name or email address of the account
-#[utoipa::path(patch, path = "/auth/me", tag = tag::MEM0_SERVER, request_body = MeBody, responses((status = 200, body = Me), (status = 404, body = ErrorBody)))]
+#[utoipa::path(patch, path = "/auth/me", tag = tag::MEM0_SERVER, request_body = MeBody,
+    responses((status = 200, body = Me), (status = 404, body = ErrorBody)))]
 pub(crate) async fn change_me(
     State(app): State<AppState>,
     _: Admin,

@@ -38,7 +38,7 @@ pub(crate) struct Configured {
     note: Option<&'static str>,
 }
 
-/// The current settings
+/// Get the current settings
 ///
 /// Secrets are shown as `[redacted]`.
 #[utoipa::path(get, path = "/configure", tag = tag::MEM0_SERVER, responses((status = 200, body = Configuration)))]
@@ -48,7 +48,7 @@ pub(crate) async fn show(State(app): State<AppState>, _: Reader) -> Result<Json<
     Ok(Json(Configuration(redacted(&base, &overrides.unwrap_or_default()))))
 }
 
-/// Providers that a configuration may name
+/// List the providers that a configuration may name
 #[utoipa::path(get, path = "/configure/providers", tag = tag::MEM0_SERVER, responses((status = 200, body = Providers)))]
 pub(crate) async fn providers(_: Reader) -> Json<Providers> {
     Json(Providers { llm: LLMS.to_vec(), embedder: EMBEDDERS.to_vec() })

@@ -113,7 +113,8 @@ impl AddBody {
 /// Status 200: the memories are stored durably, as extracted facts, or verbatim if `infer` is false. Status 202: a
 /// model is unavailable; the messages are stored and queued until it is available.
 #[utoipa::path(post, path = "/memories", tag = tag::MEM0_SERVER, request_body = AddBody,
-    responses((status = 200, body = AddAnswer), (status = 202, body = AddAnswer), (status = 409, body = ErrorBody), (status = 502, body = ErrorBody)))]
+    responses((status = 200, body = AddAnswer), (status = 202, body = AddAnswer), (status = 409, body = ErrorBody),
+        (status = 502, body = ErrorBody)))]
 pub(crate) async fn add(
     State(app): State<AppState>,
     Writer(caller): Writer,
@@ -185,7 +186,8 @@ enum Listed {
 /// List memories, newest first
 ///
 /// An admin who names no ids gets the memories of all users, including expired ones, with their complete payloads.
-#[utoipa::path(get, path = "/memories", tag = tag::MEM0_SERVER, params(ListQuery), responses((status = 200, body = ListAnswer)))]
+#[utoipa::path(get, path = "/memories", tag = tag::MEM0_SERVER, params(ListQuery),
+    responses((status = 200, body = ListAnswer)))]
 pub(crate) async fn list(
     State(app): State<AppState>,
     Reader(caller): Reader,
@@ -233,7 +235,8 @@ pub(crate) struct ScopeQuery {
 /// Delete all memories of a user, agent or run
 ///
 /// Deletes the memories that have all of the ids. With a user's key, only memories of its user are deleted.
-#[utoipa::path(delete, path = "/memories", tag = tag::MEM0_SERVER, params(ScopeQuery), responses((status = 200, body = Done)))]
+#[utoipa::path(delete, path = "/memories", tag = tag::MEM0_SERVER, params(ScopeQuery),
+    responses((status = 200, body = Done)))]
 pub(crate) async fn delete_all(
     State(app): State<AppState>,
     Writer(caller): Writer,
@@ -322,8 +325,8 @@ struct SourceMessage {
 /// Get the messages that a memory was extracted from
 ///
 /// Empty if the memory was stored verbatim.
-#[utoipa::path(get, path = "/memories/{memory_id}/sources", tag = tag::MEM0_SERVER, params(("memory_id" = String, Path)),
-    responses((status = 200, body = Sources)))]
+#[utoipa::path(get, path = "/memories/{memory_id}/sources", tag = tag::MEM0_SERVER,
+    params(("memory_id" = String, Path)), responses((status = 200, body = Sources)))]
 pub(crate) async fn sources(
     State(app): State<AppState>,
     Reader(caller): Reader,
@@ -344,8 +347,8 @@ pub(crate) async fn sources(
 /// Get the history of a memory, oldest first
 ///
 /// Empty if the id is unknown, or if the memory is not the caller's.
-#[utoipa::path(get, path = "/memories/{memory_id}/history", tag = tag::MEM0_SERVER, params(("memory_id" = String, Path)),
-    responses((status = 200, body = Vec<HistoryRow>)))]
+#[utoipa::path(get, path = "/memories/{memory_id}/history", tag = tag::MEM0_SERVER,
+    params(("memory_id" = String, Path)), responses((status = 200, body = Vec<HistoryRow>)))]
 pub(crate) async fn history(
     State(app): State<AppState>,
     Reader(caller): Reader,

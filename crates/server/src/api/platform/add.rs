@@ -203,7 +203,8 @@ impl AddBody {
 /// Status 200: the memories are stored durably, as extracted facts, or verbatim if `infer` is false. Status 202: a
 /// model is unavailable; the messages are stored and queued until it is available.
 #[utoipa::path(post, path = "/v3/memories/add", tag = tag::PLATFORM, request_body = AddBody,
-    responses((status = 200, body = AddAnswer), (status = 202, body = AddAnswer), (status = 409, body = ErrorBody), (status = 502, body = ErrorBody)))]
+    responses((status = 200, body = AddAnswer), (status = 202, body = AddAnswer), (status = 409, body = ErrorBody),
+        (status = 502, body = ErrorBody)))]
 pub(super) async fn add(
     State(app): State<AppState>,
     Writer(caller): Writer,
@@ -257,7 +258,8 @@ impl AddAnswer {
 
 /// Add memories (older clients)
 #[utoipa::path(post, path = "/v1/memories", tag = tag::PLATFORM, request_body = AddBody,
-    responses((status = 200, body = OldAddAnswer), (status = 202, body = OldAddAnswer), (status = 409, body = ErrorBody), (status = 502, body = ErrorBody)))]
+    responses((status = 200, body = OldAddAnswer), (status = 202, body = OldAddAnswer),
+        (status = 409, body = ErrorBody), (status = 502, body = ErrorBody)))]
 pub(super) async fn add_old(
     state: State<AppState>,
     writer: Writer,

@@ -110,7 +110,8 @@ pub(super) async fn list(
 }
 
 /// List the entities that memories can be filtered by
-#[utoipa::path(get, path = "/v1/entities/filters", tag = tag::PLATFORM, responses((status = 200, body = Vec<EntityRow>)))]
+#[utoipa::path(get, path = "/v1/entities/filters", tag = tag::PLATFORM,
+    responses((status = 200, body = Vec<EntityRow>)))]
 pub(super) async fn filters(
     State(app): State<AppState>,
     Reader(caller): Reader,

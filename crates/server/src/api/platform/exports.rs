@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use mnemon_engine::ListRequest;
 use mnemon_store::filter::ScopeKey;
-use mnemon_store::{Document, Durability, DocumentStore, MemoryId, PageRequest, StoreError};
+use mnemon_store::{Document, DocumentStore, Durability, MemoryId, PageRequest, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -154,7 +154,8 @@ fn read_all(app: &App, query: AuthorizedQuery) -> Result<Vec<Map<String, Value>>
         let page = app.engine.list(&request)?;
         if query.ids.is_none() && page.total > MAX_MEMORIES {
             return Err(Problem::bad_request(format!(
-                "the filters match {} memories, but an export has at most {MAX_MEMORIES}: add conditions, e.g. on created_at",
+                "the filters match {} memories, but an export has at most {MAX_MEMORIES}: add conditions, e.g. on \
+                 created_at",
                 page.total
             )));
         }

@@ -435,7 +435,8 @@ mod tests {
     fn filters_match_memories() {
         let memory = json!({
             "data": "Likes green Tea", "user_id": "ana", "app_id": "shop", "categories": ["food", "home"], "k": 1,
-            "created_at": "2024-05-31T23:59:00Z", "updated_at": "2024-05-31T23:59:00Z", "timestamp": "2023-11-14T22:13:20Z", "expiration_date": "2030-01-01",
+            "created_at": "2024-05-31T23:59:00Z", "updated_at": "2024-05-31T23:59:00Z",
+            "timestamp": "2023-11-14T22:13:20Z", "expiration_date": "2030-01-01",
         });
         for (filter, expected) in [
             (json!({"user_id": "ana"}), true),

@@ -199,8 +199,8 @@ impl HistoryRow {
 /// Get the history of a memory, oldest first
 ///
 /// Empty if the id is unknown, or if the memory is not the caller's.
-#[utoipa::path(get, path = "/v1/memories/{memory_id}/history", tag = tag::PLATFORM, params(("memory_id" = String, Path)),
-    responses((status = 200, body = Vec<HistoryRow>)))]
+#[utoipa::path(get, path = "/v1/memories/{memory_id}/history", tag = tag::PLATFORM,
+    params(("memory_id" = String, Path)), responses((status = 200, body = Vec<HistoryRow>)))]
 pub(super) async fn history(
     State(app): State<AppState>,
     Reader(caller): Reader,

@@ -95,7 +95,8 @@ pub(super) struct ProfileSettings {
 /// Get the settings of profiles
 ///
 /// Profiles are not implemented, so they are always off.
-#[utoipa::path(get, path = "/v2/profiles/settings", tag = tag::PLATFORM, responses((status = 200, body = ProfileSettings)))]
+#[utoipa::path(get, path = "/v2/profiles/settings", tag = tag::PLATFORM,
+    responses((status = 200, body = ProfileSettings)))]
 pub(super) async fn profile_settings(_: Reader) -> Json<ProfileSettings> {
     Json(ProfileSettings { enabled: false, capabilities: Map::new(), entities: Map::new() })
 }
@@ -103,7 +104,8 @@ pub(super) async fn profile_settings(_: Reader) -> Json<ProfileSettings> {
 /// Enable profiles
 ///
 /// Not implemented: answers 501, or 503 if no language model is configured.
-#[utoipa::path(post, path = "/v2/profiles/settings", tag = tag::PLATFORM, responses((status = 503, body = ErrorBody), (status = 501, body = ErrorBody)))]
+#[utoipa::path(post, path = "/v2/profiles/settings", tag = tag::PLATFORM,
+    responses((status = 503, body = ErrorBody), (status = 501, body = ErrorBody)))]
 pub(super) async fn change_profile_settings(State(app): State<AppState>, _: Admin) -> Problem {
     app.llm_feature_error("A profile")
 }

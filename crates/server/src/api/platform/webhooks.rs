@@ -178,8 +178,8 @@ pub(super) async fn update(
 }
 
 /// Delete a webhook and its queued deliveries
-#[utoipa::path(delete, path = "/api/v1/webhooks/{webhook_id}", tag = tag::PLATFORM, params(("webhook_id" = String, Path)),
-    responses((status = 200, body = Done)))]
+#[utoipa::path(delete, path = "/api/v1/webhooks/{webhook_id}", tag = tag::PLATFORM,
+    params(("webhook_id" = String, Path)), responses((status = 200, body = Done)))]
 pub(super) async fn delete(
     State(app): State<AppState>,
     _: Admin,

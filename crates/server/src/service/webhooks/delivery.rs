@@ -126,7 +126,7 @@ impl Webhooks {
         let Some(pause) = self.retry.backoff.get(attempts) else {
             self.documents.take(DELIVERY, id)?;
             count("given_up");
-            tracing::warn!(webhook = %webhook.id, delivery = %id, %reason, "webhook delivery dropped after the last attempt");
+            tracing::warn!(webhook = %webhook.id, delivery = %id, %reason, "webhook delivery dropped: no attempts left");
             return Ok(());
         };
         let due = after(Timestamp::now(), *pause);
@@ -203,7 +203,7 @@ fn signature(secret: &str, id: &str, timestamp: i64, body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use mnemon_store::sqlite::SqliteOptions;
-    use mnemon_store::{EventKind, DocumentStore, SqliteStore};
+    use mnemon_store::{DocumentStore, EventKind, SqliteStore};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::sync::mpsc;

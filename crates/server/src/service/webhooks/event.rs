@@ -1,6 +1,6 @@
 //! Events of memories, as webhooks report them.
 
-use mnemon_engine::Added;
+use mnemon_engine::AddedMemory;
 use mnemon_store::{EventKind, Memory};
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use mnemon_store::{Document, Durability, EventKind, DocumentStore, PageRequest, StoreError};
+use mnemon_store::{Document, DocumentStore, Durability, EventKind, PageRequest, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Notify;
@@ -189,7 +189,8 @@ impl Webhooks {
             Ok(0) => {}
             Ok(_) => self.wake.notify_one(),
             Err(error) => {
-                tracing::error!(%error, events = events.len(), "could not enqueue webhook deliveries; these events are lost");
+                let events = events.len();
+                tracing::error!(%error, events, "could not enqueue webhook deliveries; these events are lost");
                 count("lost");
             }
         }

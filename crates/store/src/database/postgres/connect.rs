@@ -1,4 +1,4 @@
-//! Connecting to a server, and what its errors mean.
+//! Connections to a server, and the meaning of its errors.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -12,47 +12,47 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::tls;
 use crate::{Result, StoreError};
 
-/// What every session begins with. The server's own probes let it see that a client's machine is gone: what that held
-/// would stay held for hours.
+/// The first statements of every session. The keepalives let the server notice that a client's machine has failed;
+/// otherwise its locks would stay for hours.
 const SESSION: &str = "SET statement_timeout = '30s'; SET client_min_messages = warning; SET tcp_keepalives_idle = 10;
     SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SHOW server_encoding";
 
-/// Where to connect, and how.
+/// The address of a server and the settings of its connections.
 #[derive(Clone)]
 pub(super) struct Server {
     config: Config,
     tls: MakeRustlsConnect,
-    /// For messages: without secrets.
+    /// The name for messages, without secrets.
     pub(super) name: String,
-    /// The same as a URL.
+    /// The location as a URL, without secrets.
     pub(super) location: String,
 }
 
-/// A session, and the statements it has prepared.
+/// A session and its prepared statements.
 pub(super) struct Connection {
     pub(super) client: Client,
     pub(super) prepared: HashMap<String, Statement>,
-    /// It was, and may have broken since.
+    /// Whether it was used before. Such a connection may have broken while it was idle.
     pub(super) used: bool,
 }
 
 impl Server {
     /// Reads a URL.
     pub(super) fn parse(url: &str) -> Result<Self> {
-        // The reason why it can't be read may show a part of the password.
-        let unfit = || {
+        // The error of the parser may contain a part of the password.
+        let invalid = || {
             StoreError::Unfit(
-                "the URL of the Postgres database can't be read: give postgres://USER:PASSWORD@HOST:PORT/DATABASE, with \
-                 ?sslmode=disable, prefer or require; in names and passwords write special characters as %XX"
+                "the URL of the Postgres database is not valid: give postgres://USER:PASSWORD@HOST:PORT/DATABASE, with \
+                 ?sslmode=disable, prefer or require; write special characters in names and passwords as %XX"
                     .into(),
             )
         };
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-            return Err(unfit());
+            return Err(invalid());
         }
-        // We check no less where encryption is required.
+        // `require` verifies as much as `verify-full` here.
         let url = url.replace("sslmode=verify-full", "sslmode=require");
-        let mut config: Config = url.parse().map_err(|_| unfit())?;
+        let mut config: Config = url.parse().map_err(|_| invalid())?;
         let host = match config.get_hosts().first() {
             Some(Host::Tcp(host)) if host.contains(':') => format!("[{host}]"),
             Some(Host::Tcp(host)) => host.clone(),
@@ -60,12 +60,12 @@ impl Server {
             Some(Host::Unix(path)) => path.display().to_string(),
             None => match config.get_hostaddrs().first() {
                 Some(address) => address.to_string(),
-                None => return Err(unfit()),
+                None => return Err(invalid()),
             },
         };
         let port = config.get_ports().first().copied().unwrap_or(5432);
         let database = config.get_dbname().or_else(|| config.get_user()).unwrap_or_default();
-        let place = format!("{host}:{port}/{database}");
+        let address = format!("{host}:{port}/{database}");
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(Duration::from_secs(5));
         }
@@ -76,7 +76,7 @@ impl Server {
             config.application_name("mnemon");
         }
         if config.get_target_session_attrs() == TargetSessionAttrs::Any {
-            // Of several hosts, the one that is no standby.
+            // Of several hosts, the one that is not a standby.
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         config
@@ -84,20 +84,20 @@ impl Server {
             .keepalives_interval(Duration::from_secs(5))
             .keepalives_retries(3);
         let tls = tls::connector(config.get_ssl_mode() == SslMode::Require)?;
-        Ok(Self { config, tls, name: format!("Postgres at {place}"), location: format!("postgres://{place}") })
+        Ok(Self { config, tls, name: format!("Postgres at {address}"), location: format!("postgres://{address}") })
     }
 
     /// Opens a session.
     pub(super) fn connect(&self) -> Result<Connection> {
-        let mut client = self.config.connect(self.tls.clone()).map_err(|error| self.refused(&error))?;
-        let said = client.simple_query(SESSION).map_err(|error| self.explain(&error))?;
-        let encoding = said.iter().find_map(|said| match said {
+        let mut client = self.config.connect(self.tls.clone()).map_err(|error| self.connect_error(&error))?;
+        let messages = client.simple_query(SESSION).map_err(|error| self.store_error(&error))?;
+        let encoding = messages.iter().find_map(|message| match message {
             postgres::SimpleQueryMessage::Row(row) => row.get(0),
             _ => None,
         });
         if encoding != Some("UTF8") {
             return Err(StoreError::Unfit(format!(
-                "{} keeps text as {}: create the database with ENCODING 'UTF8'",
+                "{} stores text as {}: create the database with ENCODING 'UTF8'",
                 self.name,
                 encoding.unwrap_or_default()
             )));
@@ -105,14 +105,15 @@ impl Server {
         Ok(Connection { client, prepared: HashMap::new(), used: false })
     }
 
-    /// What an error means.
-    pub(super) fn explain(&self, error: &postgres::Error) -> StoreError {
+    /// Converts an error of the client or the server.
+    pub(super) fn store_error(&self, error: &postgres::Error) -> StoreError {
         let Some(code) = error.code() else {
-            // Without an answer of the server: it is about the connection, or about values given or got.
-            let about_values = error.source().is_some_and(|source| !source.is::<std::io::Error>());
-            return match about_values && !error.is_closed() {
-                true => StoreError::Database(told(error).into()),
-                false => self.unavailable(error),
+            // There is no response of the server: either the connection failed, or a value could not be converted.
+            let is_conversion = error.source().is_some_and(|source| !source.is::<std::io::Error>());
+            return if is_conversion && !error.is_closed() {
+                StoreError::Database(describe(error).into())
+            } else {
+                self.unavailable(error)
             };
         };
         if *code == SqlState::DISK_FULL {
@@ -127,66 +128,67 @@ impl Server {
         if busy.contains(&code) {
             return StoreError::Busy;
         }
-        // Connections; a server that is going, coming, full of clients, or no longer the one that writes.
-        let gone = [
+        // The server shuts down, starts, has no free connections, or has become a standby.
+        let unavailable = [
             &SqlState::ADMIN_SHUTDOWN,
             &SqlState::CRASH_SHUTDOWN,
             &SqlState::CANNOT_CONNECT_NOW,
             &SqlState::TOO_MANY_CONNECTIONS,
         ];
-        let standby = *code == SqlState::READ_ONLY_SQL_TRANSACTION && self.turned_into_standby(error);
-        if code.code().starts_with("08") || gone.contains(&code) || standby {
+        let standby = *code == SqlState::READ_ONLY_SQL_TRANSACTION && is_standby(error);
+        if code.code().starts_with("08") || unavailable.contains(&code) || standby {
             return self.unavailable(error);
         }
         if *code == SqlState::PROGRAM_LIMIT_EXCEEDED {
-            return StoreError::Unsupported(format!("{} can't keep this: {}", self.name, told(error)));
+            return StoreError::Unsupported(format!("{} can't store this: {}", self.name, describe(error)));
         }
-        StoreError::Database(told(error).into())
+        StoreError::Database(describe(error).into())
     }
 
-    /// What an error means that came instead of the commit's success.
-    pub(super) fn in_commit(&self, error: &postgres::Error) -> StoreError {
-        match self.explain(error) {
+    /// Converts an error of a commit.
+    pub(super) fn commit_error(&self, error: &postgres::Error) -> StoreError {
+        match self.store_error(error) {
             StoreError::Unavailable { server, reason } => StoreError::OutcomeUnknown { server, reason },
             error => error,
         }
     }
 
-    fn turned_into_standby(&self, error: &postgres::Error) -> bool {
-        // Not what a snapshot refuses.
-        error.as_db_error().is_some_and(|error| error.message().contains("recovery"))
-    }
-
-    fn refused(&self, error: &postgres::Error) -> StoreError {
+    fn connect_error(&self, error: &postgres::Error) -> StoreError {
         // Class 28: authorization. 3D: no such database.
         let refused = error.code().is_some_and(|code| code.code().starts_with("28") || code.code().starts_with("3D"));
-        match refused {
-            true => StoreError::Unfit(format!("{} refuses: {}", self.name, told(error))),
-            false => self.unavailable(error),
+        if refused {
+            StoreError::Unfit(format!("{} refuses the connection: {}", self.name, describe(error)))
+        } else {
+            self.unavailable(error)
         }
     }
 
     fn unavailable(&self, error: &postgres::Error) -> StoreError {
-        StoreError::Unavailable { server: self.name.clone(), reason: told(error) }
+        StoreError::Unavailable { server: self.name.clone(), reason: describe(error) }
     }
 }
 
+/// Whether a write was refused because the server is a standby. Writes in a snapshot are refused with another message.
+fn is_standby(error: &postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|error| error.message().contains("recovery"))
+}
+
 /// An error with its causes.
-fn told(error: &postgres::Error) -> String {
+fn describe(error: &postgres::Error) -> String {
     if let Some(error) = error.as_db_error() {
         return format!("{} ({})", error.message(), error.code().code());
     }
-    let mut told = error.to_string();
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let more = error.to_string();
-        if !told.contains(&more) {
-            told.push_str(": ");
-            told.push_str(&more);
+        let detail = error.to_string();
+        if !text.contains(&detail) {
+            text.push_str(": ");
+            text.push_str(&detail);
         }
         cause = error.source();
     }
-    told
+    text
 }
 
 #[cfg(test)]
@@ -194,14 +196,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_read_without_telling_secrets() {
-        let place = |url: &str| Server::parse(url).map(|server| server.location);
-        assert_eq!(place("postgres://u:secret@host:6543/db").unwrap(), "postgres://host:6543/db");
-        assert_eq!(place("postgresql://u:secret@host?sslmode=disable").unwrap(), "postgres://host:5432/u");
-        assert_eq!(place("postgres://u@[::1]/db?sslmode=verify-full").unwrap(), "postgres://[::1]:5432/db");
+    fn urls_are_parsed_and_secrets_are_hidden() {
+        let location = |url: &str| Server::parse(url).map(|server| server.location);
+        assert_eq!(location("postgres://u:secret@host:6543/db").unwrap(), "postgres://host:6543/db");
+        assert_eq!(location("postgresql://u:secret@host?sslmode=disable").unwrap(), "postgres://host:5432/u");
+        assert_eq!(location("postgres://u@[::1]/db?sslmode=verify-full").unwrap(), "postgres://[::1]:5432/db");
         for url in ["", "host=localhost password=secret", "postgres://u:x@host/db?secret=1", "postgres://u:secret@/db"]
         {
-            let error = place(url).unwrap_err();
+            let error = location(url).unwrap_err();
             assert!(matches!(error, StoreError::Unfit(_)) && !error.to_string().contains("secret"), "{error}");
         }
     }

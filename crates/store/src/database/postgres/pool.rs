@@ -1,4 +1,4 @@
-//! Connections that are kept for the next who needs one.
+//! A pool of connections.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
@@ -6,10 +6,10 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 
 use super::connect::{Connection, Server};
-use crate::database::lock::PATIENCE;
+use crate::database::lock::LOCK_TIMEOUT;
 use crate::{Result, StoreError};
 
-/// Connections to a server; as many as were needed at a time, up to a limit.
+/// Connections to a server. They are opened when needed, up to a limit.
 pub(super) struct Pool {
     server: Server,
     limit: usize,
@@ -20,11 +20,11 @@ pub(super) struct Pool {
 #[derive(Default)]
 struct State {
     idle: Vec<Connection>,
-    lent: usize,
+    in_use: usize,
 }
 
-/// A connection for one. Closed when dropped, unless it is given back: what it was in the middle of is undone.
-pub(super) struct Lent<'a> {
+/// A connection in use. Dropping it closes it and rolls back its transaction; [`Pool::put_back`] keeps it.
+pub(super) struct PooledConnection<'a> {
     pool: &'a Pool,
     connection: Option<Connection>,
 }
@@ -38,46 +38,46 @@ impl Pool {
         &self.server
     }
 
-    /// A connection; waits while all are in use.
-    pub(super) fn take(&self) -> Result<Lent<'_>> {
-        let deadline = Instant::now() + PATIENCE;
+    /// Takes a connection; waits while all are in use.
+    pub(super) fn take(&self) -> Result<PooledConnection<'_>> {
+        let deadline = Instant::now() + LOCK_TIMEOUT;
         let mut state = self.state.lock();
-        while state.lent == self.limit {
+        while state.in_use == self.limit {
             if self.freed.wait_until(&mut state, deadline).timed_out() {
                 let reason = format!("all {} connections are busy", self.limit);
                 return Err(StoreError::Unavailable { server: self.server.name.clone(), reason });
             }
         }
-        state.lent += 1;
+        state.in_use += 1;
         let connection = state.idle.pop();
         drop(state);
-        let mut lent = Lent { pool: self, connection };
-        if lent.connection.is_none() {
-            lent.connection = Some(self.server.connect()?);
+        let mut taken = PooledConnection { pool: self, connection };
+        if taken.connection.is_none() {
+            taken.connection = Some(self.server.connect()?);
         }
-        Ok(lent)
+        Ok(taken)
     }
 
-    /// Puts a new connection in the place of a broken one.
-    pub(super) fn replace(&self, lent: &mut Lent<'_>) -> Result<()> {
-        lent.connection = None;
-        lent.connection = Some(self.server.connect()?);
+    /// Replaces a broken connection with a new one.
+    pub(super) fn replace(&self, broken: &mut PooledConnection<'_>) -> Result<()> {
+        broken.connection = None;
+        broken.connection = Some(self.server.connect()?);
         Ok(())
     }
 
-    /// Keeps a connection that is in no transaction for the next.
-    pub(super) fn give_back(&self, mut lent: Lent<'_>) {
-        if let Some(mut connection) = lent.connection.take() {
+    /// Returns a connection to the pool. It must not be in a transaction.
+    pub(super) fn put_back(&self, mut taken: PooledConnection<'_>) {
+        if let Some(mut connection) = taken.connection.take() {
             connection.used = true;
             self.state.lock().idle.push(connection);
         }
     }
 }
 
-impl Drop for Lent<'_> {
+impl Drop for PooledConnection<'_> {
     fn drop(&mut self) {
         self.connection = None;
-        self.pool.state.lock().lent -= 1;
+        self.pool.state.lock().in_use -= 1;
         self.pool.freed.notify_one();
     }
 }
@@ -86,22 +86,22 @@ impl Drop for Pool {
     fn drop(&mut self) {
         let idle = std::mem::take(&mut self.state.get_mut().idle);
         if !idle.is_empty() {
-            // Closing waits, which asynchronous code must not do, and the last owner may be such.
+            // Closing blocks, which is not allowed in asynchronous code, and the last owner may be asynchronous.
             let _ = std::thread::spawn(move || drop(idle)).join();
         }
     }
 }
 
-impl Deref for Lent<'_> {
+impl Deref for PooledConnection<'_> {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        self.connection.as_ref().expect("a lent connection is there until it is given back")
+        self.connection.as_ref().expect("the connection is present until it is put back")
     }
 }
 
-impl DerefMut for Lent<'_> {
+impl DerefMut for PooledConnection<'_> {
     fn deref_mut(&mut self) -> &mut Connection {
-        self.connection.as_mut().expect("a lent connection is there until it is given back")
+        self.connection.as_mut().expect("the connection is present until it is put back")
     }
 }

@@ -1,4 +1,4 @@
-//! Encryption of connections.
+//! TLS for connections.
 
 use std::sync::Arc;
 
@@ -10,34 +10,35 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{Result, StoreError};
 
-/// Encrypts; `checked` connects to none but servers whose certificate the system trusts.
-pub(super) fn connector(checked: bool) -> Result<MakeRustlsConnect> {
+/// Encrypts connections. With `verify`, the certificate of the server must be trusted by the system.
+pub(super) fn connector(verify: bool) -> Result<MakeRustlsConnect> {
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| StoreError::Unfit(format!("connections can't be encrypted: {error}")))?;
-    let config = if checked {
+        .map_err(|error| StoreError::Unfit(format!("TLS can't be set up: {error}")))?;
+    let config = if verify {
         let found = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
         let (added, _) = roots.add_parsable_certificates(found.certs);
         if added == 0 {
-            let why = found.errors.first().map_or_else(|| "there are none".into(), ToString::to_string);
+            let reason = found.errors.first().map_or_else(|| "there are none".into(), ToString::to_string);
             return Err(StoreError::Unfit(format!(
-                "sslmode=require needs the system's certificates ({why}): install ca-certificates or set SSL_CERT_FILE"
+                "sslmode=require needs the system's certificates ({reason}): install ca-certificates or set SSL_CERT_FILE"
             )));
         }
         config.with_root_certificates(roots)
     } else {
-        config.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
+        config.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
     };
     Ok(MakeRustlsConnect::new(config.with_no_client_auth()))
 }
 
-/// Trusts any certificate, as Postgres's own clients do with `sslmode=prefer`, which would do without as well.
+/// Accepts any certificate. Postgres's own clients do the same with `sslmode=prefer`, which also allows unencrypted
+/// connections.
 #[derive(Debug)]
-struct AnyServer(Arc<CryptoProvider>);
+struct AnyCertificate(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for AnyServer {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

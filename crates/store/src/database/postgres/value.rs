@@ -1,7 +1,7 @@
-//! Values as Postgres has them.
+//! Values in the types of Postgres.
 //!
-//! It can't keep U+0000 in text. So U+0000 is kept as U+0001 U+0001, and U+0001 as U+0001 U+0002, which changes neither
-//! the order of texts nor which begin with which.
+//! Postgres can't store U+0000 in text. Therefore U+0000 is stored as U+0001 U+0001, and U+0001 as U+0001 U+0002. This
+//! changes neither the order of texts nor their prefixes.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -12,7 +12,7 @@ use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use crate::database::Value;
 use crate::{Result, StoreError};
 
-/// A value for a statement.
+/// A parameter of a statement.
 #[derive(Debug)]
 pub(super) struct Parameter<'a>(pub(super) &'a Value);
 
@@ -24,7 +24,7 @@ impl ToSql for Parameter<'_> {
             (Value::Int(number), &Type::INT2) => i16::try_from(*number)?.to_sql(ty, out),
             (Value::Int(number), &Type::BOOL) => (*number != 0).to_sql(ty, out),
             (Value::Int(number), &Type::INT8) => number.to_sql(ty, out),
-            (Value::Text(text), ty) if <&str as ToSql>::accepts(ty) => kept(text).to_sql(ty, out),
+            (Value::Text(text), ty) if <&str as ToSql>::accepts(ty) => escape(text).to_sql(ty, out),
             (Value::Bytes(bytes), &Type::BYTEA) => bytes.to_sql(ty, out),
             (value, ty) => Err(format!("{value:?} was given for a parameter of type {ty}").into()),
         }
@@ -49,47 +49,47 @@ pub(super) fn value_at(row: &postgres::Row, at: usize) -> Result<Value> {
         &Type::BOOL => get::<bool>(row, at)?.map(i64::from).into(),
         &Type::BYTEA => get::<Vec<u8>>(row, at)?.into(),
         ty if <&str as FromSql<'_>>::accepts(ty) => match get::<&str>(row, at)? {
-            Some(text) => Value::Text(given(text)?),
+            Some(text) => Value::Text(unescape(text)?),
             None => Value::Null,
         },
-        ty => return Err(StoreError::Database(format!("an answer of type {ty}, which is not read here").into())),
+        ty => return Err(StoreError::Database(format!("a column of type {ty}, which is not supported").into())),
     })
 }
 
-/// Text as it is kept.
-fn kept(text: &str) -> Cow<'_, str> {
+/// Converts a text to its stored form.
+fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(['\u{0}', '\u{1}']) {
         return text.into();
     }
-    let mut kept = String::with_capacity(text.len() + 8);
+    let mut escaped = String::with_capacity(text.len() + 8);
     for character in text.chars() {
         match character {
-            '\u{0}' => kept.push_str("\u{1}\u{1}"),
-            '\u{1}' => kept.push_str("\u{1}\u{2}"),
-            other => kept.push(other),
+            '\u{0}' => escaped.push_str("\u{1}\u{1}"),
+            '\u{1}' => escaped.push_str("\u{1}\u{2}"),
+            other => escaped.push(other),
         }
     }
-    kept.into()
+    escaped.into()
 }
 
-/// Text as it was given.
-fn given(kept: &str) -> Result<String> {
-    if !kept.contains('\u{1}') {
-        return Ok(kept.to_owned());
+/// Converts a text from its stored form.
+fn unescape(stored: &str) -> Result<String> {
+    if !stored.contains('\u{1}') {
+        return Ok(stored.to_owned());
     }
-    let mut given = String::with_capacity(kept.len());
-    let mut characters = kept.chars();
+    let mut text = String::with_capacity(stored.len());
+    let mut characters = stored.chars();
     while let Some(character) = characters.next() {
-        given.push(match character {
+        text.push(match character {
             '\u{1}' => match characters.next() {
                 Some('\u{1}') => '\u{0}',
                 Some('\u{2}') => '\u{1}',
-                _ => return Err(StoreError::Corrupt("a text has a U+0001 that was not written by Mnemon".into())),
+                _ => return Err(StoreError::Corrupt("a text contains a U+0001 that Mnemon did not write".into())),
             },
             other => other,
         });
     }
-    Ok(given)
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -100,18 +100,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_comes_back_in_the_same_order(a in "[\u{0}-\u{3}a]{0,6}", b in "[\u{0}-\u{3}a]{0,6}") {
-            prop_assert_eq!(given(&kept(&a)).unwrap(), a.clone());
-            prop_assert_eq!(kept(&a).find(char::from(0)), None);
-            prop_assert_eq!(kept(&a).cmp(&kept(&b)), a.cmp(&b));
-            prop_assert_eq!(kept(&a).starts_with(&*kept(&b)), a.starts_with(&b));
+        fn text_round_trips_in_the_same_order(a in "[\u{0}-\u{3}a]{0,6}", b in "[\u{0}-\u{3}a]{0,6}") {
+            prop_assert_eq!(unescape(&escape(&a)).unwrap(), a.clone());
+            prop_assert_eq!(escape(&a).find(char::from(0)), None);
+            prop_assert_eq!(escape(&a).cmp(&escape(&b)), a.cmp(&b));
+            prop_assert_eq!(escape(&a).starts_with(&*escape(&b)), a.starts_with(&b));
         }
     }
 
     #[test]
-    fn text_of_others_is_refused() {
+    fn text_of_other_programs_is_refused() {
         for text in ["\u{1}", "a\u{1}b", "\u{1}\u{1}\u{1}"] {
-            assert!(matches!(given(text), Err(StoreError::Corrupt(_))));
+            assert!(matches!(unescape(text), Err(StoreError::Corrupt(_))));
         }
     }
 }

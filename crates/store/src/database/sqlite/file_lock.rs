@@ -1,7 +1,7 @@
-//! One process at a time: a lock on a file, which the system takes back when its process ends, however suddenly.
+//! A lock between processes, on a file. The operating system releases it when its process ends, even if it is killed.
 //!
-//! The threads of a process share the lock. Nobody can see whether other processes wait for it, so it is let go now and
-//! then while it is in use without a break.
+//! The threads of a process share the lock. A process can't see whether other processes wait for it, so that it releases
+//! the lock from time to time while its threads use it without a pause.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -12,17 +12,17 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::{Result, StoreError};
 
-/// How long a process may use the lock while its threads follow each other closely.
-const TURN: Duration = Duration::from_millis(50);
+/// How long a process keeps the lock while its threads use it without a pause.
+const MAX_TURN: Duration = Duration::from_millis(50);
 
-/// How often to ask for a lock that another process has.
-const POLL: Duration = Duration::from_millis(1);
+/// The pause between two attempts to get a lock that another process holds.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How long to leave the lock alone after a turn: who polls has asked meanwhile.
+/// How long a process leaves the lock free after a full turn. It is longer than the poll interval of other processes.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// A file to lock.
-pub(super) struct Gate {
+pub(super) struct FileLock {
     path: PathBuf,
     state: Mutex<State>,
     changed: Condvar,
@@ -30,62 +30,63 @@ pub(super) struct Gate {
 
 struct State {
     file: Option<File>,
-    inside: usize,
-    /// A thread is getting the lock for all.
+    /// Threads that hold a guard.
+    holders: usize,
+    /// Whether a thread is locking the file for the whole process.
     locking: bool,
     turn_began: Instant,
-    left: Instant,
+    last_released: Instant,
 }
 
-/// Inside until dropped.
-pub(super) struct Entered<'a>(&'a Gate);
+/// Holds the lock until it is dropped.
+pub(super) struct FileLockGuard<'a>(&'a FileLock);
 
-impl Gate {
+impl FileLock {
     pub(super) fn new(path: PathBuf) -> Self {
         let now = Instant::now();
-        let state = State { file: None, inside: 0, locking: false, turn_began: now, left: now };
+        let state = State { file: None, holders: 0, locking: false, turn_began: now, last_released: now };
         Self { path, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Waits for this process's turn.
-    pub(super) fn enter(&self, deadline: Instant) -> Result<Entered<'_>> {
+    /// Waits until this process has the lock.
+    pub(super) fn acquire(&self, deadline: Instant) -> Result<FileLockGuard<'_>> {
         let mut state = self.state.lock();
-        // The turn is over, or about to begin.
-        while state.locking || (state.inside > 0 && state.turn_began.elapsed() > TURN) {
+        // The turn of this process is over, or is about to begin.
+        while state.locking || (state.holders > 0 && state.turn_began.elapsed() > MAX_TURN) {
             if self.changed.wait_until(&mut state, deadline).timed_out() {
                 return Err(StoreError::Busy);
             }
         }
-        if state.inside == 0 {
+        if state.holders == 0 {
             state.locking = true;
-            let continued = state.left.elapsed() < PAUSE;
-            let over = continued && state.turn_began.elapsed() > TURN;
+            let continued = state.last_released.elapsed() < PAUSE;
+            let turn_over = continued && state.turn_began.elapsed() > MAX_TURN;
             let mut file = state.file.take();
             drop(state);
-            if over {
+            if turn_over {
                 std::thread::sleep(PAUSE);
             }
-            let locked = self.lock(&mut file, deadline);
+            let locked = self.lock_file(&mut file, deadline);
             state = self.state.lock();
             state.file = file;
             state.locking = false;
             self.changed.notify_all();
-            // Waiting for another process is a break, too.
+            // A wait for another process is a pause too.
             let waited = locked?;
-            if over || waited || !continued {
+            if turn_over || waited || !continued {
                 state.turn_began = Instant::now();
             }
         }
-        state.inside += 1;
-        Ok(Entered(self))
+        state.holders += 1;
+        Ok(FileLockGuard(self))
     }
 
-    /// Locks the file; tells whether another process had it.
-    fn lock(&self, file: &mut Option<File>, deadline: Instant) -> Result<bool> {
+    /// Locks the file; returns whether another process held it.
+    fn lock_file(&self, file: &mut Option<File>, deadline: Instant) -> Result<bool> {
         let io = |source| StoreError::Io { path: self.path.clone(), source };
         let file = match file {
             Some(file) => file,
-            None => file.insert(self.open().map_err(io)?),
+            None => file.insert(self.open_file().map_err(io)?),
         };
         let mut waited = false;
         loop {
@@ -95,11 +96,11 @@ impl Gate {
                 Err(TryLockError::WouldBlock) => waited = true,
                 Err(TryLockError::Error(source)) => return Err(io(source)),
             }
-            std::thread::sleep(POLL);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
-    fn open(&self) -> io::Result<File> {
+    fn open_file(&self) -> io::Result<File> {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
@@ -108,13 +109,13 @@ impl Gate {
     }
 }
 
-impl Drop for Entered<'_> {
+impl Drop for FileLockGuard<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
-        state.inside -= 1;
-        if state.inside == 0 {
-            state.left = Instant::now();
-            // A lock that could not be let go goes with its file.
+        state.holders -= 1;
+        if state.holders == 0 {
+            state.last_released = Instant::now();
+            // Closing the file releases a lock that could not be released otherwise.
             if state.file.as_ref().is_some_and(|file| file.unlock().is_err()) {
                 state.file = None;
             }

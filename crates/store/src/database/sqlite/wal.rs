@@ -1,6 +1,7 @@
-//! The write-ahead log, brought to the disk for all who wait for it at once.
+//! Syncs the write-ahead log to the disk, for all waiting threads together.
 //!
-//! A transaction is safe once the log holds it, or once it was moved from there into the database, which SQLite syncs first.
+//! A transaction survives a power failure if it is in the synced log, or if SQLite has moved it from the log to the
+//! database: SQLite syncs the log before it does that.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -9,8 +10,8 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::{Result, StoreError};
 
-/// The file of a log, which is there from the first write on.
-pub(super) struct Log {
+/// A write-ahead log. The file exists after the first write.
+pub(super) struct Wal {
     path: PathBuf,
     state: Mutex<State>,
     changed: Condvar,
@@ -19,51 +20,51 @@ pub(super) struct Log {
 #[derive(Default)]
 struct State {
     file: Option<File>,
-    /// Rounds begun and ended; a round brings to the disk what was written before it began.
-    begun: u64,
-    ended: u64,
-    /// The last round that failed. What it should have brought may never get there.
+    /// The number of syncs that were started and finished. A sync includes everything written before it started.
+    started: u64,
+    finished: u64,
+    /// The last sync that failed. Writes before it may never reach the disk.
     failed: Option<u64>,
 }
 
-impl Log {
+impl Wal {
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path, state: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// Returns when what was written before is on the disk.
+    /// Waits until everything written before the call is on the disk.
     pub(super) fn sync(&self) -> Result<()> {
         let mut state = self.state.lock();
-        // One that is under way may have begun too early.
-        let wanted = state.begun + 1;
-        while state.ended < wanted && state.ended < state.begun {
+        // A sync that is already running may have started before the write.
+        let wanted = state.started + 1;
+        while state.finished < wanted && state.finished < state.started {
             self.changed.wait(&mut state);
         }
-        if state.ended < wanted {
-            state.begun += 1;
+        if state.finished < wanted {
+            state.started += 1;
             let mut file = state.file.take();
             drop(state);
-            let synced = self.bring(&mut file);
+            let result = self.sync_file(&mut file);
             state = self.state.lock();
             state.file = file;
-            state.ended = state.begun;
+            state.finished = state.started;
             self.changed.notify_all();
-            if let Err(source) = synced {
-                state.failed = Some(state.ended);
+            if let Err(source) = result {
+                state.failed = Some(state.finished);
                 return Err(StoreError::Io { path: self.path.clone(), source });
             }
         }
         if state.failed.is_some_and(|failed| failed >= wanted) {
-            let source = std::io::Error::other("writing to the disk failed for another thread");
+            let source = std::io::Error::other("the sync of another thread failed");
             return Err(StoreError::Io { path: self.path.clone(), source });
         }
         Ok(())
     }
 
-    fn bring(&self, file: &mut Option<File>) -> std::io::Result<()> {
+    fn sync_file(&self, file: &mut Option<File>) -> std::io::Result<()> {
         let file = match file {
             Some(file) => file,
-            // To write, since some systems sync nothing else.
+            // Opened for writing: some systems do not sync a file that is opened for reading.
             None => file.insert(File::options().write(true).open(&self.path)?),
         };
         file.sync_data()
@@ -75,18 +76,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_wait_for_few_rounds() {
+    fn many_threads_share_few_syncs() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let log = Log::new(path.clone());
-        assert!(matches!(log.sync(), Err(StoreError::Io { .. })));
+        let wal = Wal::new(path.clone());
+        assert!(matches!(wal.sync(), Err(StoreError::Io { .. })));
         File::create(path).unwrap();
         std::thread::scope(|threads| {
             for _ in 0..8 {
-                threads.spawn(|| (0..20).for_each(|_| log.sync().unwrap()));
+                threads.spawn(|| (0..20).for_each(|_| wal.sync().unwrap()));
             }
         });
-        let state = log.state.lock();
-        assert!(state.begun == state.ended && state.begun <= 161, "{}", state.begun);
+        let state = wal.state.lock();
+        assert!(state.started == state.finished && state.started <= 161, "{}", state.started);
     }
 }

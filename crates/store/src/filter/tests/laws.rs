@@ -1,4 +1,4 @@
-//! Laws that hold for every filter.
+//! Properties of all filters.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::filter::{Filter, ScopeKey, ScopeTerm};
 
-/// Any JSON, with the words of the language among its keys.
+/// Any JSON; its keys often are words of the filter language.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -124,7 +124,7 @@ fn filter() -> impl Strategy<Value = Filter> {
     filter_json().prop_map(|json| Filter::parse(&json).unwrap_or_else(|error| panic!("{json}: {error}")))
 }
 
-/// Filters that only Rust makes, too.
+/// Any filter, including those that JSON can't express.
 fn any_filter() -> impl Strategy<Value = Filter> {
     let any_id = || prop::sample::select(ScopeKey::ALL.to_vec()).prop_map(Filter::has_scope);
     prop_oneof![
@@ -167,7 +167,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_reads_back(filter in filter(), payload in payload()) {
+    fn filters_round_trip_through_json(filter in filter(), payload in payload()) {
         let text = filter.to_string();
         let back = Filter::parse(&serde_json::from_str(&text).unwrap()).unwrap();
         prop_assert_eq!(&back, &filter);
@@ -175,7 +175,7 @@ proptest! {
     }
 
     #[test]
-    fn groups_are_all_any_and_none(jsons in vec(filter_json(), 1..4), payload in payload()) {
+    fn and_or_not_are_all_any_none(jsons in vec(filter_json(), 1..4), payload in payload()) {
         let parts: Vec<_> = jsons.iter().map(|json| Filter::parse(json).unwrap().matches(&payload)).collect();
         for (operator, expected) in [
             ("AND", parts.iter().all(|part| *part)),
@@ -205,7 +205,7 @@ proptest! {
     }
 
     #[test]
-    fn no_match_leaves_the_scope(filter in any_filter(), payload in payload()) {
+    fn every_match_satisfies_the_scope_terms(filter in any_filter(), payload in payload()) {
         let scope = filter.scope();
         if filter.matches(&payload) {
             for key in ScopeKey::ALL {
@@ -221,7 +221,7 @@ proptest! {
     }
 
     #[test]
-    fn a_pinned_user_shuts_out_all_others(json in filter_json(), payload in payload(), deep: bool) {
+    fn a_pinned_user_excludes_all_others(json in filter_json(), payload in payload(), deep: bool) {
         let pin = Filter::eq("user_id", "u1").unwrap();
         let pinned = if deep {
             Filter::parse(&json!({"AND": [{"AND": [pin.to_value()]}, json]})).unwrap()
@@ -236,7 +236,7 @@ proptest! {
     }
 
     #[test]
-    fn pins_alone_decide_where_nothing_else_is_said(filter in any_filter(), payload in payload()) {
+    fn scope_only_filters_are_decided_by_pinned_ids(filter in any_filter(), payload in payload()) {
         if filter.is_scope_only() {
             let scope = filter.scope();
             let by_pins = ScopeKey::ALL.into_iter().all(|key| {

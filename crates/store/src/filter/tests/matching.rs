@@ -1,4 +1,4 @@
-//! Which payloads match.
+//! Tests of matching.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ fn check(filter: Value, payload: Value, expected: bool) {
     assert_eq!(parse(filter.clone()).matches(map), expected, "{filter} on {payload}");
 }
 
-/// The filter matches the first payloads and none of the second.
+/// Checks that the filter matches the first payloads and none of the others.
 fn split<const N: usize, const M: usize>(filter: Value, matching: [Value; N], others: [Value; M]) {
     for payload in matching {
         check(filter.clone(), payload, true);
@@ -50,7 +50,7 @@ fn equality_is_by_type_and_value() {
 }
 
 #[test]
-fn complements_match_what_lacks_the_field() {
+fn complements_match_payloads_without_the_field() {
     split(
         json!({"k": {"ne": "a"}}),
         [json!({}), json!({"k": null}), json!({"k": "b"}), json!({"k": 1}), json!({"k": ["b"]})],
@@ -110,12 +110,12 @@ fn ranges_of_instants() {
         ],
     );
     check(json!({"t": {"lte": "9999-12-31T23:59:59Z"}}), json!({"t": "2024-05-01"}), true);
-    // Equality stays a comparison of strings.
+    // Equality compares the strings.
     check(json!({"t": "2024-05-01T00:00:00Z"}), json!({"t": "2024-05-01T00:00:00+00:00"}), false);
 }
 
 #[test]
-fn parts_of_texts() {
+fn contains_and_icontains() {
     split(
         json!({"data": {"contains": "Rust"}}),
         [json!({"data": "I like Rust."}), json!({"data": ["Go", "Rust"]})],
@@ -143,7 +143,7 @@ fn presence() {
 }
 
 #[test]
-fn dots_descend_unless_the_key_is_there() {
+fn dots_descend_if_the_literal_key_is_missing() {
     split(
         json!({"nested.source": "mail"}),
         [json!({"nested": {"source": "mail"}}), json!({"nested.source": "mail", "nested": {"source": "chat"}})],

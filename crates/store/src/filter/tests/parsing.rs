@@ -1,4 +1,4 @@
-//! What is read, and what is refused with which words.
+//! Tests of the parser and its errors.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ fn error(json: &Value) -> FilterError {
     }
 }
 
-/// Refused, naming the path and saying this.
+/// Checks that the filter is refused with an error for this path that contains these words.
 fn check(json: Value, path: &str, words: &str) {
     let error = error(&json);
     assert_eq!(error.path(), path, "{json}: {error}");
@@ -20,7 +20,7 @@ fn check(json: Value, path: &str, words: &str) {
     assert!(text.starts_with(&format!("{path}: ")) && text.contains(words), "{json}: {text}");
 }
 
-/// Read, and in normal form this.
+/// Checks the normal form of a filter.
 fn reads(json: Value, normal: Value) {
     assert_eq!(parse(json).to_value(), normal);
 }
@@ -45,7 +45,7 @@ fn normal_form() {
 }
 
 #[test]
-fn shapes() {
+fn structure_errors() {
     check(json!([]), "filters", "must be an object");
     check(json!("filters={'user_id': 'a'}"), "filters", "not a string");
     check(json!({}), "filters", "empty object");
@@ -64,7 +64,7 @@ fn shapes() {
 }
 
 #[test]
-fn values() {
+fn value_errors() {
     check(json!({"k": null}), "k", "\"NOT\"");
     check(json!({"k": {"ne": null}}), "k.ne", "null");
     check(json!({"k": {"gt": null}}), "k.gt", "null");
@@ -85,16 +85,16 @@ fn values() {
 }
 
 #[test]
-fn ranges() {
+fn range_errors() {
     check(json!({"AND": [{"a": 1}, {"priority": {"gte": "high"}}]}), "AND[1].priority.gte", "ISO 8601");
     check(json!({"k": {"lt": true}}), "k.lt", "not a boolean");
     check(json!({"k": {"lt": [1]}}), "k.lt", "not a list");
-    check(json!({"k": {"lt": "5"}}), "k.lt", "no date");
+    check(json!({"k": {"lt": "5"}}), "k.lt", "not a date");
     check(json!({"k": {"gt": 1, "lt": "2024-05-01"}}), "k", "all be numbers or all be dates");
 }
 
 #[test]
-fn scope_keys_take_ids_only() {
+fn scope_keys_accept_ids_only() {
     for key in ["user_id", "agent_id", "run_id"] {
         for (value, words) in [
             (json!("*"), "name one id"),
@@ -151,13 +151,13 @@ fn limits() {
 }
 
 #[test]
-fn constructors_keep_the_rules() {
+fn constructors_apply_the_rules_of_the_parser() {
     let filter = Filter::eq("user_id", " ana ").unwrap().and(Filter::one_of("tag", ["b", "a"]).unwrap());
     assert_eq!(filter.to_string(), r#"{"AND":[{"user_id":"ana"},{"tag":{"in":["a","b"]}}]}"#);
-    let filter = filter.and(!Filter::exists("gone").unwrap().or(Filter::ne("n", 1).unwrap()));
+    let filter = filter.and(!Filter::exists("absent").unwrap().or(Filter::ne("n", 1).unwrap()));
     assert_eq!(
         filter.to_value(),
-        json!({"AND": [{"user_id": "ana"}, {"tag": {"in": ["a", "b"]}}, {"NOT": [{"gone": "*"}, {"n": {"ne": 1}}]}]})
+        json!({"AND": [{"user_id": "ana"}, {"tag": {"in": ["a", "b"]}}, {"NOT": [{"absent": "*"}, {"n": {"ne": 1}}]}]})
     );
     assert_eq!(Filter::operator("n", "gte", 2.into()), Ok(parse(json!({"n": {"gte": 2}}))));
     assert_eq!(Filter::all([]), None);

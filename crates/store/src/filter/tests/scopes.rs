@@ -1,4 +1,4 @@
-//! What a filter says about the owner.
+//! Tests of the conditions on the owner.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ fn check(filter: Value, user: ScopeTerm<'_>, scope_only: bool) {
 }
 
 #[test]
-fn of_the_user() {
+fn terms_of_the_user() {
     use ScopeTerm::*;
     check(json!({"user_id": "a"}), Pinned("a"), true);
     check(json!({"user_id": ["a"]}), Pinned("a"), true);
@@ -37,7 +37,7 @@ fn of_the_user() {
 }
 
 #[test]
-fn of_all_keys() {
+fn terms_of_all_keys() {
     let filter = parse(json!({"user_id": "a", "AND": [{"run_id": ["r"]}, {"agent_id": ["x", "y"]}]}));
     let scope = filter.scope();
     assert_eq!(ScopeKey::ALL.map(|key| scope.pinned(key)), [Some("a"), None, Some("r")]);
@@ -46,13 +46,13 @@ fn of_all_keys() {
 
     let contradiction = parse(json!({"agent_id": "x", "AND": [{"user_id": "a"}, {"user_id": "b"}]}));
     assert!(contradiction.scope().is_contradiction() && contradiction.scope().any_pinned());
-    for nobody in [json!({"agent_id": ["x", "y"]}), json!({"user_id": {"ne": "a"}}), json!({"x": 1})] {
-        assert!(!parse(nobody).scope().any_pinned());
+    for unpinned in [json!({"agent_id": ["x", "y"]}), json!({"user_id": {"ne": "a"}}), json!({"x": 1})] {
+        assert!(!parse(unpinned).scope().any_pinned());
     }
 }
 
 #[test]
-fn of_a_scope_as_it_is() {
+fn filters_of_scopes_compare_ids_unchanged() {
     let scope = Scope { user_id: Some(" an odd id ".into()), agent_id: None, run_id: Some("*".into()) };
     let filter = Filter::of_scope(&scope).unwrap();
     assert_eq!(Scope::pinned_by(&filter), scope);
@@ -62,7 +62,7 @@ fn of_a_scope_as_it_is() {
 }
 
 #[test]
-fn any_id_pins_nothing_and_is_not_read_from_json() {
+fn has_scope_pins_no_id_and_is_not_read_from_json() {
     for key in ScopeKey::ALL {
         let any = Filter::has_scope(key);
         assert_eq!(any.scope().term(key), &ScopeTerm::Free);

@@ -1,39 +1,41 @@
-//! What is to be embedded, and what of it lies there already, as of a connection's snapshot.
+//! The texts to embed and their new vectors, in the snapshot of a connection.
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 use sha2::{Digest, Sha256};
 
 use crate::scope_index::vector_from_blob;
+use crate::sqlite::row::{blob_at, payload_at};
 use crate::{Payload, Result};
 
-/// What a vector is of.
+/// The kind of row that a vector belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RowKind {
     Memory,
     Entity,
 }
 
-impl Kind {
+impl RowKind {
     /// In the order in which they are embedded.
     pub(super) const ALL: [Self; 2] = [Self::Memory, Self::Entity];
 
     /// The table of new vectors.
-    pub(super) fn gathered(self) -> &'static str {
+    pub(super) fn new_vectors(self) -> &'static str {
         match self {
             Self::Memory => "reembedded_memories",
             Self::Entity => "reembedded_entities",
         }
     }
 
-    /// The table of the vectors that serve.
-    pub(super) fn serving(self) -> &'static str {
+    /// The table of the vectors in use.
+    pub(super) fn current_vectors(self) -> &'static str {
         match self {
             Self::Memory => "signals",
             Self::Entity => "entities",
         }
     }
 
-    /// What is embedded: slot and payload. A memory without signals is `doctor`'s: a vector would not mend it.
+    /// A table or query with the slots and payloads to embed. A memory without signals is excluded: a new vector would
+    /// not repair it.
     fn texts(self) -> &'static str {
         match self {
             Self::Memory => {
@@ -55,8 +57,8 @@ impl Kind {
     }
 
     pub(super) fn count_embedded(self, connection: &Connection) -> Result<usize> {
-        let (texts, gathered) = (self.texts(), self.gathered());
-        count(connection, &format!("SELECT count(*) FROM {gathered} r JOIN {texts} t ON t.slot = r.slot"))
+        let (texts, new_vectors) = (self.texts(), self.new_vectors());
+        count(connection, &format!("SELECT count(*) FROM {new_vectors} r JOIN {texts} t ON t.slot = r.slot"))
     }
 }
 
@@ -68,7 +70,7 @@ fn count(connection: &Connection, sql: &str) -> Result<usize> {
 /// A text of the store that needs a vector of the new embedder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextToEmbed {
-    pub(super) kind: Kind,
+    pub(super) kind: RowKind,
     pub(super) slot: i64,
     pub(super) digest: [u8; 32],
     text: String,
@@ -82,19 +84,19 @@ impl TextToEmbed {
 }
 
 /// The rows of a snapshot.
-pub(super) struct Rows<'c> {
+pub(super) struct EmbeddedRows<'c> {
     pub(super) connection: &'c Connection,
     pub(super) dims: usize,
     pub(super) embedding_text: fn(&Payload) -> String,
 }
 
-impl Rows<'_> {
-    /// As [`super::Reembedding::missing`].
+impl EmbeddedRows<'_> {
+    /// See [`super::Reembedding::missing`].
     pub(super) fn missing(&self, after: Option<&TextToEmbed>, limit: usize) -> Result<Vec<TextToEmbed>> {
         let mut missing = Vec::new();
-        for kind in Kind::ALL {
+        for kind in RowKind::ALL {
             let after = match after {
-                Some(after) if after.kind == Kind::Entity && kind == Kind::Memory => continue,
+                Some(after) if after.kind == RowKind::Entity && kind == RowKind::Memory => continue,
                 Some(after) if after.kind == kind => after.slot,
                 _ => i64::MIN,
             };
@@ -112,21 +114,21 @@ impl Rows<'_> {
         Ok(missing)
     }
 
-    /// As [`super::Reembedding::sample`].
+    /// See [`super::Reembedding::sample`].
     pub(super) fn sample(&self, count: usize) -> Result<Vec<(TextToEmbed, Vec<f32>)>> {
-        let mut places = Vec::new();
-        for kind in Kind::ALL {
+        let mut slots = Vec::new();
+        for kind in RowKind::ALL {
             let mut statement =
-                self.connection.prepare(&format!("SELECT slot FROM {} ORDER BY slot", kind.gathered()))?;
+                self.connection.prepare(&format!("SELECT slot FROM {} ORDER BY slot", kind.new_vectors()))?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                places.push((kind, row.get::<_, i64>(0)?));
+                slots.push((kind, row.get::<_, i64>(0)?));
             }
         }
-        let taken = count.min(places.len());
-        let mut sample = Vec::with_capacity(taken);
-        for number in 0..taken {
-            let (kind, slot) = places[number * places.len() / taken];
+        let count = count.min(slots.len());
+        let mut sample = Vec::with_capacity(count);
+        for number in 0..count {
+            let (kind, slot) = slots[number * slots.len() / count];
             let mut statement = self.statement(kind, "t.slot = ?")?;
             let found = statement.query_row([slot], |row| Ok(self.read(kind, row))).optional()?.transpose()?;
             if let Some((text, Some(vector))) = found {
@@ -136,28 +138,29 @@ impl Rows<'_> {
         Ok(sample)
     }
 
-    fn statement(&self, kind: Kind, condition: &str) -> Result<CachedStatement<'_>> {
-        let (texts, gathered) = (kind.texts(), kind.gathered());
+    fn statement(&self, kind: RowKind, condition: &str) -> Result<CachedStatement<'_>> {
+        let (texts, new_vectors) = (kind.texts(), kind.new_vectors());
         Ok(self.connection.prepare_cached(&format!(
-            "SELECT t.slot, t.payload, r.digest, r.vector FROM {texts} t LEFT JOIN {gathered} r ON r.slot = t.slot
+            "SELECT t.slot, t.payload, r.digest, r.vector FROM {texts} t LEFT JOIN {new_vectors} r ON r.slot = t.slot
              WHERE {condition}"
         ))?)
     }
 
-    /// A text, and the vector that was gathered of it: of this very text, of the right length, and all of it numbers.
-    fn read(&self, kind: Kind, row: &Row<'_>) -> Result<(TextToEmbed, Option<Vec<f32>>)> {
-        let payload = super::super::read::payload(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
+    /// A text, and its new vector if that was made from the same text, has the right length and is finite.
+    fn read(&self, kind: RowKind, row: &Row<'_>) -> Result<(TextToEmbed, Option<Vec<f32>>)> {
+        let payload = payload_at(row, 1)?;
         let text = match kind {
-            Kind::Memory => (self.embedding_text)(&payload),
-            Kind::Entity => payload.text().to_owned(),
+            RowKind::Memory => (self.embedding_text)(&payload),
+            RowKind::Entity => payload.text().to_owned(),
         };
         let digest: [u8; 32] = Sha256::digest(&text).into();
         let mut vector = None;
         if row.get_ref(2)?.as_blob_or_null().map_err(rusqlite::Error::from)? == Some(&digest[..]) {
             let mut found = Vec::with_capacity(self.dims);
-            vector_from_blob(row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?, &mut found);
-            let whole = found.len() == self.dims && found.iter().all(|value| value.is_finite());
-            vector = whole.then_some(found);
+            vector_from_blob(blob_at(row, 3)?, &mut found);
+            if found.len() == self.dims && found.iter().all(|value| value.is_finite()) {
+                vector = Some(found);
+            }
         }
         Ok((TextToEmbed { kind, slot: row.get(0)?, digest, text }, vector))
     }

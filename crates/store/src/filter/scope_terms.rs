@@ -1,0 +1,100 @@
+//! The conditions that a whole filter sets on the owner.
+
+use super::{Filter, ScopeFilter, ScopeKey, ScopeTest};
+
+/// The conditions of a filter on the owner. Every memory that the filter matches satisfies all three.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeTerms<'a> {
+    terms: [ScopeTerm<'a>; 3],
+}
+
+/// The condition of a filter on one scope key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScopeTerm<'a> {
+    /// No condition: the key may have any value or be missing.
+    Free,
+    /// It must be this id.
+    Pinned(&'a str),
+    /// It must be one of these ids: two or more, sorted.
+    AnyOf(Vec<&'a str>),
+    /// It must be two ids at the same time: no memory can match.
+    Contradiction,
+}
+
+impl<'a> ScopeTerms<'a> {
+    /// The condition on one key.
+    pub fn term(&self, key: ScopeKey) -> &ScopeTerm<'a> {
+        &self.terms[key as usize]
+    }
+
+    /// The id that the key must have, if the filter pins it.
+    pub fn pinned(&self, key: ScopeKey) -> Option<&'a str> {
+        match self.term(key) {
+            ScopeTerm::Pinned(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Whether at least one key is pinned.
+    pub fn any_pinned(&self) -> bool {
+        ScopeKey::ALL.into_iter().any(|key| self.pinned(key).is_some())
+    }
+
+    /// Whether no memory can match.
+    pub fn is_contradiction(&self) -> bool {
+        self.terms.contains(&ScopeTerm::Contradiction)
+    }
+}
+
+impl Filter {
+    /// The conditions of the filter on the owner: the positive conditions on scope keys that every match satisfies. AND
+    /// intersects them at any depth. An OR counts only if every branch has a condition on the same key
+    /// (`OR [user a, user b]` is "a or b"). Negations and [`Filter::has_scope`] add no condition.
+    pub fn scope(&self) -> ScopeTerms<'_> {
+        ScopeTerms {
+            terms: ScopeKey::ALL.map(|key| match allowed(self, key).as_deref() {
+                None => ScopeTerm::Free,
+                Some([]) => ScopeTerm::Contradiction,
+                Some([id]) => ScopeTerm::Pinned(id),
+                Some(ids) => ScopeTerm::AnyOf(ids.to_vec()),
+            }),
+        }
+    }
+
+    /// Whether the filter only pins ids: comparing the ids of [`ScopeTerms::pinned`] then gives the same result as
+    /// [`Filter::matches`]. False for a contradiction.
+    pub fn is_scope_only(&self) -> bool {
+        pins_only(self) && !self.scope().is_contradiction()
+    }
+}
+
+fn pins_only(filter: &Filter) -> bool {
+    match filter {
+        Filter::Scope(ScopeFilter { test: ScopeTest::In(ids), .. }) => ids.len() == 1,
+        Filter::And(group) => group.iter().all(pins_only),
+        _ => false,
+    }
+}
+
+/// The ids that a match can have under `key`, sorted; `None` if there is no condition.
+fn allowed(filter: &Filter, key: ScopeKey) -> Option<Vec<&str>> {
+    match filter {
+        Filter::Scope(ScopeFilter { key: own, test: ScopeTest::In(ids) }) if *own == key => {
+            Some(ids.iter().map(String::as_str).collect())
+        }
+        Filter::And(group) => group.iter().filter_map(|part| allowed(part, key)).reduce(|mut left, right| {
+            left.retain(|id| right.binary_search(id).is_ok());
+            left
+        }),
+        Filter::Or(group) => {
+            let mut union = Vec::new();
+            for part in group {
+                union.extend(allowed(part, key)?);
+            }
+            union.sort_unstable();
+            union.dedup();
+            Some(union)
+        }
+        Filter::Scope(_) | Filter::Field(_) | Filter::Not(_) => None,
+    }
+}

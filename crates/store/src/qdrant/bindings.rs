@@ -1,0 +1,116 @@
+//! The binding between alias, collection and ledger, and the warnings when it breaks.
+
+use std::sync::atomic::Ordering;
+
+use super::inner::Inner;
+use crate::database::{Value, transact};
+use crate::{Durability, Result, StoreError};
+
+/// Records collection, embedder and id in a new ledger. For an existing ledger, checks that they are the same.
+pub(super) fn bind_ledger(inner: &Inner) -> Result<()> {
+    let wanted = [
+        ("collection", inner.collections.memories.clone()),
+        ("embedder", inner.embedder.clone()),
+        ("dims", inner.dims.to_string()),
+        ("id", uuid::Uuid::new_v4().to_string()),
+    ];
+    let found = transact(inner.ledger(), Durability::Synced, |sql| {
+        let mut found = Vec::with_capacity(wanted.len());
+        for (key, value) in &wanted {
+            let row = [Value::Text((*key).to_owned()), Value::Text(value.clone())];
+            sql.execute("INSERT INTO meta(key, value) VALUES($1, $2) ON CONFLICT(key) DO NOTHING", &row)?;
+            let rows = sql.query("SELECT value FROM meta WHERE key = $1", &row[..1])?;
+            found.push(rows.first().map(|row| row.text(0).map(str::to_owned)).transpose()?.unwrap_or_default());
+        }
+        Ok(found)
+    })?;
+    let [collection, stored, stored_dims, id] = &found[..] else { return Ok(()) };
+    if *collection != wanted[0].1 {
+        let message = format!(
+            "the ledger {} belongs to collection `{collection}`, not to `{}`: give each collection its own ledger",
+            inner.ledger.location(),
+            wanted[0].1
+        );
+        return Err(StoreError::Unfit(message));
+    }
+    if *stored != wanted[1].1 || *stored_dims != wanted[2].1 {
+        return Err(StoreError::EmbedderMismatch {
+            stored: stored.clone(),
+            stored_dims: stored_dims.parse().unwrap_or(0),
+            given: inner.embedder.clone(),
+            given_dims: inner.dims,
+        });
+    }
+    inner.ledger_id.get_or_init(|| id.clone());
+    Ok(())
+}
+
+/// Checks whether the collection names this ledger. The first ledger that serves a collection is recorded in it, so that a
+/// lost or a second ledger is detected.
+pub(super) fn check_ledger_id(inner: &Inner) -> Result<()> {
+    let Some(own) = inner.ledger_id.get() else { return Ok(()) };
+    let recorded = inner.collections.ledger_id(&inner.client)?;
+    // The API key may not be allowed to do this. Then a lost ledger is not detected, and everything else works.
+    if recorded.is_none()
+        && let Err(error) = inner.collections.record_ledger_id(&inner.client, own)
+    {
+        tracing::debug!(%error, "could not record the ledger in the collection");
+    }
+    let other = recorded.filter(|recorded| recorded != own);
+    if inner.other_ledger.swap(other.is_some(), Ordering::Relaxed) != other.is_some()
+        && let Some(other) = other
+    {
+        tracing::warn!(store = inner.location(), own, other, "the collection was served with another ledger");
+    }
+    Ok(())
+}
+
+/// Records this ledger in the collection; returns whether another one was recorded.
+pub(super) fn take_over_collection(inner: &Inner) -> Result<bool> {
+    check_ledger_id(inner)?;
+    let other_ledger = inner.other_ledger.load(Ordering::Relaxed);
+    if let Some(own) = inner.ledger_id.get().filter(|_| other_ledger) {
+        inner.collections.record_ledger_id(&inner.client, own)?;
+        check_ledger_id(inner)?;
+    }
+    Ok(other_ledger)
+}
+
+/// Checks whether the alias still points to the collection.
+pub(super) fn check_alias(inner: &Inner) -> Result<()> {
+    let moved = inner.collections.alias_moved(&inner.client)?;
+    if inner.alias_moved.swap(moved, Ordering::Relaxed) != moved && moved {
+        tracing::warn!(store = inner.location(), "the alias points to another collection: restart to serve that one");
+    }
+    Ok(())
+}
+
+pub(super) fn warnings(inner: &Inner) -> Vec<String> {
+    let collections = &inner.collections;
+    let mut warnings = Vec::new();
+    if !collections.has_bm25 {
+        warnings.push(format!(
+            "collection `{}` has no bm25 vectors (it was created before mem0 v2): profile mem0 searches by meaning and \
+             entities only; `mnemon migrate rebuild --in-place` adds them",
+            collections.memories
+        ));
+    }
+    if inner.alias_moved.load(Ordering::Relaxed) {
+        warnings.push(format!(
+            "the alias points to another collection than `{}`, which is still served: restart to serve that one",
+            collections.memories
+        ));
+    }
+    if inner.other_ledger.load(Ordering::Relaxed) {
+        warnings.push(format!(
+            "collection `{}` was served with another ledger than {}, which has its history, links and sessions: use that \
+             ledger (MNEMON_LEDGER), or, if it is lost, run `mnemon doctor --fix` to keep this one",
+            collections.memories,
+            inner.ledger.location()
+        ));
+    }
+    if inner.unapplied.exist() {
+        warnings.push("accepted writes are pending until Qdrant is available".into());
+    }
+    warnings
+}

@@ -1,0 +1,100 @@
+//! The table of session messages.
+
+use crate::database::{Row, Sql, Tables, Value, snapshot, transact};
+use crate::{Durability, MessageSelector, Result, Scope, SessionMessage};
+
+/// Ids in one statement.
+const BATCH: usize = 500;
+
+/// Columns that [`message_at`] reads.
+const COLUMNS: &str = "id, session_scope, role, content, name, created_at";
+
+/// The last messages of exactly this scope, oldest first.
+pub(crate) fn last_messages(
+    tables: &(impl Tables + ?Sized),
+    scope: &Scope,
+    count: usize,
+) -> Result<Vec<SessionMessage>> {
+    let query = format!(
+        "SELECT {COLUMNS} FROM messages WHERE session_scope = $1 ORDER BY seq DESC LIMIT {}",
+        count.min(1 << 20)
+    );
+    let rows = snapshot(tables, |sql| sql.query(&query, &[scope.session_scope().into()]))?;
+    rows.iter().rev().map(message_at).collect()
+}
+
+/// Messages by id, in the requested order; `None` for an id that does not exist.
+pub(crate) fn messages(tables: &(impl Tables + ?Sized), ids: &[String]) -> Result<Vec<Option<SessionMessage>>> {
+    let query = format!("SELECT {COLUMNS} FROM messages WHERE id = $1");
+    snapshot(tables, |sql| {
+        let one = |id: &String| sql.query(&query, &[id.as_str().into()])?.first().map(message_at).transpose();
+        ids.iter().map(one).collect()
+    })
+}
+
+/// The next messages after a sequence number, with their numbers.
+pub(super) fn messages_after(sql: &mut dyn Sql, seq: i64, limit: usize) -> Result<Vec<(i64, SessionMessage)>> {
+    let query = format!("SELECT {COLUMNS}, seq FROM messages WHERE seq > $1 ORDER BY seq LIMIT $2");
+    let rows = sql.query(&query, &[seq.into(), (limit as i64).into()])?;
+    rows.iter().map(|row| Ok((row.int(6)?, message_at(row)?))).collect()
+}
+
+/// Adds a message, unless the table has one with its id.
+pub(crate) fn insert(sql: &mut dyn Sql, message: &SessionMessage) -> Result<()> {
+    let insert = format!("INSERT INTO messages({COLUMNS}) VALUES($1, $2, $3, $4, $5, $6) ON CONFLICT(id) DO NOTHING");
+    let values = [
+        message.id.as_str().into(),
+        message.session_scope.as_str().into(),
+        message.role.as_deref().into(),
+        message.content.as_deref().into(),
+        message.name.as_deref().into(),
+        message.created_at.as_deref().into(),
+    ];
+    sql.execute(&insert, &values).map(drop)
+}
+
+/// Deletes messages; returns the number of deleted messages.
+pub(crate) fn delete_messages(tables: &(impl Tables + ?Sized), which: &MessageSelector) -> Result<u64> {
+    transact(tables, Durability::Synced, |sql| match which {
+        MessageSelector::All => sql.execute("DELETE FROM messages", &[]),
+        MessageSelector::Of(scope) => {
+            let mut deleted = 0;
+            for row in sql.query("SELECT DISTINCT session_scope FROM messages", &[])? {
+                let owner = row.text(0)?;
+                if has_all_ids(owner, scope) {
+                    deleted += sql.execute("DELETE FROM messages WHERE session_scope = $1", &[owner.into()])?;
+                }
+            }
+            Ok(deleted)
+        }
+        MessageSelector::Ids(ids) => {
+            let mut deleted = 0;
+            for batch in ids.chunks(BATCH) {
+                let parameters: Vec<String> = (1..=batch.len()).map(|number| format!("${number}")).collect();
+                let values: Vec<Value> = batch.iter().cloned().map(Value::Text).collect();
+                let statement = format!("DELETE FROM messages WHERE id IN ({})", parameters.join(", "));
+                deleted += sql.execute(&statement, &values)?;
+            }
+            Ok(deleted)
+        }
+    })
+}
+
+/// Whether an owner, in the format of [`Scope::session_scope`], has all ids of the scope.
+fn has_all_ids(owner: &str, scope: &Scope) -> bool {
+    let wanted = scope.session_scope();
+    !wanted.is_empty() && wanted.split('&').all(|id| owner.split('&').any(|own| own == id))
+}
+
+/// The message in a row that starts with [`COLUMNS`].
+fn message_at(row: &Row) -> Result<SessionMessage> {
+    let text = |column: usize| -> Result<Option<String>> { Ok(row.opt_text(column)?.map(str::to_owned)) };
+    Ok(SessionMessage {
+        id: row.text(0)?.to_owned(),
+        session_scope: row.text(1)?.to_owned(),
+        role: text(2)?,
+        content: text(3)?,
+        name: text(4)?,
+        created_at: text(5)?,
+    })
+}
