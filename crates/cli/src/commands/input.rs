@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use mnemon_engine::{EngineError, read_time};
-use mnemon_store::{Filter, MemoryId, Scope};
+use mnemon_store::{Filter, MemoryId, Scope, StoreError};
 use serde_json::{Map, Value};
 
 use crate::error::CliError;
@@ -54,7 +54,7 @@ fn json(flag: &str, text: &str) -> Result<Value, CliError> {
 
 /// Parses a memory's id.
 pub(crate) fn memory_id(text: &str) -> anyhow::Result<MemoryId> {
-    Ok(text.trim().parse::<MemoryId>().map_err(EngineError::from)?)
+    Ok(text.trim().parse::<MemoryId>().map_err(StoreError::from).map_err(EngineError::from)?)
 }
 
 /// Parses the day of `--expires`.

@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
 
 use mnemon_engine::ForeignPoint;
-use mnemon_store::{MemoryId, Payload};
+use mnemon_store::{MemoryId, Payload, StoreError};
 use qdrant_edge::{DEFAULT_VECTOR_NAME, EdgeShard, PointId, Record, ScrollRequest, VectorStructInternal, WithVector};
 use qdrant_edge::{VectorInternal, WithPayloadInterface};
 use serde_json::Value;
@@ -146,7 +146,7 @@ impl Snapshot {
     fn point(&self, record: Record) -> Result<ForeignPoint> {
         let id = match record.id {
             PointId::NumId(number) => MemoryId::Number(number),
-            PointId::Uuid(uuid) => uuid.to_string().parse()?,
+            PointId::Uuid(uuid) => uuid.to_string().parse().map_err(StoreError::from)?,
         };
         let vector = match record.vector {
             Some(VectorStructInternal::Single(vector)) => Some(vector),

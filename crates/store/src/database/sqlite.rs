@@ -150,7 +150,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn open_writer(path: &Path, steps: &[String]) -> Result<Connection> {
-    let mut connection = open_file(path, FileKind::DocumentStore)?;
+    let mut connection = open_file(path, FileKind::Ledger)?;
     let known = u32::try_from(steps.len()).unwrap_or(u32::MAX);
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = check_version(&tx, path, known)?;
@@ -158,7 +158,7 @@ fn open_writer(path: &Path, steps: &[String]) -> Result<Connection> {
         tx.execute_batch(step)?;
     }
     if found < known || known == 0 {
-        tx.pragma_update(None, "application_id", FileKind::DocumentStore.application_id())?;
+        tx.pragma_update(None, "application_id", FileKind::Ledger.application_id())?;
         tx.pragma_update(None, "user_version", known)?;
     }
     tx.commit()?;
