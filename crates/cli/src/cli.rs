@@ -9,8 +9,8 @@ use clap::error::ErrorKind;
 use tracing_subscriber::EnvFilter;
 
 use crate::commands::{self, Command};
-use crate::exit::{Exit, Fault, Report, is_broken_pipe};
-use crate::output::Output;
+use crate::exit::{Exit, Fault, Report, StdoutClosed};
+use crate::output::{OnClosed, Output};
 use crate::settings::Settings;
 
 /// Long-term memory for AI agents: remembers what was said, and finds it again.
@@ -72,7 +72,7 @@ pub(crate) fn main() -> Exit {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, words.iter().any(|word| word == "--json")),
     };
-    let out = Output::new(cli.global.json);
+    let out = Output::new(cli.global.json, cli.command.on_closed_stdout());
     // Every client of HTTP takes the one that the process installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let run = || {
@@ -83,16 +83,11 @@ pub(crate) fn main() -> Exit {
     };
     match run() {
         Ok(exit) => exit,
-        // The reader has seen enough; a writer has not done all it was asked.
-        Err(error) if is_broken_pipe(&error) => {
-            if cli.command.only_reads() {
-                Exit::Ok
-            } else {
-                Exit::Failed
-            }
-        }
         Err(error) => {
             tracing::debug!(?error, "failed");
+            if let Some(StdoutClosed(exit)) = StdoutClosed::of(&error) {
+                return exit;
+            }
             let report = Report::of(&error);
             out.error(&report);
             report.exit
@@ -112,7 +107,7 @@ fn refuse(error: &clap::Error, json: bool) -> Exit {
         let text = error.render().to_string();
         let text = text.trim_start_matches("error: ");
         let text = text.split("\n\nFor more information").next().unwrap_or(text);
-        Output::new(true).error(&Report::of(&Fault::usage(text).into()));
+        Output::new(true, OnClosed::GoOn).error(&Report::of(&Fault::usage(text).into()));
     } else {
         let _ = error.print();
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::stats::{lines, of_store};
 use crate::exit::Exit;
-use crate::output::{Output, counted};
+use crate::output::{OnClosed, Output, counted};
 use crate::settings::Settings;
 
 /// Whether to mend.
@@ -17,6 +17,13 @@ pub(crate) struct DoctorArgs {
     /// Mend what can be mended without losing a memory, then check again
     #[arg(long)]
     fix: bool,
+}
+
+impl DoctorArgs {
+    /// What a closed stdout does to it: the report is the product, repairs are work.
+    pub(super) fn on_closed_stdout(&self) -> OnClosed {
+        if self.fix { OnClosed::GoOn } else { OnClosed::Stop(Exit::Failed) }
+    }
 }
 
 pub(crate) fn run(args: &DoctorArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {

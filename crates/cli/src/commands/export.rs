@@ -11,7 +11,7 @@ use serde_json::json;
 use super::import::{of_counts, told_counts};
 use super::progress;
 use crate::exit::{Exit, Fault};
-use crate::output::{Output, counted};
+use crate::output::{OnClosed, Output, counted};
 use crate::settings::Settings;
 
 /// Where to.
@@ -24,11 +24,22 @@ pub(crate) struct ExportArgs {
     file: PathBuf,
 }
 
+impl ExportArgs {
+    /// What a closed stdout does to it.
+    pub(super) fn on_closed_stdout(&self) -> OnClosed {
+        if self.to_stdout() { OnClosed::Stop(Exit::Failed) } else { OnClosed::GoOn }
+    }
+
+    fn to_stdout(&self) -> bool {
+        self.file == Path::new("-")
+    }
+}
+
 pub(crate) fn run(args: &ExportArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let file = &args.file;
-    if file == Path::new("-") {
+    if args.to_stdout() {
         let engine = settings.open_engine_as_it_is()?;
-        let mut stdout = BufWriter::new(io::stdout().lock());
+        let mut stdout = BufWriter::new(out.stdout());
         let counts = write(&engine, &mut stdout, out)?;
         out.note(&format!("exported {}", told_counts(&counts)));
         left_out(&engine, out)?;

@@ -10,7 +10,7 @@ use mnemon_models::{Embedder, MiniLmEmbedder, ModelError, StaticEmbedder};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
-use crate::output::{Output, one_line};
+use crate::output::{OnClosed, Output, one_line};
 use crate::settings::Settings;
 
 /// What to do with models.
@@ -48,9 +48,12 @@ enum ModelArg {
 }
 
 impl ModelsArgs {
-    /// Whether nothing is changed.
-    pub(super) fn only_reads(&self) -> bool {
-        matches!(self.action, Action::List)
+    /// What a closed stdout does to it.
+    pub(super) fn on_closed_stdout(&self) -> OnClosed {
+        match self.action {
+            Action::Pull(_) => OnClosed::GoOn,
+            Action::List => OnClosed::Stop(Exit::Ok),
+        }
     }
 }
 

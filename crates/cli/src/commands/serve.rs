@@ -7,7 +7,7 @@ use mnemon_server::{AuthMode, Server};
 use serde_json::json;
 
 use crate::exit::{Exit, Fault};
-use crate::output::Output;
+use crate::output::{OnClosed, Output};
 use crate::settings::Settings;
 use crate::settings::server::{address, auth_mode};
 
@@ -29,6 +29,13 @@ pub(crate) struct ServeArgs {
     /// Print the OpenAPI description of all routes, and serve nothing
     #[arg(long)]
     openapi: bool,
+}
+
+impl ServeArgs {
+    /// What a closed stdout does to it.
+    pub(super) fn on_closed_stdout(&self) -> OnClosed {
+        if self.openapi { OnClosed::Stop(Exit::Ok) } else { OnClosed::GoOn }
+    }
 }
 
 pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {

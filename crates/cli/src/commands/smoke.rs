@@ -120,7 +120,7 @@ pub(crate) fn run(args: &SmokeArgs, _settings: &Settings, out: &Output) -> anyho
         .timeout(duration("--timeout", &args.timeout)?)
         .interrupted(interrupted.clone());
     let out = *out;
-    // The checks go on when nobody reads any more: what was written must be deleted.
+    // The checks go on where stdout can't be written: what they have stored must be deleted.
     let smoke = smoke.on_check(move |check| {
         if !out.is_json() {
             let _ = out.write(&check.line(&out));

@@ -3,6 +3,7 @@
 
 mod add;
 mod change;
+mod closed;
 mod doctor;
 mod embedder;
 mod help;
