@@ -121,7 +121,9 @@ fn log_to_stderr(cli: &Cli, settings: &Settings) {
     let filter =
         EnvFilter::try_from_env("MNEMON_LOG").unwrap_or_else(|_| EnvFilter::new(format!("{level},qdrant_edge=error")));
     let ansi = io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(io::stderr);
+    // A line that can't be written is lost. Reporting that on stderr, where it could not be written, would panic.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
+    let log = log.with_env_filter(filter).with_ansi(ansi).with_writer(io::stderr);
     if serving && settings.server().log_json { log.json().flatten_event(true).init() } else { log.init() }
 }
 

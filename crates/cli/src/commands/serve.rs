@@ -69,7 +69,13 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
     let served = runtime.block_on(async {
         let server = Server::bind(bind, Arc::new(engine), ledger, config).await?;
         let url = format!("http://{}", server.address());
-        out.value(&json!({"listening": url}), |_| format!("Listening on {url}, routes at {url}/docs\n"))?;
+        tracing::info!(url, "listening");
+        // It serves all the same: stdout may be on a full disk.
+        if let Err(error) =
+            out.value(&json!({"listening": url}), |_| format!("Listening on {url}, routes at {url}/docs\n"))
+        {
+            tracing::warn!(%error, url, "the address could not be written to stdout");
+        }
         if keyless {
             tracing::warn!("there is no key yet: `mnemon keys create` makes one. Until then whoever calls from this machine may register the first account at /auth/register");
         }

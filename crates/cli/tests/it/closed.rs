@@ -1,8 +1,9 @@
 //! A stdout whose reader closes the pipe (`mnemon … | head -1`): what writes goes on to its end.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use mnemon_testbed::EmbeddingsEndpoint;
 use rusqlite::Connection;
@@ -10,7 +11,7 @@ use serde_json::json;
 
 use crate::embedder::hashed;
 use crate::place::Place;
-use crate::serve::Served;
+use crate::serve::{Connection as Http, Served};
 
 /// How a run ended.
 #[derive(Debug, PartialEq)]
@@ -262,5 +263,48 @@ fn what_only_reads_ends_at_once() {
     for args in [&["list", "--all"][..], &["search", "tea", "--user", "ana"], &["get", ID], &["history", ID], &["tour"]]
     {
         assert_eq!(run_cut(place.bare().args(args), "", 0).code, 0, "{args:?}");
+    }
+}
+
+/// The address that a server logs.
+fn logged_address(stderr: impl Read) -> String {
+    for line in BufReader::new(stderr).lines() {
+        let line = line.unwrap();
+        if let Some((_, rest)) = line.split_once("http://") {
+            return rest.trim_end_matches('"').to_owned();
+        }
+    }
+    panic!("no address was logged");
+}
+
+#[test]
+fn a_server_whose_first_line_cant_be_written_serves() {
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut outs = vec![Stdio::from(closed)];
+    if let Ok(full) = std::fs::File::options().write(true).open("/dev/full") {
+        outs.push(full.into());
+    }
+    for out in outs {
+        let place = Place::new();
+        let mut command = place.bare();
+        command.args(["serve", "--bind", "127.0.0.1:0", "--auth", "off"]).env("NO_COLOR", "1");
+        let mut child = command.stdout(out).stderr(Stdio::piped()).spawn().unwrap();
+        let address = logged_address(child.stderr.take().unwrap());
+        // From here on stderr is closed, too: what is logged is lost.
+        let mut answered = None;
+        let begun = Instant::now();
+        while answered.is_none() && begun.elapsed() < Duration::from_secs(30) {
+            answered = Http::open(&address).and_then(|mut http| http.call("GET", "/health", "", &json!(null)));
+        }
+        let added = Http::open(&address).and_then(|mut http| {
+            http.call("POST", "/memories", "", &json!({"messages": "likes tea", "user_id": "ana", "infer": false}))
+        });
+        let running = child.try_wait().unwrap().is_none();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(answered.map(|(status, _)| status), Some(200));
+        assert_eq!(added.map(|(status, _)| status), Some(200));
+        assert!(running);
     }
 }
