@@ -21,6 +21,7 @@ mod query;
 mod scope;
 mod scope_index;
 pub mod sqlite;
+mod stable_hash;
 mod store;
 
 pub use change::{Change, ChangeSet, ScopeVersion};

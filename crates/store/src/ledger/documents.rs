@@ -1,13 +1,11 @@
 //! Documents in a table: what every database of ours does with them.
 
-use std::hash::{Hash, Hasher};
-
 use jiff::Timestamp;
-use rustc_hash::FxHasher;
 use serde_json::Value as Json;
 
 use crate::cursor;
 use crate::database::{Row, Sql, Tables, Value, snapshot, transact};
+use crate::stable_hash::document_lock;
 use crate::{Document, Durability, Ledger, Page, PageRequest, Result, StoreError};
 
 /// The documents' table. `due` in microseconds. Indexes end with `seq`: lists come newest first without sorting.
@@ -32,7 +30,7 @@ impl<T: Tables + ?Sized> Ledger for T {
         if documents.is_empty() {
             return Ok(());
         }
-        let numbers: Vec<u32> = documents.iter().map(number).collect();
+        let numbers: Vec<u32> = documents.iter().map(|document| document_lock(document.kind, &document.id)).collect();
         transact(self, durability, |sql| {
             // Others may write several of the same in another order.
             if numbers.len() > 1 {
@@ -133,13 +131,6 @@ impl<T: Tables + ?Sized> Ledger for T {
         let gone = transact(self, Durability::Synced, |sql| sql.execute(delete, &values))?;
         Ok(usize::try_from(gone).unwrap_or(usize::MAX))
     }
-}
-
-/// A number to lock a document by.
-fn number(document: &Document) -> u32 {
-    let mut hasher = FxHasher::default();
-    (document.kind, &document.id).hash(&mut hasher);
-    (hasher.finish() >> 32) as u32
 }
 
 fn insert(sql: &mut dyn Sql, document: &Document, if_taken: &str) -> Result<u64> {

@@ -7,10 +7,10 @@ use qdrant_client::qdrant::PayloadIncludeSelector;
 
 use super::QdrantStore;
 use super::codec::{memory_id, payload};
-use super::outbox::fnv;
 use super::sync::{Entered, Reach, bump};
 use super::tables::{self, id_at, id_value, scope_is, scope_row};
 use crate::database::{Value, snapshot, transact};
+use crate::stable_hash::fnv;
 use crate::{Durability, MemoryId, Payload, Result, keys};
 
 /// Points looked at again at a time.

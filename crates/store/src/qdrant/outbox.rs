@@ -18,6 +18,7 @@ use super::plan::{LedgerRow, Plan, Put};
 use super::tables::{self, Listed, id_value};
 use crate::database::{Hold, Sql, Value, snapshot, transact, transact_ahead};
 use crate::scope_index::terms_to_blob;
+use crate::stable_hash::scope_lock;
 use crate::{Durability, MemoryId, Result, Scope, ScopeVersion, StoreError};
 
 /// Points of one request.
@@ -77,16 +78,6 @@ pub(super) struct Settled {
     pub(super) applied: BTreeMap<i64, i64>,
 }
 
-/// A lock's number of a scope id, the same in every process.
-pub(super) fn lock_key(kind: usize, value: &str) -> i64 {
-    fnv(std::iter::once(kind as u8).chain(value.bytes())) as i64
-}
-
-/// FNV-1a.
-pub(super) fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
-}
-
 /// The lock's numbers of scopes, sorted; of memories without a scope, one number for all.
 pub(super) fn lock_keys<'s>(scopes: impl IntoIterator<Item = &'s Scope>) -> Vec<i64> {
     let mut keys = BTreeSet::new();
@@ -94,7 +85,7 @@ pub(super) fn lock_keys<'s>(scopes: impl IntoIterator<Item = &'s Scope>) -> Vec<
         if scope.is_empty() {
             keys.insert(0);
         }
-        keys.extend(scope.ids().iter().enumerate().filter_map(|(kind, id)| id.map(|id| lock_key(kind, id))));
+        keys.extend(scope.ids().iter().enumerate().filter_map(|(kind, id)| id.map(|id| scope_lock(kind, id))));
     }
     keys.into_iter().collect()
 }

@@ -19,9 +19,9 @@ use qdrant_client::qdrant::{
 
 use super::QdrantStore;
 use super::codec::{memory_id, payload, point_id};
-use super::outbox::lock_key;
 use super::tables::{self, id_value, scope_is, scope_row};
 use crate::database::{Hold, Sql, Value, snapshot, transact};
+use crate::stable_hash::scope_lock;
 use crate::{
     Durability, Look, Memory, MemoryId, Payload, Provenance, Result, SCOPE_KEYS, Scope, StoreError, View, keys,
 };
@@ -69,7 +69,7 @@ impl Reach<'_> {
 
     pub(super) fn hold(self) -> Hold {
         match self {
-            Self::Carrying(kind, value) => Hold::Keys(vec![lock_key(kind, value)]),
+            Self::Carrying(kind, value) => Hold::Keys(vec![scope_lock(kind, value)]),
             Self::Everything => Hold::Everything,
         }
     }
@@ -454,7 +454,7 @@ impl Writers {
     fn writing(&self, reach: Reach<'_>) -> bool {
         let writers = self.0.lock();
         match reach {
-            Reach::Carrying(kind, value) => writers.contains_key(&lock_key(kind, value)),
+            Reach::Carrying(kind, value) => writers.contains_key(&scope_lock(kind, value)),
             Reach::Everything => !writers.is_empty(),
         }
     }

@@ -6,6 +6,7 @@ use crate::database::{Row, Sql, Value};
 use crate::ledger::DOCUMENTS;
 use crate::payload::parse_time;
 use crate::scope_index::{day_number, terms_to_blob};
+use crate::stable_hash::fnv;
 use crate::{
     HistoryEvent, Link, Memory, MemoryId, Payload, Provenance, Result, Scope, ScopeVersion, SessionMessage, StoreError,
     Terms, keys,
@@ -85,7 +86,7 @@ pub(super) fn short(text: Option<&str>) -> Value {
     if text.len() <= LONGEST {
         return Value::Text(text.to_owned());
     }
-    let (start, hash) = (&text[..text.floor_char_boundary(LONGEST)], super::outbox::fnv(text.bytes()));
+    let (start, hash) = (&text[..text.floor_char_boundary(LONGEST)], fnv(text.bytes()));
     Value::Text(format!("{start}…{hash:016x}"))
 }
 

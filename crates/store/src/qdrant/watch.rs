@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::outbox::lock_key;
 use super::sync::Reach;
+use crate::stable_hash::scope_lock;
 
 /// How long Qdrant's estimate of a scope's size is believed.
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ impl Watch {
     pub(super) fn excess(&self, reach: Reach<'_>) -> Option<i64> {
         let Reach::Carrying(kind, value) = reach else { return None };
         let known = self.0.lock();
-        known.get(&lock_key(kind, value)).filter(|known| known.learnt.elapsed() < BELIEVED).map(|known| known.excess)
+        known.get(&scope_lock(kind, value)).filter(|known| known.learnt.elapsed() < BELIEVED).map(|known| known.excess)
     }
 
     pub(super) fn learn(&self, reach: Reach<'_>, excess: i64) {
@@ -45,7 +45,7 @@ impl Watch {
             known.clear();
         }
         let fresh = || Watched { kind, value: value.to_owned(), learnt: now, excess, due: now, used: true };
-        let watched = known.entry(lock_key(kind, value)).or_insert_with(fresh);
+        let watched = known.entry(scope_lock(kind, value)).or_insert_with(fresh);
         (watched.learnt, watched.excess, watched.used) = (now, excess, true);
     }
 
@@ -59,7 +59,7 @@ impl Watch {
 
     /// A scope was compared, which took so long.
     pub(super) fn compared(&self, kind: usize, value: &str, took: Duration) {
-        if let Some(known) = self.0.lock().get_mut(&lock_key(kind, value)) {
+        if let Some(known) = self.0.lock().get_mut(&scope_lock(kind, value)) {
             known.used = false;
             known.due = Instant::now() + COMPARED.max(took * PART);
         }
