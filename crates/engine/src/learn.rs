@@ -25,7 +25,7 @@ const EARLIER: usize = 10;
 /// Memories near the new messages that are shown to the model.
 const EXISTING: usize = 10;
 /// Bytes of a request's own instructions: they are sent with each stretch of its messages.
-const MAX_INSTRUCTIONS: usize = 64 << 10;
+pub const MAX_INSTRUCTIONS: usize = 64 << 10;
 /// mem0's name of a record of what an agent did.
 const PROCEDURE: &str = "procedural_memory";
 

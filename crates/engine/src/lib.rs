@@ -24,7 +24,7 @@ pub use chat::{ChatTurn, OnPiece, Recalled};
 pub use engine::{Engine, EngineConfig, MAX_TEXT_BYTES, Understanding};
 pub use error::EngineError;
 pub use extract::Extractor;
-pub use learn::{LearnRequest, Learned, Outcome, Waiting, Worked};
+pub use learn::{LearnRequest, Learned, MAX_INSTRUCTIONS, Outcome, Waiting, Worked};
 pub use message::{Message, read_time};
 pub use read::{ListRequest, MemoryDetail};
 pub use reembed::{Reembed, Reembedded};

@@ -13,6 +13,7 @@ use super::TAG;
 use super::dto::{APP_ID, CATEGORIES, IMMUTABLE, OneOrMany, PLATFORM_KEYS, STRUCTURED_ATTRIBUTES, TIMESTAMP, limited};
 use super::events::{Doing, result};
 use super::filters::ENTITY_KEYS;
+use super::projects;
 use crate::app::Shared;
 use crate::auth::{Caller, Writer};
 use crate::body::{Body, Json};
@@ -45,7 +46,7 @@ pub(super) struct AddBody {
     /// Whether to extract facts, which is the default; otherwise every message is remembered as it is. Without a language
     /// model facts are the sentences that state something.
     infer: Option<bool>,
-    /// What the language model is told beside its task.
+    /// Sent to the language model with its task; the project's `custom_instructions` if absent.
     custom_instructions: Option<String>,
     /// The same where the memory is an agent's alone.
     agent_custom_instructions: Option<String>,
@@ -220,7 +221,10 @@ pub(super) async fn add(
     if infer {
         let [for_agents, for_all] = instructions.map(|text| text.filter(|text| !text.trim().is_empty()));
         let of_agent = request.scope.agent_id.is_some() && request.scope.user_id.is_none();
-        let instructions = for_agents.filter(|_| of_agent).or(for_all);
+        let instructions = match for_agents.filter(|_| of_agent).or(for_all) {
+            Some(own) => Some(own),
+            None => projects::instructions(&app, of_agent).await?,
+        };
         return learnt(app.learn(LearnRequest { add: request, instructions, procedure }, sync).await?);
     }
     let owner = request.scope.user_id.clone();
