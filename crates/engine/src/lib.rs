@@ -1,4 +1,4 @@
-//! The engine of Mnemon: what REST, MCP and the command line call to remember and to find.
+//! The engine of Mnemon: what the server and the command line call to remember and to find.
 #![warn(missing_docs)]
 
 mod add;

@@ -303,7 +303,7 @@ impl Target for Keeping<'_> {
     }
 }
 
-/// Deletes the old collection, and the backup, once nobody can want them any more; `what` is told before each.
+/// Deletes the old collection and the backup after the retention date. Returns what was deleted; with `dry_run`, what would be.
 ///
 /// # Errors
 /// [`MigrateError::Refused`] before the retention date, before a cutover, or where the last verify is not green.

@@ -34,7 +34,7 @@ struct Health {
     status: &'static str,
     /// The server's version.
     version: &'static str,
-    /// Where memories are kept: `sqlite`.
+    /// Where memories are kept: `sqlite` or `qdrant`.
     store: String,
     /// Whether search is hybrid: dense, words and context together.
     hybrid_search: bool,

@@ -58,7 +58,7 @@ pub(crate) struct MemoryDoc {
     immutable: Option<bool>,
     #[schema(value_type = Option<Object>)]
     structured_attributes: Option<Map<String, Value>>,
-    /// Always null: nothing is replaced without being asked for.
+    /// In searches: id of the newer fact that replaces this one. Null otherwise.
     replaced_by: Option<String>,
     /// Always false: nothing is synthesized.
     synthesized: Option<bool>,

@@ -1,4 +1,5 @@
-//! Events of the hosted platform: what became of a request. Here it is known when the request is answered.
+//! Events of the hosted platform: what became of a request. An add that waits for a model is PENDING until it is done; any other
+//! request is over when it is answered.
 
 use std::time::Instant;
 
