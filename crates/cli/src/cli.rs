@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::GlobalArgs;
 use crate::commands::{self, Command};
-use crate::error::{CliError, ErrorReport, Exit, is_broken_pipe};
+use crate::error::{CliError, ErrorReport, Exit, StdoutClosed};
 use crate::output::Output;
 use crate::settings::Settings;
 
@@ -32,7 +32,7 @@ pub fn main() -> Exit {
         Ok(cli) => cli,
         Err(error) => return report_parse_error(&error, arguments.iter().any(|argument| argument == "--json")),
     };
-    let out = Output::new(cli.global.json);
+    let out = Output::new(cli.global.json).on_closed(cli.command.on_closed_stdout());
     // Every HTTP client uses the process's default crypto provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let run = || {
@@ -43,16 +43,11 @@ pub fn main() -> Exit {
     };
     match run() {
         Ok(exit) => exit,
-        // The reader has seen enough; a writer has not done all it was asked.
-        Err(error) if is_broken_pipe(&error) => {
-            if cli.command.only_reads() {
-                Exit::Ok
-            } else {
-                Exit::Failed
-            }
-        }
         Err(error) => {
             tracing::debug!(?error, "command failed");
+            if let Some(StdoutClosed(exit)) = StdoutClosed::of(&error) {
+                return exit;
+            }
             let report = ErrorReport::of(&error);
             out.error(&report);
             report.exit
@@ -86,7 +81,9 @@ fn log_to_stderr(cli: &Cli, settings: &Settings) {
     let filter =
         EnvFilter::try_from_env("MNEMON_LOG").unwrap_or_else(|_| EnvFilter::new(format!("{level},qdrant_edge=error")));
     let ansi = io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(io::stderr);
+    // A line that can't be written is lost. Reporting that on stderr, where it could not be written, would panic.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
+    let log = log.with_env_filter(filter).with_ansi(ansi).with_writer(io::stderr);
     if serving && settings.server.log_json { log.json().flatten_event(true).init() } else { log.init() }
 }
 

@@ -28,7 +28,7 @@ mod update;
 pub use bench::{TemporaryCollection, figures};
 
 use crate::error::Exit;
-use crate::output::Output;
+use crate::output::{OnClosed, Output};
 use crate::settings::Settings;
 
 /// The command to run.
@@ -76,25 +76,28 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether nothing is left undone when the reader of the answer goes away.
-    pub(crate) fn only_reads(&self) -> bool {
-        if let Self::Keys(args) = self {
-            return args.only_reads();
-        }
-        #[cfg(feature = "minilm")]
-        if let Self::Models(args) = self {
-            return args.only_reads();
-        }
-        !matches!(
-            self,
+    /// What a closed stdout does to it. Work that writes always goes on to its end, and so does work whose exit code is a
+    /// verdict. What only reads may end at once; where stdout is the product, a cut is a failure.
+    pub(crate) fn on_closed_stdout(&self) -> OnClosed {
+        match self {
+            Self::Search(_) | Self::List(_) | Self::Get(_) | Self::History(_) | Self::Stats(_) | Self::Tour(_) => {
+                OnClosed::Stop(Exit::Ok)
+            }
             Self::Add(_)
-                | Self::Update(_)
-                | Self::Delete(_)
-                | Self::Import(_)
-                | Self::Export(_)
-                | Self::Reembed(_)
-                | Self::Smoke(_)
-        )
+            | Self::Update(_)
+            | Self::Delete(_)
+            | Self::Import(_)
+            | Self::Reembed(_)
+            | Self::Smoke(_)
+            | Self::Bench(_) => OnClosed::GoOn,
+            Self::Serve(args) => args.on_closed_stdout(),
+            Self::Keys(args) => args.on_closed_stdout(),
+            Self::Export(args) => args.on_closed_stdout(),
+            Self::Doctor(args) => args.on_closed_stdout(),
+            Self::Migrate(args) => args.on_closed_stdout(),
+            #[cfg(feature = "minilm")]
+            Self::Models(args) => args.on_closed_stdout(),
+        }
     }
 }
 
@@ -121,5 +124,57 @@ pub(crate) fn run(command: &Command, settings: &Settings, out: &Output) -> anyho
         Command::Smoke(args) => smoke::run(args, out),
         Command::Tour(args) => tour::run(args, settings, out),
         Command::Bench(args) => bench::run(args, settings, out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn a_closed_stdout_never_ends_work_that_writes() {
+        let check = |calls: &[&str], expected: OnClosed| {
+            for call in calls {
+                let cli = Cli::try_parse_from(format!("mnemon {call}").split(' ')).unwrap();
+                assert_eq!(cli.command.on_closed_stdout(), expected, "{call}");
+            }
+        };
+        check(
+            &[
+                "add x",
+                "add --stdin",
+                "update 7 x",
+                "delete 7",
+                "import a.jsonl",
+                "export a.jsonl",
+                "reembed --to builtin",
+                "doctor --fix",
+                "keys revoke 7",
+                "serve",
+                "smoke --url http://localhost",
+                "bench locomo --data d",
+                "migrate preflight",
+                "migrate backup",
+                "migrate rehearse",
+                "migrate rebuild",
+                "migrate verify",
+                "migrate cutover --alias a --no-smoke",
+                "migrate rollback",
+                "migrate retire",
+                "migrate run",
+            ],
+            OnClosed::GoOn,
+        );
+        #[cfg(feature = "minilm")]
+        check(&["models pull minilm"], OnClosed::GoOn);
+        check(&["export", "doctor", "keys create --admin"], OnClosed::Stop(Exit::Failed));
+        #[cfg(feature = "minilm")]
+        check(&["models list"], OnClosed::Stop(Exit::Ok));
+        let readers = ["search x", "list", "get 7", "history 7", "stats", "keys list", "serve --openapi", "tour"];
+        check(&readers, OnClosed::Stop(Exit::Ok));
+        check(&["migrate status"], OnClosed::Stop(Exit::Ok));
     }
 }

@@ -82,15 +82,29 @@ impl ErrorReport {
     }
 }
 
-/// Whether the reader closed our output. This is not reported as an error.
-pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-        match cause.downcast_ref::<EngineError>() {
-            Some(EngineError::Io { source, .. }) => pipe(source),
-            _ => cause.downcast_ref::<io::Error>().is_some_and(pipe),
-        }
-    })
+/// The reader of stdout has closed the pipe, which ends the command with this exit code. No error message: nobody did wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StdoutClosed(pub(crate) Exit);
+
+impl fmt::Display for StdoutClosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stdout was closed")
+    }
+}
+
+impl std::error::Error for StdoutClosed {}
+
+impl StdoutClosed {
+    /// The mark in an error that comes from a closed stdout. A broken pipe of anything else is an error like any other.
+    pub(crate) fn of(error: &anyhow::Error) -> Option<Self> {
+        error.chain().find_map(|cause| {
+            let io = match cause.downcast_ref::<EngineError>() {
+                Some(EngineError::Io { source, .. }) => Some(source),
+                _ => cause.downcast_ref::<io::Error>(),
+            };
+            io?.get_ref()?.downcast_ref::<Self>().copied()
+        })
+    }
 }
 
 fn classify(error: &anyhow::Error) -> (Exit, &'static str) {
@@ -235,10 +249,13 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_pipe_is_recognised_at_any_level() {
-        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
-        assert!(is_broken_pipe(&Err::<(), _>(broken()).context("writing").unwrap_err()));
-        assert!(is_broken_pipe(&EngineError::Io { what: "export".into(), source: broken() }.into()));
-        assert!(!is_broken_pipe(&anyhow::anyhow!("Broken pipe")));
+    fn a_closed_stdout_is_recognised_wherever_it_shows() {
+        let closed = || io::Error::new(io::ErrorKind::BrokenPipe, StdoutClosed(Exit::Failed));
+        let exit = |error: anyhow::Error| StdoutClosed::of(&error).map(|closed| closed.0);
+        assert_eq!(exit(Err::<(), _>(closed()).context("writing").unwrap_err()), Some(Exit::Failed));
+        assert_eq!(exit(EngineError::Io { what: "export".into(), source: closed() }.into()), Some(Exit::Failed));
+        assert_eq!(exit(anyhow::anyhow!("Broken pipe")), None);
+        // Such as that of a connection.
+        assert_eq!(exit(io::Error::from(io::ErrorKind::BrokenPipe).into()), None);
     }
 }

@@ -13,6 +13,7 @@ mod retry;
 
 use mnemon_store::Scope;
 
+pub use learner::MAX_INSTRUCTIONS;
 pub use outcome::{JobResult, LearnOutcome, LearnResult, PendingJobs};
 pub use request::LearnRequest;
 

@@ -37,7 +37,7 @@ pub use engine::Engine;
 pub use error::{EngineError, Result};
 pub use extract::Extractor;
 pub use foreign::{ForeignPoint, embed_mentions, enrich};
-pub use learn::{JobResult, LearnOutcome, LearnRequest, LearnResult, PendingJobs};
+pub use learn::{JobResult, LearnOutcome, LearnRequest, LearnResult, MAX_INSTRUCTIONS, PendingJobs};
 pub use message::Message;
 pub use read::{ListRequest, MemoryDetail};
 pub use reembed::{Reembed, ReembedReport};

@@ -21,7 +21,6 @@ mod scope;
 mod scope_index;
 mod shared_tables;
 pub mod sqlite;
-#[cfg(feature = "qdrant")]
 mod stable_hash;
 mod store;
 

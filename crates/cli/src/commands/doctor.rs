@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::stats::{lines, store_to_json};
 use crate::error::Exit;
-use crate::output::{Output, pluralize};
+use crate::output::{OnClosed, Output, pluralize};
 use crate::settings::Settings;
 use crate::wiring;
 
@@ -18,6 +18,13 @@ pub(crate) struct DoctorArgs {
     /// Repair what can be repaired without losing a memory, then check again
     #[arg(long)]
     fix: bool,
+}
+
+impl DoctorArgs {
+    /// What a closed stdout does to it: the report is the product, repairs are work.
+    pub(super) fn on_closed_stdout(&self) -> OnClosed {
+        if self.fix { OnClosed::GoOn } else { OnClosed::Stop(Exit::Failed) }
+    }
 }
 
 pub(crate) fn run(args: &DoctorArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {

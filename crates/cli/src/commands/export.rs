@@ -11,7 +11,7 @@ use serde_json::json;
 use super::import::{counts_to_json, counts_to_text};
 use super::progress;
 use crate::error::{CliError, Exit};
-use crate::output::{Output, pluralize};
+use crate::output::{OnClosed, Output, pluralize};
 use crate::settings::Settings;
 use crate::wiring;
 
@@ -27,11 +27,22 @@ pub(crate) struct ExportArgs {
     file: PathBuf,
 }
 
+impl ExportArgs {
+    /// What a closed stdout does to it.
+    pub(super) fn on_closed_stdout(&self) -> OnClosed {
+        if self.to_stdout() { OnClosed::Stop(Exit::Failed) } else { OnClosed::GoOn }
+    }
+
+    fn to_stdout(&self) -> bool {
+        self.file == Path::new("-")
+    }
+}
+
 pub(crate) fn run(args: &ExportArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let file = &args.file;
-    if file == Path::new("-") {
+    if args.to_stdout() {
         let engine = wiring::open_engine_any_embedder(settings)?;
-        let mut stdout = BufWriter::new(io::stdout().lock());
+        let mut stdout = BufWriter::new(out.stdout());
         let counts = write(&engine, &mut stdout, out)?;
         out.note(&format!("exported {}", counts_to_text(&counts)));
         note_pending(&engine, out)?;

@@ -4,7 +4,7 @@ use mnemon_server::auth::{Access, ApiKey, Keys, NewKey};
 use serde_json::{Value, json};
 
 use crate::error::{CliError, Exit};
-use crate::output::{Output, one_line};
+use crate::output::{OnClosed, Output, one_line};
 use crate::settings::Settings;
 use crate::wiring;
 
@@ -50,9 +50,14 @@ struct RevokeArgs {
 }
 
 impl KeysArgs {
-    /// Whether the command changes nothing.
-    pub(super) fn only_reads(&self) -> bool {
-        matches!(self.action, Action::List)
+    /// What a closed stdout does to it.
+    pub(super) fn on_closed_stdout(&self) -> OnClosed {
+        match self.action {
+            // The key is made, and nobody has read its secret, which is shown only once.
+            Action::Create(_) => OnClosed::Stop(Exit::Failed),
+            Action::List => OnClosed::Stop(Exit::Ok),
+            Action::Revoke(_) => OnClosed::GoOn,
+        }
     }
 }
 

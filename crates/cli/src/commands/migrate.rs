@@ -18,7 +18,7 @@ mod switch_args;
 mod verify;
 
 use crate::error::Exit;
-use crate::output::Output;
+use crate::output::{OnClosed, Output};
 use crate::settings::Settings;
 
 /// Which phase to run.
@@ -50,6 +50,24 @@ enum Phase {
     Run(run::RunArgs),
     /// Show the state of the migration and the next command
     Status(status::StatusArgs),
+}
+
+impl MigrateArgs {
+    /// What a closed stdout does to it. A dry run changes nothing, but its exit code says whether something is in the way.
+    pub(super) fn on_closed_stdout(&self) -> OnClosed {
+        match self.phase {
+            Phase::Status(_) => OnClosed::Stop(Exit::Ok),
+            Phase::Preflight(_)
+            | Phase::Backup(_)
+            | Phase::Rehearse(_)
+            | Phase::Rebuild(_)
+            | Phase::Verify(_)
+            | Phase::Cutover(_)
+            | Phase::Rollback(_)
+            | Phase::Retire(_)
+            | Phase::Run(_) => OnClosed::GoOn,
+        }
+    }
 }
 
 pub(crate) fn run(args: &MigrateArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {

@@ -9,7 +9,7 @@ use mnemon_models::{Embedder, StaticEmbedder};
 use serde_json::{Value, json};
 
 use crate::error::Exit;
-use crate::output::{Output, one_line};
+use crate::output::{OnClosed, Output, one_line};
 use crate::settings::Settings;
 
 /// What to do with models.
@@ -47,9 +47,12 @@ enum ModelArg {
 }
 
 impl ModelsArgs {
-    /// Whether the command changes nothing.
-    pub(super) fn only_reads(&self) -> bool {
-        matches!(self.action, Action::List)
+    /// What a closed stdout does to it.
+    pub(super) fn on_closed_stdout(&self) -> OnClosed {
+        match self.action {
+            Action::Pull(_) => OnClosed::GoOn,
+            Action::List => OnClosed::Stop(Exit::Ok),
+        }
     }
 }
 

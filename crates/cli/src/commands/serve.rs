@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::stop_signal::stop_signal;
 use crate::error::{CliError, Exit};
-use crate::output::Output;
+use crate::output::{OnClosed, Output};
 use crate::settings::Settings;
 use crate::settings::server::{address, auth_mode};
 use crate::wiring;
@@ -31,6 +31,13 @@ pub(crate) struct ServeArgs {
     /// Print the OpenAPI description and exit
     #[arg(long)]
     openapi: bool,
+}
+
+impl ServeArgs {
+    /// What a closed stdout does to it.
+    pub(super) fn on_closed_stdout(&self) -> OnClosed {
+        if self.openapi { OnClosed::Stop(Exit::Ok) } else { OnClosed::GoOn }
+    }
 }
 
 pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
@@ -63,7 +70,13 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
     let served = runtime.block_on(async {
         let server = Server::bind(bind, Arc::new(engine), ledger, config).await?;
         let url = format!("http://{}", server.address());
-        out.value(&json!({"listening": url}), |_| format!("Listening on {url}, routes at {url}/docs\n"))?;
+        tracing::info!(url, "listening");
+        // It serves all the same: stdout may be on a full disk.
+        if let Err(error) =
+            out.value(&json!({"listening": url}), |_| format!("Listening on {url}, routes at {url}/docs\n"))
+        {
+            tracing::warn!(%error, url, "the address could not be written to stdout");
+        }
         if no_keys {
             tracing::warn!(
                 "no API key exists yet: create one with `mnemon keys create`. Until then, anyone on this machine can register \

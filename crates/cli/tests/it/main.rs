@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on panics")]
 
 mod add;
+mod closed;
 mod doctor;
 mod embedder;
 mod extraction;

@@ -24,7 +24,7 @@ const EARLIER_MESSAGES: usize = 10;
 /// Number of existing memories in the prompt.
 const EXISTING_MEMORIES: usize = 10;
 /// Maximum size of a request's instructions in bytes: they are part of the prompt for each window of its messages.
-const MAX_INSTRUCTIONS: usize = 64 << 10;
+pub const MAX_INSTRUCTIONS: usize = 64 << 10;
 /// mem0's type of a memory that records what an agent did.
 const PROCEDURE_TYPE: &str = "procedural_memory";
 

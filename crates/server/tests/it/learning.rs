@@ -69,6 +69,73 @@ async fn facts_are_extracted_on_both_surfaces() {
     assert_eq!((&health["llm"], &health["waiting"]), (&json!("some-model"), &json!(0)));
 }
 
+const PROJECT: &str = "/api/v1/orgs/organizations/default/projects/default/";
+
+/// The instructions in the last prompt.
+fn instructions(endpoint: &Endpoint) -> Option<String> {
+    let asked = endpoint.asked();
+    let prompt = asked.last().unwrap().body["messages"][1]["content"].as_str().unwrap();
+    prompt.split_once("## Custom Instructions\n").map(|(_, text)| text.trim().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projects_instructions_reach_the_model() {
+    let endpoint = Endpoint::start(|_, asked| answer(asked));
+    let server = TestServer::with_llm(&endpoint, config()).await;
+    let set = |body: Value| server.call(ADMIN, "PATCH", PROJECT, body);
+    set(json!({"custom_instructions": "Only places.", "agent_custom_instructions": "Only tasks."})).await.expect(200);
+    let (places, tasks, pets) = (Some("Only places."), Some("Only tasks."), Some("Only pets."));
+    let agent = json!({"agent_id": "bot"});
+    for (key, path, more, expected) in [
+        (ANA, "/v3/memories/add/", json!({}), places),
+        (ANA, "/v1/memories/", json!({}), places),
+        (ANA, "/v3/memories/add/", json!({"sync": true}), places),
+        (ANA, "/v3/memories/add/", json!({"custom_instructions": "Only pets."}), pets),
+        (ANA, "/v3/memories/add/", json!({"custom_instructions": " "}), places),
+        // Of a user and an agent: not the agent's alone.
+        (ANA, "/v3/memories/add/", agent.clone(), places),
+        (ADMIN, "/v3/memories/add/", agent.clone(), tasks),
+        (ADMIN, "/v3/memories/add/", json!({"agent_id": "bot", "custom_instructions": "Only pets."}), pets),
+        // mem0's own server has no projects.
+        (ANA, "/memories", json!({}), None),
+    ] {
+        let mut body = json!({"messages": format!("I live in {more}{path}.")});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server.post(key, path, body.clone()).await.expect(200);
+        assert_eq!(instructions(&endpoint).as_deref(), expected, "{path} {body}");
+    }
+    // Without its own, an agent's memory takes those of all; cleared by null or an empty text, nothing is sent.
+    for (change, expected) in [
+        (json!({"agent_custom_instructions": null}), places),
+        (json!({"custom_instructions": null}), None),
+        (json!({"custom_instructions": "Only places."}), places),
+        (json!({"custom_instructions": ""}), None),
+    ] {
+        set(change.clone()).await.expect(200);
+        let body = json!({"messages": format!("I use {change}."), "agent_id": "bot"});
+        server.post(ADMIN, "/v3/memories/add/", body).await.expect(200);
+        assert_eq!(instructions(&endpoint).as_deref(), expected, "{change}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_waits_keeps_the_instructions_it_was_accepted_with() {
+    let away = Arc::new(AtomicBool::new(true));
+    let gone = away.clone();
+    let endpoint = Endpoint::start(move |_, asked| match gone.load(Ordering::SeqCst) {
+        true => Reply::refusal("503 Service Unavailable", "overloaded"),
+        false => answer(asked),
+    });
+    let server = TestServer::with_llm(&endpoint, config()).await;
+    server.call(ADMIN, "PATCH", PROJECT, json!({"custom_instructions": "Only places."})).await.expect(200);
+    let waiting = server.post(ANA, "/v3/memories/add/", json!({"messages": "I live in Lisbon."})).await.expect(202);
+    server.call(ADMIN, "PATCH", PROJECT, json!({"custom_instructions": null})).await.expect(200);
+    away.store(false, Ordering::SeqCst);
+    let done = until_done(&server, ANA, waiting["event_id"].as_str().unwrap()).await;
+    assert_eq!(done["status"], "SUCCEEDED", "{done}");
+    assert_eq!(instructions(&endpoint).as_deref(), Some("Only places."));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_are_queued_while_the_model_is_unavailable() {
     let unavailable = Arc::new(AtomicBool::new(true));

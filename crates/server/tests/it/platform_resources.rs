@@ -131,8 +131,16 @@ async fn the_project_is_readable_by_all_and_changed_by_admins() {
     let path = "/api/v1/orgs/organizations/default/projects/default/";
     let change = json!({"custom_instructions": "x", "custom_categories": [{"a": "b"}], "org_id": "default"});
     assert_eq!(server.call(ANA, "PATCH", path, change.clone()).await.status, 403);
-    assert!(server.call(ADMIN, "PATCH", path, change).await.expect(200)["message"].is_string());
+    let changed = server.call(ADMIN, "PATCH", path, change).await.expect(200);
+    let message = "Updated project successfully. Stored, but without effect on this server: custom_categories.";
+    assert_eq!(changed["message"], message);
     server.call(ADMIN, "PATCH", path, json!({"decay": true})).await.expect(200);
+    let long = "x".repeat((64 << 10) + 1);
+    for wrong in [json!({"custom_instructions": {"a": 1}}), json!({"agent_custom_instructions": long})] {
+        assert_eq!(server.call(ADMIN, "PATCH", path, wrong).await.status, 400);
+    }
+    let changed = server.call(ADMIN, "PATCH", path, json!({"custom_instructions": "x"})).await.expect(200);
+    assert_eq!(changed["message"], "Updated project successfully.");
     let fields = format!("{path}?fields=custom_instructions&fields=custom_categories&org_id=default");
     let settings = server.get(ANA, &fields).await.expect(200);
     assert_eq!(settings, json!({"custom_instructions": "x", "custom_categories": [{"a": "b"}]}));

@@ -1,13 +1,11 @@
 //! The document store as a table in any database.
 
-use std::hash::{Hash, Hasher};
-
 use jiff::Timestamp;
-use rustc_hash::FxHasher;
 use serde_json::Value as Json;
 
 use crate::cursor;
 use crate::database::{Row, Sql, Tables, Value, snapshot, transact};
+use crate::stable_hash::document_lock;
 use crate::{Document, DocumentStore, Durability, Page, PageRequest, Result, StoreError};
 
 /// The schema of the documents' table. `due` is in microseconds. Each index ends with `seq`, so that lists are read newest
@@ -34,7 +32,7 @@ impl<T: Tables + ?Sized> DocumentStore for T {
         if documents.is_empty() {
             return Ok(());
         }
-        let numbers: Vec<u32> = documents.iter().map(number).collect();
+        let numbers: Vec<u32> = documents.iter().map(|document| document_lock(document.kind, &document.id)).collect();
         transact(self, durability, |sql| {
             // Another transaction may write several of the same documents in another order.
             if numbers.len() > 1 {
@@ -136,13 +134,6 @@ impl<T: Tables + ?Sized> DocumentStore for T {
         let deleted = transact(self, Durability::Synced, |sql| sql.execute(delete, &values))?;
         Ok(usize::try_from(deleted).unwrap_or(usize::MAX))
     }
-}
-
-/// The lock number of a document.
-fn number(document: &Document) -> u32 {
-    let mut hasher = FxHasher::default();
-    (document.kind, &document.id).hash(&mut hasher);
-    (hasher.finish() >> 32) as u32
 }
 
 fn insert(sql: &mut dyn Sql, document: &Document, on_conflict: &str) -> Result<u64> {

@@ -8,6 +8,9 @@ use crate::output::Output;
 pub(super) fn run_then(then: Option<&str>, out: &Output) -> Result<(), String> {
     let Some(then) = then else { return Ok(()) };
     out.note(&format!("running: {then}"));
-    let status = Command::new("sh").args(["-c", then]).status().map_err(|error| format!("`{then}`: {error}"))?;
+    // Not to our stdout, which is for the answer and may be closed: that would end the command.
+    let mut command = Command::new("sh");
+    let status =
+        command.args(["-c", then]).stdout(std::io::stderr()).status().map_err(|error| format!("`{then}`: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("`{then}` ended with {status}")) }
 }

@@ -13,6 +13,7 @@ use super::dto::{
     APP_ID, CATEGORIES, ENTITY_KEYS, IMMUTABLE, OneOrMany, PLATFORM_KEYS, STRUCTURED_ATTRIBUTES, TIMESTAMP,
     check_length,
 };
+use super::projects;
 use crate::api::dto::{Messages, MessagesDoc, is_procedural, optional_timestamp, tag};
 use crate::auth::{Caller, Writer};
 use crate::error::{ErrorBody, Problem};
@@ -43,7 +44,7 @@ pub(super) struct AddBody {
     /// Whether to extract facts; default true. If false, every message is stored verbatim. Without a language model,
     /// built-in rules extract the sentences that state something.
     infer: Option<bool>,
-    /// Additional instructions for the extraction.
+    /// Additional instructions for the extraction; default the project's `custom_instructions`.
     custom_instructions: Option<String>,
     /// The same, used instead if there is an agent_id and no user_id.
     agent_custom_instructions: Option<String>,
@@ -222,7 +223,10 @@ pub(super) async fn add(
     }
     let [for_agents, for_all] = instructions.map(|text| text.filter(|text| !text.trim().is_empty()));
     let of_agent = request.scope.agent_id.is_some() && request.scope.user_id.is_none();
-    let instructions = for_agents.filter(|_| of_agent).or(for_all);
+    let instructions = match for_agents.filter(|_| of_agent).or(for_all) {
+        Some(own) => Some(own),
+        None => projects::instructions(&app, of_agent).await?,
+    };
     let reply = app.learn(LearnRequest { add: request, instructions, procedure }, sync).await?;
     let LearnReply { event_id, extractor, outcome } = reply;
     Ok(match outcome {

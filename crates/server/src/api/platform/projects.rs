@@ -1,6 +1,7 @@
 //! The only project of a server: its settings and its members.
 
 use axum::extract::State;
+use mnemon_engine::MAX_INSTRUCTIONS;
 use mnemon_store::{Document, Durability, PageRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -16,10 +17,13 @@ const KIND: &str = "project";
 const MEMBER: &str = "member";
 /// The id of the only organization and of its only project.
 const DEFAULT: &str = "default";
-/// The settings of the project.
+/// The project's instructions for the language model: of every memory, and of those that are an agent's alone.
+const INSTRUCTIONS: &str = "custom_instructions";
+const AGENT_INSTRUCTIONS: &str = "agent_custom_instructions";
+/// The settings of the project. The instructions are used; the others are stored and returned, and have no effect.
 const SETTINGS: [&str; 12] = [
-    "custom_instructions",
-    "agent_custom_instructions",
+    INSTRUCTIONS,
+    AGENT_INSTRUCTIONS,
     "custom_categories",
     "multilingual",
     "decay",
@@ -46,8 +50,11 @@ pub(super) struct ProjectDoc {
     name: Option<String>,
     /// `default`
     org_id: Option<String>,
-    custom_instructions: Option<Value>,
-    agent_custom_instructions: Option<Value>,
+    /// Sent to the language model with every add that has no instructions of its own. At most 64 KiB; null or an empty text
+    /// clears it.
+    custom_instructions: Option<String>,
+    /// The same, used instead for memories with an agent_id and no user_id.
+    agent_custom_instructions: Option<String>,
     custom_categories: Option<Value>,
     multilingual: Option<Value>,
     decay: Option<Value>,
@@ -107,7 +114,9 @@ pub(super) async fn get(
 
 /// Change the settings of the project
 ///
-/// Settings that are not named stay.
+/// Settings that are not named stay. `custom_instructions` and `agent_custom_instructions` are sent to the language model
+/// with every add of the platform API that extracts facts and has no instructions of its own. The other settings are stored
+/// and returned, and have no effect; the `message` of the response names those.
 #[utoipa::path(patch, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}", tag = tag::PLATFORM,
     params(("org_id" = String, Path), ("project_id" = String, Path)),
     request_body = ProjectDoc, responses((status = 200, body = Done)))]
@@ -125,6 +134,21 @@ pub(super) async fn update(
     if Value::Object(body.clone()).to_string().len() > MAX_SETTINGS {
         return Err(Problem::bad_request("the settings are too large"));
     }
+    for key in [INSTRUCTIONS, AGENT_INSTRUCTIONS] {
+        let fits = match body.get(key) {
+            None | Some(Value::Null) => true,
+            Some(value) => value.as_str().is_some_and(|text| text.len() <= MAX_INSTRUCTIONS),
+        };
+        if !fits {
+            return Err(Problem::bad_request(format!(
+                "{key}: must be a text of at most {MAX_INSTRUCTIONS} bytes, or null"
+            )));
+        }
+    }
+    let without_effect: Vec<&str> = SETTINGS
+        .into_iter()
+        .filter(|key| ![INSTRUCTIONS, AGENT_INSTRUCTIONS].contains(key) && body.contains_key(*key))
+        .collect();
     let changed = app.with_documents(move |documents| {
         documents.put_new(&Document::new(KIND, DEFAULT, json!({})))?;
         documents.change(KIND, DEFAULT, &mut |document| {
@@ -137,7 +161,20 @@ pub(super) async fn update(
         })
     });
     changed.await?;
-    Ok(Json(Done::new("Updated project successfully.")))
+    let mut message = "Updated project successfully.".to_owned();
+    if !without_effect.is_empty() {
+        message += &format!(" Stored, but without effect on this server: {}.", without_effect.join(", "));
+    }
+    Ok(Json(Done::new(message)))
+}
+
+/// The project's instructions for an add that has none of its own.
+pub(super) async fn instructions(app: &AppState, of_agent: bool) -> Result<Option<String>, Problem> {
+    let stored = app.with_documents(|documents| documents.document(KIND, DEFAULT)).await?;
+    let settings = stored.map(|document| document.body).unwrap_or_default();
+    let text = |key: &str| settings[key].as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned);
+    let for_agents = if of_agent { text(AGENT_INSTRUCTIONS) } else { None };
+    Ok(for_agents.or_else(|| text(INSTRUCTIONS)))
 }
 
 /// Delete the project: refused
