@@ -25,16 +25,16 @@ dependencies:
     cargo machete --with-metadata
     cargo hack check --workspace --each-feature --locked
 
-# Remembers a small conversation in a temporary store and asks it questions.
+# Stores a small conversation in a temporary store and searches it.
 tour:
     cargo run --release -- tour
 
-# Recall and speed on this machine; DIR holds conversations (see `mnemon bench locomo --help`).
+# Recall on the conversations in DIR (see `mnemon bench locomo --help`), and speed.
 bench dir:
     cargo run --release -- bench locomo --data {{dir}}
-    cargo run --release -- bench speed
+    cargo run --release -p mnemon-bench -- speed
 
-# Load on a server of its own: 10,000 memories, 16 connections.
+# Load on a separate server: 10,000 memories, 16 connections.
 load seconds="60":
     cargo build --release
     bench/load/run.sh {{seconds}}

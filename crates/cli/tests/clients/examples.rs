@@ -1,25 +1,25 @@
-//! The examples that talk to a server: each prints the same story.
+//! The examples that talk to a server; each prints the same output.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use libtest_mimic::{Failed, Trial};
 
-use crate::{Served, folder, on_path};
+use crate::{ServerProcess, folder, on_path};
 
 const PRINTED: &str = "stored 2 memories\nwhere do we live? We moved to Lisbon in May.\ndeleted 2 memories\n";
 
-/// One trial an example; ignored where what runs it is missing.
+/// One trial per example; ignored if the program that runs it is missing.
 pub(crate) fn trials() -> [Trial; 4] {
     let has_python = on_path("python3");
     let has_mem0 = folder().join(".venv-2/bin/python").exists();
     let has_tsx = on_path("node") && folder().join("node_modules/tsx").is_dir();
     let mem0 = "run compat/setup.sh to install mem0's client";
     [
-        trial("example_curl", on_path("curl"), "there is no curl on the path", || {
+        trial("example_curl", on_path("curl"), "curl is not on the path", || {
             check(Command::new("sh").arg(example("curl/memory.sh")))
         }),
-        trial("example_python_plain", has_python, "there is no python3 on the path", || {
+        trial("example_python_plain", has_python, "python3 is not on the path", || {
             check(Command::new("python3").arg(example("python/plain.py")))
         }),
         trial("example_python_mem0", has_mem0, mem0, || {
@@ -40,7 +40,7 @@ fn example(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(path)
 }
 
-/// A module is looked for beside the file that imports it, so the example runs beside the installed client.
+/// Node looks for a module beside the file that imports it, so the example runs beside the installed client.
 fn typescript() -> Result<(), Failed> {
     let beside = tempfile::tempdir()?;
     for file in ["package.json", "memory.ts"] {
@@ -52,10 +52,10 @@ fn typescript() -> Result<(), Failed> {
 
 /// Runs an example against a server of its own and compares what it prints.
 fn check(example: &mut Command) -> Result<(), Failed> {
-    let served = Served::start(r#"{"ka": "alice", "kb": "bob"}"#);
+    let server = ServerProcess::start(r#"{"ka": "alice", "kb": "bob"}"#);
     let home = tempfile::tempdir()?;
     let output = example
-        .env("BASE_URL", &served.url)
+        .env("BASE_URL", &server.url)
         .env("API_KEY", "ka")
         .env("HOME", home.path())
         .env("MEM0_DIR", home.path())

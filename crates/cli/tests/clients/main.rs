@@ -1,7 +1,8 @@
-//! Real, unmodified mem0 clients against `mnemon serve`. `clients/setup.sh` installs them. A client that is not installed is
-//! reported as ignored, not as passed; so is the tour with curl if there is no curl.
+//! Real, unmodified mem0 clients, the tour of the server with curl, and the examples, each against a `mnemon serve` of its
+//! own. `compat/setup.sh` installs the clients; what needs a program that is missing is ignored, not passed.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on panics")]
 
+mod examples;
 #[path = "../shared/listening.rs"]
 mod listening;
 mod tour;

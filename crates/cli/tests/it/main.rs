@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on panics")]
 
 mod add;
+mod cli_tour;
 mod closed;
 mod doctor;
 mod embedder;
@@ -13,7 +14,6 @@ mod listening;
 mod migrate;
 #[cfg(feature = "minilm")]
 mod models;
-mod readme;
 mod reembed;
 #[path = "../shared/sandbox.rs"]
 mod sandbox;

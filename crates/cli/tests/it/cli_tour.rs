@@ -1,10 +1,10 @@
-//! Runs the commands of the README's tour and compares their output, except for ids, times and last digits.
+//! Runs the commands of docs/cli.md and compares their output, except for ids, times and last digits.
 
 use std::process::Command;
 use std::sync::LazyLock;
 
-static README: LazyLock<String> =
-    LazyLock::new(|| std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap());
+static TOUR: LazyLock<String> =
+    LazyLock::new(|| std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md")).unwrap());
 
 /// The code blocks of one language.
 fn blocks<'r>(text: &'r str, kind: &str) -> Vec<&'r str> {
@@ -34,11 +34,9 @@ fn redacted(text: &str) -> String {
 }
 
 #[test]
-fn the_readme_tour_has_the_real_output() {
-    let tour =
-        README.split("## A tour of the command line").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
-    let commands = blocks(tour, "sh");
-    let outputs = blocks(tour, "text");
+fn the_tour_shows_the_real_output() {
+    let commands = blocks(&TOUR, "sh");
+    let outputs = blocks(&TOUR, "text");
     // The first block sets the environment and prints nothing.
     assert_eq!(commands.len(), outputs.len() + 1);
     let folder = tempfile::tempdir().unwrap();
