@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use mnemon_engine::{AddRequest, Engine, EngineConfig, Message};
 use mnemon_models::{Embedder, StaticEmbedder};
-use mnemon_server::auth::FixedKey;
+use mnemon_server::auth::ConfiguredKey;
 use mnemon_server::{Config, Secret};
 use mnemon_store::sqlite::SqliteOptions;
 use mnemon_store::{Scope, SqliteStore};
@@ -38,7 +38,7 @@ fn world() -> &'static World {
         }
         let keys = format!(r#"{{"{ANA}": "ana", "Wm6TqZ3xNc8VbKj5HgFd2SpLr9YtEu7A": "bob"}}"#);
         let config = Config {
-            keys: FixedKey::parse_all(&keys).unwrap(),
+            keys: ConfiguredKey::parse_all(&keys).unwrap(),
             admin_key: Some(Secret::new("Xa9sD4fG7hJ2kL5zQ8wE3rT6yU1iO0pM")),
             ..Config::default()
         };
