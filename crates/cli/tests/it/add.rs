@@ -152,7 +152,7 @@ fn invalid_arguments_are_explained() {
         (&["add", "x"], "--user"),
         (&["add", "x", "--user", "a b"], "single words"),
         (&["add", "x", "--user", "*"], "name one id"),
-        (&["add", " ", "--user", "ana"], "nothing to remember"),
+        (&["add", " ", "--user", "ana"], "message 1 is empty"),
         (&["add", "x", "--stdin", "--user", "ana"], "cannot be used with"),
         (&["add", "x", "--user", "ana", "--metadata", "[1]"], "--metadata must be an object"),
         (&["add", "x", "--user", "ana", "--metadata", "{"], "--metadata is not valid JSON"),
@@ -163,7 +163,7 @@ fn invalid_arguments_are_explained() {
         (&["add", "x", "--user", "ana", "--link", "nothing"], "UUID"),
         (&["add", "x", "--user", "ana", "--link", "7"], "not found"),
         (&["add", "x", "--user", "ana", "--session", " "], "session"),
-        (&["add", "x", "--user", "ana", "--role", ""], "no role"),
+        (&["add", "x", "--user", "ana", "--role", ""], "has no role"),
     ] {
         check_refused(&sandbox, args, 2, hint);
     }

@@ -52,7 +52,8 @@ fn pending_requests_are_reported_until_they_are_processed() {
     assert!(result.stderr.contains("LLM_API_KEY") && !result.stderr.contains("sk-secret"), "{}", result.stderr);
 
     let doctor = run(&["doctor"]);
-    let output = "pending   1 request for a model (the language model refuses; the server's log says why)";
+    let output =
+        "pending   1 request for a model (the language model rejects the request; see the server's log for the reason)";
     assert!(doctor.code == 0 && doctor.stdout.contains(output), "{}", doctor.stdout);
     let export = run(&["export", "all.jsonl"]);
     assert!(export.code == 0 && export.stderr.contains("1 request pending for a model"), "{}", export.stderr);

@@ -103,7 +103,7 @@ fn invalid_arguments_are_explained() {
     for (args, hint) in [
         (&["list", "--limit", "0"][..], "1 to 1000"),
         (&["list", "--limit", "1001"], "1 to 1000"),
-        (&["list", "--cursor", "x"], "page before"),
+        (&["list", "--cursor", "x"], "the previous page"),
         (&["list", "--all", "--limit", "3"], "cannot be used with"),
         (&["list", "--user", ""], "empty"),
         (&["get", "nonsense"], "UUID"),

@@ -176,10 +176,10 @@ fn failed_runs_leave_the_store_unchanged() {
         let at = calls.fetch_add(1, Ordering::SeqCst) % 8;
         texts.iter().map(|_| (0..8).map(|dim| if dim == at { 1.0 } else { 0.0 }).collect()).collect()
     });
-    check_refused(&sandbox, &reembed_to(&unsteady, &[]), 1, "nothing was switched");
+    check_refused(&sandbox, &reembed_to(&unsteady, &[]), 1, "the store was not switched");
     // A run is now in progress.
     let warned = sandbox.json(&["doctor"])["warnings"].to_string();
-    assert!(warned.contains("`mnemon reembed` goes on with it"), "{warned}");
+    assert!(warned.contains("continue it with `mnemon reembed`"), "{warned}");
     let other = ["reembed", "--to", "openai:other", "--to-url", endpoint.url(), "--to-dims", "8"];
     check_refused(&sandbox, &other, 4, "--restart");
     check_refused(&sandbox, &[&other[..], &["--dry-run"]].concat(), 4, "openai:hashed:8");

@@ -101,8 +101,8 @@ fn an_unreachable_qdrant_is_named() {
     let sandbox = Sandbox::new();
     // Ports without a server.
     for (name, value, message) in [
-        ("MNEMON_STORE", "qdrant:http://127.0.0.1:1/c", "Qdrant at http://127.0.0.1:1 does not answer"),
-        ("QDRANT_HOST", "127.0.0.1", "Qdrant at http://127.0.0.1:3 does not answer"),
+        ("MNEMON_STORE", "qdrant:http://127.0.0.1:1/c", "Qdrant at http://127.0.0.1:1 is unavailable"),
+        ("QDRANT_HOST", "127.0.0.1", "Qdrant at http://127.0.0.1:3 is unavailable"),
     ] {
         let mut command = sandbox.command(&["list"]);
         command.env_remove("MNEMON_STORE").env("QDRANT_PORT", "2").env("QDRANT_COLLECTION_NAME", "c").env(name, value);

@@ -190,7 +190,7 @@ fn an_unreachable_server_is_reported() {
     let url = format!("http://{unused}");
     check_refused(&Sandbox::new(), &["smoke", "--url", &url, "--api-key", "k"], 1, "can't reach the server");
     for (wrong, hint) in [
-        (&["--url", "localhost:8000"][..], "give an address"),
+        (&["--url", "localhost:8000"][..], "give a URL"),
         (&["--url", &url, "--timeout", "soon"], "give a time"),
         (&["--url", &url, "--user", "*"], "--user"),
         (&["--url", &url, "--api-key", " "], "the API key is blank"),
@@ -219,7 +219,7 @@ fn a_server_that_accepts_everything_fails() {
     let address = listen(|_, stream| respond(stream, 200, &json!({})));
     let (code, report) = smoke(&format!("http://{address}"), "k", &[]);
     assert_eq!(code, 3);
-    assert!(status(&report, "wrong key").1.contains("a wrong key was let in"), "{report:#}");
+    assert!(status(&report, "wrong key").1.contains("a wrong key was accepted"), "{report:#}");
     let (output, detail) = status(&report, "write");
     assert!(output == "failed" && detail.contains("writes are lost"), "{report:#}");
     assert_eq!(status(&report, "search").0, "skipped");

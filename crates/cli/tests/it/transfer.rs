@@ -119,7 +119,7 @@ fn a_file_that_is_not_a_store_is_not_changed() {
     let sandbox = Sandbox::new();
     sandbox
         .file("notes.txt", "not a database, but long enough to be taken for one at a glance, as files often are, alas");
-    check_refused(&sandbox, &["list", "--store", "sqlite:notes.txt"], 1, "was left as it is");
+    check_refused(&sandbox, &["list", "--store", "sqlite:notes.txt"], 1, "was not changed");
     check_refused(&sandbox, &["list", "--store", "sqlite:."], 1, "folder");
 }
 

@@ -74,14 +74,14 @@ pub(crate) fn dangerous_calls_are_refused(random: &mut StdRng) {
     assert!(!stack.path("typo.env").exists());
     stack.run(&["cutover", "--dir", "m", "--env-file", ".env", "--no-smoke"]).ok();
     refused(&["retire", "--dir", "m", "--yes"], 4, &["must be kept until"]);
-    refused(&["verify", "--dir", "m"], 4, &["served"]);
-    refused(&["rebuild", "--dir", "m", "--again"], 4, &["served", "rollback"]);
+    refused(&["verify", "--dir", "m"], 4, &["in use"]);
+    refused(&["rebuild", "--dir", "m", "--again"], 4, &["in use", "rollback"]);
     refused(&["cutover", "--dir", "m", "--alias", "other", "--no-smoke"], 4, &[".env", "rollback"]);
 
     // Two commands at the same time.
     let mut slow = stack.migrate(&["rebuild", "--dir", "two", "--target", "mem0_v5", "--rate", "300"]).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(700));
-    refused(&rebuild("two", "mem0_v5"), 4, &["works on"]);
+    refused(&rebuild("two", "mem0_v5"), 4, &["is working on"]);
     assert!(slow.wait().unwrap().success());
     assert_eq!(source, stack.points(SOURCE));
 
@@ -97,8 +97,8 @@ pub(crate) fn dangerous_calls_are_refused(random: &mut StdRng) {
     assert_eq!(stack.run(&again).ok()["already"], true);
     refused(&["retire", "--dir", "r"], 4, &["--yes"]);
     stack.run(&["retire", "--dir", "r", "--yes"]).ok();
-    refused(&["rollback", "--dir", "r", "--drop-writes"], 4, &["retired"]);
-    refused(&["retire", "--dir", "r", "--yes"], 4, &["before"]);
+    refused(&["rollback", "--dir", "r", "--drop-writes"], 4, &["deleted by `retire`"]);
+    refused(&["retire", "--dir", "r", "--yes"], 4, &["deleted already"]);
     assert!(std::fs::read_to_string(stack.path(".env")).unwrap().contains("mem0_v6"));
     assert_eq!(stack.points("mem0_v6").len(), source.len());
 }
