@@ -239,7 +239,7 @@ fn a_server_that_loses_writes_fails() {
     let (code, report) = smoke(&format!("http://{address}"), "k", &["--user", "ana"]);
     assert_eq!((code, status(&report, "write").0), (3, "ok"), "{report:#}");
     let (output, detail) = status(&report, "read back");
-    assert!(output == "failed" && detail.contains("m-1 was acknowledged and is not there"), "{report:#}");
+    assert!(output == "failed" && detail.contains("m-1 was acknowledged but is missing"), "{report:#}");
     assert_eq!(status(&report, "search").0, "failed");
 }
 
