@@ -8,7 +8,7 @@ use crate::analyse::{analyse, embed_names, mention, sparse};
 use crate::error::Result;
 use crate::terms::{count_terms, speaker};
 
-/// A memory that another program wrote, as its collection holds it.
+/// A memory written by another program (such as Python mem0), as stored in that program's collection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ForeignPoint {
     /// Its id.

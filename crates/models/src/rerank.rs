@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use crate::error::{ModelError, ModelKind};
 use crate::service::{self, Failure, RetryPolicy, Service};
 
-/// The advice for an answer that is not usable.
+/// The hint in the error message for an invalid response.
 const CHECK_URL: &str =
     "check that reranker_url (MNEMON_RERANKER_URL) is the base URL of a service with the route /rerank";
 

@@ -107,7 +107,7 @@ impl Problem {
 
     pub(crate) fn cross_site() -> Self {
         Self::forbidden("cross_site", "With authentication off, requests from pages of other sites are refused.")
-            .hint("Use the host name 127.0.0.1 or localhost, add the page's origin to cors_origins, or use keys.")
+            .hint("Call the server at 127.0.0.1 or localhost and add the page's origin to cors_origins, or turn on authentication and send an API key.")
     }
 
     pub(crate) fn no_scope() -> Self {

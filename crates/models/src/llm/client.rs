@@ -28,7 +28,7 @@ const MAX_ANSWER: usize = 16 << 20;
 const MAX_STREAM_TIME: Duration = Duration::from_secs(10 * 60);
 /// Maximum number of refusals of one request after which the request is changed and sent again.
 const MAX_LESSONS: usize = 8;
-/// The advice for an answer that is not usable.
+/// The hint in the error message for an invalid response.
 const CHECK_URL: &str = "check that llm_url (MNEMON_LLM_URL) is the base URL of a service of this kind, and that llm \
                          (MNEMON_LLM) names a model that answers with text";
 

@@ -32,7 +32,7 @@ pub struct OpenAiConfig {
     pub batch_texts: usize,
     /// Maximum number of characters in one request; a longer text is sent alone.
     pub batch_chars: usize,
-    /// Maximum number of characters of a text; the rest is not sent.
+    /// Maximum number of characters per text. Longer texts are truncated before they are sent to the embedder.
     pub max_chars: usize,
     /// Maximum number of concurrent requests, if the texts do not fit into one.
     pub concurrency: usize,

@@ -14,9 +14,9 @@ use crate::text::first_chars;
 
 /// A text that is rejected as too long is halved until it has fewer characters than this.
 const MIN_CHARS: usize = 500;
-/// Maximum size of a number of a vector, in bytes of JSON.
+/// Assumed maximum length of one vector element in JSON, in bytes; limits the size of the response.
 const NUMBER_BYTES: usize = 40;
-/// The advice for an answer that is not usable.
+/// The hint in the error message for an invalid response.
 const CHECK_URL: &str = "check that embedder_url (MNEMON_EMBEDDER_URL) is the base URL of an OpenAI-compatible service";
 
 /// The body of a request.

@@ -3,8 +3,8 @@
 /// Levels of AND, OR and NOT that a filter may nest. An object with several keys counts as an AND.
 pub const MAX_DEPTH: usize = 32;
 
-/// Conditions that a filter may have. Each is evaluated on every payload that is read. A list of ids or words is one
-/// condition.
+/// Maximum number of conditions in a filter: all of them are evaluated for every payload that is read. A list of ids or words
+/// is one condition.
 pub const MAX_CONDITIONS: usize = 128;
 
 /// List items that a filter may have, over all its lists.

@@ -1,4 +1,4 @@
-//! Tests of the filter language: parsing, errors, matching, scope conditions, and properties of all filters.
+//! Tests of the filter language: parsing, errors, matching, scope conditions, and property-based tests.
 
 mod laws;
 mod matching;

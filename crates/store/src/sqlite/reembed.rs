@@ -13,7 +13,7 @@ pub use rows::TextToEmbed;
 use rows::{EmbeddedRows, RowKind};
 pub use switch::Switched;
 
-/// The keys of the embedder that a store is being moved to.
+/// Keys in the `meta` table that hold the name and the dims of the new embedder during re-embedding.
 const TARGET: [&str; 2] = ["reembed_embedder", "reembed_dims"];
 
 /// A move of a store to another embedder. The new vectors are kept in the file, so that another process can continue it.

@@ -187,7 +187,7 @@ pub(super) async fn delete(_: Admin, Path((org, project)): Path<(String, String)
         return problem;
     }
     Problem::bad_request("A self-hosted server has one project, which cannot be deleted; nothing was deleted.")
-        .hint("To empty it, call DELETE /v1/memories/?user_id=*&agent_id=*&app_id=*&run_id=*")
+        .hint("To delete all memories of the project, call DELETE /v1/memories/?user_id=*&agent_id=*&app_id=*&run_id=*")
 }
 
 /// Create a project: refused

@@ -105,7 +105,7 @@ impl Server {
         Ok(Connection { client, prepared: HashMap::new(), used: false })
     }
 
-    /// Converts an error of the client or the server.
+    /// Converts a `postgres::Error` to a [`StoreError`].
     pub(super) fn store_error(&self, error: &postgres::Error) -> StoreError {
         let Some(code) = error.code() else {
             // There is no response of the server: either the connection failed, or a value could not be converted.

@@ -1,4 +1,4 @@
-//! Properties of all filters.
+//! Property-based tests of filters.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
