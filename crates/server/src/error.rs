@@ -106,8 +106,10 @@ impl Problem {
     }
 
     pub(crate) fn cross_site() -> Self {
-        Self::forbidden("cross_site", "With authentication off, requests from pages of other sites are refused.")
-            .hint("Call the server at 127.0.0.1 or localhost and add the page's origin to cors_origins, or turn on authentication and send an API key.")
+        Self::forbidden("cross_site", "With authentication off, requests from pages of other sites are refused.").hint(
+            "Call the server at 127.0.0.1 or localhost and add the page's origin to cors_origins, or turn on \
+                 authentication and send an API key.",
+        )
     }
 
     pub(crate) fn no_scope() -> Self {

@@ -62,7 +62,7 @@ impl Count {
 pub(crate) struct OwnerCounts {
     scopes: HashMap<i64, Count>,
     apps: HashMap<String, Count>,
-    /// The times of the previous row. The parsed times of the previous row. Adjacent rows often have equal times, which are not parsed again.
+    /// The parsed times of the previous row. Adjacent rows often have equal times, which are not parsed again.
     created: ReadTime,
     updated: ReadTime,
 }
