@@ -1,4 +1,4 @@
-//! mnemon and real, unmodified Python mem0 on a real Qdrant. `clients/interop/setup.sh` installs mem0. Without it or the server,
+//! mnemon and real, unmodified Python mem0 on a real Qdrant. `compat/interop/setup.sh` installs mem0. Without it or the server,
 //! the tests are reported as ignored, not as passed.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on panics")]
 

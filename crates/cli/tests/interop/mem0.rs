@@ -20,7 +20,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat/interop")
 }
 
-/// Whether `clients/interop/setup.sh` has installed a version completely.
+/// Whether `compat/interop/setup.sh` has installed a version completely.
 pub(crate) fn is_installed(version: &str) -> bool {
     folder().join(format!(".venv-{version}/installed.txt")).exists()
 }

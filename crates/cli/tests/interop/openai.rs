@@ -31,7 +31,7 @@ pub(crate) fn openai_client_receives_memories(version: &str) {
         .unwrap();
     let base = format!("{}/v1", listening::url(server.stdout.take().unwrap()));
 
-    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients/interop");
+    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat/interop");
     let python = clients.join(format!(".venv-{version}/bin/python"));
     let output = Command::new(python).arg(clients.join("chat.py")).args([&base, "ka"]).output().unwrap();
     let _ = server.kill();

@@ -1,6 +1,6 @@
 //! The local MiniLM with its real weights: download, list, add and search.
 //!
-//! MNEMON_TEST_MINILM is the folder with the weights (`clients/minilm/setup.sh` creates one). Without it, or without the feature
+//! MNEMON_TEST_MINILM is the folder with the weights (`compat/minilm/setup.sh` creates one). Without it, or without the feature
 //! `minilm`, these tests are reported as ignored, not as passed.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 

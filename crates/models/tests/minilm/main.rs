@@ -1,6 +1,6 @@
-//! The local MiniLM, compared with vectors that `clients/minilm/golden.py` computed in float64 without code of this crate.
+//! The local MiniLM, compared with vectors that `compat/minilm/golden.py` computed in float64 without code of this crate.
 //!
-//! The weights are in the folder that MNEMON_TEST_MINILM names (`clients/minilm/setup.sh` creates one). Without it, or
+//! The weights are in the folder that MNEMON_TEST_MINILM names (`compat/minilm/setup.sh` creates one). Without it, or
 //! without the feature `minilm`, these tests are reported as ignored, not as passed.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
