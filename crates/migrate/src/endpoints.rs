@@ -31,11 +31,11 @@ pub struct MigrationContext<'e> {
     /// The highest number of points per second.
     pub rate: Option<u32>,
     /// Whether more than half of a target may be removed because the source no longer has these points.
-    pub removals: bool,
+    pub allow_removals: bool,
     /// The folder where snapshots are unpacked.
     pub scratch: PathBuf,
     /// How a new collection is created.
-    pub new: NewCollection,
+    pub new_collection: NewCollection,
 }
 
 impl std::fmt::Debug for MigrationContext<'_> {
@@ -46,7 +46,7 @@ impl std::fmt::Debug for MigrationContext<'_> {
 
 impl<'e> MigrationContext<'e> {
     /// The embedder, if its vectors have this number of dims.
-    pub fn embedder_of(&self, dims: usize) -> Option<&'e dyn Embedder> {
+    pub fn embedder_with_dims(&self, dims: usize) -> Option<&'e dyn Embedder> {
         self.embedder.filter(|embedder| embedder.dims() == dims)
     }
 
@@ -65,7 +65,7 @@ impl Route {
     /// # Errors
     /// [`MigrateError::Store`] of the connection.
     pub fn server(&self, context: &MigrationContext<'_>) -> Result<Option<Arc<Server>>> {
-        match &self.from {
+        match &self.source {
             SourceSpec::Collection { grpc, .. } => context.connect(grpc).map(Some),
             SourceSpec::Snapshot { .. } => Ok(None),
         }
@@ -73,7 +73,7 @@ impl Route {
 
     /// A client of the REST port of the source's Qdrant; `None` if the source is a snapshot file.
     pub(crate) fn rest(&self, context: &MigrationContext<'_>) -> Result<Option<QdrantRest>> {
-        match &self.from {
+        match &self.source {
             SourceSpec::Collection { rest, .. } => {
                 QdrantRest::new(rest, context.api_key.as_deref(), context.retries, RETRY_PAUSE).map(Some)
             }
@@ -86,7 +86,7 @@ impl Route {
     /// # Errors
     /// [`MigrateError`] if the source can't be read or was not written by mem0.
     pub fn source(&self, context: &MigrationContext<'_>) -> Result<Box<dyn Source>> {
-        match &self.from {
+        match &self.source {
             SourceSpec::Collection { grpc, name, .. } => {
                 let source = Collection::open(context.connect(grpc)?, name)?;
                 // After the switch the alias would name the target, and a rollback would copy the target to itself.
@@ -115,9 +115,9 @@ impl Route {
     /// [`MigrateError::Refused`] if the server is too old, or if a server is needed and the source has none;
     /// [`MigrateError::Store`].
     pub fn target(&self, context: &MigrationContext<'_>, dims: usize) -> Result<Box<dyn Target>> {
-        match (&self.to, self.server(context)?, &self.from) {
+        match (&self.target, self.server(context)?, &self.source) {
             (TargetSpec::Sqlite { file }, ..) => {
-                let fingerprint = match context.embedder_of(dims) {
+                let fingerprint = match context.embedder_with_dims(dims) {
                     Some(embedder) => Some(embedder.fingerprint().to_owned()),
                     None => SqliteStore::embedder_of(file)?.map(|(fingerprint, _)| fingerprint),
                 };

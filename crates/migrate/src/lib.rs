@@ -27,13 +27,14 @@ pub use endpoints::MigrationContext;
 pub use entities::write_entities;
 pub use error::{MigrateError, Result};
 pub use phases::{
-    Artifact, ArtifactKind, BackupDifference, BackupEvent, BackupOptions, BackupPlan, BackupReport, COUNTS,
-    CollectionBackup, CutoverReport, Difference, MANIFEST, Manifest, Preflight, RebuildReport, Rehearsal,
-    RollbackReport, ServerHooks, Verification, WordFound, backup, cutover, look, plan_backup, preflight, read_counts,
-    rebuild, rehearse, retire, rollback, verify, verify_backup, verify_backup_in, verify_migration,
+    Artifact, ArtifactKind, BackupDifference, BackupEvent, BackupOptions, BackupPlan, BackupReport, COUNTS_FILE,
+    CollectionBackup, CutoverReport, Difference, MANIFEST_FILE, Manifest, PreflightReport, RebuildReport,
+    RehearsalReport, RollbackReport, ServerHooks, VerificationReport, WordSearch, backup, cutover, inspect,
+    plan_backup, preflight, read_counts, rebuild, rehearse, retire, rollback, verify, verify_backup, verify_backup_in,
+    verify_migration,
 };
-pub use progress::{ENTITIES, Progress};
-pub use state::{Migration, Phase, PhaseResult, Route, SourceSpec, State, TargetSpec};
+pub use progress::{ENTITIES_STEP, Progress};
+pub use state::{Migration, MigrationState, Phase, PhaseResult, Route, SourceSpec, TargetSpec};
 pub use survey::{Anomaly, Survey};
 pub use switch::{Switch, store_in_settings, value_in_env_file};
 pub use sync::{OnPoints, SyncOptions, SyncReport, sync};

@@ -11,12 +11,12 @@ mod verify;
 
 pub use backup::{
     Artifact, ArtifactKind, BackupDifference, BackupEvent, BackupOptions, BackupPlan, BackupReport, CollectionBackup,
-    MANIFEST, Manifest, backup, plan_backup, verify_backup, verify_backup_in,
+    MANIFEST_FILE, Manifest, backup, plan_backup, verify_backup, verify_backup_in,
 };
 pub use cutover::{CutoverReport, ServerHooks, cutover};
-pub use preflight::{COUNTS, Preflight, look, preflight, read_counts};
+pub use preflight::{COUNTS_FILE, PreflightReport, inspect, preflight, read_counts};
 pub use rebuild::{RebuildReport, rebuild};
-pub use rehearse::{Rehearsal, rehearse};
+pub use rehearse::{RehearsalReport, rehearse};
 pub use retire::retire;
 pub use rollback::{RollbackReport, rollback};
-pub use verify::{Difference, Verification, WordFound, verify, verify_migration};
+pub use verify::{Difference, VerificationReport, WordSearch, verify, verify_migration};

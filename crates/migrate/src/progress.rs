@@ -4,4 +4,4 @@
 pub type Progress<'p> = dyn Fn(&'static str, usize, u64) + Sync + 'p;
 
 /// The step that counts entities. All other steps count points.
-pub const ENTITIES: &str = "entities";
+pub const ENTITIES_STEP: &str = "entities";

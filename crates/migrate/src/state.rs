@@ -60,9 +60,11 @@ pub enum TargetSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Route {
     /// The source.
-    pub from: SourceSpec,
+    #[serde(rename = "from")]
+    pub source: SourceSpec,
     /// The target.
-    pub to: TargetSpec,
+    #[serde(rename = "to")]
+    pub target: TargetSpec,
 }
 
 /// A phase of a migration. The order is that of a migration.
@@ -111,17 +113,19 @@ pub struct PhaseResult {
     /// Whether the run was successful.
     pub ok: bool,
     /// A summary in one line, for messages.
-    pub told: String,
+    #[serde(rename = "told")]
+    pub summary: String,
 }
 
 /// The contents of the state file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct State {
+pub struct MigrationState {
     version: u32,
     /// Source and target; set by the first phase that gets them.
     pub route: Option<Route>,
     /// Whether the migration has started to write to the target.
-    pub begun: bool,
+    #[serde(rename = "begun")]
+    pub started: bool,
     /// The number of points by user, as counted by the preflight.
     pub counts: BTreeMap<String, usize>,
     /// The folder of the last backup and its retention date.
@@ -139,13 +143,13 @@ pub struct State {
 pub struct Migration {
     folder: PathBuf,
     /// Its state.
-    pub state: State,
+    pub state: MigrationState,
     _lock: File,
 }
 
-impl State {
+impl MigrationState {
     /// Whether a verify after the last rebuild found no differences.
-    pub fn is_compared(&self) -> bool {
+    pub fn is_verified(&self) -> bool {
         let (rebuilt, verified) = (self.ended.get(&Phase::Rebuild), self.ended.get(&Phase::Verify));
         verified.is_some_and(|verified| verified.ok && rebuilt.is_none_or(|rebuilt| rebuilt.at <= verified.at))
     }
@@ -157,11 +161,11 @@ impl Route {
         let (
             SourceSpec::Collection { grpc, rest, name },
             SourceSpec::Collection { grpc: grpc_of, rest: rest_of, name: name_of },
-        ) = (&self.from, &other.from)
+        ) = (&self.source, &other.source)
         else {
             return self == other;
         };
-        self.to == other.to && name == name_of && (grpc == grpc_of || rest == rest_of)
+        self.target == other.target && name == name_of && (grpc == grpc_of || rest == rest_of)
     }
 }
 
@@ -181,10 +185,10 @@ impl Migration {
             Err(TryLockError::WouldBlock) => return Err(MigrateError::Busy(folder.to_owned())),
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
-        let state = Self::read(folder)?.unwrap_or_else(|| State {
+        let state = Self::read(folder)?.unwrap_or_else(|| MigrationState {
             version: VERSION,
             route: None,
-            begun: false,
+            started: false,
             counts: BTreeMap::new(),
             backup: None,
             ended: BTreeMap::new(),
@@ -198,7 +202,7 @@ impl Migration {
     ///
     /// # Errors
     /// [`MigrateError::Unfit`] if the file is damaged or of a newer version; [`MigrateError::Io`].
-    pub fn read(folder: &Path) -> Result<Option<State>> {
+    pub fn read(folder: &Path) -> Result<Option<MigrationState>> {
         let path = folder.join(STATE_FILE);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -231,7 +235,7 @@ impl Migration {
     ///
     /// # Errors
     /// [`MigrateError::Store`] of the file.
-    pub fn base(&self) -> Result<CarriedPoints> {
+    pub fn carried_points(&self) -> Result<CarriedPoints> {
         CarriedPoints::open(&self.folder.join(CARRIED_FILE))
     }
 
@@ -242,7 +246,7 @@ impl Migration {
     /// same.
     pub fn set_route(&mut self, route: Route) -> Result<()> {
         if let (SourceSpec::Collection { name: from, .. }, TargetSpec::Collection { name: to }) =
-            (&route.from, &route.to)
+            (&route.source, &route.target)
             && from == to
         {
             let message = format!(
@@ -259,7 +263,7 @@ impl Migration {
                 self.save()
             }
             // Until the first point is copied, the route can change.
-            Some(current) if self.state.begun => {
+            Some(current) if self.state.started => {
                 let message = format!(
                     "{} holds the state of another migration ({current}): continue that one, or give another --dir for this one \
                      ({route})",
@@ -292,8 +296,8 @@ impl Migration {
     ///
     /// # Errors
     /// [`MigrateError::Io`].
-    pub fn end(&mut self, phase: Phase, ok: bool, summary: impl Into<String>) -> Result<()> {
-        self.state.ended.insert(phase, PhaseResult { at: Timestamp::now(), ok, told: summary.into() });
+    pub fn record_result(&mut self, phase: Phase, ok: bool, summary: impl Into<String>) -> Result<()> {
+        self.state.ended.insert(phase, PhaseResult { at: Timestamp::now(), ok, summary: summary.into() });
         self.save()
     }
 
@@ -316,11 +320,11 @@ impl Migration {
 
 impl std::fmt::Display for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.from {
+        match &self.source {
             SourceSpec::Collection { name, rest, .. } => write!(f, "{rest} `{name}`")?,
             SourceSpec::Snapshot { file } => write!(f, "{}", file.display())?,
         }
-        match &self.to {
+        match &self.target {
             TargetSpec::Sqlite { file } => write!(f, " → {}", file.display()),
             TargetSpec::Collection { name } => write!(f, " → `{name}`"),
             TargetSpec::InPlace => write!(f, ", in place"),
@@ -354,7 +358,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("state.json"), json).unwrap();
         let migration = Migration::open(folder.path()).unwrap();
-        assert!(migration.state.begun && migration.state.is_compared() && migration.state.switch.is_some());
+        assert!(migration.state.started && migration.state.is_verified() && migration.state.switch.is_some());
         migration.save().unwrap();
         let written = fs::read_to_string(folder.path().join("state.json")).unwrap();
         let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();

@@ -75,12 +75,12 @@ impl Switch {
     }
 
     /// The setting with its old and new value, for messages.
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         let (what, was, now) = self.parts();
         format!("{what}: {} → `{now}`", was.map_or("nothing".to_owned(), |was| format!("`{was}`")))
     }
 
-    /// As [`Switch::told`], in the direction of a rollback.
+    /// As [`Switch::describe`], in the direction of a rollback.
     pub fn describe_rollback(&self) -> String {
         let (what, was, now) = self.parts();
         format!("{what}: `{now}` → {}", was.map_or("nothing".to_owned(), |was| format!("`{was}`")))

@@ -272,7 +272,7 @@ fn refuse_mass_removal(source: &dyn Source, carried: &CarriedPoints, seen: usize
     Err(MigrateError::Refused(format!(
         "{} no longer has {deleted} of {recorded} copied memories: check it first; if they were deleted on purpose, run again \
          with --allow-removals",
-        source.about().place
+        source.info().location
     )))
 }
 

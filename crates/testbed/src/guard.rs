@@ -6,12 +6,12 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 /// A child process and a shell that watches this process. When this process ends, even without a drop, the shell reads the
 /// end of its input, kills the child and removes the folder.
 #[derive(Debug)]
-pub struct Guarded {
+pub struct ChildGuard {
     child: Child,
     watcher: Child,
 }
 
-impl Guarded {
+impl ChildGuard {
     /// Starts a command. Only the watcher removes `folder`.
     ///
     /// # Panics
@@ -49,7 +49,7 @@ impl Guarded {
 }
 
 /// Kills both with SIGKILL. The watcher is killed first, because it must not kill another process that gets the child's id.
-impl Drop for Guarded {
+impl Drop for ChildGuard {
     fn drop(&mut self) {
         for child in [&mut self.watcher, &mut self.child] {
             let _ = child.kill();

@@ -16,8 +16,8 @@ mod snapshot;
 
 pub use cluster::Cluster;
 pub use embeddings::EmbeddingsEndpoint;
-pub use guard::Guarded;
+pub use guard::ChildGuard;
 pub use postgres::{Database, POSTGRES, fresh_database, postgres_url};
-pub use qdrant::{Given, QDRANT, Qdrant, shared, unique};
-pub use service::{Asked, Reply, Service};
+pub use qdrant::{QDRANT, Qdrant, TestQdrant, shared, unique};
+pub use service::{FakeService, ReceivedRequest, Reply};
 pub use snapshot::restore_snapshot;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::guard::Guarded;
+use crate::guard::ChildGuard;
 use crate::{ports, rest};
 
 /// The variable that names a Qdrant: the path of its binary, or `http://host:6334` with the gRPC port of a server whose HTTP
@@ -21,7 +21,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The value of [`QDRANT`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Given {
+pub enum TestQdrant {
     /// A binary: tests start their own servers.
     Binary(PathBuf),
     /// The gRPC URL of a running server: tests that kill their server are ignored.
@@ -42,15 +42,15 @@ struct Own {
     binary: PathBuf,
     arguments: Vec<String>,
     variables: Vec<(&'static str, String)>,
-    process: Option<Guarded>,
+    process: Option<ChildGuard>,
     folder: TempDir,
 }
 
 impl Qdrant {
     /// The Qdrant that the environment names, if it names one.
-    pub fn from_env() -> Option<Given> {
+    pub fn from_env() -> Option<TestQdrant> {
         let value = std::env::var(QDRANT).ok().filter(|value| !value.is_empty())?;
-        Some(if value.starts_with("http://") { Given::Url(value) } else { Given::Binary(value.into()) })
+        Some(if value.starts_with("http://") { TestQdrant::Url(value) } else { TestQdrant::Binary(value.into()) })
     }
 
     /// An existing server with this gRPC URL. Its HTTP port is one lower.
@@ -158,7 +158,7 @@ impl Qdrant {
         let mut command = Command::new(&own.binary);
         command.args(&own.arguments).envs(own.variables.iter().cloned()).current_dir(own.folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
-        let process = Guarded::start(&mut command, own.folder.path());
+        let process = ChildGuard::start(&mut command, own.folder.path());
         own.process = Some(process);
     }
 
@@ -167,7 +167,7 @@ impl Qdrant {
         let ready = format!("{}/readyz", self.http);
         let grpc = self.grpc.trim_start_matches("http://").to_owned();
         let deadline = Instant::now() + START_TIMEOUT;
-        while self.own().process.as_mut().is_some_and(Guarded::is_running) {
+        while self.own().process.as_mut().is_some_and(ChildGuard::is_running) {
             if rest::request("GET", &ready, "text/plain", b"").is_ok() && TcpStream::connect(&grpc).is_ok() {
                 return true;
             }
@@ -187,8 +187,8 @@ impl Qdrant {
 pub fn shared() -> Option<&'static Qdrant> {
     static SHARED: LazyLock<Option<Qdrant>> = LazyLock::new(|| {
         Some(match Qdrant::from_env()? {
-            Given::Binary(binary) => Qdrant::start(&binary),
-            Given::Url(url) => Qdrant::at(&url),
+            TestQdrant::Binary(binary) => Qdrant::start(&binary),
+            TestQdrant::Url(url) => Qdrant::at(&url),
         })
     });
     SHARED.as_ref()

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// A recorded request.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct ReceivedRequest {
     /// The request line.
     pub line: String,
     /// Header lines in lower case.
@@ -20,7 +20,7 @@ pub struct Asked {
     pub at: Instant,
 }
 
-impl Asked {
+impl ReceivedRequest {
     /// The texts of a request for embeddings.
     ///
     /// # Panics
@@ -53,13 +53,13 @@ impl Reply {
     }
 
     /// A chat completion, complete or streamed word by word, as requested.
-    pub fn chat(asked: &Asked, text: &str) -> Self {
-        Self::chat_cut(asked, text, "stop")
+    pub fn chat(request: &ReceivedRequest, text: &str) -> Self {
+        Self::chat_cut(request, text, "stop")
     }
 
     /// The same with another `finish_reason`.
-    pub fn chat_cut(asked: &Asked, text: &str, finish: &str) -> Self {
-        if asked.body["stream"] != true {
+    pub fn chat_cut(request: &ReceivedRequest, text: &str, finish: &str) -> Self {
+        if request.body["stream"] != true {
             let choice =
                 json!({"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish});
             return Self::new("200 OK", &json!({"object": "chat.completion", "choices": [choice]}));
@@ -77,9 +77,9 @@ impl Reply {
     ///
     /// # Panics
     /// If a text is not such a list.
-    pub fn vectors(asked: &Asked) -> Self {
+    pub fn vectors(request: &ReceivedRequest) -> Self {
         let vector = |text: &str| text.split(' ').map(|word| word.parse().expect("a number")).collect::<Vec<f32>>();
-        let mut data: Vec<Value> = asked
+        let mut data: Vec<Value> = request
             .texts()
             .iter()
             .enumerate()
@@ -90,46 +90,46 @@ impl Reply {
     }
 }
 
-type Answer = dyn Fn(usize, &Asked) -> Reply + Send + Sync;
+type Answer = dyn Fn(usize, &ReceivedRequest) -> Reply + Send + Sync;
 
 /// A fake service. It answers until the process ends.
 #[derive(Debug)]
-pub struct Service {
+pub struct FakeService {
     /// The base URL, which ends with `/v1`.
     pub url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
 }
 
-impl Service {
+impl FakeService {
     /// Starts the service on a free port. `answer` gets the number of earlier requests and the request.
     ///
     /// # Panics
     /// If no port is free.
-    pub fn start(answer: impl Fn(usize, &Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub fn start(answer: impl Fn(usize, &ReceivedRequest) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}/v1", listener.local_addr().expect("an address"));
         let answer: Arc<Answer> = Arc::new(answer);
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&asked);
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&requests);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (answer, log) = (Arc::clone(&answer), Arc::clone(&log));
                 std::thread::spawn(move || serve(&stream, &*answer, &log));
             }
         });
-        Self { url, asked }
+        Self { url, requests }
     }
 
     /// The requests so far.
     ///
     /// # Panics
     /// Never: no thread panics while it holds the lock.
-    pub fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().expect("no test panics here").clone()
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.requests.lock().expect("no test panics here").clone()
     }
 }
 
-fn serve(stream: &TcpStream, answer: &Answer, log: &Mutex<Vec<Asked>>) -> std::io::Result<()> {
+fn serve(stream: &TcpStream, answer: &Answer, log: &Mutex<Vec<ReceivedRequest>>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let mut line = String::new();
@@ -152,13 +152,13 @@ fn serve(stream: &TcpStream, answer: &Answer, log: &Mutex<Vec<Asked>>) -> std::i
         let mut body = vec![0; length.unwrap_or(0)];
         reader.read_exact(&mut body)?;
         let body = serde_json::from_slice(&body).unwrap_or_default();
-        let asked = Asked { line: line.trim().to_owned(), headers, body, at: Instant::now() };
+        let request = ReceivedRequest { line: line.trim().to_owned(), headers, body, at: Instant::now() };
         let before = {
             let mut log = log.lock().expect("no test panics here");
-            log.push(asked.clone());
+            log.push(request.clone());
             log.len() - 1
         };
-        let Reply { status, headers, body } = answer(before, &asked);
+        let Reply { status, headers, body } = answer(before, &request);
         let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
         (&mut &*stream).write_all((head + &body).as_bytes())?;
     }

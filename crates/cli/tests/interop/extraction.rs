@@ -9,7 +9,7 @@ use mnemon_engine::{
 use mnemon_models::{Embedder, LlmClient, LlmConfig, LlmProvider};
 use mnemon_store::sqlite::SqliteOptions;
 use mnemon_store::{Scope, SqliteStore};
-use mnemon_testbed::{Asked, Reply, Service};
+use mnemon_testbed::{FakeService, ReceivedRequest, Reply};
 use serde_json::{Value, json};
 
 use crate::Fixture;
@@ -28,8 +28,8 @@ const CONVERSATIONS: [(&str, &[(&str, &str)]); 6] = [
 ];
 
 /// Answers with every sentence of at least three words that is not a question.
-fn facts(asked: &Asked) -> Reply {
-    let prompt = asked.body["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap();
+fn facts(request: &ReceivedRequest) -> Reply {
+    let prompt = request.body["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap();
     let section = prompt.split("## New Messages\n").nth(1).unwrap().split("\n\n## ").next().unwrap();
     let texts = match serde_json::from_str::<Vec<Value>>(section) {
         Ok(messages) => messages.iter().map(|message| message["content"].as_str().unwrap().to_owned()).collect(),
@@ -47,14 +47,14 @@ fn facts(asked: &Asked) -> Reply {
     }
     let facts: Vec<Value> =
         facts.iter().map(|text| json!({"id": "0", "text": text, "attributed_to": "user"})).collect();
-    Reply::chat(asked, &json!({"memory": facts}).to_string())
+    Reply::chat(request, &json!({"memory": facts}).to_string())
 }
 
 /// (user, text, hash, attributed_to) without duplicates: mem0 compares with the ten nearest memories only and may store one twice.
 type Facts = BTreeSet<(String, String, String, String)>;
 
 pub(crate) fn both_store_the_same_facts(fixture: &Fixture) {
-    let endpoint = Service::start(|_, asked| facts(asked));
+    let endpoint = FakeService::start(|_, request| facts(request));
     let mut mem0 = Mem0::start_with(
         fixture.version,
         fixture.server.http_url(),

@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use mnemon_testbed::{Reply, Service};
+use mnemon_testbed::{FakeService, Reply};
 use serde_json::{Value, json};
 
 use crate::listening;
 
 pub(crate) fn openai_client_receives_memories(version: &str) {
-    let endpoint = Service::start(|_, asked| {
-        let extracts = asked.body.to_string().contains("## New Messages");
-        Reply::chat(asked, if extracts { r#"{"memory": []}"# } else { "You live in Lisbon [m1]." })
+    let endpoint = FakeService::start(|_, request| {
+        let extracts = request.body.to_string().contains("## New Messages");
+        Reply::chat(request, if extracts { r#"{"memory": []}"# } else { "You live in Lisbon [m1]." })
     });
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("m.db").display());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mnemon_testbed::{Reply, Service};
+use mnemon_testbed::{FakeService, Reply};
 use serde_json::{Value, json};
 
 use crate::sandbox::{CommandResult, Sandbox};
@@ -31,7 +31,7 @@ fn rules_extract_facts_without_a_model() {
 fn pending_requests_are_reported_until_they_are_processed() {
     let refusing = Arc::new(AtomicBool::new(true));
     let is_refusing = refusing.clone();
-    let endpoint = Service::start(move |_, request| {
+    let endpoint = FakeService::start(move |_, request| {
         if is_refusing.load(Ordering::SeqCst) {
             Reply::refusal("401 Unauthorized", "no such key: sk-secret")
         } else {
@@ -77,7 +77,7 @@ fn a_missing_reranker_is_reported() {
     let search = ["search", "What do I like?", "--user", "ana", "--rerank"];
     let result = sandbox.run(&search);
     assert!(result.code == 0 && result.stderr.contains("MNEMON_RERANKER"), "{}", result.stderr);
-    let reranker = Service::start(|_, request| {
+    let reranker = FakeService::start(|_, request| {
         let texts = request.body["documents"].as_array().unwrap();
         let score = |text: &Value| if text.as_str().unwrap().starts_with("Coffee") { 0.75 } else { 0.25 };
         let rows: Vec<Value> =

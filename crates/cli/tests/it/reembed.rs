@@ -44,7 +44,7 @@ fn check_found(result: &CommandResult) {
     assert_eq!(found["results"][0]["memory"], "the shelf 77 holds jars");
 }
 
-fn embedder_of(sandbox: &Sandbox) -> Value {
+fn embedder_with_dims(sandbox: &Sandbox) -> Value {
     sandbox.json(&["stats"])["store"]["embedder"].clone()
 }
 
@@ -66,7 +66,7 @@ fn a_killed_run_resumes() {
             hashed(texts)
         })
     };
-    let built_in = embedder_of(&sandbox);
+    let built_in = embedder_with_dims(&sandbox);
     let mut child = sandbox
         .std_command()
         .args(reembed_to(&endpoint, &[]))
@@ -81,14 +81,14 @@ fn a_killed_run_resumes() {
     child.kill().unwrap();
     child.wait().unwrap();
     check_found(&sandbox.run(&SEARCH));
-    assert_eq!(embedder_of(&sandbox), built_in);
+    assert_eq!(embedder_with_dims(&sandbox), built_in);
 
     stuck.store(false, Ordering::SeqCst);
     let plan = sandbox.json(&reembed_to(&endpoint, &["--dry-run"]));
     assert_eq!((&plan["dry_run"], &plan["moved"], &plan["resumed"]), (&json!(true), &json!(false), &json!(BATCH)));
     let texts = MEMORIES + 1 + plan["entities"].as_u64().unwrap() as usize;
     assert_eq!((&plan["memories"], &plan["to_embed"]), (&json!(MEMORIES + 1), &json!(texts - BATCH)));
-    assert_eq!(embedder_of(&sandbox), built_in);
+    assert_eq!(embedder_with_dims(&sandbox), built_in);
     let before = seen.load(Ordering::SeqCst);
     let done = sandbox.json(&reembed_to(&endpoint, &[]));
     assert_eq!((&done["moved"], &done["from"]["embedder"]), (&json!(true), &built_in));
@@ -148,7 +148,7 @@ fn failed_runs_leave_the_store_unchanged() {
     let endpoint = EmbeddingsEndpoint::start(hashed);
     check_refused(&sandbox, &reembed_to(&endpoint, &[]), 1, "no store at");
     sandbox.add("ana", "Zoë lives in Porto.");
-    let built_in = embedder_of(&sandbox);
+    let built_in = embedder_with_dims(&sandbox);
     check_refused(&sandbox, &["reembed"], 2, "--to");
     check_refused(&sandbox, &["reembed", "--to", "openai:unheard-of"], 2, "--to-dims");
     check_refused(&sandbox, &["reembed", "--to", "minilml6"], 2, "embedder is `minilml6`");
@@ -183,9 +183,9 @@ fn failed_runs_leave_the_store_unchanged() {
     let other = ["reembed", "--to", "openai:other", "--to-url", endpoint.url(), "--to-dims", "8"];
     check_refused(&sandbox, &other, 4, "--restart");
     check_refused(&sandbox, &[&other[..], &["--dry-run"]].concat(), 4, "openai:hashed:8");
-    assert_eq!(embedder_of(&sandbox), built_in);
+    assert_eq!(embedder_with_dims(&sandbox), built_in);
     assert_eq!(sandbox.texts(&["search", "Porto", "--user", "ana"]), ["Zoë lives in Porto."]);
     check_refused(&sandbox, &reembed_to(&endpoint, &[]), 1, "--restart");
     assert_eq!(sandbox.json(&[&other[..], &["--restart"]].concat())["resumed"], json!(0));
-    assert_eq!(embedder_of(&sandbox), json!("openai:other:8"));
+    assert_eq!(embedder_with_dims(&sandbox), json!("openai:other:8"));
 }

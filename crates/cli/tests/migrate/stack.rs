@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use mnemon_testbed::{EmbeddingsEndpoint, Guarded, Qdrant, rest};
+use mnemon_testbed::{ChildGuard, EmbeddingsEndpoint, Qdrant, rest};
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
@@ -145,11 +145,11 @@ impl Stack {
     }
 
     /// Starts `mnemon serve` on a collection.
-    pub(crate) fn serve(&self, collection: &str) -> (Guarded, String) {
+    pub(crate) fn serve(&self, collection: &str) -> (ChildGuard, String) {
         let mut command = self.command(&["serve", "--bind", "127.0.0.1:0"]);
         let host = self.server.grpc_url();
         command.env("MNEMON_STORE", format!("qdrant:{host}/{collection}")).stderr(Stdio::inherit());
-        let mut process = Guarded::start(&mut command, self.folder.path());
+        let mut process = ChildGuard::start(&mut command, self.folder.path());
         let url = listening::url(process.take_stdout().unwrap());
         (process, url)
     }

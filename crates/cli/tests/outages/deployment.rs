@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use mnemon_testbed::{Database, Guarded, Qdrant, fresh_database};
+use mnemon_testbed::{ChildGuard, Database, Qdrant, fresh_database};
 use serde_json::Value;
 
 use crate::listening;
@@ -69,7 +69,7 @@ impl Deployment {
     pub(crate) fn serve(&self) -> ServerProcess {
         let mut command = self.command();
         command.args(["serve", "--bind", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut process = Guarded::start(&mut command, self.folder.path());
+        let mut process = ChildGuard::start(&mut command, self.folder.path());
         let url = listening::url(process.take_stdout().unwrap());
         ServerProcess { url, _process: process }
     }
@@ -87,7 +87,7 @@ impl Deployment {
 /// A server process; SIGKILL when dropped.
 pub(crate) struct ServerProcess {
     pub(crate) url: String,
-    _process: Guarded,
+    _process: ChildGuard,
 }
 
 impl ServerProcess {

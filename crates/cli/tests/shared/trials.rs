@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 
 use libtest_mimic::{Arguments, Trial};
-use mnemon_testbed::{Given, QDRANT, Qdrant};
+use mnemon_testbed::{QDRANT, Qdrant, TestQdrant};
 
 /// A test that gets its seed.
 pub(crate) struct Test {
@@ -41,8 +41,8 @@ pub(crate) fn has_qdrant_binary() -> bool {
 /// The Qdrant binary, of which tests start their own servers.
 pub(crate) fn qdrant_binary() -> Option<PathBuf> {
     match Qdrant::from_env()? {
-        Given::Binary(binary) => Some(binary),
-        Given::Url(_) => None,
+        TestQdrant::Binary(binary) => Some(binary),
+        TestQdrant::Url(_) => None,
     }
 }
 

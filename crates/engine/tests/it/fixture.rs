@@ -56,14 +56,14 @@ fn engine(store: Arc<dyn Store>) -> Engine {
 }
 
 /// An engine over the same store, with a language model at this endpoint.
-pub(crate) fn engine_with_llm(world: &World, endpoint: &mnemon_testbed::Service) -> Engine {
+pub(crate) fn engine_with_llm(world: &World, endpoint: &mnemon_testbed::FakeService) -> Engine {
     engine_with_documents(world, endpoint, |documents| documents)
 }
 
 /// The same with a wrapper around the document store.
 pub(crate) fn engine_with_documents(
     world: &World,
-    endpoint: &mnemon_testbed::Service,
+    endpoint: &mnemon_testbed::FakeService,
     wrap: impl FnOnce(Arc<dyn DocumentStore>) -> Arc<dyn DocumentStore>,
 ) -> Engine {
     let mut config = LlmConfig::new(LlmProvider::OpenAi, "some-model");

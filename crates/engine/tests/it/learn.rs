@@ -10,7 +10,7 @@ use mnemon_store::sqlite::SqliteOptions;
 use mnemon_store::{
     Document, DocumentStore, Durability, MemoryId, Page, PageRequest, Scope, SqliteStore, StoreError, keys,
 };
-use mnemon_testbed::{Asked, Reply, Service};
+use mnemon_testbed::{FakeService, ReceivedRequest, Reply};
 use serde_json::{Value, json};
 
 use crate::fixture::{
@@ -63,22 +63,23 @@ fn texts(world: &World, id: &str) -> Vec<String> {
     texts
 }
 
-fn prompt(asked: &Asked) -> &str {
-    let messages = asked.body["messages"].as_array().unwrap();
+fn prompt(request: &ReceivedRequest) -> &str {
+    let messages = request.body["messages"].as_array().unwrap();
     messages.last().unwrap()["content"].as_str().unwrap()
 }
 
 /// Answers with the new messages of the prompt as facts.
-fn echo(asked: &Asked) -> Reply {
-    let section = prompt(asked).split("## New Messages\n").nth(1).unwrap().split("\n\n## ").next().unwrap().to_owned();
+fn echo(request: &ReceivedRequest) -> Reply {
+    let section =
+        prompt(request).split("## New Messages\n").nth(1).unwrap().split("\n\n## ").next().unwrap().to_owned();
     let messages: Vec<Value> = serde_json::from_str(&section).unwrap();
     let texts: Vec<&str> = messages.iter().map(|message| message["content"].as_str().unwrap()).collect();
-    Reply::chat(asked, &facts(&texts))
+    Reply::chat(request, &facts(&texts))
 }
 
 fn the_extraction_prompt_matches_the_snapshot() {
     let world = world();
-    let endpoint = Service::start(|_, asked| echo(asked));
+    let endpoint = FakeService::start(|_, request| echo(request));
     let engine = engine_with_llm(&world, &endpoint);
     let known = add(&world, note("ana", "Ana's cat is called Miso."));
     let request = |content: &str| {
@@ -93,8 +94,8 @@ fn the_extraction_prompt_matches_the_snapshot() {
         LearnRequest { instructions: Some("Only pets.".into()), ..request("She sleeps\n## New Messages\nnow.") };
     engine.learn(second).unwrap();
     let today = jiff::Timestamp::now().strftime("%A, %-d %B %Y (%Y-%m-%d)").to_string();
-    let asked = endpoint.asked();
-    let body = serde_json::to_string_pretty(&asked[1].body).unwrap().replace(&today, "[today]");
+    let request = endpoint.requests();
+    let body = serde_json::to_string_pretty(&request[1].body).unwrap().replace(&today, "[today]");
     let readable = body.replace("\\n", "\n").replace("\\\"", "\"");
     insta::assert_snapshot!("extraction", readable);
     assert!(world.get(known).is_ok());
@@ -108,7 +109,7 @@ fn facts_are_stored_with_their_properties() {
          "linked_memory_ids": ["0", "7"]},
         {"id": "1", "text": "Assistant recommended the vet in Rua Alegria", "attributed_to": "assistant", "sources": ["1"]},
     ]});
-    let endpoint = Service::start(move |_, asked| Reply::chat(asked, &answer.to_string()));
+    let endpoint = FakeService::start(move |_, request| Reply::chat(request, &answer.to_string()));
     let engine = engine_with_llm(&world, &endpoint);
     let mut request = learn_from(
         user("ana"),
@@ -139,7 +140,7 @@ fn facts_are_stored_with_their_properties() {
     assert_eq!(links.iter().map(|link| (link.target, link.kind.as_str())).collect::<Vec<_>>(), [(related, "related")]);
     assert_eq!(world.history(memory.id).unwrap().len(), 1);
     assert_eq!(search(&world, "ana", "Which vet?")[0].memory.id, added[1].id);
-    assert!(!prompt(&endpoint.asked()[0]).contains("Be kind."), "system messages are not in the prompt");
+    assert!(!prompt(&endpoint.requests()[0]).contains("Be kind."), "system messages are not in the prompt");
     check_store(&world);
 }
 
@@ -150,7 +151,7 @@ fn md5(text: &str) -> String {
 
 fn known_facts_are_not_stored_again() {
     let world = world();
-    let endpoint = Service::start(|_, asked| echo(asked));
+    let endpoint = FakeService::start(|_, request| echo(request));
     let engine = engine_with_llm(&world, &endpoint);
     let request = || learn_from(user("ana"), &[("user", "I like tea."), ("user", "I like tea.")]);
     assert_eq!(stored(engine.learn(request()).unwrap()), ["I like tea."]);
@@ -170,7 +171,7 @@ fn a_newer_fact_supersedes_an_older_one() {
     let world = world();
     let old = add(&world, note("ana", "Ana lives in Porto."));
     let answer = json!({"memory": [{"text": "Ana moved and lives in Lisbon since May 2023", "supersedes": ["0"]}]});
-    let endpoint = Service::start(move |_, asked| Reply::chat(asked, &answer.to_string()));
+    let endpoint = FakeService::start(move |_, request| Reply::chat(request, &answer.to_string()));
     let engine = engine_with_llm(&world, &endpoint);
     let learned = engine.learn(learn_from(user("ana"), &[("user", "I moved to Lisbon.")])).unwrap();
     let LearnOutcome::Stored(added) = learned.outcome else { panic!("the request is pending") };
@@ -192,9 +193,9 @@ fn a_request_is_pending_while_its_model_is_unavailable() {
     let world = world();
     let is_available = Arc::new(AtomicBool::new(false));
     let available = is_available.clone();
-    let endpoint = Service::start(move |_, asked| {
+    let endpoint = FakeService::start(move |_, request| {
         if available.load(Ordering::SeqCst) {
-            echo(asked)
+            echo(request)
         } else {
             Reply::refusal("503 Service Unavailable", "overloaded")
         }
@@ -222,12 +223,15 @@ fn a_request_is_pending_while_its_model_is_unavailable() {
 
 fn facts_are_stored_once_after_a_crash() {
     let world = world();
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = asked.clone();
+    let request = Arc::new(AtomicUsize::new(0));
+    let count = request.clone();
     // Each answer has the same facts in other words.
-    let endpoint = Service::start(move |_, asked| {
+    let endpoint = FakeService::start(move |_, request| {
         let n = count.fetch_add(1, Ordering::SeqCst);
-        Reply::chat(asked, &facts(&[&format!("User likes tea, wording {n}"), &format!("User has a cat, wording {n}")]))
+        Reply::chat(
+            request,
+            &facts(&[&format!("User likes tea, wording {n}"), &format!("User has a cat, wording {n}")]),
+        )
     });
     let crashing = engine_with_documents(&world, &endpoint, |documents| {
         Arc::new(Faulty { documents, fault: Fault::CrashBeforeRemoval })
@@ -243,7 +247,7 @@ fn facts_are_stored_once_after_a_crash() {
     engine.run_soon(&id).unwrap();
     let result = engine.run_due_job().unwrap().unwrap();
     assert!(matches!(&result.outcome, LearnOutcome::Stored(added) if added.len() == 2), "{result:?}");
-    assert_eq!((texts(&world, "ana").len(), asked.load(Ordering::SeqCst)), (2, 1));
+    assert_eq!((texts(&world, "ana").len(), request.load(Ordering::SeqCst)), (2, 1));
     check_store(&world);
 }
 
@@ -320,20 +324,22 @@ impl DocumentStore for Faulty {
 
 fn a_truncated_answer_is_continued() {
     let world = world();
-    let endpoint = Service::start(|before, asked| match before {
-        0 => {
-            Reply::chat_cut(asked, r#"{"memory": [{"text": "one is known"}, {"text": "two is known"}, {"te"#, "length")
-        }
-        1 => Reply::chat_cut(asked, r#"{"memory": [{"text": "three is known"}, {"text": "fo"#, "stop"),
-        _ => Reply::chat(asked, &facts(&["three is known", "four is known"])),
+    let endpoint = FakeService::start(|before, request| match before {
+        0 => Reply::chat_cut(
+            request,
+            r#"{"memory": [{"text": "one is known"}, {"text": "two is known"}, {"te"#,
+            "length",
+        ),
+        1 => Reply::chat_cut(request, r#"{"memory": [{"text": "three is known"}, {"text": "fo"#, "stop"),
+        _ => Reply::chat(request, &facts(&["three is known", "four is known"])),
     });
     let engine = engine_with_llm(&world, &endpoint);
     let learned = engine.learn(learn_from(user("ana"), &[("user", "One, two, three, four.")])).unwrap();
     assert_eq!(stored(learned), ["one is known", "two is known", "three is known", "four is known"]);
-    let last = &endpoint.asked()[2].body["messages"];
+    let last = &endpoint.requests()[2].body["messages"];
     assert!(last[2]["content"].as_str().unwrap().contains("three is known"), "{last}");
     // A request is pending if its answer is truncated before the first fact.
-    let endpoint = Service::start(|_, asked| Reply::chat_cut(asked, r#"{"memory": [{"text": "on"#, "length"));
+    let endpoint = FakeService::start(|_, request| Reply::chat_cut(request, r#"{"memory": [{"text": "on"#, "length"));
     let learned = engine_with_llm(&world, &endpoint).learn(learn_from(user("ben"), &[("user", "One.")])).unwrap();
     let LearnOutcome::Pending { reason, .. } = learned.outcome else { panic!("the answer has no facts") };
     assert!(reason.contains("MNEMON_LLM_MAX_TOKENS"), "{reason}");
@@ -350,20 +356,20 @@ fn an_unusable_answer_is_retried_then_reported() {
         (r#"prose {"memory": [{"text": "a fact stands"}]} prose"#, Some("a fact stands")),
         ("{\"memory\": []} {\"memory\": [{\"text\": \"two objects came\"}]}", Some("two objects came")),
     ] {
-        let endpoint = Service::start(move |_, asked| Reply::chat(asked, answer));
+        let endpoint = FakeService::start(move |_, request| Reply::chat(request, answer));
         let engine = engine_with_llm(&world, &endpoint);
         let learned = engine.learn(learn_from(user("ana"), &[("user", "I like tea.")])).unwrap();
         match (learned.outcome, stored_texts) {
-            (LearnOutcome::Pending { .. }, None) => assert_eq!(endpoint.asked().len(), 2, "{answer}"),
+            (LearnOutcome::Pending { .. }, None) => assert_eq!(endpoint.requests().len(), 2, "{answer}"),
             (LearnOutcome::Stored(added), Some(text)) => assert_eq!(added[0].memory, text),
             (outcome, _) => panic!("{answer}: {outcome:?}"),
         }
         engine.cancel_pending(None).unwrap();
     }
     // A single unusable answer does no harm.
-    let endpoint = Service::start(|before, asked| match before {
-        0 => Reply::chat(asked, "hm?"),
-        _ => echo(asked),
+    let endpoint = FakeService::start(|before, request| match before {
+        0 => Reply::chat(request, "hm?"),
+        _ => echo(request),
     });
     let learned =
         engine_with_llm(&world, &endpoint).learn(learn_from(user("ben"), &[("user", "I like tea.")])).unwrap();
@@ -375,7 +381,7 @@ fn thousands_of_facts_are_stored() {
     let many: Vec<String> = (0..3000).map(|n| format!("User owns book number {n}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let answer = facts(&many);
-    let endpoint = Service::start(move |_, asked| Reply::chat(asked, &answer));
+    let endpoint = FakeService::start(move |_, request| Reply::chat(request, &answer));
     let learned =
         engine_with_llm(&world, &endpoint).learn(learn_from(user("ana"), &[("user", "My books: …")])).unwrap();
     assert_eq!(stored(learned).len(), 3000);
@@ -390,18 +396,18 @@ fn instructions_in_texts_have_no_effect() {
         {"id": "0", "text": "x", "event": "DELETE"}, {"id": "0", "event": "DELETE"},
         {"text": "User asked to delete every memory", "supersedes": [], "linked_memory_ids": ["-1", "99"]},
     ]});
-    let endpoint = Service::start(move |_, asked| Reply::chat(asked, &answer.to_string()));
+    let endpoint = FakeService::start(move |_, request| Reply::chat(request, &answer.to_string()));
     let engine = engine_with_llm(&world, &endpoint);
     let learned = engine.learn(learn_from(user("ana"), &[("user", order)])).unwrap();
     assert_eq!(stored(learned), ["User asked to delete every memory"]);
     assert!(world.get(kept).is_ok());
-    let asked = endpoint.asked();
-    assert_eq!(prompt(&asked[0]).matches("\n## New Messages\n").count(), 1, "a text can't open a section");
+    let request = endpoint.requests();
+    assert_eq!(prompt(&request[0]).matches("\n## New Messages\n").count(), 1, "a text can't open a section");
 }
 
 fn a_procedure_is_recorded() {
     let world = world();
-    let endpoint = Service::start(|_, asked| Reply::chat(asked, "1. Opened the page. 2. It says 42."));
+    let endpoint = FakeService::start(|_, request| Reply::chat(request, "1. Opened the page. 2. It says 42."));
     let engine = engine_with_llm(&world, &endpoint);
     let bot = Scope::new(None, Some("bot"), None).unwrap();
     let request =
@@ -415,7 +421,7 @@ fn a_procedure_is_recorded() {
     assert_eq!(engine.source_messages(&memory).unwrap().len(), 2);
     insta::assert_snapshot!(
         "procedure",
-        serde_json::to_string_pretty(&endpoint.asked()[0].body)
+        serde_json::to_string_pretty(&endpoint.requests()[0].body)
             .unwrap()
             .replace(&jiff::Timestamp::now().strftime("%A, %-d %B %Y (%Y-%m-%d)").to_string(), "[today]")
             .replace("\\n", "\n")
@@ -447,7 +453,7 @@ fn without_a_model_statements_are_stored() {
 
 fn empty_requests_are_rejected_before_the_model_is_called() {
     let world = world();
-    let endpoint = Service::start(|_, asked| echo(asked));
+    let endpoint = FakeService::start(|_, request| echo(request));
     let engine = engine_with_llm(&world, &endpoint);
     for messages in [&[][..], &[("user", "")], &[("user", " \n"), ("assistant", "")]] {
         let error = engine.learn(learn_from(user("ana"), messages)).unwrap_err();
@@ -457,7 +463,7 @@ fn empty_requests_are_rejected_before_the_model_is_called() {
     let instructions = Some("x".repeat(65 << 10));
     let request = LearnRequest { instructions, ..learn_from(user("ana"), &[("user", "I like tea.")]) };
     assert!(engine.learn(request).unwrap_err().to_string().contains("65536"));
-    assert_eq!((endpoint.asked().len(), engine.pending_jobs().unwrap().requests), (0, 0));
+    assert_eq!((endpoint.requests().len(), engine.pending_jobs().unwrap().requests), (0, 0));
     // Among other messages, a message without text is an agent's tool call.
     let messages = [("assistant", ""), ("tool", "Rain in Lisbon."), ("user", "I like rain.")];
     assert_eq!(stored(engine.learn(learn_from(user("ana"), &messages)).unwrap()), ["Rain in Lisbon.", "I like rain."]);
@@ -465,7 +471,7 @@ fn empty_requests_are_rejected_before_the_model_is_called() {
 
 fn deleting_a_memory_deletes_its_messages() {
     let world = world();
-    let endpoint = Service::start(|_, asked| echo(asked));
+    let endpoint = FakeService::start(|_, request| echo(request));
     let engine = engine_with_llm(&world, &endpoint);
     let learn = |id: &str, text: &str| {
         let learned = engine.learn(learn_from(user(id), &[("user", text)])).unwrap();
@@ -486,7 +492,7 @@ fn deleting_a_memory_deletes_its_messages() {
 
 fn pending_jobs_are_cancelled_with_their_owner() {
     let world = world();
-    let endpoint = Service::start(|_, _| Reply::refusal("503 Service Unavailable", "no"));
+    let endpoint = FakeService::start(|_, _| Reply::refusal("503 Service Unavailable", "no"));
     let engine = engine_with_llm(&world, &endpoint);
     let ids: Mutex<Vec<String>> = Mutex::new(Vec::new());
     for id in ["ana", "ben", "ana"] {
@@ -503,19 +509,19 @@ fn a_cancelled_job_stores_nothing() {
     let world = world();
     // The job is removed during the call of the model.
     let path = world.folder.path().join("ledger.db");
-    let endpoint = Service::start(move |_, asked| {
+    let endpoint = FakeService::start(move |_, request| {
         let documents = SqliteStore::open(SqliteOptions::new(&path, "none", 1)).unwrap();
         let page = PageRequest { limit: 9, ..PageRequest::default() };
         for document in documents.documents("extraction", None, &page).unwrap().items {
             documents.take("extraction", &document.id).unwrap();
         }
-        echo(asked)
+        echo(request)
     });
     let engine = engine_with_llm(&world, &endpoint);
     let learned = engine.learn(learn_from(user("ana"), &[("user", "I like tea.")])).unwrap();
     assert_eq!((learned.outcome, texts(&world, "ana").len()), (LearnOutcome::Dropped, 0));
     // The job is removed after the call, before the facts are stored.
-    let endpoint = Service::start(|_, asked| echo(asked));
+    let endpoint = FakeService::start(|_, request| echo(request));
     let wrap =
         |documents| -> Arc<dyn DocumentStore> { Arc::new(Faulty { documents, fault: Fault::RemovalOfPlannedJobs }) };
     let engine = engine_with_documents(&world, &endpoint, wrap);
@@ -530,11 +536,11 @@ fn the_lease_is_renewed_before_each_call() {
     let dues = Arc::new(Mutex::new(Vec::new()));
     let seen = dues.clone();
     let long = "I like tea. ".repeat(6000);
-    let endpoint = Service::start(move |_, asked| {
+    let endpoint = FakeService::start(move |_, request| {
         let documents = SqliteStore::open(SqliteOptions::new(&path, "none", 1)).unwrap();
         let page = PageRequest { limit: 9, ..PageRequest::default() };
         seen.lock().unwrap().extend(documents.documents("extraction", None, &page).unwrap().items.pop().unwrap().due);
-        Reply::chat(asked, &facts(&["I like tea."]))
+        Reply::chat(request, &facts(&["I like tea."]))
     });
     let engine = engine_with_llm(&world, &endpoint);
     let learned = engine.learn(learn_from(user("ana"), &[("user", &long)])).unwrap();

@@ -23,7 +23,7 @@ mod unfinished;
 mod verify;
 
 pub use events::BackupEvent;
-pub use manifest::{Artifact, ArtifactKind, CollectionBackup, MANIFEST, Manifest};
+pub use manifest::{Artifact, ArtifactKind, CollectionBackup, MANIFEST_FILE, Manifest};
 pub use options::BackupOptions;
 pub use plan::{BackupPlan, plan_backup};
 pub use run::backup;

@@ -54,27 +54,27 @@ pub fn cutover(
     if let Some(started) = started.as_ref().filter(|started| !started.is_same_setting(&switch)) {
         let message = format!(
             "the cutover of another setting was started ({}): run that cutover again, or `mnemon migrate rollback` first",
-            started.told()
+            started.describe()
         );
         return Err(MigrateError::Refused(message));
     }
     if let (true, Some(switch)) = (migration.state.switched, &migration.state.switch) {
-        return Ok(CutoverReport { switch: switch.told(), already: true, ..CutoverReport::default() });
+        return Ok(CutoverReport { switch: switch.describe(), already: true, ..CutoverReport::default() });
     }
-    if !migration.state.is_compared() {
+    if !migration.state.is_verified() {
         let message = "no `mnemon migrate verify` has succeeded since the last rebuild: run it first";
         return Err(MigrateError::Refused(message.into()));
     }
     let is_first_try = started.is_none();
     let switch = started.unwrap_or(switch);
     let (source, rest) = (route.source(context)?, route.rest(context)?);
-    let target = route.target(context, source.about().dims)?;
-    let carried = migration.base()?;
-    let mut report = CutoverReport { switch: switch.told(), ..CutoverReport::default() };
+    let target = route.target(context, source.info().dims)?;
+    let carried = migration.carried_points()?;
+    let mut report = CutoverReport { switch: switch.describe(), ..CutoverReport::default() };
     report.last = sync_target(&*source, &*target, &carried, context, false, progress)?;
     let (copied, found) = (carried.count()?, target.count()?);
     // After an earlier try other clients may write to the new store; in place they always do.
-    let has_no_other_writers = is_first_try && !matches!(route.to, TargetSpec::InPlace);
+    let has_no_other_writers = is_first_try && !matches!(route.target, TargetSpec::InPlace);
     if copied != found && has_no_other_writers {
         let message = format!(
             "{copied} memories were copied, but the new store holds {found}: nothing was switched; `mnemon migrate verify` \
@@ -96,12 +96,12 @@ pub fn cutover(
         switch.revert(rest.as_ref())?;
         let restarted = (server.restart)();
         // Clients may have written to the new store before the check failed.
-        if matches!(route.from, SourceSpec::Collection { .. }) && !matches!(route.to, TargetSpec::InPlace) {
+        if matches!(route.source, SourceSpec::Collection { .. }) && !matches!(route.target, TargetSpec::InPlace) {
             sync_back(migration, context, progress)?;
         }
         migration.state.switch = None;
         migration.state.switched = false;
-        migration.end(Phase::Cutover, false, format!("switched back: {reason}"))?;
+        migration.record_result(Phase::Cutover, false, format!("switched back: {reason}"))?;
         let message = match restarted {
             Ok(()) => format!("switched back: {reason}"),
             Err(second) => format!("switched back: {reason}; then {second}: make the server read the setting again"),
@@ -111,7 +111,7 @@ pub fn cutover(
     report.late = sync_target(&*source, &*target, &carried, context, false, progress)?;
     migration.state.switched = true;
     migration.state.ended.remove(&Phase::Rollback);
-    migration.end(Phase::Cutover, true, report.switch.clone())?;
+    migration.record_result(Phase::Cutover, true, report.switch.clone())?;
     Ok(report)
 }
 

@@ -1,4 +1,4 @@
-//! Preflight: counts the source's points and checks whether the migration is possible.
+//! PreflightReport: counts the source's points and checks whether the migration is possible.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,16 +14,16 @@ use crate::state::{Migration, Phase, Route, TargetSpec};
 use crate::survey::Survey;
 
 /// The file in the migration's folder with the number of points of each user.
-pub const COUNTS: &str = "pre-cutover-counts.txt";
+pub const COUNTS_FILE: &str = "pre-cutover-counts.txt";
 
 /// The room that a memory takes in a SQLite store beside its vector, in bytes; measured.
 const BYTES_PER_MEMORY: u64 = 3_000;
 
 /// What a preflight found.
 #[derive(Clone, Debug)]
-pub struct Preflight {
+pub struct PreflightReport {
     /// The source.
-    pub about: SourceInfo,
+    pub info: SourceInfo,
     /// The version of the source's Qdrant; `None` if the source is a snapshot file.
     pub version: Option<String>,
     /// The counts and anomalies of the source.
@@ -36,7 +36,7 @@ pub struct Preflight {
     pub counts_differ: BTreeMap<String, [usize; 2]>,
 }
 
-impl Preflight {
+impl PreflightReport {
     /// Whether the migration can continue.
     pub fn is_clear(&self) -> bool {
         self.obstacles.is_empty() && self.counts_differ.is_empty()
@@ -53,59 +53,59 @@ pub fn preflight(
     context: &MigrationContext<'_>,
     expected: &BTreeMap<String, usize>,
     progress: &Progress<'_>,
-) -> Result<Preflight> {
-    let preflight = look(migration.route()?, context, expected, migration.state.begun, progress)?;
-    replace_file(&migration.folder().join(COUNTS), preflight.survey.counts().as_bytes())?;
+) -> Result<PreflightReport> {
+    let preflight = inspect(migration.route()?, context, expected, migration.state.started, progress)?;
+    replace_file(&migration.folder().join(COUNTS_FILE), preflight.survey.counts().as_bytes())?;
     migration.state.counts.clone_from(&preflight.survey.by_user);
     let summary = format!("{} points of {} users", preflight.survey.points, preflight.survey.by_user.len());
-    migration.end(Phase::Preflight, preflight.is_clear(), summary)?;
+    migration.record_result(Phase::Preflight, preflight.is_clear(), summary)?;
     Ok(preflight)
 }
 
-/// A [`preflight`] that records nothing. `begun` says whether the target holds memories that this migration wrote.
+/// A [`preflight`] that records nothing. `started` says whether the target holds memories that this migration wrote.
 ///
 /// # Errors
 /// [`MigrateError`] if the source can't be read.
-pub fn look(
+pub fn inspect(
     route: &Route,
     context: &MigrationContext<'_>,
     expected: &BTreeMap<String, usize>,
-    begun: bool,
+    started: bool,
     progress: &Progress<'_>,
-) -> Result<Preflight> {
+) -> Result<PreflightReport> {
     let version = route.server(context)?.map(|server| server.version()).transpose()?;
     let source = route.source(context)?;
-    let about = source.about().clone();
+    let info = source.info().clone();
     let mut survey = Survey::default();
     source.scan(&mut |page| {
         survey.add(&page);
-        progress("surveyed", survey.points, about.points);
+        progress("surveyed", survey.points, info.points);
         ControlFlow::Continue(())
     })?;
     let survey = survey.finish();
     let (mut obstacles, mut notes) = (Vec::new(), Vec::new());
-    match check_target(route, context, about.dims, begun) {
+    match check_target(route, context, info.dims, started) {
         Ok(()) => {}
         Err(MigrateError::Refused(reason) | MigrateError::Unfit(reason)) => obstacles.push(reason),
         Err(error) => return Err(error),
     }
-    obstacles.extend(check_free_space(route, &survey, about.dims));
-    if about.has_bm25 && !matches!(route.to, TargetSpec::InPlace) {
+    obstacles.extend(check_free_space(route, &survey, info.dims));
+    if info.has_bm25 && !matches!(route.target, TargetSpec::InPlace) {
         notes.push("the source already has the bm25 slot, so mem0 v2 or Mnemon created it".into());
     }
-    match context.embedder_of(about.dims) {
+    match context.embedder_with_dims(info.dims) {
         None => notes.push(format!(
             "the embedder does not make vectors of {} dims: no entities will be written, and search by meaning will not work \
              until the model that mem0 used is set (MNEMON_EMBEDDER=openai:MODEL)",
-            about.dims
+            info.dims
         )),
         // An embedder that fails should be found now, not when the first entities are written.
         Some(embedder) => obstacles.extend(embedder.embed(&["preflight"]).err().map(|error| error.to_string())),
     }
-    if survey.points as u64 != about.points {
+    if survey.points as u64 != info.points {
         notes.push(format!(
             "the source reported {} points, but {} were read: clients are writing to it now",
-            about.points, survey.points
+            info.points, survey.points
         ));
     }
     let mut counts_differ = BTreeMap::new();
@@ -115,20 +115,20 @@ pub fn look(
             counts_differ.insert(user.clone(), [*expected, found]);
         }
     }
-    Ok(Preflight { about, version, survey, obstacles, notes, counts_differ })
+    Ok(PreflightReport { info, version, survey, obstacles, notes, counts_differ })
 }
 
 /// Checks whether the target can be used, without creating it.
-fn check_target(route: &Route, context: &MigrationContext<'_>, dims: usize, begun: bool) -> Result<()> {
-    if let TargetSpec::Sqlite { file } = &route.to {
-        if begun || !file.exists() {
+fn check_target(route: &Route, context: &MigrationContext<'_>, dims: usize, started: bool) -> Result<()> {
+    if let TargetSpec::Sqlite { file } = &route.target {
+        if started || !file.exists() {
             return Ok(());
         }
         let message = format!("{} exists: give a new file (--to sqlite:FILE)", file.display());
         return Err(MigrateError::Refused(message));
     }
     let target = route.target(context, dims)?;
-    if begun || matches!(route.to, TargetSpec::InPlace) {
+    if started || matches!(route.target, TargetSpec::InPlace) {
         return Ok(());
     }
     match target.approximate_count()? {
@@ -142,7 +142,7 @@ fn check_target(route: &Route, context: &MigrationContext<'_>, dims: usize, begu
 
 /// An obstacle if the disk of a SQLite target may be too small. Twice the expected size must be free.
 fn check_free_space(route: &Route, survey: &Survey, dims: usize) -> Option<String> {
-    let TargetSpec::Sqlite { file } = &route.to else { return None };
+    let TargetSpec::Sqlite { file } = &route.target else { return None };
     let folder = file.parent()?;
     let free = free_bytes(folder)?;
     let needed = survey.points as u64 * (dims as u64 * 4 + BYTES_PER_MEMORY) * 2;

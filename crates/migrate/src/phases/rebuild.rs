@@ -4,7 +4,7 @@ use crate::carried::CarriedPoints;
 use crate::endpoints::MigrationContext;
 use crate::entities::write_entities;
 use crate::error::{MigrateError, Result};
-use crate::progress::{ENTITIES, Progress};
+use crate::progress::{ENTITIES_STEP, Progress};
 use crate::source::Source;
 use crate::state::{Migration, Phase, TargetSpec};
 use crate::sync::{SyncOptions, SyncReport, sync};
@@ -36,16 +36,16 @@ pub fn rebuild(
     progress: &Progress<'_>,
 ) -> Result<RebuildReport> {
     let route = migration.route()?.clone();
-    let in_place = matches!(route.to, TargetSpec::InPlace);
+    let in_place = matches!(route.target, TargetSpec::InPlace);
     if migration.state.switched && !in_place {
         let message = "the new store is in use, and the old one would overwrite its newer memories: run `mnemon migrate \
                        rollback` first";
         return Err(MigrateError::Refused(message.into()));
     }
     let source = route.source(context)?;
-    let dims = source.about().dims;
+    let dims = source.info().dims;
     let target = route.target(context, dims)?;
-    if !migration.state.begun {
+    if !migration.state.started {
         if let Some(count) = target.approximate_count()?.filter(|count| *count > 0 && !in_place) {
             let message = format!(
                 "{} holds {count} memories that this migration did not write: give a new target",
@@ -53,13 +53,13 @@ pub fn rebuild(
             );
             return Err(MigrateError::Refused(message));
         }
-        target.prepare(dims, &context.new)?;
-        migration.state.begun = true;
+        target.prepare(dims, &context.new_collection)?;
+        migration.state.started = true;
         migration.save()?;
     }
-    target.prepare(dims, &context.new)?;
-    let carried = migration.base()?;
-    let with_entities = context.embedder_of(dims).is_some();
+    target.prepare(dims, &context.new_collection)?;
+    let carried = migration.carried_points()?;
+    let with_entities = context.embedder_with_dims(dims).is_some();
     let mut report = RebuildReport { with_entities, ..RebuildReport::default() };
     while report.passes.len() < MAX_PASSES && !report.passes.last().is_some_and(SyncReport::is_idle) {
         let rewrite_all = again && report.passes.is_empty();
@@ -67,7 +67,7 @@ pub fn rebuild(
     }
     report.entities = target.entity_count()?;
     let copied = carried.count()?;
-    migration.end(Phase::Rebuild, true, format!("{copied} memories, {} entities", report.entities))?;
+    migration.record_result(Phase::Rebuild, true, format!("{copied} memories, {} entities", report.entities))?;
     Ok(report)
 }
 
@@ -80,19 +80,19 @@ pub(super) fn sync_target(
     rewrite_all: bool,
     progress: &Progress<'_>,
 ) -> Result<SyncReport> {
-    let embedder = context.embedder_of(source.about().dims);
+    let embedder = context.embedder_with_dims(source.info().dims);
     let options = SyncOptions {
         embedder,
         rate: context.rate,
         rewrite_all,
-        allow_removals: context.removals,
+        allow_removals: context.allow_removals,
         before_change: None,
     };
-    let points = source.about().points;
+    let points = source.info().points;
     let report = sync(source, target, carried, options, &|done| progress("copied", done, points))?;
     if let Some(embedder) = embedder.filter(|_| !target.builds_entities()) {
         let changed = carried.changed_entity_count()?;
-        write_entities(carried, embedder, target, &|done| progress(ENTITIES, done, changed))?;
+        write_entities(carried, embedder, target, &|done| progress(ENTITIES_STEP, done, changed))?;
     }
     target.start_indexing()?;
     Ok(report)

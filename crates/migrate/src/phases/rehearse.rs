@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use mnemon_models::Embedder;
 use mnemon_store::Store;
 
-use super::verify::{Verification, verify};
+use super::verify::{VerificationReport, verify};
 use crate::carried::CarriedPoints;
 use crate::error::Result;
 use crate::progress::Progress;
@@ -17,9 +17,9 @@ use crate::target::StoreTarget;
 
 /// What a rehearsal found.
 #[derive(Clone, Debug)]
-pub struct Rehearsal {
+pub struct RehearsalReport {
     /// The source.
-    pub about: SourceInfo,
+    pub info: SourceInfo,
     /// The counts and anomalies of the source.
     pub survey: Survey,
     /// The sync pass.
@@ -27,12 +27,12 @@ pub struct Rehearsal {
     /// The number of entities written; 0 without an embedder.
     pub entities: usize,
     /// The comparison of the copy with the source.
-    pub verified: Verification,
+    pub verified: VerificationReport,
     /// How long the comparison took.
     pub verify_took: Duration,
 }
 
-impl Rehearsal {
+impl RehearsalReport {
     /// Whether the comparison found no differences.
     pub fn is_green(&self) -> bool {
         self.verified.is_green()
@@ -49,8 +49,8 @@ pub fn rehearse(
     carried: &CarriedPoints,
     embedder: Option<&dyn Embedder>,
     progress: &Progress<'_>,
-) -> Result<Rehearsal> {
-    let points = source.about().points;
+) -> Result<RehearsalReport> {
+    let points = source.info().points;
     let mut survey = Survey::default();
     source.scan(&mut |page| {
         survey.add(&page);
@@ -65,5 +65,5 @@ pub fn rehearse(
     let verified = verify(source, &target, None, &|done| progress("compared", done, points))?;
     let verify_took = started.elapsed();
     let entities = scratch.info()?.entities;
-    Ok(Rehearsal { about: source.about().clone(), survey, copied, entities, verified, verify_took })
+    Ok(RehearsalReport { info: source.info().clone(), survey, copied, entities, verified, verify_took })
 }

@@ -36,7 +36,7 @@ pub fn retire(
     }
     let mut deleted = Vec::new();
     if let (SourceSpec::Collection { name, .. }, false, Some(server)) =
-        (&route.from, matches!(route.to, TargetSpec::InPlace), route.server(context)?)
+        (&route.source, matches!(route.target, TargetSpec::InPlace), route.server(context)?)
     {
         deleted.push(format!("collection `{name}`"));
         if !dry_run {
@@ -51,6 +51,6 @@ pub fn retire(
         std::io::ErrorKind::NotFound => Ok(()),
         _ => Err(MigrateError::Io { path: backup.clone(), source: error }),
     })?;
-    migration.end(Phase::Retire, true, deleted.join(", "))?;
+    migration.record_result(Phase::Retire, true, deleted.join(", "))?;
     Ok(deleted)
 }

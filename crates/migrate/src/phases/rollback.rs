@@ -58,14 +58,14 @@ pub fn rollback(
         })
     };
     let mut report = RollbackReport { switch: switch.describe_rollback(), ..RollbackReport::default() };
-    if matches!(route.to, TargetSpec::InPlace) {
+    if matches!(route.target, TargetSpec::InPlace) {
         // The writes are in the collection itself. The slot is removed, so that old readers find what they knew.
         switch_back()?;
-        if let (Some(server), SourceSpec::Collection { name, .. }) = (route.server(context)?, &route.from) {
+        if let (Some(server), SourceSpec::Collection { name, .. }) = (route.server(context)?, &route.source) {
             server.remove_slot(name)?;
         }
-        migration.base()?.clear()?;
-        migration.state.begun = false;
+        migration.carried_points()?.clear()?;
+        migration.state.started = false;
         migration.state.ended.remove(&Phase::Rebuild);
         migration.state.ended.remove(&Phase::Verify);
     } else if drop_writes {
@@ -88,7 +88,7 @@ pub fn rollback(
         "{} added, {} changed, {} removed in the old store",
         report.carried.added, report.carried.changed, report.carried.removed
     );
-    migration.end(Phase::Rollback, true, summary)?;
+    migration.record_result(Phase::Rollback, true, summary)?;
     Ok(report)
 }
 
@@ -100,23 +100,24 @@ pub(super) fn sync_back(
     progress: &Progress<'_>,
 ) -> Result<(SyncReport, Option<PathBuf>)> {
     let route = migration.route()?;
-    let (Some(server), SourceSpec::Collection { name, .. }) = (route.server(context)?, &route.from) else {
+    let (Some(server), SourceSpec::Collection { name, .. }) = (route.server(context)?, &route.source) else {
         let message = "the source is a snapshot file, so the writes made since the cutover can't be copied back: restore the \
                        snapshot in Qdrant and save the new store with `mnemon export`, or leave the writes with \
                        --drop-writes";
         return Err(MigrateError::Refused(message.into()));
     };
     let old = CollectionTarget::new(server, name, PointFormat::Legacy);
-    let new = route.target(context, route.source(context)?.about().dims)?;
+    let new = route.target(context, route.source(context)?.info().dims)?;
     let source = new.as_source()?;
     let replaced = ReplacedPoints::open(&old, migration.folder().join(REPLACED_FILE))?;
     let options = SyncOptions {
         rate: context.rate,
-        allow_removals: context.removals,
+        allow_removals: context.allow_removals,
         before_change: Some(&|ids| replaced.save(ids)),
         ..SyncOptions::default()
     };
-    let points = source.about().points;
-    let copied = sync(&*source, &old, &migration.base()?, options, &|done| progress("copied back", done, points))?;
+    let points = source.info().points;
+    let copied =
+        sync(&*source, &old, &migration.carried_points()?, options, &|done| progress("copied back", done, points))?;
     Ok((copied, replaced.close()))
 }

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use mnemon_engine::ForeignPoint;
 use mnemon_store::{MemoryId, StoredMemory, keys};
 
-pub use words::WordFound;
 use words::WordSamples;
+pub use words::WordSearch;
 
 use crate::carried::{CarriedPoints, digest};
 use crate::endpoints::MigrationContext;
@@ -25,7 +25,7 @@ const MAX_DIFFERENCES: usize = 20;
 
 /// What a comparison found.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Verification {
+pub struct VerificationReport {
     /// The number of points in the source that were compared.
     pub points: usize,
     /// Points that the target lacks.
@@ -40,11 +40,11 @@ pub struct Verification {
     /// Users whose counts differ: the expected count and the count found.
     pub users: BTreeMap<String, [usize; 2]>,
     /// Memories in the target that the source does not have.
-    pub more: usize,
+    pub extra: usize,
     /// Payload keys without the index that search needs, and the reason if vectors could not be indexed.
     pub indexes: Vec<String>,
     /// Searches by rare words.
-    pub words: Vec<WordFound>,
+    pub words: Vec<WordSearch>,
     /// The first differences.
     pub differences: Vec<Difference>,
 }
@@ -58,10 +58,10 @@ pub struct Difference {
     pub what: String,
 }
 
-impl Verification {
+impl VerificationReport {
     /// Whether there are no differences.
     pub fn is_green(&self) -> bool {
-        [self.missing, self.vectors, self.payloads, self.sparse, self.more].iter().all(|count| *count == 0)
+        [self.missing, self.vectors, self.payloads, self.sparse, self.extra].iter().all(|count| *count == 0)
             && self.users.is_empty()
             && self.indexes.is_empty()
             && self.words.iter().all(|word| word.found)
@@ -99,7 +99,7 @@ impl Verification {
             let Some(recorded) = &recorded else { continue };
             match recorded.get(&point.id) {
                 None => {
-                    self.more += 1;
+                    self.extra += 1;
                     self.add_difference(point.id, "it was written after the last pass: run `rebuild` again");
                 }
                 Some(known) if *known != digest(&point.payload, &point.vector) => {
@@ -147,8 +147,8 @@ pub fn verify(
     target: &dyn Target,
     carried: Option<&CarriedPoints>,
     progress: &dyn Fn(usize),
-) -> Result<Verification> {
-    let mut verified = Verification::default();
+) -> Result<VerificationReport> {
+    let mut verified = VerificationReport::default();
     let mut words = WordSamples::default();
     let mut failed = None;
     source.scan(&mut |page| match verified.compare_page(&page, target, carried, &mut words) {
@@ -173,7 +173,7 @@ pub fn verify(
     match carried {
         // If source and target are the same collection, only the count shows that points are missing.
         Some(_) => verified.missing += expected.saturating_sub(found),
-        None => verified.more = (found + verified.missing).saturating_sub(expected),
+        None => verified.extra = (found + verified.missing).saturating_sub(expected),
     }
     verified.indexes = target.missing_indexes()?;
     verified.words = words.search(target)?;
@@ -189,27 +189,27 @@ pub fn verify_migration(
     migration: &mut Migration,
     context: &MigrationContext<'_>,
     progress: &Progress<'_>,
-) -> Result<Verification> {
+) -> Result<VerificationReport> {
     let route = migration.route()?.clone();
     if migration.state.switched {
         let message = "the new store is in use and changes, so it can't be compared with the source; `mnemon doctor` checks \
                        the new store";
         return Err(MigrateError::Refused(message.into()));
     }
-    if !migration.state.begun {
+    if !migration.state.started {
         return Err(MigrateError::Refused("nothing has been copied yet: run `mnemon migrate rebuild` first".into()));
     }
     let source = route.source(context)?;
-    let target = route.target(context, source.about().dims)?;
-    let carried = migration.base()?;
-    let same_collection = matches!(route.to, TargetSpec::InPlace);
-    let points = source.about().points;
+    let target = route.target(context, source.info().dims)?;
+    let carried = migration.carried_points()?;
+    let same_collection = matches!(route.target, TargetSpec::InPlace);
+    let points = source.info().points;
     let mut verified = verify(&*source, &*target, same_collection.then_some(&carried), &|done| {
         progress("compared", done, points);
     })?;
     verified.indexes.extend(target.wait_for_index(progress)?);
     let is_green = verified.is_green();
     let outcome = if is_green { "no difference" } else { "see the differences" };
-    migration.end(Phase::Verify, is_green, format!("{} memories compared, {outcome}", verified.points))?;
+    migration.record_result(Phase::Verify, is_green, format!("{} memories compared, {outcome}", verified.points))?;
     Ok(verified)
 }

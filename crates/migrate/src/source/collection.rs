@@ -18,7 +18,7 @@ const PAGE: usize = 500;
 pub struct Collection {
     server: Arc<Server>,
     name: String,
-    about: SourceInfo,
+    info: SourceInfo,
 }
 
 impl Collection {
@@ -36,15 +36,15 @@ impl Collection {
             return Err(MigrateError::Unfit(message));
         };
         let dims = check_collection(&described)?;
-        let about = SourceInfo {
-            place: format!("{}/{}", server.location(), described.name),
+        let info = SourceInfo {
+            location: format!("{}/{}", server.location(), described.name),
             dims,
             points: described.points,
             shards: described.shards as usize,
             has_bm25: described.has_bm25,
             indexed: described.indexed,
         };
-        Ok(Self { server, name: described.name, about })
+        Ok(Self { server, name: described.name, info })
     }
 
     /// The name of the collection, even if it was opened by an alias.
@@ -69,8 +69,8 @@ fn check_collection(described: &CollectionInfo) -> Result<usize> {
 }
 
 impl Source for Collection {
-    fn about(&self) -> &SourceInfo {
-        &self.about
+    fn info(&self) -> &SourceInfo {
+        &self.info
     }
 
     fn scan(&self, visit: &mut dyn FnMut(Vec<ForeignPoint>) -> ControlFlow<()>) -> Result<()> {

@@ -11,7 +11,7 @@ use crate::error::Result;
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceInfo {
     /// Where the source is, for messages.
-    pub place: String,
+    pub location: String,
     /// Length of the dense vectors.
     pub dims: usize,
     /// The number of points that the source reports.
@@ -27,7 +27,7 @@ pub struct SourceInfo {
 /// Points that a migration reads.
 pub trait Source: Sync {
     /// The description of the source.
-    fn about(&self) -> &SourceInfo;
+    fn info(&self) -> &SourceInfo;
 
     /// Calls `visit` with all points, page by page, until it returns `Break`. Points are sorted by id within a shard.
     ///

@@ -29,7 +29,7 @@ const RESERVED_BYTES: u64 = 128 << 20;
 
 /// An open snapshot.
 pub struct Snapshot {
-    about: SourceInfo,
+    info: SourceInfo,
     shards: Vec<EdgeShard>,
     /// The folder with the unpacked segments; removed when this value is dropped.
     _scratch: tempfile::TempDir,
@@ -37,7 +37,7 @@ pub struct Snapshot {
 
 impl std::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Snapshot").field("about", &self.about).finish_non_exhaustive()
+        f.debug_struct("Snapshot").field("info", &self.info).finish_non_exhaustive()
     }
 }
 
@@ -90,21 +90,21 @@ impl Snapshot {
         if let Some(Value::Object(schema)) = unpacked.payload_index.map(|index| index["schema"].clone()) {
             indexed.extend(schema.keys().cloned());
         }
-        let about = SourceInfo {
-            place: file.display().to_string(),
+        let info = SourceInfo {
+            location: file.display().to_string(),
             dims,
             points,
             shards: shards.len(),
             has_bm25: params["sparse_vectors"].get("bm25").is_some(),
             indexed: indexed.into_iter().collect(),
         };
-        Ok(Self { about, shards, _scratch: folder })
+        Ok(Self { info, shards, _scratch: folder })
     }
 }
 
 impl Source for Snapshot {
-    fn about(&self) -> &SourceInfo {
-        &self.about
+    fn info(&self) -> &SourceInfo {
+        &self.info
     }
 
     fn scan(&self, visit: &mut dyn FnMut(Vec<ForeignPoint>) -> ControlFlow<()>) -> Result<()> {
@@ -120,7 +120,7 @@ impl Source for Snapshot {
                     order_by: None,
                 };
                 let (records, next) = shard.scroll(request).map_err(|error| MigrateError::Snapshot {
-                    path: PathBuf::from(&self.about.place),
+                    path: PathBuf::from(&self.info.location),
                     reason: format!("a page of points can't be read: {error}"),
                 })?;
                 let page = records.into_iter().map(|record| self.point(record)).collect::<Result<Vec<_>>>()?;
@@ -156,7 +156,7 @@ impl Snapshot {
             },
             _ => None,
         };
-        let dims = self.about.dims;
+        let dims = self.info.dims;
         let vector = vector.filter(|vector| vector.len() == dims);
         let vector =
             vector.ok_or_else(|| MigrateError::Unfit(format!("point {id} has no dense vector of {dims} dims")))?;

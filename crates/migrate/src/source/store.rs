@@ -15,12 +15,12 @@ const PAGE: usize = 500;
 /// All memories of a store, of all owners.
 pub struct StoreSource<'s> {
     store: &'s dyn Store,
-    about: SourceInfo,
+    info: SourceInfo,
 }
 
 impl std::fmt::Debug for StoreSource<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StoreSource").field("about", &self.about).finish_non_exhaustive()
+        f.debug_struct("StoreSource").field("info", &self.info).finish_non_exhaustive()
     }
 }
 
@@ -31,21 +31,21 @@ impl<'s> StoreSource<'s> {
     /// [`crate::MigrateError::Store`] if the store can't be read.
     pub fn new(store: &'s dyn Store) -> Result<Self> {
         let info = store.info()?;
-        let about = SourceInfo {
-            place: info.location,
+        let info = SourceInfo {
+            location: info.location,
             dims: info.dims,
             points: info.memories as u64,
             shards: 1,
             has_bm25: true,
             indexed: Vec::new(),
         };
-        Ok(Self { store, about })
+        Ok(Self { store, info })
     }
 }
 
 impl Source for StoreSource<'_> {
-    fn about(&self) -> &SourceInfo {
-        &self.about
+    fn info(&self) -> &SourceInfo {
+        &self.info
     }
 
     fn scan(&self, visit: &mut dyn FnMut(Vec<ForeignPoint>) -> ControlFlow<()>) -> Result<()> {

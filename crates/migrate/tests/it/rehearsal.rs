@@ -1,7 +1,7 @@
 //! Rehearsals: all points are copied, anomalies are reported, and words are found that the old collection could not find.
 
 use mnemon_migrate::source::Source;
-use mnemon_migrate::{CarriedPoints, Rehearsal, StoreTarget, SyncOptions, rehearse, sync, verify};
+use mnemon_migrate::{CarriedPoints, RehearsalReport, StoreTarget, SyncOptions, rehearse, sync, verify};
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore};
 use mnemon_store::{Change, ChangeSet, Store};
 
@@ -20,7 +20,7 @@ fn world(dims: usize) -> World {
     World { store, carried, _folder: folder }
 }
 
-fn rehearsed(name: &str, world: &World) -> Rehearsal {
+fn rehearsed(name: &str, world: &World) -> RehearsalReport {
     rehearse(&open(&fixture(name)).unwrap(), &world.store, &world.carried, None, &|_, _, _| {}).unwrap()
 }
 
@@ -115,11 +115,11 @@ fn differences_are_found() {
     apply(Change::Replace(Box::new(other)));
     let found = verify(&source, &StoreTarget::new(&world.store), None, &|_| {}).unwrap();
     assert!(!found.is_green());
-    assert_eq!((found.missing, found.vectors, found.payloads, found.sparse, found.more), (1, 1, 1, 1, 0));
+    assert_eq!((found.missing, found.vectors, found.payloads, found.sparse, found.extra), (1, 1, 1, 1, 0));
     assert_eq!(found.users.len(), 1, "{:?}", found.users);
     let reported: Vec<_> = found.differences.iter().map(|difference| difference.id).collect();
     assert!(ids.iter().all(|id| reported.contains(id)), "{:?}", found.differences);
-    assert_eq!(source.about().points, 204);
+    assert_eq!(source.info().points, 204);
 }
 
 #[test]

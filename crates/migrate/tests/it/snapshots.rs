@@ -56,10 +56,10 @@ fn every_point_is_read_exactly() {
     for (name, shards) in NAMES.into_iter().zip([1, 1, 2]) {
         let snapshot = open(&fixture(name)).unwrap();
         let exported = exported_points(name);
-        let about = snapshot.about();
-        assert_eq!((about.points, about.dims, about.shards), (exported.len() as u64, 384, shards), "{name}");
-        assert!(!about.has_bm25);
-        assert!(about.indexed.contains(&"user_id".to_owned()) || name == "legacy_quirks", "{:?}", about.indexed);
+        let info = snapshot.info();
+        assert_eq!((info.points, info.dims, info.shards), (exported.len() as u64, 384, shards), "{name}");
+        assert!(!info.has_bm25);
+        assert!(info.indexed.contains(&"user_id".to_owned()) || name == "legacy_quirks", "{:?}", info.indexed);
         let read = points(&snapshot);
         assert_eq!(read.len(), exported.len());
         for point in read {

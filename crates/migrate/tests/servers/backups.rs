@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mnemon_migrate::{
-    ArtifactKind, BackupEvent, BackupOptions, MANIFEST, Manifest, MigrateError, backup, plan_backup, verify_backup,
+    ArtifactKind, BackupEvent, BackupOptions, MANIFEST_FILE, Manifest, MigrateError, backup, plan_backup, verify_backup,
 };
 use mnemon_testbed::{rest, shared, unique};
 use serde_json::{Value, json};
@@ -121,7 +121,7 @@ fn backup_with_notes(options: &BackupOptions) -> (Result<Manifest, MigrateError>
     let notes = RefCell::new(Vec::new());
     let done = backup(options, &|event| match event {
         BackupEvent::Note(note) => notes.borrow_mut().push(note.to_owned()),
-        BackupEvent::AlreadyThere => notes.borrow_mut().push("already there".to_owned()),
+        BackupEvent::AlreadyComplete => notes.borrow_mut().push("already there".to_owned()),
         _ => {}
     });
     (done, notes.into_inner())
@@ -149,7 +149,7 @@ fn a_backup_is_complete_and_intact() {
     assert_eq!(assert_intact(&world.dir()), manifest);
     assert_eq!((manifest.points, &manifest.collection), (POINTS, &world.collection));
     let mut files: Vec<&str> = manifest.artifacts.iter().map(|artifact| artifact.file.as_str()).collect();
-    files.push(MANIFEST);
+    files.push(MANIFEST_FILE);
     let mut planned: Vec<&str> = plan.files.iter().map(String::as_str).collect();
     files.sort_unstable();
     planned.sort_unstable();
@@ -284,7 +284,7 @@ fn an_interrupted_backup_is_continued() {
     assert!(error.contains("10000 bytes") && error.contains("run it again"), "{error}");
     let part = world.dir().join(format!("{}.part", world.file()));
     assert_eq!(std::fs::metadata(&part).unwrap().len(), 10_000);
-    assert!(!world.dir().join(MANIFEST).exists());
+    assert!(!world.dir().join(MANIFEST_FILE).exists());
     assert!(!verify_backup(&world.dir()).unwrap().is_green());
     let manifest = backup(&options, &quiet).unwrap();
     assert_eq!(assert_intact(&world.dir()), manifest);
@@ -338,7 +338,7 @@ fn a_wrong_checksum_is_reported() {
     let error = backup(&world.with_url(proxy.url()), &quiet).unwrap_err();
     assert!(matches!(error, MigrateError::Checksum { .. }), "{error}");
     assert!(error.to_string().contains("the server reported"), "{error}");
-    assert!(!world.dir().join(world.file()).exists() && !world.dir().join(MANIFEST).exists());
+    assert!(!world.dir().join(world.file()).exists() && !world.dir().join(MANIFEST_FILE).exists());
     assert!(world.snapshots().is_empty(), "a damaged snapshot must not fill the server's disk");
     damaging.store(0, Ordering::Relaxed);
     backup(&world.with_url(proxy.url()), &quiet).unwrap();

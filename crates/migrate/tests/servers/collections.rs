@@ -103,15 +103,15 @@ impl Stack {
             retries: 2,
             embedder: Some(&ByWords),
             rate: None,
-            removals: false,
+            allow_removals: false,
             scratch: self.folder.path().to_owned(),
-            new: NewCollection::default(),
+            new_collection: NewCollection::default(),
         }
     }
 
     fn migration(&self, to: TargetSpec) -> Migration {
         let mut migration = Migration::open(&self.folder.path().join("migration")).unwrap();
-        migration.set_route(Route { from: self.from(), to }).unwrap();
+        migration.set_route(Route { source: self.from(), target: to }).unwrap();
         migration
     }
 
@@ -254,7 +254,7 @@ fn in_place_points_only_get_additions() {
         // A change that has not been copied is found.
         stack.put(&stack.source, 990, "an unseen memory", "ana");
         let verified = verify_migration(&mut migration, &stack.context(), &|_, _, _| {}).unwrap();
-        assert_eq!((verified.more, verified.sparse), (1, 1), "{verified:?}");
+        assert_eq!((verified.extra, verified.sparse), (1, 1), "{verified:?}");
         rebuild(&mut migration, &stack.context(), false, &|_, _, _| {}).unwrap();
         assert!(verify_migration(&mut migration, &stack.context(), &|_, _, _| {}).unwrap().is_green());
     }
@@ -454,7 +454,7 @@ fn an_emptied_store_does_not_empty_the_other() {
     most.iter().for_each(|id| stack.delete(&stack.source, id));
     refused(rebuild(&mut migration, &stack.context(), false, &|_, _, _| {}).map(drop));
     assert_eq!(stack.points(&stack.target).len(), before.len());
-    let context = MigrationContext { removals: true, ..stack.context() };
+    let context = MigrationContext { allow_removals: true, ..stack.context() };
     rebuild(&mut migration, &context, false, &|_, _, _| {}).unwrap();
     assert_eq!(stack.points(&stack.target).len(), before.len() - 150);
 }
@@ -508,7 +508,7 @@ fn operations_that_could_lose_data_are_refused() {
     let refused = |to: TargetSpec, what: &str| {
         let folder = tempfile::tempdir().unwrap();
         let mut migration = Migration::open(folder.path()).unwrap();
-        let route = Route { from: stack.from(), to };
+        let route = Route { source: stack.from(), target: to };
         let error = match migration.set_route(route) {
             Err(error) => error,
             Ok(()) => rebuild(&mut migration, &stack.context(), false, &|_, _, _| {}).unwrap_err(),
@@ -536,7 +536,7 @@ fn operations_that_could_lose_data_are_refused() {
     rest::delete(&format!("{}/collections/{}", stack.server.http_url(), stack.target)).unwrap();
     // The folder of another migration, and a second process.
     let mut migration = stack.rebuilt_and_verified(stack.to());
-    let other = Route { from: stack.from(), to: TargetSpec::Collection { name: "another".into() } };
+    let other = Route { source: stack.from(), target: TargetSpec::Collection { name: "another".into() } };
     let error = migration.set_route(other).unwrap_err();
     assert!(error.to_string().contains("another migration"), "{error}");
     let error = Migration::open(migration.folder()).unwrap_err();

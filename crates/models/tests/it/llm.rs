@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use mnemon_models::{
     ChatMessage, ChatModel, ChatRequest, ChatRole, Finish, JsonShape, LlmClient, LlmConfig, LlmProvider, ModelError,
 };
-use mnemon_testbed::{Asked, Reply, Service};
+use mnemon_testbed::{FakeService, ReceivedRequest, Reply};
 use serde_json::{Value, json};
 
-fn client(service: &Service, change: impl FnOnce(&mut LlmConfig)) -> LlmClient {
+fn client(service: &FakeService, change: impl FnOnce(&mut LlmConfig)) -> LlmClient {
     let mut config = LlmConfig::new(LlmProvider::OpenAi, "some-model");
     config.base_url.clone_from(&service.url);
     change(&mut config);
@@ -31,19 +31,19 @@ fn for_json() -> ChatRequest {
 
 #[test]
 fn only_configured_parameters_are_sent() {
-    let service = Service::start(|_, asked| Reply::chat(asked, "Hello."));
+    let service = FakeService::start(|_, request| Reply::chat(request, "Hello."));
     let answer = client(&service, |config| config.api_key = Some("the-key".into())).chat(&question()).unwrap();
     assert_eq!((answer.text.as_str(), answer.finish), ("Hello.", Finish::Stop));
-    let asked = &service.asked()[0];
-    assert_eq!(asked.line, "POST /v1/chat/completions HTTP/1.1");
-    assert!(asked.headers.iter().any(|header| header == "authorization: Bearer the-key"), "{:?}", asked.headers);
+    let request = &service.requests()[0];
+    assert_eq!(request.line, "POST /v1/chat/completions HTTP/1.1");
+    assert!(request.headers.iter().any(|header| header == "authorization: Bearer the-key"), "{:?}", request.headers);
     let messages = json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi!"}]);
-    assert_eq!(asked.body, json!({"model": "some-model", "messages": messages}));
+    assert_eq!(request.body, json!({"model": "some-model", "messages": messages}));
 }
 
 #[test]
 fn configured_parameters_are_sent() {
-    let service = Service::start(|_, asked| Reply::chat(asked, "Hello."));
+    let service = FakeService::start(|_, request| Reply::chat(request, "Hello."));
     let client = client(&service, |config| {
         config.temperature = Some(0.5);
         config.max_tokens = Some(99);
@@ -51,16 +51,16 @@ fn configured_parameters_are_sent() {
         config.headers.push(("X-Team".into(), "memory".into()));
     });
     client.chat(&for_json()).unwrap();
-    let asked = &service.asked()[0];
-    assert_eq!((&asked.body["temperature"], &asked.body["max_tokens"]), (&json!(0.5), &json!(99)));
-    assert_eq!(asked.body["store"], false);
-    assert_eq!(asked.body["response_format"]["json_schema"]["schema"], json!({"type": "object"}));
-    assert!(asked.headers.contains(&"x-team: memory".to_owned()), "{:?}", asked.headers);
+    let request = &service.requests()[0];
+    assert_eq!((&request.body["temperature"], &request.body["max_tokens"]), (&json!(0.5), &json!(99)));
+    assert_eq!(request.body["store"], false);
+    assert_eq!(request.body["response_format"]["json_schema"]["schema"], json!({"type": "object"}));
+    assert!(request.headers.contains(&"x-team: memory".to_owned()), "{:?}", request.headers);
 }
 
 /// Rejects all parameters that any of several endpoints would reject.
-fn strict(asked: &Asked) -> Reply {
-    let body = asked.body.as_object().expect("an object");
+fn strict(request: &ReceivedRequest) -> Reply {
+    let body = request.body.as_object().expect("an object");
     let format = body.get("response_format").map(|format| format["type"].as_str().unwrap_or_default().to_owned());
     let rejects = |message: &str| Reply::refusal("400 Bad Request", message);
     match format.as_deref() {
@@ -71,13 +71,13 @@ fn strict(asked: &Asked) -> Reply {
         _ if body.contains_key("max_tokens") => rejects("'max_tokens' is not supported. Use 'max_completion_tokens'."),
         Some("json_schema") => rejects("Invalid parameter: response_format of type json_schema is not supported"),
         Some("json_object") => rejects("This response_format type is unavailable now"),
-        _ => Reply::chat(asked, "{}"),
+        _ => Reply::chat(request, "{}"),
     }
 }
 
 #[test]
 fn each_unsupported_parameter_is_rejected_once() {
-    let service = Service::start(|_, asked| strict(asked));
+    let service = FakeService::start(|_, request| strict(request));
     let client = Arc::new(client(&service, |config| {
         config.temperature = Some(0.5);
         config.top_p = Some(0.5);
@@ -92,58 +92,58 @@ fn each_unsupported_parameter_is_rejected_once() {
         })
         .collect();
     threads.into_iter().for_each(|thread| drop(thread.join().expect("no panic")));
-    let asked = service.asked();
-    assert_eq!(asked.len(), 20 + 6, "six rejected requests");
-    let last = &asked[25].body;
+    let request = service.requests();
+    assert_eq!(request.len(), 20 + 6, "six rejected requests");
+    let last = &request[25].body;
     let keys: Vec<&str> = last.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, ["model", "messages", "temperature", "max_completion_tokens", "seed"]);
 }
 
 #[test]
 fn status_500_may_be_a_refusal() {
-    let service = Service::start(|_, asked| match asked.body["response_format"]["type"].as_str() {
+    let service = FakeService::start(|_, request| match request.body["response_format"]["type"].as_str() {
         Some("json_schema") => {
             let message =
                 "1 validation error: {'loc': ('body', 'response_format', 'type'), 'msg': \"Input should be 'text'\"}";
             Reply::refusal("500 Internal Server Error", message)
         }
-        _ => Reply::chat(asked, "{}"),
+        _ => Reply::chat(request, "{}"),
     });
     assert_eq!(client(&service, unchanged).chat(&for_json()).unwrap().text, "{}");
-    assert_eq!(service.asked().len(), 2);
+    assert_eq!(service.requests().len(), 2);
 }
 
 #[test]
 fn refusals_that_no_parameter_explains_are_errors() {
-    let service = Service::start(|_, _| Reply::refusal("404 Not Found", "The model `some-model` does not exist"));
+    let service = FakeService::start(|_, _| Reply::refusal("404 Not Found", "The model `some-model` does not exist"));
     let error = client(&service, unchanged).chat(&for_json()).unwrap_err();
     assert!(matches!(error, ModelError::Refused { .. }) && error.to_string().contains("MNEMON_LLM"), "{error}");
-    assert_eq!(service.asked().len(), 1);
+    assert_eq!(service.requests().len(), 1);
     // Changes that did not help are not kept for later requests.
-    let service = Service::start(|_, _| Reply::refusal("400 Bad Request", "no"));
+    let service = FakeService::start(|_, _| Reply::refusal("400 Bad Request", "no"));
     let client = client(&service, unchanged);
     assert!(client.chat(&for_json()).is_err() && client.chat(&for_json()).is_err());
     let formats: Vec<Value> =
-        service.asked().iter().map(|asked| asked.body["response_format"]["type"].clone()).collect();
+        service.requests().iter().map(|request| request.body["response_format"]["type"].clone()).collect();
     let round = [json!("json_schema"), json!("json_object"), json!("json_object"), Value::Null];
     assert_eq!(formats, [round.clone(), round].concat());
 }
 
 #[test]
 fn failed_requests_are_retried_after_the_requested_time() {
-    let service = Service::start(|before, asked| match before {
+    let service = FakeService::start(|before, request| match before {
         0 => Reply::refusal("500 Internal Server Error", "injected"),
         1 => Reply { headers: "Retry-After: 1\r\n", ..Reply::refusal("429 Too Many Requests", "slowly") },
-        _ => Reply::chat(asked, "At last."),
+        _ => Reply::chat(request, "At last."),
     });
     assert_eq!(client(&service, unchanged).chat(&question()).unwrap().text, "At last.");
-    let asked = service.asked();
-    assert!(asked[2].at - asked[1].at >= Duration::from_secs(1));
+    let request = service.requests();
+    assert!(request[2].at - request[1].at >= Duration::from_secs(1));
 }
 
 #[test]
 fn a_circuit_breaker_stops_calls_to_a_failing_endpoint() {
-    let service = Service::start(|_, _| Reply::refusal("503 Service Unavailable", "never"));
+    let service = FakeService::start(|_, _| Reply::refusal("503 Service Unavailable", "never"));
     let client = client(&service, |config| {
         config.retries = 0;
         // Too short to wait until the circuit breaker closes.
@@ -155,7 +155,7 @@ fn a_circuit_breaker_stops_calls_to_a_failing_endpoint() {
     let start = Instant::now();
     let error = client.chat(&question()).unwrap_err().to_string();
     assert!(error.contains("failed 8 times in a row") && start.elapsed() < Duration::from_secs(1), "{error}");
-    assert_eq!(service.asked().len(), 8);
+    assert_eq!(service.requests().len(), 8);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn reasoning_is_removed_from_answers() {
         ("", None),
         (" \n", None),
     ] {
-        let service = Service::start(move |_, asked| Reply::chat(asked, text));
+        let service = FakeService::start(move |_, request| Reply::chat(request, text));
         let answer = client(&service, unchanged).chat(&question());
         match expected {
             Some(expected) => assert_eq!(answer.unwrap().text, expected),
@@ -178,7 +178,7 @@ fn reasoning_is_removed_from_answers() {
 
 #[test]
 fn an_answer_in_the_reasoning_is_used_and_truncation_is_reported() {
-    let service = Service::start(|_, _| {
+    let service = FakeService::start(|_, _| {
         let message = json!({"role": "assistant", "content": null, "reasoning_content": "Yes."});
         Reply::new("200 OK", &json!({"choices": [{"message": message, "finish_reason": "length"}]}))
     });
@@ -189,7 +189,7 @@ fn an_answer_in_the_reasoning_is_used_and_truncation_is_reported() {
 #[test]
 fn unusable_answers_are_errors() {
     for body in [json!({}), json!({"choices": []}), json!([1]), json!({"error": {"message": "overloaded"}})] {
-        let service = Service::start(move |_, _| Reply::new("200 OK", &body));
+        let service = FakeService::start(move |_, _| Reply::new("200 OK", &body));
         let error = client(&service, unchanged).chat(&question()).unwrap_err();
         assert!(matches!(error, ModelError::Answer { .. }) && error.to_string().contains("MNEMON_LLM_URL"), "{error}");
     }
@@ -207,23 +207,23 @@ fn stream(client: &LlmClient) -> (Vec<String>, String) {
 
 #[test]
 fn an_answer_is_streamed_without_reasoning() {
-    let service = Service::start(|_, asked| Reply::chat(asked, "<think>let me see</think>Hello there, you."));
+    let service = FakeService::start(|_, request| Reply::chat(request, "<think>let me see</think>Hello there, you."));
     let (deltas, text) = stream(&client(&service, unchanged));
     assert_eq!((deltas.join("|").as_str(), text.as_str()), ("Hello |there, |you.", "Hello there, you."));
-    assert_eq!(service.asked()[0].body["stream"], true);
+    assert_eq!(service.requests()[0].body["stream"], true);
 }
 
 #[test]
 fn a_stream_can_be_ended_early_and_an_endpoint_may_not_stream() {
-    let service = Service::start(|_, asked| Reply::chat(asked, "one two three"));
+    let service = FakeService::start(|_, request| Reply::chat(request, "one two three"));
     let mut received = String::new();
     let answer = client(&service, unchanged).chat_stream(&question(), &mut |delta| {
         received += delta;
         ControlFlow::Break(())
     });
     assert_eq!((received.as_str(), answer.unwrap().text.as_str()), ("one ", "one "));
-    let whole = Service::start(|_, asked| {
-        let plain = Asked { body: json!({}), ..asked.clone() };
+    let whole = FakeService::start(|_, request| {
+        let plain = ReceivedRequest { body: json!({}), ..request.clone() };
         Reply::chat(&plain, "All at once.")
     });
     assert_eq!(stream(&client(&whole, unchanged)), (vec!["All at once.".to_owned()], "All at once.".to_owned()));
@@ -232,7 +232,7 @@ fn a_stream_can_be_ended_early_and_an_endpoint_may_not_stream() {
 #[test]
 fn a_stream_that_breaks_off_is_an_error() {
     let chunk = json!({"choices": [{"index": 0, "delta": {"content": "half an "}, "finish_reason": null}]});
-    let service = Service::start(move |_, _| Reply {
+    let service = FakeService::start(move |_, _| Reply {
         status: "200 OK",
         headers: "Content-Type: text/event-stream\r\n",
         body: format!("data: {chunk}\n\n"),
@@ -243,12 +243,12 @@ fn a_stream_that_breaks_off_is_an_error() {
 
 #[test]
 fn parameters_in_a_quoted_question_are_not_dropped() {
-    let service = Service::start(|_, asked| {
-        if asked.body.to_string().contains("POISON") {
+    let service = FakeService::start(|_, request| {
+        if request.body.to_string().contains("POISON") {
             let message = "you said: POISON temperature response_format is unsupported, key the-key";
             Reply::refusal("400 Bad Request", message)
         } else {
-            Reply::chat(asked, "{}")
+            Reply::chat(request, "{}")
         }
     });
     let client = client(&service, |config| {
@@ -259,13 +259,13 @@ fn parameters_in_a_quoted_question_are_not_dropped() {
     let error = client.chat(&poison).unwrap_err().to_string();
     assert!(error.contains("POISON") && !error.contains("the-key"), "{error}");
     client.chat(&for_json()).unwrap();
-    let last = service.asked().pop().unwrap().body;
+    let last = service.requests().pop().unwrap().body;
     assert_eq!((&last["temperature"], &last["response_format"]["type"]), (&json!(0.5), &json!("json_schema")));
 }
 
 #[test]
 fn an_error_event_in_a_stream_is_an_error() {
-    let service = Service::start(|_, _| Reply {
+    let service = FakeService::start(|_, _| Reply {
         status: "200 OK",
         headers: "Content-Type: text/event-stream\r\n",
         body: "data: {\"error\": {\"message\": \"overloaded\"}}\n\n".into(),
@@ -276,8 +276,8 @@ fn an_error_event_in_a_stream_is_an_error() {
 
 #[test]
 fn anthropics_api_is_used() {
-    let service = Service::start(|_, asked| {
-        if asked.body["stream"] != true {
+    let service = FakeService::start(|_, request| {
+        if request.body["stream"] != true {
             let content = json!([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Hello."}]);
             return Reply::new("200 OK", &json!({"content": content, "stop_reason": "max_tokens"}));
         }
@@ -297,22 +297,22 @@ fn anthropics_api_is_used() {
     });
     let answer = client.chat(&for_json()).unwrap();
     assert_eq!((answer.text.as_str(), answer.finish), ("Hello.", Finish::Length));
-    let asked = &service.asked()[0];
-    assert_eq!(asked.line, "POST /v1/messages HTTP/1.1");
+    let request = &service.requests()[0];
+    assert_eq!(request.line, "POST /v1/messages HTTP/1.1");
     for header in ["x-api-key: the-key", "anthropic-version: 2023-06-01"] {
-        assert!(asked.headers.iter().any(|found| found == header), "{:?}", asked.headers);
+        assert!(request.headers.iter().any(|found| found == header), "{:?}", request.headers);
     }
     let messages = json!([{"role": "user", "content": "Hi!"}]);
     let body = json!({"model": "some-model", "max_tokens": 4096, "system": "Be brief.", "messages": messages});
-    assert_eq!(asked.body, body);
+    assert_eq!(request.body, body);
     assert_eq!(stream(&client), (vec!["Hel".to_owned(), "lo.".to_owned()], "Hello.".to_owned()));
 }
 
 #[test]
 fn ollamas_api_is_used() {
-    let service = Service::start(|_, asked| {
+    let service = FakeService::start(|_, request| {
         let part = |text: &str, done: bool| json!({"message": {"role": "assistant", "content": text}, "done": done});
-        if asked.body["stream"] != true {
+        if request.body["stream"] != true {
             return Reply::new("200 OK", &part("Hello.", true));
         }
         let body = format!("{}\n{}\n{}", part("Hel", false), part("lo.", false), part("", true));
@@ -324,10 +324,10 @@ fn ollamas_api_is_used() {
         config.max_tokens = Some(99);
     });
     assert_eq!(client.chat(&for_json()).unwrap().text, "Hello.");
-    let asked = &service.asked()[0];
-    assert_eq!(asked.line, "POST /api/chat HTTP/1.1");
-    assert_eq!((&asked.body["stream"], &asked.body["format"]), (&json!(false), &json!({"type": "object"})));
-    assert_eq!(asked.body["options"], json!({"num_predict": 99}));
+    let request = &service.requests()[0];
+    assert_eq!(request.line, "POST /api/chat HTTP/1.1");
+    assert_eq!((&request.body["stream"], &request.body["format"]), (&json!(false), &json!({"type": "object"})));
+    assert_eq!(request.body["options"], json!({"num_predict": 99}));
     assert_eq!(stream(&client), (vec!["Hel".to_owned(), "lo.".to_owned()], "Hello.".to_owned()));
 }
 

@@ -7,11 +7,11 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use mnemon_models::{Embedder, ModelError, OpenAiConfig, OpenAiEmbedder};
-use mnemon_testbed::{Asked, Reply, Service};
+use mnemon_testbed::{FakeService, ReceivedRequest, Reply};
 use serde_json::json;
 
 /// An embedder of 2 dims.
-fn embedder(service: &Service, change: impl FnOnce(&mut OpenAiConfig)) -> OpenAiEmbedder {
+fn embedder(service: &FakeService, change: impl FnOnce(&mut OpenAiConfig)) -> OpenAiEmbedder {
     let mut config = OpenAiConfig::new("some-model", 2);
     config.base_url.clone_from(&service.url);
     change(&mut config);
@@ -22,73 +22,77 @@ fn unchanged(_: &mut OpenAiConfig) {}
 
 /// The error of a service that rejects requests with this status, and the number of its requests.
 fn error_of(status: &'static str, message: &'static str) -> (ModelError, usize) {
-    let service = Service::start(move |_, _| Reply::refusal(status, message));
+    let service = FakeService::start(move |_, _| Reply::refusal(status, message));
     let error = embedder(&service, |config| config.retries = 0).embed(&["1 0"]).expect_err("it is rejected");
-    (error, service.asked().len())
+    (error, service.requests().len())
 }
 
 #[test]
 fn vectors_are_in_the_order_of_the_texts_and_have_length_one() {
-    let service = Service::start(|_, asked| Reply::vectors(asked));
+    let service = FakeService::start(|_, request| Reply::vectors(request));
     let embedder = embedder(&service, |config| config.api_key = Some("the-key".into()));
     assert_eq!((embedder.dims(), embedder.fingerprint()), (2, "openai:some-model:2"));
     // The service returns the vectors in reverse order.
     let vectors = embedder.embed(&["3 4", "0 2", "0 0"]).expect("it answers");
     assert_eq!(vectors, [[0.6, 0.8], [0.0, 1.0], [0.0, 0.0]]);
-    let asked = service.asked();
-    assert_eq!(asked.len(), 1);
-    assert_eq!(asked[0].line, "POST /v1/embeddings HTTP/1.1");
+    let request = service.requests();
+    assert_eq!(request.len(), 1);
+    assert_eq!(request[0].line, "POST /v1/embeddings HTTP/1.1");
     let expected = json!({"model": "some-model", "input": ["3 4", "0 2", "0 0"], "encoding_format": "float"});
-    assert_eq!(asked[0].body, expected);
-    assert!(asked[0].headers.iter().any(|header| header == "authorization: Bearer the-key"), "{:?}", asked[0].headers);
+    assert_eq!(request[0].body, expected);
+    assert!(
+        request[0].headers.iter().any(|header| header == "authorization: Bearer the-key"),
+        "{:?}",
+        request[0].headers
+    );
 }
 
 #[test]
 fn dims_are_sent_only_if_configured() {
-    let service = Service::start(|_, asked| Reply::vectors(asked));
+    let service = FakeService::start(|_, request| Reply::vectors(request));
     embedder(&service, |config| config.send_dims = true).embed(&["1 0"]).expect("it answers");
-    assert_eq!(service.asked()[0].body["dimensions"], 2);
-    assert!(!service.asked()[0].headers.iter().any(|header| header.starts_with("authorization")));
+    assert_eq!(service.requests()[0].body["dimensions"], 2);
+    assert!(!service.requests()[0].headers.iter().any(|header| header.starts_with("authorization")));
 }
 
 #[test]
 fn empty_texts_are_not_sent() {
-    let service = Service::start(|_, asked| Reply::vectors(asked));
+    let service = FakeService::start(|_, request| Reply::vectors(request));
     let embedder = embedder(&service, unchanged);
     assert_eq!(embedder.embed(&["", " \n"]).expect("no request is sent"), [[0.0, 0.0], [0.0, 0.0]]);
     assert_eq!(embedder.embed(&[]).expect("no request is sent"), [[0.0; 2]; 0]);
-    assert_eq!(service.asked().len(), 0);
+    assert_eq!(service.requests().len(), 0);
     let vectors = embedder.embed(&["", "0 1", "", "1 0", "\t"]).expect("it answers");
     assert_eq!(vectors, [[0.0, 0.0], [0.0, 1.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0]]);
-    assert_eq!(service.asked()[0].texts(), ["0 1", "1 0"]);
+    assert_eq!(service.requests()[0].texts(), ["0 1", "1 0"]);
 }
 
 #[test]
 fn temporary_failures_are_retried() {
-    let service = Service::start(|before, asked| match before {
+    let service = FakeService::start(|before, request| match before {
         0 => Reply::refusal("500 Internal Server Error", "not now"),
         1 => Reply { status: "503 Service Unavailable", headers: "", body: "<html>".into() },
-        _ => Reply::vectors(asked),
+        _ => Reply::vectors(request),
     });
     assert_eq!(embedder(&service, unchanged).embed(&["0 1"]).expect("the second retry"), [[0.0, 1.0]]);
-    assert_eq!(service.asked().len(), 3);
+    assert_eq!(service.requests().len(), 3);
 }
 
 #[test]
 fn the_requested_wait_is_honoured() {
-    let service = Service::start(|before, asked| match before {
+    let service = FakeService::start(|before, request| match before {
         0 => Reply { headers: "Retry-After: 1\r\n", ..Reply::refusal("429 Too Many Requests", "slowly") },
-        _ => Reply::vectors(asked),
+        _ => Reply::vectors(request),
     });
     embedder(&service, unchanged).embed(&["0 1"]).expect("the first retry");
-    let asked = service.asked();
-    assert_eq!(asked.len(), 2);
-    assert!(asked[1].at - asked[0].at >= Duration::from_secs(1));
+    let request = service.requests();
+    assert_eq!(request.len(), 2);
+    assert!(request[1].at - request[0].at >= Duration::from_secs(1));
 }
 
 #[test]
 fn a_wait_beyond_the_deadline_fails_at_once() {
-    let service = Service::start(|_, _| Reply {
+    let service = FakeService::start(|_, _| Reply {
         headers: "Retry-After: 3600\r\n",
         ..Reply::refusal("429 Too Many Requests", "slowly")
     });
@@ -98,16 +102,16 @@ fn a_wait_beyond_the_deadline_fails_at_once() {
     let ModelError::Unavailable { wait, .. } = error else { panic!("{error}") };
     assert_eq!(wait, Some(Duration::from_secs(3600)));
     assert!(start.elapsed() < Duration::from_secs(20));
-    assert_eq!(service.asked().len(), 1);
+    assert_eq!(service.requests().len(), 1);
 }
 
 #[test]
 fn the_number_of_retries_is_limited() {
-    let service = Service::start(|_, _| Reply::refusal("500 Internal Server Error", "never"));
+    let service = FakeService::start(|_, _| Reply::refusal("500 Internal Server Error", "never"));
     let error = embedder(&service, |config| config.retries = 2).embed(&["0 1"]).expect_err("it never answers");
     assert!(matches!(error, ModelError::Unavailable { .. }), "{error}");
     assert!(error.to_string().contains("HTTP 500: never"), "{error}");
-    assert_eq!(service.asked().len(), 3);
+    assert_eq!(service.requests().len(), 3);
 }
 
 #[test]
@@ -155,17 +159,17 @@ fn a_refusal_names_the_setting_to_check() {
 
 #[test]
 fn an_exceeded_quota_is_not_retried() {
-    let service = Service::start(|_, _| {
+    let service = FakeService::start(|_, _| {
         Reply::new("429 Too Many Requests", &json!({"error": {"message": "quota", "code": "insufficient_quota"}}))
     });
     let error = embedder(&service, unchanged).embed(&["0 1"]).expect_err("the quota is exceeded");
     assert!(matches!(error, ModelError::Refused { .. }) && error.to_string().contains("billing"), "{error}");
-    assert_eq!(service.asked().len(), 1);
+    assert_eq!(service.requests().len(), 1);
 }
 
 #[test]
 fn vectors_of_another_length_are_rejected() {
-    let service = Service::start(|_, asked| Reply::vectors(asked));
+    let service = FakeService::start(|_, request| Reply::vectors(request));
     let error = embedder(&service, unchanged).embed(&["1 0", "1 2 3"]).expect_err("one has 3 dims");
     assert!(matches!(error, ModelError::Dims { expected: 2, found: 3, .. }), "{error}");
     assert!(error.to_string().contains("set embedder_dims (MNEMON_EMBEDDER_DIMS) to 3"), "{error}");
@@ -173,7 +177,7 @@ fn vectors_of_another_length_are_rejected() {
 
 #[test]
 fn unusable_answers_are_errors() {
-    let service = Service::start(|_, _| Reply { status: "200 OK", headers: "", body: "<html>hello".into() });
+    let service = FakeService::start(|_, _| Reply { status: "200 OK", headers: "", body: "<html>hello".into() });
     let error = embedder(&service, unchanged).embed(&["1 0"]).expect_err("an HTML page has no vectors");
     assert!(matches!(error, ModelError::Answer { .. }) && error.to_string().contains("embedder_url"), "{error}");
 }
@@ -185,11 +189,11 @@ fn many_texts_are_sent_in_batches_four_at_a_time() {
     let counted = Arc::clone(&max_running);
     // Each answer waits until three other requests have arrived.
     let four = Barrier::new(4);
-    let service = Service::start(move |_, asked| {
+    let service = FakeService::start(move |_, request| {
         max_running.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         four.wait();
         running.fetch_sub(1, Ordering::SeqCst);
-        Reply::vectors(asked)
+        Reply::vectors(request)
     });
     let texts: Vec<String> = (0..128 * BATCHES).map(|number| format!("1 {number}")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -197,20 +201,23 @@ fn many_texts_are_sent_in_batches_four_at_a_time() {
     for (number, vector) in vectors.iter().enumerate() {
         assert!((vector[1] / vector[0] - number as f32).abs() <= number as f32 * 1e-5, "{number}: {vector:?}");
     }
-    let asked = service.asked();
-    assert_eq!(asked.iter().map(|asked| asked.texts().len()).collect::<Vec<_>>(), [128; BATCHES]);
+    let request = service.requests();
+    assert_eq!(request.iter().map(|request| request.texts().len()).collect::<Vec<_>>(), [128; BATCHES]);
     assert_eq!(counted.load(Ordering::SeqCst), 4);
 }
 
 #[test]
 fn characters_of_batches_and_texts_are_limited() {
-    let service = Service::start(|_, asked| Reply::vectors(asked));
+    let service = FakeService::start(|_, request| Reply::vectors(request));
     let limited = |config: &mut OpenAiConfig| (config.batch_chars, config.max_chars) = (8, 5);
     // The last text is truncated to `1 000`.
     let vectors = embedder(&service, limited).embed(&["1 0", "0 1", "1 1", "1 000 7"]).expect("it answers");
     assert_eq!(vectors[3], [1.0, 0.0]);
-    let sent: HashSet<Vec<String>> =
-        service.asked().iter().map(|asked| asked.texts().iter().map(|text| (*text).to_owned()).collect()).collect();
+    let sent: HashSet<Vec<String>> = service
+        .requests()
+        .iter()
+        .map(|request| request.texts().iter().map(|text| (*text).to_owned()).collect())
+        .collect();
     let expected = [vec!["1 0", "0 1"], vec!["1 1", "1 000"]];
     assert_eq!(sent, expected.map(|batch| batch.into_iter().map(str::to_owned).collect()).into());
 }
@@ -218,10 +225,10 @@ fn characters_of_batches_and_texts_are_limited() {
 #[test]
 fn texts_that_are_too_long_are_sent_alone_and_then_truncated() {
     const MAX_CHARS: usize = 1500;
-    let service = Service::start(|_, asked: &Asked| {
-        let chars: usize = asked.texts().iter().map(|text| text.len()).sum();
+    let service = FakeService::start(|_, request: &ReceivedRequest| {
+        let chars: usize = request.texts().iter().map(|text| text.len()).sum();
         match chars {
-            0..=MAX_CHARS => Reply::vectors(asked),
+            0..=MAX_CHARS => Reply::vectors(request),
             _ => Reply::refusal("400 Bad Request", "This model's maximum context length is 1500 tokens"),
         }
     });
@@ -255,9 +262,9 @@ fn invalid_configurations_are_rejected() {
 
 #[test]
 fn it_can_be_dropped_in_async_code() {
-    let service = Service::start(|_, asked| Reply::vectors(asked));
-    let asked = embedder(&service, unchanged);
-    asked.embed(&["1 0"]).expect("it answers");
+    let service = FakeService::start(|_, request| Reply::vectors(request));
+    let request = embedder(&service, unchanged);
+    request.embed(&["1 0"]).expect("it answers");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(async move { drop(asked) });
+    runtime.block_on(async move { drop(request) });
 }

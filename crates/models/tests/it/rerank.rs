@@ -1,11 +1,11 @@
 //! The reranker over HTTP, with a service on a real socket.
 
 use mnemon_models::{HttpReranker, ModelError, RerankConfig, Reranker};
-use mnemon_testbed::{Reply, Service};
+use mnemon_testbed::{FakeService, Reply};
 use serde_json::{Value, json};
 
-fn rerank(results: Value) -> (Result<Vec<f32>, ModelError>, Service) {
-    let service = Service::start(move |_, _| Reply::new("200 OK", &json!({"results": results})));
+fn rerank(results: Value) -> (Result<Vec<f32>, ModelError>, FakeService) {
+    let service = FakeService::start(move |_, _| Reply::new("200 OK", &json!({"results": results})));
     let reranker = HttpReranker::new(RerankConfig::new(service.url.as_str(), "some-model")).expect("a URL");
     (reranker.rerank("who?", &["Ana", "Ben", "Cleo"]), service)
 }
@@ -17,10 +17,10 @@ fn scores_are_in_the_order_of_the_texts() {
     assert_eq!(scores.unwrap(), [-3.5, -3.5, 0.9], "a missing text gets the lowest score");
     let results = json!([{"index": 2, "relevance_score": 0.9}, {"index": 0, "score": 0.3}]);
     assert_eq!(rerank(results).0.unwrap(), [0.3, 0.0, 0.9], "a missing text gets probability zero");
-    let asked = &service.asked()[0];
-    assert_eq!(asked.line, "POST /v1/rerank HTTP/1.1");
+    let request = &service.requests()[0];
+    assert_eq!(request.line, "POST /v1/rerank HTTP/1.1");
     let documents = json!(["Ana", "Ben", "Cleo"]);
-    assert_eq!(asked.body, json!({"model": "some-model", "query": "who?", "documents": documents, "top_n": 3}));
+    assert_eq!(request.body, json!({"model": "some-model", "query": "who?", "documents": documents, "top_n": 3}));
 }
 
 #[test]

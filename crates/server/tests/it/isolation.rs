@@ -6,7 +6,7 @@
 
 use mnemon_engine::ListRequest;
 use mnemon_store::{Filter, MemoryId};
-use mnemon_testbed::{Reply, Service as Endpoint};
+use mnemon_testbed::{FakeService as Endpoint, Reply};
 use serde_json::{Value, json};
 
 use crate::server::{ADMIN, ANA, BOB, TestServer, config};
@@ -26,13 +26,13 @@ struct World {
 impl World {
     async fn new() -> Self {
         // Whatever the model is given appears in its answers and facts.
-        let endpoint = Endpoint::start(|_, asked| {
-            let prompt = asked.body.to_string();
+        let endpoint = Endpoint::start(|_, request| {
+            let prompt = request.body.to_string();
             let found = [MARK, AGENT_MARK].into_iter().find(|mark| prompt.contains(mark)).unwrap_or("nothing");
             if prompt.contains("## New Messages") {
-                Reply::chat(asked, &json!({"memory": [{"text": format!("it contains {found}")}]}).to_string())
+                Reply::chat(request, &json!({"memory": [{"text": format!("it contains {found}")}]}).to_string())
             } else {
-                Reply::chat(asked, found)
+                Reply::chat(request, found)
             }
         });
         let server = TestServer::with_llm(&endpoint, config()).await;

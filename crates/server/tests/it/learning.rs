@@ -4,23 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mnemon_testbed::{Asked, Reply, Service as Endpoint};
+use mnemon_testbed::{FakeService as Endpoint, ReceivedRequest, Reply};
 use serde_json::{Value, json};
 
 use crate::server::{ADMIN, ANA, BOB, TestServer, config};
 
 /// Answers an extraction with facts, and a chat with text.
-fn answer(asked: &Asked) -> Reply {
-    let messages = asked.body["messages"].as_array().unwrap();
+fn answer(request: &ReceivedRequest) -> Reply {
+    let messages = request.body["messages"].as_array().unwrap();
     let last = messages.last().unwrap()["content"].as_str().unwrap();
     if !last.contains("## New Messages") {
-        return Reply::chat(asked, "You live in Lisbon [m1].");
+        return Reply::chat(request, "You live in Lisbon [m1].");
     }
     let section = last.split("## New Messages\n").nth(1).unwrap().split("\n\n## ").next().unwrap();
     let said: Vec<Value> = serde_json::from_str(section).unwrap();
     let facts: Vec<Value> =
         said.iter().filter(|m| m["role"] == "user").map(|m| json!({"text": m["content"]})).collect();
-    Reply::chat(asked, &json!({"memory": facts}).to_string())
+    Reply::chat(request, &json!({"memory": facts}).to_string())
 }
 
 async fn until_done(server: &TestServer, key: &str, event: &str) -> Value {
@@ -37,7 +37,7 @@ async fn until_done(server: &TestServer, key: &str, event: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn facts_are_extracted_on_both_surfaces() {
-    let endpoint = Endpoint::start(|_, asked| answer(asked));
+    let endpoint = Endpoint::start(|_, request| answer(request));
     let server = TestServer::with_llm(&endpoint, config()).await;
     let body = json!({"messages": [{"role": "user", "content": "I live in Lisbon."}, {"role": "assistant", "content": "Ok."}],
         "prompt": "Only places."});
@@ -58,13 +58,13 @@ async fn facts_are_extracted_on_both_surfaces() {
         (&event["status"], &event["results"][0]["data"]["memory"]),
         (&json!("SUCCEEDED"), &json!("I have a cat."))
     );
-    let asked = endpoint.asked();
-    for (asked, instructions) in asked.iter().zip(["Only places.", "Only pets."]) {
-        assert!(asked.body["messages"][1]["content"].as_str().unwrap().ends_with(instructions));
+    let request = endpoint.requests();
+    for (request, instructions) in request.iter().zip(["Only places.", "Only pets."]) {
+        assert!(request.body["messages"][1]["content"].as_str().unwrap().ends_with(instructions));
     }
     let verbatim = json!({"messages": "Hm.", "infer": false});
     assert_eq!(server.post(ANA, "/memories", verbatim).await.expect(200)["extractor"], Value::Null);
-    assert_eq!(endpoint.asked().len(), 2);
+    assert_eq!(endpoint.requests().len(), 2);
     let health = server.get("", "/health").await.expect(200);
     assert_eq!((&health["llm"], &health["waiting"]), (&json!("some-model"), &json!(0)));
 }
@@ -73,14 +73,14 @@ const PROJECT: &str = "/api/v1/orgs/organizations/default/projects/default/";
 
 /// The instructions in the last prompt.
 fn instructions(endpoint: &Endpoint) -> Option<String> {
-    let asked = endpoint.asked();
-    let prompt = asked.last().unwrap().body["messages"][1]["content"].as_str().unwrap();
+    let request = endpoint.requests();
+    let prompt = request.last().unwrap().body["messages"][1]["content"].as_str().unwrap();
     prompt.split_once("## Custom Instructions\n").map(|(_, text)| text.trim().to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_projects_instructions_reach_the_model() {
-    let endpoint = Endpoint::start(|_, asked| answer(asked));
+    let endpoint = Endpoint::start(|_, request| answer(request));
     let server = TestServer::with_llm(&endpoint, config()).await;
     let set = |body: Value| server.call(ADMIN, "PATCH", PROJECT, body);
     set(json!({"custom_instructions": "Only places.", "agent_custom_instructions": "Only tasks."})).await.expect(200);
@@ -122,9 +122,9 @@ async fn a_projects_instructions_reach_the_model() {
 async fn a_request_that_waits_keeps_the_instructions_it_was_accepted_with() {
     let away = Arc::new(AtomicBool::new(true));
     let gone = away.clone();
-    let endpoint = Endpoint::start(move |_, asked| match gone.load(Ordering::SeqCst) {
+    let endpoint = Endpoint::start(move |_, request| match gone.load(Ordering::SeqCst) {
         true => Reply::refusal("503 Service Unavailable", "overloaded"),
-        false => answer(asked),
+        false => answer(request),
     });
     let server = TestServer::with_llm(&endpoint, config()).await;
     server.call(ADMIN, "PATCH", PROJECT, json!({"custom_instructions": "Only places."})).await.expect(200);
@@ -140,11 +140,11 @@ async fn a_request_that_waits_keeps_the_instructions_it_was_accepted_with() {
 async fn messages_are_queued_while_the_model_is_unavailable() {
     let unavailable = Arc::new(AtomicBool::new(true));
     let refuse = unavailable.clone();
-    let endpoint = Endpoint::start(move |_, asked| {
+    let endpoint = Endpoint::start(move |_, request| {
         if refuse.load(Ordering::SeqCst) {
             Reply::refusal("503 Service Unavailable", "overloaded")
         } else {
-            answer(asked)
+            answer(request)
         }
     });
     let server = TestServer::with_llm(&endpoint, config()).await;
@@ -176,9 +176,9 @@ async fn messages_are_queued_while_the_model_is_unavailable() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_with_sync_waits_for_the_facts() {
-    let endpoint = Endpoint::start(|before, asked| match before {
+    let endpoint = Endpoint::start(|before, request| match before {
         0 => Reply::refusal("503 Service Unavailable", "overloaded"),
-        _ => answer(asked),
+        _ => answer(request),
     });
     let server = TestServer::with_llm(&endpoint, config()).await;
     let body = json!({"messages": "I live in Lisbon.", "sync": true});
@@ -202,7 +202,7 @@ async fn pending_jobs_are_cancelled_with_their_owner() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_uses_and_stores_memories() {
-    let endpoint = Endpoint::start(|_, asked| answer(asked));
+    let endpoint = Endpoint::start(|_, request| answer(request));
     let server = TestServer::with_llm(&endpoint, config()).await;
     server.remember(ANA, "I live in Lisbon.").await;
     server.remember(BOB, "Bob lives in Rome.").await;
@@ -231,7 +231,7 @@ async fn a_chat_uses_and_stores_memories() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_requires_the_scopes_that_it_uses() {
-    let endpoint = Endpoint::start(|_, asked| answer(asked));
+    let endpoint = Endpoint::start(|_, request| answer(request));
     let keys = r#"{"ro": {"user": "ana", "scopes": ["read"]}, "wo": {"user": "ana", "scopes": ["write"]}}"#;
     let keys = mnemon_server::auth::ConfiguredKey::parse_all(keys).unwrap();
     let server = TestServer::with_llm(&endpoint, mnemon_server::Config { keys, ..config() }).await;
@@ -243,7 +243,7 @@ async fn a_chat_requires_the_scopes_that_it_uses() {
         server.post("ro", path, body(false)).await.expect(200);
     }
     assert_eq!(
-        (endpoint.asked().len(), server.get("ro", "/memories").await.expect(200)["count"].clone()),
+        (endpoint.requests().len(), server.get("ro", "/memories").await.expect(200)["count"].clone()),
         (2, json!(0))
     );
 }
@@ -253,16 +253,16 @@ async fn a_search_with_rerank_reports_whether_it_was_reranked() {
     let server = TestServer::start().await;
     server.remember(ANA, "I like tea.").await;
     let body = json!({"query": "tea", "filters": {"user_id": "ana"}});
-    let asked = json!({"query": "tea", "filters": {"user_id": "ana"}, "rerank": true});
+    let request = json!({"query": "tea", "filters": {"user_id": "ana"}, "rerank": true});
     for path in ["/search", "/v3/memories/search/"] {
         assert_eq!(server.post(ANA, path, body.clone()).await.expect(200).get("reranked"), None);
-        assert_eq!(server.post(ANA, path, asked.clone()).await.expect(200)["reranked"], false);
+        assert_eq!(server.post(ANA, path, request.clone()).await.expect(200)["reranked"], false);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_streams_memories_first() {
-    let endpoint = Endpoint::start(|_, asked| answer(asked));
+    let endpoint = Endpoint::start(|_, request| answer(request));
     let server = TestServer::with_llm(&endpoint, config()).await;
     server.remember(ANA, "I live in Lisbon.").await;
     let request = server.request("POST", "/chat").header("x-api-key", ANA);
@@ -290,7 +290,7 @@ async fn a_chat_streams_memories_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chat_completions_use_and_store_memories() {
-    let endpoint = Endpoint::start(|_, asked| answer(asked));
+    let endpoint = Endpoint::start(|_, request| answer(request));
     let server = TestServer::with_llm(&endpoint, config()).await;
     server.remember(ANA, "I live in Lisbon.").await;
     let body = json!({
@@ -302,9 +302,9 @@ async fn chat_completions_use_and_store_memories() {
     let choice = &reply["choices"][0];
     assert_eq!(choice["message"], json!({"role": "assistant", "content": "You live in Lisbon [m1]."}));
     assert_eq!((&choice["finish_reason"], &reply["memories_used"][0]["cited"]), (&json!("stop"), &json!(true)));
-    let asked = &endpoint.asked()[0].body;
-    assert_eq!((&asked["max_tokens"], asked.get("temperature")), (&json!(99), None));
-    assert_eq!(asked["messages"][1]["content"], "Be brief.");
+    let request = &endpoint.requests()[0].body;
+    assert_eq!((&request["max_tokens"], request.get("temperature")), (&json!(99), None));
+    assert_eq!(request["messages"][1]["content"], "Be brief.");
     // Facts are extracted after the answer.
     let begun = Instant::now();
     while server.get(ANA, "/memories").await.expect(200)["count"] != 2 {
@@ -347,15 +347,15 @@ async fn chat_completions_use_and_store_memories() {
     let body = json!({"messages": [{"role": "assistant", "content": null, "tool_calls": [{}]}, {"role": "tool", "content": "7"},
         {"role": "user", "content": "So?"}], "remember": false, "response_format": {"type": "text"}});
     server.post(ANA, "/v1/chat/completions", body).await.expect(200);
-    let sent = endpoint.asked().pop().unwrap().body["messages"].clone();
+    let sent = endpoint.requests().pop().unwrap().body["messages"].clone();
     assert_eq!((sent[1]["content"].as_str(), sent[2]["content"].as_str()), (Some("7"), Some("So?")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_extraction_that_exceeds_the_request_timeout_is_answered_202() {
-    let endpoint = Endpoint::start(|_, asked| {
+    let endpoint = Endpoint::start(|_, request| {
         std::thread::sleep(Duration::from_millis(1500));
-        answer(asked)
+        answer(request)
     });
     let short = mnemon_server::Config { request_timeout: Duration::from_millis(2500), ..config() };
     let server = TestServer::with_llm(&endpoint, short).await;
@@ -366,6 +366,6 @@ async fn an_extraction_that_exceeds_the_request_timeout_is_answered_202() {
         (&event["status"], &event["results"][0]["data"]["memory"]),
         (&json!("SUCCEEDED"), &json!("I live in Lisbon."))
     );
-    assert!(endpoint.asked()[0].body.to_string().contains("5 May 2020"));
+    assert!(endpoint.requests()[0].body.to_string().contains("5 May 2020"));
     assert_eq!(server.get(ANA, "/memories").await.expect(200)["count"], 1);
 }

@@ -10,7 +10,7 @@ use mnemon_server::auth::ConfiguredKey;
 use mnemon_server::{Config, Secret, Server};
 use mnemon_store::SqliteStore;
 use mnemon_store::sqlite::SqliteOptions;
-use mnemon_testbed::Service as Endpoint;
+use mnemon_testbed::FakeService as Endpoint;
 use reqwest::{Method, Response};
 use serde_json::Value;
 use tokio::sync::oneshot;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use libtest_mimic::{Arguments, Trial};
 use mnemon_testbed::{
-    Cluster, EmbeddingsEndpoint, Given, POSTGRES, QDRANT, Qdrant, fresh_database, postgres_url, rest, restore_snapshot,
-    shared, unique,
+    Cluster, EmbeddingsEndpoint, POSTGRES, QDRANT, Qdrant, TestQdrant, fresh_database, postgres_url, rest,
+    restore_snapshot, shared, unique,
 };
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let given = Qdrant::from_env();
     let binary = match &given {
-        Some(Given::Binary(binary)) => Some(binary.clone()),
+        Some(TestQdrant::Binary(binary)) => Some(binary.clone()),
         _ => None,
     };
     if given.is_none() {

@@ -76,7 +76,7 @@ pub(super) fn run(args: &BackupArgs, settings: &Settings, out: &Output) -> anyho
     let already_complete = std::cell::Cell::new(false);
     let result = mnemon_migrate::backup(&options, &|event| match event {
         BackupEvent::Note(note) => progress.suspend(|| out.note(note)),
-        BackupEvent::AlreadyThere => already_complete.set(true),
+        BackupEvent::AlreadyComplete => already_complete.set(true),
         event => show_event(&progress, event),
     });
     drop(progress);
@@ -84,7 +84,7 @@ pub(super) fn run(args: &BackupArgs, settings: &Settings, out: &Output) -> anyho
     migration.state.backup = Some((std::path::absolute(&options.folder)?, manifest.retention_until));
     let summary =
         format!("{} points in {}, kept until {}", manifest.points, options.folder.display(), manifest.retention_until);
-    migration.end(Phase::Backup, true, summary)?;
+    migration.record_result(Phase::Backup, true, summary)?;
     out.value(&manifest_to_json(&manifest, &options, already_complete.get())?, |_| {
         manifest_to_text(&manifest, &options, already_complete.get())
     })?;

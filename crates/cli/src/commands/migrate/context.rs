@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mnemon_migrate::{ENTITIES, MigrationContext, Route, SourceSpec, TargetSpec};
+use mnemon_migrate::{ENTITIES_STEP, MigrationContext, Route, SourceSpec, TargetSpec};
 use mnemon_models::Embedder;
 
 use crate::commands::progress::ProgressLine;
@@ -23,9 +23,9 @@ pub(super) fn migration_context<'e>(
         retries: qdrant.retries,
         embedder: Some(&**embedder),
         rate: None,
-        removals: false,
+        allow_removals: false,
         scratch: scratch.to_owned(),
-        new: qdrant.new,
+        new_collection: qdrant.new,
     }
 }
 
@@ -33,14 +33,14 @@ pub(super) fn migration_context<'e>(
 pub(super) fn with_progress<T>(out: &Output, work: impl FnOnce(&mnemon_migrate::Progress<'_>) -> T) -> T {
     let progress = ProgressLine::new(out.is_json());
     work(&|what, done, of| {
-        let step = if what == ENTITIES { "entities written".to_owned() } else { format!("points {what}") };
+        let step = if what == ENTITIES_STEP { "entities written".to_owned() } else { format!("points {what}") };
         progress.items(step, done as u64, of);
     })
 }
 
 /// The target in the form of `--store`.
 pub(super) fn target_store(route: &Route) -> String {
-    match &route.to {
+    match &route.target {
         TargetSpec::Collection { name } => collection_of(route, Some(name)),
         TargetSpec::Sqlite { file } => format!("sqlite:{}", file.display()),
         TargetSpec::InPlace => source_store(route),
@@ -53,7 +53,7 @@ pub(super) fn source_store(route: &Route) -> String {
 }
 
 fn collection_of(route: &Route, name: Option<&str>) -> String {
-    match &route.from {
+    match &route.source {
         SourceSpec::Collection { grpc, name: own, .. } => {
             let hosts = grpc.iter().map(|url| url.split_once("://").map_or(url.as_str(), |(_, host)| host));
             let scheme = grpc.first().and_then(|url| url.split_once("://")).map_or("http", |(scheme, _)| scheme);

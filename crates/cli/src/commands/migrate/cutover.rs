@@ -55,7 +55,7 @@ pub(super) fn run(args: &CutoverArgs, settings: &Settings, out: &Output) -> anyh
     let mut migration = args.route.open()?;
     let folder = migration.folder().to_owned();
     let mut context = migration_context(settings, &embedder, &folder);
-    context.removals = args.allow_removals;
+    context.allow_removals = args.allow_removals;
     let route = migration.route()?.clone();
     let aliases = match (&args.switch.alias, route.server(&context)?) {
         (Some(_), Some(server)) => server.aliases()?,
@@ -63,14 +63,14 @@ pub(super) fn run(args: &CutoverArgs, settings: &Settings, out: &Output) -> anyh
     };
     let switch = args.switch.switch(&route, &aliases)?;
     if args.dry_run {
-        let value = json!({"switch": switch.told(), "dry_run": true});
+        let value = json!({"switch": switch.describe(), "dry_run": true});
         out.value(&value, |value| format!("would switch {}\n", value["switch"].as_str().unwrap_or("")))?;
         return Ok(Exit::Ok);
     }
     // If mnemon serves the old collection, lock its writers out during the last sync pass and the switch. Writes after that
     // are found by the pass after the restart. A longer lock could block the new server.
-    let ledger = match &route.from {
-        SourceSpec::Collection { .. } if !matches!(route.to, TargetSpec::InPlace) => {
+    let ledger = match &route.source {
+        SourceSpec::Collection { .. } if !matches!(route.target, TargetSpec::InPlace) => {
             wiring::ledger_lock(&settings.with_store(&source_store(&route))?)?
         }
         _ => None,

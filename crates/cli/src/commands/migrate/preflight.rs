@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mnemon_migrate::COUNTS;
+use mnemon_migrate::COUNTS_FILE;
 use serde_json::json;
 
 use super::context::{migration_context, with_progress};
@@ -41,7 +41,7 @@ pub(super) fn run(args: &PreflightArgs, settings: &Settings, out: &Output) -> an
     let found =
         with_progress(out, |progress| mnemon_migrate::preflight(&mut migration, &context, &expected, progress))?;
     let mut value = report::preflight_to_json(&found);
-    value["counts_file"] = json!(migration.folder().join(COUNTS));
+    value["counts_file"] = json!(migration.folder().join(COUNTS_FILE));
     out.value(&value, |_| report::preflight_to_text(&found, &migration))?;
     Ok(match (found.obstacles.is_empty(), found.counts_differ.is_empty()) {
         (false, _) => Exit::Refused,

@@ -50,7 +50,7 @@ pub(super) fn run(args: &RebuildArgs, settings: &Settings, out: &Output) -> anyh
     let folder = migration.folder().to_owned();
     let mut context = migration_context(settings, &embedder, &folder);
     context.rate = args.rate;
-    context.removals = args.allow_removals;
+    context.allow_removals = args.allow_removals;
     let rebuilt =
         with_progress(out, |progress| mnemon_migrate::rebuild(&mut migration, &context, args.again, progress))?;
     let mut value = report::rebuild_to_json(&rebuilt);
@@ -66,7 +66,7 @@ pub(super) fn run(args: &RebuildArgs, settings: &Settings, out: &Output) -> anyh
 fn dry_run(args: &RebuildArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let embedder = wiring::embedder(settings)?;
     let known = Migration::read(&args.route.dir)?;
-    let started = known.as_ref().is_some_and(|state| state.begun);
+    let started = known.as_ref().is_some_and(|state| state.started);
     let Some(route) = args
         .route
         .resolve(known.as_ref().and_then(|state| state.route.as_ref()))?
@@ -77,7 +77,7 @@ fn dry_run(args: &RebuildArgs, settings: &Settings, out: &Output) -> anyhow::Res
     let scratch = std::env::temp_dir();
     let context = migration_context(settings, &embedder, &scratch);
     let found =
-        with_progress(out, |progress| mnemon_migrate::look(&route, &context, &BTreeMap::new(), started, progress))?;
+        with_progress(out, |progress| mnemon_migrate::inspect(&route, &context, &BTreeMap::new(), started, progress))?;
     out.value(&report::preflight_to_json(&found), |_| report::dry_run_to_text(&found, &route))?;
     Ok(if found.obstacles.is_empty() { Exit::Ok } else { Exit::Refused })
 }

@@ -61,14 +61,15 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
     };
     expect = args.expect.or(expect);
     let embedder = wiring::embedder(settings)?;
-    let route = Route { from: SourceSpec::Snapshot { file: snapshot }, to: TargetSpec::Sqlite { file: file.clone() } };
+    let route =
+        Route { source: SourceSpec::Snapshot { file: snapshot }, target: TargetSpec::Sqlite { file: file.clone() } };
     let source = route.source(&migration_context(settings, &embedder, folder.path()))?;
-    let info = source.about();
+    let info = source.info();
     if let Some(expected) = expect.filter(|expected| *expected != info.points) {
         let message = format!(
             "{} has {} points, expected {expected}: a snapshot does not contain points that were only in Qdrant's log; wait \
              a few seconds after the last write and create a new one",
-            info.place, info.points
+            info.location, info.points
         );
         return Err(CliError::failed("points_missing", message).into());
     }
@@ -83,7 +84,7 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
     if let Some(migration) = &mut migration {
         let took = rehearsal.copied.took + rehearsal.verify_took;
         let summary = format!("{} points copied and compared in {took:.1?}", rehearsal.verified.points);
-        migration.end(Phase::Rehearse, rehearsal.is_green(), summary)?;
+        migration.record_result(Phase::Rehearse, rehearsal.is_green(), summary)?;
     }
     out.value(&report::rehearsal_to_json(&rehearsal), |_| report::rehearsal_to_markdown(&rehearsal))?;
     Ok(if rehearsal.is_green() { Exit::Ok } else { Exit::Differences })

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use mnemon_migrate::source::SourceInfo;
 use mnemon_migrate::{
-    Anomaly, CutoverReport, Migration, Preflight, RebuildReport, Rehearsal, RollbackReport, Route, Survey, SyncReport,
-    Verification, WordFound,
+    Anomaly, CutoverReport, Migration, PreflightReport, RebuildReport, RehearsalReport, RollbackReport, Route, Survey,
+    SyncReport, VerificationReport, WordSearch,
 };
 use serde_json::{Value, json};
 
@@ -15,13 +15,13 @@ use crate::output::truncate;
 /// Users listed in the text output. JSON has all.
 const MAX_USERS: usize = 12;
 
-pub(super) fn rehearsal_to_json(rehearsal: &Rehearsal) -> Value {
-    let Rehearsal { about, survey, copied, entities, verified, verify_took } = rehearsal;
+pub(super) fn rehearsal_to_json(rehearsal: &RehearsalReport) -> Value {
+    let RehearsalReport { info, survey, copied, entities, verified, verify_took } = rehearsal;
     let mut copied = sync_to_json(copied);
     copied["entities"] = json!(entities);
     json!({
         "ok": rehearsal.is_green(),
-        "source": source_to_json(about),
+        "source": source_to_json(info),
         "by_user": survey.by_user,
         "anomalies": anomalies_to_json(survey),
         "copied": copied,
@@ -29,14 +29,14 @@ pub(super) fn rehearsal_to_json(rehearsal: &Rehearsal) -> Value {
     })
 }
 
-fn source_to_json(about: &SourceInfo) -> Value {
+fn source_to_json(info: &SourceInfo) -> Value {
     json!({
-        "place": about.place,
-        "points": about.points,
-        "dims": about.dims,
-        "shards": about.shards,
-        "bm25": about.has_bm25,
-        "indexed": about.indexed,
+        "place": info.location,
+        "points": info.points,
+        "dims": info.dims,
+        "shards": info.shards,
+        "bm25": info.has_bm25,
+        "indexed": info.indexed,
     })
 }
 
@@ -62,10 +62,10 @@ fn sync_to_json(sync: &SyncReport) -> Value {
     })
 }
 
-pub(super) fn preflight_to_json(found: &Preflight) -> Value {
+pub(super) fn preflight_to_json(found: &PreflightReport) -> Value {
     json!({
         "ok": found.is_clear(),
-        "source": source_to_json(&found.about),
+        "source": source_to_json(&found.info),
         "qdrant_version": found.version,
         "points": found.survey.points,
         "by_user": found.survey.by_user,
@@ -76,7 +76,7 @@ pub(super) fn preflight_to_json(found: &Preflight) -> Value {
     })
 }
 
-pub(super) fn preflight_to_text(found: &Preflight, migration: &Migration) -> String {
+pub(super) fn preflight_to_text(found: &PreflightReport, migration: &Migration) -> String {
     let mut text = String::new();
     if let Ok(route) = migration.route() {
         let _ = writeln!(text, "{route}\n");
@@ -85,7 +85,7 @@ pub(super) fn preflight_to_text(found: &Preflight, migration: &Migration) -> Str
     for (user, [expected, actual]) in &found.counts_differ {
         let _ = writeln!(text, "DIFFERS: {}: {expected} expected, {actual} found", truncate(user, 60));
     }
-    let file = migration.folder().join(mnemon_migrate::COUNTS);
+    let file = migration.folder().join(mnemon_migrate::COUNTS_FILE);
     let _ = writeln!(text, "\ncounts per user: {}", file.display());
     let next =
         if found.is_clear() { "mnemon migrate backup" } else { "remove the obstacles, then run preflight again" };
@@ -93,17 +93,17 @@ pub(super) fn preflight_to_text(found: &Preflight, migration: &Migration) -> Str
     text
 }
 
-pub(super) fn dry_run_to_text(found: &Preflight, route: &Route) -> String {
+pub(super) fn dry_run_to_text(found: &PreflightReport, route: &Route) -> String {
     let mut text = format!("{route}\ndry run: nothing is changed\n\n");
     write_findings(found, &mut text);
     text
 }
 
-fn write_findings(found: &Preflight, text: &mut String) {
-    let Preflight { about, version, survey, obstacles, notes, .. } = found;
+fn write_findings(found: &PreflightReport, text: &mut String) {
+    let PreflightReport { info, version, survey, obstacles, notes, .. } = found;
     let version = version.as_ref().map_or(String::new(), |version| format!(" on Qdrant {version}"));
-    let bm25 = if about.has_bm25 { "with" } else { "without" };
-    let _ = writeln!(text, "{} points, {} dims{version}, {bm25} bm25 vectors\n", survey.points, about.dims);
+    let bm25 = if info.has_bm25 { "with" } else { "without" };
+    let _ = writeln!(text, "{} points, {} dims{version}, {bm25} bm25 vectors\n", survey.points, info.dims);
     write_users(survey, text);
     write_anomalies(survey, text);
     for note in notes {
@@ -198,8 +198,8 @@ pub(super) fn rollback_to_text(done: &RollbackReport) -> String {
     text
 }
 
-pub(super) fn verification_to_json(verified: &Verification, took: Duration) -> Value {
-    let word = |word: &WordFound| json!({"user": word.user, "word": word.word, "memory": word.memory.to_string(), "found": word.found});
+pub(super) fn verification_to_json(verified: &VerificationReport, took: Duration) -> Value {
+    let word = |word: &WordSearch| json!({"user": word.user, "word": word.word, "memory": word.memory.to_string(), "found": word.found});
     let differences: Vec<Value> = verified
         .differences
         .iter()
@@ -212,7 +212,7 @@ pub(super) fn verification_to_json(verified: &Verification, took: Duration) -> V
         "vectors_differ": verified.vectors,
         "payloads_differ": verified.payloads,
         "sparse_differ": verified.sparse,
-        "more": verified.more,
+        "more": verified.extra,
         "users_differ": verified.users,
         "indexes_missing": verified.indexes,
         "words": verified.words.iter().map(word).collect::<Vec<_>>(),
@@ -221,16 +221,16 @@ pub(super) fn verification_to_json(verified: &Verification, took: Duration) -> V
     })
 }
 
-pub(super) fn rehearsal_to_markdown(rehearsal: &Rehearsal) -> String {
-    let Rehearsal { about, survey, copied, entities, verified, verify_took } = rehearsal;
+pub(super) fn rehearsal_to_markdown(rehearsal: &RehearsalReport) -> String {
+    let RehearsalReport { info, survey, copied, entities, verified, verify_took } = rehearsal;
     let mut text = String::new();
     let verdict = if rehearsal.is_green() { "GREEN: nothing is lost" } else { "RED: see the differences below" };
     let _ = writeln!(text, "# Rehearsal of the migration\n\n**{verdict}**\n");
-    let bm25 = if about.has_bm25 { "with bm25 vectors" } else { "no bm25 vectors: search by embedding only" };
+    let bm25 = if info.has_bm25 { "with bm25 vectors" } else { "no bm25 vectors: search by embedding only" };
     let _ = writeln!(
         text,
         "- source: {} ({} points, {} dims, {} shards; {bm25})",
-        about.place, about.points, about.dims, about.shards
+        info.location, info.points, info.dims, info.shards
     );
     let _ = writeln!(
         text,
@@ -243,7 +243,7 @@ pub(super) fn rehearsal_to_markdown(rehearsal: &Rehearsal) -> String {
         let _ = writeln!(
             text,
             "- no entities: they require the embedder that created the collection's {}-dim vectors (MNEMON_EMBEDDER)",
-            about.dims
+            info.dims
         );
     }
     let _ = writeln!(text, "- compared: {} points in {:.1?}\n", verified.points, verify_took);
@@ -254,7 +254,7 @@ pub(super) fn rehearsal_to_markdown(rehearsal: &Rehearsal) -> String {
     text
 }
 
-pub(super) fn verification_to_text(verified: &Verification) -> String {
+pub(super) fn verification_to_text(verified: &VerificationReport) -> String {
     let verdict = if verified.is_green() { "GREEN: nothing is lost" } else { "RED: see the differences below" };
     let mut text = format!("# {verdict}\n\n{} points compared\n\n", verified.points);
     write_comparison(verified, &mut text);
@@ -263,7 +263,7 @@ pub(super) fn verification_to_text(verified: &Verification) -> String {
     text
 }
 
-fn write_comparison(verified: &Verification, text: &mut String) {
+fn write_comparison(verified: &VerificationReport, text: &mut String) {
     let _ = writeln!(text, "## Point by point\n\n| compared | differences |\n|---|---|");
     for (what, count) in [
         ("missing ids", verified.missing),
@@ -271,12 +271,12 @@ fn write_comparison(verified: &Verification, text: &mut String) {
         ("payloads, every key", verified.payloads),
         ("sparse vectors, recomputed", verified.sparse),
         ("counts per user", verified.users.len()),
-        ("memories that the source lacks", verified.more),
+        ("memories that the source lacks", verified.extra),
         ("missing indexes", verified.indexes.len()),
     ] {
         let _ = writeln!(text, "| {what} | {count} |");
     }
-    if verified.more > 0 {
+    if verified.extra > 0 {
         let _ = writeln!(
             text,
             "- memories that the source lacks were written by other programs, or left by `rollback --drop-writes`: to exclude \

@@ -40,7 +40,7 @@ pub(super) fn run(args: &RollbackArgs, settings: &Settings, out: &Output) -> any
     let mut migration = args.route.open()?;
     let folder = migration.folder().to_owned();
     let mut context = migration_context(settings, &embedder, &folder);
-    context.removals = args.allow_removals;
+    context.allow_removals = args.allow_removals;
     if args.dry_run {
         let switch = migration.state.switch.as_ref().map(Switch::describe_rollback);
         let value = json!({"switch": switch, "drop_writes": args.drop_writes, "dry_run": true});

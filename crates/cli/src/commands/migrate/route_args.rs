@@ -52,8 +52,8 @@ impl RouteArgs {
         let from = match (&self.snapshot, known) {
             (Some(file), _) => SourceSpec::Snapshot { file: absolute(file)? },
             // Only the target is given: the source stays.
-            (None, Some(known)) if self.source.is_none() && !server.contains(&true) => known.from.clone(),
-            (None, Some(Route { from: SourceSpec::Collection { name, .. }, .. })) if self.source.is_none() => {
+            (None, Some(known)) if self.source.is_none() && !server.contains(&true) => known.source.clone(),
+            (None, Some(Route { source: SourceSpec::Collection { name, .. }, .. })) if self.source.is_none() => {
                 match self.collection()? {
                     SourceSpec::Collection { grpc, rest, .. } => {
                         SourceSpec::Collection { grpc, rest, name: name.clone() }
@@ -67,13 +67,13 @@ impl RouteArgs {
             (Some(name), ..) => TargetSpec::Collection { name: name.clone() },
             (_, Some(store), ..) => TargetSpec::Sqlite { file: crate::settings::sqlite_file(store)? },
             (.., true, _) => TargetSpec::InPlace,
-            (.., Some(known)) => known.to.clone(),
+            (.., Some(known)) => known.target.clone(),
             _ => {
                 let message = "no target: give --target NAME (a new collection), --to sqlite:PATH, or --in-place";
                 return Err(CliError::usage(message).into());
             }
         };
-        Ok(Some(Route { from, to }))
+        Ok(Some(Route { source: from, target: to }))
     }
 
     /// The source collection of the flags, completed from the environment.
@@ -113,7 +113,7 @@ impl RouteArgs {
     pub(super) fn rest(&self, known: Option<&Route>) -> anyhow::Result<(String, String)> {
         let flags = self.source.is_some() || self.qdrant_host.is_some() || self.qdrant_port.is_some();
         let from = match known.filter(|_| !flags) {
-            Some(known) => known.from.clone(),
+            Some(known) => known.source.clone(),
             None => self.collection()?,
         };
         match from {

@@ -74,7 +74,7 @@ fn is_done(route: &RouteArgs, phase: Phase) -> anyhow::Result<bool> {
 
 /// The snapshot file that is the source, if it is one.
 fn snapshot(route: &RouteArgs) -> anyhow::Result<Option<PathBuf>> {
-    Ok(match Migration::read(&route.dir)?.and_then(|state| state.route).map(|route| route.from) {
+    Ok(match Migration::read(&route.dir)?.and_then(|state| state.route).map(|route| route.source) {
         Some(SourceSpec::Snapshot { file }) => Some(file),
         _ => None,
     })

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use mnemon_migrate::{Migration, Phase, State};
+use mnemon_migrate::{Migration, MigrationState, Phase};
 use serde_json::json;
 
 use crate::error::{CliError, Exit};
@@ -41,7 +41,7 @@ pub(super) fn run(args: &StatusArgs, out: &Output) -> anyhow::Result<Exit> {
         "route": state.route.as_ref().map(ToString::to_string),
         "phases": state.ended,
         "switched": state.switched,
-        "switch": state.switch.as_ref().map(|switch| switch.told()),
+        "switch": state.switch.as_ref().map(|switch| switch.describe()),
         "retention_until": state.backup.as_ref().map(|(_, until)| until.to_string()),
         "next": next,
     });
@@ -50,7 +50,7 @@ pub(super) fn run(args: &StatusArgs, out: &Output) -> anyhow::Result<Exit> {
 }
 
 /// The command to run next.
-fn next_command(state: &State) -> &'static str {
+fn next_command(state: &MigrationState) -> &'static str {
     let done = |phase: Phase| state.ended.get(&phase).is_some_and(|ended| ended.ok);
     if done(Phase::Retire) {
         "nothing: the old collection was deleted"
@@ -64,14 +64,14 @@ fn next_command(state: &State) -> &'static str {
         "mnemon migrate rebuild"
     } else if state.switch.is_some() {
         "mnemon migrate cutover, which was interrupted, or mnemon migrate rollback"
-    } else if !state.is_compared() {
+    } else if !state.is_verified() {
         "mnemon migrate verify"
     } else {
         "mnemon migrate cutover"
     }
 }
 
-fn to_text(state: &State, next: &str) -> String {
+fn to_text(state: &MigrationState, next: &str) -> String {
     let mut text = String::new();
     if let Some(route) = &state.route {
         let _ = writeln!(text, "{route}\n");
@@ -79,7 +79,7 @@ fn to_text(state: &State, next: &str) -> String {
     for phase in PHASES {
         let (mark, summary) = match state.ended.get(&phase) {
             Some(ended) => {
-                (if ended.ok { "done" } else { "NOT OK" }, format!("{}  {}", ended.at.strftime("%F %T"), ended.told))
+                (if ended.ok { "done" } else { "NOT OK" }, format!("{}  {}", ended.at.strftime("%F %T"), ended.summary))
             }
             None => ("-", String::new()),
         };

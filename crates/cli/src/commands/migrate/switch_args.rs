@@ -27,7 +27,7 @@ const COLLECTION_VARIABLE: &str = "QDRANT_COLLECTION_NAME";
 impl SwitchArgs {
     /// The switch of the flags, with the old and the new value.
     pub(super) fn switch(&self, route: &Route, aliases: &[(String, String)]) -> anyhow::Result<Switch> {
-        let collection = match (&route.to, &route.from) {
+        let collection = match (&route.target, &route.source) {
             (TargetSpec::Collection { name }, _) => Some(name.clone()),
             (TargetSpec::InPlace, SourceSpec::Collection { name, .. }) => Some(name.clone()),
             _ => None,

@@ -25,5 +25,5 @@ pub enum BackupEvent<'e> {
     /// A note for the user.
     Note(&'e str),
     /// The backup was complete and intact, so nothing was done.
-    AlreadyThere,
+    AlreadyComplete,
 }

@@ -10,7 +10,7 @@ use crate::error::{MigrateError, Result};
 use crate::files::{self, ContentHash};
 
 /// The file of the manifest in the folder of a backup.
-pub const MANIFEST: &str = "manifest.json";
+pub const MANIFEST_FILE: &str = "manifest.json";
 
 /// The last key of the file, with the digest of all other bytes.
 const DIGEST_KEY: &str = "  \"manifest_sha256\": \"";
@@ -118,7 +118,7 @@ impl Manifest {
     /// # Errors
     /// [`MigrateError::Io`] if it can't be read; [`MigrateError::Unfit`] if it is damaged or of a newer version.
     pub fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join(MANIFEST);
+        let path = folder.join(MANIFEST_FILE);
         let bytes = std::fs::read(&path).map_err(files::io_error(&path))?;
         let (manifest, digest_matches) = Self::parse(&bytes).map_err(|reason| unusable(&path, &reason))?;
         if digest_matches { Ok(manifest) } else { Err(unusable(&path, DIGEST_MISMATCH)) }
@@ -126,7 +126,7 @@ impl Manifest {
 
     /// Writes the manifest, after all files that it lists.
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
-        let path = folder.join(MANIFEST);
+        let path = folder.join(MANIFEST_FILE);
         let json = serde_json::to_string_pretty(self).map_err(|error| unusable(&path, &error.to_string()))?;
         let head = format!("{},\n{DIGEST_KEY}", json.trim_end_matches("\n}"));
         let digest = digest(head.as_bytes(), TAIL.as_bytes());
@@ -235,7 +235,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         manifest().write(folder.path()).unwrap();
         assert_eq!(Manifest::read(folder.path()).unwrap(), manifest());
-        let whole = std::fs::read(folder.path().join(MANIFEST)).unwrap();
+        let whole = std::fs::read(folder.path().join(MANIFEST_FILE)).unwrap();
         assert!(Manifest::parse(&whole).unwrap().1);
         for at in 0..whole.len() {
             for bit in 0..8 {

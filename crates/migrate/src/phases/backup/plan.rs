@@ -2,7 +2,7 @@
 
 use super::inventory::{check_input_files, take_inventory};
 use super::layout::{extra_files, snapshot_file};
-use super::manifest::MANIFEST;
+use super::manifest::MANIFEST_FILE;
 use super::options::BackupOptions;
 use crate::error::Result;
 use crate::files;
@@ -43,7 +43,7 @@ pub fn plan_backup(options: &BackupOptions) -> Result<BackupPlan> {
     let mut files: Vec<String> =
         inventory.collections.iter().map(|collection| snapshot_file(&collection.name)).collect();
     files.extend(extra_files(options).into_iter().map(str::to_owned));
-    files.push(MANIFEST.to_owned());
+    files.push(MANIFEST_FILE.to_owned());
     Ok(BackupPlan {
         aliases: inventory.alias_count(),
         qdrant: inventory.version,

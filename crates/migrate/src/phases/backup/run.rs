@@ -9,7 +9,7 @@ use super::export::export_points;
 use super::history::copy_history;
 use super::inventory::{Inventory, check_input_files, take_inventory};
 use super::layout::{HISTORY, NEO4J, POINTS, UNFINISHED, extra_files, snapshot_file};
-use super::manifest::{ArtifactKind, MANIFEST, Manifest};
+use super::manifest::{ArtifactKind, MANIFEST_FILE, Manifest};
 use super::options::BackupOptions;
 use super::seal::{retention_date, seal};
 use super::snapshot::back_up_collection;
@@ -41,7 +41,7 @@ pub fn backup(options: &BackupOptions, progress: &dyn Fn(BackupEvent<'_>)) -> Re
             progress(BackupEvent::Note(&note));
         }
         files::remove_if_exists(&folder.join(UNFINISHED))?;
-        progress(BackupEvent::AlreadyThere);
+        progress(BackupEvent::AlreadyComplete);
         return Ok(manifest.clone());
     }
     progress(BackupEvent::Step("reading the collection's settings"));
@@ -49,7 +49,7 @@ pub fn backup(options: &BackupOptions, progress: &dyn Fn(BackupEvent<'_>)) -> Re
     if lock.is_none() {
         files::create_private_folder(folder)?;
         lock = lock_folder(folder)?;
-        if complete.is_none() && folder.join(MANIFEST).exists() {
+        if complete.is_none() && folder.join(MANIFEST_FILE).exists() {
             let message = format!("another run has just written a backup to {}: run it again", folder.display());
             return Err(MigrateError::Unfit(message));
         }
@@ -108,7 +108,7 @@ fn add_extra_files(
 /// The manifest of the complete backup in the folder, if there is one. Checks the hash of every file.
 fn completed_backup(server: &QdrantRest, options: &BackupOptions) -> Result<Option<Manifest>> {
     let folder = options.folder.as_path();
-    if !folder.join(MANIFEST).exists() {
+    if !folder.join(MANIFEST_FILE).exists() {
         return Ok(None);
     }
     let manifest = Manifest::read(folder)?;

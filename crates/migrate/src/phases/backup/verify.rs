@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::history;
-use super::manifest::{Artifact, ArtifactKind, DIGEST_MISMATCH, MANIFEST, Manifest};
+use super::manifest::{Artifact, ArtifactKind, DIGEST_MISMATCH, MANIFEST_FILE, Manifest};
 use crate::error::Result;
 use crate::files::{self, ContentHash};
 
@@ -69,7 +69,7 @@ pub fn verify_backup_in(folder: &Path, scratch: &Path) -> Result<BackupReport> {
     }
     names.sort();
     let mut report = BackupReport::default();
-    let path = folder.join(MANIFEST);
+    let path = folder.join(MANIFEST_FILE);
     let read = std::fs::read(&path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
             "is missing: the backup is incomplete, or the folder is not a backup".to_owned()
@@ -79,16 +79,16 @@ pub fn verify_backup_in(folder: &Path, scratch: &Path) -> Result<BackupReport> {
     match read.and_then(|bytes| Manifest::parse(&bytes)) {
         Ok((manifest, digest_matches)) => {
             if digest_matches {
-                report.sound.push((MANIFEST.to_owned(), "the digest matches".to_owned()));
+                report.sound.push((MANIFEST_FILE.to_owned(), "the digest matches".to_owned()));
             } else {
-                report.add_difference(MANIFEST, DIGEST_MISMATCH);
+                report.add_difference(MANIFEST_FILE, DIGEST_MISMATCH);
             }
             report.manifest = Some(manifest);
         }
-        Err(reason) => report.add_difference(MANIFEST, reason),
+        Err(reason) => report.add_difference(MANIFEST_FILE, reason),
     }
     let Some(manifest) = report.manifest.clone() else {
-        report.unknown = names.into_iter().filter(|name| name != MANIFEST).collect();
+        report.unknown = names.into_iter().filter(|name| name != MANIFEST_FILE).collect();
         return Ok(report);
     };
     for artifact in &manifest.artifacts {
@@ -108,12 +108,13 @@ pub fn verify_backup_in(folder: &Path, scratch: &Path) -> Result<BackupReport> {
     for collection in &manifest.collections {
         if manifest.artifact(&collection.file).is_none() {
             report.add_difference(
-                MANIFEST,
+                MANIFEST_FILE,
                 format!("does not list {} for the collection {}", collection.file, collection.name),
             );
         }
     }
-    report.unknown = names.into_iter().filter(|name| name != MANIFEST && manifest.artifact(name).is_none()).collect();
+    report.unknown =
+        names.into_iter().filter(|name| name != MANIFEST_FILE && manifest.artifact(name).is_none()).collect();
     Ok(report)
 }
 
@@ -202,7 +203,7 @@ fn inspect_snapshot(
 ) -> Result<Result<Inspection, String>> {
     use crate::source::{Snapshot, Source};
     let found = match Snapshot::open(path, scratch) {
-        Ok(opened) => opened.about().points,
+        Ok(opened) => opened.info().points,
         // The file has just been read for its hash, so this error is about the scratch folder.
         Err(error @ crate::MigrateError::Io { .. }) => return Err(error),
         Err(error) => return Ok(Err(error.to_string())),

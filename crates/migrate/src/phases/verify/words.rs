@@ -19,7 +19,7 @@ const MAX_SHOWN_CHARS: usize = 200;
 
 /// A search by a rare word with the sparse vector alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WordFound {
+pub struct WordSearch {
     /// The user whose memories were searched.
     pub user: String,
     /// The word, lemmatized.
@@ -62,7 +62,7 @@ impl WordSamples {
     }
 
     /// Searches by one rare word of each of the users with the most samples.
-    pub(super) fn search(self, target: &dyn Target) -> Result<Vec<WordFound>> {
+    pub(super) fn search(self, target: &dyn Target) -> Result<Vec<WordSearch>> {
         let mut users: Vec<_> = self.0.into_iter().collect();
         users.sort_by_key(|(_, samples)| Reverse(samples.len()));
         let mut searches = Vec::new();
@@ -76,7 +76,7 @@ impl WordSamples {
                 contains_word && hit.memory.payload.str("user_id") == Some(&user)
             });
             let (word, text) = (word.to_owned(), sample.text.clone());
-            searches.push(WordFound { user, word, memory: sample.memory, text, found });
+            searches.push(WordSearch { user, word, memory: sample.memory, text, found });
         }
         Ok(searches)
     }
