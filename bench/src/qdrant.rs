@@ -8,7 +8,7 @@ use mnemon_cli::figures::{percentile, rounded};
 use mnemon_cli::{CollectionAddress, Output, Settings, TemporaryCollection, wiring};
 use mnemon_engine::{AddRequest, Engine, Message, Profile, SearchRequest};
 use mnemon_models::Embedder;
-use mnemon_store::{Filter, Scope};
+use mnemon_store::{Filter, Role, Scope};
 use qdrant_client::Qdrant;
 use qdrant_client::config::QdrantConfig;
 use qdrant_client::qdrant::{CollectionStatus, Condition, Filter as QdrantFilter, QueryPointsBuilder};
@@ -275,7 +275,7 @@ fn request(
     messages: usize,
 ) -> anyhow::Result<AddRequest> {
     let message = |number: usize| Message {
-        role: if number.is_multiple_of(2) { "user" } else { "assistant" }.to_owned(),
+        role: if number.is_multiple_of(2) { Role::User } else { Role::Assistant },
         content: sentences.statement(),
         name: None,
         timestamp: None,

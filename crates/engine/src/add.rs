@@ -3,6 +3,7 @@
 mod draft;
 mod request;
 
+use mnemon_store::Role;
 use rayon::prelude::*;
 
 use crate::engine::Engine;
@@ -41,10 +42,10 @@ impl Engine {
             .flat_map(|(number, request)| {
                 request.messages.iter().enumerate().map(move |(index, message)| (number, index, message))
             })
-            .filter(|(_, _, message)| message.role != "system")
+            .filter(|(_, _, message)| message.role != Role::System)
             .collect();
         let draft = |(number, index, message)| Draft::verbatim(number, index, &requests[number], message, &now);
-        let drafts: Vec<Draft<'_>> = match messages.len() {
+        let drafts: Vec<Draft> = match messages.len() {
             ..MIN_PARALLEL => messages.into_iter().map(draft).collect(),
             MIN_PARALLEL.. => messages.into_par_iter().with_min_len(MIN_PARALLEL).map(draft).collect(),
         };

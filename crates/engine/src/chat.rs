@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 use mnemon_models::{ChatAnswer, ChatMessage, ChatRequest, ChatRole};
-use mnemon_store::{Filter, Scope};
+use mnemon_store::{Filter, Role, Scope};
 use serde_json::json;
 
 use crate::engine::Engine;
@@ -67,7 +67,7 @@ impl Engine {
     /// or if the scope has no ids.
     pub fn recall(&self, turn: &ChatTurn) -> Result<ChatContext> {
         self.require_language_model()?;
-        let last = turn.messages.last().filter(|last| last.role == "user");
+        let last = turn.messages.last().filter(|last| last.role == Role::User);
         let Some(last) = last else {
             return Err(EngineError::invalid("the last message must have the role `user`"));
         };
@@ -126,10 +126,11 @@ fn conversation(messages: &[Message]) -> Vec<ChatMessage> {
     let with_text = messages.iter().filter(|message| !message.content.trim().is_empty());
     for (back, message) in with_text.rev().enumerate() {
         let chars = message.content.chars().count();
-        let role = match message.role.as_str() {
-            "system" | "developer" => ChatRole::System,
-            "assistant" => ChatRole::Assistant,
-            _ => ChatRole::User,
+        let role = match &message.role {
+            Role::System => ChatRole::System,
+            Role::Assistant => ChatRole::Assistant,
+            Role::Other(name) if name == "developer" => ChatRole::System,
+            Role::User | Role::Other(_) => ChatRole::User,
         };
         // The last message and the system messages are never left out.
         if back > 0 && role != ChatRole::System && chars > budget {

@@ -1,6 +1,7 @@
 //! A message of a conversation, and how it is read from JSON.
 
 use jiff::Timestamp;
+use mnemon_store::Role;
 use serde_json::{Map, Value};
 
 use crate::time::read_time;
@@ -8,8 +9,8 @@ use crate::time::read_time;
 /// A message of a conversation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Message {
-    /// `user`, `assistant`, `system`, …; system messages are not stored.
-    pub role: String,
+    /// The role of its author; system messages are not stored.
+    pub role: Role,
     /// The text; at most [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES).
     pub content: String,
     /// The speaker's name, stored as `actor_id`.
@@ -37,7 +38,7 @@ impl Message {
             _ => return Err("the message has no `content`".into()),
         };
         Ok(Self {
-            role: optional_text(map, "role")?.map_or_else(|| defaults.role.clone(), str::to_owned),
+            role: optional_text(map, "role")?.map_or_else(|| defaults.role.clone(), Role::from),
             content,
             name: optional_text(map, "name")?.map(str::to_owned).or_else(|| defaults.name.clone()),
             timestamp: optional_time(map)?.or(defaults.timestamp),
@@ -81,11 +82,11 @@ mod tests {
 
     #[test]
     fn from_json_fills_in_defaults_and_rejects_wrong_types() {
-        let defaults = Message { role: "user".into(), name: Some("Ana".into()), ..Message::default() };
+        let defaults = Message { name: Some("Ana".into()), ..Message::default() };
         let read = |value: Value| Message::from_json(&value, &defaults);
         assert_eq!(read(json!({"content": "hi"})).unwrap(), Message { content: "hi".into(), ..defaults.clone() });
         let parts = read(json!({"role": "assistant", "content": [{"text": "a"}, {"text": "b"}]})).unwrap();
-        assert_eq!((parts.role.as_str(), parts.content.as_str()), ("assistant", "a\nb"));
+        assert_eq!((parts.role, parts.content.as_str()), (Role::Assistant, "a\nb"));
         let invalid = [
             json!("hi"),
             json!({}),

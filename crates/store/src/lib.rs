@@ -17,6 +17,7 @@ mod payload;
 #[cfg(feature = "qdrant")]
 pub mod qdrant;
 mod query;
+mod role;
 mod scope;
 mod scope_index;
 mod shared_tables;
@@ -36,6 +37,7 @@ pub use payload::{Payload, RESERVED_KEYS, keys, parse_time};
 #[cfg(feature = "qdrant")]
 pub use qdrant::QdrantStore;
 pub use query::*;
+pub use role::Role;
 pub use scope::{SCOPE_KEYS, Scope};
 pub use sqlite::SqliteStore;
 pub use store::{FreshnessCheck, Store};

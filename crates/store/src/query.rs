@@ -91,23 +91,12 @@ pub struct Candidate {
     pub session: u32,
     /// The name of the speaker, if it is known.
     pub actor: Option<String>,
-    /// The role of the author.
-    pub role: Role,
+    /// Whether its role is `user`.
+    pub by_user: bool,
     /// The day when the text was said, in UTC.
     pub day: Option<Date>,
     /// Whether the text mentions a time.
     pub holds_time_word: bool,
-}
-
-/// The role of an author, as ranking distinguishes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// A person.
-    User,
-    /// The assistant.
-    Assistant,
-    /// Another role, or none.
-    Other,
 }
 
 /// Statistics of a scope.

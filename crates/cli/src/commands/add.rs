@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use mnemon_engine::{AddRequest, LearnOutcome, LearnRequest, Message};
-use mnemon_store::MemoryId;
+use mnemon_store::{MemoryId, Role};
 use serde_json::{Value, json};
 
 use super::input::{self, MetadataArgs};
@@ -39,7 +39,7 @@ pub(crate) struct AddArgs {
     scope: ScopeArgs,
     /// Role of messages without one: user or assistant
     #[arg(long, default_value = "user")]
-    role: String,
+    role: Role,
     /// Speaker's name of messages without one
     #[arg(long)]
     name: Option<String>,

@@ -204,7 +204,7 @@ fn open(fixture: &Fixture, folder: &Path) -> Engine {
 
 fn add_request(user: &str, text: &str, metadata: Value) -> AddRequest {
     let metadata: Map<String, Value> = serde_json::from_value(metadata).unwrap();
-    let message = Message { role: "user".into(), content: text.into(), ..Message::default() };
+    let message = Message { content: text.into(), ..Message::default() };
     AddRequest { scope: Scope::user(user).unwrap(), messages: vec![message], metadata, ..AddRequest::default() }
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use mnemon_store::{
-    Change, ChangeSet, HistoryEvent, Link, Memory, MemoryId, Mention, Payload, Provenance, Record, SCOPE_KEYS, Scope,
-    SessionMessage, Store, Terms, keys,
+    Change, ChangeSet, HistoryEvent, Link, Memory, MemoryId, Mention, Payload, Provenance, Record, Role, SCOPE_KEYS,
+    Scope, SessionMessage, Store, Terms, keys,
 };
 
 use super::request::{AddRequest, AddedMemory};
@@ -18,13 +18,13 @@ use crate::terms::{count_terms, speaker};
 use crate::time::{in_microseconds, today};
 
 /// A memory that is ready to be embedded and stored.
-pub(crate) struct Draft<'r> {
+pub(crate) struct Draft {
     /// Index of its request in the batch.
     pub(crate) request: usize,
     /// The id that it will be stored under. An interrupted call may have stored it already.
     pub(crate) id: MemoryId,
     /// The role in the answer.
-    pub(crate) role: &'r str,
+    pub(crate) role: Role,
     /// Indexes of its source messages in the request.
     pub(crate) sources: Vec<usize>,
     pub(crate) payload: Payload,
@@ -36,16 +36,16 @@ pub(crate) struct Draft<'r> {
     pub(crate) links: Vec<(MemoryId, &'static str)>,
 }
 
-impl<'r> Draft<'r> {
+impl Draft {
     /// The draft of a message that is stored verbatim.
-    pub(crate) fn verbatim(number: usize, index: usize, request: &AddRequest, message: &'r Message, now: &str) -> Self {
+    pub(crate) fn verbatim(number: usize, index: usize, request: &AddRequest, message: &Message, now: &str) -> Self {
         let analysis = analyse(&message.content);
         let time = message.timestamp.or(request.timestamp);
         let payload = build_payload(request, &message.content, Some(message), &analysis.lemmas, now);
         Self {
             request: number,
             id: MemoryId::random(),
-            role: &message.role,
+            role: message.role.clone(),
             sources: vec![index],
             payload,
             analysis,
@@ -61,7 +61,7 @@ impl<'r> Draft<'r> {
             id: self.id,
             memory: self.payload.text().to_owned(),
             actor_id: self.payload.actor().map(str::to_owned),
-            role: self.role.to_owned(),
+            role: self.role.clone(),
             sources: self.sources.clone(),
         }
     }
@@ -107,7 +107,7 @@ impl<'r> Draft<'r> {
 /// Drafts that are stored in one commit, with the messages that belong to them.
 pub(crate) struct DraftBatch<'r> {
     pub(crate) requests: &'r [AddRequest],
-    pub(crate) drafts: &'r [Draft<'r>],
+    pub(crate) drafts: &'r [Draft],
     /// Source messages, stored beside the memories.
     pub(crate) messages: &'r [SessionMessage],
     /// The creation time of the memories.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use mnemon_store::{MemoryId, Scope, Store, StoreError};
+use mnemon_store::{MemoryId, Role, Scope, Store, StoreError};
 use serde_json::{Map, Value};
 
 use crate::error::{EngineError, Result};
@@ -51,7 +51,7 @@ impl AddRequest {
         }
         for (number, message) in (1..).zip(&self.messages) {
             check_text(&message.content).map_err(|fault| EngineError::invalid(format!("message {number} {fault}")))?;
-            if message.role.trim().is_empty() {
+            if message.role.as_str().trim().is_empty() {
                 return Err(EngineError::invalid(format!("message {number} has no role; give `user` or `assistant`")));
             }
         }
@@ -84,7 +84,7 @@ pub struct AddedMemory {
     /// The speaker's name.
     pub actor_id: Option<String>,
     /// The role of the message, or the role that made the statement of an extracted fact.
-    pub role: String,
+    pub role: Role,
     /// Indexes of its source messages in the request, ascending.
     pub sources: Vec<usize>,
 }

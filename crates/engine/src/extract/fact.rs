@@ -1,6 +1,6 @@
 //! A fact, and the kinds of extractors.
 
-use mnemon_store::MemoryId;
+use mnemon_store::{MemoryId, Role};
 use serde::{Deserialize, Serialize};
 
 /// What extracts facts.
@@ -28,7 +28,7 @@ impl Extractor {
 pub(crate) struct Fact {
     pub(crate) text: String,
     /// The role that made the statement: `user` or `assistant`.
-    pub(crate) attributed_to: Option<String>,
+    pub(crate) attributed_to: Option<Role>,
     /// Indexes of its source messages, ascending.
     pub(crate) sources: Vec<usize>,
     /// Memories about the same subject.

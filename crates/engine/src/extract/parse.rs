@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mnemon_models::json;
-use mnemon_store::MemoryId;
+use mnemon_store::{MemoryId, Role};
 use serde_json::Value;
 
 use super::fact::Fact;
@@ -94,10 +94,10 @@ fn parse_item(item: &Value, known: &[MemoryId], messages: usize) -> Item {
     let supersedes = memories("supersedes");
     let related = memories("linked_memory_ids").into_iter().filter(|id| !supersedes.contains(id)).collect();
     let sources: BTreeSet<usize> = numbers(&item["sources"]).filter(|number| *number < messages).collect();
-    let attributed_to = item["attributed_to"].as_str().map(|role| role.trim().to_lowercase());
+    let attributed_to = item["attributed_to"].as_str().map(|role| Role::from(role.trim().to_lowercase()));
     Item::Fact(Fact {
         text: text.to_owned(),
-        attributed_to: attributed_to.filter(|role| matches!(role.as_str(), "user" | "assistant")),
+        attributed_to: attributed_to.filter(|role| matches!(role, Role::User | Role::Assistant)),
         sources: sources.into_iter().collect(),
         related,
         supersedes,

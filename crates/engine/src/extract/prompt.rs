@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use mnemon_models::{ChatMessage, ChatModel, ChatRequest, ChatRole, Finish, JsonShape, ModelError};
-use mnemon_store::{MemoryId, SessionMessage};
+use mnemon_store::{MemoryId, Role, SessionMessage};
 use serde_json::{Value, json};
 
 use super::fact::Fact;
@@ -276,8 +276,8 @@ fn attribute(mut fact: Fact, window: &[Part<'_>]) -> Fact {
         let by_assistant = fact
             .sources
             .iter()
-            .all(|source| window.iter().any(|part| part.index == *source && part.message.role == "assistant"));
-        fact.attributed_to = Some(if by_assistant { "assistant" } else { "user" }.to_owned());
+            .all(|source| window.iter().any(|part| part.index == *source && part.message.role == Role::Assistant));
+        fact.attributed_to = Some(if by_assistant { Role::Assistant } else { Role::User });
     }
     fact
 }
@@ -314,7 +314,7 @@ mod tests {
     use super::*;
 
     fn message(content: &str) -> Message {
-        Message { role: "user".into(), content: content.into(), ..Message::default() }
+        Message { content: content.into(), ..Message::default() }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use std::sync::LazyLock;
 
+use mnemon_store::Role;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::fact::Fact;
@@ -37,7 +38,7 @@ pub(crate) fn extract_by_rules(messages: &[Message]) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut open_question: Option<OpenQuestion<'_>> = None;
     for (index, message) in messages.iter().enumerate() {
-        if message.role == "system" {
+        if message.role == Role::System {
             continue;
         }
         let sentences = split(&message.content);
@@ -68,8 +69,8 @@ pub(crate) fn extract_by_rules(messages: &[Message]) -> Vec<Fact> {
 }
 
 fn fact(text: String, message: &Message, sources: Vec<usize>) -> Fact {
-    let role = if message.role == "assistant" { "assistant" } else { "user" };
-    Fact { text, attributed_to: Some(role.to_owned()), sources, related: Vec::new(), supersedes: Vec::new() }
+    let role = if message.role == Role::Assistant { Role::Assistant } else { Role::User };
+    Fact { text, attributed_to: Some(role), sources, related: Vec::new(), supersedes: Vec::new() }
 }
 
 /// The sentences of a text, each with the white space after it.
@@ -152,7 +153,7 @@ mod tests {
 
     fn messages(turns: &[(&str, &str)]) -> Vec<Message> {
         let message = |(speaker, text): &(&str, &str)| Message {
-            role: if *speaker == "assistant" { "assistant" } else { "user" }.into(),
+            role: if *speaker == "assistant" { Role::Assistant } else { Role::User },
             name: (!matches!(*speaker, "assistant" | "user")).then(|| (*speaker).to_owned()),
             content: (*text).into(),
             timestamp: None,

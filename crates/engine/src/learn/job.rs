@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use mnemon_store::{MemoryId, Scope};
+use mnemon_store::{MemoryId, Role, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -143,7 +143,7 @@ struct StoredJob {
 
 #[derive(Serialize, Deserialize)]
 struct StoredMessage {
-    role: String,
+    role: Role,
     content: String,
     name: Option<String>,
     timestamp: Option<Timestamp>,
@@ -172,7 +172,7 @@ mod tests {
         let add = AddRequest {
             scope: Scope::new(Some("ana"), Some("bot"), None).unwrap(),
             messages: vec![Message {
-                role: "user".into(),
+                role: Role::User,
                 content: "x".into(),
                 name: Some("Ana".into()),
                 timestamp: None,
@@ -188,7 +188,7 @@ mod tests {
         let mut job = Job::new(request, Extractor::Llm, "2024-06-01T00:00:00Z".parse().unwrap());
         let fact = Fact {
             text: "x".into(),
-            attributed_to: Some("user".into()),
+            attributed_to: Some(Role::User),
             sources: vec![0],
             related: vec![MemoryId::Number(7)],
             supersedes: vec![MemoryId::random()],

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use mnemon_models::ChatModel;
-use mnemon_store::{Filter, Link, MemoryId, SessionMessage, View, keys};
+use mnemon_store::{Filter, Link, MemoryId, Role, SessionMessage, View, keys};
 
 use super::job::{Job, PlannedFact};
 use super::jobs::Jobs;
@@ -154,7 +154,7 @@ impl<'e> Learner<'e> {
     fn extract_by_model(&self, llm: &dyn ChatModel, job: &Job) -> Result<Vec<Fact>> {
         let LearnRequest { add, instructions, procedure } = &job.request;
         let (indexes, messages): (Vec<usize>, Vec<Message>) =
-            add.messages.iter().cloned().enumerate().filter(|(_, message)| message.role != "system").unzip();
+            add.messages.iter().cloned().enumerate().filter(|(_, message)| message.role != Role::System).unzip();
         if messages.is_empty() {
             return Ok(Vec::new());
         }
@@ -203,17 +203,17 @@ impl<'e> Learner<'e> {
     fn store_facts(&self, job: &Job) -> Result<Option<Vec<AddedMemory>>> {
         let request = AddRequest { skip_duplicates: true, ..job.request.add.clone() };
         let now = time_text(job.received);
-        let drafts: Vec<Draft<'_>> =
+        let drafts: Vec<Draft> =
             job.planned.as_deref().unwrap_or_default().iter().map(|fact| draft(job, fact, &now)).collect();
         let messages: Vec<SessionMessage> = request
             .messages
             .iter()
             .enumerate()
-            .filter(|(_, message)| message.role != "system")
+            .filter(|(_, message)| message.role != Role::System)
             .map(|(index, message)| SessionMessage {
                 id: job.message_id(index),
                 session_scope: request.scope.session_scope(),
-                role: Some(message.role.clone()),
+                role: Some(message.role.to_string()),
                 content: Some(message.content.clone()),
                 name: message.name.clone(),
                 created_at: Some(message.timestamp.or(request.timestamp).map_or_else(|| now.clone(), time_text)),
@@ -227,7 +227,7 @@ impl<'e> Learner<'e> {
 }
 
 /// The draft of a fact.
-fn draft<'j>(job: &'j Job, planned: &'j PlannedFact, now: &str) -> Draft<'j> {
+fn draft(job: &Job, planned: &PlannedFact, now: &str) -> Draft {
     let (add, fact) = (&job.request.add, &planned.fact);
     let analysis = analyse(&fact.text);
     let source = fact.sources.last().and_then(|source| add.messages.get(*source));
@@ -248,7 +248,7 @@ fn draft<'j>(job: &'j Job, planned: &'j PlannedFact, now: &str) -> Draft<'j> {
     Draft {
         request: 0,
         id: planned.id,
-        role: fact.attributed_to.as_deref().unwrap_or("user"),
+        role: fact.attributed_to.clone().unwrap_or_default(),
         sources: fact.sources.clone(),
         payload,
         analysis,

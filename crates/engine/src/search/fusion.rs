@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use mnemon_store::{Candidate, CandidateQuery, Role, View};
+use mnemon_store::{Candidate, CandidateQuery, View};
 use mnemon_text::dates;
 
 use super::answer::{Explanation, Ranked, Ranking, Signal};
@@ -72,7 +72,7 @@ fn squash(raw: f32) -> f32 {
 /// The signals of a candidate; `session` is the score of its session.
 fn signals(weights: &Weights, question: &Question, candidate: &Candidate, session: f32) -> [Signal; 10] {
     let by_named_actor = candidate.actor.is_some() && candidate.actor == question.actor;
-    let by_user = question.about_the_user && candidate.role == Role::User;
+    let by_user = question.about_the_user && candidate.by_user;
     let date = candidate
         .day
         .map_or(0, |day| question.dates.fit(&dates::from_ymd(day.year().into(), day.month() as u8, day.day() as u8)));

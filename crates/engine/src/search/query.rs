@@ -1,6 +1,6 @@
 //! Analyses a question: the names, the asker and the dates in it.
 
-use mnemon_store::ScopeStats;
+use mnemon_store::{Role, ScopeStats};
 use mnemon_text::dates::{self, DateParts};
 
 /// A name in at least this share of a scope's memories does not help to find one of them …
@@ -8,7 +8,7 @@ const COMMON_NAME_SHARE: f64 = 0.35;
 /// … provided that it is in at least this number of memories: in a small scope every name helps.
 const COMMON_NAME_MEMORIES: usize = 5;
 /// Actors that are roles, not persons.
-const ROLES: [&str; 3] = ["user", "assistant", "system"];
+const ROLES: [Role; 3] = [Role::User, Role::Assistant, Role::System];
 
 /// An analysed question.
 pub(super) struct Question {
@@ -40,8 +40,10 @@ impl Question {
         };
         let kept: Vec<&str> = text.split_whitespace().filter(|word| !name_term(word).is_some_and(common)).collect();
         let stripped = if kept.is_empty() { text.to_owned() } else { kept.join(" ") };
-        let mut named =
-            stats.actors.iter().filter(|actor| !ROLES.contains(&actor.as_str()) && contains_word(text, actor));
+        let mut named = stats
+            .actors
+            .iter()
+            .filter(|actor| !ROLES.contains(&Role::from(actor.as_str())) && contains_word(text, actor));
         let actor = match (named.next(), named.next()) {
             (Some(actor), None) => Some(actor.clone()),
             _ => None,

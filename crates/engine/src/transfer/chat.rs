@@ -68,7 +68,7 @@ pub(super) fn import_text(
     for_each_line(path, |line, text| {
         match text {
             Ok(text) => {
-                let message = Message { role: "user".into(), content: text.trim().into(), ..Message::default() };
+                let message = Message { content: text.trim().into(), ..Message::default() };
                 let request = AddRequest {
                     scope: scope.clone(),
                     messages: vec![message],
@@ -162,7 +162,7 @@ fn is_same_conversation(one: &AddRequest, other: &AddRequest) -> bool {
 
 fn parse_request(item: &Value, options: &ImportOptions) -> Result<AddRequest, String> {
     let Value::Object(map) = item else { return Err("neither a message nor an object with `messages`".into()) };
-    let defaults = Message { role: "user".into(), ..Message::default() };
+    let defaults = Message::default();
     let message = |item: &Value| Message::from_json(item, &defaults);
     let (messages, is_list) = match map.get("messages") {
         Some(Value::Array(messages)) => (messages.iter().map(message).collect::<Result<Vec<_>, _>>()?, true),

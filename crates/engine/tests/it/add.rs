@@ -1,7 +1,7 @@
 //! Adding: invalid requests, stored properties, links and duplicates.
 
 use mnemon_engine::{AddRequest, EngineError, MAX_TEXT_BYTES, Message};
-use mnemon_store::{MemoryId, Scope, StoreError};
+use mnemon_store::{MemoryId, Role, Scope, StoreError};
 use serde_json::json;
 
 use crate::fixture::{World, add, check_store, note, user, user_message, world};
@@ -57,9 +57,9 @@ fn a_memory_is_stored_with_all_properties() {
     let request = AddRequest {
         scope: Scope::new(Some("ana"), Some("coach"), Some("r1")).unwrap(),
         messages: vec![
-            Message { role: "system".into(), content: "Be kind.".into(), ..Message::default() },
+            Message { role: Role::System, content: "Be kind.".into(), ..Message::default() },
             Message { name: Some(" Ana ".into()), ..user_message("My dog Nori lives in Lisbon.") },
-            Message { role: "assistant".into(), ..user_message("A fine city!") },
+            Message { role: Role::Assistant, ..user_message("A fine city!") },
         ],
         metadata: json!({"topic": "dogs", "nested": {"a": [1, 2]}}).as_object().unwrap().clone(),
         expiration_date: Some("2999-01-01".parse().unwrap()),
@@ -67,7 +67,7 @@ fn a_memory_is_stored_with_all_properties() {
     };
     let added = world.add(request).unwrap();
     assert_eq!(added.len(), 2, "system messages are not stored");
-    assert_eq!((added[0].memory.as_str(), added[0].role.as_str()), ("My dog Nori lives in Lisbon.", "user"));
+    assert_eq!((added[0].memory.as_str(), &added[0].role), ("My dog Nori lives in Lisbon.", &Role::User));
     assert_eq!(added[0].actor_id.as_deref(), Some("Ana"));
     assert_eq!(added[1].actor_id, None);
     let memory = world.get(added[0].id).unwrap();
@@ -87,7 +87,7 @@ fn a_memory_is_stored_with_all_properties() {
     assert_eq!(
         world
             .add(AddRequest {
-                messages: vec![Message { role: "system".into(), ..user_message("Only this.") }],
+                messages: vec![Message { role: Role::System, ..user_message("Only this.") }],
                 ..note("ana", "")
             })
             .unwrap(),

@@ -101,7 +101,7 @@ pub(crate) fn filter(value: Value) -> Filter {
 }
 
 pub(crate) fn user_message(content: &str) -> Message {
-    Message { role: "user".into(), content: content.into(), ..Message::default() }
+    Message { content: content.into(), ..Message::default() }
 }
 
 /// A request of a user with one message.

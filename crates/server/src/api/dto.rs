@@ -49,7 +49,7 @@ pub(crate) enum MessagesDoc {
 
 impl<'de> Deserialize<'de> for Messages {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let defaults = Message { role: "user".into(), ..Message::default() };
+        let defaults = Message::default();
         let read = |value: &Value| match value {
             Value::String(text) => Ok(Message { content: text.clone(), ..defaults.clone() }),
             other => Message::from_json(other, &defaults),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mnemon_engine::{AddRequest, ChatContext, ChatTurn, LearnRequest, MAX_TEXT_BYTES, Message};
-use mnemon_store::Scope;
+use mnemon_store::{Role, Scope};
 
 use super::app::App;
 use crate::auth::Caller;
@@ -48,7 +48,7 @@ impl Turn {
     pub(crate) fn learn_request(&self, answer: &str) -> LearnRequest {
         let mut messages: Vec<Message> = self.turn.messages.last().cloned().into_iter().collect();
         let content = answer[..answer.floor_char_boundary(MAX_TEXT_BYTES)].to_owned();
-        messages.push(Message { role: "assistant".into(), content, ..Message::default() });
+        messages.push(Message { role: Role::Assistant, content, ..Message::default() });
         let add = AddRequest { scope: self.scope.clone(), messages, ..AddRequest::default() };
         LearnRequest { add, ..LearnRequest::default() }
     }

@@ -47,7 +47,7 @@ pub(crate) struct StoredMemory {
 
 impl From<AddedMemory> for StoredMemory {
     fn from(added: AddedMemory) -> Self {
-        Self { id: added.id.to_string(), memory: added.memory, actor_id: added.actor_id, role: added.role }
+        Self { id: added.id.to_string(), memory: added.memory, actor_id: added.actor_id, role: added.role.to_string() }
     }
 }
 

@@ -6,8 +6,8 @@ use jiff::civil::Date;
 
 use super::fixture::{DIMS, Open, Random, TODAY, apply, id, insert, mention, plain, user};
 use crate::{
-    Bm25, Candidate, CandidateQuery, Candidates, Change, Filter, MemoryId, Record, Role, Scope, Scored, Sparse,
-    SparseQuery, Store, StoreError, View,
+    Bm25, Candidate, CandidateQuery, Candidates, Change, Filter, MemoryId, Record, Scope, Scored, Sparse, SparseQuery,
+    Store, StoreError, View,
 };
 
 const BM25: Bm25 = Bm25 { k: 1.2, b: 0.75, avg_len: 6.0, norm: 3.0 };
@@ -303,12 +303,7 @@ fn check_hit(hit: &Candidate, record: &Record, signals: &Signals, case: &str) {
     assert_close(hit.context, signals.context(hit.id), "context", hit, case);
     let memory = &record.memory;
     assert_eq!(hit.actor.as_deref(), memory.payload.actor(), "{case}");
-    let role = match memory.payload.role() {
-        Some("user") => Role::User,
-        Some("assistant") => Role::Assistant,
-        _ => Role::Other,
-    };
-    assert_eq!(hit.role, role, "{case}");
+    assert_eq!(hit.by_user, memory.payload.role() == Some("user"), "{case}");
     let day = memory.happened_at().map(|time| time.to_zoned(jiff::tz::TimeZone::UTC).date());
     assert_eq!(hit.day, day, "{case}");
     assert_eq!(hit.holds_time_word, record.holds_time_word, "{case}");

@@ -82,7 +82,7 @@ fn entry_at(row: &Row) -> Result<Entry> {
             speaker.set(key, name);
         }
     }
-    let (actor, role) = Entry::speaker(&speaker);
+    let (actor, by_user) = Entry::speaker(&speaker);
     Ok(Entry {
         slot: row.int(0)?,
         id: id_at(row, 1)?,
@@ -93,7 +93,7 @@ fn entry_at(row: &Row) -> Result<Entry> {
         expires: row.opt_int(8)?.map(|day| day as i32),
         holds_time_word: row.int(9)? != 0,
         actor,
-        role,
+        by_user,
         terms: terms_from_blob(row.bytes(12)?)?,
         rev: row.int(13)?,
     })
@@ -174,7 +174,7 @@ pub(super) fn pinned_rows(inner: &Inner, ids: [Option<&str>; 3]) -> Result<Optio
 
 fn entry_of(point: &PlannedPoint, row: &MemoryRow) -> Entry {
     let payload = &point.memory.payload;
-    let (actor, role) = Entry::speaker(payload);
+    let (actor, by_user) = Entry::speaker(payload);
     let day = point.memory.happened_at().map(|at| day_number(at.to_zoned(jiff::tz::TimeZone::UTC).date()));
     Entry {
         slot: row.seq,
@@ -183,7 +183,7 @@ fn entry_of(point: &PlannedPoint, row: &MemoryRow) -> Entry {
         session: row.session,
         position: point.memory.provenance.position,
         actor,
-        role,
+        by_user,
         day,
         expires: payload.expiration_date().map(day_number),
         holds_time_word: point.holds_time_word,

@@ -47,7 +47,7 @@ pub(crate) struct Row {
     /// Position in the session. Memories without a position are last.
     pub(super) position: u32,
     pub(super) actor: Option<u32>,
-    pub(super) role: Role,
+    pub(super) by_user: bool,
     pub(super) day: Option<i32>,
     /// The last day on which it is visible; `i32::MAX` if it does not expire.
     pub(super) expires: i32,
@@ -74,7 +74,7 @@ pub(crate) struct Entry {
     pub(crate) session: i64,
     pub(crate) position: Option<u32>,
     pub(crate) actor: Option<String>,
-    pub(crate) role: Role,
+    pub(crate) by_user: bool,
     pub(crate) day: Option<i32>,
     pub(crate) expires: Option<i32>,
     pub(crate) holds_time_word: bool,
@@ -82,14 +82,9 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// The name of the speaker, and the role.
-    pub(crate) fn speaker(payload: &Payload) -> (Option<String>, Role) {
-        let role = match payload.role() {
-            Some("user") => Role::User,
-            Some("assistant") => Role::Assistant,
-            _ => Role::Other,
-        };
-        (payload.actor().map(str::to_owned), role)
+    /// The name of the speaker, and whether the role is `user`.
+    pub(crate) fn speaker(payload: &Payload) -> (Option<String>, bool) {
+        (payload.actor().map(str::to_owned), payload.role() == Some(Role::User.as_str()))
     }
 }
 
@@ -238,7 +233,7 @@ impl ScopeIndex {
             session: entry.session as u32,
             position,
             actor,
-            role: entry.role,
+            by_user: entry.by_user,
             day: entry.day,
             expires,
             holds_time_word: entry.holds_time_word,
@@ -356,7 +351,7 @@ mod tests {
             session: 3,
             position: Some(slot as u32),
             actor: None,
-            role: Role::User,
+            by_user: true,
             day: None,
             expires: None,
             holds_time_word: false,

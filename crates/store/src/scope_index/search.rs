@@ -196,7 +196,7 @@ pub(crate) fn candidates(index: &ScopeIndex, rows: &Rows<'_>, query: &CandidateQ
             after,
             session: row.session,
             actor: row.actor.map(|actor| index.actors[actor as usize].clone()),
-            role: row.role,
+            by_user: row.by_user,
             day: row.day.and_then(date_of_day),
             holds_time_word: row.holds_time_word,
         });

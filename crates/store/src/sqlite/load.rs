@@ -33,7 +33,7 @@ pub(super) fn scope(connection: &Connection, dims: usize, kind: usize, scope: i6
                 speaker.set(key, name);
             }
         }
-        let (actor, role) = Entry::speaker(&speaker);
+        let (actor, by_user) = Entry::speaker(&speaker);
         let entry = Entry {
             slot: row.get(0)?,
             rev: 0,
@@ -45,7 +45,7 @@ pub(super) fn scope(connection: &Connection, dims: usize, kind: usize, scope: i6
             expires: row.get(7)?,
             holds_time_word: row.get(8)?,
             actor,
-            role,
+            by_user,
             terms: terms_from_blob(blob_at(row, 10)?)?,
         };
         vector.clear();

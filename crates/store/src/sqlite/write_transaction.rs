@@ -201,7 +201,7 @@ impl<'tx> WriteTransaction<'tx> {
             self.link_entity(memory.id, payload, &scopes, mention)?;
         }
         self.touch(&scopes);
-        let (actor, role) = Entry::speaker(payload);
+        let (actor, by_user) = Entry::speaker(payload);
         let entry = Entry {
             slot,
             rev: 0,
@@ -210,7 +210,7 @@ impl<'tx> WriteTransaction<'tx> {
             session,
             position: memory.provenance.position,
             actor,
-            role,
+            by_user,
             day,
             expires,
             holds_time_word: record.holds_time_word,

@@ -101,15 +101,17 @@ fn print_result(result: &Value, out: &Output) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use mnemon_store::Role;
+
     use super::*;
 
     #[test]
     fn a_line_is_text_or_a_message() {
-        let defaults = Message { role: "user".into(), ..Message::default() };
+        let defaults = Message::default();
         let read = |line| parse(line, &defaults);
         assert_eq!(read("[ok] plain").unwrap().content, "[ok] plain");
         let message = read(r#"{"role": "assistant", "content": "hi", "name": "Bot"}"#).unwrap();
-        assert_eq!((message.role.as_str(), message.name.as_deref()), ("assistant", Some("Bot")));
+        assert_eq!((message.role, message.name.as_deref()), (Role::Assistant, Some("Bot")));
         assert!(read("{name} is a placeholder").unwrap_err().contains("content"));
     }
 }

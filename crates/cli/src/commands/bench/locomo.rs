@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use mnemon_engine::{AddRequest, Engine, LearnOutcome, LearnRequest, Message, Profile, SearchRequest};
-use mnemon_store::{Filter, MemoryId, Scope, parse_time};
+use mnemon_store::{Filter, MemoryId, Role, Scope, parse_time};
 use serde_json::{Value, json};
 
 use super::figures::{percentile, rounded};
@@ -176,9 +176,9 @@ fn read(folder: &Path, args: &LocomoArgs) -> anyhow::Result<Conversation> {
             continue;
         }
         let (role, name) = match speaker.as_str() {
-            "user" | "assistant" => (speaker, None),
-            "" => ("user".to_owned(), None),
-            _ => ("user".to_owned(), Some(speaker)),
+            "user" | "assistant" => (Role::from(speaker), None),
+            "" => (Role::User, None),
+            _ => (Role::User, Some(speaker)),
         };
         let content = if caption.is_empty() { text_of_turn } else { format!("{text_of_turn} [shares {caption}]") };
         let message = Message { role, content, name, timestamp: parse_time(&text(&turn, "time")) };

@@ -4,7 +4,7 @@ use anyhow::Context;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use mnemon_engine::{AddRequest, Engine, Message, SearchAnswer, SearchRequest, UpdateRequest};
-use mnemon_store::{Filter, HistoryEvent, Memory, Scope};
+use mnemon_store::{Filter, HistoryEvent, Memory, Role, Scope};
 
 use super::story::{CORRECTION, Conversation, FACTS, OTHER_USER, USER};
 
@@ -30,7 +30,7 @@ pub(super) fn add_conversation(conversation: &Conversation, engine: &Engine) -> 
     let start = start.to_zoned(TimeZone::UTC)?.timestamp();
     let message = |(minute, (name, content)): (i64, &(&str, &str))| {
         anyhow::Ok(Message {
-            role: "user".into(),
+            role: Role::User,
             content: (*content).into(),
             name: Some((*name).into()),
             timestamp: Some(start.checked_add(jiff::Span::new().minutes(minute))?),
@@ -47,7 +47,7 @@ pub(super) fn add_conversation(conversation: &Conversation, engine: &Engine) -> 
 
 /// Adds facts that belong to no session.
 pub(super) fn add_facts(engine: &Engine) -> anyhow::Result<usize> {
-    let message = |fact: &&str| Message { role: "user".into(), content: (*fact).into(), ..Message::default() };
+    let message = |fact: &&str| Message { content: (*fact).into(), ..Message::default() };
     let messages = FACTS.iter().map(message).collect();
     let request = AddRequest { scope: Scope::user(OTHER_USER)?, messages, unordered: true, ..AddRequest::default() };
     Ok(engine.add(request)?.len())

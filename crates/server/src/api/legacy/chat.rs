@@ -83,7 +83,7 @@ pub(super) async fn chat(
     Body(body): Body<ChatBody>,
 ) -> Result<Response, Problem> {
     let mut messages = body.messages.map(|messages| messages.0).unwrap_or_default();
-    messages.extend(body.message.map(|content| Message { role: "user".into(), content, ..Message::default() }));
+    messages.extend(body.message.map(|content| Message { content, ..Message::default() }));
     let scope = caller.scope(body.user_id.as_deref(), body.agent_id.as_deref(), body.run_id.as_deref())?;
     let turn = Turn::new(&caller, scope, messages, body.max_tokens, body.remember)?;
     let (turn, recalled) = app.recall(turn).await?;
