@@ -30,7 +30,7 @@ pub use database::Durability;
 pub use documents::{Document, DocumentStore};
 pub use error::{Result, StoreError};
 pub use filter::{Filter, FilterError};
-pub use history::{EventKind, HistoryEvent, SessionMessage};
+pub use history::{EventKind, EventName, HistoryEvent, SessionMessage};
 pub use id::{InvalidId, MemoryId};
 pub use memory::{Entity, Link, Memory, Mention, Provenance, Record, Sparse, TermCount, Terms};
 pub use payload::{Payload, RESERVED_KEYS, keys, parse_time};

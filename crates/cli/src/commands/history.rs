@@ -1,7 +1,7 @@
 //! `mnemon history`: the events of a memory.
 
 use mnemon_store::HistoryEvent;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::input;
 use crate::error::Exit;
@@ -22,30 +22,13 @@ pub(crate) fn run(args: &HistoryArgs, settings: &Settings, out: &Output) -> anyh
     if events.is_empty() {
         out.note("no history for this id");
     }
-    let rows: Vec<Value> = events.iter().map(row).collect();
-    out.value(&Value::from(rows), |_| events.iter().map(|event| line(event, out.width())).collect())?;
+    out.value(&json!(events), |_| events.iter().map(|event| line(event, out.width())).collect())?;
     Ok(Exit::Ok)
-}
-
-/// A row of mem0's history table.
-pub(super) fn row(event: &HistoryEvent) -> Value {
-    json!({
-        "id": event.id,
-        "memory_id": event.memory_id,
-        "old_memory": event.old_memory,
-        "new_memory": event.new_memory,
-        "event": event.event,
-        "created_at": event.created_at,
-        "updated_at": event.updated_at,
-        "is_deleted": event.is_deleted,
-        "actor_id": event.actor_id,
-        "role": event.role,
-    })
 }
 
 fn line(event: &HistoryEvent, width: usize) -> String {
     let time = event.updated_at.as_ref().or(event.created_at.as_ref()).map_or("", String::as_str);
     let time: String = time.chars().take(19).collect();
     let text = event.new_memory.as_ref().or(event.old_memory.as_ref()).map_or("", String::as_str);
-    format!("{:<19}  {:<6}  {}\n", truncate(&time, 19), truncate(&event.event, 6), truncate(text, width - 29))
+    format!("{:<19}  {:<6}  {}\n", truncate(&time, 19), truncate(event.event.as_str(), 6), truncate(text, width - 29))
 }

@@ -7,7 +7,6 @@ mod story;
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::history::row;
 use super::search::to_json;
 use crate::error::Exit;
 use crate::output::{Output, memory_to_json};
@@ -36,7 +35,7 @@ pub(crate) fn run(_: &TourArgs, settings: &Settings, out: &Output) -> anyhow::Re
         "corrected": {
             "before": correction.before,
             "after": memory_to_json(&correction.after, None),
-            "history": correction.history.iter().map(row).collect::<Vec<_>>(),
+            "history": correction.history,
             "left": correction.remaining,
         },
         "next": NEXT,

@@ -183,7 +183,7 @@ impl<'b> Both<'b> {
 
     /// The events of a memory in mnemon's history, then in mem0's.
     fn histories(&mut self, id: &str) -> [Vec<String>; 2] {
-        let own = self.engine.history(memory_id(id)).unwrap().into_iter().map(|event| event.event).collect();
+        let own = self.engine.history(memory_id(id)).unwrap().into_iter().map(|event| event.event.into()).collect();
         let theirs = self.mem0.ask(json!({"op": "history", "memory_id": id}));
         [own, theirs.as_array().unwrap().iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect()]
     }

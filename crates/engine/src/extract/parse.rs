@@ -166,7 +166,7 @@ mod tests {
         let fact = &parse_answer(text, &known(), 3).unwrap().facts[0];
         assert_eq!(fact.related, [MemoryId::Number(11), MemoryId::Number(13)]);
         assert_eq!(fact.supersedes, [MemoryId::Number(12)]);
-        assert_eq!((fact.sources.as_slice(), fact.attributed_to.as_deref()), (&[0, 2][..], Some("assistant")));
+        assert_eq!((fact.sources.as_slice(), &fact.attributed_to), (&[0, 2][..], &Some(Role::Assistant)));
     }
 
     #[test]

@@ -361,7 +361,7 @@ mod tests {
             supersedes: Vec::new(),
         };
         let found = attribute(fact("User has a cat named Miso"), &window);
-        assert_eq!((found.sources.as_slice(), found.attributed_to.as_deref()), (&[1][..], Some("user")));
+        assert_eq!((found.sources.as_slice(), &found.attributed_to), (&[1][..], &Some(Role::User)));
         assert_eq!(attribute(fact("nothing in common"), &window).sources, [0, 1]);
     }
 }

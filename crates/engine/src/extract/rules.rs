@@ -221,8 +221,8 @@ mod tests {
             ("user", "I am at work until six."),
         ]));
         let attributions: Vec<_> =
-            facts.iter().map(|fact| (fact.attributed_to.as_deref().unwrap(), fact.sources.clone())).collect();
-        assert_eq!(attributions, [("assistant", vec![0, 1]), ("user", vec![2])]);
+            facts.iter().map(|fact| (fact.attributed_to.clone().unwrap(), fact.sources.clone())).collect();
+        assert_eq!(attributions, [(Role::Assistant, vec![0, 1]), (Role::User, vec![2])]);
     }
 
     #[test]

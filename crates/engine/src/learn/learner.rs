@@ -213,7 +213,7 @@ impl<'e> Learner<'e> {
             .map(|(index, message)| SessionMessage {
                 id: job.message_id(index),
                 session_scope: request.scope.session_scope(),
-                role: Some(message.role.to_string()),
+                role: Some(message.role.clone()),
                 content: Some(message.content.clone()),
                 name: message.name.clone(),
                 created_at: Some(message.timestamp.or(request.timestamp).map_or_else(|| now.clone(), time_text)),

@@ -6,6 +6,7 @@ use mnemon_store::{
     Entity, HistoryEvent, Link, Memory, MemoryId, Payload, Provenance, SCOPE_KEYS, Scope, SessionMessage, Sparse,
     StoredMemory,
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::report::TransferCounts;
@@ -62,18 +63,7 @@ pub(super) fn link(link: &Link) -> Value {
 }
 
 pub(super) fn history(event: &HistoryEvent) -> Value {
-    let mut line = json!({"history": {
-        "id": event.id,
-        "memory_id": event.memory_id,
-        "old_memory": event.old_memory,
-        "new_memory": event.new_memory,
-        "event": event.event,
-        "created_at": event.created_at,
-        "updated_at": event.updated_at,
-        "is_deleted": event.is_deleted,
-        "actor_id": event.actor_id,
-        "role": event.role,
-    }});
+    let mut line = json!({"history": event});
     for (key, id) in SCOPE_KEYS.into_iter().zip(event.scope.ids()) {
         if let Some(id) = id {
             line["history"][key] = id.into();
@@ -83,14 +73,7 @@ pub(super) fn history(event: &HistoryEvent) -> Value {
 }
 
 pub(super) fn message(message: &SessionMessage) -> Value {
-    json!({"message": {
-        "id": message.id,
-        "session_scope": message.session_scope,
-        "role": message.role,
-        "content": message.content,
-        "name": message.name,
-        "created_at": message.created_at,
-    }})
+    json!({"message": message})
 }
 
 pub(super) fn end(counts: &TransferCounts) -> Value {
@@ -121,8 +104,8 @@ pub(super) fn parse(text: &str) -> Result<Line, String> {
         "memory" => Ok(Line::Memory(Box::new(parse_memory(fields)?))),
         "entity" => Ok(Line::Entity(Box::new(parse_entity(fields)?))),
         "link" => Ok(Line::Link(parse_link(&fields)?)),
-        "history" => Ok(Line::History(Box::new(parse_history(&fields)?))),
-        "message" => Ok(Line::Message(Box::new(parse_message(&fields)?))),
+        "history" => Ok(Line::History(Box::new(parse_history(fields)?))),
+        "message" => Ok(Line::Message(Box::new(fields.into_row()?))),
         "end" => Ok(Line::End(parse_end(&fields)?)),
         other => Err(format!("unknown kind of record `{other}`")),
     }
@@ -166,35 +149,13 @@ fn parse_link(fields: &Fields) -> Result<Link, String> {
     })
 }
 
-fn parse_history(fields: &Fields) -> Result<HistoryEvent, String> {
-    Ok(HistoryEvent {
-        id: fields.text("id")?,
-        memory_id: fields.text("memory_id")?,
-        old_memory: fields.optional("old_memory")?,
-        new_memory: fields.optional("new_memory")?,
-        event: fields.text("event")?,
-        created_at: fields.optional("created_at")?,
-        updated_at: fields.optional("updated_at")?,
-        is_deleted: fields.0.get("is_deleted") == Some(&Value::Bool(true)),
-        actor_id: fields.optional("actor_id")?,
-        role: fields.optional("role")?,
-        scope: Scope {
-            user_id: fields.optional("user_id")?,
-            agent_id: fields.optional("agent_id")?,
-            run_id: fields.optional("run_id")?,
-        },
-    })
-}
-
-fn parse_message(fields: &Fields) -> Result<SessionMessage, String> {
-    Ok(SessionMessage {
-        id: fields.text("id")?,
-        session_scope: fields.text("session_scope")?,
-        role: fields.optional("role")?,
-        content: fields.optional("content")?,
-        name: fields.optional("name")?,
-        created_at: fields.optional("created_at")?,
-    })
+fn parse_history(fields: Fields) -> Result<HistoryEvent, String> {
+    let scope = Scope {
+        user_id: fields.optional("user_id")?,
+        agent_id: fields.optional("agent_id")?,
+        run_id: fields.optional("run_id")?,
+    };
+    Ok(HistoryEvent { scope, ..fields.into_row()? })
 }
 
 fn parse_end(fields: &Fields) -> Result<TransferCounts, String> {
@@ -230,6 +191,11 @@ impl Fields {
     fn id(&self, key: &str) -> Result<MemoryId, String> {
         let value = self.0.get(key).ok_or(format!("`{key}` is missing"))?;
         MemoryId::from_value(value).map_err(|error| format!("`{key}`: {error}"))
+    }
+
+    /// A row of a table of mem0.
+    fn into_row<T: DeserializeOwned>(self) -> Result<T, String> {
+        serde_json::from_value(Value::Object(self.0)).map_err(|error| error.to_string())
     }
 
     fn ids(&self, key: &str) -> Result<Vec<MemoryId>, String> {

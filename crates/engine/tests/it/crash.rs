@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use mnemon_engine::{Engine, UpdateRequest};
-use mnemon_store::{ExportRecord, MemoryId};
+use mnemon_store::{EventKind, ExportRecord, MemoryId};
 
 use crate::fixture::{add, all_records, check_store, note, open_file, search};
 
@@ -149,7 +149,7 @@ fn acknowledged_writes_survive_sigkill() {
         for stored in stored {
             let memory = stored.memory;
             let history = engine.history(memory.id).unwrap();
-            assert_eq!(history[0].event, "ADD");
+            assert_eq!(history[0].event, EventKind::Add.into());
             assert_eq!(history.last().unwrap().new_memory.as_deref(), Some(memory.payload.text()));
             assert!(!stored.bm25.is_empty());
             expected.insert(memory.id, Some(memory.payload.text().to_owned()));

@@ -174,7 +174,7 @@ pub(super) fn event(id: &str, memory: MemoryId, kind: EventKind) -> HistoryEvent
         memory_id: memory.to_string(),
         old_memory: None,
         new_memory: Some(format!("text of {id}")),
-        event: kind.as_str().into(),
+        event: kind.into(),
         created_at: Some("2024-01-01T00:00:00Z".into()),
         updated_at: None,
         is_deleted: kind == EventKind::Delete,

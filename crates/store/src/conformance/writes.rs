@@ -181,7 +181,11 @@ pub(super) fn remove_matching_removes_all_matches_only(open: Open<'_>) {
             for record in &removed {
                 let history = store.history(&record.memory.id.to_string()).unwrap();
                 assert_eq!(history.len(), 2);
-                assert!(history[1].event == "DELETE" && history[1].is_deleted && history[1].new_memory.is_none());
+                assert!(
+                    history[1].event == EventKind::Delete.into()
+                        && history[1].is_deleted
+                        && history[1].new_memory.is_none()
+                );
                 assert_eq!(history[1].old_memory.as_deref(), Some(record.memory.payload.text()));
                 assert_eq!(history[1].updated_at.as_deref(), Some(now));
             }

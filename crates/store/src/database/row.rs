@@ -79,6 +79,15 @@ impl Row {
         }
     }
 
+    /// Texts or nulls of `N` columns from one on.
+    pub fn texts<const N: usize>(&self, from: usize) -> Result<[Option<String>; N]> {
+        let mut texts = [const { None }; N];
+        for (at, text) in (from..).zip(&mut texts) {
+            *text = self.opt_text(at)?.map(str::to_owned);
+        }
+        Ok(texts)
+    }
+
     /// Bytes.
     pub fn bytes(&self, at: usize) -> Result<&[u8]> {
         self.opt_bytes(at)?.ok_or_else(|| self.unexpected(at, "bytes"))
@@ -115,9 +124,16 @@ mod tests {
         assert_eq!((row.int(0).unwrap(), row.text(1).unwrap(), row.bytes(2).unwrap()), (1, "a", &[2][..]));
         assert_eq!((row.opt_int(3).unwrap(), row.opt_text(3).unwrap(), row.opt_bytes(3).unwrap()), (None, None, None));
         assert_eq!(row.opt_text(1).unwrap(), Some("a"));
-        for error in
-            [row.int(1).unwrap_err(), row.int(3).unwrap_err(), row.text(0).unwrap_err(), row.bytes(9).unwrap_err()]
-        {
+        let texts = Row(vec![1.into(), "a".into(), None::<i64>.into()]);
+        assert_eq!(texts.texts(1).unwrap(), [Some("a".to_owned()), None]);
+        for error in [
+            row.int(1).unwrap_err(),
+            row.int(3).unwrap_err(),
+            row.text(0).unwrap_err(),
+            row.bytes(9).unwrap_err(),
+            texts.texts::<2>(0).unwrap_err(),
+            texts.texts::<3>(1).unwrap_err(),
+        ] {
             assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
         }
     }

@@ -163,28 +163,13 @@ fn encode_change(change: &LedgerChange) -> StoredChange {
         },
         LedgerChange::DeleteLinks(id) => StoredChange::DeleteLinks(id.to_bytes()),
         LedgerChange::AddHistory(event) => StoredChange::AddHistory {
-            texts: [
-                Some(event.id.clone()),
-                Some(event.memory_id.clone()),
-                event.old_memory.clone(),
-                event.new_memory.clone(),
-                Some(event.event.clone()),
-                event.created_at.clone(),
-                event.updated_at.clone(),
-                event.actor_id.clone(),
-                event.role.clone(),
-            ],
+            texts: event.texts().map(|text| text.map(str::to_owned)),
             is_deleted: event.is_deleted,
             scope: event.scope.ids().map(|id| id.map(str::to_owned)),
         },
-        LedgerChange::AddMessage(message) => StoredChange::AddMessage([
-            Some(message.id.clone()),
-            Some(message.session_scope.clone()),
-            message.role.clone(),
-            message.content.clone(),
-            message.name.clone(),
-            message.created_at.clone(),
-        ]),
+        LedgerChange::AddMessage(message) => {
+            StoredChange::AddMessage(message.texts().map(|text| text.map(str::to_owned)))
+        }
     }
 }
 
@@ -195,32 +180,11 @@ fn decode_change(stored: StoredChange) -> Result<LedgerChange> {
         }
         StoredChange::DeleteLinks(id) => LedgerChange::DeleteLinks(decode_id(&id)?),
         StoredChange::AddHistory { texts, is_deleted, scope } => {
-            let [id, memory_id, old_memory, new_memory, event, created_at, updated_at, actor_id, role] = texts;
             let [user_id, agent_id, run_id] = scope;
-            LedgerChange::AddHistory(Box::new(HistoryEvent {
-                id: id.unwrap_or_default(),
-                memory_id: memory_id.unwrap_or_default(),
-                old_memory,
-                new_memory,
-                event: event.unwrap_or_default(),
-                created_at,
-                updated_at,
-                is_deleted,
-                actor_id,
-                role,
-                scope: Scope { user_id, agent_id, run_id },
-            }))
+            let scope = Scope { user_id, agent_id, run_id };
+            LedgerChange::AddHistory(Box::new(HistoryEvent::from_texts(texts, is_deleted, scope)))
         }
-        StoredChange::AddMessage([id, session_scope, role, content, name, created_at]) => {
-            LedgerChange::AddMessage(Box::new(SessionMessage {
-                id: id.unwrap_or_default(),
-                session_scope: session_scope.unwrap_or_default(),
-                role,
-                content,
-                name,
-                created_at,
-            }))
-        }
+        StoredChange::AddMessage(texts) => LedgerChange::AddMessage(Box::new(SessionMessage::from_texts(texts))),
     })
 }
 
@@ -233,7 +197,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::TermCount;
+    use crate::{EventKind, TermCount};
 
     /// The plan of [`plan`] as the first released version with an outbox encoded it.
     const ENCODED: &str = concat!(
@@ -279,7 +243,7 @@ mod tests {
             memory_id: "1".into(),
             old_memory: Some("old".into()),
             new_memory: None,
-            event: "DELETE".into(),
+            event: EventKind::Delete.into(),
             created_at: None,
             updated_at: Some("u".into()),
             is_deleted: true,

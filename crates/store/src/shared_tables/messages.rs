@@ -7,7 +7,9 @@ use crate::{Durability, MessageSelector, Result, Scope, SessionMessage};
 const BATCH: usize = 500;
 
 /// Columns that [`message_at`] reads.
-const COLUMNS: &str = "id, session_scope, role, content, name, created_at";
+fn columns() -> String {
+    SessionMessage::COLUMNS.join(", ")
+}
 
 /// The last messages of exactly this scope, oldest first.
 pub(crate) fn last_messages(
@@ -16,7 +18,8 @@ pub(crate) fn last_messages(
     count: usize,
 ) -> Result<Vec<SessionMessage>> {
     let query = format!(
-        "SELECT {COLUMNS} FROM messages WHERE session_scope = $1 ORDER BY seq DESC LIMIT {}",
+        "SELECT {} FROM messages WHERE session_scope = $1 ORDER BY seq DESC LIMIT {}",
+        columns(),
         count.min(1 << 20)
     );
     let rows = snapshot(tables, |sql| sql.query(&query, &[scope.session_scope().into()]))?;
@@ -25,7 +28,7 @@ pub(crate) fn last_messages(
 
 /// Messages by id, in the requested order; `None` for an id that does not exist.
 pub(crate) fn messages(tables: &(impl Tables + ?Sized), ids: &[String]) -> Result<Vec<Option<SessionMessage>>> {
-    let query = format!("SELECT {COLUMNS} FROM messages WHERE id = $1");
+    let query = format!("SELECT {} FROM messages WHERE id = $1", columns());
     snapshot(tables, |sql| {
         let one = |id: &String| sql.query(&query, &[id.as_str().into()])?.first().map(message_at).transpose();
         ids.iter().map(one).collect()
@@ -34,22 +37,16 @@ pub(crate) fn messages(tables: &(impl Tables + ?Sized), ids: &[String]) -> Resul
 
 /// The next messages after a sequence number, with their numbers.
 pub(super) fn messages_after(sql: &mut dyn Sql, seq: i64, limit: usize) -> Result<Vec<(i64, SessionMessage)>> {
-    let query = format!("SELECT {COLUMNS}, seq FROM messages WHERE seq > $1 ORDER BY seq LIMIT $2");
+    let query = format!("SELECT {}, seq FROM messages WHERE seq > $1 ORDER BY seq LIMIT $2", columns());
     let rows = sql.query(&query, &[seq.into(), (limit as i64).into()])?;
-    rows.iter().map(|row| Ok((row.int(6)?, message_at(row)?))).collect()
+    rows.iter().map(|row| Ok((row.int(SessionMessage::COLUMNS.len())?, message_at(row)?))).collect()
 }
 
 /// Adds a message, unless the table has one with its id.
 pub(crate) fn insert(sql: &mut dyn Sql, message: &SessionMessage) -> Result<()> {
-    let insert = format!("INSERT INTO messages({COLUMNS}) VALUES($1, $2, $3, $4, $5, $6) ON CONFLICT(id) DO NOTHING");
-    let values = [
-        message.id.as_str().into(),
-        message.session_scope.as_str().into(),
-        message.role.as_deref().into(),
-        message.content.as_deref().into(),
-        message.name.as_deref().into(),
-        message.created_at.as_deref().into(),
-    ];
+    let insert =
+        format!("INSERT INTO messages({}) VALUES($1, $2, $3, $4, $5, $6) ON CONFLICT(id) DO NOTHING", columns());
+    let values = message.texts().map(Value::from);
     sql.execute(&insert, &values).map(drop)
 }
 
@@ -88,13 +85,5 @@ fn has_all_ids(owner: &str, scope: &Scope) -> bool {
 
 /// The message in a row that starts with [`COLUMNS`].
 fn message_at(row: &Row) -> Result<SessionMessage> {
-    let text = |column: usize| -> Result<Option<String>> { Ok(row.opt_text(column)?.map(str::to_owned)) };
-    Ok(SessionMessage {
-        id: row.text(0)?.to_owned(),
-        session_scope: row.text(1)?.to_owned(),
-        role: text(2)?,
-        content: text(3)?,
-        name: text(4)?,
-        created_at: text(5)?,
-    })
+    Ok(SessionMessage::from_texts(row.texts(0)?))
 }

@@ -17,46 +17,16 @@ pub fn read_mem0_history(path: &Path) -> Result<(Vec<HistoryEvent>, Vec<SessionM
         let reason = "it has no table `history`, so it is not a history.db of mem0".to_owned();
         return Err(StoreError::NotAStore { path: path.to_owned(), reason });
     }
-    let columns = [
-        "id",
-        "memory_id",
-        "old_memory",
-        "new_memory",
-        "event",
-        "created_at",
-        "updated_at",
-        "is_deleted",
-        "actor_id",
-        "role",
-    ];
-    let history = read_table(&connection, "history", &columns, |row| {
-        Ok(HistoryEvent {
-            id: row_id(row)?,
-            memory_id: text(row, 1)?.unwrap_or_default(),
-            old_memory: text(row, 2)?,
-            new_memory: text(row, 3)?,
-            event: text(row, 4)?.unwrap_or_default(),
-            created_at: text(row, 5)?,
-            updated_at: text(row, 6)?,
-            is_deleted: row.get::<_, Option<i64>>(7)?.unwrap_or(0) != 0,
-            actor_id: text(row, 8)?,
-            role: text(row, 9)?,
-            scope: Scope::default(),
-        })
+    let texts = HistoryEvent::TEXT_COLUMNS;
+    let history = read_table(&connection, "history", &[&texts[..], &["is_deleted"]].concat(), |row| {
+        let is_deleted = row.get::<_, Option<i64>>(texts.len())?.unwrap_or(0) != 0;
+        Ok(HistoryEvent::from_texts(texts_of(row)?, is_deleted, Scope::default()))
     })?;
     if columns_of(&connection, "messages")?.is_empty() {
         return Ok((history, Vec::new()));
     }
-    let columns = ["id", "session_scope", "role", "content", "name", "created_at"];
-    let messages = read_table(&connection, "messages", &columns, |row| {
-        Ok(SessionMessage {
-            id: row_id(row)?,
-            session_scope: text(row, 1)?.unwrap_or_default(),
-            role: text(row, 2)?,
-            content: text(row, 3)?,
-            name: text(row, 4)?,
-            created_at: text(row, 5)?,
-        })
+    let messages = read_table(&connection, "messages", &SessionMessage::COLUMNS, |row| {
+        Ok(SessionMessage::from_texts(texts_of(row)?))
     })?;
     Ok((history, messages))
 }
@@ -79,6 +49,16 @@ fn read_table<T>(
     let list = list.join(", ");
     let mut statement = connection.prepare(&format!("SELECT {list}, rowid AS row FROM {table} ORDER BY rowid"))?;
     Ok(statement.query_map([], |row| read(row))?.collect::<Result<_, _>>()?)
+}
+
+/// The first columns of a row, which are texts and start with its id.
+fn texts_of<const N: usize>(row: &Row<'_>) -> rusqlite::Result<[Option<String>; N]> {
+    let mut texts = [const { None }; N];
+    texts[0] = Some(row_id(row)?);
+    for (at, value) in texts.iter_mut().enumerate().skip(1) {
+        *value = text(row, at)?;
+    }
+    Ok(texts)
 }
 
 /// The id of the row. SQLite allows a null text key: such a row gets an id made of its row number, which is the same in

@@ -48,7 +48,7 @@ pub(crate) fn history(number: u64) -> HistoryEvent {
         memory_id: number.to_string(),
         old_memory: None,
         new_memory: Some(format!("memory {number}")),
-        event: EventKind::Add.as_str().into(),
+        event: EventKind::Add.into(),
         created_at: None,
         updated_at: None,
         is_deleted: false,

@@ -1,7 +1,7 @@
 //! Memories in the format of mem0's server.
 
 use mnemon_engine::{Explanation, SearchHit};
-use mnemon_store::{HistoryEvent, Memory, keys};
+use mnemon_store::{Memory, keys};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -183,7 +183,8 @@ impl ScoreDetails {
 }
 
 /// An event in the history of a memory.
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only describes the JSON of HistoryEvent")]
 pub(crate) struct HistoryRow {
     id: String,
     memory_id: String,
@@ -198,19 +199,19 @@ pub(crate) struct HistoryRow {
     role: Option<String>,
 }
 
-impl From<HistoryEvent> for HistoryRow {
-    fn from(event: HistoryEvent) -> Self {
-        Self {
-            id: event.id,
-            memory_id: event.memory_id,
-            old_memory: event.old_memory,
-            new_memory: event.new_memory,
-            event: event.event,
-            created_at: event.created_at,
-            updated_at: event.updated_at,
-            is_deleted: event.is_deleted,
-            actor_id: event.actor_id,
-            role: event.role,
-        }
+#[cfg(test)]
+mod tests {
+    use mnemon_store::{HistoryEvent, MemoryId, Payload, Provenance};
+    use serde_json::json;
+    use utoipa::PartialSchema;
+
+    use super::*;
+
+    #[test]
+    fn history_is_described_as_it_is_sent() {
+        let memory = Memory { id: MemoryId::Number(1), payload: Payload::default(), provenance: Provenance::default() };
+        let event = HistoryEvent::added(&memory, "2024-01-01T00:00:00Z");
+        let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&json!(HistoryRow::schema())["properties"]), keys(&json!(event)));
     }
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::civil::Date;
 use mnemon_engine::{AddRequest, LearnRequest, ListRequest, UpdateRequest};
-use mnemon_store::{Filter, SessionMessage};
+use mnemon_store::{Filter, HistoryEvent, SessionMessage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -336,7 +336,7 @@ pub(crate) async fn sources(
     let found = app.with_engine(move |engine| Ok(engine.source_messages(&memory)?)).await?;
     let message = |SessionMessage { id, role, name, content, created_at, .. }| SourceMessage {
         id,
-        role,
+        role: role.map(String::from),
         name,
         content,
         created_at,
@@ -353,8 +353,8 @@ pub(crate) async fn history(
     State(app): State<AppState>,
     Reader(caller): Reader,
     Path(id): Path<String>,
-) -> Result<Json<Vec<HistoryRow>>, Problem> {
+) -> Result<Json<Vec<HistoryEvent>>, Problem> {
     let Ok(id) = memory_id(&id) else { return Ok(Json(Vec::new())) };
     let events = app.with_engine(move |engine| visible_history(engine, &caller, id));
-    Ok(Json(events.await?.into_iter().map(HistoryRow::from).collect()))
+    Ok(Json(events.await?))
 }

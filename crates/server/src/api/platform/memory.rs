@@ -3,7 +3,7 @@
 use axum::extract::State;
 use jiff::civil::Date;
 use mnemon_engine::UpdateRequest;
-use mnemon_store::{HistoryEvent, Memory};
+use mnemon_store::{HistoryEvent, Memory, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -165,7 +165,8 @@ pub(super) struct HistoryRow {
 #[derive(Serialize, ToSchema)]
 #[schema(as = PlatformInput)]
 struct Input {
-    role: String,
+    #[schema(value_type = String)]
+    role: Role,
     content: String,
 }
 
@@ -175,7 +176,7 @@ impl HistoryRow {
         let field = |key: &str| current.and_then(|current| current.get(key)).cloned().unwrap_or_default();
         let content = event.new_memory.as_deref().or(event.old_memory.as_deref()).unwrap_or_default().to_owned();
         Self {
-            input: vec![Input { role: event.role.unwrap_or_else(|| "user".into()), content }],
+            input: vec![Input { role: event.role.unwrap_or_default(), content }],
             id: event.id,
             memory_id: event.memory_id,
             old_memory: event.old_memory,
@@ -185,7 +186,7 @@ impl HistoryRow {
             app_id: field("app_id").as_str().map(str::to_owned),
             session_id: event.scope.run_id,
             categories: serde_json::from_value(field(CATEGORIES)).unwrap_or_default(),
-            event: event.event,
+            event: event.event.into(),
             metadata: match field("metadata") {
                 Value::Object(metadata) => metadata,
                 _ => Map::new(),
