@@ -50,7 +50,7 @@ pub fn main() -> Exit {
             }
             let report = ErrorReport::of(&error);
             out.error(&report);
-            report.exit
+            report.code.exit()
         }
     }
 }

@@ -1,58 +1,35 @@
-//! Errors of the command line: exit codes, error codes and messages.
+//! Errors of the command line: their codes and messages.
 
 use std::fmt;
 use std::io;
-use std::process::ExitCode;
 
-use mnemon_engine::EngineError;
+pub use mnemon_engine::Exit;
+use mnemon_engine::{EngineError, ErrorCode};
 use mnemon_migrate::MigrateError;
-use mnemon_models::{ModelError, ModelKind};
 use mnemon_store::StoreError;
 use serde_json::{Value, json};
-
-/// The exit codes of every command. The numbers are stable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// The command did its work.
-    Ok = 0,
-    /// The command failed, or did only a part of its work.
-    Failed = 1,
-    /// The arguments or settings are wrong; the message says what to change.
-    Usage = 2,
-    /// A check or comparison found problems.
-    Differences = 3,
-    /// The command was refused because it could destroy data.
-    Refused = 4,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
 
 /// An error of the command line itself.
 #[derive(Debug)]
 pub(crate) struct CliError {
-    exit: Exit,
-    code: &'static str,
+    code: ErrorCode,
     message: String,
 }
 
 impl CliError {
     /// Wrong arguments or settings.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, code: "usage", message: message.into() }
+        Self::failed(ErrorCode::Usage, message)
     }
 
     /// A refusal, because the command could destroy data.
     pub(crate) fn refused(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Refused, code: "refused", message: message.into() }
+        Self::failed(ErrorCode::Refused, message)
     }
 
-    /// A failure with this code.
-    pub(crate) fn failed(code: &'static str, message: impl Into<String>) -> Self {
-        Self { exit: Exit::Failed, code, message: message.into() }
+    /// An error with this code.
+    pub(crate) fn failed(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
     }
 }
 
@@ -64,21 +41,19 @@ impl fmt::Display for CliError {
 
 impl std::error::Error for CliError {}
 
-/// What is reported of an error: the exit code, the error code, and a message in one line.
+/// What is reported of an error: the code, and a message in one line.
 pub(crate) struct ErrorReport {
-    pub(crate) exit: Exit,
-    pub(crate) code: &'static str,
+    pub(crate) code: ErrorCode,
     pub(crate) message: String,
 }
 
 impl ErrorReport {
     pub(crate) fn of(error: &anyhow::Error) -> Self {
-        let (exit, code) = classify(error);
-        Self { exit, code, message: one_line(error) }
+        Self { code: code_of(error), message: one_line(error) }
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        json!({"error": {"code": self.code, "message": self.message}})
+        json!({"error": {"code": self.code.as_str(), "message": self.message}})
     }
 }
 
@@ -107,99 +82,16 @@ impl StdoutClosed {
     }
 }
 
-fn classify(error: &anyhow::Error) -> (Exit, &'static str) {
-    for cause in error.chain() {
-        if let Some(fault) = cause.downcast_ref::<CliError>() {
-            return (fault.exit, fault.code);
-        }
-        if let Some(error) = cause.downcast_ref::<EngineError>() {
-            let exit = if error.is_callers_error() { Exit::Usage } else { Exit::Failed };
-            return (exit, engine_code(error));
-        }
-        if let Some(error) = cause.downcast_ref::<MigrateError>() {
-            return classify_migrate(error);
-        }
-        // Met only where a store is opened: a request goes through the engine.
-        if let Some(error) = cause.downcast_ref::<StoreError>() {
-            return (Exit::Failed, store_code(error));
-        }
-        if cause.is::<io::Error>() {
-            return (Exit::Failed, "io");
-        }
-    }
-    (Exit::Failed, "failed")
-}
-
-fn classify_migrate(error: &MigrateError) -> (Exit, &'static str) {
-    match error {
-        MigrateError::Refused(_) | MigrateError::Busy(_) => (Exit::Refused, "refused"),
-        MigrateError::Snapshot { .. } => (Exit::Failed, "not_a_snapshot"),
-        MigrateError::Server { .. } => (Exit::Failed, "unavailable"),
-        MigrateError::NoSpace { .. } => (Exit::Failed, "full"),
-        MigrateError::Checksum { .. } => (Exit::Failed, "checksum"),
-        MigrateError::History { .. } => (Exit::Failed, "history"),
-        MigrateError::Unfit(_) => (Exit::Failed, "unfit"),
-        MigrateError::Switch(_) => (Exit::Failed, "switch"),
-        MigrateError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => (Exit::Failed, "full"),
-        MigrateError::Io { .. } => (Exit::Failed, "io"),
-        MigrateError::Store(error) => (Exit::Failed, store_code(error)),
-        MigrateError::Engine(error) => (Exit::Failed, engine_code(error)),
-        _ => (Exit::Failed, "failed"),
-    }
-}
-
-fn engine_code(error: &EngineError) -> &'static str {
-    match error {
-        EngineError::Invalid(_) => "invalid_request",
-        EngineError::Store(error) => store_code(error),
-        EngineError::Model(error) => model_code(error),
-        EngineError::Io { .. } => "io",
-        EngineError::Unsteady { .. } => "embedder_unsteady",
-        _ => "failed",
-    }
-}
-
-fn model_code(error: &ModelError) -> &'static str {
-    match error {
-        ModelError::Unavailable { kind: ModelKind::LanguageModel, .. } => "llm_unavailable",
-        ModelError::Refused { kind: ModelKind::LanguageModel, .. } => "llm_refused",
-        ModelError::Answer { kind: ModelKind::LanguageModel, .. } => "llm_answer",
-        ModelError::Settings(_) => "embedder_settings",
-        ModelError::Unavailable { .. } => "embedder_unavailable",
-        ModelError::Refused { .. } => "embedder_refused",
-        ModelError::Answer { .. } => "embedder_answer",
-        ModelError::Dims { .. } => "embedder_dims",
-        _ => "model",
-    }
-}
-
-fn store_code(error: &StoreError) -> &'static str {
-    match error {
-        StoreError::Io { .. } => "io",
-        StoreError::NotAStore { .. } => "not_a_store",
-        StoreError::NotALedger { .. } => "not_a_ledger",
-        StoreError::Damaged { .. } => "damaged",
-        StoreError::NewerSchema { .. } => "newer_schema",
-        StoreError::EmbedderMismatch { .. } => "embedder_mismatch",
-        StoreError::Reembedding { .. } | StoreError::Stalled(_) => "reembedding",
-        StoreError::Full => "full",
-        StoreError::Busy => "busy",
-        StoreError::Conflict => "conflict",
-        StoreError::Exists(_) => "exists",
-        StoreError::NotFound(_) => "not_found",
-        StoreError::InvalidId(_) => "invalid_id",
-        StoreError::InvalidScope(_) => "invalid_scope",
-        StoreError::Filter(_) => "invalid_filter",
-        StoreError::InvalidCursor => "invalid_cursor",
-        StoreError::Dims { .. } => "dims",
-        StoreError::Corrupt(_) => "corrupt",
-        StoreError::Database(_) => "database",
-        StoreError::Unavailable { .. } => "unavailable",
-        StoreError::OutcomeUnknown { .. } => "outcome_unknown",
-        StoreError::Unfit(_) => "unfit",
-        StoreError::Unsupported(_) => "unsupported",
-        _ => "failed",
-    }
+/// The code of the outermost error that has one.
+fn code_of(error: &anyhow::Error) -> ErrorCode {
+    let codes = error.chain().find_map(|cause| {
+        let cli = cause.downcast_ref::<CliError>().map(|error| error.code);
+        let engine = || cause.downcast_ref::<EngineError>().map(EngineError::code);
+        let migrate = || cause.downcast_ref::<MigrateError>().map(MigrateError::code);
+        let store = || cause.downcast_ref::<StoreError>().map(ErrorCode::from);
+        cli.or_else(engine).or_else(migrate).or_else(store).or_else(|| cause.is::<io::Error>().then_some(ErrorCode::Io))
+    });
+    codes.unwrap_or(ErrorCode::Failed)
 }
 
 /// The error and its causes in one line. A cause whose text is already in the line is left out.
@@ -229,23 +121,18 @@ mod tests {
         let error = StoreError::Io { path: "a.db".into(), source: inner };
         let report = ErrorReport::of(&anyhow::Error::from(EngineError::from(error)).context("doctor"));
         assert_eq!(report.message, "doctor: a.db: disk on fire");
-        assert_eq!((report.exit, report.code), (Exit::Failed, "io"));
+        assert_eq!(report.code, ErrorCode::Io);
     }
 
     #[test]
-    fn the_kind_of_error_decides_exit_and_code() {
-        let wrong: anyhow::Error = EngineError::from(StoreError::InvalidCursor).into();
-        assert_eq!(classify(&wrong), (Exit::Usage, "invalid_cursor"));
-        let full: anyhow::Error = EngineError::from(StoreError::Full).into();
-        assert_eq!(classify(&full), (Exit::Failed, "full"));
-        let unavailable = ModelError::Unavailable {
-            kind: ModelKind::Embedder,
-            server: "http://localhost:1/v1".into(),
-            reason: "no".into(),
-            wait: None,
-        };
-        assert_eq!(classify(&EngineError::from(unavailable).into()), (Exit::Failed, "embedder_unavailable"));
-        assert_eq!(classify(&CliError::refused("no").into()), (Exit::Refused, "refused"));
+    fn the_outermost_error_with_a_code_decides() {
+        let code = |error: anyhow::Error| code_of(&error).as_str();
+        assert_eq!(code(EngineError::from(StoreError::InvalidCursor).into()), "invalid_cursor");
+        assert_eq!(code(StoreError::Full.into()), "full");
+        assert_eq!(code(MigrateError::from(EngineError::from(StoreError::Full)).into()), "full");
+        assert_eq!(code(anyhow::Error::from(io::Error::other("no")).context("writing")), "io");
+        assert_eq!(code(CliError::refused("no").into()), "refused");
+        assert_eq!(code(anyhow::anyhow!("no")), "failed");
     }
 
     #[test]

@@ -4,5 +4,5 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    mnemon_cli::main().into()
+    std::process::ExitCode::from(mnemon_cli::main() as u8)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use mnemon_engine::{Engine, EngineConfig};
+use mnemon_engine::{Engine, EngineConfig, ErrorCode};
 use mnemon_models::Embedder;
 use mnemon_store::database::{Database, Lock, LockGuard, PostgresDatabase, SqliteDatabase};
 use mnemon_store::qdrant::{LEDGER, QdrantOptions};
@@ -114,7 +114,7 @@ pub(crate) fn open_sqlite_any_embedder(settings: &Settings) -> anyhow::Result<Sq
         return Err(CliError::usage(message).into());
     };
     let (fingerprint, dims) = SqliteStore::embedder_of(path)?.ok_or_else(|| {
-        CliError::failed("no_store", format!("{} is empty: there is nothing to re-embed", path.display()))
+        CliError::failed(ErrorCode::NoStore, format!("{} is empty: there is nothing to re-embed", path.display()))
     })?;
     let mut options = SqliteOptions::new(path, fingerprint, dims);
     options.cache_bytes = settings.cache_bytes;
@@ -129,7 +129,7 @@ pub(crate) fn check_store_exists(settings: &Settings) -> Result<(), CliError> {
             let message = format!(
                 "no store at {store}: create one with `mnemon add` or `mnemon serve`, or give another with --store"
             );
-            Err(CliError::failed("no_store", message))
+            Err(CliError::failed(ErrorCode::NoStore, message))
         }
         _ => Ok(()),
     }

@@ -1,14 +1,18 @@
-//! The errors of the engine.
+//! The errors of the engine, and the table of error codes.
+
+mod classify;
+mod code;
 
 use mnemon_models::ModelError;
 use mnemon_store::{FilterError, StoreError};
+
+pub use code::{ErrorCode, Exit};
 
 /// The result of an engine operation.
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;
 
 /// An error of the engine. A write that returns an error has stored nothing.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum EngineError {
     /// The request is invalid; the text says why.
     #[error("{0}")]
@@ -57,26 +61,22 @@ impl EngineError {
         Self::Invalid(message.into())
     }
 
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Invalid(_) => ErrorCode::InvalidRequest,
+            Self::Store(error) => error.into(),
+            Self::Model(error) => error.into(),
+            Self::Extraction(_) => ErrorCode::LlmAnswer,
+            Self::NoLanguageModel(_) => ErrorCode::LlmNotConfigured,
+            Self::Unsteady { .. } => ErrorCode::EmbedderChanged,
+            Self::Io { .. } => ErrorCode::Io,
+        }
+    }
+
     /// Whether the request is at fault, so that a changed request may succeed.
     pub fn is_callers_error(&self) -> bool {
-        match self {
-            Self::Invalid(_) => true,
-            Self::Store(error) => matches!(
-                error,
-                StoreError::NotFound(_)
-                    | StoreError::InvalidId(_)
-                    | StoreError::InvalidScope(_)
-                    | StoreError::InvalidCursor
-                    | StoreError::Filter(_)
-                    | StoreError::Exists(_)
-                    | StoreError::Unsupported(_)
-            ),
-            Self::Model(_)
-            | Self::Extraction(_)
-            | Self::NoLanguageModel(_)
-            | Self::Unsteady { .. }
-            | Self::Io { .. } => false,
-        }
+        matches!(self.code().status(), Some(400..500))
     }
 
     /// Whether a model is at fault, so that the same request may succeed later.

@@ -34,7 +34,7 @@ pub use analyse::{describe, sparse};
 pub use chat::{ChatContext, ChatTurn, OnDelta};
 pub use config::{EngineConfig, FusionWeights, MAX_TEXT_BYTES, Mem0Config, ModelServices, Weights};
 pub use engine::Engine;
-pub use error::{EngineError, Result};
+pub use error::{EngineError, ErrorCode, Exit, Result};
 pub use extract::Extractor;
 pub use foreign::{ForeignPoint, embed_mentions, enrich};
 pub use learn::{JobResult, LearnOutcome, LearnRequest, LearnResult, MAX_INSTRUCTIONS, PendingJobs};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mnemon_engine::EngineError;
+use mnemon_engine::{EngineError, ErrorCode};
 use mnemon_store::StoreError;
 
 /// The result of an operation of a migration.
@@ -10,7 +10,6 @@ pub type Result<T, E = MigrateError> = std::result::Result<T, E>;
 
 /// A failure of a phase. The source is never changed by it.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum MigrateError {
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
@@ -82,6 +81,26 @@ pub enum MigrateError {
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+impl MigrateError {
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => ErrorCode::Full,
+            Self::Io { .. } => ErrorCode::Io,
+            Self::Snapshot { .. } => ErrorCode::NotASnapshot,
+            Self::Unfit(_) => ErrorCode::InvalidMigration,
+            Self::Refused(_) | Self::Busy(_) => ErrorCode::Refused,
+            Self::Switch(_) => ErrorCode::SwitchFailed,
+            Self::Server { .. } => ErrorCode::DatastoreUnavailable,
+            Self::NoSpace { .. } => ErrorCode::Full,
+            Self::Checksum { .. } => ErrorCode::Checksum,
+            Self::History { .. } => ErrorCode::History,
+            Self::Store(error) => error.into(),
+            Self::Engine(error) => error.code(),
+        }
+    }
 }
 
 fn describe_space(needs: Option<u64>, free: Option<u64>) -> String {

@@ -35,7 +35,6 @@ impl std::fmt::Display for ModelKind {
 
 /// Why a model could not be loaded or called.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum ModelError {
     /// The weights are not a safetensors file, or lack a tensor.
     #[error("the model's weights can't be read")]
@@ -115,4 +114,21 @@ pub enum ModelError {
         /// The actual dims.
         found: usize,
     },
+}
+
+impl ModelError {
+    /// The kind of the model.
+    pub fn kind(&self) -> ModelKind {
+        match self {
+            Self::Unavailable { kind, .. } | Self::Refused { kind, .. } | Self::Answer { kind, .. } => *kind,
+            // Only embedders are loaded from files and have dims.
+            Self::Weights(_)
+            | Self::Tensor { .. }
+            | Self::Vocabulary(_)
+            | Self::Folder { .. }
+            | Self::Compute(_)
+            | Self::Settings(_)
+            | Self::Dims { .. } => ModelKind::Embedder,
+        }
+    }
 }

@@ -11,7 +11,6 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 /// Any failure of a store. When a write returns an error, nothing was written; [`StoreError::OutcomeUnknown`] is the
 /// exception.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum StoreError {
     /// The file could not be opened, read or created.
     #[error("{}: {source}", path.display())]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use mnemon_engine::{AddRequest, LearnOutcome, LearnRequest, Message};
+use mnemon_engine::{AddRequest, ErrorCode, LearnOutcome, LearnRequest, Message};
 use mnemon_store::{MemoryId, Role};
 use serde_json::{Value, json};
 
@@ -113,7 +113,11 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
             out.value(&answer, |_| added.iter().map(|one| format!("{}  {}\n", one.id, one.memory)).collect())?;
         }
         LearnOutcome::Dropped => {
-            return Err(CliError::failed("deleted", "the owner's memories were deleted during the extraction").into());
+            return Err(CliError::failed(
+                ErrorCode::Conflict,
+                "the owner's memories were deleted during the extraction",
+            )
+            .into());
         }
         LearnOutcome::Pending { reason, .. } => {
             let id = learned.event_id;

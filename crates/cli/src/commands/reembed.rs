@@ -8,7 +8,7 @@ use mnemon_store::{SqliteStore, StoreError};
 use serde_json::{Value, json};
 
 use super::progress::ProgressLine;
-use crate::error::{CliError, Exit};
+use crate::error::Exit;
 use crate::output::{Output, pluralize};
 use crate::settings::Settings;
 use crate::wiring;
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &ReembedArgs, settings: &Settings, out: &Output) -> anyh
     target.embed(&["hello"]).map_err(EngineError::from)?;
     let reembed = Reembed::new(&store, &*target);
     if args.dry_run {
-        let counts = reembed.counts().map_err(refuse_second_run)?;
+        let counts = reembed.counts()?;
         out.value(&plan_to_json(&from, &to, &counts), |_| plan_to_text(&from, &to, &counts))?;
         return Ok(Exit::Ok);
     }
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &ReembedArgs, settings: &Settings, out: &Output) -> anyh
         {
             report_unchanged(&to, out)
         }
-        Err(error) => Err(refuse_second_run(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -86,14 +86,6 @@ fn report_unchanged(to: &EmbedderId, out: &Output) -> anyhow::Result<Exit> {
     let answer = json!({"moved": false, "from": embedder_to_json(to), "to": embedder_to_json(to)});
     out.value(&answer, |_| format!("the store already uses {}\n", to.0))?;
     Ok(Exit::Ok)
-}
-
-/// An interrupted run for another embedder is a refusal: starting over would discard its progress.
-fn refuse_second_run(error: EngineError) -> anyhow::Error {
-    match error {
-        EngineError::Store(error @ StoreError::Reembedding { .. }) => CliError::refused(error.to_string()).into(),
-        error => error.into(),
-    }
 }
 
 /// The settings to change. The URL is not shown because it may contain a password.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::CliError;
+use mnemon_engine::ErrorCode;
 
 /// Settings files to look for, in this order.
 pub(super) fn default_files() -> Vec<PathBuf> {
@@ -26,5 +27,5 @@ pub(super) fn absolute(path: &str) -> Result<PathBuf, CliError> {
             .join(rest),
         None => PathBuf::from(path),
     };
-    std::path::absolute(&path).map_err(|error| CliError::failed("io", format!("{}: {error}", path.display())))
+    std::path::absolute(&path).map_err(|error| CliError::failed(ErrorCode::Io, format!("{}: {error}", path.display())))
 }

@@ -37,6 +37,11 @@ fn run(sandbox: &Sandbox, url: &str, dims: &str, args: &[&str]) -> (i32, String)
     (output.status.code().unwrap(), String::from_utf8(text).unwrap())
 }
 
+fn message(output: &str) -> String {
+    let output: Value = serde_json::from_str(output).unwrap();
+    output["error"]["message"].as_str().unwrap().to_owned()
+}
+
 fn code(output: &str) -> String {
     let output: Value = serde_json::from_str(output).unwrap();
     output["error"]["code"].as_str().unwrap().to_owned()
@@ -82,7 +87,7 @@ fn an_endpoint_embedder_fills_and_searches_a_store() {
 }
 
 #[test]
-fn embedder_errors_have_their_own_codes() {
+fn errors_of_the_embedder_have_codes_and_say_what_to_change() {
     let endpoint = EmbeddingsEndpoint::start(hashed);
     let sandbox = Sandbox::new();
     let add = ["add", "x", "--user", "ana"];
@@ -90,12 +95,15 @@ fn embedder_errors_have_their_own_codes() {
     assert_eq!((exit, code(&output).as_str()), (1, "embedder_unavailable"), "{output}");
     let (exit, output) =
         run(&sandbox, endpoint.url(), "9", &["add", "x", "--user", "ana", "--store", "sqlite:nine.db"]);
-    assert_eq!((exit, code(&output).as_str()), (1, "embedder_dims"), "{output}");
+    assert_eq!((exit, code(&output).as_str()), (1, "embedder_failed"), "{output}");
+    assert!(message(&output).ends_with("set embedder_dims (MNEMON_EMBEDDER_DIMS) to 8"), "{output}");
     let elsewhere = endpoint.url().replace("/v1", "/v2");
     let (exit, output) = run(&sandbox, &elsewhere, "8", &add);
-    assert_eq!((exit, code(&output).as_str()), (1, "embedder_refused"), "{output}");
+    assert_eq!((exit, code(&output).as_str()), (1, "embedder_failed"), "{output}");
+    assert!(message(&output).contains("embedder_url (MNEMON_EMBEDDER_URL) has the right ending"), "{output}");
     let (exit, output) = run(&sandbox, "localhost:1/v1", "8", &add);
-    assert_eq!((exit, code(&output).as_str()), (1, "embedder_settings"), "{output}");
+    assert_eq!((exit, code(&output).as_str()), (1, "embedder_failed"), "{output}");
+    assert!(message(&output).contains("embedder_url"), "{output}");
     // None of them created a store, which would keep the wrong dims.
     assert!(!sandbox.path("store.db").exists() && !sandbox.path("nine.db").exists());
 

@@ -18,9 +18,9 @@ fn check_fails(sandbox: &Sandbox, args: &[&str], exit: i32, code: &str, message:
 fn missing_weights_are_explained() {
     let sandbox = Sandbox::new();
     let add = ["add", "x", "--user", "ana", "--embedder", "minilm"];
-    check_fails(&sandbox, &add, 1, "embedder_settings", "mnemon models pull minilm");
+    check_fails(&sandbox, &add, 1, "embedder_failed", "mnemon models pull minilm");
     let serve = ["serve", "--bind", "127.0.0.1:0", "--auth", "off", "--embedder", "minilm"];
-    check_fails(&sandbox, &serve, 1, "embedder_settings", FOLDER);
+    check_fails(&sandbox, &serve, 1, "embedder_failed", FOLDER);
     assert!(!sandbox.path("store.db").exists(), "a store was created for a missing model");
     check_fails(&sandbox, &["models", "pull", "minilm"], 2, "usage", "MNEMON_MODELS_URL");
     for wrong in ["minilm:", "minilml12", "openai:"] {

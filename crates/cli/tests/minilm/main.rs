@@ -106,7 +106,7 @@ fn damaged_weights_are_found_and_replaced(weights: &Path) {
     assert_eq!(listed["models"][1]["ready"], false);
     assert!(listed["models"][1]["problem"].as_str().unwrap().contains("model.safetensors"), "{listed}");
     let (code, output) = sandbox.json_error(&["add", "x", "--user", "ana", "--embedder", "minilm"]);
-    assert_eq!((code, output["error"]["code"].as_str()), (1, Some("embedder_settings")), "{output}");
+    assert_eq!((code, output["error"]["code"].as_str()), (1, Some("embedder_failed")), "{output}");
     assert_eq!(sandbox.json(&["models", "pull", "minilm", "--from", &from])["ready"], true);
     sandbox.json(&["add", "x", "--user", "ana", "--embedder", "minilm"]);
 }

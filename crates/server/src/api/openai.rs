@@ -176,7 +176,7 @@ impl IntoResponse for OpenAiProblem {
     fn into_response(self) -> Response {
         let Self(problem) = self;
         let kind = if problem.status.is_server_error() { "server_error" } else { "invalid_request_error" };
-        let error = json!({"message": problem.message, "type": kind, "param": null, "code": problem.code});
+        let error = json!({"message": problem.message, "type": kind, "param": null, "code": problem.code.as_str()});
         (problem.status, axum::Json(json!({"error": error}))).into_response()
     }
 }
@@ -248,7 +248,7 @@ fn stream_answer(
             let problem = Problem::from(error);
             events.send(
                 None,
-                &json!({"error": {"message": problem.message, "code": problem.code, "type": "server_error"}}),
+                &json!({"error": {"message": problem.message, "code": problem.code.as_str(), "type": "server_error"}}),
             );
             return None;
         }

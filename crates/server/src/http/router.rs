@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, Method, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use mnemon_engine::ErrorCode;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
@@ -37,9 +38,7 @@ pub(crate) fn router(app: AppState, routes: Routes) -> Router {
         .route("/", get(|| async { Redirect::temporary("/docs/") }))
         .route("/redoc", get(|| async { Redirect::temporary("/docs/") }))
         .fallback(|| async { Problem::not_found("This route does not exist.").hint("GET /docs lists all routes.") })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed")
-        })
+        .method_not_allowed_fallback(|| async { Problem::new(ErrorCode::MethodNotAllowed, "Method Not Allowed") })
         .layer(CatchPanicLayer::custom(|_| -> Response { Problem::internal().into_response() }));
     if !app.config.cors_origins.is_empty() {
         router = router.layer(cors(&app.config.cors_origins));

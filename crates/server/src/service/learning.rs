@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::http::StatusCode;
-use mnemon_engine::{AddedMemory, Extractor, JobResult, LearnOutcome, LearnRequest, LearnResult};
+use mnemon_engine::{AddedMemory, ErrorCode, Extractor, JobResult, LearnOutcome, LearnRequest, LearnResult};
 use mnemon_store::Scope;
 use serde_json::Map;
 
@@ -129,7 +128,7 @@ impl App {
             // The request that cancelled the job has updated the event.
             LearnOutcome::Dropped => {
                 let message = "The memories of this owner were deleted during the extraction; nothing was stored.";
-                return Err(Problem::new(StatusCode::CONFLICT, "conflict", message));
+                return Err(Problem::new(ErrorCode::Conflict, message));
             }
         };
         Ok(LearnReply { event_id, extractor, outcome })

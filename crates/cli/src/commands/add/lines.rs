@@ -35,7 +35,7 @@ pub(super) fn run(request: AddRequest, defaults: &Message, settings: &Settings, 
             Ok(None) => {}
             Err(error) => {
                 let report = ErrorReport::of(&error);
-                if report.exit != Exit::Usage {
+                if report.code.exit() != Exit::Usage {
                     return Err(error.context(format!("line {number}")));
                 }
                 out.error(&ErrorReport { message: format!("line {number}: {}", report.message), ..report });

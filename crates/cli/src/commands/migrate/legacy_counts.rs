@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use mnemon_engine::ErrorCode;
 use serde_json::Value;
 
 use crate::error::CliError;
@@ -29,7 +30,8 @@ pub(super) fn read(url: &str) -> anyhow::Result<BTreeMap<String, usize>> {
         if let Ok(mut path) = stats.path_segments_mut() {
             path.pop_if_empty().extend(["stats", user]);
         }
-        let failed = |reason: String| CliError::failed("legacy_backend", format!("{url}/stats/{user}: {reason}"));
+        let failed =
+            |reason: String| CliError::failed(ErrorCode::LegacyBackend, format!("{url}/stats/{user}: {reason}"));
         let response = client.get(stats).header("X-API-Key", key).send().map_err(|error| failed(error.to_string()))?;
         if !response.status().is_success() {
             return Err(failed(format!("answered {}", response.status())).into());

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use mnemon_engine::ErrorCode;
 use mnemon_migrate::{CarriedPoints, Manifest, Migration, Phase, Route, SourceSpec, TargetSpec};
 use mnemon_models::Embedder;
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore, UNKNOWN_EMBEDDER};
@@ -71,7 +72,7 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
              a few seconds after the last write and create a new one",
             info.location, info.points
         );
-        return Err(CliError::failed("points_missing", message).into());
+        return Err(CliError::failed(ErrorCode::PointsMissing, message).into());
     }
     let embedder = (embedder.dims() == info.dims).then_some(&*embedder);
     let store = open_store(&file, info.dims, embedder)?;

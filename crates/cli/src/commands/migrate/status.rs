@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use mnemon_engine::ErrorCode;
 use mnemon_migrate::{Migration, MigrationState, Phase};
 use serde_json::json;
 
@@ -34,7 +35,7 @@ pub(super) fn run(args: &StatusArgs, out: &Output) -> anyhow::Result<Exit> {
             "{} has no migration: start with `mnemon migrate preflight --source NAME --target NAME`",
             args.dir.display()
         );
-        return Err(CliError::failed("no_migration", message).into());
+        return Err(CliError::failed(ErrorCode::NoMigration, message).into());
     };
     let next = next_command(&state);
     let value = json!({

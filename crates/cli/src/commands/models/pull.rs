@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use indicatif::HumanBytes;
-use mnemon_engine::EngineError;
+use mnemon_engine::{EngineError, ErrorCode};
 use mnemon_models::MiniLmEmbedder;
 
 use super::installed::{check_model, status};
@@ -61,7 +61,7 @@ fn fetch(source: &mut Source, folder: &Path, out: &Output) -> anyhow::Result<()>
         file.sync_all().with_context(context("writing to"))?;
     }
     check_model(temporary.path())
-        .map_err(|error| CliError::failed("model", format!("nothing was changed: {error}")))?;
+        .map_err(|error| CliError::failed(ErrorCode::Model, format!("nothing was changed: {error}")))?;
     for name in MiniLmEmbedder::FILES {
         fs::rename(temporary.path().join(name), folder.join(name)).with_context(context("writing to"))?;
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use mnemon_engine::ErrorCode;
 use reqwest::Url;
 use reqwest::blocking::Client;
 use zip::ZipArchive;
@@ -62,7 +63,7 @@ impl Source {
         to: &mut dyn Write,
         progress: &mut dyn FnMut(u64, Option<u64>),
     ) -> anyhow::Result<()> {
-        let failed = |reason: String| CliError::failed("download", format!("{name}: {reason}"));
+        let failed = |reason: String| CliError::failed(ErrorCode::Download, format!("{name}: {reason}"));
         let error = |error: &dyn std::error::Error| failed(with_causes(error));
         match self {
             Self::Folder(folder) => {

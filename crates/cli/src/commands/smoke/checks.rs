@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use mnemon_engine::ErrorCode;
 use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
 
@@ -135,7 +136,7 @@ impl Run<'_> {
         let start = Instant::now();
         let answer = self.api.client.get(&["health"], &[]).map_err(|error| {
             let message = format!("can't reach the server: {}; is it running, and is --url correct?", error.message);
-            CliError::failed("unreachable", message)
+            CliError::failed(ErrorCode::Unreachable, message)
         })?;
         self.api.is_mnemon.set(answer.body["hybrid_search"].is_boolean());
         let version = answer.body["version"].as_str();

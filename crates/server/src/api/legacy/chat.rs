@@ -137,7 +137,7 @@ fn stream_answer(app: &App, turn: &Turn, recalled: &ChatContext, events: &Events
         }
         Err(error) => {
             let problem = Problem::from(error);
-            events.send(Some("error"), &json!({"error": problem.message, "code": problem.code}));
+            events.send(Some("error"), &json!({"error": problem.message, "code": problem.code.as_str()}));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use jiff::Timestamp;
+use mnemon_engine::ErrorCode;
 use mnemon_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -75,7 +76,7 @@ pub(crate) async fn register(
     Body(body): Body<RegisterBody>,
 ) -> Result<Json<TokensAnswer>, Problem> {
     app.limits.login_attempt(LoginRoute::Register, from)?;
-    let closed = || Problem::forbidden("registration_closed", "Registration is closed: an account exists already.");
+    let closed = || Problem::new(ErrorCode::RegistrationClosed, "Registration is closed: an account exists already.");
     if with_accounts(&app, |accounts| accounts.account()).await?.is_some() {
         return Err(closed());
     }
@@ -86,17 +87,17 @@ pub(crate) async fn register(
             let has_configured_keys = !app.config.keys.is_empty() || app.config.admin_key.is_some();
             let has_no_keys = !has_configured_keys && !app.blocking(move || keys.any()).await??;
             if has_no_keys && !from_loopback {
-                return Err(Problem::forbidden(
-                    "admin_required",
+                return Err(Problem::new(
+                    ErrorCode::AdminRequired,
                     "Without a key, the first account can be registered only from the server's own machine.",
                 )
-                .hint("Or create a key on that machine with `mnemon keys create --admin`, and send it as X-API-Key."));
+                .hint("Or create an admin key on that machine, and send it as X-API-Key."));
             }
             has_no_keys
         }
     };
     if !allowed {
-        return Err(Problem::forbidden("admin_required", "The server has keys: registration requires an admin key.")
+        return Err(Problem::new(ErrorCode::AdminRequired, "The server has keys: registration requires an admin key.")
             .hint("Send ADMIN_API_KEY or a key of role admin as X-API-Key."));
     }
     let (name, email) = (checked_name(&body.name)?, checked_email(&body.email)?);

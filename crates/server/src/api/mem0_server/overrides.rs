@@ -1,7 +1,7 @@
 //! Settings that are changed at run time: how a change is merged and checked, and how settings are shown without
 //! secrets.
 
-use axum::http::StatusCode;
+use mnemon_engine::ErrorCode;
 use serde_json::{Map, Value, json};
 
 use crate::error::Problem;
@@ -136,10 +136,7 @@ fn check(all: &Object, base: &Object) -> Result<(), Problem> {
             _ => "the built-in embedder, provider `static`".to_owned(),
         };
         let message = format!("embedder: the vectors in the store were made by {embedder}");
-        let problem = Problem::new(StatusCode::BAD_REQUEST, "embedder_fixed", message);
-        return Err(problem.hint(
-            "To use another embedder, embed all memories again: `mnemon export`, then `mnemon import --reembed`.",
-        ));
+        return Err(Problem::new(ErrorCode::EmbedderFixed, message));
     }
     for key in FIXED {
         if all.get(key) != base.get(key) {
@@ -159,8 +156,7 @@ fn check(all: &Object, base: &Object) -> Result<(), Problem> {
         Some(other) => {
             let other: String = other.to_string().chars().take(80).collect();
             let message = format!("llm: provider not bundled: {other}");
-            let problem = Problem::new(StatusCode::BAD_REQUEST, "provider_not_bundled", message);
-            Err(problem.hint("GET /configure/providers lists the supported providers."))
+            Err(Problem::new(ErrorCode::ProviderNotBundled, message))
         }
     }
 }

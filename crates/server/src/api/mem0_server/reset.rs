@@ -1,7 +1,7 @@
 //! `/reset` of mem0's server.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use mnemon_engine::ErrorCode;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -36,14 +36,8 @@ pub(crate) async fn reset(
 ) -> Result<Json<Done>, Problem> {
     let words = [query.confirm, body.and_then(|body| body.confirm)];
     if !words.iter().flatten().any(|word| word == CONFIRMATION) {
-        let problem = Problem::new(
-            StatusCode::BAD_REQUEST,
-            "confirmation_required",
-            "A reset deletes the memories of all users and must be confirmed.",
-        );
-        return Err(
-            problem.hint("Send {\"confirm\": \"reset\"}. To delete the memories of one user, use DELETE /memories.")
-        );
+        let message = "A reset deletes the memories of all users and must be confirmed.";
+        return Err(Problem::new(ErrorCode::ConfirmationRequired, message));
     }
     let deleted = app.delete_all(None).await?;
     tracing::warn!(memories = deleted, key = %caller.name, "all memories were deleted");
