@@ -35,7 +35,7 @@ fn remember(file: &Path, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
 
     // Each message becomes a memory. They are on disk when `add` returns.
     let alice = Scope::user("alice")?;
-    let said = |text: &str| Message { role: "user".into(), content: text.into(), ..Message::default() };
+    let said = |text: &str| Message { content: text.into(), ..Message::default() };
     let added = engine.add(AddRequest {
         scope: alice.clone(),
         messages: vec![said("We moved to Lisbon in May."), said("I am allergic to peanuts.")],
@@ -50,8 +50,8 @@ fn remember(file: &Path, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     for hit in &answer.hits {
         writeln!(out, "{question} {}", hit.memory.payload.text())?;
         let signals = hit.explanation.iter().flat_map(|explanation| &explanation.signals);
-        for Signal { name, value, weight } in signals.filter(|signal| signal.value > 0.0) {
-            writeln!(out, "  {:.2} = {value:.2} × {weight} {name}", value * weight)?;
+        for Signal { kind, value, weight } in signals.filter(|signal| signal.value > 0.0) {
+            writeln!(out, "  {:.2} = {value:.2} × {weight} {}", value * weight, kind.as_str())?;
         }
     }
 

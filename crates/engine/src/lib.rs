@@ -29,7 +29,7 @@ mod foreign;
 mod reembed;
 mod transfer;
 
-pub use add::{AddRequest, AddedMemory};
+pub use add::{AddRequest, AddedMemory, text_hash};
 pub use analyse::{describe, sparse};
 pub use chat::{ChatContext, ChatTurn, OnDelta};
 pub use config::{EngineConfig, FusionWeights, MAX_TEXT_BYTES, Mem0Config, ModelServices, Weights};
@@ -43,6 +43,7 @@ pub use read::{ListRequest, MemoryDetail};
 pub use reembed::{Reembed, ReembedReport};
 pub use search::{
     Explanation, LlmReranker, Mem0Query, Mem0Score, Profile, Ranking, SearchAnswer, SearchHit, SearchRequest, Signal,
+    SignalKind,
 };
 pub use time::read_time;
 pub use transfer::{ImportFormat, ImportOptions, ImportReport, RejectedRecord, TransferCounts};

@@ -10,7 +10,7 @@ mod superseded;
 
 use mnemon_store::{MemoryId, View};
 
-pub use answer::{Explanation, Ranking, SearchAnswer, SearchHit, Signal};
+pub use answer::{Explanation, Ranking, SearchAnswer, SearchHit, Signal, SignalKind};
 pub use mem0::{Mem0Query, Mem0Score};
 pub use request::{Profile, SearchRequest};
 pub use rerank::LlmReranker;

@@ -109,7 +109,7 @@ fn explanation_to_json(explanation: &Explanation) -> Value {
     let signals: Vec<Value> = explanation
         .signals
         .iter()
-        .map(|signal| json!({"name": signal.name, "value": f32_to_json(signal.value), "weight": f32_to_json(signal.weight)}))
+        .map(|signal| json!({"name": signal.kind.as_str(), "value": f32_to_json(signal.value), "weight": f32_to_json(signal.weight)}))
         .collect();
     json!({"raw_score": f32_to_json(explanation.raw_score), "signals": signals})
 }

@@ -58,11 +58,89 @@ pub struct Explanation {
     pub signals: Vec<Signal>,
 }
 
+impl Explanation {
+    /// The signal of a kind, if the ranking has it.
+    pub fn signal(&self, kind: SignalKind) -> Option<&Signal> {
+        self.signals.iter().find(|signal| signal.kind == kind)
+    }
+
+    /// How close the memory is in meaning, in either ranking.
+    pub fn closeness(&self) -> f32 {
+        self.first([SignalKind::Semantic, SignalKind::Dense])
+    }
+
+    /// BM25 of the text, in either ranking.
+    pub fn bm25(&self) -> f32 {
+        self.first([SignalKind::Bm25, SignalKind::Text])
+    }
+
+    /// What shared entities add; 0 unless the ranking is mem0's.
+    pub fn entity_boost(&self) -> f32 {
+        self.first([SignalKind::EntityBoost])
+    }
+
+    fn first<const N: usize>(&self, kinds: [SignalKind; N]) -> f32 {
+        kinds.into_iter().find_map(|kind| self.signal(kind)).map_or(0.0, |signal| signal.value)
+    }
+}
+
+/// What a component of a score measures; ARCHITECTURE.md explains each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignalKind {
+    /// Cosine of the question and the memory.
+    Dense,
+    /// BM25 of the text, divided by the length of the question.
+    Text,
+    /// BM25 of the text.
+    TextSum,
+    /// BM25 of the text and its context.
+    Context,
+    /// BM25 of the previous memory in the session.
+    Before,
+    /// BM25 of the next memory in the session.
+    After,
+    /// Whether the person of the question said it.
+    Actor,
+    /// The score of the session.
+    Session,
+    /// How well the day fits the dates of the question.
+    Date,
+    /// Whether it mentions a time, if the question asks for one.
+    When,
+    /// mem0's cosine.
+    Semantic,
+    /// mem0's BM25.
+    Bm25,
+    /// mem0's bonus for shared entities.
+    EntityBoost,
+}
+
+impl SignalKind {
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dense => "dense",
+            Self::Text => "text",
+            Self::TextSum => "text_sum",
+            Self::Context => "context",
+            Self::Before => "before",
+            Self::After => "after",
+            Self::Actor => "actor",
+            Self::Session => "session",
+            Self::Date => "date",
+            Self::When => "when",
+            Self::Semantic => "semantic",
+            Self::Bm25 => "bm25",
+            Self::EntityBoost => "entity_boost",
+        }
+    }
+}
+
 /// One component of a score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Signal {
-    /// Its name.
-    pub name: &'static str,
+    /// What it measures.
+    pub kind: SignalKind,
     /// The measured value.
     pub value: f32,
     /// Its weight.

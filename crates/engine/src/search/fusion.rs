@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use mnemon_store::{Candidate, CandidateQuery, View};
 use mnemon_text::dates;
 
-use super::answer::{Explanation, Ranked, Ranking, Signal};
+use super::answer::{Explanation, Ranked, Ranking, Signal, SignalKind};
 use super::query::{Question, names};
 use super::request::{DEFAULT_THRESHOLD, SearchRequest};
 use crate::config::Weights;
@@ -78,16 +78,20 @@ fn signals(weights: &Weights, question: &Question, candidate: &Candidate, sessio
         .map_or(0, |day| question.dates.fit(&dates::from_ymd(day.year().into(), day.month() as u8, day.day() as u8)));
     let flag = |set: bool| f32::from(u8::from(set));
     [
-        Signal { name: "dense", value: candidate.dense, weight: weights.dense },
-        Signal { name: "text", value: candidate.text, weight: weights.text },
-        Signal { name: "text_sum", value: candidate.text_sum, weight: weights.text_sum },
-        Signal { name: "context", value: candidate.context, weight: weights.context },
-        Signal { name: "before", value: candidate.before, weight: weights.before },
-        Signal { name: "after", value: candidate.after, weight: weights.after },
-        Signal { name: "actor", value: flag(by_named_actor || by_user), weight: weights.actor },
-        Signal { name: "session", value: session, weight: weights.session },
-        Signal { name: "date", value: f32::from(date), weight: weights.date },
-        Signal { name: "when", value: flag(question.asks_when && candidate.holds_time_word), weight: weights.when },
+        Signal { kind: SignalKind::Dense, value: candidate.dense, weight: weights.dense },
+        Signal { kind: SignalKind::Text, value: candidate.text, weight: weights.text },
+        Signal { kind: SignalKind::TextSum, value: candidate.text_sum, weight: weights.text_sum },
+        Signal { kind: SignalKind::Context, value: candidate.context, weight: weights.context },
+        Signal { kind: SignalKind::Before, value: candidate.before, weight: weights.before },
+        Signal { kind: SignalKind::After, value: candidate.after, weight: weights.after },
+        Signal { kind: SignalKind::Actor, value: flag(by_named_actor || by_user), weight: weights.actor },
+        Signal { kind: SignalKind::Session, value: session, weight: weights.session },
+        Signal { kind: SignalKind::Date, value: f32::from(date), weight: weights.date },
+        Signal {
+            kind: SignalKind::When,
+            value: flag(question.asks_when && candidate.holds_time_word),
+            weight: weights.when,
+        },
     ]
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use mnemon_store::{MemoryId, Sparse, SparseQuery, Store, View};
 
-use super::answer::{Explanation, Ranked, Signal};
+use super::answer::{Explanation, Ranked, Signal, SignalKind};
 use super::request::{DEFAULT_THRESHOLD, SearchRequest};
 use crate::analyse::sparse;
 use crate::config::Mem0Config;
@@ -68,9 +68,9 @@ pub(super) fn rank(engine: &Engine, request: &SearchRequest, view: &View<'_>) ->
 
 fn explanation(hit: &Mem0Score) -> Explanation {
     let signals = vec![
-        Signal { name: "semantic", value: hit.semantic, weight: hit.max_possible.recip() },
-        Signal { name: "bm25", value: hit.bm25, weight: hit.max_possible.recip() },
-        Signal { name: "entity_boost", value: hit.entity_boost, weight: hit.max_possible.recip() },
+        Signal { kind: SignalKind::Semantic, value: hit.semantic, weight: hit.max_possible.recip() },
+        Signal { kind: SignalKind::Bm25, value: hit.bm25, weight: hit.max_possible.recip() },
+        Signal { kind: SignalKind::EntityBoost, value: hit.entity_boost, weight: hit.max_possible.recip() },
     ];
     Explanation { raw_score: hit.semantic + hit.bm25 + hit.entity_boost, signals }
 }

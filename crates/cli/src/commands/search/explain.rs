@@ -1,22 +1,21 @@
 //! Explanations of scores in plain words.
 
-use mnemon_engine::{Explanation, Signal};
+use mnemon_engine::{Explanation, Signal, SignalKind};
 
 /// What a signal means.
-pub(in crate::commands) fn meaning(signal: &str) -> &'static str {
+pub(in crate::commands) fn meaning(signal: SignalKind) -> &'static str {
     match signal {
-        "dense" | "semantic" => "close in meaning",
-        "text" | "bm25" => "same words",
-        "text_sum" => "same rare words",
-        "context" => "same words, here or shortly before",
-        "before" => "the message before has the words",
-        "after" => "the message after has the words",
-        "actor" => "said by the person in the query",
-        "session" => "relevant conversation",
-        "date" => "said on the date in the query",
-        "when" => "mentions a time, as asked",
-        "entity_boost" => "mentions a name in the query",
-        _ => "",
+        SignalKind::Dense | SignalKind::Semantic => "close in meaning",
+        SignalKind::Text | SignalKind::Bm25 => "same words",
+        SignalKind::TextSum => "same rare words",
+        SignalKind::Context => "same words, here or shortly before",
+        SignalKind::Before => "the message before has the words",
+        SignalKind::After => "the message after has the words",
+        SignalKind::Actor => "said by the person in the query",
+        SignalKind::Session => "relevant conversation",
+        SignalKind::Date => "said on the date in the query",
+        SignalKind::When => "mentions a time, as asked",
+        SignalKind::EntityBoost => "mentions a name in the query",
     }
 }
 
@@ -32,8 +31,9 @@ pub(in crate::commands) fn contributions(explanation: &Explanation) -> Vec<(&Sig
 /// One line per signal: contribution = value × weight, name and meaning.
 pub(super) fn table(explanation: &Explanation) -> String {
     let line = |(signal, share): (&Signal, f32)| {
-        let Signal { name, value, weight } = signal;
-        format!("      {share:>6.2} = {value:>5.2} × {weight:<5.3} {name:<12} {}\n", meaning(name))
+        let Signal { kind, value, weight } = signal;
+        let (name, meaning) = (kind.as_str(), meaning(*kind));
+        format!("      {share:>6.2} = {value:>5.2} × {weight:<5.3} {name:<12} {meaning}\n")
     };
     contributions(explanation).into_iter().map(line).collect()
 }
@@ -44,10 +44,14 @@ mod tests {
 
     #[test]
     fn signals_without_contribution_are_omitted() {
-        let signal = |name, value, weight| Signal { name, value, weight };
+        let signal = |kind, value, weight| Signal { kind, value, weight };
         let explanation = Explanation {
             raw_score: 1.1,
-            signals: vec![signal("dense", 0.5, 1.0), signal("actor", 0.0, 0.4), signal("session", 0.75, 0.8)],
+            signals: vec![
+                signal(SignalKind::Dense, 0.5, 1.0),
+                signal(SignalKind::Actor, 0.0, 0.4),
+                signal(SignalKind::Session, 0.75, 0.8),
+            ],
         };
         assert_eq!(
             table(&explanation),

@@ -55,7 +55,7 @@ fn hit_text(hit: &SearchHit, out: &Output) -> String {
     let line = truncate(&format!("{day}{speaker}{}", memory.payload.text()), width);
     let mut reasons = String::new();
     for (signal, share) in hit.explanation.iter().flat_map(contributions) {
-        let reason = format!("{} {share:.2}", meaning(signal.name));
+        let reason = format!("{} {share:.2}", meaning(signal.kind));
         let separator = if reasons.is_empty() { "" } else { " · " };
         if reasons.chars().count() + separator.chars().count() + reason.chars().count() > width {
             break;

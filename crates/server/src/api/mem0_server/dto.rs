@@ -1,6 +1,6 @@
 //! Memories in the format of mem0's server.
 
-use mnemon_engine::{Explanation, SearchHit};
+use mnemon_engine::{Explanation, SearchHit, SignalKind};
 use mnemon_store::{Memory, keys};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -158,25 +158,18 @@ pub(crate) struct Raw {
 
 impl ScoreDetails {
     fn new(explanation: &Explanation, score: f32, threshold: f32) -> Self {
-        let value =
-            |name: &str| explanation.signals.iter().find(|signal| signal.name == name).map(|signal| signal.value);
-        let first = |names: [&str; 2]| names.into_iter().find_map(value);
         Self {
-            semantic_score: first(["semantic", "dense"]).unwrap_or_default(),
-            bm25_score: first(["bm25", "text"]).or_else(|| value("text_sum")).unwrap_or_default(),
-            entity_boost: value("entity_boost").unwrap_or_default(),
+            semantic_score: explanation.closeness(),
+            bm25_score: explanation.bm25(),
+            entity_boost: explanation.entity_boost(),
             raw_score: explanation.raw_score,
-            max_possible_score: explanation
-                .signals
-                .iter()
-                .find(|signal| signal.name == "semantic")
-                .map(|s| s.weight.recip()),
+            max_possible_score: explanation.signal(SignalKind::Semantic).map(|signal| signal.weight.recip()),
             final_score: score,
             threshold,
             signals: explanation
                 .signals
                 .iter()
-                .map(|signal| SignalDto { name: signal.name, value: signal.value, weight: signal.weight })
+                .map(|signal| SignalDto { name: signal.kind.as_str(), value: signal.value, weight: signal.weight })
                 .collect(),
         }
     }

@@ -153,12 +153,7 @@ pub(super) fn hit_json(hit: &SearchHit) -> Map<String, Value> {
 }
 
 fn breakdown(explanation: &Explanation) -> ScoreBreakdown {
-    let value = |name: &str| explanation.signals.iter().find(|signal| signal.name == name).map(|signal| signal.value);
-    ScoreBreakdown {
-        semantic: value("semantic").or_else(|| value("dense")).unwrap_or_default(),
-        bm25: value("bm25").or_else(|| value("text")).or_else(|| value("text_sum")).unwrap_or_default(),
-        entity: value("entity_boost").unwrap_or_default(),
-    }
+    ScoreBreakdown { semantic: explanation.closeness(), bm25: explanation.bm25(), entity: explanation.entity_boost() }
 }
 
 /// Only these fields and the id; all fields if none are named.
