@@ -11,7 +11,8 @@ use crate::error::Result;
 use crate::message::Message;
 use crate::time::now_text;
 
-pub(crate) use draft::{Draft, DraftBatch, build_payload, hash};
+pub use draft::text_hash;
+pub(crate) use draft::{Draft, DraftBatch, build_payload};
 pub(crate) use request::carries_ids_of;
 pub use request::{AddRequest, AddedMemory};
 

@@ -7,7 +7,7 @@ use mnemon_store::{
 };
 use serde_json::{Map, Value};
 
-use crate::add::hash;
+use crate::add::text_hash;
 use crate::analyse::{analyse, embedding_text, mentions};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
@@ -61,7 +61,7 @@ impl Engine {
     fn with_text(&self, mut memory: Memory, text: &str) -> Result<(Record, Vec<Change>)> {
         let analysis = analyse(text);
         memory.payload.set(keys::DATA, text);
-        memory.payload.set(keys::HASH, hash(text));
+        memory.payload.set(keys::HASH, text_hash(text));
         memory.payload.set(keys::TEXT_LEMMATIZED, analysis.lemmas.as_str());
         let (terms, context_changes) = recount(self.store(), &memory, Some(text))?;
         let record = Record {

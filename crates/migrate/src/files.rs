@@ -152,7 +152,7 @@ impl ContentHash {
 
     /// The SHA-256 in lower-case hexadecimal digits.
     pub(crate) fn sha256(self) -> String {
-        self.hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(self.hasher.finalize())
     }
 }
 

@@ -4,8 +4,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault};
 
-use md5::{Digest, Md5};
-use mnemon_engine::ForeignPoint;
+use mnemon_engine::{ForeignPoint, text_hash};
 use mnemon_store::{MemoryId, SCOPE_KEYS, Scope, keys};
 use serde_json::Value;
 
@@ -113,11 +112,10 @@ impl Survey {
         flag("scope_no_text", scopes.iter().flatten().any(|value| !value.is_string()));
         let is_invalid = |id: &str| Scope::user(id).is_err() || id.trim() != id;
         flag("scope_odd", scopes.iter().flatten().filter_map(|value| value.as_str()).any(is_invalid));
-        let digest: [u8; 16] = Md5::digest(text.as_bytes()).into();
+        let text_hash = text_hash(text);
         if !text.is_empty() {
-            let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             let hash = map.get(keys::HASH).filter(|hash| !hash.is_null());
-            flag("hash_wrong", hash.is_some_and(|hash| hash.as_str() != Some(&hex)));
+            flag("hash_wrong", hash.is_some_and(|hash| hash.as_str() != Some(&text_hash)));
             flag("hash_missing", hash.is_none());
         }
         let times = [keys::CREATED_AT, keys::UPDATED_AT].map(|key| map.get(key).filter(|value| !value.is_null()));
@@ -132,7 +130,7 @@ impl Survey {
         flag("control_characters", text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')));
         flag("number_large", map.values().any(contains_large_number));
         if !text.is_empty() {
-            let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one((payload.scope(), digest));
+            let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one((payload.scope(), text_hash));
             flag("duplicate", self.seen.contains(&hash));
             if self.seen.len() < MAX_SEEN {
                 self.seen.insert(hash);

@@ -203,7 +203,7 @@ pub(crate) fn build_payload(
 ) -> Payload {
     let mut payload = Payload::default();
     payload.set(keys::DATA, text);
-    payload.set(keys::HASH, hash(text));
+    payload.set(keys::HASH, text_hash(text));
     payload.set(keys::CREATED_AT, now);
     payload.set(keys::UPDATED_AT, now);
     for (key, id) in SCOPE_KEYS.iter().zip(request.scope.ids()) {
@@ -227,8 +227,8 @@ pub(crate) fn build_payload(
     payload
 }
 
-/// mem0's hash of a text: MD5 in hex. It detects duplicates and has no security purpose.
-pub(crate) fn hash(text: &str) -> String {
+/// mem0's hash of a text, as payloads have it: MD5 in hex. It detects duplicates and has no security purpose.
+pub fn text_hash(text: &str) -> String {
     use md5::Digest;
-    md5::Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(md5::Md5::digest(text))
 }

@@ -127,7 +127,7 @@ fn facts_are_stored_with_their_properties() {
     assert_eq!(added.iter().map(|added| added.role.as_str()).collect::<Vec<_>>(), ["user", "assistant"]);
     let memory = world.get(added[0].id).unwrap();
     let payload = memory.payload.as_map();
-    assert_eq!(payload["hash"], md5("User adopted a cat named Miso on 7 May 2023"));
+    assert_eq!(payload["hash"], "18e396526aaeba33d43e0d89e13e0540", "its MD5");
     assert_eq!((&payload["attributed_to"], &payload["channel"]), (&json!("user"), &json!("chat")));
     assert!(!payload.contains_key(keys::ROLE) && !payload.contains_key(keys::ACTOR_ID));
     assert_eq!(memory.provenance.event_time, Some("2023-05-08T09:00:00Z".parse().unwrap()));
@@ -142,11 +142,6 @@ fn facts_are_stored_with_their_properties() {
     assert_eq!(search(&world, "ana", "Which vet?")[0].memory.id, added[1].id);
     assert!(!prompt(&endpoint.requests()[0]).contains("Be kind."), "system messages are not in the prompt");
     check_store(&world);
-}
-
-fn md5(text: &str) -> String {
-    use md5::Digest;
-    md5::Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn known_facts_are_not_stored_again() {

@@ -33,7 +33,7 @@ pub(crate) fn exported_points(name: &str) -> BTreeMap<MemoryId, (Value, String)>
 /// The SHA-256 of a vector's bytes in little-endian order.
 pub(crate) fn sha(vector: &[f32]) -> String {
     let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(bytes))
 }
 
 pub(crate) fn open(file: &Path) -> Result<Snapshot, MigrateError> {

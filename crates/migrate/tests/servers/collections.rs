@@ -182,7 +182,7 @@ fn exported_points(name: &str) -> BTreeMap<String, Value> {
 fn sha(vector: &Value) -> String {
     let numbers = vector.as_array().unwrap().iter().map(|value| value.as_f64().unwrap() as f32);
     let bytes: Vec<u8> = numbers.flat_map(f32::to_le_bytes).collect();
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(bytes))
 }
 
 /// The dense vector of a point, which may have other vectors, too.

@@ -41,7 +41,7 @@ fn vectors_match_the_golden_vectors() {
 #[test]
 fn the_fingerprint_identifies_the_weights() {
     let digest = Sha256::digest(include_bytes!("../../static-256/model.safetensors"));
-    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex::encode(&digest[..8]);
     assert_eq!(embedder().fingerprint(), format!("static-256:{hex}"));
 }
 

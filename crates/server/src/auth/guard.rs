@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use subtle::ConstantTimeEq;
 
-use super::keys::{digest, hex};
+use super::keys::digest;
 use super::{AuthKind, Caller};
 use crate::config::AuthMode;
 use crate::error::Problem;
@@ -141,7 +141,7 @@ fn configured_caller(app: &App, secret: &str) -> Option<Caller> {
                 user: key.user.clone(),
                 access: key.access,
                 account: None,
-                name: hex(&key.digest[..8]),
+                name: hex::encode(&key.digest[..8]),
             });
         }
     }

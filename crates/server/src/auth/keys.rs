@@ -1,17 +1,17 @@
 //! Keys created at run time. A key is shown once; its SHA-256 digest is stored.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use mnemon_store::{Document, DocumentStore, PageRequest, StoreError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Access, AuthKind, Caller, Role};
+use crate::cache::TimedCache;
 
 const KIND: &str = "api_key";
 /// The prefix of every key.
@@ -23,7 +23,7 @@ const BATCH: usize = 1000;
 /// Most keys in the cache.
 const MAX_CACHED: usize = 4096;
 /// How often the time of a key's last use is saved.
-const LAST_USED_INTERVAL: Duration = Duration::from_secs(60);
+const LAST_USED_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
 
 /// A key created at run time. The secret itself is not stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,19 +65,13 @@ pub struct NewKey {
 #[derive(Clone)]
 pub struct Keys {
     documents: Arc<dyn DocumentStore>,
-    cache: Arc<Mutex<HashMap<[u8; 32], CachedKey>>>,
-}
-
-struct CachedKey {
-    key: ApiKey,
-    read_at: Instant,
-    use_saved_at: Option<Instant>,
+    cache: Arc<TimedCache<[u8; 32], ApiKey>>,
 }
 
 impl Keys {
     /// The keys of a document store.
     pub fn new(documents: Arc<dyn DocumentStore>) -> Self {
-        Self { documents, cache: Arc::default() }
+        Self { documents, cache: Arc::new(TimedCache::new(CACHE_TTL, MAX_CACHED)) }
     }
 
     /// Creates a key and returns it with its secret, which cannot be read again later.
@@ -136,7 +130,7 @@ impl Keys {
             document.body = body(&key);
             was_valid
         })?;
-        self.lock().clear();
+        self.cache.clear();
         Ok(Some(was_valid))
     }
 
@@ -146,15 +140,7 @@ impl Keys {
             return Ok(None);
         }
         let digest = digest(secret);
-        let cached =
-            self.lock().get(&digest).filter(|cached| cached.read_at.elapsed() < CACHE_TTL).map(|c| c.key.clone());
-        let key = match cached {
-            Some(key) => key,
-            None => match self.look_up(digest)? {
-                Some(key) => key,
-                None => return Ok(None),
-            },
-        };
+        let Some(key) = self.cache.get_or_read(digest, || self.look_up(digest))? else { return Ok(None) };
         Ok(Some(Caller {
             kind: AuthKind::ApiKey,
             user: key.user,
@@ -164,26 +150,15 @@ impl Keys {
         }))
     }
 
-    /// Reads a key from the document store into the cache, and saves that it was used.
+    /// Reads a key from the document store, and saves that it was used. `None` if it is unknown or revoked.
     fn look_up(&self, digest: [u8; 32]) -> Result<Option<ApiKey>, StoreError> {
-        let found = self.documents.document(KIND, &hex(&digest))?;
-        let Some(key) = found.as_ref().and_then(read).filter(|key| key.revoked_at.is_none()) else {
-            self.lock().remove(&digest);
-            return Ok(None);
-        };
-        let mut cache = self.lock();
-        if cache.len() >= MAX_CACHED && !cache.contains_key(&digest) {
-            cache.clear();
-        }
-        let saved_before = cache.get(&digest).and_then(|cached| cached.use_saved_at);
-        let save_use = saved_before.is_none_or(|at| at.elapsed() >= LAST_USED_INTERVAL);
-        let use_saved_at = if save_use { Some(Instant::now()) } else { saved_before };
-        cache.insert(digest, CachedKey { key: key.clone(), read_at: Instant::now(), use_saved_at });
-        drop(cache);
-        if save_use {
-            self.documents.change(KIND, &hex(&digest), &mut |document| {
+        let found = self.documents.document(KIND, &hex::encode(digest))?;
+        let Some(key) = found.as_ref().and_then(read).filter(|key| key.revoked_at.is_none()) else { return Ok(None) };
+        let now = Timestamp::now();
+        if key.last_used_at.is_none_or(|at| now.duration_since(at).abs() >= LAST_USED_INTERVAL) {
+            self.documents.change(KIND, &hex::encode(digest), &mut |document| {
                 let Some(mut key) = read(document) else { return false };
-                key.last_used_at = Some(Timestamp::now());
+                key.last_used_at = Some(now);
                 document.body = body(&key);
                 true
             })?;
@@ -204,10 +179,6 @@ impl Keys {
             }
         }
     }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], CachedKey>> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The digest that a key is stored under. A key has 256 random bits, so it cannot be found from an unsalted digest.
@@ -215,12 +186,8 @@ pub(crate) fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn document(digest: &[u8; 32], key: &ApiKey) -> Document {
-    Document::new(KIND, hex(digest), body(key))
+    Document::new(KIND, hex::encode(digest), body(key))
 }
 
 fn body(key: &ApiKey) -> serde_json::Value {

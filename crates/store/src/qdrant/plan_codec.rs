@@ -278,8 +278,7 @@ mod tests {
 
     #[test]
     fn the_format_does_not_change() {
-        let hex: String = plan().encode().unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, ENCODED);
+        assert_eq!(hex::encode(plan().encode().unwrap()), ENCODED);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The webhooks of a server, and the queue of their deliveries.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::event::{MemoryEvent, event_type};
+use crate::cache::TimedCache;
 
 /// The kind of the documents that hold webhooks.
 pub(super) const WEBHOOK: &str = "webhook";
@@ -103,16 +104,12 @@ impl Default for RetryPolicy {
 /// The webhooks in a document store.
 pub(crate) struct Webhooks {
     pub(super) documents: Arc<dyn DocumentStore>,
-    cache: Mutex<Option<CachedWebhooks>>,
+    /// The list of webhooks.
+    cache: TimedCache<(), Arc<Vec<Webhook>>>,
     /// Wakes the worker when a delivery was enqueued.
     pub(super) wake: Notify,
     pub(super) client: OnceLock<reqwest::Client>,
     pub(super) retry: RetryPolicy,
-}
-
-struct CachedWebhooks {
-    read_at: Instant,
-    webhooks: Arc<Vec<Webhook>>,
 }
 
 impl Webhooks {
@@ -121,7 +118,8 @@ impl Webhooks {
     }
 
     pub(super) fn with_retry_policy(documents: Arc<dyn DocumentStore>, retry: RetryPolicy) -> Self {
-        Self { documents, cache: Mutex::new(None), wake: Notify::new(), client: OnceLock::new(), retry }
+        let cache = TimedCache::new(CACHE_TTL, 1);
+        Self { documents, cache, wake: Notify::new(), client: OnceLock::new(), retry }
     }
 
     /// All webhooks, newest first.
@@ -150,7 +148,7 @@ impl Webhooks {
             secret: secret.clone(),
         };
         self.documents.put_new(&Document::new(WEBHOOK, webhook.id.as_str(), json!(webhook)))?;
-        self.clear_cache();
+        self.cache.clear();
         Ok(Some((webhook, secret)))
     }
 
@@ -166,14 +164,14 @@ impl Webhooks {
             document.body = json!(webhook);
             true
         })?;
-        self.clear_cache();
+        self.cache.clear();
         Ok(changed.is_some())
     }
 
     /// Deletes a webhook; false if the id is unknown. The worker drops its queued deliveries when they are due.
     pub(crate) fn delete(&self, id: &str) -> Result<bool, StoreError> {
         let taken = self.documents.take(WEBHOOK, id)?;
-        self.clear_cache();
+        self.cache.clear();
         Ok(taken.is_some())
     }
 
@@ -219,21 +217,8 @@ impl Webhooks {
 
     /// The webhooks, from the cache while it is fresh.
     fn cached(&self) -> Result<Arc<Vec<Webhook>>, StoreError> {
-        if let Some(cached) = self.lock().as_ref().filter(|cached| cached.read_at.elapsed() < CACHE_TTL) {
-            return Ok(cached.webhooks.clone());
-        }
-        let read_at = Instant::now();
-        let webhooks = Arc::new(self.list()?);
-        *self.lock() = Some(CachedWebhooks { read_at, webhooks: webhooks.clone() });
-        Ok(webhooks)
-    }
-
-    fn clear_cache(&self) {
-        *self.lock() = None;
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<CachedWebhooks>> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+        let webhooks = self.cache.get_or_read((), || self.list().map(|webhooks| Some(Arc::new(webhooks))))?;
+        Ok(webhooks.unwrap_or_default())
     }
 }
 
