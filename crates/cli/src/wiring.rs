@@ -7,7 +7,7 @@ use anyhow::Context;
 use mnemon_engine::{Engine, EngineConfig, ErrorCode};
 use mnemon_models::Embedder;
 use mnemon_store::database::{Database, Lock, LockGuard, PostgresDatabase, SqliteDatabase};
-use mnemon_store::qdrant::{LEDGER, QdrantOptions};
+use mnemon_store::qdrant::{LEDGER_SCHEMA, QdrantOptions};
 use mnemon_store::sqlite::SqliteOptions;
 use mnemon_store::{DocumentStore, QdrantStore, SqliteStore, Store};
 
@@ -217,11 +217,11 @@ fn open_qdrant(settings: &Settings, urls: &[String], collection: &str, mode: Ope
 fn open_ledger(qdrant: &QdrantSettings) -> anyhow::Result<(Arc<dyn Database>, Arc<dyn DocumentStore>)> {
     Ok(match &qdrant.ledger {
         LedgerLocation::Sqlite(path) => {
-            let database = Arc::new(SqliteDatabase::open(path, LEDGER)?);
+            let database = Arc::new(SqliteDatabase::open(path, LEDGER_SCHEMA)?);
             (database.clone(), database)
         }
         LedgerLocation::Postgres(url) => {
-            let database = Arc::new(PostgresDatabase::open(url, LEDGER)?);
+            let database = Arc::new(PostgresDatabase::open(url, LEDGER_SCHEMA)?);
             (database.clone(), database)
         }
     })
@@ -236,7 +236,7 @@ fn qdrant_options(
     dims: usize,
     ledger: Arc<dyn Database>,
 ) -> QdrantOptions {
-    let describe = Arc::new(mnemon_engine::describe);
+    let describe = Arc::new(mnemon_engine::describe_terms);
     let mut options = QdrantOptions::new("", collection, embedder, dims, ledger, describe);
     options.urls = urls.to_vec();
     options.api_key.clone_from(&qdrant.api_key);

@@ -24,7 +24,7 @@ pub(crate) struct Analysis {
 pub(crate) fn analyse(text: &str) -> Analysis {
     let lemmas = mnemon_text::lemma::lemmatize(text);
     Analysis {
-        bm25: sparse(&lemmas, text),
+        bm25: sparse_vector(&lemmas, text),
         lemmas,
         terms: mnemon_text::index_terms(text),
         entities: entity::extract(text),
@@ -34,13 +34,13 @@ pub(crate) fn analyse(text: &str) -> Analysis {
 
 /// What ranking needs to know of a memory that another program wrote: its terms without a context, and whether its text
 /// names a time.
-pub fn describe(payload: &Payload) -> (Terms, bool) {
+pub fn describe_terms(payload: &Payload) -> (Terms, bool) {
     let own = mnemon_text::index_terms(payload.text());
     (count_terms(&own, &[], speaker(payload)), dates::holds_time_word(payload.text()))
 }
 
 /// The vector of mem0's `bm25` slot: the encoded lemmas, or the encoded text where there are no lemmas. Indices ascend.
-pub fn sparse(lemmas: &str, text: &str) -> Sparse {
+pub fn sparse_vector(lemmas: &str, text: &str) -> Sparse {
     let SparseVector { indices, values } = mnemon_text::bm25::encode(if lemmas.is_empty() { text } else { lemmas });
     indices.into_iter().zip(values).collect()
 }

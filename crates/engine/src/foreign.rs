@@ -4,7 +4,7 @@ use mnemon_models::Embedder;
 use mnemon_store::{Memory, MemoryId, Payload, Provenance, Record, keys};
 use rayon::prelude::*;
 
-use crate::analyse::{analyse, embed_names, mention, sparse};
+use crate::analyse::{analyse, embed_names, mention, sparse_vector};
 use crate::error::Result;
 use crate::terms::{count_terms, speaker};
 
@@ -34,7 +34,7 @@ fn enrich_point(point: ForeignPoint) -> Record {
     }
     let lemmas = payload.str(keys::TEXT_LEMMATIZED).unwrap_or_default();
     // The vector follows the lemmas in the payload, which may be those of the other program.
-    let bm25 = if lemmas == analysis.lemmas { analysis.bm25 } else { sparse(lemmas, payload.text()) };
+    let bm25 = if lemmas == analysis.lemmas { analysis.bm25 } else { sparse_vector(lemmas, payload.text()) };
     Record {
         terms: count_terms(&analysis.terms, &[], speaker(&payload)),
         memory: Memory { id: point.id, payload, provenance: Provenance::default() },

@@ -30,7 +30,7 @@ mod reembed;
 mod transfer;
 
 pub use add::{AddRequest, AddedMemory, text_hash};
-pub use analyse::{describe, sparse};
+pub use analyse::{describe_terms, sparse_vector};
 pub use chat::{ChatContext, ChatTurn, OnDelta};
 pub use config::{EngineConfig, FusionWeights, MAX_TEXT_BYTES, Mem0Config, ModelServices, Weights};
 pub use engine::Engine;

@@ -107,7 +107,7 @@ impl<'a> Reembed<'a> {
                 return Ok(embedded);
             }
             let texts: Vec<&str> = missing.iter().map(TextToEmbed::text).collect();
-            self.reembedding.keep(&missing, &self.embed(&texts)?)?;
+            self.reembedding.store_vectors(&missing, &self.embed(&texts)?)?;
             embedded += missing.len();
             last = missing.into_iter().next_back();
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mnemon_models::Embedder;
-use mnemon_store::qdrant::{NewCollection, Server};
+use mnemon_store::qdrant::{NewCollection, QdrantServer};
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore, UNKNOWN_EMBEDDER};
 
 use crate::error::{MigrateError, Result};
@@ -54,8 +54,8 @@ impl<'e> MigrationContext<'e> {
     ///
     /// # Errors
     /// [`MigrateError::Store`] if an address is not valid.
-    pub fn connect(&self, grpc: &[String]) -> Result<Arc<Server>> {
-        Ok(Arc::new(Server::connect(grpc, self.api_key.as_deref(), self.timeout, self.retries)?))
+    pub fn connect(&self, grpc: &[String]) -> Result<Arc<QdrantServer>> {
+        Ok(Arc::new(QdrantServer::connect(grpc, self.api_key.as_deref(), self.timeout, self.retries)?))
     }
 }
 
@@ -64,7 +64,7 @@ impl Route {
     ///
     /// # Errors
     /// [`MigrateError::Store`] of the connection.
-    pub fn server(&self, context: &MigrationContext<'_>) -> Result<Option<Arc<Server>>> {
+    pub fn server(&self, context: &MigrationContext<'_>) -> Result<Option<Arc<QdrantServer>>> {
         match &self.source {
             SourceSpec::Collection { grpc, .. } => context.connect(grpc).map(Some),
             SourceSpec::Snapshot { .. } => Ok(None),
@@ -129,7 +129,7 @@ impl Route {
                 collection_target(server, name, source, PointFormat::Full)
             }
             (TargetSpec::InPlace, Some(server), SourceSpec::Collection { name, .. }) => {
-                if !server.adds_slots()? {
+                if !server.can_add_bm25()? {
                     let message = format!(
                         "Qdrant at {} is version {}, and only 1.18 and newer can add the bm25 slot to an existing \
                          collection: upgrade Qdrant, or give a new collection with --target",
@@ -150,7 +150,12 @@ impl Route {
 }
 
 /// A collection whose vectors are indexed from the same segment size on as those of the source.
-fn collection_target(server: Arc<Server>, name: &str, source: &str, format: PointFormat) -> Result<Box<dyn Target>> {
-    let indexing_from = server.describe(source)?.map_or(0, |collection| collection.indexing_from);
-    Ok(Box::new(CollectionTarget::new(server, name, format).with_indexing_from(indexing_from)))
+fn collection_target(
+    server: Arc<QdrantServer>,
+    name: &str,
+    source: &str,
+    format: PointFormat,
+) -> Result<Box<dyn Target>> {
+    let indexing_threshold = server.describe(source)?.map_or(0, |collection| collection.indexing_threshold);
+    Ok(Box::new(CollectionTarget::new(server, name, format).with_indexing_threshold(indexing_threshold)))
 }

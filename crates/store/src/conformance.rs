@@ -78,7 +78,7 @@ pub const DOCUMENT_STORIES: &[(&str, DocumentStory)] = &[
 ];
 
 /// The schema step for the table of documents.
-pub const DOCUMENTS: &str = crate::documents::DOCUMENTS;
+pub const DOCUMENTS_SCHEMA: &str = crate::documents::DOCUMENTS_SCHEMA;
 
 /// A story of a database. It panics if a result is wrong.
 pub type DatabaseStory = fn(OpenDatabase<'_>);

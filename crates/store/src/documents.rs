@@ -6,7 +6,7 @@ mod table;
 use jiff::Timestamp;
 use serde_json::Value;
 #[cfg(any(feature = "qdrant", feature = "conformance"))]
-pub(crate) use table::DOCUMENTS;
+pub(crate) use table::DOCUMENTS_SCHEMA;
 
 use crate::{Durability, Page, PageRequest, Result};
 

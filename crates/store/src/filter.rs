@@ -48,7 +48,7 @@ pub use error::FilterError;
 pub use field::{Bounds, FieldFilter, List, Needle, Range, Scalar, Test};
 pub use limits::{MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_ITEMS};
 pub use number::Number;
-pub use scope::{IdFault, Ids, ScopeFilter, ScopeKey, ScopeTest, check_id};
+pub use scope::{Ids, InvalidScopeId, ScopeFilter, ScopeKey, ScopeTest, check_id};
 pub use scope_terms::{ScopeTerm, ScopeTerms};
 pub use time::Instant;
 pub use tree::{Filter, Group};

@@ -42,8 +42,8 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 pub use options::{DescribeTerms, NewCollection, QdrantOptions, Quantization};
-pub use server::{CollectionInfo, Indexing, Server, entities_of};
-pub use tables::LEDGER;
+pub use server::{CollectionInfo, Indexing, QdrantServer, entity_collection};
+pub use tables::LEDGER_SCHEMA;
 
 use inner::Inner;
 

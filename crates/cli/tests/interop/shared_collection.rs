@@ -9,11 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mnemon_engine::{
-    AddRequest, Engine, EngineConfig, ListRequest, Message, Profile, SearchRequest, UpdateRequest, describe,
+    AddRequest, Engine, EngineConfig, ListRequest, Message, Profile, SearchRequest, UpdateRequest, describe_terms,
 };
 use mnemon_models::{Embedder, StaticEmbedder};
 use mnemon_store::database::SqliteDatabase;
-use mnemon_store::qdrant::{LEDGER, QdrantOptions, QdrantStore};
+use mnemon_store::qdrant::{LEDGER_SCHEMA, QdrantOptions, QdrantStore};
 use mnemon_store::{Filter, Memory, MemoryId, OwnerKind, Scope};
 use serde_json::{Map, Value, json};
 
@@ -195,8 +195,8 @@ fn open(fixture: &Fixture, folder: &Path) -> Engine {
         &fixture.collection,
         fixture.embedder.fingerprint(),
         fixture.embedder.dims(),
-        Arc::new(SqliteDatabase::open(&folder.join("ledger"), LEDGER).unwrap()),
-        Arc::new(describe),
+        Arc::new(SqliteDatabase::open(&folder.join("ledger"), LEDGER_SCHEMA).unwrap()),
+        Arc::new(describe_terms),
     );
     let embedder = StaticEmbedder::builtin().unwrap();
     Engine::new(Arc::new(QdrantStore::open(options).unwrap()), Arc::new(embedder), EngineConfig::default())

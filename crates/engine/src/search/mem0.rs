@@ -7,7 +7,7 @@ use mnemon_store::{MemoryId, Sparse, SparseQuery, Store, View};
 
 use super::answer::{Explanation, Ranked, Signal, SignalKind};
 use super::request::{DEFAULT_THRESHOLD, SearchRequest};
-use crate::analyse::sparse;
+use crate::analyse::sparse_vector;
 use crate::config::Mem0Config;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -52,7 +52,7 @@ pub(super) fn rank(engine: &Engine, request: &SearchRequest, view: &View<'_>) ->
     let mut vectors = engine.embed(&texts)?.into_iter();
     let query = Mem0Query {
         vector: vectors.next().unwrap_or_default(),
-        sparse: sparse(&lemmas, &request.query),
+        sparse: sparse_vector(&lemmas, &request.query),
         lemmas: lemmas.split_whitespace().count(),
         entities: vectors.collect(),
     };

@@ -62,7 +62,7 @@ pub fn rollback(
         // The writes are in the collection itself. The slot is removed, so that old readers find what they knew.
         switch_back()?;
         if let (Some(server), SourceSpec::Collection { name, .. }) = (route.server(context)?, &route.source) {
-            server.remove_slot(name)?;
+            server.remove_bm25(name)?;
         }
         migration.carried_points()?.clear()?;
         migration.state.started = false;

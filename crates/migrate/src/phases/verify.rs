@@ -130,7 +130,7 @@ impl VerificationReport {
         if lemmas.is_none() && !text.is_empty() {
             self.sparse += 1;
             self.add_difference(point.id, "it has no lemmas");
-        } else if mnemon_engine::sparse(lemmas.unwrap_or_default(), text) != stored.bm25 {
+        } else if mnemon_engine::sparse_vector(lemmas.unwrap_or_default(), text) != stored.bm25 {
             self.sparse += 1;
             self.add_difference(point.id, "the sparse vector does not match its text");
         }

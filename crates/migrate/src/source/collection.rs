@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use mnemon_engine::ForeignPoint;
-use mnemon_store::qdrant::{CollectionInfo, Server};
+use mnemon_store::qdrant::{CollectionInfo, QdrantServer};
 use mnemon_store::{MemoryId, StoredMemory};
 
 use super::interface::{Source, SourceInfo};
@@ -16,7 +16,7 @@ const PAGE: usize = 500;
 /// A Qdrant collection.
 #[derive(Debug)]
 pub struct Collection {
-    server: Arc<Server>,
+    server: Arc<QdrantServer>,
     name: String,
     info: SourceInfo,
 }
@@ -27,7 +27,7 @@ impl Collection {
     /// # Errors
     /// [`MigrateError::Unfit`] if the collection does not exist or mem0 did not create it; [`MigrateError::Store`] of
     /// the connection.
-    pub fn open(server: Arc<Server>, name: &str) -> Result<Self> {
+    pub fn open(server: Arc<QdrantServer>, name: &str) -> Result<Self> {
         let Some(described) = server.describe(name)? else {
             let message = format!(
                 "collection `{name}` does not exist at {}: give the one that mem0 writes to (--source, QDRANT_COLLECTION_NAME)",

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mnemon_store::qdrant::{Indexing, NewCollection, Server, entities_of};
+use mnemon_store::qdrant::{Indexing, NewCollection, QdrantServer, entity_collection};
 use mnemon_store::{Entity, MemoryId, Record, Sparse, StoredMemory, keys};
 
 use super::interface::Target;
@@ -31,22 +31,22 @@ pub enum PointFormat {
 /// A Qdrant collection and the format of the points written to it. Entities are written to the collection beside it.
 #[derive(Debug)]
 pub struct CollectionTarget {
-    server: Arc<Server>,
+    server: Arc<QdrantServer>,
     name: String,
     format: PointFormat,
-    indexing_from: u64,
+    indexing_threshold: u64,
 }
 
 impl CollectionTarget {
     /// Takes a collection as a target. Before the first write the collection must exist, see [`Target::prepare`].
-    pub fn new(server: Arc<Server>, name: impl Into<String>, format: PointFormat) -> Self {
-        Self { server, name: name.into(), format, indexing_from: 0 }
+    pub fn new(server: Arc<QdrantServer>, name: impl Into<String>, format: PointFormat) -> Self {
+        Self { server, name: name.into(), format, indexing_threshold: 0 }
     }
 
     /// Sets the size in kB from which Qdrant indexes the vectors of a segment.
     #[must_use]
-    pub fn with_indexing_from(mut self, kilobytes: u64) -> Self {
-        self.indexing_from = kilobytes;
+    pub fn with_indexing_threshold(mut self, kilobytes: u64) -> Self {
+        self.indexing_threshold = kilobytes;
         self
     }
 
@@ -54,7 +54,7 @@ impl CollectionTarget {
     /// whole request if one of the points does not exist.
     fn annotate(&self, mut additions: Vec<(MemoryId, String, Sparse)>) -> Result<()> {
         while !additions.is_empty() {
-            let Err(error) = self.server.annotate(&self.name, &additions) else { return Ok(()) };
+            let Err(error) = self.server.write_bm25(&self.name, &additions) else { return Ok(()) };
             let ids: Vec<MemoryId> = additions.iter().map(|(id, ..)| *id).collect();
             let existing = self.server.get(&self.name, &ids)?;
             if existing.len() == ids.len() {
@@ -89,7 +89,7 @@ impl CollectionTarget {
             let message = format!("collection `{name}` exists and has no bm25 slot: give another --target");
             return Err(MigrateError::Refused(message));
         }
-        Ok(self.server.add_slot(name)?)
+        Ok(self.server.add_bm25(name)?)
     }
 }
 
@@ -112,7 +112,7 @@ impl Target for CollectionTarget {
 
     fn prepare(&self, dims: usize, new: &NewCollection) -> Result<()> {
         self.prepare_existing(dims)?;
-        Ok(self.server.make(&self.name, dims, new)?)
+        Ok(self.server.create_collection(&self.name, dims, new)?)
     }
 
     fn approximate_count(&self) -> Result<Option<u64>> {
@@ -124,7 +124,7 @@ impl Target for CollectionTarget {
     }
 
     fn entity_count(&self) -> Result<u64> {
-        Ok(self.server.describe(&entities_of(&self.name))?.map_or(0, |collection| collection.points))
+        Ok(self.server.describe(&entity_collection(&self.name))?.map_or(0, |collection| collection.points))
     }
 
     fn write(&self, records: Vec<Record>) -> Result<()> {
@@ -144,7 +144,7 @@ impl Target for CollectionTarget {
             StoredMemory { memory: record.memory, vector: record.vector, bm25: record.bm25 }
         };
         let points: Vec<StoredMemory> = records.into_iter().map(stored).collect();
-        Ok(self.server.put(&self.name, &points, self.format == PointFormat::Full)?)
+        Ok(self.server.write_points(&self.name, &points, self.format == PointFormat::Full)?)
     }
 
     fn remove(&self, ids: &[MemoryId]) -> Result<()> {
@@ -156,15 +156,15 @@ impl Target for CollectionTarget {
     }
 
     fn remove_entities(&self, ids: &[MemoryId]) -> Result<()> {
-        Ok(self.server.remove(&entities_of(&self.name), ids)?)
+        Ok(self.server.remove(&entity_collection(&self.name), ids)?)
     }
 
     fn get(&self, ids: &[MemoryId]) -> Result<HashMap<MemoryId, StoredMemory>> {
         Ok(self.server.get(&self.name, ids)?)
     }
 
-    fn first_by_words(&self, user: &str, vector: &Sparse) -> Result<Option<MemoryId>> {
-        Ok(self.server.first_by_words(&self.name, user, vector)?)
+    fn first_by_bm25(&self, user: &str, vector: &Sparse) -> Result<Option<MemoryId>> {
+        Ok(self.server.first_by_bm25(&self.name, user, vector)?)
     }
 
     fn missing_indexes(&self) -> Result<Vec<String>> {
@@ -174,14 +174,14 @@ impl Target for CollectionTarget {
     }
 
     fn start_indexing(&self) -> Result<()> {
-        Ok(self.server.index(&self.name, self.indexing_from)?)
+        Ok(self.server.index_vectors(&self.name, self.indexing_threshold)?)
     }
 
     fn wait_for_index(&self, progress: &Progress<'_>) -> Result<Option<String>> {
         if self.format != PointFormat::Full {
             return Ok(None);
         }
-        for name in [&self.name, &entities_of(&self.name)] {
+        for name in [&self.name, &entity_collection(&self.name)] {
             while let Some(collection) = self.server.describe(name)? {
                 match collection.indexing {
                     Indexing::Working { indexed } => {

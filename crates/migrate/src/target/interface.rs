@@ -82,7 +82,7 @@ pub trait Target: Sync {
     ///
     /// # Errors
     /// [`crate::MigrateError::Store`].
-    fn first_by_words(&self, user: &str, vector: &Sparse) -> Result<Option<MemoryId>>;
+    fn first_by_bm25(&self, user: &str, vector: &Sparse) -> Result<Option<MemoryId>>;
 
     /// Payload keys without the index that search needs.
     ///

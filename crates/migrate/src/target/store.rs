@@ -117,7 +117,7 @@ impl Target for StoreTarget<'_> {
         Ok(found.into_iter().flatten().map(|stored| (stored.memory.id, stored)).collect())
     }
 
-    fn first_by_words(&self, user: &str, vector: &Sparse) -> Result<Option<MemoryId>> {
+    fn first_by_bm25(&self, user: &str, vector: &Sparse) -> Result<Option<MemoryId>> {
         let filter = Filter::eq("user_id", user).map_err(StoreError::from)?;
         let found = self.store().sparse(&View::new(&filter, None), &SparseQuery { vector, limit: 1 })?;
         Ok(found.first().map(|(id, _)| *id))

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use mnemon_engine::{Engine, EngineConfig, Profile, SearchRequest, describe};
+use mnemon_engine::{Engine, EngineConfig, Profile, SearchRequest, describe_terms};
 use mnemon_migrate::{
     MigrateError, Migration, MigrationContext, Phase, Route, ServerHooks, SourceSpec, Switch, TargetSpec, cutover,
     preflight, rebuild, retire, rollback, verify_migration,
 };
 use mnemon_models::{Embedder, ModelError};
 use mnemon_store::database::SqliteDatabase;
-use mnemon_store::qdrant::{LEDGER, NewCollection, QdrantOptions};
+use mnemon_store::qdrant::{LEDGER_SCHEMA, NewCollection, QdrantOptions};
 use mnemon_store::{Filter, MemoryId, Payload, QdrantStore, Terms};
 use mnemon_testbed::{Qdrant, rest, restore_snapshot, shared, unique};
 use serde_json::{Value, json};
@@ -149,8 +149,8 @@ impl Stack {
 
     /// An engine with a collection as its store and a new ledger.
     fn engine(&self, collection: &str) -> Engine {
-        let ledger = Arc::new(SqliteDatabase::open(&self.folder.path().join(unique("ledger")), LEDGER).unwrap());
-        let described = Arc::new(|payload: &Payload| -> (Terms, bool) { describe(payload) });
+        let ledger = Arc::new(SqliteDatabase::open(&self.folder.path().join(unique("ledger")), LEDGER_SCHEMA).unwrap());
+        let described = Arc::new(|payload: &Payload| -> (Terms, bool) { describe_terms(payload) });
         let options =
             QdrantOptions::new(self.server.grpc_url(), collection, ByWords.fingerprint(), DIMS, ledger, described);
         let store = Arc::new(QdrantStore::open(options).unwrap());

@@ -11,7 +11,7 @@ use crate::{Document, DocumentStore, Durability, Page, PageRequest, Result, Stor
 /// The schema of the documents' table. `due` is in microseconds. Each index ends with `seq`, so that lists are read newest
 /// first without sorting.
 #[cfg(any(feature = "qdrant", feature = "conformance"))]
-pub(crate) const DOCUMENTS: &str = "
+pub(crate) const DOCUMENTS_SCHEMA: &str = "
 CREATE TABLE documents(
   seq {serial}, kind {text} NOT NULL, id {text} NOT NULL, owner {text}, due BIGINT, body {text} NOT NULL,
   UNIQUE(kind, id));

@@ -1,7 +1,7 @@
 //! Errors of the filter parser, each with advice on what to write instead.
 
 use super::limits::{MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_ITEMS};
-use super::{IdFault, ScopeKey};
+use super::{InvalidScopeId, ScopeKey};
 
 /// An invalid filter. Every variant gives the location as a path into the JSON (`AND[1].priority.gte`; `filters` is the
 /// whole filter). It is an error of the caller: HTTP 400, never 500.
@@ -96,12 +96,12 @@ pub enum FilterError {
         path: String,
     },
     /// The value of a scope key is not a valid id.
-    #[error("{path}: {fault}")]
+    #[error("{path}: {reason}")]
     ScopeId {
         /// The location.
         path: String,
         /// Why it is not valid.
-        fault: IdFault,
+        reason: InvalidScopeId,
     },
     /// A scope key with an operator that does not compare ids.
     #[error("{path}: {} accepts whole ids only; use eq, ne, in or nin", .key.as_str())]

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::limits::{MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_ITEMS};
 use super::path::Path;
 use super::{
-    Bounds, FieldFilter, Filter, FilterError, IdFault, Ids, Instant, List, Needle, Number, Range, Scalar, ScopeFilter,
-    ScopeKey, ScopeTest, Test, check_id,
+    Bounds, FieldFilter, Filter, FilterError, Ids, Instant, InvalidScopeId, List, Needle, Number, Range, Scalar,
+    ScopeFilter, ScopeKey, ScopeTest, Test, check_id,
 };
 
 type Result<T> = std::result::Result<T, FilterError>;
@@ -290,10 +290,10 @@ fn scalar(value: &Value, path: Path<'_>) -> Result<Scalar> {
 fn id(value: &Value, path: Path<'_>) -> Result<String> {
     let checked = match value {
         Value::String(text) => check_id(text),
-        Value::Null => Err(IdFault::Null),
-        _ => Err(IdFault::NotText),
+        Value::Null => Err(InvalidScopeId::Null),
+        _ => Err(InvalidScopeId::NotText),
     };
-    checked.map(str::to_owned).map_err(|fault| FilterError::ScopeId { path: path.render(), fault })
+    checked.map(str::to_owned).map_err(|reason| FilterError::ScopeId { path: path.render(), reason })
 }
 
 fn kind(value: &Value) -> &'static str {

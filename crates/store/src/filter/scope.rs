@@ -91,7 +91,7 @@ impl std::ops::Deref for Ids {
 /// Why a value is not a valid scope id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum IdFault {
+pub enum InvalidScopeId {
     /// It is null.
     Null,
     /// It is not a string.
@@ -104,7 +104,7 @@ pub enum IdFault {
     Wildcard,
 }
 
-impl fmt::Display for IdFault {
+impl fmt::Display for InvalidScopeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Null => "the id is null; give an id, or leave the key out",
@@ -119,15 +119,15 @@ impl fmt::Display for IdFault {
 /// The id without leading and trailing white space.
 ///
 /// # Errors
-/// [`IdFault`] if the rest is empty, contains white space, or is `*`.
-pub fn check_id(id: &str) -> Result<&str, IdFault> {
+/// [`InvalidScopeId`] if the rest is empty, contains white space, or is `*`.
+pub fn check_id(id: &str) -> Result<&str, InvalidScopeId> {
     let id = id.trim_matches(is_space);
     if id.is_empty() {
-        Err(IdFault::Empty)
+        Err(InvalidScopeId::Empty)
     } else if id.contains(is_space) {
-        Err(IdFault::WhiteSpace)
+        Err(InvalidScopeId::WhiteSpace)
     } else if id == "*" {
-        Err(IdFault::Wildcard)
+        Err(InvalidScopeId::Wildcard)
     } else {
         Ok(id)
     }

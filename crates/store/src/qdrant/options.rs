@@ -49,7 +49,7 @@ pub struct QdrantOptions {
     pub embedder: String,
     /// Dims of its vectors.
     pub dims: usize,
-    /// The ledger: history, links, positions in sessions and pending writes. It is opened with [`super::LEDGER`].
+    /// The ledger: history, links, positions in sessions and pending writes. It is opened with [`super::LEDGER_SCHEMA`].
     pub ledger: Arc<dyn Database>,
     /// Describes memories that another program wrote.
     pub describe: DescribeTerms,

@@ -16,8 +16,8 @@ use super::point_set::PointSet;
 use super::points::{count_points, fetch, fetch_points, matching_ids};
 use super::pushdown::has_scope_ids;
 use super::tables::{
-    EXISTS, LEDGER, PROVENANCE_COLUMNS, first_count, has_scope_id, id_at, id_value, indexable_text, provenance_at,
-    scope_ids, session_id, to_i64,
+    EXISTS, LEDGER_SCHEMA, PROVENANCE_COLUMNS, first_count, has_scope_id, id_at, id_value, indexable_text,
+    provenance_at, scope_ids, session_id, to_i64,
 };
 use crate::cursor;
 use crate::database::{Sql, Value, snapshot};
@@ -43,7 +43,7 @@ pub(super) fn info(inner: &Inner) -> Result<StoreInfo> {
     let collections = &inner.collections;
     Ok(StoreInfo {
         location: inner.location(),
-        schema: LEDGER.len() as u32,
+        schema: LEDGER_SCHEMA.len() as u32,
         embedder: inner.embedder.clone(),
         dims: inner.dims,
         memories: count_points(inner, &collections.memories, RemoteFilter::default())?,

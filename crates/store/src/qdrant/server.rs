@@ -25,11 +25,11 @@ use crate::{Entity, Memory, MemoryId, Provenance, Result, Sparse, StoreError, St
 const DEFAULT_INDEXING_THRESHOLD: u64 = 10_000;
 
 /// A connection to a server.
-pub struct Server {
+pub struct QdrantServer {
     client: Client,
 }
 
-impl std::fmt::Debug for Server {
+impl std::fmt::Debug for QdrantServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Server").field(&self.location()).finish()
     }
@@ -51,7 +51,7 @@ pub struct CollectionInfo {
     /// Number of shards.
     pub shards: u32,
     /// The size in kB from which Qdrant indexes the vectors of a segment; 0: never.
-    pub indexing_from: u64,
+    pub indexing_threshold: u64,
     /// The state of the vector index.
     pub indexing: Indexing,
     /// The payload keys that have an index.
@@ -72,7 +72,7 @@ pub enum Indexing {
     Failed(String),
 }
 
-impl Server {
+impl QdrantServer {
     /// Creates a client for the nodes of one server or cluster, by their gRPC addresses. Nothing is sent yet.
     ///
     /// # Errors
@@ -101,8 +101,8 @@ impl Server {
     /// Whether a vector can be added to an existing collection, which is possible since version 1.18.
     ///
     /// # Errors
-    /// Same as [`Server::version`].
-    pub fn adds_slots(&self) -> Result<bool> {
+    /// Same as [`QdrantServer::version`].
+    pub fn can_add_bm25(&self) -> Result<bool> {
         let version = self.version()?;
         let mut parts = version.split(['.', '-']).map(|part| part.parse::<u64>().unwrap_or(0));
         let found = [parts.next().unwrap_or(0), parts.next().unwrap_or(0)];
@@ -133,7 +133,7 @@ impl Server {
             distance: dense.map_or(Distance::UnknownDistance, |dense| dense.distance()).as_str_name().to_owned(),
             has_bm25: collection::has_bm25(&info),
             shards: params.map_or(1, |params| params.shard_number),
-            indexing_from: optimizers
+            indexing_threshold: optimizers
                 .and_then(|config| config.indexing_threshold)
                 .unwrap_or(DEFAULT_INDEXING_THRESHOLD),
             indexing: match info.status() {
@@ -157,13 +157,13 @@ impl Server {
     }
 
     /// Creates a collection in the format of mem0 v2, and the collection of its entities. Existing collections only get
-    /// missing payload indexes. The vectors of a new collection are not indexed until [`Server::index`], because the index
+    /// missing payload indexes. The vectors of a new collection are not indexed until [`QdrantServer::index_vectors`], because the index
     /// would slow down the import.
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
-    pub fn make(&self, name: &str, dims: usize, new: &NewCollection) -> Result<()> {
-        for (name, indexes) in [(name, &MEMORY_INDEXES[..]), (&entities_of(name), &ENTITY_INDEXES[..])] {
+    pub fn create_collection(&self, name: &str, dims: usize, new: &NewCollection) -> Result<()> {
+        for (name, indexes) in [(name, &MEMORY_INDEXES[..]), (&entity_collection(name), &ENTITY_INDEXES[..])] {
             let existing = match collection::collection_info(&self.client, name)? {
                 Some(info) => info.payload_schema,
                 None => {
@@ -176,14 +176,14 @@ impl Server {
         Ok(())
     }
 
-    /// Lets Qdrant index the vectors of a collection that [`Server::make`] created, and of its entities, in segments of at
+    /// Lets Qdrant index the vectors of a collection that [`QdrantServer::create_collection`] created, and of its entities, in segments of at
     /// least this size in kB. Qdrant does this in the background. Collections with an index are not changed.
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
-    pub fn index(&self, name: &str, from: u64) -> Result<()> {
-        for name in [name, &entities_of(name)] {
-            if self.describe(name)?.is_some_and(|info| info.indexing_from == 0 && from > 0) {
+    pub fn index_vectors(&self, name: &str, from: u64) -> Result<()> {
+        for name in [name, &entity_collection(name)] {
+            if self.describe(name)?.is_some_and(|info| info.indexing_threshold == 0 && from > 0) {
                 let request = UpdateCollection {
                     collection_name: name.to_owned(),
                     optimizers_config: Some(collection::indexing_threshold(from)),
@@ -195,11 +195,11 @@ impl Server {
         Ok(())
     }
 
-    /// Adds the sparse vector `bm25` to an existing collection; see [`Server::adds_slots`].
+    /// Adds the sparse vector `bm25` to an existing collection; see [`QdrantServer::can_add_bm25`].
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
-    pub fn add_slot(&self, name: &str) -> Result<()> {
+    pub fn add_bm25(&self, name: &str) -> Result<()> {
         let bm25 = SparseVectorCreationConfigBuilder::default().modifier(Modifier::Idf);
         let request = CreateVectorNameRequestBuilder::new(name, BM25, bm25).wait(true).build();
         self.client.call("add slot", |node| node.create_vector_name(request.clone())).map(drop)
@@ -209,7 +209,7 @@ impl Server {
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
-    pub fn remove_slot(&self, name: &str) -> Result<()> {
+    pub fn remove_bm25(&self, name: &str) -> Result<()> {
         let Some(info) = self.describe(name)? else { return Ok(()) };
         let lemmas = DeletePayloadPointsBuilder::new(name, [keys::TEXT_LEMMATIZED.to_owned()])
             .points_selector(RemoteFilter::default())
@@ -259,7 +259,7 @@ impl Server {
         Ok((response.result.into_iter().map(stored).collect::<Result<_>>()?, next))
     }
 
-    /// The ids of a page; see [`Server::page`].
+    /// The ids of a page; see [`QdrantServer::page`].
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
@@ -291,7 +291,7 @@ impl Server {
     ///
     /// # Errors
     /// [`StoreError`] of the connection, or for a payload that Qdrant can't hold.
-    pub fn put(&self, name: &str, points: &[StoredMemory], has_bm25: bool) -> Result<()> {
+    pub fn write_points(&self, name: &str, points: &[StoredMemory], has_bm25: bool) -> Result<()> {
         let points = points.iter().map(|stored| {
             let bm25 = Some(&stored.bm25).filter(|bm25| has_bm25 && !bm25.is_empty());
             point(stored.memory.id, &stored.memory.payload, &stored.vector, bm25)
@@ -303,7 +303,7 @@ impl Server {
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
-    pub fn annotate(&self, name: &str, additions: &[(MemoryId, String, Sparse)]) -> Result<()> {
+    pub fn write_bm25(&self, name: &str, additions: &[(MemoryId, String, Sparse)]) -> Result<()> {
         let mut operations = Vec::with_capacity(additions.len() + 1);
         let mut points = Vec::with_capacity(additions.len());
         for (id, lemmas, bm25) in additions {
@@ -342,10 +342,10 @@ impl Server {
             payload.set(LINKED_MEMORIES, linked_memories_value(&entity.memories.iter().copied().collect()));
             point(entity.id, &payload, &entity.vector, None)
         });
-        self.update(&entities_of(name), vec![upsert_operation(points.collect::<Result<_>>()?)])
+        self.update(&entity_collection(name), vec![upsert_operation(points.collect::<Result<_>>()?)])
     }
 
-    /// A page of the entities of a collection of memories; see [`Server::page`].
+    /// A page of the entities of a collection of memories; see [`QdrantServer::page`].
     ///
     /// # Errors
     /// [`StoreError`] of the connection.
@@ -356,7 +356,7 @@ impl Server {
         limit: usize,
     ) -> Result<(Vec<Entity>, Option<MemoryId>)> {
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        let name = entities_of(name);
+        let name = entity_collection(name);
         let mut request = ScrollPointsBuilder::new(name).limit(limit).with_payload(true).with_vectors(true).build();
         request.offset = from.map(point_id);
         let response = self.client.call("scroll", |node| node.scroll(request.clone()))?;
@@ -368,7 +368,7 @@ impl Server {
     ///
     /// # Errors
     /// [`StoreError`] of the connection, or if the collection has no sparse vector.
-    pub fn first_by_words(&self, name: &str, user: &str, vector: &Sparse) -> Result<Option<MemoryId>> {
+    pub fn first_by_bm25(&self, name: &str, user: &str, vector: &Sparse) -> Result<Option<MemoryId>> {
         let (indices, values): (Vec<u32>, Vec<f32>) = vector.iter().copied().unzip();
         let request = QueryPointsBuilder::new(name)
             .query(VectorInput::new_sparse(indices, values))
@@ -388,7 +388,7 @@ impl Server {
 }
 
 /// The name of the collection of entities for a collection of memories.
-pub fn entities_of(name: &str) -> String {
+pub fn entity_collection(name: &str) -> String {
     format!("{name}_entities")
 }
 

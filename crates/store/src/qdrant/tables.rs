@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::database::{Row, Sql, Value};
-use crate::documents::DOCUMENTS;
+use crate::documents::DOCUMENTS_SCHEMA;
 use crate::owners::OwnerFields;
 use crate::payload::parse_time;
 use crate::scope_index::{day_number, terms_to_blob};
@@ -11,7 +11,7 @@ use crate::stable_hash::fnv;
 use crate::{Memory, MemoryId, Payload, Provenance, Result, Scope, ScopeVersion, StoreError, Terms, keys};
 
 /// The steps of the ledger's schema. Released steps never change.
-pub const LEDGER: &[&str] = &[DOCUMENTS, FIRST];
+pub const LEDGER_SCHEMA: &[&str] = &[DOCUMENTS_SCHEMA, FIRST];
 
 const FIRST: &str = "
 CREATE TABLE meta(key {text} PRIMARY KEY, value {text} NOT NULL);

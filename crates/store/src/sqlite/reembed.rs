@@ -11,7 +11,7 @@ use crate::scope_index::{Cache, vector_to_blob};
 use crate::{Payload, Result, StoreError};
 pub use rows::TextToEmbed;
 use rows::{EmbeddedRows, RowKind};
-pub use switch::Switched;
+pub use switch::SwitchReport;
 
 /// Keys in the `meta` table that hold the name and the dims of the new embedder during re-embedding.
 const TARGET: [&str; 2] = ["reembed_embedder", "reembed_dims"];
@@ -106,7 +106,7 @@ impl<'s> Reembedding<'s> {
     /// [`StoreError::Stalled`] if there is not one vector for each text; [`StoreError::Dims`] for a vector that is not of
     /// the new embedder; [`StoreError::Reembedding`] or [`StoreError::EmbedderMismatch`] if another process has started
     /// another move or has finished this one.
-    pub fn keep(&self, texts: &[TextToEmbed], vectors: &[Vec<f32>]) -> Result<()> {
+    pub fn store_vectors(&self, texts: &[TextToEmbed], vectors: &[Vec<f32>]) -> Result<()> {
         self.connections.write(|connection| {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             self.check_begun(&tx)?;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use mnemon_store::conformance::{DATABASE_STORIES, DOCUMENT_STORIES, DOCUMENTS};
+use mnemon_store::conformance::{DATABASE_STORIES, DOCUMENT_STORIES, DOCUMENTS_SCHEMA};
 use mnemon_store::database::{Database, Lock, SqliteDatabase};
 use mnemon_store::{Document, DocumentStore, Durability, SqliteStore, StoreError};
 use rusqlite::Connection;
@@ -28,7 +28,7 @@ fn ledgers_pass_all_stories_of_documents() {
     for (name, story) in DOCUMENT_STORIES {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
-        story(&|| Box::new(SqliteDatabase::open(&path, &[DOCUMENTS]).unwrap()) as Box<dyn DocumentStore>);
+        story(&|| Box::new(SqliteDatabase::open(&path, &[DOCUMENTS_SCHEMA]).unwrap()) as Box<dyn DocumentStore>);
     }
 }
 
@@ -54,15 +54,15 @@ fn foreign_files_are_refused_and_not_changed() {
         assert!(matches!(error, StoreError::NotALedger { .. }) && error.to_string().contains(words), "{error}");
     };
     fs::write(&path, b"just a text\n").unwrap();
-    check(refused(&path, &[DOCUMENTS]), "too short");
+    check(refused(&path, &[DOCUMENTS_SCHEMA]), "too short");
     fs::write(&path, [b'a'; 5000]).unwrap();
-    check(refused(&path, &[DOCUMENTS]), "not an SQLite database");
+    check(refused(&path, &[DOCUMENTS_SCHEMA]), "not an SQLite database");
     fs::remove_file(&path).unwrap();
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE documents(id TEXT)").unwrap();
-    check(refused(&path, &[DOCUMENTS]), "another program");
+    check(refused(&path, &[DOCUMENTS_SCHEMA]), "another program");
     fs::remove_file(&path).unwrap();
     drop(open(&path));
-    check(refused(&path, &[DOCUMENTS]), "is a Mnemon store");
+    check(refused(&path, &[DOCUMENTS_SCHEMA]), "is a Mnemon store");
     check(SqliteDatabase::open(folder.path(), &[]).unwrap_err(), "folder");
     check(SqliteDatabase::open(Path::new(":memory:"), &[]).unwrap_err(), "takes a file");
 }
@@ -71,7 +71,7 @@ fn foreign_files_are_refused_and_not_changed() {
 fn a_ledger_is_not_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
-    drop(SqliteDatabase::open(&path, &[DOCUMENTS]).unwrap());
+    drop(SqliteDatabase::open(&path, &[DOCUMENTS_SCHEMA]).unwrap());
     let before = fs::read(&path).unwrap();
     let error = SqliteStore::open(options(&path)).unwrap_err();
     assert!(matches!(error, StoreError::NotAStore { .. }) && error.to_string().contains("ledger"), "{error}");
@@ -82,12 +82,12 @@ fn a_ledger_is_not_a_store() {
 fn a_newer_or_truncated_ledger_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
-    drop(SqliteDatabase::open(&path, &[DOCUMENTS, "CREATE TABLE more(a BIGINT)"]).unwrap());
-    let error = refused(&path, &[DOCUMENTS]);
+    drop(SqliteDatabase::open(&path, &[DOCUMENTS_SCHEMA, "CREATE TABLE more(a BIGINT)"]).unwrap());
+    let error = refused(&path, &[DOCUMENTS_SCHEMA]);
     assert!(matches!(error, StoreError::NewerSchema { found: 2, known: 1, .. }), "{error}");
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-    let error = refused(&path, &[DOCUMENTS, "CREATE TABLE more(a BIGINT)"]);
+    let error = refused(&path, &[DOCUMENTS_SCHEMA, "CREATE TABLE more(a BIGINT)"]);
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
 }
 
@@ -98,7 +98,7 @@ fn only_the_owner_can_read_a_ledger() {
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
-    let database = SqliteDatabase::open(&path, &[DOCUMENTS]).unwrap();
+    let database = SqliteDatabase::open(&path, &[DOCUMENTS_SCHEMA]).unwrap();
     database.put(&[Document::new("note", "a", json!(1))], Durability::Synced).unwrap();
     drop(database.lock(&Lock::Everything).unwrap());
     let mut files = 0;
@@ -161,8 +161,8 @@ fn an_empty_file_becomes_a_ledger() {
     let path = folder.path().join("file");
     fs::write(&path, b"").unwrap();
     drop(SqliteDatabase::open(&path, &[]).unwrap());
-    drop(SqliteDatabase::open(&path, &[DOCUMENTS]).unwrap());
-    let database = SqliteDatabase::open(&path, &[DOCUMENTS]).unwrap();
+    drop(SqliteDatabase::open(&path, &[DOCUMENTS_SCHEMA]).unwrap());
+    let database = SqliteDatabase::open(&path, &[DOCUMENTS_SCHEMA]).unwrap();
     assert_eq!(database.take("note", "a").unwrap(), None);
     assert!(database.location().starts_with("sqlite:/"));
 }

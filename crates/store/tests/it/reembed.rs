@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::path::Path;
 
-use mnemon_store::sqlite::{Reembedding, Switched};
+use mnemon_store::sqlite::{Reembedding, SwitchReport};
 use mnemon_store::{Change, ChangeSet, MemoryId, Payload, Result, SqliteStore, Store, StoreError, View};
 use rusqlite::Connection;
 
@@ -31,11 +31,11 @@ fn to_other(store: &SqliteStore) -> Reembedding<'_> {
 fn embed_some(moving: &Reembedding<'_>, limit: usize) -> usize {
     let missing = moving.missing(None, limit).unwrap();
     let texts: Vec<&str> = missing.iter().map(|text| text.text()).collect();
-    moving.keep(&missing, &embed(&texts)).unwrap();
+    moving.store_vectors(&missing, &embed(&texts)).unwrap();
     missing.len()
 }
 
-fn switch(moving: &Reembedding<'_>, at_most: usize) -> Result<Option<Switched>> {
+fn switch(moving: &Reembedding<'_>, at_most: usize) -> Result<Option<SwitchReport>> {
     moving.switch(at_most, |texts| Ok(embed(texts)))
 }
 
@@ -258,7 +258,7 @@ fn only_one_move_at_a_time() {
     let (_folder, path) = filled(6);
     let store = open(&path);
     let moving = to_other(&store);
-    assert!(matches!(moving.keep(&[], &[]), Err(StoreError::Stalled(_))), "it has not begun");
+    assert!(matches!(moving.store_vectors(&[], &[]), Err(StoreError::Stalled(_))), "it has not begun");
     assert_eq!(store.warnings(), [""; 0]);
     moving.begin(false).unwrap();
     embed_some(&moving, 3);
@@ -268,7 +268,7 @@ fn only_one_move_at_a_time() {
         "{warnings:?}"
     );
     let third = store.reembedding("third", MORE, embedding_text);
-    for result in [third.begin(false), third.counts().map(drop), third.keep(&[], &[])] {
+    for result in [third.begin(false), third.counts().map(drop), third.store_vectors(&[], &[])] {
         let error = result.unwrap_err();
         assert!(matches!(&error, StoreError::Reembedding { under_way, .. } if under_way == OTHER), "{error}");
         assert!(error.to_string().contains("--restart"), "{error}");

@@ -4,7 +4,7 @@ use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use libtest_mimic::Trial;
-use mnemon_store::conformance::{DATABASE_STORIES, DOCUMENT_STORIES, DOCUMENTS};
+use mnemon_store::conformance::{DATABASE_STORIES, DOCUMENT_STORIES, DOCUMENTS_SCHEMA};
 use mnemon_store::database::{Database, Lock, PostgresDatabase, snapshot, transact};
 use mnemon_store::{Document, DocumentStore, Durability, PageRequest, StoreError};
 use postgres::{Client, NoTls};
@@ -47,7 +47,7 @@ pub(super) fn trials() -> Vec<Trial> {
     });
     let documents = DOCUMENT_STORIES.iter().map(|&(name, story)| {
         let run_story = move |test_database: &TestDatabase| {
-            story(&|| Box::new(test_database.open(&[DOCUMENTS]).unwrap()) as Box<dyn DocumentStore>)
+            story(&|| Box::new(test_database.open(&[DOCUMENTS_SCHEMA]).unwrap()) as Box<dyn DocumentStore>)
         };
         trial(format!("documents::{name}"), Box::new(run_story))
     });
@@ -104,7 +104,7 @@ fn note(id: &str) -> Document {
 }
 
 fn lost_connections_are_replaced(test_database: &TestDatabase) {
-    let database = test_database.open(&[DOCUMENTS]).unwrap();
+    let database = test_database.open(&[DOCUMENTS_SCHEMA]).unwrap();
     let keys = Lock::Keys(vec![1]);
     for round in 0..3 {
         database.put(&[note(&round.to_string())], Durability::Synced).unwrap();
@@ -147,7 +147,7 @@ fn a_missing_server_is_reported_without_secrets(_: &TestDatabase) {
 }
 
 fn unusable_databases_and_texts_are_reported(test_database: &TestDatabase) {
-    let database = test_database.open(&[DOCUMENTS]).unwrap();
+    let database = test_database.open(&[DOCUMENTS_SCHEMA]).unwrap();
     assert!(database.location().ends_with(&test_database.name) && !format!("{database:?}").contains("secret"));
     let missing = PostgresDatabase::open(&format!("{}_missing", test_database.url()), &[]).unwrap_err();
     assert!(matches!(missing, StoreError::Unfit(_)), "{missing}");
@@ -169,7 +169,7 @@ fn unusable_databases_and_texts_are_reported(test_database: &TestDatabase) {
 }
 
 fn more_threads_than_connections(test_database: &TestDatabase) {
-    let database = test_database.open(&[DOCUMENTS]).unwrap();
+    let database = test_database.open(&[DOCUMENTS_SCHEMA]).unwrap();
     std::thread::scope(|threads| {
         for number in 0..40_i64 {
             let database = &database;
@@ -188,7 +188,7 @@ fn more_threads_than_connections(test_database: &TestDatabase) {
 }
 
 fn concurrently_replaced_documents_keep_their_position(test_database: &TestDatabase) {
-    let stores = [test_database.open(&[DOCUMENTS]).unwrap(), test_database.open(&[DOCUMENTS]).unwrap()];
+    let stores = [test_database.open(&[DOCUMENTS_SCHEMA]).unwrap(), test_database.open(&[DOCUMENTS_SCHEMA]).unwrap()];
     let ids: Vec<String> = (0..6).map(|number| number.to_string()).collect();
     let documents: Vec<Document> = ids.iter().map(|id| note(id)).collect();
     stores[0].put(&documents, Durability::Written).unwrap();

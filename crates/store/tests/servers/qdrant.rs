@@ -6,7 +6,7 @@ use std::sync::Arc;
 use libtest_mimic::Trial;
 use mnemon_store::conformance::{DIMS, STORIES};
 use mnemon_store::database::{Database, PostgresDatabase, SqliteDatabase};
-use mnemon_store::qdrant::{LEDGER, QdrantOptions, QdrantStore};
+use mnemon_store::qdrant::{LEDGER_SCHEMA, QdrantOptions, QdrantStore};
 use mnemon_store::{
     Change, ChangeSet, Filter, Memory, MemoryId, PageRequest, Payload, Provenance, Record, SparseQuery, Store,
     StoreError, Terms, View,
@@ -32,8 +32,8 @@ pub(super) fn trials() -> Vec<Trial> {
                 let database = in_postgres.then(|| fresh_database().expect("a Postgres"));
                 let ledger = || -> Arc<dyn Database> {
                     match &database {
-                        Some(database) => Arc::new(PostgresDatabase::open(database.url(), LEDGER).unwrap()),
-                        None => Arc::new(SqliteDatabase::open(&folder.path().join("ledger"), LEDGER).unwrap()),
+                        Some(database) => Arc::new(PostgresDatabase::open(database.url(), LEDGER_SCHEMA).unwrap()),
+                        None => Arc::new(SqliteDatabase::open(&folder.path().join("ledger"), LEDGER_SCHEMA).unwrap()),
                     }
                 };
                 let collection = Collection(unique("story"));
@@ -96,7 +96,7 @@ fn open(collection: &str, ledger: Arc<dyn Database>) -> QdrantStore {
 }
 
 fn ledger(folder: &Path) -> Arc<dyn Database> {
-    Arc::new(SqliteDatabase::open(&folder.join("ledger"), LEDGER).unwrap())
+    Arc::new(SqliteDatabase::open(&folder.join("ledger"), LEDGER_SCHEMA).unwrap())
 }
 
 /// A test with an empty folder.

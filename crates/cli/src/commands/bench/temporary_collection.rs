@@ -1,13 +1,13 @@
 //! A Qdrant collection that exists for one measurement.
 
-use mnemon_store::qdrant::{Server, entities_of};
+use mnemon_store::qdrant::{QdrantServer, entity_collection};
 
 use crate::error::CliError;
 use crate::settings::Settings;
 
 /// The name of a new collection. Dropping this deletes the collection and its entity collection.
 pub struct TemporaryCollection {
-    server: Server,
+    server: QdrantServer,
     name: String,
     keep: bool,
 }
@@ -22,8 +22,8 @@ impl TemporaryCollection {
             return Err(CliError::usage("this measures Qdrant: give --store qdrant:URL/COLLECTION").into());
         };
         let retries = settings.qdrant_client().retries;
-        let server = Server::connect(&[place.url.to_owned()], place.api_key, place.timeout, retries)?;
-        for name in [name, &entities_of(name)] {
+        let server = QdrantServer::connect(&[place.url.to_owned()], place.api_key, place.timeout, retries)?;
+        for name in [name, &entity_collection(name)] {
             if server.describe(name)?.is_some() {
                 let message =
                     format!("collection `{name}` exists: give the name of a new one, because it is deleted at the end");
@@ -49,7 +49,7 @@ impl Drop for TemporaryCollection {
         if self.keep {
             return;
         }
-        for name in [self.name.clone(), entities_of(&self.name)] {
+        for name in [self.name.clone(), entity_collection(&self.name)] {
             if let Err(error) = self.server.delete_collection(&name) {
                 tracing::warn!(%error, collection = name, "could not delete the temporary collection");
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mnemon_models::Embedder;
 use mnemon_store::Store;
 use mnemon_store::database::{Database, PostgresDatabase, SqliteDatabase};
-use mnemon_store::qdrant::{LEDGER, QdrantOptions, QdrantStore};
+use mnemon_store::qdrant::{LEDGER_SCHEMA, QdrantOptions, QdrantStore};
 use mnemon_testbed::{POSTGRES, QDRANT, Qdrant, fresh_database, rest, restore_snapshot, shared, unique};
 
 use super::{Kind, StoreLocation};
@@ -47,9 +47,9 @@ impl LedgerPlace {
 
     fn open(&self) -> Arc<dyn Database> {
         match self {
-            Self::File(path) => Arc::new(SqliteDatabase::open(path, LEDGER).expect("the ledger opens")),
+            Self::File(path) => Arc::new(SqliteDatabase::open(path, LEDGER_SCHEMA).expect("the ledger opens")),
             Self::Postgres(database) => {
-                Arc::new(PostgresDatabase::open(database.url(), LEDGER).expect("the ledger opens"))
+                Arc::new(PostgresDatabase::open(database.url(), LEDGER_SCHEMA).expect("the ledger opens"))
             }
         }
     }
@@ -69,7 +69,7 @@ impl StoreLocation for Collections {
             embedder.fingerprint(),
             embedder.dims(),
             self.ledger.open(),
-            Arc::new(mnemon_engine::describe),
+            Arc::new(mnemon_engine::describe_terms),
         );
         Arc::new(QdrantStore::open(options).expect("the store opens"))
     }

@@ -68,8 +68,8 @@ impl WordSamples {
         let mut searches = Vec::new();
         for (user, samples) in users.into_iter().take(MAX_USERS) {
             let Some((word, sample)) = rare_word(&samples) else { continue };
-            let query = mnemon_engine::sparse(word, word);
-            let hit = target.first_by_words(&user, &query)?;
+            let query = mnemon_engine::sparse_vector(word, word);
+            let hit = target.first_by_bm25(&user, &query)?;
             let hit = hit.map(|id| target.get(&[id])).transpose()?.and_then(|stored| stored.into_values().next());
             let found = hit.is_some_and(|hit| {
                 let contains_word = hit.bm25.iter().any(|(term, _)| query.iter().any(|(wanted, _)| wanted == term));

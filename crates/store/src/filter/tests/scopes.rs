@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::parse;
 use crate::Scope;
-use crate::filter::{Filter, FilterError, IdFault, ScopeKey, ScopeTerm};
+use crate::filter::{Filter, FilterError, InvalidScopeId, ScopeKey, ScopeTerm};
 
 fn check(filter: Value, user: ScopeTerm<'_>, scope_only: bool) {
     let parsed = parse(filter.clone());
@@ -78,7 +78,7 @@ fn has_scope_pins_no_id_and_is_not_read_from_json() {
         let written = any.to_value();
         assert_eq!(written, json!({key.as_str(): "*"}));
         let refused = Filter::parse(&written).unwrap_err();
-        assert!(matches!(refused, FilterError::ScopeId { fault: IdFault::Wildcard, .. }), "{refused}");
+        assert!(matches!(refused, FilterError::ScopeId { reason: InvalidScopeId::Wildcard, .. }), "{refused}");
         assert!(Filter::exists(key.as_str()).is_err());
     }
     let pinned = Filter::eq("user_id", "a").unwrap().and(Filter::has_scope(ScopeKey::User));

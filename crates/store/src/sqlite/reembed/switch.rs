@@ -12,7 +12,7 @@ use crate::{Result, StoreError};
 
 /// The result of a switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Switched {
+pub struct SwitchReport {
     /// Memories that have a new vector.
     pub memories: usize,
     /// Entities that have a new vector.
@@ -38,7 +38,7 @@ impl Reembedding<'_> {
         &self,
         at_most: usize,
         embed: impl FnOnce(&[&str]) -> Result<Vec<Vec<f32>>, E>,
-    ) -> Result<Option<Switched>, E> {
+    ) -> Result<Option<SwitchReport>, E> {
         self.connections.write(|connection| Ok(self.switch_on(connection, at_most, embed)))?
     }
 
@@ -47,7 +47,7 @@ impl Reembedding<'_> {
         connection: &mut Connection,
         at_most: usize,
         embed: impl FnOnce(&[&str]) -> Result<Vec<Vec<f32>>, E>,
-    ) -> Result<Option<Switched>, E> {
+    ) -> Result<Option<SwitchReport>, E> {
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
         let started = Instant::now();
         self.check_begun(&tx)?;
@@ -64,7 +64,7 @@ impl Reembedding<'_> {
         self.record_embedder(&tx)?;
         clear(&tx)?;
         write::commit_to_all_scopes(self.cache, tx)?;
-        Ok(Some(Switched { memories, entities, embedded_late: missing.len(), locked: started.elapsed() }))
+        Ok(Some(SwitchReport { memories, entities, embedded_late: missing.len(), locked: started.elapsed() }))
     }
 
     /// Replaces the vectors of a kind. Each row must have a new vector.
