@@ -13,6 +13,7 @@ mod qdrant;
 pub mod rest;
 mod service;
 mod snapshot;
+pub mod trials;
 
 pub use cluster::Cluster;
 pub use embeddings::EmbeddingsEndpoint;

@@ -3,37 +3,32 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use libtest_mimic::{Failed, Trial};
+use mnemon_testbed::trials::{Failed, Trials};
 
 use crate::{ServerProcess, folder, on_path};
 
 const PRINTED: &str = "stored 2 memories\nwhere do we live? We moved to Lisbon in May.\ndeleted 2 memories\n";
 
-/// One trial per example; ignored if the program that runs it is missing.
-pub(crate) fn trials() -> [Trial; 4] {
+/// Adds a test for each example; it is ignored if the program that runs it is missing.
+pub(crate) fn add_tests(trials: &mut Trials) {
     let has_python = on_path("python3");
     let has_mem0 = folder().join(".venv-2/bin/python").exists();
     let has_tsx = on_path("node") && folder().join("node_modules/tsx").is_dir();
     let mem0 = "run compat/setup.sh to install mem0's client";
-    [
-        trial("example_curl", on_path("curl"), "curl is not on the path", || {
-            check(Command::new("sh").arg(example("curl/memory.sh")))
-        }),
-        trial("example_python_plain", has_python, "python3 is not on the path", || {
-            check(Command::new("python3").arg(example("python/plain.py")))
-        }),
-        trial("example_python_mem0", has_mem0, mem0, || {
-            check(Command::new(folder().join(".venv-2/bin/python")).arg(example("python/mem0_client.py")))
-        }),
-        trial("example_typescript", has_tsx, mem0, typescript),
-    ]
-}
-
-fn trial(name: &str, is_there: bool, missing: &str, run: fn() -> Result<(), Failed>) -> Trial {
-    if !is_there {
-        eprintln!("skipped: {name}: {missing}");
-    }
-    Trial::test(name, run).with_ignored_flag(!is_there)
+    let mut add = |name: &str, is_there: bool, missing: &str, run: fn() -> Result<(), Failed>| {
+        let missing = format!("{name}: {missing}");
+        trials.add_fallible(name, (!is_there).then_some(&*missing), run);
+    };
+    add("example_curl", on_path("curl"), "curl is not on the path", || {
+        check(Command::new("sh").arg(example("curl/memory.sh")))
+    });
+    add("example_python_plain", has_python, "python3 is not on the path", || {
+        check(Command::new("python3").arg(example("python/plain.py")))
+    });
+    add("example_python_mem0", has_mem0, mem0, || {
+        check(Command::new(folder().join(".venv-2/bin/python")).arg(example("python/mem0_client.py")))
+    });
+    add("example_typescript", has_tsx, mem0, typescript);
 }
 
 fn example(path: &str) -> PathBuf {

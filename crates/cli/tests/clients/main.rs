@@ -10,7 +10,7 @@ mod tour;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use mnemon_testbed::trials::{Failed, Trials};
 use serde_json::Value;
 
 /// Clients: name, program and script.
@@ -24,26 +24,19 @@ const CLIENTS: [(&str, &str, &str); 6] = [
 ];
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let mut trials: Vec<Trial> = CLIENTS
-        .iter()
-        .map(|&(name, program, script)| {
-            let installed = match program {
-                "node" => folder().join("node_modules/mem0ai").is_dir() && on_path("node"),
-                program => folder().join(program).exists(),
-            };
-            if !installed {
-                eprintln!("skipped: {name}: run compat/setup.sh to install the client");
-            }
-            Trial::test(name, move || run(program, script)).with_ignored_flag(!installed)
-        })
-        .collect();
-    if !on_path("curl") {
-        eprintln!("skipped: tour: curl is not on the path");
+    let mut trials = Trials::new();
+    for (name, program, script) in CLIENTS {
+        let installed = match program {
+            "node" => folder().join("node_modules/mem0ai").is_dir() && on_path("node"),
+            program => folder().join(program).exists(),
+        };
+        let missing = format!("{name}: run compat/setup.sh to install the client");
+        trials.add_fallible(name, (!installed).then_some(&*missing), move || run(program, script));
     }
-    trials.push(Trial::test("tour_with_curl", tour::run).with_ignored_flag(!on_path("curl")));
-    trials.extend(examples::trials());
-    libtest_mimic::run(&arguments, trials).exit();
+    let missing = (!on_path("curl")).then_some("tour: curl is not on the path");
+    trials.add_fallible("tour_with_curl", missing, tour::run);
+    examples::add_tests(&mut trials);
+    trials.run();
 }
 
 fn on_path(program: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use libtest_mimic::Failed;
+use mnemon_testbed::trials::Failed;
 
 use crate::ServerProcess;
 

@@ -12,9 +12,9 @@ mod shared_collection;
 
 use std::sync::LazyLock;
 
-use libtest_mimic::{Arguments, Trial};
 use mem0::{Mem0, VERSIONS, is_installed};
 use mnemon_models::{Embedder, StaticEmbedder};
+use mnemon_testbed::trials::{Trials, unset};
 use mnemon_testbed::{EmbeddingsEndpoint, QDRANT, Qdrant, rest, shared, unique};
 use serde_json::Value;
 
@@ -30,31 +30,20 @@ const TESTS: [(&str, Test); 6] = [
 ];
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let server = Qdrant::from_env().is_some();
-    if !server {
-        eprintln!("skipped: {QDRANT} is not set");
-    }
-    let mut trials = Vec::new();
+    let no_server = unset(&[QDRANT]);
+    let mut trials = Trials::new();
     for version in VERSIONS {
-        let installed = is_installed(version);
-        if !installed {
-            eprintln!("skipped: mem0 {version}: run compat/interop/setup.sh to install it");
-        }
-        let chat = move || {
+        let not_installed = || format!("mem0 {version}: run compat/interop/setup.sh to install it");
+        let not_installed = (!is_installed(version)).then(not_installed);
+        trials.add(format!("openai_beside_mem0_{version}"), not_installed.as_deref(), || {
             openai::openai_client_receives_memories(version);
-            Ok(())
-        };
-        trials.push(Trial::test(format!("openai_beside_mem0_{version}"), chat).with_ignored_flag(!installed));
+        });
+        let missing = not_installed.as_deref().or(no_server.as_deref());
         for (name, test) in TESTS {
-            let run = move || {
-                test(&Fixture::new(version));
-                Ok(())
-            };
-            trials.push(Trial::test(format!("mem0_{version}::{name}"), run).with_ignored_flag(!(server && installed)));
+            trials.add(format!("mem0_{version}::{name}"), missing, move || test(&Fixture::new(version)));
         }
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    trials.run();
 }
 
 /// What mnemon and mem0 share: a collection and the embedder.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::slow_proxy;
 use crate::stack::{SOURCE, Stack, memory, run, run_and_kill};
-use crate::trials;
+use mnemon_testbed::trials;
 
 const POINTS: usize = 4000;
 

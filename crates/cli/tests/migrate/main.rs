@@ -14,31 +14,28 @@ mod refusals;
 mod slow_proxy;
 mod stack;
 mod switch;
-#[path = "../shared/trials.rs"]
-mod trials;
 
+use mnemon_testbed::trials::{Trials, without_qdrant_binary};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use trials::Test;
 
-macro_rules! tests {
-    ($ignored:expr; $($module:ident::$name:ident),* $(,)?) => {
-        [$(Test {
-            name: concat!(stringify!($module), "::", stringify!($name)),
-            ignored: $ignored,
-            run: |seed| $module::$name(&mut StdRng::seed_from_u64(seed)),
-        }),*]
+macro_rules! add_tests {
+    ($trials:ident, $missing:expr; $($module:ident::$name:ident),* $(,)?) => {
+        $($trials.add_seeded(
+            concat!(stringify!($module), "::", stringify!($name)),
+            $missing,
+            |seed| $module::$name(&mut StdRng::seed_from_u64(seed)),
+        );)*
     };
 }
 
 fn main() {
-    let qdrant = trials::has_qdrant_binary();
-    let small_disk = full_disk::can_be_made();
-    if !small_disk {
-        eprintln!("skipped: tests with a full disk: a small one (tmpfs) can't be mounted here");
-    }
-    let tests = tests![
-        !qdrant;
+    let no_binary = without_qdrant_binary();
+    let no_small_disk = || "tests with a full disk: a small one (tmpfs) can't be mounted here";
+    let no_small_disk = (!full_disk::can_be_made()).then(no_small_disk);
+    let mut trials = Trials::one_at_a_time();
+    add_tests![
+        trials, no_binary.as_deref();
         kills::of_rebuild_to_a_new_collection,
         kills::of_rebuild_in_place,
         kills::of_rebuild_to_a_file,
@@ -50,10 +47,10 @@ fn main() {
         switch::cutover_rollback_and_second_cutover,
         refusals::dangerous_calls_are_refused,
     ];
-    let tests_with_full_disk = tests![
-        !qdrant || !small_disk;
+    add_tests![
+        trials, no_small_disk.or(no_binary.as_deref());
         full_disk::a_full_disk_of_the_store_is_reported_and_resumed,
         full_disk::a_full_disk_of_the_backup_is_reported_and_resumed,
     ];
-    trials::run(tests.into_iter().chain(tests_with_full_disk));
+    trials.run();
 }

@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 use crate::listening;
-use crate::trials::qdrant_binary;
+use mnemon_testbed::trials::qdrant_binary;
 
 /// Vector length.
 pub(crate) const DIMS: usize = 32;

@@ -13,7 +13,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use libtest_mimic::{Arguments, Trial};
+use mnemon_testbed::trials::Trials;
 use sandbox::Sandbox;
 
 type Test = fn(&Path);
@@ -25,20 +25,14 @@ const TESTS: [(&str, Test); 3] = [
 ];
 
 fn main() {
-    let arguments = Arguments::from_args();
     let folder = std::env::var_os("MNEMON_TEST_MINILM").map(PathBuf::from).filter(|_| cfg!(feature = "minilm"));
-    if folder.is_none() {
-        eprintln!("skipped: minilm: MNEMON_TEST_MINILM is not set, or the feature `minilm` is off");
-    }
-    let trial = |(name, test): (&str, Test)| {
+    let missing = "MNEMON_TEST_MINILM is not set, or the feature `minilm` is off";
+    let mut trials = Trials::new();
+    for (name, test) in TESTS {
         let found = folder.clone();
-        let run = move || {
-            test(&found.unwrap());
-            Ok(())
-        };
-        Trial::test(name, run).with_ignored_flag(folder.is_none())
-    };
-    libtest_mimic::run(&arguments, TESTS.into_iter().map(trial).collect()).exit();
+        trials.add(name, folder.is_none().then_some(missing), move || test(&found.unwrap()));
+    }
+    trials.run();
 }
 
 fn a_model_is_downloaded_once_and_used(weights: &Path) {

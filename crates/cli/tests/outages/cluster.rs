@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::consistency::check;
 use crate::deployment::{COLLECTION, Deployment, LedgerKind};
 use crate::load::{Load, Outcomes, user};
-use crate::trials::qdrant_binary;
+use mnemon_testbed::trials::qdrant_binary;
 
 const NODES: usize = 3;
 /// Searches while a node is down.

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use crate::consistency::check;
 use crate::deployment::{Deployment, LedgerKind};
 use crate::load::{Load, Outcomes};
-use crate::trials::{self, qdrant_binary};
+use mnemon_testbed::trials::{self, qdrant_binary};
 
 fn kills() -> u64 {
     trials::kills(10)

@@ -14,30 +14,30 @@ mod listening;
 mod load;
 mod outage;
 mod replicas;
-#[path = "../shared/trials.rs"]
-mod trials;
-
-use mnemon_testbed::{POSTGRES, postgres_url};
 
 use deployment::LedgerKind;
-use trials::Test;
+use mnemon_testbed::POSTGRES;
+use mnemon_testbed::trials::{Trials, unset, without_qdrant_binary};
 
 fn main() {
-    let qdrant = trials::has_qdrant_binary();
-    let postgres = postgres_url().is_some();
-    if !postgres {
-        eprintln!("skipped: tests with a ledger in Postgres: {POSTGRES} is not set");
-    }
-    let test = |name, run| Test { name, ignored: !qdrant, run };
-    let test_with_postgres = |name, run| Test { name, ignored: !qdrant || !postgres, run };
-    trials::run([
-        test("kills::mnemon_is_killed_under_load", |seed| kills::mnemon_is_killed_under_load(seed, LedgerKind::Sqlite)),
-        test_with_postgres("kills::mnemon_is_killed_under_load_postgres", |seed| {
-            kills::mnemon_is_killed_under_load(seed, LedgerKind::Postgres);
-        }),
-        test("kills::qdrant_is_killed_under_load", kills::qdrant_is_killed_under_load),
-        test("outage::searches_fail_fast_and_recover", outage::searches_fail_fast_and_recover),
-        test("cluster::a_cluster_survives_the_loss_of_a_node", cluster::a_cluster_survives_the_loss_of_a_node),
-        test_with_postgres("replicas::two_servers_share_a_ledger", replicas::two_servers_share_a_ledger),
-    ]);
+    let no_binary = without_qdrant_binary();
+    let missing = no_binary.as_deref();
+    let no_postgres = unset(&[POSTGRES]).map(|reason| format!("tests with a ledger in Postgres: {reason}"));
+    let missing_with_postgres = no_postgres.as_deref().or(missing);
+    let mut trials = Trials::one_at_a_time();
+    trials.add_seeded("kills::mnemon_is_killed_under_load", missing, |seed| {
+        kills::mnemon_is_killed_under_load(seed, LedgerKind::Sqlite);
+    });
+    trials.add_seeded("kills::mnemon_is_killed_under_load_postgres", missing_with_postgres, |seed| {
+        kills::mnemon_is_killed_under_load(seed, LedgerKind::Postgres);
+    });
+    trials.add_seeded("kills::qdrant_is_killed_under_load", missing, kills::qdrant_is_killed_under_load);
+    trials.add_seeded("outage::searches_fail_fast_and_recover", missing, outage::searches_fail_fast_and_recover);
+    trials.add_seeded("cluster::a_cluster_survives_the_loss_of_a_node", missing, |seed| {
+        cluster::a_cluster_survives_the_loss_of_a_node(seed);
+    });
+    trials.add_seeded("replicas::two_servers_share_a_ledger", missing_with_postgres, |seed| {
+        replicas::two_servers_share_a_ledger(seed);
+    });
+    trials.run();
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::consistency::check;
 use crate::deployment::{Deployment, LedgerKind, ServerProcess};
 use crate::load::{Load, Outcomes, user};
-use crate::trials::{number, qdrant_binary};
+use mnemon_testbed::trials::{number, qdrant_binary};
 
 /// Longest duration of a refusal.
 const FAST: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::consistency::points;
 use crate::deployment::{COLLECTION, Deployment, LedgerKind, ServerProcess};
 use crate::load::Outcomes;
-use crate::trials::qdrant_binary;
+use mnemon_testbed::trials::qdrant_binary;
 
 const WRITERS: usize = 8;
 const ADDS: usize = 50;

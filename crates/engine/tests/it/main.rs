@@ -23,7 +23,7 @@ mod session;
 mod transfer;
 mod update;
 
-use libtest_mimic::{Arguments, Trial};
+use mnemon_testbed::trials::{Trials, unset};
 use stores::{KINDS, SQLITE, Tests};
 
 const ON_ALL: [(&str, Tests); 15] = [
@@ -52,24 +52,16 @@ const ON_QDRANT: [(&str, Tests); 1] = [("mem0_golden", mem0_golden::SNAPSHOT_TES
 
 fn main() {
     crash::run_writer_if_requested();
-    let arguments = Arguments::from_args();
-    let mut trials = Vec::new();
+    let mut trials = Trials::new();
     for kind in KINDS {
-        let missing = kind.missing();
-        for variable in &missing {
-            eprintln!("skipped: {}: {variable} is not set", kind.name);
-        }
+        let missing = unset(kind.needs);
         let own: &[(&str, Tests)] = if kind.name == SQLITE.name { &ON_SQLITE } else { &ON_QDRANT };
         for (file, tests) in own.iter().chain(&ON_ALL) {
-            for (name, test) in *tests {
-                let run = move || {
-                    stores::on(kind, *test);
-                    Ok(())
-                };
-                let trial = Trial::test(format!("{}::{file}::{name}", kind.name), run);
-                trials.push(trial.with_ignored_flag(!missing.is_empty()));
+            for &(name, test) in *tests {
+                trials
+                    .add(format!("{}::{file}::{name}", kind.name), missing.as_deref(), move || stores::on(kind, test));
             }
         }
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    trials.run();
 }

@@ -6,21 +6,14 @@ mod backups;
 mod collections;
 mod proxy;
 
-use libtest_mimic::{Arguments, Trial};
 use mnemon_testbed::QDRANT;
+use mnemon_testbed::trials::{Trials, unset};
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let missing = std::env::var_os(QDRANT).is_none_or(|value| value.is_empty());
-    if missing {
-        eprintln!("skipped: backups and migrations: {QDRANT} not set");
+    let missing = unset(&[QDRANT]);
+    let mut trials = Trials::new();
+    for &(name, test) in backups::ALL.iter().chain(collections::ALL) {
+        trials.add(name, missing.as_deref(), test);
     }
-    let trial = |&(name, test): &(&'static str, fn())| {
-        let run = move || {
-            test();
-            Ok(())
-        };
-        Trial::test(name, run).with_ignored_flag(missing)
-    };
-    libtest_mimic::run(&arguments, backups::ALL.iter().chain(collections::ALL).map(trial).collect()).exit();
+    trials.run();
 }

@@ -7,34 +7,24 @@
 #[cfg(feature = "minilm")]
 mod embedder;
 
-use libtest_mimic::{Arguments, Trial};
+use mnemon_testbed::trials::Trials;
 
-const VARIABLE: &str = "MNEMON_TEST_MINILM";
+fn main() {
+    let mut trials = Trials::new();
+    add_tests(&mut trials);
+    trials.run();
+}
 
 #[cfg(feature = "minilm")]
-fn trials(folder: Option<std::path::PathBuf>) -> Vec<Trial> {
-    let missing = folder.is_none();
-    if missing {
-        eprintln!("skipped: minilm: {VARIABLE} is not set");
+fn add_tests(trials: &mut Trials) {
+    const VARIABLE: &str = "MNEMON_TEST_MINILM";
+    let missing = mnemon_testbed::trials::unset(&[VARIABLE]);
+    for (name, test) in embedder::TESTS {
+        trials.add(name, missing.as_deref(), move || test(std::env::var_os(VARIABLE).unwrap().as_ref()));
     }
-    let trial = |(name, test): (&str, embedder::Test)| {
-        let folder = folder.clone();
-        let run = move || {
-            test(&folder.unwrap());
-            Ok(())
-        };
-        Trial::test(name, run).with_ignored_flag(missing)
-    };
-    embedder::TESTS.into_iter().map(trial).collect()
 }
 
 #[cfg(not(feature = "minilm"))]
-fn trials(_: Option<std::path::PathBuf>) -> Vec<Trial> {
-    eprintln!("skipped: minilm: the feature `minilm` is off");
-    vec![Trial::test("minilm", || Ok(())).with_ignored_flag(true)]
-}
-
-fn main() {
-    let arguments = Arguments::from_args();
-    libtest_mimic::run(&arguments, trials(std::env::var_os(VARIABLE).map(Into::into))).exit();
+fn add_tests(trials: &mut Trials) {
+    trials.add("minilm", Some("the feature `minilm` is off"), || {});
 }

@@ -4,10 +4,11 @@
 mod postgres;
 mod qdrant;
 
-use libtest_mimic::{Arguments, Trial};
+use mnemon_testbed::trials::Trials;
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let trials: Vec<Trial> = [postgres::trials(), qdrant::trials()].into_iter().flatten().collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    let mut trials = Trials::new();
+    postgres::add_tests(&mut trials);
+    qdrant::add_tests(&mut trials);
+    trials.run();
 }

@@ -3,14 +3,13 @@
 use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use libtest_mimic::Trial;
 use mnemon_store::conformance::{DATABASE_STORIES, DOCUMENT_STORIES, DOCUMENTS_SCHEMA};
 use mnemon_store::database::{Database, Lock, PostgresDatabase, snapshot, transact};
 use mnemon_store::{Document, DocumentStore, Durability, PageRequest, StoreError};
+use mnemon_testbed::trials::{Trials, unset};
+use mnemon_testbed::{POSTGRES, postgres_url};
 use postgres::{Client, NoTls};
 use serde_json::json;
-
-const SERVER: &str = "MNEMON_TEST_POSTGRES";
 
 /// A test with an empty database.
 type Test = fn(&TestDatabase);
@@ -25,34 +24,27 @@ const SERVER_TESTS: &[(&str, Test)] = &[
     ("concurrently_replaced_documents_keep_their_position", concurrently_replaced_documents_keep_their_position),
 ];
 
-pub(super) fn trials() -> Vec<Trial> {
-    let server = std::env::var(SERVER).ok().filter(|url| !url.is_empty());
-    if server.is_none() {
-        eprintln!("skipped: postgres: {SERVER} names no server; see .ci/postgres");
-    }
-    let trial = |name: String, story: Box<dyn Fn(&TestDatabase) + Send>| {
-        let server = server.clone();
-        let ignored = server.is_none();
-        let run = move || {
-            story(&TestDatabase::create(&server.unwrap_or_default()));
-            Ok(())
-        };
-        Trial::test(format!("postgres::{name}"), run).with_ignored_flag(ignored)
+pub(super) fn add_tests(trials: &mut Trials) {
+    let missing = unset(&[POSTGRES]).map(|reason| format!("{reason}; see .ci/postgres"));
+    let mut add = |name: &str, test: Box<dyn Fn(&TestDatabase) + Send>| {
+        let run = move || test(&TestDatabase::create(&postgres_url().unwrap()));
+        trials.add(format!("postgres::{name}"), missing.as_deref(), run);
     };
-    let databases = DATABASE_STORIES.iter().map(|&(name, story)| {
+    for &(name, story) in DATABASE_STORIES {
         let run_story = move |test_database: &TestDatabase| {
             story(&|steps| Ok(Box::new(test_database.open(steps)?) as Box<dyn Database>))
         };
-        trial(format!("databases::{name}"), Box::new(run_story))
-    });
-    let documents = DOCUMENT_STORIES.iter().map(|&(name, story)| {
+        add(&format!("databases::{name}"), Box::new(run_story));
+    }
+    for &(name, story) in DOCUMENT_STORIES {
         let run_story = move |test_database: &TestDatabase| {
             story(&|| Box::new(test_database.open(&[DOCUMENTS_SCHEMA]).unwrap()) as Box<dyn DocumentStore>)
         };
-        trial(format!("documents::{name}"), Box::new(run_story))
-    });
-    let server_tests = SERVER_TESTS.iter().map(|&(name, test)| trial(name.to_owned(), Box::new(test)));
-    databases.chain(documents).chain(server_tests).collect()
+        add(&format!("documents::{name}"), Box::new(run_story));
+    }
+    for &(name, test) in SERVER_TESTS {
+        add(name, Box::new(test));
+    }
 }
 
 /// An empty database on the server. It is deleted when dropped.

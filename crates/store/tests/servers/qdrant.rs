@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use libtest_mimic::Trial;
 use mnemon_store::conformance::{DIMS, STORIES};
 use mnemon_store::database::{Database, PostgresDatabase, SqliteDatabase};
 use mnemon_store::qdrant::{LEDGER_SCHEMA, QdrantOptions, QdrantStore};
@@ -11,21 +10,13 @@ use mnemon_store::{
     Change, ChangeSet, Filter, Memory, MemoryId, PageRequest, Payload, Provenance, Record, SparseQuery, Store,
     StoreError, Terms, View,
 };
+use mnemon_testbed::trials::{Trials, unset};
 use mnemon_testbed::{POSTGRES, QDRANT, fresh_database, rest, shared, unique};
 use serde_json::json;
 
-fn missing(variable: &str) -> bool {
-    std::env::var_os(variable).is_none_or(|value| value.is_empty())
-}
-
-pub(super) fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
+pub(super) fn add_tests(trials: &mut Trials) {
     for (kind, in_postgres) in [("qdrant", false), ("qdrant_postgres", true)] {
-        let needed: Vec<&str> = if in_postgres { vec![QDRANT, POSTGRES] } else { vec![QDRANT] };
-        let unset: Vec<&str> = needed.into_iter().filter(|variable| missing(variable)).collect();
-        if !unset.is_empty() {
-            eprintln!("skipped: {kind}: {} not set", unset.join(" and "));
-        }
+        let missing = unset(if in_postgres { &[QDRANT, POSTGRES] } else { &[QDRANT] });
         for &(name, story) in STORIES {
             let run = move || {
                 let folder = tempfile::tempdir().unwrap();
@@ -38,20 +29,14 @@ pub(super) fn trials() -> Vec<Trial> {
                 };
                 let collection = Collection(unique("story"));
                 story(&|| Box::new(open(&collection.0, ledger())) as Box<dyn Store>);
-                Ok(())
             };
-            trials.push(Trial::test(format!("{kind}::{name}"), run).with_ignored_flag(!unset.is_empty()));
+            trials.add(format!("{kind}::{name}"), missing.as_deref(), run);
         }
     }
+    let missing = unset(&[QDRANT]);
     for (name, test) in QDRANT_TESTS {
-        let run = move || {
-            let folder = tempfile::tempdir().unwrap();
-            test(folder.path());
-            Ok(())
-        };
-        trials.push(Trial::test(format!("qdrant::{name}"), run).with_ignored_flag(missing(QDRANT)));
+        trials.add(format!("qdrant::{name}"), missing.as_deref(), || test(tempfile::tempdir().unwrap().path()));
     }
-    trials
 }
 
 /// A collection that is deleted when dropped.

@@ -3,56 +3,27 @@
 
 use std::path::PathBuf;
 
-use libtest_mimic::{Arguments, Trial};
+use mnemon_testbed::trials::{Trials, qdrant_binary, unset, without_qdrant_binary};
 use mnemon_testbed::{
-    Cluster, EmbeddingsEndpoint, POSTGRES, QDRANT, Qdrant, TestQdrant, fresh_database, postgres_url, rest,
-    restore_snapshot, shared, unique,
+    Cluster, EmbeddingsEndpoint, POSTGRES, QDRANT, Qdrant, fresh_database, rest, restore_snapshot, shared, unique,
 };
 use serde_json::{Value, json};
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let given = Qdrant::from_env();
-    let binary = match &given {
-        Some(TestQdrant::Binary(binary)) => Some(binary.clone()),
-        _ => None,
+    let no_qdrant = unset(&[QDRANT]);
+    let no_postgres = unset(&[POSTGRES]);
+    let no_binary = without_qdrant_binary();
+    let mut trials = Trials::new();
+    trials.add("vectors_come_in_both_encodings", None, vectors_come_in_both_encodings);
+    trials.add("the_shared_server_answers", no_qdrant.as_deref(), the_shared_server_answers);
+    trials.add("a_database_is_there_and_gone", no_postgres.as_deref(), a_database_is_there_and_gone);
+    let mut of_binary = |name: &str, test: fn(PathBuf)| {
+        trials.add(name, no_binary.as_deref(), move || test(qdrant_binary().unwrap()));
     };
-    if given.is_none() {
-        eprintln!("skipped: qdrant: {QDRANT} names neither a binary nor a server");
-    }
-    if postgres_url().is_none() {
-        eprintln!("skipped: postgres: {POSTGRES} names no server");
-    }
-    let of_binary = |name: &str, test: fn(PathBuf)| {
-        let binary = binary.clone();
-        let ignored = binary.is_none();
-        let run = move || {
-            binary.map_or_else(
-                || Err("there is no binary".into()),
-                |binary| {
-                    test(binary);
-                    Ok(())
-                },
-            )
-        };
-        Trial::test(name, run).with_ignored_flag(ignored)
-    };
-    let plain = |name: &str, test: fn(), there: bool| {
-        let run = move || {
-            test();
-            Ok(())
-        };
-        Trial::test(name, run).with_ignored_flag(!there)
-    };
-    let trials = vec![
-        plain("vectors_come_in_both_encodings", vectors_come_in_both_encodings, true),
-        plain("the_shared_server_answers", the_shared_server_answers, given.is_some()),
-        plain("a_database_is_there_and_gone", a_database_is_there_and_gone, postgres_url().is_some()),
-        of_binary("what_was_synced_survives_a_kill", what_was_synced_survives_a_kill),
-        of_binary("a_snapshot_becomes_a_collection", a_snapshot_becomes_a_collection),
-        of_binary("a_cluster_loses_a_peer_and_gets_it_back", a_cluster_loses_a_peer_and_gets_it_back),
-    ];
-    libtest_mimic::run(&arguments, trials).exit();
+    of_binary("what_was_synced_survives_a_kill", what_was_synced_survives_a_kill);
+    of_binary("a_snapshot_becomes_a_collection", a_snapshot_becomes_a_collection);
+    of_binary("a_cluster_loses_a_peer_and_gets_it_back", a_cluster_loses_a_peer_and_gets_it_back);
+    trials.run();
 }
 
 fn vectors_come_in_both_encodings() {
