@@ -148,6 +148,14 @@ pub struct Migration {
 }
 
 impl MigrationState {
+    /// The source, if it is a snapshot file. It is its own backup.
+    pub fn snapshot(&self) -> Option<&Path> {
+        match &self.route {
+            Some(Route { source: SourceSpec::Snapshot { file }, .. }) => Some(file),
+            _ => None,
+        }
+    }
+
     /// Whether a verify after the last rebuild found no differences.
     pub fn is_verified(&self) -> bool {
         let (rebuilt, verified) = (self.ended.get(&Phase::Rebuild), self.ended.get(&Phase::Verify));

@@ -41,6 +41,12 @@ fn a_snapshot_becomes_a_store() {
     assert_eq!(found["points"], 204, "{found}");
     let counts = std::fs::read_to_string(sandbox.path("mnemon-migration/pre-cutover-counts.txt")).unwrap();
     assert!(counts.lines().any(|line| line == "user-06: 28"), "{counts}");
+    // A snapshot is its own backup. Each phase is recorded, so the next command can be run.
+    let next = || sandbox.json(&migrate("status"))["next"].as_str().unwrap().to_owned();
+    assert_eq!(next(), "mnemon migrate rebuild");
+    sandbox.json(&migrate("rehearse"));
+    let recorded = sandbox.json(&migrate("status"));
+    assert_eq!(recorded["phases"]["rehearse"]["ok"], true, "{recorded}");
     let history = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/tests/fixtures/legacy_v1.history.db");
     let rebuilt = sandbox.json(&[&migrate("rebuild")[..], &["--history", &history.display().to_string()]].concat());
     assert_eq!(rebuilt["history_rows"], 222, "{rebuilt}");
@@ -51,6 +57,9 @@ fn a_snapshot_becomes_a_store() {
     sandbox.json(&[&migrate("cutover")[..], &["--settings", "mnemon.toml", "--no-smoke"]].concat());
     let settings = std::fs::read_to_string(sandbox.path("mnemon.toml")).unwrap();
     assert!(settings.contains("new.db"), "{settings}");
+    assert!(next().starts_with("nothing"), "{}", next());
+    let refused = sandbox.run(&["migrate", "retire", "--yes"]);
+    assert!(refused.code == 4 && refused.stderr.contains("snapshot file"), "{}", refused.stderr);
     let listed = sandbox.json(&["list", "--all", "--user", "user-06", "--store", "sqlite:new.db"]);
     assert_eq!(listed["results"].as_array().unwrap().len(), 28);
 }

@@ -23,6 +23,10 @@ pub fn retire(
     if !migration.state.switched {
         return refused("the old store is still in use: nothing can be deleted before a cutover".into());
     }
+    if let Some(file) = migration.state.snapshot() {
+        let file = file.display();
+        return refused(format!("the source is the snapshot file {file}: there is no collection or backup to delete"));
+    }
     if !migration.is_done(Phase::Verify) {
         return refused("the last `mnemon migrate verify` did not succeed: nothing is deleted before it does".into());
     }

@@ -22,7 +22,7 @@ use crate::wiring;
 process: no server is needed, and the file is not changed. Exit code 3: the rehearsal found differences."
 )]
 pub(super) struct RehearseArgs {
-    /// Snapshot of the collection [default: the one in the migration's last backup]
+    /// Snapshot of the collection [default: the migration's source, if it is one; else the one in its last backup]
     #[arg(long, value_name = "FILE")]
     pub(super) snapshot: Option<PathBuf>,
     /// Folder of the migration, used if no snapshot is given
@@ -56,11 +56,8 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
         Some(file) => file.clone(),
         None => folder.path().join("rehearsal.db"),
     };
-    let (snapshot, mut expect, mut migration) = match &args.snapshot {
-        Some(snapshot) => (snapshot.clone(), None, None),
-        None => snapshot_of_backup(&args.dir)?,
-    };
-    expect = args.expect.or(expect);
+    let (snapshot, expect, mut migration) = snapshot_to_rehearse(args)?;
+    let expect = args.expect.or(expect);
     let embedder = wiring::embedder(settings)?;
     let route =
         Route { source: SourceSpec::Snapshot { file: snapshot }, target: TargetSpec::Sqlite { file: file.clone() } };
@@ -89,6 +86,18 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
     }
     out.value(&report::rehearsal_to_json(&rehearsal), |_| report::rehearsal_to_markdown(&rehearsal))?;
     Ok(if rehearsal.is_green() { Exit::Ok } else { Exit::Differences })
+}
+
+/// The snapshot, the number of points it must have, and the migration that records the result.
+fn snapshot_to_rehearse(args: &RehearseArgs) -> anyhow::Result<(PathBuf, Option<u64>, Option<Migration>)> {
+    let source = Migration::read(&args.dir)?.and_then(|state| state.snapshot().map(Path::to_owned));
+    match (&args.snapshot, source) {
+        (Some(given), source) if source.as_ref() != Some(&std::path::absolute(given)?) => {
+            Ok((given.clone(), None, None))
+        }
+        (_, Some(source)) => Ok((source, None, Some(Migration::open(&args.dir)?))),
+        _ => snapshot_of_backup(&args.dir),
+    }
 }
 
 /// The snapshot in a migration's backup, the number of points it must have, and the migration.

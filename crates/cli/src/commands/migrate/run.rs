@@ -1,8 +1,8 @@
 //! `mnemon migrate run`: all phases before the cutover, one after the other.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use mnemon_migrate::{Migration, Phase, SourceSpec};
+use mnemon_migrate::{Migration, Phase};
 use serde_json::json;
 
 use super::route_args::RouteArgs;
@@ -74,10 +74,7 @@ fn is_done(route: &RouteArgs, phase: Phase) -> anyhow::Result<bool> {
 
 /// The snapshot file that is the source, if it is one.
 fn snapshot(route: &RouteArgs) -> anyhow::Result<Option<PathBuf>> {
-    Ok(match Migration::read(&route.dir)?.and_then(|state| state.route).map(|route| route.source) {
-        Some(SourceSpec::Snapshot { file }) => Some(file),
-        _ => None,
-    })
+    Ok(Migration::read(&route.dir)?.and_then(|state| state.snapshot().map(Path::to_owned)))
 }
 
 fn dry_run(args: &RunArgs, out: &Output) -> anyhow::Result<Exit> {

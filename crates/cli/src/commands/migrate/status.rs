@@ -55,11 +55,13 @@ fn next_command(state: &MigrationState) -> &'static str {
     let done = |phase: Phase| state.ended.get(&phase).is_some_and(|ended| ended.ok);
     if done(Phase::Retire) {
         "nothing: the old collection was deleted"
+    } else if state.switched && state.snapshot().is_some() {
+        "nothing, or mnemon migrate rollback: the snapshot file stays as it is"
     } else if state.switched {
         "mnemon migrate retire (after the retention date), or mnemon migrate rollback"
     } else if !done(Phase::Preflight) {
         "mnemon migrate preflight"
-    } else if !done(Phase::Backup) {
+    } else if !done(Phase::Backup) && state.snapshot().is_none() {
         "mnemon migrate backup"
     } else if !done(Phase::Rebuild) {
         "mnemon migrate rebuild"
