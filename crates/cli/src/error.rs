@@ -1,5 +1,7 @@
 //! Errors of the command line: their codes and messages.
 
+mod hint;
+
 use std::fmt;
 use std::io;
 
@@ -94,7 +96,7 @@ fn code_of(error: &anyhow::Error) -> ErrorCode {
     codes.unwrap_or(ErrorCode::Failed)
 }
 
-/// The error and its causes in one line. A cause whose text is already in the line is left out.
+/// The error and its causes in one line, then what to do. A cause whose text is already in the line is left out.
 fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
@@ -106,7 +108,10 @@ fn one_line(error: &anyhow::Error) -> String {
             line = format!("{line}: {text}");
         }
     }
-    line
+    match hint::hint(error) {
+        Some(hint) => format!("{line}: {hint}"),
+        None => line,
+    }
 }
 
 #[cfg(test)]

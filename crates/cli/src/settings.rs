@@ -7,6 +7,7 @@ mod llm;
 mod location;
 #[cfg(feature = "minilm")]
 mod minilm;
+pub(crate) mod names;
 mod paths;
 mod qdrant;
 pub(crate) mod server;

@@ -2,6 +2,7 @@
 
 mod classify;
 mod code;
+mod hint;
 
 use mnemon_models::ModelError;
 use mnemon_store::{FilterError, StoreError};
@@ -14,7 +15,8 @@ pub type Result<T, E = EngineError> = std::result::Result<T, E>;
 /// An error of the engine. A write that returns an error has stored nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The request is invalid; the text says why.
+    /// A value in the request is not valid. The text names the value and its limit, and nothing that only some callers
+    /// have, such as flags. An error that a caller has to recognize gets its variant.
     #[error("{0}")]
     Invalid(String),
     /// The store failed or rejected the request.
@@ -24,21 +26,45 @@ pub enum EngineError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// The language model's answer can't be used.
-    #[error("the language model's answer can't be used: {0}")]
-    Extraction(String),
+    #[error("the language model's answer can't be used: {reason}")]
+    Extraction {
+        /// What is wrong with it.
+        reason: String,
+        /// Whether its answers are cut off before they contain anything new.
+        is_truncated: bool,
+    },
     /// The request needs a language model, and none is configured.
-    #[error("{0} needs a language model: set llm (MNEMON_LLM), for example to openai:gpt-4o-mini or ollama:qwen3")]
+    #[error("{0} needs a language model")]
     NoLanguageModel(&'static str),
-    /// The embedder returns another vector for a text than before.
+    /// The embedder returns another vector for a text than before, so the store was not switched to it. The model behind the
+    /// same name may have changed.
     #[error(
-        "the embedder returns another vector for `{text}` than before (cosine {cosine:.4}), so the store was not switched. The model behind the same name may have changed: restore it, or start over with --restart"
+        "the embedder returns another vector for `{text}` than before (cosine {cosine:.4}), so the store was not switched; the \
+         model behind the same name may have changed"
     )]
-    Unsteady {
+    EmbedderChanged {
         /// The beginning of the text.
         text: String,
         /// The cosine of the two vectors.
         cosine: f32,
     },
+    /// The vectors of an export are of another embedder than those of the store.
+    #[error(
+        "the export has vectors of embedder `{export}` ({export_dims} dims), the store those of `{store}` ({store_dims} dims)"
+    )]
+    ExportOfOtherEmbedder {
+        /// Fingerprint of the export's embedder.
+        export: String,
+        /// Dims of the export's vectors.
+        export_dims: usize,
+        /// Fingerprint of the store's embedder.
+        store: String,
+        /// Dims of the store's vectors.
+        store_dims: usize,
+    },
+    /// A file to import does not name the owner of its memories, and the caller has given none.
+    #[error("the file does not name the owner of the memories")]
+    NoOwner,
     /// A file to import or export could not be read or written.
     #[error("{what}: {source}")]
     Io {
@@ -67,11 +93,37 @@ impl EngineError {
             Self::Invalid(_) => ErrorCode::InvalidRequest,
             Self::Store(error) => error.into(),
             Self::Model(error) => error.into(),
-            Self::Extraction(_) => ErrorCode::LlmAnswer,
+            Self::Extraction { .. } => ErrorCode::LlmAnswer,
             Self::NoLanguageModel(_) => ErrorCode::LlmNotConfigured,
-            Self::Unsteady { .. } => ErrorCode::EmbedderChanged,
+            Self::EmbedderChanged { .. } => ErrorCode::EmbedderChanged,
+            Self::ExportOfOtherEmbedder { .. } | Self::NoOwner => ErrorCode::InvalidRequest,
             Self::Io { .. } => ErrorCode::Io,
         }
+    }
+
+    /// Which settings to change, as the end of a sentence. `name` names the setting with a key, as the user knows it. `None` if no setting helps, or if the command line or the client has to do something.
+    pub fn settings_hint(&self, name: &dyn Fn(&str) -> String) -> Option<String> {
+        match self {
+            Self::Model(error) => hint::model_hint(error, name),
+            Self::NoLanguageModel(_) => {
+                Some(format!("set {}, for example to openai:gpt-4o-mini or ollama:qwen3", name("llm")))
+            }
+            Self::Extraction { is_truncated: true, .. } => {
+                Some(format!("set {} higher, or send fewer messages at a time", name("llm_max_tokens")))
+            }
+            Self::Invalid(_)
+            | Self::Store(_)
+            | Self::Extraction { .. }
+            | Self::EmbedderChanged { .. }
+            | Self::ExportOfOtherEmbedder { .. }
+            | Self::NoOwner
+            | Self::Io { .. } => None,
+        }
+    }
+
+    /// What an operator can change, for logs: settings are named by their key.
+    pub fn log_hint(&self) -> Option<String> {
+        self.settings_hint(&str::to_owned)
     }
 
     /// Whether the request is at fault, so that a changed request may succeed.
@@ -81,6 +133,6 @@ impl EngineError {
 
     /// Whether a model is at fault, so that the same request may succeed later.
     pub fn is_model_error(&self) -> bool {
-        matches!(self, Self::Model(_) | Self::Extraction(_))
+        matches!(self, Self::Model(_) | Self::Extraction { .. })
     }
 }

@@ -66,7 +66,7 @@ impl<'a> Reembed<'a> {
     /// the number of embedded texts and the number of all texts.
     ///
     /// # Errors
-    /// Those of the embedder and the store; [`EngineError::Unsteady`] if the comparison fails.
+    /// Those of the embedder and the store; [`EngineError::EmbedderChanged`] if the comparison fails.
     pub fn run(&self, restart: bool, progress: &mut dyn FnMut(usize, usize)) -> Result<ReembedReport> {
         self.reembedding.begin(restart)?;
         let resumed = self.reembedding.counts()?.embedded;
@@ -123,7 +123,7 @@ impl<'a> Reembed<'a> {
         for ((text, kept), again) in sample.iter().zip(&again) {
             let cosine = cosine(kept, again);
             if cosine < MIN_COSINE {
-                return Err(EngineError::Unsteady { text: text.text().chars().take(80).collect(), cosine });
+                return Err(EngineError::EmbedderChanged { text: text.text().chars().take(80).collect(), cosine });
             }
             least = least.min(cosine);
         }

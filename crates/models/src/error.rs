@@ -33,6 +33,27 @@ impl std::fmt::Display for ModelKind {
     }
 }
 
+/// Why a service rejects a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalCause {
+    /// It requires a key, and none was sent.
+    NoKey,
+    /// The key is not valid.
+    InvalidKey,
+    /// The key may not use the model.
+    KeyNotAllowed,
+    /// It does not have the model, or the path of the base URL is wrong.
+    UnknownModel,
+    /// It has moved to another address.
+    Moved,
+    /// The quota of the account is used up.
+    Quota,
+    /// The input is too long.
+    TooLong,
+    /// Another reason.
+    Other,
+}
+
 /// Why a model could not be loaded or called.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -63,9 +84,24 @@ pub enum ModelError {
     /// A loaded model failed to compute.
     #[error("the model failed to compute")]
     Compute(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The configuration can't work; the text says what to change.
-    #[error("{0}")]
-    Settings(String),
+    /// A setting of the model can't work.
+    #[error("{setting} {reason}")]
+    Settings {
+        /// The kind of the model.
+        kind: ModelKind,
+        /// The key of the setting, or the environment variable of a service's key.
+        setting: &'static str,
+        /// What is wrong with it, as the end of a sentence that begins with the setting.
+        reason: String,
+    },
+    /// The client of a service could not be created.
+    #[error("could not create the client of the {kind}: {reason}")]
+    Client {
+        /// The kind of the model.
+        kind: ModelKind,
+        /// The cause.
+        reason: String,
+    },
     /// The service does not answer now.
     #[error("the {kind} at {server} is not available: {reason}; try again later")]
     Unavailable {
@@ -79,19 +115,21 @@ pub enum ModelError {
         wait: Option<Duration>,
     },
     /// The service rejects the request: a key, a model name or an address is wrong.
-    #[error("the {kind} at {server} rejects the request ({reason}): {advice}")]
+    #[error("the {kind} at {server} rejects the request ({reason})")]
     Refused {
         /// The kind of the model.
         kind: ModelKind,
         /// Its base URL.
         server: String,
+        /// The name of the model at the service.
+        model: String,
         /// The status, and the service's own message.
         reason: String,
-        /// Which setting to check.
-        advice: String,
+        /// What the status and the message mean.
+        cause: RefusalCause,
     },
     /// The service's answer is not usable.
-    #[error("the {kind} at {server} answered {answer}: {advice}")]
+    #[error("the {kind} at {server} answered {answer}")]
     Answer {
         /// The kind of the model.
         kind: ModelKind,
@@ -99,13 +137,11 @@ pub enum ModelError {
         server: String,
         /// Its answer.
         answer: String,
-        /// What to check.
-        advice: &'static str,
+        /// Whether the answer can be read but has no text.
+        is_empty: bool,
     },
     /// The model returns vectors of another length.
-    #[error(
-        "model `{model}` returns vectors of {found} dims, {expected} were expected: set embedder_dims (MNEMON_EMBEDDER_DIMS) to {found}"
-    )]
+    #[error("model `{model}` returns vectors of {found} dims, {expected} were expected")]
     Dims {
         /// The model's name.
         model: String,
@@ -120,14 +156,17 @@ impl ModelError {
     /// The kind of the model.
     pub fn kind(&self) -> ModelKind {
         match self {
-            Self::Unavailable { kind, .. } | Self::Refused { kind, .. } | Self::Answer { kind, .. } => *kind,
+            Self::Settings { kind, .. }
+            | Self::Client { kind, .. }
+            | Self::Unavailable { kind, .. }
+            | Self::Refused { kind, .. }
+            | Self::Answer { kind, .. } => *kind,
             // Only embedders are loaded from files and have dims.
             Self::Weights(_)
             | Self::Tensor { .. }
             | Self::Vocabulary(_)
             | Self::Folder { .. }
             | Self::Compute(_)
-            | Self::Settings(_)
             | Self::Dims { .. } => ModelKind::Embedder,
         }
     }

@@ -16,7 +16,7 @@ mod service;
 mod text;
 
 pub use embedder::Embedder;
-pub use error::{ModelError, ModelKind};
+pub use error::{ModelError, ModelKind, RefusalCause};
 pub use llm::{
     ChatAnswer, ChatMessage, ChatModel, ChatRequest, ChatRole, Finish, JsonShape, LlmClient, LlmConfig, LlmProvider,
     Usage, json,

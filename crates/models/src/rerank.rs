@@ -10,10 +10,6 @@ use tokio::runtime::Runtime;
 use crate::error::{ModelError, ModelKind};
 use crate::service::{self, Failure, RetryPolicy, Service};
 
-/// The hint in the error message for an invalid response.
-const CHECK_URL: &str =
-    "check that reranker_url (MNEMON_RERANKER_URL) is the base URL of a service with the route /rerank";
-
 /// Scores how well texts answer a question. Calls block; shared between threads.
 pub trait Reranker: Send + Sync {
     /// Returns one score for each text, in order; higher is better. Scores are comparable within one call only.
@@ -62,6 +58,7 @@ impl fmt::Debug for RerankConfig {
 #[derive(Debug)]
 pub struct HttpReranker {
     model: String,
+    has_key: bool,
     service: Service,
     /// `None` only while the reranker is dropped.
     runtime: Option<Runtime>,
@@ -95,19 +92,23 @@ impl HttpReranker {
     pub fn new(config: RerankConfig) -> Result<Self, ModelError> {
         let mut headers = HeaderMap::new();
         if let Some(key) = &config.api_key {
-            let mut bearer = HeaderValue::try_from(format!("Bearer {key}"))
-                .map_err(|_| ModelError::Settings("the reranker's key has invalid characters: copy it again".into()))?;
+            let mut bearer = HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| ModelError::Settings {
+                kind: ModelKind::Reranker,
+                setting: "RERANKER_API_KEY",
+                reason: "has invalid characters: copy it again".into(),
+            })?;
             bearer.set_sensitive(true);
             headers.insert(AUTHORIZATION, bearer);
         }
         let policy = RetryPolicy { timeout: config.timeout, deadline: config.timeout.saturating_mul(2), retries: 2 };
         let service =
             Service::new(ModelKind::Reranker, "reranker_url", &config.base_url, &["/rerank"], headers, policy)?;
-        Ok(Self { model: config.model, service, runtime: Some(service::runtime(ModelKind::Reranker)?) })
+        let runtime = Some(service::runtime(ModelKind::Reranker)?);
+        Ok(Self { model: config.model, has_key: config.api_key.is_some(), service, runtime })
     }
 
     fn read(&self, body: &[u8], texts: usize) -> Result<Vec<f32>, ModelError> {
-        let wrong = |fault: String| self.service.unusable_answer(fault, CHECK_URL);
+        let wrong = |fault: String| self.service.unreadable_answer(fault);
         let answer: Answer = serde_json::from_slice(body).map_err(|error| wrong(format!("no scores ({error})")))?;
         if answer.results.is_empty() && texts > 0 {
             return Err(wrong("no scores".into()));
@@ -137,8 +138,7 @@ impl Reranker for HttpReranker {
             Err(Failure::Unavailable { reason, wait }) => Err(self.service.unavailable(reason, wait)),
             Err(Failure::Configuration(error)) => Err(error),
             Err(Failure::Refused { status, refusal }) => {
-                let advice = "check reranker (MNEMON_RERANKER) and reranker_url (MNEMON_RERANKER_URL)".to_owned();
-                Err(self.service.refused(status, &refusal, advice))
+                Err(self.service.refused(status, &refusal, &self.model, self.has_key))
             }
         }
     }

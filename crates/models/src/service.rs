@@ -74,7 +74,7 @@ impl Service {
     /// set the whole address of a route.
     pub(crate) fn new(
         kind: ModelKind,
-        setting: &str,
+        setting: &'static str,
         base_url: &str,
         path_suffixes: &[&str],
         headers: HeaderMap,
@@ -89,9 +89,9 @@ impl Service {
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
             .ok_or_else(|| {
-                ModelError::Settings(format!(
-                    "{setting} is `{server}`; it must be the base URL of a service, such as https://api.openai.com/v1"
-                ))
+                let reason =
+                    format!("is `{server}`; it must be the base URL of a service, such as https://api.openai.com/v1");
+                ModelError::Settings { kind, setting, reason }
             })?;
         let secret =
             |value: &HeaderValue| value.to_str().ok().map(|text| text.trim_start_matches("Bearer ").to_owned());
@@ -117,9 +117,7 @@ impl Service {
             builder = builder.tls_certs_only([]);
         }
         let client = builder.build().map_err(|error| {
-            let kind = self.kind;
-            let message = format!("could not create the HTTP client of the {kind}: {}", root_cause(&error));
-            Failure::Configuration(ModelError::Settings(message))
+            Failure::Configuration(ModelError::Client { kind: self.kind, reason: root_cause(&error) })
         })?;
         Ok(self.client.get_or_init(|| client))
     }
@@ -219,14 +217,25 @@ impl Service {
     }
 
     /// The error of a service that rejects a request.
-    pub(crate) fn refused(&self, status: u16, refusal: &Refusal, advice: String) -> ModelError {
-        ModelError::Refused { kind: self.kind, server: self.server.clone(), reason: refusal.describe(status), advice }
+    pub(crate) fn refused(&self, status: u16, refusal: &Refusal, model: &str, has_key: bool) -> ModelError {
+        ModelError::Refused {
+            kind: self.kind,
+            server: self.server.clone(),
+            model: model.to_owned(),
+            reason: refusal.describe(status),
+            cause: refusal.cause(status, has_key),
+        }
     }
 
-    /// The error of an answer that is not usable.
-    pub(crate) fn unusable_answer(&self, answer: impl Into<String>, advice: &'static str) -> ModelError {
+    /// The error of an answer that can't be read.
+    pub(crate) fn unreadable_answer(&self, answer: impl Into<String>) -> ModelError {
         let answer = self.without_secrets(&answer.into());
-        ModelError::Answer { kind: self.kind, server: self.server.clone(), answer, advice }
+        ModelError::Answer { kind: self.kind, server: self.server.clone(), answer, is_empty: false }
+    }
+
+    /// The error of an answer without a text.
+    pub(crate) fn empty_answer(&self, answer: &str) -> ModelError {
+        ModelError::Answer { kind: self.kind, server: self.server.clone(), answer: answer.to_owned(), is_empty: true }
     }
 }
 
@@ -238,7 +247,7 @@ pub(crate) fn runtime(kind: ModelKind) -> Result<Runtime, ModelError> {
         .thread_name(kind.as_str())
         .enable_all()
         .build()
-        .map_err(|error| ModelError::Settings(format!("could not start the thread of the {kind}: {error}")))
+        .map_err(|error| ModelError::Client { kind, reason: error.to_string() })
 }
 
 /// A URL without user name, password and query, for messages.

@@ -159,14 +159,14 @@ impl Problem {
 
     /// A model does not answer, or does not work with its settings. Its message is for operators and may quote a part of the
     /// key, so it is only logged.
-    fn model_failed(error: &ModelError) -> Self {
-        let (code, request_id) = (ErrorCode::from(error), request_id::current());
-        let kind = error.kind();
-        if matches!(error, ModelError::Unavailable { .. }) {
-            tracing::warn!(request_id, code = code.as_str(), %error, "model unavailable");
+    fn model_failed(error: &EngineError, failure: &ModelError) -> Self {
+        let (code, kind) = (error.code(), failure.kind());
+        let (request_id, name, hint) = (request_id::current(), code.as_str(), error.log_hint());
+        if matches!(failure, ModelError::Unavailable { .. }) {
+            tracing::warn!(request_id, code = name, %error, "model unavailable");
             return Self::new(code, format!("The {kind} is unavailable; try again later."));
         }
-        tracing::error!(request_id, code = code.as_str(), %error, "model failed");
+        tracing::error!(request_id, code = name, %error, hint, "model failed");
         Self::new(code, format!("The {kind} does not work with its current settings."))
     }
 
@@ -187,7 +187,7 @@ impl From<EngineError> for Problem {
         match &error {
             EngineError::Store(StoreError::NotFound(id)) => Self::memory_not_found(id),
             EngineError::NoLanguageModel(feature) => Self::no_language_model(feature),
-            EngineError::Model(failure) => Self::model_failed(failure),
+            EngineError::Model(failure) => Self::model_failed(&error, failure),
             EngineError::Store(StoreError::InvalidId(_)) => {
                 Self::not_found(error.to_string()).hint("The id of a memory is a UUID.")
             }

@@ -42,12 +42,7 @@ impl LocalMiniLm {
         if let Some(model) = self.model.get() {
             return Ok(model);
         }
-        let model = MiniLmEmbedder::open(&self.folder).map_err(|error| {
-            ModelError::Settings(format!(
-                "{error}. `mnemon models pull minilm` downloads the model; embedder = \"minilm:FOLDER\" (MNEMON_EMBEDDER) selects \
-                 another folder"
-            ))
-        })?;
+        let model = MiniLmEmbedder::open(&self.folder)?;
         Ok(self.model.get_or_init(|| model))
     }
 }

@@ -46,7 +46,8 @@ impl From<&ModelError> for ErrorCode {
             | ModelError::Vocabulary(_)
             | ModelError::Folder { .. }
             | ModelError::Compute(_)
-            | ModelError::Settings(_)
+            | ModelError::Settings { .. }
+            | ModelError::Client { .. }
             | ModelError::Refused { .. }
             | ModelError::Answer { .. }
             | ModelError::Dims { .. } => false,

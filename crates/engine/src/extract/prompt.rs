@@ -113,7 +113,7 @@ fn call_until_complete(
             Err(error) => {
                 failed_calls += 1;
                 let unusable =
-                    matches!(error, EngineError::Model(ModelError::Answer { .. }) | EngineError::Extraction(_));
+                    matches!(error, EngineError::Model(ModelError::Answer { .. }) | EngineError::Extraction { .. });
                 if !unusable || failed_calls >= MAX_FAILED_CALLS {
                     return Err(error);
                 }
@@ -136,18 +136,16 @@ fn call_until_complete(
             }
         }
     }
-    Err(EngineError::Extraction(format!(
-        "the answers of `{}` are truncated before they contain anything new: set llm_max_tokens (MNEMON_LLM_MAX_TOKENS) \
-         higher, or send fewer messages at a time",
-        model.name()
-    )))
+    let reason = format!("the answers of `{}` are truncated before they contain anything new", model.name());
+    Err(EngineError::Extraction { reason, is_truncated: true })
 }
 
 fn call(model: &dyn ChatModel, messages: Vec<ChatMessage>, input: &ExtractionInput<'_>) -> Result<ParsedAnswer> {
     let known: Vec<MemoryId> = input.existing.iter().map(|(id, _)| *id).collect();
     let reply = model.chat(&ChatRequest { messages, json: Some(answer_schema()), max_tokens: None })?;
-    let mut answer = parse_answer(&reply.text, &known, input.messages.len())
-        .map_err(|fault| EngineError::Extraction(format!("`{}` answered {fault}", model.name())))?;
+    let mut answer = parse_answer(&reply.text, &known, input.messages.len()).map_err(|fault| {
+        EngineError::Extraction { reason: format!("`{}` answered {fault}", model.name()), is_truncated: false }
+    })?;
     answer.cut |= reply.finish == Finish::Length;
     Ok(answer)
 }

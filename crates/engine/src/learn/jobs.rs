@@ -125,7 +125,7 @@ impl<'e> Jobs<'e> {
             document.due = Some(from_now(pause));
             true
         })?;
-        tracing::warn!(event_id = id, %error, "a job failed and will be tried again");
+        tracing::warn!(event_id = id, %error, hint = error.log_hint(), "a job failed and will be tried again");
         metrics::counter!("mnemon_extractions_postponed_total").increment(1);
         Ok(())
     }

@@ -32,7 +32,8 @@ pub(super) fn public_reason(error: &EngineError) -> &'static str {
         EngineError::Model(ModelError::Refused { kind: ModelKind::LanguageModel, .. }) => {
             "the language model rejects the request; see the server's log for the reason"
         }
-        EngineError::Model(ModelError::Answer { kind: ModelKind::LanguageModel, .. }) | EngineError::Extraction(_) => {
+        EngineError::Model(ModelError::Answer { kind: ModelKind::LanguageModel, .. })
+        | EngineError::Extraction { .. } => {
             "the language model's answer can't be used; see the server's log for the reason"
         }
         _ => "a model does not work with its current settings; see the server's log for the reason",
@@ -56,6 +57,7 @@ mod tests {
         let seconds = |attempts, error: &EngineError| pause(attempts, error).as_secs();
         assert_eq!([0, 1, 9].map(|attempts| seconds(attempts, &unavailable(None))), [2, 5, 60]);
         assert_eq!([1, 600, 86_400].map(|wait| seconds(0, &unavailable(Some(wait)))), [2, 600, 3600]);
-        assert_eq!([0, 9].map(|attempts| seconds(attempts, &EngineError::Extraction(String::new()))), [2, 3600]);
+        let unusable = EngineError::Extraction { reason: String::new(), is_truncated: false };
+        assert_eq!([0, 9].map(|attempts| seconds(attempts, &unusable)), [2, 3600]);
     }
 }

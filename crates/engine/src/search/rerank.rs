@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mnemon_models::{ChatMessage, ChatModel, ChatRequest, ChatRole, JsonShape, ModelError, Reranker, json};
+use mnemon_models::{ChatMessage, ChatModel, ChatRequest, ChatRole, JsonShape, ModelError, ModelKind, Reranker, json};
 use serde_json::{Value, json};
 
 use super::answer::SearchAnswer;
@@ -27,7 +27,8 @@ pub(super) fn rerank(reranker: &dyn Reranker, question: &str, answer: &mut Searc
         Ok(scores) if scores.len() == depth => scores,
         Ok(_) => return,
         Err(error) => {
-            tracing::warn!(%error, "reranking failed; the hits keep their order");
+            let error = EngineError::from(error);
+            tracing::warn!(%error, hint = error.log_hint(), "reranking failed; the hits keep their order");
             metrics::counter!("mnemon_rerank_failures_total").increment(1);
             return;
         }
@@ -53,7 +54,7 @@ impl LlmReranker {
         Self { llm }
     }
 
-    fn scores(&self, question: &str, texts: &[&str]) -> Result<Vec<f32>, EngineError> {
+    fn scores(&self, question: &str, texts: &[&str]) -> Result<Vec<f32>, ModelError> {
         let mut prompt = String::new();
         section(&mut prompt, "Question", question);
         let memories: Vec<String> =
@@ -75,16 +76,21 @@ impl LlmReranker {
                 }
             }
         }
-        if has_list { Ok(scores) } else { Err(EngineError::Extraction("it has no list of scores".into())) }
+        if has_list {
+            return Ok(scores);
+        }
+        Err(ModelError::Answer {
+            kind: ModelKind::LanguageModel,
+            server: self.llm.name().to_owned(),
+            answer: "without a list of scores".into(),
+            is_empty: false,
+        })
     }
 }
 
 impl Reranker for LlmReranker {
     fn rerank(&self, question: &str, texts: &[&str]) -> Result<Vec<f32>, ModelError> {
-        self.scores(question, texts).map_err(|error| match error {
-            EngineError::Model(error) => error,
-            other => ModelError::Settings(format!("the language model can't rerank: {other}")),
-        })
+        self.scores(question, texts)
     }
 }
 

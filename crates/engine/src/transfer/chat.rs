@@ -62,7 +62,7 @@ pub(super) fn import_text(
     progress: &mut dyn FnMut(usize),
 ) -> Result<ImportReport> {
     let mut imported = ImportReport::new(ImportFormat::Text);
-    let scope = options.scope.clone().ok_or_else(no_scope)?;
+    let scope = options.scope.clone().ok_or(EngineError::NoOwner)?;
     let mut requests = Vec::with_capacity(BATCH);
     let mut read = 0;
     for_each_line(path, |line, text| {
@@ -188,7 +188,7 @@ fn parse_request(item: &Value, options: &ImportOptions) -> Result<AddRequest, St
 fn scope(map: &Map<String, Value>, options: &ImportOptions) -> Result<Scope, String> {
     let ids = [optional_text(map, "user_id")?, optional_text(map, "agent_id")?, optional_text(map, "run_id")?];
     if ids.iter().all(Option::is_none) {
-        return options.scope.clone().ok_or_else(|| no_scope().to_string());
+        return options.scope.clone().ok_or_else(|| EngineError::NoOwner.to_string());
     }
     let scope = Scope::new(ids[0], ids[1], ids[2]).map_err(|error| error.to_string())?;
     // A file can't choose another owner than the caller.
@@ -196,8 +196,4 @@ fn scope(map: &Map<String, Value>, options: &ImportOptions) -> Result<Scope, Str
         return Err(format!("its owner is {}, and the import is for another owner", scope.session_scope()));
     }
     Ok(scope)
-}
-
-fn no_scope() -> EngineError {
-    EngineError::invalid("the file does not name the owner of the memories: give --user, --agent or --run")
 }

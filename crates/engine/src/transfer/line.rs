@@ -92,7 +92,7 @@ pub(super) fn parse(text: &str) -> Result<Line, String> {
     let Value::Object(mut map) = value else { return Err("not a JSON object".into()) };
     if let Some(version) = map.get("mnemon_export") {
         if version.as_u64() != Some(VERSION) {
-            return Err(format!("the export has format {version}; this version of mnemon reads format {VERSION}"));
+            return Err(format!("the export has format {version}; this version of Mnemon reads format {VERSION}"));
         }
         let fields = Fields(map);
         return Ok(Line::Header { embedder: fields.text("embedder")?, dims: fields.number("dims")? });

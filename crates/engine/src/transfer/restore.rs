@@ -279,10 +279,12 @@ impl<'e> ExportCheck<'e> {
         if self.options.reembed || (embedder == stored && dims == *stored_dims) {
             return Ok(());
         }
-        Err(EngineError::invalid(format!(
-            "the export has vectors of embedder `{embedder}` ({dims} dims), the store those of `{stored}` ({stored_dims} \
-             dims): import with --reembed to compute them again"
-        )))
+        Err(EngineError::ExportOfOtherEmbedder {
+            export: embedder.to_owned(),
+            export_dims: dims,
+            store: stored.clone(),
+            store_dims: *stored_dims,
+        })
     }
 
     fn check_line(&mut self, line: Line) -> Result<(), String> {

@@ -28,9 +28,6 @@ const MAX_ANSWER: usize = 16 << 20;
 const MAX_STREAM_TIME: Duration = Duration::from_secs(10 * 60);
 /// Maximum number of refusals of one request after which the request is changed and sent again.
 const MAX_LESSONS: usize = 8;
-/// The hint in the error message for an invalid response.
-const CHECK_URL: &str = "check that llm_url (MNEMON_LLM_URL) is the base URL of a service of this kind, and that llm \
-                         (MNEMON_LLM) names a model that answers with text";
 
 /// Calls a language model over HTTP, with the API of OpenAI and compatible services, of Anthropic, or of Ollama.
 ///
@@ -60,7 +57,7 @@ impl LlmClient {
     /// [`ModelError::Settings`] if the configuration can't work.
     pub fn new(config: LlmConfig) -> Result<Self, ModelError> {
         if config.model.trim().is_empty() {
-            return Err(ModelError::Settings("llm (MNEMON_LLM) names no model".into()));
+            return Err(invalid_setting("llm", "names no model"));
         }
         let policy = RetryPolicy { timeout: config.timeout, deadline: config.deadline, retries: config.retries };
         let paths = ["/chat/completions", "/messages", "/api/chat"];
@@ -140,34 +137,17 @@ impl LlmClient {
         self.quirks.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The error of a refusal, with advice.
     fn refused(&self, status: u16, refusal: &Refusal) -> ModelError {
-        let model = &self.config.model;
-        let advice = match status {
-            401 if self.config.api_key.is_none() => "set LLM_API_KEY to a key of this service".to_owned(),
-            401 => "set LLM_API_KEY to a valid key of this service".to_owned(),
-            403 => format!("the key may not use model `{model}`: allow it, or set another key"),
-            404 => format!(
-                "check that the service has the model of llm (MNEMON_LLM), now `{model}`, and that llm_url \
-                 (MNEMON_LLM_URL) has the right ending, usually /v1"
-            ),
-            300..=399 => "set llm_url (MNEMON_LLM_URL) to the address that it redirects to".to_owned(),
-            _ if refusal.is_about_quota() => "check the plan and the billing of the key's account".to_owned(),
-            _ if status == 413 || refusal.is_about_length() => {
-                "the input is too long: send fewer messages at a time".to_owned()
-            }
-            _ => format!("check llm (MNEMON_LLM), now `{model}`, and the other llm_ settings"),
-        };
-        self.service.refused(status, refusal, advice)
+        self.service.refused(status, refusal, &self.config.model, self.config.api_key.is_some())
     }
 
     fn wrong_answer(&self, fault: String) -> ModelError {
-        self.service.unusable_answer(fault, CHECK_URL)
+        self.service.unreadable_answer(fault)
     }
 
     fn empty_answer(&self, has_reasoning: bool) -> ModelError {
         let answer = if has_reasoning { "with reasoning and without an answer" } else { "with an empty text" };
-        self.service.unusable_answer(answer, "set llm_max_tokens (MNEMON_LLM_MAX_TOKENS) higher, or use another model")
+        self.service.empty_answer(answer)
     }
 
     /// The answer that a complete text contains.
@@ -299,6 +279,10 @@ impl Drop for LlmClient {
     }
 }
 
+fn invalid_setting(setting: &'static str, reason: &str) -> ModelError {
+    ModelError::Settings { kind: ModelKind::LanguageModel, setting, reason: reason.to_owned() }
+}
+
 fn headers(config: &LlmConfig) -> Result<HeaderMap, ModelError> {
     let mut headers = HeaderMap::new();
     if let Some(key) = &config.api_key {
@@ -306,9 +290,8 @@ fn headers(config: &LlmConfig) -> Result<HeaderMap, ModelError> {
             LlmProvider::Anthropic => (HeaderName::from_static("x-api-key"), key.clone()),
             _ => (AUTHORIZATION, format!("Bearer {key}")),
         };
-        let mut value = HeaderValue::try_from(text).map_err(|_| {
-            ModelError::Settings("the language model's key has invalid characters: copy it again".into())
-        })?;
+        let mut value = HeaderValue::try_from(text)
+            .map_err(|_| invalid_setting("LLM_API_KEY", "has invalid characters: copy it again"))?;
         value.set_sensitive(true);
         headers.insert(name, value);
     }
@@ -316,7 +299,7 @@ fn headers(config: &LlmConfig) -> Result<HeaderMap, ModelError> {
         headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
     }
     for (name, value) in &config.headers {
-        let invalid = || ModelError::Settings(format!("llm_headers: `{name}` is not a valid HTTP header"));
+        let invalid = || invalid_setting("llm_headers", &format!("has `{name}`, which is not a valid HTTP header"));
         let mut text = HeaderValue::try_from(value).map_err(|_| invalid())?;
         text.set_sensitive(true);
         headers.insert(HeaderName::try_from(name).map_err(|_| invalid())?, text);

@@ -1,4 +1,4 @@
-//! Requests to the service, and its errors with advice.
+//! Requests to the service, and its errors.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,8 +16,6 @@ use crate::text::first_chars;
 const MIN_CHARS: usize = 500;
 /// Assumed maximum length of one vector element in JSON, in bytes; limits the size of the response.
 const NUMBER_BYTES: usize = 40;
-/// The hint in the error message for an invalid response.
-const CHECK_URL: &str = "check that embedder_url (MNEMON_EMBEDDER_URL) is the base URL of an OpenAI-compatible service";
 
 /// The body of a request.
 #[derive(Serialize)]
@@ -41,12 +39,12 @@ pub(super) struct Endpoint {
 impl Endpoint {
     pub(super) fn new(config: OpenAiConfig) -> Result<Self, ModelError> {
         if config.model.trim().is_empty() || config.dims == 0 {
-            return Err(ModelError::Settings("the embedder needs the name of a model and its dims".into()));
+            return Err(invalid_setting("embedder", "needs the name of a model and its dims"));
         }
         let mut headers = HeaderMap::new();
         if let Some(key) = &config.api_key {
             let mut bearer = HeaderValue::try_from(format!("Bearer {key}"))
-                .map_err(|_| ModelError::Settings("OPENAI_API_KEY has invalid characters: copy it again".into()))?;
+                .map_err(|_| invalid_setting("OPENAI_API_KEY", "has invalid characters: copy it again"))?;
             bearer.set_sensitive(true);
             headers.insert(AUTHORIZATION, bearer);
         }
@@ -98,7 +96,7 @@ impl Endpoint {
     }
 
     fn read(&self, body: &[u8], texts: usize) -> Result<Vec<Vec<f32>>, ModelError> {
-        let vectors = answer::vectors(body, texts).map_err(|fault| self.service.unusable_answer(fault, CHECK_URL))?;
+        let vectors = answer::vectors(body, texts).map_err(|fault| self.service.unreadable_answer(fault))?;
         match vectors.iter().find(|vector| vector.len() != self.config.dims) {
             None => Ok(vectors),
             Some(vector) => Err(ModelError::Dims {
@@ -109,23 +107,11 @@ impl Endpoint {
         }
     }
 
-    /// The error of a refusal, with advice.
     fn refused(&self, status: u16, refusal: &Refusal) -> ModelError {
-        let model = &self.config.model;
-        let advice = match status {
-            401 if self.config.api_key.is_none() => "set OPENAI_API_KEY to a key of this service".to_owned(),
-            401 => "set OPENAI_API_KEY to a valid key of this service".to_owned(),
-            403 => format!("the key in OPENAI_API_KEY may not use model `{model}`: allow it, or set another key"),
-            404 => format!(
-                "check that the service has the model of embedder (MNEMON_EMBEDDER), now `{model}`, and that embedder_url \
-                 (MNEMON_EMBEDDER_URL) has the right ending, usually /v1"
-            ),
-            300..=399 => "set embedder_url (MNEMON_EMBEDDER_URL) to the address that it redirects to".to_owned(),
-            _ if refusal.is_about_quota() => {
-                "check the plan and the billing of the account of OPENAI_API_KEY".to_owned()
-            }
-            _ => format!("check that embedder (MNEMON_EMBEDDER), now `{model}`, names an embedding model"),
-        };
-        self.service.refused(status, refusal, advice)
+        self.service.refused(status, refusal, &self.config.model, self.config.api_key.is_some())
     }
+}
+
+fn invalid_setting(setting: &'static str, reason: &str) -> ModelError {
+    ModelError::Settings { kind: ModelKind::Embedder, setting, reason: reason.to_owned() }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::error::RefusalCause;
 use crate::text::first_chars;
 
 /// Maximum number of characters of the service's message that are kept.
@@ -34,6 +35,20 @@ impl Refusal {
             message: first_chars(&message, MAX_MESSAGE_CHARS).to_owned(),
             param: error["param"].as_str().map(str::to_owned),
             code: error["code"].as_str().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// What the status and the message mean.
+    pub(crate) fn cause(&self, status: u16, has_key: bool) -> RefusalCause {
+        match status {
+            401 if !has_key => RefusalCause::NoKey,
+            401 => RefusalCause::InvalidKey,
+            403 => RefusalCause::KeyNotAllowed,
+            404 => RefusalCause::UnknownModel,
+            300..=399 => RefusalCause::Moved,
+            _ if self.is_about_quota() => RefusalCause::Quota,
+            _ if status == 413 || self.is_about_length() => RefusalCause::TooLong,
+            _ => RefusalCause::Other,
         }
     }
 
