@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use console::{Style, Term};
 use serde_json::Value;
 
-pub(crate) use memory::{added_to_json, day, f32_to_json, memory_to_json, speaker};
+pub(crate) use memory::{added_to_json, day, f32_to_json, memory_to_json};
 pub(crate) use text::{one_line, pluralize, truncate};
 
 use crate::error::{ErrorReport, Exit, StdoutClosed};

@@ -8,7 +8,7 @@ use mnemon_text::{dates, entity};
 
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::terms::{count_terms, speaker};
+use crate::terms::count_terms;
 
 /// The analysis of a text alone, without its speaker and its session.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub(crate) fn analyse(text: &str) -> Analysis {
 /// names a time.
 pub fn describe_terms(payload: &Payload) -> (Terms, bool) {
     let own = mnemon_text::index_terms(payload.text());
-    (count_terms(&own, &[], speaker(payload)), dates::holds_time_word(payload.text()))
+    (count_terms(&own, &[], payload.speaker()), dates::holds_time_word(payload.text()))
 }
 
 /// The vector of mem0's `bm25` slot: the encoded lemmas, or the encoded text where there are no lemmas. Indices ascend.
@@ -47,7 +47,7 @@ pub fn sparse_vector(lemmas: &str, text: &str) -> Sparse {
 
 /// The text that is embedded for a memory: `Speaker: text`, or the text alone where no speaker is known.
 pub(crate) fn embedding_text(payload: &Payload) -> String {
-    match speaker(payload) {
+    match payload.speaker() {
         Some(speaker) => format!("{speaker}: {}", payload.text()),
         None => payload.text().to_owned(),
     }

@@ -11,7 +11,7 @@ use crate::engine::{Engine, MAX_CONFLICTS};
 use crate::error::Result;
 use crate::read::{source_message_ids, stored_scope};
 use crate::session::recount;
-use crate::terms::{CONTEXT_MEMORIES, count_terms, speaker};
+use crate::terms::{CONTEXT_MEMORIES, count_terms};
 use crate::time::now_text;
 
 /// Memories that are read together.
@@ -170,7 +170,7 @@ fn recount_remaining(session: &[Memory], removed: &HashSet<MemoryId>) -> Vec<Cha
             let context: Vec<Vec<u32>> =
                 before.iter().map(|other| mnemon_text::index_terms(other.payload.text())).collect();
             let context: Vec<&[u32]> = context.iter().map(Vec::as_slice).collect();
-            changes.push(Change::SetTerms(memory.id, count_terms(&own, &context, speaker(&memory.payload))));
+            changes.push(Change::SetTerms(memory.id, count_terms(&own, &context, memory.payload.speaker())));
         }
         before.insert(0, memory);
         before.truncate(CONTEXT_MEMORIES);

@@ -1,12 +1,12 @@
 //! Points that another program wrote, and the fields that search needs.
 
 use mnemon_models::Embedder;
-use mnemon_store::{Memory, MemoryId, Payload, Provenance, Record, keys};
+use mnemon_store::{Entity, Memory, MemoryId, Payload, Provenance, Record, keys};
 use rayon::prelude::*;
 
 use crate::analyse::{analyse, embed_names, mention, sparse_vector};
 use crate::error::Result;
-use crate::terms::{count_terms, speaker};
+use crate::terms::count_terms;
 
 /// A memory written by another program (such as Python mem0), as stored in that program's collection.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +36,7 @@ fn enrich_point(point: ForeignPoint) -> Record {
     // The vector follows the lemmas in the payload, which may be those of the other program.
     let bm25 = if lemmas == analysis.lemmas { analysis.bm25 } else { sparse_vector(lemmas, payload.text()) };
     Record {
-        terms: count_terms(&analysis.terms, &[], speaker(&payload)),
+        terms: count_terms(&analysis.terms, &[], payload.speaker()),
         memory: Memory { id: point.id, payload, provenance: Provenance::default() },
         vector: point.vector,
         bm25,
@@ -59,6 +59,19 @@ pub fn embed_mentions(records: &mut [Record], embedder: Option<&dyn Embedder>) -
     let vectors = embed_names(names, |names| Ok(embedder.embed(names)?))?;
     for mention in records.iter_mut().flat_map(|record| &mut record.mentions) {
         mention.vector.clone_from(&vectors[&mention.text]);
+    }
+    Ok(())
+}
+
+/// Embeds the names of entities, in one batch, each distinct name once.
+///
+/// # Errors
+/// [`EngineError::Model`](crate::EngineError::Model) if the embedder fails.
+pub fn embed_entities<'e>(entities: impl Iterator<Item = &'e mut Entity>, embedder: &dyn Embedder) -> Result<()> {
+    let entities: Vec<&mut Entity> = entities.collect();
+    let vectors = embed_names(entities.iter().map(|entity| entity.text()), |names| Ok(embedder.embed(names)?))?;
+    for entity in entities {
+        entity.vector.clone_from(&vectors[entity.text()]);
     }
     Ok(())
 }

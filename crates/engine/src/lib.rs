@@ -36,7 +36,7 @@ pub use config::{EngineConfig, FusionWeights, MAX_TEXT_BYTES, Mem0Config, ModelS
 pub use engine::Engine;
 pub use error::{EngineError, ErrorCode, Exit, Result};
 pub use extract::Extractor;
-pub use foreign::{ForeignPoint, embed_mentions, enrich};
+pub use foreign::{ForeignPoint, embed_entities, embed_mentions, enrich};
 pub use learn::{JobResult, LearnOutcome, LearnRequest, LearnResult, MAX_INSTRUCTIONS, PendingJobs};
 pub use message::Message;
 pub use read::{ListRequest, MemoryDetail};

@@ -1,5 +1,6 @@
 //! Reads memories by id or as a list, their history, their owners, and statistics.
 
+use jiff::civil::Date;
 use mnemon_store::{
     Entity, Filter, HistoryEvent, Link, Memory, MemoryId, Owner, Page, PageRequest, Scope, ScopeSummary,
     SessionMessage, Store, StoreError, keys,
@@ -17,6 +18,8 @@ const MAX_PAGE: usize = 1000;
 pub struct ListRequest {
     /// Only memories that match; `None` lists the whole store.
     pub filter: Option<Filter>,
+    /// Only the memories with these ids, in this order. The list has no cursor then.
+    pub ids: Option<Vec<MemoryId>>,
     /// The `next` of the previous page.
     pub cursor: Option<String>,
     /// Number of memories to skip after the cursor.
@@ -45,7 +48,7 @@ impl Engine {
     /// [`StoreError::NotFound`].
     pub fn get(&self, id: MemoryId) -> Result<Memory> {
         let memory = self.store.get(&[id])?.pop().flatten();
-        let shown = memory.filter(|memory| memory.payload.expiration_date().is_none_or(|last| last >= today()));
+        let shown = memory.filter(|memory| !memory.payload.is_expired(today()));
         Ok(shown.ok_or(StoreError::NotFound(id))?)
     }
 
@@ -58,7 +61,7 @@ impl Engine {
         Ok(MemoryDetail { memory, entities: self.store.entities_of(id)?, links: self.store.links_of(id)? })
     }
 
-    /// A page of memories, newest first, with the total number over all pages.
+    /// A page of memories, newest first unless `ids` are given, with the total number over all pages.
     ///
     /// # Errors
     /// [`EngineError::Invalid`] for a limit outside 1 ..= 1000; [`StoreError::InvalidCursor`].
@@ -70,8 +73,22 @@ impl Engine {
             )));
         }
         let today = (!request.show_expired).then(today);
+        if let Some(ids) = &request.ids {
+            return self.list_of(ids, request, today);
+        }
         let page = PageRequest { cursor: request.cursor.clone(), offset: request.offset, limit: request.limit };
         Ok(self.store.list(request.filter.as_ref(), today, &page)?)
+    }
+
+    /// The page of a list of ids.
+    fn list_of(&self, ids: &[MemoryId], request: &ListRequest, today: Option<Date>) -> Result<Page<Memory>> {
+        let is_shown = |memory: &Memory| {
+            today.is_none_or(|today| !memory.payload.is_expired(today))
+                && request.filter.as_ref().is_none_or(|filter| filter.matches(memory.payload.as_map()))
+        };
+        let found: Vec<Memory> = self.store.get(ids)?.into_iter().flatten().filter(is_shown).collect();
+        let total = found.len();
+        Ok(Page { items: found.into_iter().skip(request.offset).take(request.limit).collect(), total, next: None })
     }
 
     /// The history of a memory, oldest event first; empty for an unknown id.

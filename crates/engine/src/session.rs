@@ -7,7 +7,7 @@ use jiff::{Span, Timestamp};
 use mnemon_store::{Change, Memory, MemoryId, Provenance, Scope, SessionWindow, Store, Terms};
 
 use crate::error::Result;
-use crate::terms::{CONTEXT_MEMORIES, count_terms, speaker};
+use crate::terms::{CONTEXT_MEMORIES, count_terms};
 use crate::time::time_text;
 
 /// The sessions that a change set adds memories to. Counts memories that are added but not yet committed.
@@ -97,7 +97,7 @@ impl<'e> Sessions<'e> {
 pub(crate) fn recount(store: &dyn Store, memory: &Memory, text: Option<&str>) -> Result<(Terms, Vec<Change>)> {
     let own = mnemon_text::index_terms(text.unwrap_or_default());
     let Provenance { session: Some(session), position: Some(position), .. } = &memory.provenance else {
-        return Ok((count_terms(&own, &[], speaker(&memory.payload)), Vec::new()));
+        return Ok((count_terms(&own, &[], memory.payload.speaker()), Vec::new()));
     };
     let window = SessionWindow::Around { position: *position, before: 2 * CONTEXT_MEMORIES, after: CONTEXT_MEMORIES };
     let around = store.session(&memory.payload.scope(), session, window)?;
@@ -110,7 +110,7 @@ pub(crate) fn recount(store: &dyn Store, memory: &Memory, text: Option<&str>) ->
     let terms_at = |at: usize| {
         let before: Vec<&[u32]> = sequence[..at].iter().rev().map(|(_, terms, _)| terms.as_slice()).collect();
         let (_, own, memory) = &sequence[at];
-        count_terms(own, &before, speaker(&memory.payload))
+        count_terms(own, &before, memory.payload.speaker())
     };
     let first_after = index + usize::from(text.is_some());
     let changes = (first_after..sequence.len()).map(|at| Change::SetTerms(sequence[at].0, terms_at(at))).collect();

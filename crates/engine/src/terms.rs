@@ -2,17 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use mnemon_store::{Payload, TermCount, Terms};
+use mnemon_store::{TermCount, Terms};
 
 /// Maximum number of terms of a memory and its context together.
 const CONTEXT_TERMS: usize = 45;
 /// Number of previous memories of the session that a context covers.
 pub(crate) const CONTEXT_MEMORIES: usize = 2;
-
-/// The name of a memory's speaker: its actor, else its role.
-pub(crate) fn speaker(payload: &Payload) -> Option<&str> {
-    payload.actor().or_else(|| payload.role())
-}
 
 /// Counts a memory's own terms, the terms of its context, and the terms of its speaker's name.
 ///

@@ -2,8 +2,7 @@
 
 use jiff::civil::Date;
 use mnemon_store::{
-    Change, ChangeSet, HistoryEvent, Memory, MemoryId, Mention, Payload, RESERVED_KEYS, Record, StoreError,
-    StoredMemory, keys,
+    Change, ChangeSet, HistoryEvent, Memory, MemoryId, Mention, Record, StoreError, StoredMemory, keys,
 };
 use serde_json::{Map, Value};
 
@@ -96,7 +95,12 @@ impl Engine {
 }
 
 impl UpdateRequest {
-    fn check(&self) -> Result<()> {
+    /// Checks the change, as [`Engine::update`] does before it writes.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] for a request without changes, an empty or too long text, or metadata that is too large or
+    /// has a reserved key.
+    pub fn check(&self) -> Result<()> {
         if self.text.is_none() && self.metadata.is_none() && self.expiration_date.is_none() {
             return Err(EngineError::invalid("nothing to change: give text, metadata or expiration_date"));
         }
@@ -111,10 +115,7 @@ impl UpdateRequest {
         let payload = &mut stored.memory.payload;
         payload.set(keys::UPDATED_AT, now);
         if let Some(metadata) = &self.metadata {
-            let mut map = std::mem::take(payload).into_map();
-            map.retain(|key, _| RESERVED_KEYS.contains(&key.as_str()));
-            map.extend(metadata.clone());
-            *payload = Payload::new(map);
+            payload.set_metadata(metadata.clone());
         }
         match self.expiration_date {
             Some(Some(date)) => payload.set(keys::EXPIRATION_DATE, date.to_string()),

@@ -1,6 +1,6 @@
 //! Limits that texts, payloads and metadata must keep.
 
-use mnemon_store::RESERVED_KEYS;
+use mnemon_store::is_reserved_key;
 use serde_json::{Map, Value};
 
 use crate::config::MAX_TEXT_BYTES;
@@ -56,7 +56,7 @@ pub(crate) fn check_metadata(metadata: &Map<String, Value>) -> Result<()> {
             "metadata has {bytes} bytes; the maximum is {MAX_METADATA_BYTES}: put long texts into messages"
         )));
     }
-    match metadata.keys().find(|key| *key == "id" || RESERVED_KEYS.contains(&key.as_str())) {
+    match metadata.keys().find(|key| is_reserved_key(key)) {
         Some(key) => Err(EngineError::invalid(format!("metadata must not contain the reserved key `{key}`"))),
         None => Ok(()),
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use mnemon_engine::ForeignPoint;
 use mnemon_store::database::{Row, Sql, SqliteDatabase, Value, snapshot, transact};
-use mnemon_store::{Durability, Entity, MemoryId, Payload, Record, SCOPE_KEYS, Scope, StoreError, keys};
+use mnemon_store::{Durability, Entity, MemoryId, Mention, Payload, Record, Scope, StoreError, keys};
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
@@ -218,18 +218,14 @@ impl CarriedPoints {
             let mut entities = Vec::with_capacity(rows.len());
             for row in &rows {
                 let id = id_at(row, 0)?;
-                let mut payload = Payload::default();
-                payload.set(keys::DATA, row.text(1)?);
-                payload.set("entity_type", row.text(2)?);
-                let scope: Vec<Option<String>> = serde_json::from_str(row.text(3)?).unwrap_or_default();
-                for (key, id) in SCOPE_KEYS.iter().zip(scope) {
-                    if let Some(id) = id {
-                        payload.set(key, id);
-                    }
-                }
+                let mention =
+                    Mention { text: row.text(1)?.to_owned(), kind: row.text(2)?.to_owned(), vector: Vec::new() };
+                let [user_id, agent_id, run_id]: [Option<String>; 3] =
+                    serde_json::from_str(row.text(3)?).unwrap_or_default();
+                let scope = Scope { user_id, agent_id, run_id };
                 let memories = sql.query("SELECT memory FROM mentions WHERE entity = $1", &[id_value(id)])?;
                 let memories = memories.iter().map(|row| id_at(row, 0)).collect::<Result<_, _>>()?;
-                entities.push(Entity { id, payload, vector: Vec::new(), memories });
+                entities.push(Entity { memories, ..Entity::of_mention(id, &scope, &mention) });
             }
             Ok(entities)
         })?)

@@ -1,8 +1,8 @@
 //! Writes entities to a target that does not build them itself.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use mnemon_engine::embed_entities;
 use mnemon_models::Embedder;
 use mnemon_store::{Entity, MemoryId};
 use parking_lot::Mutex;
@@ -33,7 +33,8 @@ pub fn write_entities(
         loop {
             let next = pages.lock().next(carried)?;
             let Some(mut page) = next else { return Ok(()) };
-            embed_names(&mut page, embedder)?;
+            // The entities are sorted by name, so most duplicates of a name are in the same page.
+            embed_entities(page.iter_mut().filter(|entity| !entity.memories.is_empty()), embedder)?;
             let (used, unused): (Vec<_>, Vec<_>) = page.iter().cloned().partition(|entity| !entity.memories.is_empty());
             if !used.is_empty() {
                 target.put_entities(&used)?;
@@ -71,23 +72,4 @@ impl PageCursor {
         self.finished = page.is_empty();
         Ok(if self.finished { None } else { Some(page) })
     }
-}
-
-/// Embeds each distinct name of the entities with memories once. The entities are sorted by name, so most duplicates of
-/// a name are in the same page.
-fn embed_names(page: &mut [Entity], embedder: &dyn Embedder) -> Result<()> {
-    let used = page.iter().filter(|entity| !entity.memories.is_empty());
-    let names: BTreeSet<String> = used.map(|entity| entity.text().to_owned()).collect();
-    if names.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let embedded = embedder.embed(&names).map_err(mnemon_engine::EngineError::from)?;
-    let vectors: HashMap<&str, Vec<f32>> = names.into_iter().zip(embedded).collect();
-    for entity in page {
-        if let Some(vector) = vectors.get(entity.text()) {
-            entity.vector.clone_from(vector);
-        }
-    }
-    Ok(())
 }

@@ -19,6 +19,6 @@ pub(crate) use app::{App, AppState};
 pub(crate) use chat::Turn;
 pub(crate) use events::{Event, EventDraft};
 pub(crate) use learning::{AddOutcome, LearnReply, StoredMemory, run_jobs};
-pub(crate) use memories::{IMMUTABLE, MemoryList, visible_history};
+pub(crate) use memories::{IMMUTABLE, visible_history};
 pub(crate) use request_log::Entry;
 pub(crate) use webhooks::{EVENT_TYPES, MAX_WEBHOOKS, NewWebhook, Webhook, WebhookChange, run_deliveries};

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::{MemoryId, Payload};
+use crate::{MemoryId, Payload, SCOPE_KEYS, Scope, keys};
 
 /// A memory as reads return it.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,6 +102,21 @@ pub struct Entity {
 }
 
 impl Entity {
+    const KIND: &str = "entity_type";
+
+    /// The entity of a mention in the memories of a scope, without memories.
+    pub fn of_mention(id: MemoryId, scope: &Scope, mention: &Mention) -> Self {
+        let mut payload = Payload::default();
+        payload.set(keys::DATA, mention.text.as_str());
+        payload.set(Self::KIND, mention.kind.as_str());
+        for (key, value) in SCOPE_KEYS.iter().zip(scope.ids()) {
+            if let Some(value) = value {
+                payload.set(key, value);
+            }
+        }
+        Self { id, payload, vector: mention.vector.clone(), memories: Vec::new() }
+    }
+
     /// The name.
     pub fn text(&self) -> &str {
         self.payload.text()
@@ -109,7 +124,7 @@ impl Entity {
 
     /// `PROPER`, `QUOTED`, `COMPOUND` or `NOUN`.
     pub fn kind(&self) -> &str {
-        self.payload.str("entity_type").unwrap_or_default()
+        self.payload.str(Self::KIND).unwrap_or_default()
     }
 }
 

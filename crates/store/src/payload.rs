@@ -8,6 +8,8 @@ use crate::Scope;
 
 /// Keys of a payload that Mnemon reads or writes itself; all others are metadata of the caller.
 pub mod keys {
+    /// The payload's own copy of the memory's id. Some legacy points have one; it is neither read nor shown.
+    pub const ID: &str = "id";
     /// The text of the memory.
     pub const DATA: &str = "data";
     /// MD5 of the text, in hex.
@@ -32,23 +34,47 @@ pub mod keys {
     pub const SOURCE_MESSAGES: &str = "source_messages";
 }
 
-/// Every key that [`Payload::metadata`] does not return.
-pub const RESERVED_KEYS: [&str; 14] = [
-    keys::DATA,
-    keys::HASH,
-    keys::CREATED_AT,
-    keys::UPDATED_AT,
+/// Reserved keys that are shown beside the metadata, in this order.
+const PROMOTED_KEYS: [&str; 9] = [
     "user_id",
     "agent_id",
     "run_id",
     keys::ACTOR_ID,
     keys::ROLE,
-    keys::TEXT_LEMMATIZED,
     keys::ATTRIBUTED_TO,
-    keys::MEMORY_TYPE,
     keys::EXPIRATION_DATE,
     keys::SOURCE_MESSAGES,
+    keys::MEMORY_TYPE,
 ];
+/// Reserved keys that every format shows in its own way, or not at all.
+const INTERNAL_KEYS: [&str; 6] =
+    [keys::DATA, keys::HASH, keys::CREATED_AT, keys::UPDATED_AT, keys::ID, keys::TEXT_LEMMATIZED];
+
+/// The keys that are not metadata.
+pub fn reserved_keys() -> impl Iterator<Item = &'static str> {
+    PROMOTED_KEYS.into_iter().chain(INTERNAL_KEYS)
+}
+
+/// Whether a key is one of [`reserved_keys`]: a caller can't set it as metadata.
+pub fn is_reserved_key(key: &str) -> bool {
+    PROMOTED_KEYS.contains(&key) || INTERNAL_KEYS.contains(&key)
+}
+
+/// A payload in the parts that are shown to callers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PayloadParts {
+    /// The stored hash of the text.
+    pub hash: Option<Value>,
+    /// When the memory was stored.
+    pub created_at: Option<Value>,
+    /// When it was last changed.
+    pub updated_at: Option<Value>,
+    /// Reserved keys that are shown beside the metadata, if the payload has them: owner, speaker, `attributed_to`,
+    /// `expiration_date`, `source_messages`, `memory_type`. Values of legacy writers are unchanged.
+    pub promoted: Map<String, Value>,
+    /// The keys of the caller. An update accepts them as they are.
+    pub metadata: Map<String, Value>,
+}
 
 /// A payload as stored. Reading never changes it: unusual values of legacy writers are kept unchanged.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -126,9 +152,27 @@ impl Payload {
         self.expiration_date().is_some_and(|last| last < today)
     }
 
-    /// The keys of the caller, without [`RESERVED_KEYS`].
+    /// The keys of the caller, without [`reserved_keys`].
     pub fn metadata(&self) -> impl Iterator<Item = (&String, &Value)> {
-        self.0.iter().filter(|(key, _)| !RESERVED_KEYS.contains(&key.as_str()))
+        self.0.iter().filter(|(key, _)| !is_reserved_key(key))
+    }
+
+    /// Replaces the keys of the caller. `metadata` must have none of [`reserved_keys`].
+    pub fn set_metadata(&mut self, metadata: Map<String, Value>) {
+        self.0.retain(|key, _| is_reserved_key(key));
+        self.0.extend(metadata);
+    }
+
+    /// The parts that are shown to callers, besides the text.
+    pub fn split(&self) -> PayloadParts {
+        let value = |key: &str| self.0.get(key).cloned();
+        PayloadParts {
+            hash: value(keys::HASH),
+            created_at: value(keys::CREATED_AT),
+            updated_at: value(keys::UPDATED_AT),
+            promoted: PROMOTED_KEYS.iter().filter_map(|key| Some(((*key).to_owned(), value(key)?))).collect(),
+            metadata: self.metadata().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        }
     }
 }
 
@@ -165,5 +209,32 @@ mod tests {
         assert!(payload.scope().is_empty());
         assert_eq!(payload.metadata().count(), 1);
         assert_eq!(payload.into_map(), map);
+    }
+
+    #[test]
+    fn each_key_is_in_one_part() {
+        let mut payload = Payload::default();
+        payload.set("colour", "red");
+        for key in reserved_keys() {
+            payload.set(key, 7);
+        }
+        payload.set("metadata", serde_json::json!({"data": 1}));
+        let parts = payload.split();
+        assert_eq!(parts.metadata.keys().collect::<Vec<_>>(), ["colour", "metadata"]);
+        assert_eq!(parts.promoted.keys().collect::<Vec<_>>(), PROMOTED_KEYS);
+        let seven = Some(Value::from(7));
+        assert_eq!((&parts.hash, &parts.created_at, &parts.updated_at), (&seven, &seven, &seven));
+        assert_eq!(Payload::default().split(), PayloadParts::default());
+    }
+
+    #[test]
+    fn new_metadata_replaces_only_the_keys_of_the_caller() {
+        let mut payload = Payload::default();
+        for key in reserved_keys().chain(["colour"]) {
+            payload.set(key, 7);
+        }
+        payload.set_metadata(Map::from_iter([("size".to_owned(), Value::from(1))]));
+        assert_eq!(payload.metadata().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["size"]);
+        assert!(reserved_keys().all(|key| payload.as_map()[key] == 7));
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::input;
 use crate::args::ScopeArgs;
 use crate::error::Exit;
-use crate::output::{Output, day, memory_to_json, one_line, pluralize, speaker, truncate};
+use crate::output::{Output, day, memory_to_json, one_line, pluralize, truncate};
 use crate::settings::Settings;
 use crate::wiring;
 
@@ -101,9 +101,9 @@ fn list_all(mut request: ListRequest, engine: &Engine, out: &Output) -> anyhow::
     Ok(Exit::Ok)
 }
 
-/// A memory in two lines: the text; then speaker, day and id.
+/// A memory in two lines: the text; then day and id.
 pub(super) fn to_text(memory: &Memory, out: &Output) -> String {
-    let details = [speaker(memory).map(one_line), day(memory), Some(memory.id.to_string())];
+    let details = [memory.payload.speaker().map(one_line), day(memory), Some(memory.id.to_string())];
     let details = details.into_iter().flatten().collect::<Vec<_>>().join(" · ");
     format!("{}\n  {}\n", truncate(memory.payload.text(), out.width()), out.dim(&details))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::input;
 use crate::args::ScopeArgs;
 use crate::error::Exit;
-use crate::output::{Output, day, f32_to_json, memory_to_json, one_line, pluralize, speaker, truncate};
+use crate::output::{Output, day, f32_to_json, memory_to_json, one_line, pluralize, truncate};
 use crate::settings::Settings;
 use crate::wiring;
 
@@ -118,7 +118,8 @@ fn to_text(hit: &SearchHit, out: &Output) -> String {
     let text = truncate(hit.memory.payload.text(), out.width() - 6);
     let mut lines = format!("{}  {text}\n", out.bold(&format!("{:.2}", hit.score)));
     let superseded = hit.superseded_by.map(|by| format!("superseded by {by}"));
-    let details = [speaker(&hit.memory).map(one_line), day(&hit.memory), Some(hit.memory.id.to_string()), superseded];
+    let details =
+        [hit.memory.payload.speaker().map(one_line), day(&hit.memory), Some(hit.memory.id.to_string()), superseded];
     let details = details.into_iter().flatten().collect::<Vec<_>>().join(" · ");
     lines += &format!("      {}\n", out.dim(&details));
     if let Some(explanation) = &hit.explanation {

@@ -1,34 +1,24 @@
 //! A memory in command output: mem0's JSON item, and parts of it as text.
 
 use mnemon_engine::AddedMemory;
-use mnemon_store::{Memory, Payload, keys};
+use mnemon_store::Memory;
 use serde_json::{Map, Value, json};
-
-/// Payload keys that the item has at the top level, if they are present.
-const TOP_LEVEL: [&str; 7] =
-    ["user_id", "agent_id", "run_id", keys::ACTOR_ID, keys::ROLE, keys::ATTRIBUTED_TO, keys::EXPIRATION_DATE];
-/// Payload keys that the item has under another name or not at all.
-const HIDDEN: [&str; 6] = [keys::DATA, keys::HASH, keys::CREATED_AT, keys::UPDATED_AT, "id", keys::TEXT_LEMMATIZED];
 
 /// The memory as mem0 shows it, with its session and position if it has them.
 pub(crate) fn memory_to_json(memory: &Memory, score: Option<f32>) -> Value {
-    let payload = memory.payload.as_map();
-    let stored = |key: &str| payload.get(key).cloned().unwrap_or(Value::Null);
+    let parts = memory.payload.split();
     let mut item = Map::new();
     item.insert("id".into(), memory.id.to_string().into());
     item.insert("memory".into(), memory.payload.text().into());
-    item.insert("hash".into(), stored(keys::HASH));
-    item.insert("metadata".into(), metadata(&memory.payload));
-    item.insert("created_at".into(), stored(keys::CREATED_AT));
-    item.insert("updated_at".into(), stored(keys::UPDATED_AT));
+    item.insert("hash".into(), parts.hash.unwrap_or_default());
+    let metadata = Some(parts.metadata).filter(|metadata| !metadata.is_empty());
+    item.insert("metadata".into(), metadata.map(Value::Object).unwrap_or_default());
+    item.insert("created_at".into(), parts.created_at.unwrap_or_default());
+    item.insert("updated_at".into(), parts.updated_at.unwrap_or_default());
     if let Some(score) = score {
         item.insert("score".into(), f32_to_json(score));
     }
-    for key in TOP_LEVEL {
-        if let Some(value) = payload.get(key) {
-            item.insert(key.into(), value.clone());
-        }
-    }
+    item.extend(parts.promoted);
     let provenance = &memory.provenance;
     if let Some(session) = &provenance.session {
         item.insert("session".into(), session.as_str().into());
@@ -40,13 +30,6 @@ pub(crate) fn memory_to_json(memory: &Memory, score: Option<f32>) -> Value {
         item.insert("event_time".into(), time.to_string().into());
     }
     Value::Object(item)
-}
-
-fn metadata(payload: &Payload) -> Value {
-    let own = payload.as_map().iter();
-    let own = own.filter(|(key, _)| !TOP_LEVEL.contains(&key.as_str()) && !HIDDEN.contains(&key.as_str()));
-    let own: Map<String, Value> = own.map(|(key, value)| (key.clone(), value.clone())).collect();
-    if own.is_empty() { Value::Null } else { Value::Object(own) }
 }
 
 /// The number with as few digits as f32 needs. A conversion to f64 would add more.
@@ -65,11 +48,6 @@ pub(crate) fn added_to_json(added: &AddedMemory) -> Value {
     })
 }
 
-/// Who spoke: the actor, otherwise the role.
-pub(crate) fn speaker(memory: &Memory) -> Option<&str> {
-    memory.payload.actor().or_else(|| memory.payload.role())
-}
-
 /// The day of the message, in UTC.
 pub(crate) fn day(memory: &Memory) -> Option<String> {
     memory.happened_at().map(|time| time.strftime("%Y-%m-%d").to_string())
@@ -78,7 +56,7 @@ pub(crate) fn day(memory: &Memory) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mnemon_store::{MemoryId, Provenance};
+    use mnemon_store::{MemoryId, Payload, Provenance};
 
     fn memory(payload: Value) -> Memory {
         let Value::Object(map) = payload else { panic!("not an object") };

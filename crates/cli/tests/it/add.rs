@@ -125,6 +125,29 @@ fn an_invalid_line_does_not_stop_the_others() {
 }
 
 #[test]
+fn messages_may_have_all_forms() {
+    let sandbox = Sandbox::new();
+    let lines = "text\n[\"a\", {\"content\": \"b\"}]\n{\"messages\": \"c\"}\n[draft] text\n";
+    let result = sandbox.run_with(&["add", "--stdin", "--user", "ana", "--json"], lines);
+    assert_eq!((result.code, result.stderr.as_str()), (0, ""));
+    let results: Vec<Value> = result.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let stored: Vec<_> = results.iter().map(|result| (&result["line"], result["memory"].as_str().unwrap())).collect();
+    let expected = [(1, "text"), (2, "a"), (2, "b"), (3, "c"), (4, "[draft] text")];
+    assert_eq!(
+        stored,
+        expected.map(|(line, text)| (json!(line), text)).iter().map(|(l, t)| (l, *t)).collect::<Vec<_>>()
+    );
+    let result = sandbox.run_with(&["add", "--stdin", "--user", "ana"], "[\"a\", {\"role\": \"user\"}]\n");
+    assert_eq!(result.code, 1);
+    assert!(result.stderr.contains("line 1: messages[1].content: "), "{}", result.stderr);
+
+    let file = sandbox.file("chat.json", r#"{"messages": ["d", {"role": "assistant", "content": "e"}]}"#);
+    assert_eq!(sandbox.json(&["add", "--messages", &file, "--user", "bea"])["results"].as_array().unwrap().len(), 2);
+    let file = sandbox.file("chat.json", r#"["f", {"role": "assistant"}]"#);
+    check_refused(&sandbox, &["add", "--messages", &file, "--user", "bea"], 2, "messages[1].content: ");
+}
+
+#[test]
 fn all_scripts_are_stored_and_found() {
     let sandbox = Sandbox::new();
     let texts = [

@@ -1,5 +1,7 @@
 //! `mnemon update`, `delete` and `history`.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::sandbox::{Sandbox, check_refused};
@@ -23,6 +25,37 @@ fn update_changes_only_what_is_given() {
     let after = sandbox.json(&["update", id, "--metadata", "{}", "--no-expires"]);
     assert_eq!((&after["metadata"], after.get("expiration_date")), (&Value::Null, None));
     assert_eq!(sandbox.texts(&["search", "Linz", "--user", "ana"]), ["I live in Linz"]);
+}
+
+#[test]
+fn shown_metadata_can_be_sent_back() {
+    let sandbox = Sandbox::new();
+    let points = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/tests/fixtures/known_keys.points.jsonl");
+    sandbox.json(&["import", &points.display().to_string()]);
+    let of_owner = ["--user", "every"];
+    let results = |command: &[&str]| {
+        let answer = sandbox.json(&[command, &of_owner].concat());
+        let results = answer["results"].as_array().unwrap().clone();
+        assert_eq!(results.len(), 4, "{command:?}");
+        results
+    };
+    let mut shown = results(&["list"]);
+    shown.extend(results(&["list", "--all"]));
+    shown.extend(results(&["search", "every known key of the platform", "--threshold", "0"]));
+    for id in ["1000001", "1000002", "1000003", "1000004"] {
+        shown.push(sandbox.json(&["get", id]));
+    }
+    for item in shown {
+        let id = item["id"].as_str().unwrap();
+        let metadata = item["metadata"].to_string();
+        let updated = sandbox.json(&["update", id, "--metadata", &metadata]);
+        for (key, value) in updated.as_object().unwrap().iter().filter(|(key, _)| *key != "updated_at") {
+            assert_eq!(value, &item[key], "{key} of {item}");
+        }
+    }
+    let known = sandbox.json(&["get", "1000001"]);
+    assert_eq!(known["metadata"], json!({"topic": "keys", "metadata": {"data": "nested"}}));
+    assert_eq!((&known["memory_type"], &known["source_messages"]), (&json!("procedural_memory"), &json!(["m1", "m2"])));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::message::Message;
 use crate::session::Sessions;
-use crate::terms::{count_terms, speaker};
+use crate::terms::count_terms;
 use crate::time::{in_microseconds, today};
 
 /// A memory that is ready to be embedded and stored.
@@ -70,7 +70,7 @@ impl Draft {
     fn place(&self, sessions: &mut Sessions<'_>, request: &AddRequest) -> Result<(Memory, Terms)> {
         let mut memory = Memory { id: self.id, payload: self.payload.clone(), provenance: Provenance::default() };
         memory.provenance.event_time = self.dated.then_some(self.time);
-        let (own, speaker) = (&self.analysis.terms, speaker(&self.payload));
+        let (own, speaker) = (&self.analysis.terms, self.payload.speaker());
         if request.unordered {
             return Ok((memory, count_terms(own, &[], speaker)));
         }

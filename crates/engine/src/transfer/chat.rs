@@ -16,7 +16,7 @@ use crate::message::{Message, optional_text, optional_time};
 /// Requests in one commit, and messages in one request.
 const BATCH: usize = 512;
 
-/// Imports a list of messages, an object with `messages`, or one of these on each line. An object may have `user_id`,
+/// Imports messages as [`Message::list_from_json`] reads them, or such messages on each line. An object may have `user_id`,
 /// `agent_id`, `run_id`, `session`, `timestamp` and `metadata` for its messages.
 pub(super) fn import_chat(
     engine: &Engine,
@@ -104,7 +104,7 @@ impl<'e> ChatImport<'e> {
         Self { engine, options, requests: Vec::new(), imported: ImportReport::new(ImportFormat::Chat) }
     }
 
-    /// Adds a message, or an object with several messages.
+    /// Adds a message, or several messages.
     fn push(&mut self, line: usize, item: &Value) {
         // Checked before it is merged with its neighbours, so that an invalid item does not affect them.
         let request = parse_request(item, self.options).and_then(|request| {
@@ -161,21 +161,17 @@ fn is_same_conversation(one: &AddRequest, other: &AddRequest) -> bool {
 }
 
 fn parse_request(item: &Value, options: &ImportOptions) -> Result<AddRequest, String> {
-    let Value::Object(map) = item else { return Err("neither a message nor an object with `messages`".into()) };
-    let defaults = Message::default();
-    let message = |item: &Value| Message::from_json(item, &defaults);
-    let (messages, is_list) = match map.get("messages") {
-        Some(Value::Array(messages)) => (messages.iter().map(message).collect::<Result<Vec<_>, _>>()?, true),
-        Some(_) => return Err("`messages` is not a list".into()),
-        None => (vec![message(item)?], false),
-    };
+    let messages = Message::list_from_json(item, &Message::default())?;
+    let no_fields = Map::new();
+    let map = item.as_object().unwrap_or(&no_fields);
+    let is_list = map.contains_key("messages");
     Ok(AddRequest {
         scope: scope(map, options)?,
         messages,
         metadata: match map.get("metadata") {
             None | Some(Value::Null) => Map::new(),
             Some(Value::Object(metadata)) => metadata.clone(),
-            Some(_) => return Err("`metadata` is not an object".into()),
+            Some(_) => return Err("metadata: must be an object".into()),
         },
         // The timestamp of a single message is in the message.
         timestamp: if is_list { optional_time(map)? } else { None },

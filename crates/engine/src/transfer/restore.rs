@@ -11,12 +11,12 @@ use super::insert::insert_new;
 use super::line::{self, Line};
 use super::reader::for_each_line;
 use super::report::{ImportReport, RejectedRecord, TransferCounts};
-use crate::analyse::embedding_text;
+use crate::analyse::{embed_names, embedding_text};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::read::stored_scope;
 use crate::session::recount;
-use crate::terms::{CONTEXT_MEMORIES, count_terms, speaker};
+use crate::terms::{CONTEXT_MEMORIES, count_terms};
 
 /// Records in one commit.
 const BATCH: usize = 512;
@@ -173,7 +173,7 @@ impl<'e> Restore<'e> {
     fn terms(&mut self, stored: &StoredMemory) -> Result<Terms> {
         let memory = &stored.memory;
         let own = mnemon_text::index_terms(memory.payload.text());
-        let speaker = speaker(&memory.payload);
+        let speaker = memory.payload.speaker();
         let (Some(session), Some(position)) = (&memory.provenance.session, memory.provenance.position) else {
             return Ok(count_terms(&own, &[], speaker));
         };
@@ -212,9 +212,10 @@ impl<'e> Restore<'e> {
                 entities.push(entity);
             }
         }
-        let names: Vec<&str> = entities.iter().map(|entity| entity.text()).collect();
-        let vectors = self.engine.embed(&names)?;
-        entities.iter_mut().zip(vectors).for_each(|(entity, vector)| entity.vector = vector);
+        let vectors = embed_names(entities.iter().map(|entity| entity.text()), |names| self.engine.embed(names))?;
+        for entity in entities {
+            entity.vector.clone_from(&vectors[entity.text()]);
+        }
         Ok(())
     }
 

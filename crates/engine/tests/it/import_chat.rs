@@ -22,6 +22,9 @@ fn all_chat_formats_are_imported() {
         r#"{"messages": [{"content": "One."}, {"content": "Two."}], "user_id": "ana", "session": "s"}"#,
         "\u{feff}{\"content\": \"One.\"}\r\n\r\n{\"content\": \"Two.\", \"timestamp\": 1700000000}\r\n",
         "\u{feff}[{\"content\": \"One.\"}, {\"content\": \"Two.\"}]",
+        r#"["One.", {"content": "Two."}]"#,
+        "{\"messages\": \"One.\"}\n\"Two.\"\n",
+        "{\"messages\": [\"One.\", \"Two.\"], \"user_id\": \"ana\"}\n",
     ] {
         let world = world();
         let imported = take(&world, text.as_bytes(), &options).unwrap();
@@ -37,7 +40,7 @@ fn an_invalid_line_does_not_affect_others() {
     let world = world();
     let long = "x".repeat((1 << 20) + 1);
     let text = format!(
-        "{}\n{}\n{{\"content\": \"{long}\"}}\n{}\n{}\n{}\n{}\n{}\n",
+        "{}\n{}\n{{\"content\": \"{long}\"}}\n{}\n{}\n{}\n{}\n{}\n{}\n",
         r#"{"content": "One."}"#,
         r#"{"content": " "}"#,
         r#"{"content": "Two."}"#,
@@ -45,12 +48,16 @@ fn an_invalid_line_does_not_affect_others() {
         "no JSON",
         r#"{"content": "Three.", "user_id": "b b"}"#,
         r#"{"content": "Four."}"#,
+        r#"{"messages": ["Five.", {"content": 5}]}"#,
     );
     let imported = take(&world, text.as_bytes(), &options).unwrap();
     assert_eq!(imported.stored.memories, 3, "{:?}", imported.refused);
     let mut lines: Vec<usize> = imported.refused.iter().map(|refused| refused.line).collect();
     lines.sort_unstable();
-    assert_eq!(lines, [2, 3, 5, 6, 7]);
+    assert_eq!(lines, [2, 3, 5, 6, 7, 9]);
+    let places: Vec<&str> =
+        imported.refused.iter().filter_map(|refused| refused.reason.split_once(": ")).map(|(place, _)| place).collect();
+    assert!(places.contains(&"messages[1].content"), "{:?}", imported.refused);
     assert_eq!(world.stats(&user("ana")).unwrap().memories, 3);
 }
 

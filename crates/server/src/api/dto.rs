@@ -18,7 +18,7 @@ pub(super) mod tag {
     pub(in crate::api) const OPERATIONS: &str = "operators";
 }
 
-/// The messages of a request: a text, a message, or a list of both.
+/// The messages of a request, see [`Message::list_from_json`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Messages(pub(crate) Vec<Message>);
 
@@ -49,20 +49,8 @@ pub(crate) enum MessagesDoc {
 
 impl<'de> Deserialize<'de> for Messages {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let defaults = Message::default();
-        let read = |value: &Value| match value {
-            Value::String(text) => Ok(Message { content: text.clone(), ..defaults.clone() }),
-            other => Message::from_json(other, &defaults),
-        };
-        let messages = match Value::deserialize(deserializer)? {
-            Value::Array(items) => items
-                .iter()
-                .enumerate()
-                .map(|(at, item)| read(item).map_err(|reason| format!("message {}: {reason}", at + 1)))
-                .collect(),
-            one => read(&one).map(|message| vec![message]),
-        };
-        messages.map(Self).map_err(D::Error::custom)
+        let value = Value::deserialize(deserializer)?;
+        Message::list_from_json(&value, &Message::default()).map(Self).map_err(D::Error::custom)
     }
 }
 

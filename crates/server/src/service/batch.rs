@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use mnemon_engine::{MAX_TEXT_BYTES, UpdateRequest};
-use mnemon_store::{EventKind, Memory, MemoryId, RESERVED_KEYS};
+use mnemon_engine::{EngineError, UpdateRequest};
+use mnemon_store::{EventKind, Memory, MemoryId};
 use serde_json::json;
 
 use super::app::App;
@@ -30,7 +30,7 @@ impl App {
             for (change, memory) in changes.into_iter().zip(&memories) {
                 check_mutable(memory)?;
                 let request = request(change, memory)?;
-                check_update(&request, memory.id)?;
+                request.check().map_err(|error| refused(memory.id, &error))?;
                 requests.push(request);
             }
             let mut updated = Vec::with_capacity(ids.len());
@@ -77,20 +77,9 @@ impl App {
     }
 }
 
-/// The checks of [`mnemon_engine::Engine::update`], made for all memories before the first is changed.
-fn check_update(request: &UpdateRequest, id: MemoryId) -> Result<(), Problem> {
-    let refuse = |reason: &str| Err(Problem::bad_request(format!("memory {id}: {reason}; nothing was changed")));
-    match (&request.text, &request.metadata) {
-        (None, None) => return refuse("give text or metadata"),
-        (Some(text), _) if text.trim().is_empty() => return refuse("the text is empty"),
-        (Some(text), _) if text.len() > MAX_TEXT_BYTES => return refuse("the text is too long"),
-        _ => {}
-    }
-    let is_reserved = |key: &&String| *key == "id" || RESERVED_KEYS.contains(&key.as_str());
-    match request.metadata.as_ref().and_then(|metadata| metadata.keys().find(is_reserved)) {
-        Some(key) => refuse(&format!("metadata must not contain `{key}`")),
-        None => Ok(()),
-    }
+/// The answer to a batch with an invalid change.
+fn refused(id: MemoryId, error: &EngineError) -> Problem {
+    Problem::bad_request(format!("memory {id}: {error}; nothing was changed"))
 }
 
 /// The user who owns all of the memories, if it is one user.

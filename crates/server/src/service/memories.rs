@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use mnemon_engine::{AddRequest, AddedMemory, Engine, EngineError, ListRequest, UpdateRequest};
-use mnemon_store::{EventKind, Filter, HistoryEvent, Memory, MemoryId, StoreError};
+use mnemon_engine::{AddRequest, AddedMemory, Engine, EngineError, UpdateRequest};
+use mnemon_store::{EventKind, HistoryEvent, Memory, MemoryId, StoreError};
 use serde_json::json;
 
 use super::app::App;
@@ -14,17 +14,6 @@ use crate::error::Problem;
 
 /// Payload key: whether changes of the memory are refused.
 pub(crate) const IMMUTABLE: &str = "immutable";
-
-/// Which memories to list.
-pub(crate) struct MemoryList {
-    /// From [`Caller::filter`].
-    pub(crate) filter: Option<Filter>,
-    /// Only memories with these ids.
-    pub(crate) ids: Option<Vec<MemoryId>>,
-    pub(crate) show_expired: bool,
-    pub(crate) offset: usize,
-    pub(crate) limit: usize,
-}
 
 impl App {
     /// Stores messages verbatim. The scope of the request must come from [`Caller::scope`].
@@ -59,27 +48,6 @@ impl App {
         caller.check_owner(memory)
     }
 
-    /// A page of memories, newest first, and how many there are on all pages.
-    pub(crate) async fn list(&self, list: MemoryList) -> Result<(usize, Vec<Memory>), Problem> {
-        let MemoryList { filter, ids, show_expired, offset, limit } = list;
-        self.with_engine(move |engine| {
-            let Some(ids) = ids else {
-                let request = ListRequest { filter, offset, limit, show_expired, ..ListRequest::default() };
-                let found = engine.list(&request)?;
-                return Ok((found.total, found.items));
-            };
-            let today = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
-            let is_shown = |memory: &Memory| {
-                let is_expired = memory.payload.expiration_date().is_some_and(|last_day| last_day < today);
-                (show_expired || !is_expired)
-                    && filter.as_ref().is_none_or(|filter| filter.matches(memory.payload.as_map()))
-            };
-            let found: Vec<Memory> = engine.store().get(&ids)?.into_iter().flatten().filter(is_shown).collect();
-            Ok((found.len(), found.into_iter().skip(offset).take(limit).collect()))
-        })
-        .await
-    }
-
     /// Changes a memory of the caller.
     pub(crate) async fn update(
         self: &Arc<Self>,
@@ -102,13 +70,13 @@ impl App {
         self: &Arc<Self>,
         caller: Caller,
         id: MemoryId,
-        request: impl FnOnce(&Memory) -> UpdateRequest + Send + 'static,
+        request: impl FnOnce(&Memory) -> Result<UpdateRequest, Problem> + Send + 'static,
     ) -> Result<Memory, Problem> {
         let draft = EventDraft::new("UPDATE", json!({"memory_id": id.to_string()}));
         self.with_webhooks(move |app| {
             let old = app.own_memory(&caller, id)?;
             check_mutable(&old)?;
-            let memory = app.engine.update(id, &request(&old))?;
+            let memory = app.engine.update(id, &request(&old)?)?;
             let result = EventResult::new(EventKind::Update, &memory);
             draft.save(&*app.documents, memory.payload.scope().user_id.as_deref(), vec![result]);
             Ok((vec![MemoryEvent::new(EventKind::Update, &memory)], memory))

@@ -9,6 +9,7 @@ mod mem0_configure;
 mod mem0_entities;
 mod mem0_keys;
 mod mem0_memories;
+mod metadata;
 mod openapi;
 mod platform_deletion;
 mod platform_memories;

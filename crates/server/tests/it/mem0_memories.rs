@@ -102,6 +102,37 @@ async fn invalid_adds_are_refused() {
 }
 
 #[tokio::test]
+async fn messages_may_have_all_forms() {
+    let server = TestServer::start().await;
+    for (messages, stored) in [
+        (json!("a"), 1),
+        (json!({"content": "b"}), 1),
+        (json!(["c", {"role": "assistant", "content": "d"}]), 2),
+        (json!({"messages": ["e", {"content": [{"type": "text", "text": "f"}]}]}), 2),
+    ] {
+        for path in ["/memories", "/v1/memories/"] {
+            let body = json!({"messages": messages, "infer": false, "output_format": "v1.1"});
+            let added = server.post(ANA, path, body).await.expect(200);
+            assert_eq!(added["results"].as_array().map(Vec::len), Some(stored), "{path}: {messages}");
+        }
+    }
+    for (messages, fault) in [
+        (json!(7), "messages: "),
+        (json!(["a", {"role": "user"}]), "messages[1].content: "),
+        (json!({"messages": ["a", 1]}), "messages[1]: "),
+        (json!([{"content": "a", "timestamp": "soon"}]), "messages[0].timestamp: "),
+    ] {
+        let body = json!({"messages": messages, "infer": false});
+        let refused = server.post(ANA, "/memories", body.clone()).await.expect(422);
+        let first = &refused["detail"][0];
+        assert_eq!(first["loc"], json!(["body", "messages"]), "{refused}");
+        assert!(first["msg"].as_str().unwrap().starts_with(fault), "{refused}");
+        let refused = server.post(ANA, "/v3/memories/add/", body).await.expect(400);
+        assert!(refused["detail"].as_str().unwrap().starts_with(&format!("body.messages: {fault}")), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn metadata_cannot_set_reserved_keys() {
     let server = TestServer::start().await;
     let id = add(&server, ANA, "Ana likes tea", json!({})).await;

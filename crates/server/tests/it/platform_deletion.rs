@@ -101,6 +101,16 @@ async fn a_batch_is_checked_before_anything_is_changed() {
     let nothing = json!({"memories": [{"memory_id": mine, "text": "x"}, {"memory_id": other}]});
     assert_eq!(server.call(ANA, "PUT", "/v1/batch/", nothing).await.status, 400);
     assert_eq!(server.call(ANA, "PUT", "/v1/batch/", json!({"memories": []})).await.status, 400);
+    let deep: Value = serde_json::from_str(&("[".repeat(101) + &"]".repeat(101))).unwrap();
+    for metadata in
+        [json!({"role": "x"}), json!({"id": 1}), json!({"deep": deep}), json!({"long": "x".repeat(65 << 10)})]
+    {
+        let update =
+            json!({"memories": [{"memory_id": mine, "text": "x"}, {"memory_id": other, "metadata": metadata}]});
+        let refused = server.call(ANA, "PUT", "/v1/batch/", update).await.expect(400);
+        let detail = refused["detail"].as_str().unwrap();
+        assert!(detail.contains(&other) && detail.ends_with("nothing was changed"), "{detail}");
+    }
     let many: Vec<Value> = (0..1001).map(|_| json!({"memory_id": mine})).collect();
     assert_eq!(server.call(ANA, "DELETE", "/v1/batch/", json!({"memories": many})).await.status, 400);
     assert_eq!(server.get(ANA, &format!("/v1/memories/{mine}/")).await.expect(200)["memory"], "mine");

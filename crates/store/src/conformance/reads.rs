@@ -102,7 +102,7 @@ pub(super) fn lists_are_paged_newest_first(open: Open<'_>) {
             let shown = |record: &&Record| {
                 let payload = &record.memory.payload;
                 filter.as_ref().is_none_or(|filter| filter.matches(payload.as_map()))
-                    && today.is_none_or(|today| payload.expiration_date().is_none_or(|last| last >= today))
+                    && today.is_none_or(|today| !payload.is_expired(today))
             };
             let expected: Vec<MemoryId> = records.iter().rev().filter(shown).map(|record| record.memory.id).collect();
             for limit in [1, 7, 100] {

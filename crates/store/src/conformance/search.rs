@@ -44,7 +44,7 @@ impl Model {
             let payload = &record.memory.payload;
             let own = payload.scope();
             pinned.ids().iter().zip(own.ids()).all(|(pinned, own)| pinned.is_none() || *pinned == own)
-                && today.is_none_or(|today| payload.expiration_date().is_none_or(|last| last >= today))
+                && today.is_none_or(|today| !payload.is_expired(today))
                 && !filter.scope().is_contradiction()
         };
         let in_scope: Vec<&Record> = self.records.iter().filter(shown).collect();

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::codec::payload_map;
 use super::plan::{LedgerChange, Plan, PlannedPoint};
-use crate::{Change, Entity, MemoryId, Mention, Payload, Record, Result, SCOPE_KEYS, Scope, StoreError, Terms, keys};
+use crate::{Change, Entity, MemoryId, Mention, Record, Result, Scope, StoreError, Terms};
 
 /// What a plan depends on.
 pub(super) struct Planner<'p> {
@@ -162,7 +162,7 @@ impl Planner<'_> {
                     (found, Some(&id)) if found.is_none_or(|&index| entities[index].id != id) => {
                         by_name.insert(name, entities.len());
                         plan.known_entities.insert(id);
-                        entities.push(entity_of(id, scope, mention));
+                        entities.push(Entity::of_mention(id, scope, mention));
                         entities.len() - 1
                     }
                     (Some(&index), _) => index,
@@ -171,7 +171,7 @@ impl Planner<'_> {
                         by_name.insert(name, entities.len());
                         let id = MemoryId::random();
                         plan.new_entities.insert(id);
-                        entities.push(entity_of(id, scope, mention));
+                        entities.push(Entity::of_mention(id, scope, mention));
                         entities.len() - 1
                     }
                 };
@@ -206,17 +206,4 @@ fn add_state(plan: &mut Plan, id: MemoryId, state: MemoryState) {
         Current::Unchanged(Some(terms)) => plan.terms.push((id, terms)),
         Current::Unchanged(None) | Current::Absent => {}
     }
-}
-
-/// The entity of a mention, in the format of mem0 v2, without memories.
-fn entity_of(id: MemoryId, scope: &Scope, mention: &Mention) -> Entity {
-    let mut payload = Payload::default();
-    payload.set(keys::DATA, mention.text.as_str());
-    payload.set("entity_type", mention.kind.as_str());
-    for (key, value) in SCOPE_KEYS.iter().zip(scope.ids()) {
-        if let Some(value) = value {
-            payload.set(key, value);
-        }
-    }
-    Entity { id, payload, vector: mention.vector.clone(), memories: Vec::new() }
 }

@@ -12,8 +12,7 @@ use crate::scope_index::{
 };
 use crate::shared_tables::{history, links, messages};
 use crate::{
-    Change, Entity, HistoryEvent, MemoryId, Mention, Payload, Record, Result, SCOPE_KEYS, Scope, Sparse, StoreError,
-    Terms, keys,
+    Change, Entity, HistoryEvent, MemoryId, Mention, Payload, Record, Result, Scope, Sparse, StoreError, Terms, keys,
 };
 
 /// A change to the indexes in memory, made after the commit.
@@ -291,15 +290,7 @@ impl<'tx> WriteTransaction<'tx> {
             Some(slot) => slot,
             None => {
                 self.check_vector(&mention.vector)?;
-                let mut own = Payload::default();
-                own.set(keys::DATA, mention.text.as_str());
-                own.set("entity_type", mention.kind.as_str());
-                for (key, value) in SCOPE_KEYS.iter().zip(payload.scope().ids()) {
-                    if let Some(value) = value {
-                        own.set(key, value);
-                    }
-                }
-                self.write_entity(MemoryId::random(), &own, scopes, &mention.vector)?
+                self.write_entity(&Entity::of_mention(MemoryId::random(), &payload.scope(), mention), scopes)?
             }
         };
         self.tx
@@ -319,7 +310,7 @@ impl<'tx> WriteTransaction<'tx> {
             Some(slot) => slot,
             None => {
                 let scopes = self.scope_ids(&entity.payload.scope())?;
-                self.write_entity(entity.id, &entity.payload, &scopes, &entity.vector)?
+                self.write_entity(entity, &scopes)?
             }
         };
         let mut statement = self.tx.prepare_cached("INSERT OR IGNORE INTO entity_links VALUES(?, ?)")?;
@@ -329,19 +320,19 @@ impl<'tx> WriteTransaction<'tx> {
         Ok(())
     }
 
-    fn write_entity(&self, id: MemoryId, payload: &Payload, scopes: &[i64; 3], vector: &[f32]) -> Result<i64> {
+    fn write_entity(&self, entity: &Entity, scopes: &[i64; 3]) -> Result<i64> {
         let mut statement = self.tx.prepare_cached(
             "INSERT INTO entities(id, user_scope, agent_scope, run_scope, name, payload, vector)
              VALUES(?, ?, ?, ?, ?, ?, ?)",
         )?;
         Ok(statement.insert(params![
-            id.to_bytes(),
+            entity.id.to_bytes(),
             scopes[0],
             scopes[1],
             scopes[2],
-            payload.text().to_lowercase(),
-            payload_text(payload)?,
-            vector_to_blob(vector)
+            entity.text().to_lowercase(),
+            payload_text(&entity.payload)?,
+            vector_to_blob(&entity.vector)
         ])?)
     }
 

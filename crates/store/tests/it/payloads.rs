@@ -28,7 +28,7 @@ fn json() -> impl Strategy<Value = Value> {
 }
 
 fn payload() -> impl Strategy<Value = Map<String, Value>> {
-    let known = prop::sample::select(&mnemon_store::RESERVED_KEYS[..]).prop_map(str::to_owned);
+    let known = prop::sample::select(mnemon_store::reserved_keys().collect::<Vec<_>>()).prop_map(str::to_owned);
     prop::collection::vec((prop_oneof![known, any::<String>()], json()), 0..10).prop_map(Map::from_iter)
 }
 

@@ -31,8 +31,7 @@ pub(super) fn run(request: AddRequest, defaults: &Message, settings: &Settings, 
             );
         }
         match store_line(&bytes, number, &request, defaults, &engine) {
-            Ok(Some(result)) => print_result(&result, out)?,
-            Ok(None) => {}
+            Ok(results) => results.iter().try_for_each(|result| print_result(result, out))?,
             Err(error) => {
                 let report = ErrorReport::of(&error);
                 if report.code.exit() != Exit::Usage {
@@ -46,44 +45,49 @@ pub(super) fn run(request: AddRequest, defaults: &Message, settings: &Settings, 
     Ok(exit)
 }
 
-/// Stores the message of a line; `None` for a blank line.
+/// Stores the messages of a line; none for a blank line.
 fn store_line(
     bytes: &[u8],
     number: usize,
     request: &AddRequest,
     defaults: &Message,
     engine: &Engine,
-) -> anyhow::Result<Option<Value>> {
+) -> anyhow::Result<Vec<Value>> {
     let line = std::str::from_utf8(bytes).map_err(|_| CliError::usage("not valid UTF-8"))?.trim();
     if line.is_empty() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let message = parse(line, defaults).map_err(CliError::usage)?;
-    let content = message.content.clone();
-    let added = engine.add(AddRequest { messages: vec![message], ..request.clone() })?;
-    let mut result = match added.first() {
-        Some(added) => added_to_json(added),
-        None => json!({"id": null, "memory": content, "event": "NONE"}),
+    let messages = parse(line, defaults).map_err(CliError::usage)?;
+    let contents: Vec<String> = messages.iter().map(|message| message.content.clone()).collect();
+    let added = engine.add(AddRequest { messages, ..request.clone() })?;
+    let result = |(index, content): (usize, &String)| {
+        let mut result = match added.iter().find(|added| added.sources.contains(&index)) {
+            Some(added) => added_to_json(added),
+            None => json!({"id": null, "memory": content, "event": "NONE"}),
+        };
+        result["line"] = number.into();
+        result
     };
-    result["line"] = number.into();
-    Ok(Some(result))
+    Ok(contents.iter().enumerate().map(result).collect())
 }
 
-/// A line that begins with a brace is a message in JSON. Any other line is the text itself.
-fn parse(line: &str, defaults: &Message) -> Result<Message, String> {
-    if !line.starts_with('{') {
-        return Ok(Message { content: line.to_owned(), ..defaults.clone() });
-    }
-    let value: Value = serde_json::from_str(line).map_err(|error| {
-        format!(
-            r#"the line begins with a brace but is not valid JSON ({error}); send such a text as {{"content": "…"}}"#
-        )
-    })?;
+/// A line that is a list in JSON or begins with a brace is read as messages. Any other line is the text itself.
+fn parse(line: &str, defaults: &Message) -> Result<Vec<Message>, String> {
+    let value: Value = match serde_json::from_str(line) {
+        Ok(value @ (Value::Object(_) | Value::Array(_))) => value,
+        Err(error) if line.starts_with('{') => {
+            return Err(format!(
+                r#"the line begins with a brace but is not valid JSON ({error}); send such a text as {{"content": "…"}}"#
+            ));
+        }
+        _ => return Ok(vec![Message { content: line.to_owned(), ..defaults.clone() }]),
+    };
     let unsupported = ["user_id", "agent_id", "run_id", "session", "metadata"];
-    if let Some(key) = unsupported.iter().find(|key| value.get(key).is_some()) {
+    let items = value.as_array().map_or(std::slice::from_ref(&value), Vec::as_slice);
+    if let Some(key) = unsupported.iter().find(|key| items.iter().any(|item| item.get(key).is_some())) {
         return Err(format!("`{key}` is not supported in a line: give it as a flag, or use `mnemon import`"));
     }
-    Message::from_json(&value, defaults)
+    Message::list_from_json(&value, defaults)
 }
 
 fn print_result(result: &Value, out: &Output) -> anyhow::Result<()> {
@@ -106,12 +110,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_text_or_a_message() {
+    fn a_line_is_text_or_messages() {
         let defaults = Message::default();
         let read = |line| parse(line, &defaults);
-        assert_eq!(read("[ok] plain").unwrap().content, "[ok] plain");
-        let message = read(r#"{"role": "assistant", "content": "hi", "name": "Bot"}"#).unwrap();
+        for text in ["[ok] plain", "7", "\"quoted\"", "null"] {
+            assert_eq!(read(text).unwrap(), [Message { content: text.into(), ..defaults.clone() }]);
+        }
+        let message = read(r#"{"role": "assistant", "content": "hi", "name": "Bot"}"#).unwrap().remove(0);
         assert_eq!((message.role, message.name.as_deref()), (Role::Assistant, Some("Bot")));
-        assert!(read("{name} is a placeholder").unwrap_err().contains("content"));
+        for list in [r#"["a", {"content": "b"}]"#, r#"{"messages": ["a", "b"]}"#] {
+            let contents: Vec<String> = read(list).unwrap().into_iter().map(|message| message.content).collect();
+            assert_eq!(contents, ["a", "b"]);
+        }
+        for (line, fault) in [
+            ("{name} is a placeholder", "content"),
+            (r#"["a", 1]"#, "messages[1]: "),
+            (r#"{"role": "user"}"#, "messages.content: "),
+            (r#"{"content": "x", "user_id": "bob"}"#, "user_id"),
+            (r#"["a", {"content": "x", "session": "s"}]"#, "session"),
+        ] {
+            assert!(read(line).unwrap_err().contains(fault), "{line}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Messages from a file: a JSON list, an object that contains one, or one message per line.
+//! Messages from a file, as JSON or as JSON lines.
 
 use std::io::Read;
 use std::path::Path;
@@ -21,25 +21,17 @@ pub(super) fn read(file: &Path, defaults: &Message) -> anyhow::Result<Vec<Messag
 }
 
 fn parse(text: &str, defaults: &Message) -> Result<Vec<Message>, String> {
-    let items = match serde_json::from_str(text) {
-        Ok(Value::Array(items)) => items,
-        Ok(Value::Object(mut map)) if map.contains_key("messages") => match map.remove("messages") {
-            Some(Value::Array(items)) => items,
-            _ => return Err("`messages` must be a list".into()),
-        },
-        Ok(item) => vec![item],
-        Err(_) => {
-            let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-            let parse = |(at, line): (usize, &str)| {
-                serde_json::from_str(line).map_err(|error| format!("line {} is not valid JSON: {error}", at + 1))
-            };
-            lines.map(parse).collect::<Result<_, _>>()?
-        }
-    };
-    let numbered = items.iter().enumerate();
-    numbered
-        .map(|(at, item)| Message::from_json(item, defaults).map_err(|e| format!("message {}: {e}", at + 1)))
-        .collect()
+    if let Ok(value) = serde_json::from_str::<Value>(text) {
+        return Message::list_from_json(&value, defaults);
+    }
+    let mut messages = Vec::new();
+    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+        let value: Value =
+            serde_json::from_str(line).map_err(|error| format!("line {number} is not valid JSON: {error}"))?;
+        let read = Message::list_from_json(&value, defaults);
+        messages.extend(read.map_err(|fault| format!("line {number}: {fault}"))?);
+    }
+    Ok(messages)
 }
 
 #[cfg(test)]
@@ -52,6 +44,8 @@ mod tests {
             r#"[{"content": "a"}, {"content": "b"}]"#,
             r#"{"messages": [{"content": "a"}, {"content": "b"}]}"#,
             "{\"content\": \"a\"}\n\n{\"content\": \"b\"}\n",
+            "\"a\"\n{\"messages\": [\"b\"]}",
+            r#"["a", {"content": "b"}]"#,
         ] {
             let messages = parse(text, &Message::default()).unwrap();
             assert_eq!(
@@ -60,9 +54,12 @@ mod tests {
                 "{text}"
             );
         }
-        for (text, expected) in
-            [("plain", "line 1 is not valid JSON"), ("[1]", "message 1"), (r#"{"messages": 1}"#, "must be a list")]
-        {
+        for (text, expected) in [
+            ("plain", "line 1 is not valid JSON"),
+            ("[1]", "messages[0]: "),
+            (r#"{"messages": 1}"#, "messages: "),
+            ("\"a\"\n[\"b\", {}]", "line 2: messages[1].content: "),
+        ] {
             let error = parse(text, &Message::default()).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }

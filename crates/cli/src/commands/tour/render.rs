@@ -5,7 +5,7 @@ use mnemon_engine::SearchHit;
 use super::steps::{AnsweredQuestion, Correction};
 use super::story::{CORRECTION, NEXT, OTHER_USER, STORY, USER};
 use crate::commands::search::explain::{contributions, meaning};
-use crate::output::{Output, day, pluralize, speaker, truncate};
+use crate::output::{Output, day, pluralize, truncate};
 
 pub(super) fn tour(
     messages: usize,
@@ -49,7 +49,7 @@ pub(super) fn tour(
 /// Day, speaker and text of a hit; below it the largest contributions to its score, as many as fit.
 fn hit_text(hit: &SearchHit, out: &Output) -> String {
     let memory = &hit.memory;
-    let speaker = memory.payload.actor().and(speaker(memory)).map(|name| format!("{name}: ")).unwrap_or_default();
+    let speaker = memory.payload.actor().map(|name| format!("{name}: ")).unwrap_or_default();
     let day = memory.provenance.event_time.and(day(memory)).map(|day| format!("{day}  ")).unwrap_or_default();
     let width = out.width().saturating_sub(10);
     let line = truncate(&format!("{day}{speaker}{}", memory.payload.text()), width);

@@ -1,24 +1,10 @@
 //! Memories in the format of mem0's server.
 
 use mnemon_engine::{Explanation, SearchHit, SignalKind};
-use mnemon_store::{Memory, keys};
+use mnemon_store::{Memory, PayloadParts, keys};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
-
-/// Payload keys that are fields beside `metadata`, if the memory has them.
-const PROMOTED: [&str; 8] = [
-    "user_id",
-    "agent_id",
-    "run_id",
-    keys::ACTOR_ID,
-    keys::ROLE,
-    keys::ATTRIBUTED_TO,
-    keys::EXPIRATION_DATE,
-    keys::SOURCE_MESSAGES,
-];
-/// Payload keys that are fields under another name, or are not shown.
-const INTERNAL: [&str; 6] = [keys::DATA, keys::HASH, keys::CREATED_AT, keys::UPDATED_AT, "id", keys::TEXT_LEMMATIZED];
 
 /// A memory.
 #[derive(Serialize, ToSchema)]
@@ -45,8 +31,8 @@ pub(crate) struct Item {
     /// The id of the newer memory that supersedes this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     superseded_by: Option<String>,
-    /// Those of user_id, agent_id, run_id, actor_id, role, attributed_to, expiration_date and source_messages that the
-    /// memory has.
+    /// Those of user_id, agent_id, run_id, actor_id, role, attributed_to, expiration_date, source_messages and
+    /// memory_type that the memory has.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     promoted: Map<String, Value>,
@@ -88,18 +74,14 @@ struct SignalDto {
 impl Item {
     /// A memory without a score.
     pub(crate) fn new(memory: &Memory) -> Self {
-        let map = memory.payload.as_map();
-        let value = |key: &str| map.get(key).cloned();
-        let own = map.iter().filter(|(key, _)| !INTERNAL.contains(&key.as_str()) && !PROMOTED.contains(&key.as_str()));
-        let metadata: Map<String, Value> = own.map(|(key, value)| (key.clone(), value.clone())).collect();
-        let promoted = PROMOTED.iter().filter_map(|key| Some(((*key).to_owned(), value(key)?))).collect();
+        let PayloadParts { hash, created_at, updated_at, promoted, metadata } = memory.payload.split();
         Self {
             id: memory.id.to_string(),
             memory: memory.payload.text().to_owned(),
-            hash: value(keys::HASH),
+            hash,
             metadata: Some(metadata).filter(|metadata| !metadata.is_empty()),
-            created_at: value(keys::CREATED_AT),
-            updated_at: value(keys::UPDATED_AT),
+            created_at,
+            updated_at,
             score: None,
             score_details: None,
             superseded_by: None,
@@ -119,41 +101,27 @@ impl Item {
         Self { score: Some(Some(hit.score)), score_details: details, superseded_by, ..Self::new(&hit.memory) }
     }
 
-    /// The memory with its complete payload as metadata, as mem0 lists a whole store.
-    pub(crate) fn raw(memory: &Memory) -> Raw {
-        let mut map = memory.payload.as_map().clone();
-        let mut take = |key: &str| map.shift_remove(key).unwrap_or_default();
-        Raw {
-            id: memory.id.to_string(),
-            memory: memory.payload.text().to_owned(),
-            user_id: take("user_id"),
-            agent_id: take("agent_id"),
-            run_id: take("run_id"),
-            hash: take(keys::HASH),
-            expiration_date: take(keys::EXPIRATION_DATE),
-            created_at: take(keys::CREATED_AT),
-            updated_at: take(keys::UPDATED_AT),
-            metadata: {
-                take(keys::DATA);
-                map
-            },
+    /// The memory with its complete payload, as mem0 lists a whole store: absent ids and dates are null.
+    pub(crate) fn with_whole_payload(memory: &Memory) -> Map<String, Value> {
+        let parts = memory.payload.split();
+        let mut fields = Map::from_iter([
+            ("id".to_owned(), memory.id.to_string().into()),
+            ("memory".to_owned(), memory.payload.text().into()),
+            ("user_id".to_owned(), Value::Null),
+            ("agent_id".to_owned(), Value::Null),
+            ("run_id".to_owned(), Value::Null),
+            ("hash".to_owned(), parts.hash.unwrap_or_default()),
+            (keys::EXPIRATION_DATE.to_owned(), Value::Null),
+            ("metadata".to_owned(), parts.metadata.into()),
+            ("created_at".to_owned(), parts.created_at.unwrap_or_default()),
+            ("updated_at".to_owned(), parts.updated_at.unwrap_or_default()),
+        ]);
+        fields.extend(parts.promoted);
+        if let Some(lemmas) = memory.payload.as_map().get(keys::TEXT_LEMMATIZED) {
+            fields.insert(keys::TEXT_LEMMATIZED.to_owned(), lemmas.clone());
         }
+        fields
     }
-}
-
-/// A memory with its complete payload.
-#[derive(Serialize)]
-pub(crate) struct Raw {
-    id: String,
-    memory: String,
-    user_id: Value,
-    agent_id: Value,
-    run_id: Value,
-    hash: Value,
-    expiration_date: Value,
-    metadata: Map<String, Value>,
-    created_at: Value,
-    updated_at: Value,
 }
 
 impl ScoreDetails {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::dto::{HistoryRow, Item, Raw};
+use super::dto::{HistoryRow, Item};
 use crate::api::dto::{Done, Messages, MessagesDoc, is_procedural, optional_timestamp, tag};
 use crate::auth::{Caller, Reader, Writer};
 use crate::error::{ErrorBody, Problem};
@@ -166,7 +166,7 @@ pub(crate) struct ListQuery {
 /// A page of memories, newest first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ListAnswer {
-    /// If an admin names no ids, `metadata` is the whole payload except the keys that have a field of their own.
+    /// If an admin names no ids, each memory has all keys of its payload.
     #[schema(value_type = Vec<Item>)]
     results: Vec<Listed>,
     /// Number of memories on all pages.
@@ -179,8 +179,8 @@ pub(crate) struct ListAnswer {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Listed {
-    Item(Item),
-    Raw(Raw),
+    Item(Box<Item>),
+    WholePayload(Map<String, Value>),
 }
 
 /// List memories, newest first
@@ -218,7 +218,10 @@ pub(crate) async fn list(
         // Only the count was requested. One memory was read, so its cursor would skip that memory.
         (page.items, page.next) = (Vec::new(), None);
     }
-    let listed = |memory| if all_users { Listed::Raw(Item::raw(memory)) } else { Listed::Item(Item::new(memory)) };
+    let listed = |memory| match all_users {
+        true => Listed::WholePayload(Item::with_whole_payload(memory)),
+        false => Listed::Item(Box::new(Item::new(memory))),
+    };
     Ok(Json(ListAnswer { results: page.items.iter().map(listed).collect(), count: page.total, next: page.next }))
 }
 

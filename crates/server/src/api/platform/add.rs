@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::dto::{
-    APP_ID, CATEGORIES, ENTITY_KEYS, IMMUTABLE, OneOrMany, PLATFORM_KEYS, STRUCTURED_ATTRIBUTES, TIMESTAMP,
-    check_length,
+    APP_ID, CATEGORIES, ENTITY_KEYS, IMMUTABLE, OneOrMany, STRUCTURED_ATTRIBUTES, TIMESTAMP, check_length,
+    check_metadata,
 };
 use super::projects;
 use crate::api::dto::{Messages, MessagesDoc, is_procedural, optional_timestamp, tag};
@@ -118,16 +118,6 @@ pub(super) fn checked_app_id(id: &str) -> Result<&str, Problem> {
     check_id(id).map_err(|reason| Problem::bad_request(format!("{APP_ID}: {reason}")))
 }
 
-/// Refuses metadata with keys that are fields of the platform.
-pub(super) fn check_metadata(metadata: &Map<String, Value>) -> Result<(), Problem> {
-    match PLATFORM_KEYS.into_iter().find(|key| metadata.contains_key(*key)) {
-        Some(key) => {
-            Err(Problem::bad_request(format!("metadata must not contain `{key}`: it is a field beside `metadata`")))
-        }
-        None => Ok(()),
-    }
-}
-
 /// The ids of a request, from its fields and its `filters`, in the order of [`ENTITY_KEYS`].
 struct Ids([Option<String>; 4]);
 
@@ -170,7 +160,7 @@ impl AddBody {
         }
         let Ids([user, agent, app, run]) = ids;
         let mut metadata = self.metadata.unwrap_or_default();
-        check_metadata(&metadata)?;
+        check_metadata(&metadata, None)?;
         if let Some(app) = &app {
             metadata.insert(APP_ID.into(), checked_app_id(app)?.into());
         }

@@ -3,13 +3,11 @@
 use std::collections::HashSet;
 
 use axum::extract::State;
-use mnemon_engine::UpdateRequest;
-use mnemon_store::{Memory, MemoryId};
+use mnemon_store::MemoryId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::add::check_metadata;
 use super::dto::{IdText, check_length};
 use super::memory::Change;
 use crate::api::dto::tag;
@@ -94,14 +92,6 @@ fn read_ids<'a>(ids: impl Iterator<Item = &'a IdText>) -> Result<Vec<MemoryId>, 
     Ok(ids)
 }
 
-/// The change for the engine, if the metadata is valid.
-fn update_request(update: Change, old: &Memory) -> Result<UpdateRequest, Problem> {
-    if let Some(metadata) = &update.metadata {
-        check_metadata(metadata)?;
-    }
-    Ok(update.into_request(old))
-}
-
 /// Change many memories
 ///
 /// If one of the memories does not exist or one of the changes is invalid, nothing is changed. Otherwise the memories
@@ -116,7 +106,7 @@ pub(super) async fn update(
     let ids = read_ids(body.memories.iter().map(|update| &update.memory_id))?;
     let change = |update: OneUpdate| Change { text: update.text, metadata: update.metadata, ..Change::default() };
     let changes = ids.into_iter().zip(body.memories.into_iter().map(change)).collect();
-    let (updated, event_id) = app.update_batch(caller, changes, update_request).await?;
+    let (updated, event_id) = app.update_batch(caller, changes, Change::into_request).await?;
     Ok(Json(Updated { message: format!("Successfully updated {updated} memories"), updated, event_id }))
 }
 

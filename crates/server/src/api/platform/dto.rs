@@ -5,7 +5,7 @@ use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 use mnemon_engine::{Explanation, SearchHit};
-use mnemon_store::{Memory, keys};
+use mnemon_store::{Memory, Payload, keys};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -96,7 +96,7 @@ pub(super) fn memory_json(memory: &Memory) -> Map<String, Value> {
     let metadata: Map<String, Value> = memory
         .payload
         .metadata()
-        .filter(|(key, value)| *key != "id" && !is_platform_value(key, value))
+        .filter(|(key, value)| !is_platform_value(key, value))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     let promoted = |key: &str| map.get(key).filter(|value| is_platform_value(key, value)).cloned();
@@ -136,6 +136,21 @@ pub(super) fn is_platform_value(key: &str, value: &Value) -> bool {
         IMMUTABLE => value.is_boolean(),
         STRUCTURED_ATTRIBUTES => value.is_object(),
         _ => false,
+    }
+}
+
+/// Refuses metadata with keys that are fields of the platform. A memory that another program stored may have metadata
+/// under such a key: of the `stored` payload, a value that is shown as metadata may be sent again.
+pub(super) fn check_metadata(metadata: &Map<String, Value>, stored: Option<&Payload>) -> Result<(), Problem> {
+    let is_stored = |key: &str, value: &Value| {
+        !is_platform_value(key, value) && stored.and_then(|payload| payload.as_map().get(key)) == Some(value)
+    };
+    let field = |key: &&str| metadata.get(*key).is_some_and(|value| !is_stored(key, value));
+    match PLATFORM_KEYS.into_iter().find(field) {
+        Some(key) => {
+            Err(Problem::bad_request(format!("metadata must not contain `{key}`: it is a field beside `metadata`")))
+        }
+        None => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use mnemon_engine::EngineError;
 use mnemon_store::filter::{Instant, MAX_CONDITIONS, ScopeKey, check_id};
-use mnemon_store::{Filter, MemoryId, RESERVED_KEYS, keys};
+use mnemon_store::{Filter, MemoryId, is_reserved_key, keys};
 use serde_json::{Map, Value};
 
 use super::dto::{APP_ID, CATEGORIES, ENTITY_KEYS, PLATFORM_KEYS, TIMESTAMP};
@@ -298,8 +298,7 @@ fn metadata(value: &Value, path: &str) -> Result<Filter, Problem> {
     let mut all = None;
     for (key, value) in map {
         let path = format!("{path}.{key}");
-        let reserved = RESERVED_KEYS.contains(&key.as_str()) || PLATFORM_KEYS.contains(&key.as_str());
-        if reserved || key == "id" {
+        if is_reserved_key(key) || PLATFORM_KEYS.contains(&key.as_str()) {
             return Err(refused(&path, "is not metadata; use it beside `metadata`"));
         }
         if ["AND", "OR", "NOT"].contains(&key.as_str()) {

@@ -1,6 +1,8 @@
 //! Listing memories.
 
 use axum::extract::State;
+use mnemon_engine::ListRequest;
+use mnemon_store::Page;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -13,7 +15,7 @@ use crate::api::dto::tag;
 use crate::auth::{Caller, Reader};
 use crate::error::Problem;
 use crate::http::extract::{Body, Json, Query, double_option, usize_or_text};
-use crate::service::{AppState, MemoryList};
+use crate::service::AppState;
 
 const DEFAULT_PAGE_SIZE: usize = 100;
 
@@ -79,16 +81,17 @@ async fn list_page(
         query.refuse_ids_beside_filters()?;
     }
     let query = query.authorize(&caller)?;
-    let list = MemoryList {
+    let request = ListRequest {
         filter: query.filter,
         ids: query.ids,
         show_expired: body.show_expired.unwrap_or(false),
         offset: page.offset(),
         limit: page.size,
+        ..ListRequest::default()
     };
-    let (count, memories) = app.list(list).await?;
-    let results = memories.iter().map(|memory| select_fields(memory_json(memory), fields.as_deref())).collect();
-    Ok(url.page(page, count, results))
+    let Page { items, total, .. } = app.with_engine(move |engine| Ok(engine.list(&request)?)).await?;
+    let results = items.iter().map(|memory| select_fields(memory_json(memory), fields.as_deref())).collect();
+    Ok(url.page(page, total, results))
 }
 
 /// List memories, newest first

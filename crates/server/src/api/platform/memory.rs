@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::add::check_metadata;
-use super::dto::{CATEGORIES, MemoryDoc, TIMESTAMP, is_platform_value, memory_json, select_fields};
+use super::dto::{CATEGORIES, MemoryDoc, TIMESTAMP, check_metadata, is_platform_value, memory_json, select_fields};
 use crate::api::dto::{optional_timestamp, tag};
 use crate::auth::{Reader, Writer};
 use crate::error::{ErrorBody, Problem};
@@ -47,9 +46,6 @@ pub(super) struct UpdateBody {
 
 impl UpdateBody {
     fn change(self) -> Result<Change, Problem> {
-        if let Some(metadata) = &self.metadata {
-            check_metadata(metadata)?;
-        }
         Ok(Change {
             text: self.text,
             metadata: self.metadata,
@@ -70,8 +66,11 @@ pub(super) struct Change {
 
 impl Change {
     /// The change for the engine. The platform's values, which are stored among the metadata, are kept.
-    pub(super) fn into_request(self, old: &Memory) -> UpdateRequest {
+    pub(super) fn into_request(self, old: &Memory) -> Result<UpdateRequest, Problem> {
         let mut metadata = self.metadata;
+        if let Some(metadata) = &metadata {
+            check_metadata(metadata, Some(&old.payload))?;
+        }
         if metadata.is_some() || self.timestamp.is_some() {
             let replaced = metadata.is_some();
             let kept = old.payload.metadata().filter(|(key, value)| !replaced || is_platform_value(key, value));
@@ -82,7 +81,7 @@ impl Change {
             }
             metadata = Some(all);
         }
-        UpdateRequest { text: self.text, metadata, expiration_date: self.expiration_date }
+        Ok(UpdateRequest { text: self.text, metadata, expiration_date: self.expiration_date })
     }
 }
 
