@@ -8,7 +8,7 @@ mod request;
 mod rerank;
 mod superseded;
 
-use mnemon_store::{MemoryId, View};
+use mnemon_store::{MemoryId, Search, View, search};
 
 pub use answer::{Explanation, Ranking, SearchAnswer, SearchHit, Signal, SignalKind};
 pub use mem0::{Mem0Query, Mem0Score};
@@ -37,13 +37,7 @@ impl Engine {
         };
         let deep = SearchRequest { top_k: request.top_k.max(depth).min(MAX_TOP_K), ..request.clone() };
         let view = View::new(&deep.filter, (!deep.show_expired).then(today));
-        let is_fresh = self.store.check_freshness(&view)?;
-        let mut answer = self.rank(&deep, &view)?;
-        if let Some(is_fresh) = is_fresh
-            && !is_fresh()?
-        {
-            answer = self.rank(&deep, &view)?;
-        }
+        let mut answer = search(self.store(), view, |reads| self.rank(&deep, reads))?;
         if let Some(reranker) = reranker {
             rerank::rerank(reranker, &request.query, &mut answer);
         }
@@ -67,13 +61,16 @@ impl Engine {
         top_k: usize,
         threshold: f32,
     ) -> Result<Vec<Mem0Score>> {
-        mem0::scores(self.store(), &self.config.mem0, view, query, top_k, threshold)
+        let config = &self.config.mem0;
+        search(self.store(), *view, |reads| {
+            mem0::scores(self.store(), reads, config, view.filter, query, top_k, threshold)
+        })
     }
 
-    fn rank(&self, request: &SearchRequest, view: &View<'_>) -> Result<SearchAnswer> {
+    fn rank(&self, request: &SearchRequest, reads: &dyn Search) -> Result<SearchAnswer> {
         let (ranked, ranking) = match request.profile {
-            Profile::Fusion => fusion::rank(self, request, view)?,
-            Profile::Mem0 => (mem0::rank(self, request, view)?, Ranking::Mem0),
+            Profile::Fusion => fusion::rank(self, request, reads)?,
+            Profile::Mem0 => (mem0::rank(self, request, reads)?, Ranking::Mem0),
         };
         let ids: Vec<MemoryId> = ranked.iter().map(|hit| hit.id).collect();
         let memories = self.store.get(&ids)?;

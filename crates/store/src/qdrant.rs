@@ -46,13 +46,14 @@ pub use server::{CollectionInfo, Indexing, QdrantServer, entity_collection};
 pub use tables::LEDGER_SCHEMA;
 
 use inner::Inner;
+use search::QdrantSearch;
 
 use crate::database::{Database, Value, snapshot};
 use crate::shared_tables::{history, links, messages};
 use crate::{
-    CandidateQuery, Candidates, ChangeSet, Entity, ExportRecord, Filter, Finding, FreshnessCheck, HistoryEvent, Link,
-    Memory, MemoryId, MessageSelector, NearEntity, Owner, Page, PageRequest, Result, Scope, ScopeStats, ScopeSummary,
-    ScopeVersion, Scored, SessionMessage, SessionWindow, SparseQuery, Store, StoreError, StoreInfo, StoredMemory, View,
+    ChangeSet, Entity, ExportRecord, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, MessageSelector,
+    NearEntity, Owner, Page, PageRequest, Result, Scope, ScopeSummary, ScopeVersion, Search, SessionMessage,
+    SessionWindow, Store, StoreError, StoreInfo, StoredMemory, View,
 };
 
 /// The pause between two runs of [`maintain`].
@@ -181,24 +182,8 @@ impl Store for QdrantStore {
         read::last_session(&self.inner, scope, count)
     }
 
-    fn check_freshness(&self, view: &View<'_>) -> Result<Option<FreshnessCheck<'_>>> {
-        external_changes::check_freshness(&self.inner, view)
-    }
-
-    fn scope_stats(&self, view: &View<'_>, terms: &[u32]) -> Result<ScopeStats> {
-        search::scope_stats(&self.inner, view, terms)
-    }
-
-    fn candidates(&self, view: &View<'_>, query: &CandidateQuery<'_>) -> Result<Candidates> {
-        search::candidates(&self.inner, view, query)
-    }
-
-    fn nearest(&self, view: &View<'_>, vector: &[f32], limit: usize) -> Result<Scored> {
-        search::nearest(&self.inner, view, vector, limit)
-    }
-
-    fn sparse(&self, view: &View<'_>, query: &SparseQuery<'_>) -> Result<Scored> {
-        search::sparse(&self.inner, view, query)
+    fn begin_search<'s>(&'s self, view: View<'s>) -> Result<Box<dyn Search + 's>> {
+        Ok(Box::new(QdrantSearch::begin(&self.inner, view)?))
     }
 
     fn near_entities(

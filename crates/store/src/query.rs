@@ -1,6 +1,5 @@
 //! Queries to a store and their results.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 
 use jiff::civil::Date;
@@ -8,21 +7,18 @@ use jiff::civil::Date;
 use crate::{Entity, Filter, HistoryEvent, Link, Memory, MemoryId, Scope, SessionMessage, Sparse};
 
 /// Which memories a read may see.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     /// The scope and other conditions.
     pub filter: &'a Filter,
     /// Memories that expired before this day are hidden; `None` shows all.
     pub today: Option<Date>,
-    /// Whether a store that other programs write to has already checked for their changes on behalf of this view.
-    #[cfg_attr(not(feature = "qdrant"), allow(dead_code, reason = "a store in one file sees every commit anyway"))]
-    pub(crate) checked: Cell<bool>,
 }
 
 impl<'a> View<'a> {
     /// The memories that the filter matches, without those that expired before `today`.
     pub fn new(filter: &'a Filter, today: Option<Date>) -> Self {
-        Self { filter, today, checked: Cell::new(false) }
+        Self { filter, today }
     }
 }
 

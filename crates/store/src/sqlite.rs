@@ -26,14 +26,15 @@ pub use open::{SqliteOptions, UNKNOWN_EMBEDDER};
 pub use reembed::{ReembedCounts, Reembedding, SwitchReport, TextToEmbed};
 
 use connections::Connections;
+use search::SqliteSearch;
 
 use crate::database::{Durability, Sql, Tables, sqlite_snapshot, sqlite_transact};
 use crate::scope_index::Cache;
 use crate::shared_tables::{history, links, messages};
 use crate::{
-    CandidateQuery, Candidates, ChangeSet, Entity, ExportRecord, Filter, Finding, HistoryEvent, Link, Memory, MemoryId,
-    MessageSelector, NearEntity, Owner, Page, PageRequest, Payload, Result, Scope, ScopeStats, ScopeSummary,
-    ScopeVersion, Scored, SessionMessage, SessionWindow, SparseQuery, Store, StoreInfo, StoredMemory, View,
+    ChangeSet, Entity, ExportRecord, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, MessageSelector,
+    NearEntity, Owner, Page, PageRequest, Payload, Result, Scope, ScopeSummary, ScopeVersion, Search, SessionMessage,
+    SessionWindow, Store, StoreInfo, StoredMemory, View,
 };
 
 /// A store in one SQLite file. Several processes may open the same file; each sees the commits of the others.
@@ -135,20 +136,8 @@ impl Store for SqliteStore {
         self.connections.read(|connection| read::last_in_scope(connection, scope))
     }
 
-    fn scope_stats(&self, view: &View<'_>, terms: &[u32]) -> Result<ScopeStats> {
-        search::scope_stats(&self.connections, &self.cache, view, terms)
-    }
-
-    fn candidates(&self, view: &View<'_>, query: &CandidateQuery<'_>) -> Result<Candidates> {
-        search::candidates(&self.connections, &self.cache, view, query)
-    }
-
-    fn nearest(&self, view: &View<'_>, vector: &[f32], limit: usize) -> Result<Scored> {
-        search::nearest(&self.connections, &self.cache, view, vector, limit)
-    }
-
-    fn sparse(&self, view: &View<'_>, query: &SparseQuery<'_>) -> Result<Scored> {
-        search::sparse(&self.connections, &self.cache, view, query)
+    fn begin_search<'s>(&'s self, view: View<'s>) -> Result<Box<dyn Search + 's>> {
+        Ok(Box::new(SqliteSearch::new(&self.connections, &self.cache, view)))
     }
 
     fn near_entities(

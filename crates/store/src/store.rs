@@ -5,19 +5,14 @@ use std::ops::ControlFlow;
 use jiff::civil::Date;
 
 use crate::{
-    CandidateQuery, Candidates, ChangeSet, Entity, ExportRecord, Filter, Finding, HistoryEvent, Link, Memory, MemoryId,
-    MessageSelector, NearEntity, Owner, Page, PageRequest, Result, Scope, ScopeStats, ScopeSummary, ScopeVersion,
-    Scored, SessionMessage, SessionWindow, SparseQuery, StoreInfo, StoredMemory, View,
+    ChangeSet, Entity, ExportRecord, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, MessageSelector,
+    NearEntity, Owner, Page, PageRequest, Result, Scope, ScopeSummary, ScopeVersion, Search, SessionMessage,
+    SessionWindow, StoreError, StoreInfo, StoredMemory, View,
 };
-
-/// A check for changes by other programs that runs in the background. Calling it waits for the result: `true` if the
-/// reads of the view since its start are valid, `false` if they must be repeated to include those changes.
-pub type FreshnessCheck<'s> = Box<dyn FnOnce() -> Result<bool> + 's>;
 
 /// A store of memories. Its methods block; it is shared between threads.
 ///
-/// Reads that take a [`View`] return only memories that its filter matches. Where a method says so, the filter must pin at
-/// least one scope id ([`crate::filter::ScopeTerms`]).
+/// Where a method says so, a filter must pin at least one scope id ([`crate::filter::ScopeTerms`]).
 pub trait Store: Send + Sync {
     /// Location, schema and contents of the store.
     fn info(&self) -> Result<StoreInfo>;
@@ -69,28 +64,11 @@ pub trait Store: Send + Sync {
         Ok(Some((last, tail)))
     }
 
-    /// Starts a check whether other programs changed the memories of a view. It replaces the check that the first read of
-    /// the view would wait for. `None` if no check in the background is needed.
+    /// Begins a search; [`search`] runs and finishes it.
     ///
     /// # Errors
     /// Only if the store fails.
-    fn check_freshness(&self, _view: &View<'_>) -> Result<Option<FreshnessCheck<'_>>> {
-        Ok(None)
-    }
-
-    /// Statistics over the scope ids that the filter pins.
-    fn scope_stats(&self, view: &View<'_>, terms: &[u32]) -> Result<ScopeStats>;
-
-    /// Candidates of the default ranking. The filter must pin a scope id.
-    fn candidates(&self, view: &View<'_>, query: &CandidateQuery<'_>) -> Result<Candidates>;
-
-    /// The nearest memories by cosine. The filter must pin a scope id.
-    fn nearest(&self, view: &View<'_>, vector: &[f32], limit: usize) -> Result<Scored>;
-
-    /// The best memories by the stored sparse vector `bm25`: Σ query·document·idf, with the idf over all memories of the
-    /// store, as Qdrant computes it. Qdrant counts replaced and deleted memories until it optimizes its segments. The
-    /// filter must pin a scope id.
-    fn sparse(&self, view: &View<'_>, query: &SparseQuery<'_>) -> Result<Scored>;
+    fn begin_search<'s>(&'s self, view: View<'s>) -> Result<Box<dyn Search + 's>>;
 
     /// For each vector, the entities of the pinned scope with a cosine of at least `min_score`, best first.
     fn near_entities(
@@ -143,4 +121,16 @@ pub trait Store: Send + Sync {
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
+}
+
+/// Runs the reads of a search. They run again if they may have missed a change that another program made before.
+///
+/// # Errors
+/// Those of `reads`; [`StoreError`] if the check for changes fails.
+pub fn search<T, E: From<StoreError>>(
+    store: &dyn Store,
+    view: View<'_>,
+    reads: impl Fn(&dyn Search) -> Result<T, E>,
+) -> Result<T, E> {
+    crate::search::run(&mut *store.begin_search(view)?, reads)
 }

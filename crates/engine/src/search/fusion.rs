@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use mnemon_store::{Candidate, CandidateQuery, View};
+use mnemon_store::{Candidate, CandidateQuery, Search};
 use mnemon_text::dates;
 
 use super::answer::{Explanation, Ranked, Ranking, Signal, SignalKind};
@@ -13,27 +13,24 @@ use crate::engine::Engine;
 use crate::error::Result;
 
 /// Ranks the candidates of a search.
-pub(super) fn rank(engine: &Engine, request: &SearchRequest, view: &View<'_>) -> Result<(Vec<Ranked>, Ranking)> {
+pub(super) fn rank(engine: &Engine, request: &SearchRequest, reads: &dyn Search) -> Result<(Vec<Ranked>, Ranking)> {
     let config = &engine.config.fusion;
     let names = names(&request.query);
     let terms: Vec<u32> = names.iter().map(|(_, term)| *term).collect();
-    let stats = engine.store.scope_stats(view, &terms)?;
+    let stats = reads.scope_stats(&terms)?;
     let question = Question::new(&request.query, &names, &stats);
     let vector = engine.embed(&[&question.stripped])?.pop().unwrap_or_default();
     let mut terms = mnemon_text::index_terms(&question.stripped);
     terms.sort_unstable();
     terms.dedup();
-    let found = engine.store.candidates(
-        view,
-        &CandidateQuery {
-            vector: &vector,
-            terms: &terms,
-            bm25: config.bm25,
-            per_signal: config.candidates.max(request.top_k),
-            per_session: config.session_best,
-            text_share: config.session_text,
-        },
-    )?;
+    let found = reads.candidates(&CandidateQuery {
+        vector: &vector,
+        terms: &terms,
+        bm25: config.bm25,
+        per_signal: config.candidates.max(request.top_k),
+        per_session: config.session_best,
+        text_share: config.session_text,
+    })?;
     let (weights, ranking) = if 2 * found.in_session >= found.in_scope {
         (&config.ordered, Ranking::Fusion)
     } else {

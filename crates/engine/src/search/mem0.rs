@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use mnemon_store::{MemoryId, Sparse, SparseQuery, Store, View};
+use mnemon_store::{Filter, MemoryId, Search, Sparse, SparseQuery, Store};
 
 use super::answer::{Explanation, Ranked, Signal, SignalKind};
 use super::request::{DEFAULT_THRESHOLD, SearchRequest};
@@ -43,7 +43,7 @@ pub struct Mem0Score {
 }
 
 /// Ranks the candidates of a search.
-pub(super) fn rank(engine: &Engine, request: &SearchRequest, view: &View<'_>) -> Result<Vec<Ranked>> {
+pub(super) fn rank(engine: &Engine, request: &SearchRequest, reads: &dyn Search) -> Result<Vec<Ranked>> {
     let config = &engine.config.mem0;
     let lemmas = mnemon_text::lemma::lemmatize(&request.query);
     let entities = mnemon_text::entity::extract(&request.query);
@@ -57,7 +57,7 @@ pub(super) fn rank(engine: &Engine, request: &SearchRequest, view: &View<'_>) ->
         entities: vectors.collect(),
     };
     let threshold = request.threshold.unwrap_or(DEFAULT_THRESHOLD);
-    let scored = scores(engine.store(), config, view, &query, request.top_k, threshold)?;
+    let scored = scores(engine.store(), reads, config, &request.filter, &query, request.top_k, threshold)?;
     let ranked = scored.into_iter().map(|hit| Ranked {
         id: hit.id,
         score: hit.score.max(0.0),
@@ -78,17 +78,18 @@ fn explanation(hit: &Mem0Score) -> Explanation {
 /// mem0's scores, best first; see [`Engine::mem0_scores`].
 pub(super) fn scores(
     store: &dyn Store,
+    reads: &dyn Search,
     config: &Mem0Config,
-    view: &View<'_>,
+    filter: &Filter,
     query: &Mem0Query,
     top_k: usize,
     threshold: f32,
 ) -> Result<Vec<Mem0Score>> {
     let limit = (config.overfetch * top_k).max(config.least);
-    let dense = store.nearest(view, &query.vector, limit)?;
-    let sparse = store.sparse(view, &SparseQuery { vector: &query.sparse, limit })?;
+    let dense = reads.nearest(&query.vector, limit)?;
+    let sparse = reads.sparse(&SparseQuery { vector: &query.sparse, limit })?;
     let bm25: HashMap<MemoryId, f32> = sparse.into_iter().map(|(id, raw)| (id, sigmoid(raw, query.lemmas))).collect();
-    let boosts = entity_boosts(store, config, view, &query.entities)?;
+    let boosts = entity_boosts(store, config, filter, &query.entities)?;
 
     let max_possible = 1.0 + if bm25.is_empty() { 0.0 } else { 1.0 } + if boosts.is_empty() { 0.0 } else { 0.5 };
     let mut scored: Vec<Mem0Score> = dense
@@ -111,14 +112,14 @@ pub(super) fn scores(
 fn entity_boosts(
     store: &dyn Store,
     config: &Mem0Config,
-    view: &View<'_>,
+    filter: &Filter,
     entities: &[Vec<f32>],
 ) -> Result<HashMap<MemoryId, f32>> {
     let mut boosts: HashMap<MemoryId, f32> = HashMap::new();
     if entities.is_empty() {
         return Ok(boosts);
     }
-    let near = store.near_entities(view.filter, entities, config.near_entities, config.entity_cosine)?;
+    let near = store.near_entities(filter, entities, config.near_entities, config.entity_cosine)?;
     for entity in near.into_iter().flatten() {
         let others = entity.memories.len().saturating_sub(1) as f32;
         let boost = entity.score * config.entity_weight / (1.0 + config.crowding * others * others);

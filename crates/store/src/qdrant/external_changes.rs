@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use qdrant_client::qdrant::{CountPointsBuilder, Filter as RemoteFilter};
+use tokio::task::JoinHandle;
 
 use super::compare::compare;
 use super::inner::{Inner, start};
@@ -23,7 +24,7 @@ use super::points::scroll_payloads;
 use super::record_points::{record_current_points, record_points};
 use super::tables::{EXISTS, ensure_scope_ids, first_int, has_scope_id, scope_row};
 use crate::database::{Sql, Value, snapshot, transact};
-use crate::{Durability, FreshnessCheck, Result, Scope, StoreError, View};
+use crate::{Durability, Freshness, Result, Scope, StoreError};
 
 /// Updates that are dated further ahead than this, in microseconds, do not count as the latest known update.
 const MAX_CLOCK_SKEW: i64 = 3_600_000_000;
@@ -151,31 +152,42 @@ async fn request_counts(
     Ok(ReportedCounts { counts: Counts { members, ahead }, estimate_error: Some(estimate - members) })
 }
 
-/// Starts [`ensure_recorded`] in the background of the view's reads. These reads return what the ledger has now, or later.
-/// If Qdrant, which is asked afterwards, reports just the expected counts, they include all changes.
-pub(super) fn check_freshness<'s>(inner: &'s Arc<Inner>, view: &View<'_>) -> Result<Option<FreshnessCheck<'s>>> {
-    let scope = Scope::pinned_by(view.filter);
-    let points = PointSet::of_scope(&scope);
-    let in_foreground = inner.unapplied.exist()
-        || view.filter.scope().is_contradiction()
-        || matches!(points, PointSet::All)
-        || inner.writers.write_to(points);
-    if in_foreground || view.checked.replace(true) {
-        return Ok(None);
-    }
-    let expected = snapshot(inner.ledger(), |sql| expected_counts(sql, points))?;
-    let (all, ahead) = (points.filter(), points.filter_updated_after(expected.newest));
-    let error = inner.estimates.error(points);
-    let request = start(inner, move |inner| async move { request_counts(&inner, all, ahead, error).await });
-    Ok(Some(Box::new(move || {
+/// [`ensure_recorded`] in the background of reads. These reads return what the ledger has now, or later. If Qdrant, which
+/// is asked afterwards, reports just the expected counts, they include all changes.
+pub(super) struct BackgroundCheck {
+    scope: Scope,
+    expected: ExpectedCounts,
+    request: JoinHandle<Result<ReportedCounts>>,
+}
+
+impl BackgroundCheck {
+    /// Starts the check for the points of a scope. `None` if all changes are recorded already, or if the scope has no ids.
+    pub(super) fn start(inner: &Arc<Inner>, scope: Scope) -> Result<Option<Self>> {
         let points = PointSet::of_scope(&scope);
-        let reported = inner.client.finish(request)?;
-        if evaluate(inner, points, &expected, reported)? || inner.writers.write_to(points) {
-            return Ok(true);
+        if matches!(points, PointSet::All) {
+            return Ok(None);
+        }
+        if inner.unapplied.exist() || inner.writers.write_to(points) {
+            ensure_recorded(inner, points)?;
+            return Ok(None);
+        }
+        let expected = snapshot(inner.ledger(), |sql| expected_counts(sql, points))?;
+        let (all, ahead) = (points.filter(), points.filter_updated_after(expected.newest));
+        let error = inner.estimates.error(points);
+        let request = start(inner, move |inner| async move { request_counts(&inner, all, ahead, error).await });
+        Ok(Some(Self { scope, expected, request }))
+    }
+
+    /// Waits for the result. If the reads missed a change, it is recorded first.
+    pub(super) fn finish(self, inner: &Arc<Inner>) -> Result<Freshness> {
+        let points = PointSet::of_scope(&self.scope);
+        let reported = inner.client.finish(self.request)?;
+        if evaluate(inner, points, &self.expected, reported)? || inner.writers.write_to(points) {
+            return Ok(Freshness::Fresh);
         }
         ensure_recorded(inner, points)?;
-        Ok(false)
-    })))
+        Ok(Freshness::Stale)
+    }
 }
 
 /// Records changes of other programs. The caller holds the lock of the points.

@@ -10,98 +10,95 @@ use super::open::check_embedder;
 use super::read::slot_matches;
 use super::scopes::scope_id;
 use crate::scope_index::{self, Cache, Decide, IndexRead, IndexWrite, Row, Rows, ScopeIndex};
-use crate::{CandidateQuery, Candidates, Result, Scope, ScopeStats, Scored, SparseQuery, StoreError, View};
+use crate::{
+    CandidateQuery, Candidates, Freshness, Result, Scope, ScopeStats, Scored, Search, SparseQuery, StoreError, View,
+};
 
-pub(super) fn scope_stats(
-    connections: &Connections,
-    cache: &Cache,
-    view: &View<'_>,
-    terms: &[u32],
-) -> Result<ScopeStats> {
-    let mut stats =
-        with_rows(connections, cache, view, false, |_, index, rows| Ok(scope_index::stats(index, rows, terms)))?;
-    stats.document_frequency.resize(terms.len(), 0);
-    Ok(stats)
+/// A search in a file. No other program changes it.
+pub(super) struct SqliteSearch<'s> {
+    connections: &'s Connections,
+    cache: &'s Cache,
+    view: View<'s>,
 }
 
-pub(super) fn candidates(
-    connections: &Connections,
-    cache: &Cache,
-    view: &View<'_>,
-    query: &CandidateQuery<'_>,
-) -> Result<Candidates> {
-    with_rows(connections, cache, view, false, |_, index, rows| scope_index::candidates(index, rows, query))
-}
-
-pub(super) fn nearest(
-    connections: &Connections,
-    cache: &Cache,
-    view: &View<'_>,
-    vector: &[f32],
-    limit: usize,
-) -> Result<Scored> {
-    with_rows(connections, cache, view, false, |_, index, rows| scope_index::nearest(index, rows, vector, limit))
-}
-
-pub(super) fn sparse(
-    connections: &Connections,
-    cache: &Cache,
-    view: &View<'_>,
-    query: &SparseQuery<'_>,
-) -> Result<Scored> {
-    with_rows(connections, cache, view, true, |connection, index, rows| {
-        let documents: i64 = connection
-            .prepare_cached("SELECT value FROM counters WHERE name = 'bm25_documents'")?
-            .query_row([], |row| row.get(0))?;
-        let mut statement = connection.prepare_cached("SELECT documents FROM bm25_terms WHERE term = ?")?;
-        let mut documents_with_term = HashMap::new();
-        for (term, _) in query.vector {
-            let count: Option<i64> = statement.query_row([term], |row| row.get(0)).optional()?;
-            documents_with_term.insert(*term, count.unwrap_or(0) as f32);
-        }
-        let idf = |term: u32| {
-            let n = documents_with_term.get(&term).copied().unwrap_or(0.0);
-            (1.0 + (documents as f32 - n + 0.5) / (n + 0.5)).ln()
-        };
-        scope_index::sparse(index, rows, query.vector, idf, query.limit)
-    })
-}
-
-/// Runs `work` on the index of the scope that the filter pins, with the rows that the view shows. Returns `T::default()`
-/// if no memory can match.
-fn with_rows<T: Default>(
-    connections: &Connections,
-    cache: &Cache,
-    view: &View<'_>,
-    with_bm25: bool,
-    work: impl FnOnce(&Connection, &ScopeIndex, &Rows<'_>) -> Result<T>,
-) -> Result<T> {
-    let pinned = view.filter.scope();
-    if pinned.is_contradiction() {
-        return Ok(T::default());
+impl<'s> SqliteSearch<'s> {
+    pub(super) fn new(connections: &'s Connections, cache: &'s Cache, view: View<'s>) -> Self {
+        Self { connections, cache, view }
     }
-    if !pinned.any_pinned() {
-        return Err(StoreError::InvalidScope("the filter must name one user_id, agent_id or run_id".into()));
-    }
-    let scope = Scope::pinned_by(view.filter);
-    connections.read(|connection| {
-        let mut ids = [None; 3];
-        for (kind, value) in scope.ids().into_iter().enumerate() {
-            if let Some(value) = value {
-                let Some((id, _)) = scope_id(connection, kind, value)? else { return Ok(T::default()) };
-                ids[kind] = Some(id);
-            }
-        }
-        let Some((kind, id)) = ids.iter().enumerate().find_map(|(kind, id)| Some((kind, (*id)?))) else {
+
+    /// Runs `work` on the index of the scope that the filter pins, with the rows that the view shows. Returns
+    /// `T::default()` if no memory can match.
+    fn with_rows<T: Default>(
+        &self,
+        with_bm25: bool,
+        work: impl FnOnce(&Connection, &ScopeIndex, &Rows<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let View { filter, today } = self.view;
+        let pinned = filter.scope();
+        if pinned.is_contradiction() {
             return Ok(T::default());
-        };
-        let index = current_index(connections, connection, cache, kind, id, with_bm25)?;
-        let Some(index) = index.as_ref() else { return Ok(T::default()) };
-        let filter = view.filter;
-        let decide = |row: &Row| slot_matches(connection, filter, row.slot);
-        let conditions = (!filter.is_scope_only()).then(|| Box::new(decide) as Decide<'_>);
-        work(connection, index, &Rows::of(index, &ids, view.today, conditions))
-    })
+        }
+        if !pinned.any_pinned() {
+            return Err(StoreError::InvalidScope("the filter must name one user_id, agent_id or run_id".into()));
+        }
+        let scope = Scope::pinned_by(filter);
+        self.connections.read(|connection| {
+            let mut ids = [None; 3];
+            for (kind, value) in scope.ids().into_iter().enumerate() {
+                if let Some(value) = value {
+                    let Some((id, _)) = scope_id(connection, kind, value)? else { return Ok(T::default()) };
+                    ids[kind] = Some(id);
+                }
+            }
+            let Some((kind, id)) = ids.iter().enumerate().find_map(|(kind, id)| Some((kind, (*id)?))) else {
+                return Ok(T::default());
+            };
+            let index = current_index(self.connections, connection, self.cache, kind, id, with_bm25)?;
+            let Some(index) = index.as_ref() else { return Ok(T::default()) };
+            let decide = |row: &Row| slot_matches(connection, filter, row.slot);
+            let conditions = (!filter.is_scope_only()).then(|| Box::new(decide) as Decide<'_>);
+            work(connection, index, &Rows::of(index, &ids, today, conditions))
+        })
+    }
+}
+
+impl Search for SqliteSearch<'_> {
+    fn scope_stats(&self, terms: &[u32]) -> Result<ScopeStats> {
+        let mut stats = self.with_rows(false, |_, index, rows| Ok(scope_index::stats(index, rows, terms)))?;
+        stats.document_frequency.resize(terms.len(), 0);
+        Ok(stats)
+    }
+
+    fn candidates(&self, query: &CandidateQuery<'_>) -> Result<Candidates> {
+        self.with_rows(false, |_, index, rows| scope_index::candidates(index, rows, query))
+    }
+
+    fn nearest(&self, vector: &[f32], limit: usize) -> Result<Scored> {
+        self.with_rows(false, |_, index, rows| scope_index::nearest(index, rows, vector, limit))
+    }
+
+    fn sparse(&self, query: &SparseQuery<'_>) -> Result<Scored> {
+        self.with_rows(true, |connection, index, rows| {
+            let documents: i64 = connection
+                .prepare_cached("SELECT value FROM counters WHERE name = 'bm25_documents'")?
+                .query_row([], |row| row.get(0))?;
+            let mut statement = connection.prepare_cached("SELECT documents FROM bm25_terms WHERE term = ?")?;
+            let mut documents_with_term = HashMap::new();
+            for (term, _) in query.vector {
+                let count: Option<i64> = statement.query_row([term], |row| row.get(0)).optional()?;
+                documents_with_term.insert(*term, count.unwrap_or(0) as f32);
+            }
+            let idf = |term: u32| {
+                let n = documents_with_term.get(&term).copied().unwrap_or(0.0);
+                (1.0 + (documents as f32 - n + 0.5) / (n + 0.5)).ln()
+            };
+            scope_index::sparse(index, rows, query.vector, idf, query.limit)
+        })
+    }
+
+    fn finish(&mut self) -> Result<Freshness> {
+        Ok(Freshness::Fresh)
+    }
 }
 
 /// The index of a scope id, with the version of the snapshot or a later one.

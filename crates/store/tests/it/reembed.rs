@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::path::Path;
 
 use mnemon_store::sqlite::{Reembedding, SwitchReport};
-use mnemon_store::{Change, ChangeSet, MemoryId, Payload, Result, SqliteStore, Store, StoreError, View};
+use mnemon_store::{Change, ChangeSet, MemoryId, Payload, Result, SqliteStore, Store, StoreError, View, search};
 use rusqlite::Connection;
 
 use crate::fixture::{DIMS, add, by_user, open, options, record};
@@ -48,7 +48,10 @@ fn open_other(path: &Path) -> SqliteStore {
 
 fn nearest(store: &SqliteStore, vector: &[f32]) -> Result<Vec<MemoryId>> {
     let filter = by_user("u1");
-    Ok(store.nearest(&View::new(&filter, None), vector, 1000)?.into_iter().map(|hit| hit.0).collect())
+    Ok(search(store, View::new(&filter, None), |reads| reads.nearest(vector, 1000))?
+        .into_iter()
+        .map(|hit| hit.0)
+        .collect())
 }
 
 fn replaced(number: u64, text: &str) -> ChangeSet {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mnemon_store::{EventKind, Finding, HistoryEvent, MemoryId, Scope, SparseQuery, SqliteStore, Store, View};
+use mnemon_store::{EventKind, Finding, HistoryEvent, MemoryId, Scope, SparseQuery, SqliteStore, Store, View, search};
 use rusqlite::Connection;
 
 use crate::fixture::{add, by_user, open, record};
@@ -94,7 +94,8 @@ fn repaired_statistics_give_the_same_ranking() {
     let filter = by_user("u1");
     let query = vec![(3, 1.0), (4, 2.0)];
     let ranked = |store: &SqliteStore| {
-        store.sparse(&View::new(&filter, None), &SparseQuery { vector: &query, limit: 9 }).unwrap()
+        search(store, View::new(&filter, None), |reads| reads.sparse(&SparseQuery { vector: &query, limit: 9 }))
+            .unwrap()
     };
     let before = ranked(&store);
     let sql = "UPDATE counters SET value = 900; UPDATE bm25_terms SET documents = 9";
