@@ -124,3 +124,28 @@ impl Drop for Seed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_that_lacks_something_is_ignored() {
+        let mut trials = Trials::new();
+        trials.add("runs", None, || ());
+        trials.add("lacks", Some("a server"), || ());
+        trials.add_fallible("lacks too", Some("a server"), || Ok(()));
+        trials.add_seeded("seeded", Some("a disk"), |_| ());
+        let ignored: Vec<(&str, bool)> =
+            trials.trials.iter().map(|trial| (trial.name(), trial.has_ignored_flag())).collect();
+        assert_eq!(ignored, [("runs", false), ("lacks", true), ("lacks too", true), ("seeded", true)]);
+        assert_eq!(trials.reasons.iter().collect::<Vec<_>>(), ["a disk", "a server"]);
+    }
+
+    #[test]
+    fn unset_variables_are_named() {
+        assert_eq!(unset(&["PATH"]), None);
+        let reason = unset(&["MNEMON_TEST_NONE", "PATH", "MNEMON_TEST_NEITHER"]).unwrap();
+        assert_eq!(reason, "MNEMON_TEST_NONE and MNEMON_TEST_NEITHER not set");
+    }
+}

@@ -1,7 +1,7 @@
 //! A memory in command output: mem0's JSON item, and parts of it as text.
 
 use mnemon_engine::AddedMemory;
-use mnemon_store::Memory;
+use mnemon_store::{EventKind, Memory};
 use serde_json::{Map, Value, json};
 
 /// The memory as mem0 shows it, with its session and position if it has them.
@@ -42,7 +42,7 @@ pub(crate) fn added_to_json(added: &AddedMemory) -> Value {
     json!({
         "id": added.id.to_string(),
         "memory": added.memory,
-        "event": "ADD",
+        "event": EventKind::Add.as_str(),
         "actor_id": added.actor_id,
         "role": added.role,
     })

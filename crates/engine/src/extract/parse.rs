@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mnemon_models::json;
-use mnemon_store::{MemoryId, Role};
+use mnemon_store::{EventKind, MemoryId, Role};
 use serde_json::Value;
 
 use super::fact::Fact;
@@ -74,8 +74,9 @@ fn parse_item(item: &Value, known: &[MemoryId], messages: usize) -> Item {
     let text = match item {
         Value::String(text) => Some(text.as_str()),
         Value::Object(map) => {
-            let event = map.get("event").and_then(Value::as_str).unwrap_or("ADD");
-            if !event.eq_ignore_ascii_case("ADD") {
+            let add = EventKind::Add.as_str();
+            let event = map.get("event").and_then(Value::as_str).unwrap_or(add);
+            if !event.eq_ignore_ascii_case(add) {
                 return Item::OtherOperation;
             }
             TEXT_KEYS.iter().find_map(|key| map.get(*key)?.as_str())

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::row::blob_at;
 use crate::scope_index::sparse_from_blob;
-use crate::{Finding, MemoryId, Result};
+use crate::{EventKind, Finding, MemoryId, Result};
 
 /// A check for rows that should not exist.
 struct RowCheck {
@@ -207,7 +207,7 @@ fn vanished_memories(connection: &Connection) -> Result<usize> {
     while let Some(row) = rows.next()? {
         let (id, event): (String, String) = (row.get(0)?, row.get(1)?);
         let (Some(_), Ok(id)) = (row.get::<_, Option<String>>(2)?, id.parse::<MemoryId>()) else { continue };
-        if event != "DELETE" && !exists.exists([id.to_bytes()])? {
+        if event != EventKind::Delete.as_str() && !exists.exists([id.to_bytes()])? {
             vanished += 1;
         }
     }
