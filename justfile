@@ -43,5 +43,9 @@ load seconds="60":
 openapi:
     cargo run -- serve --openapi > docs/openapi.json
 
+# Generates docs/settings.md and crates/cli/mnemon.default.toml from the declaration of the settings.
+settings:
+    UPDATE_DOCS=1 cargo test -p mnemon-cli --lib settings::reference
+
 fmt:
     cargo fmt --all

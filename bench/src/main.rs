@@ -40,7 +40,7 @@ fn main() -> anyhow::Result<()> {
     if let Command::Compare(args) = &cli.command {
         return compare::run(args, &out);
     }
-    let settings = Settings::resolve(&cli.global)?;
+    let settings = Settings::resolve(&cli.global, &[])?;
     match &cli.command {
         Command::Speed(args) => speed::run(args, &settings, &out),
         Command::Embed(args) => embed::run(args, &settings, &out),

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 const GLOBAL: &str = "Global options";
 const SCOPE: &str = "Scope";
 
+/// The key of a setting, and the value that a flag gives it.
+pub type SettingFlag<'f> = (&'static str, &'f str);
+
 /// Options of every command.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct GlobalArgs {
@@ -26,6 +29,14 @@ pub struct GlobalArgs {
     /// Increase log verbosity on stderr (-vv for debug)
     #[arg(help_heading = GLOBAL, short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+impl GlobalArgs {
+    /// The settings among them that are given.
+    pub(crate) fn settings(&self) -> impl Iterator<Item = SettingFlag<'_>> {
+        let given = [("store", &self.store), ("embedder", &self.embedder)];
+        given.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?)))
+    }
 }
 
 /// The ids that own memories.

@@ -36,8 +36,11 @@ pub fn main() -> Exit {
     // Every HTTP client uses the process's default crypto provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let run = || {
-        let settings = Settings::resolve(&cli.global)?;
+        let settings = Settings::resolve(&cli.global, &cli.command.settings())?;
         log_to_stderr(&cli, &settings);
+        if let Some(warning) = &settings.warning {
+            tracing::warn!("{warning}");
+        }
         tracing::debug!(?settings, "settings");
         commands::run(&cli.command, &settings, &out)
     };

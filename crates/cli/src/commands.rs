@@ -27,6 +27,7 @@ mod update;
 
 pub use bench::{TemporaryCollection, figures};
 
+use crate::args::SettingFlag;
 use crate::error::Exit;
 use crate::output::{OnClosed, Output};
 use crate::settings::Settings;
@@ -76,6 +77,14 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// The settings among its arguments that are given.
+    pub(crate) fn settings(&self) -> Vec<SettingFlag<'_>> {
+        match self {
+            Self::Serve(args) => args.settings(),
+            _ => Vec::new(),
+        }
+    }
+
     /// What a closed stdout does to it. Work that writes always goes on to its end, and so does work whose exit code is a
     /// verdict. What only reads may end at once; where stdout is the product, a cut is a failure.
     pub(crate) fn on_closed_stdout(&self) -> OnClosed {

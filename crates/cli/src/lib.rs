@@ -11,7 +11,7 @@ mod output;
 mod settings;
 pub mod wiring;
 
-pub use args::GlobalArgs;
+pub use args::{GlobalArgs, SettingFlag};
 pub use cli::main;
 pub use commands::{TemporaryCollection, figures};
 pub use error::Exit;

@@ -1,8 +1,9 @@
 //! Settings, resolved once. Flags override the environment, which overrides the settings file, which overrides defaults.
 
-pub(crate) mod durations;
+mod declared;
 mod embedder;
-pub(crate) mod environment;
+mod environment;
+mod file;
 mod llm;
 mod location;
 #[cfg(feature = "minilm")]
@@ -10,23 +11,31 @@ mod minilm;
 pub(crate) mod names;
 mod paths;
 mod qdrant;
-pub(crate) mod server;
+#[cfg(test)]
+mod reference;
+mod server;
+mod setting;
 mod values;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use anyhow::Context;
 use jiff::Span;
 use mnemon_engine::EngineError;
 use mnemon_store::Scope;
 
-use crate::args::{GlobalArgs, ScopeArgs};
+use crate::args::{GlobalArgs, ScopeArgs, SettingFlag};
 use crate::error::CliError;
+use declared::Values;
 use embedder::EmbedderSettings;
+pub(crate) use environment::Environment;
 use llm::LlmSettings;
 pub(crate) use location::{LedgerLocation, StoreLocation};
 pub use qdrant::CollectionAddress;
 pub(crate) use qdrant::QdrantSettings;
-use values::Values;
+pub(crate) use server::ServerSettings;
+use setting::SettingType;
 
 /// The resolved settings of a command, except for its own arguments.
 #[derive(Clone, Debug)]
@@ -36,7 +45,7 @@ pub struct Settings {
     pub(crate) embedder: EmbedderSettings,
     /// The setting `embedder` as it was given.
     pub(crate) embedder_name: String,
-    embedder_timeout: String,
+    embedder_timeout: Duration,
     pub(crate) llm: LlmSettings,
     /// Base URL for model downloads.
     #[cfg_attr(not(feature = "minilm"), expect(dead_code, reason = "only MiniLM is downloaded"))]
@@ -47,52 +56,50 @@ pub struct Settings {
     /// The settings file that was read.
     pub(crate) file: Option<PathBuf>,
     /// Settings of `mnemon serve`.
-    pub(crate) server: server::ServerSettings,
+    pub(crate) server: ServerSettings,
+    /// A warning about variables that have no effect.
+    pub(crate) warning: Option<String>,
 }
 
 impl Settings {
-    /// Resolves flags, environment, file and defaults.
-    pub fn resolve(flags: &GlobalArgs) -> anyhow::Result<Self> {
-        values::check_environment()?;
-        let environment = |name: &str| std::env::var(name).ok();
-        let named = flags.config.clone().or_else(|| environment("MNEMON_CONFIG").map(PathBuf::from));
-        let file = match named {
+    /// Resolves flags, environment, file and defaults. `of_command` are further flags, those of one command.
+    ///
+    /// # Errors
+    /// An error that names the setting and where it was given.
+    pub fn resolve(flags: &GlobalArgs, of_command: &[SettingFlag<'_>]) -> anyhow::Result<Self> {
+        let environment = Environment::read()?;
+        let file = match flags.config.clone().or_else(|| environment.non_blank("MNEMON_CONFIG").map(PathBuf::from)) {
             Some(file) if !file.is_file() => {
                 return Err(CliError::usage(format!("{} is not a settings file", file.display())).into());
             }
             Some(file) => Some(file),
             None => paths::default_files().into_iter().find(|file| file.is_file()),
         };
-        let values = Values::read(file.as_deref(), environment, flags)?;
+        let flags: Vec<SettingFlag<'_>> = flags.settings().chain(of_command.iter().copied()).collect();
+        let values = Values::read(file.as_deref(), &environment, &flags)?;
         let store = match &values.store {
-            Some(store) => location::parse(store)?,
-            None => match qdrant::from_mem0_variables(environment)? {
+            Some(store) => location::parse(store).with_context(|| values.origin("store"))?,
+            None => match qdrant::from_mem0_variables(&environment)? {
                 Some(store) => store,
                 None => StoreLocation::Sqlite(paths::data_file("mnemon.db")?),
             },
         };
-        let qdrant = qdrant::resolve(&values, &store, environment)?;
-        let embedder = embedder::resolve(&values, environment)?;
-        let llm = llm::resolve(&values, environment)?;
-        let cache_bytes = values.cache_mb.checked_mul(1 << 20).ok_or_else(|| {
-            CliError::usage(format!("cache_mb is {}; give a number of MiB that this machine has", values.cache_mb))
-        })?;
-        let session_gap = durations::session_gap(&values.session_gap)?;
-        let server = server::resolve(&values, environment)?;
-        let scope = ScopeArgs { user: values.user, agent: values.agent, run: values.run };
+        let cache_bytes = usize::try_from(u64::from(values.cache_mb) << 20)
+            .map_err(|_| values.invalid("cache_mb", "a number of MiB that this machine has"))?;
         Ok(Self {
+            qdrant: qdrant::resolve(&values, &store, &environment)?,
+            embedder: embedder::resolve(&values, &environment)?,
+            llm: llm::resolve(&values, &environment)?,
+            server: server::resolve(&values, &environment)?,
             store,
-            qdrant,
-            embedder,
+            cache_bytes,
+            session_gap: values.session_gap,
+            scope: ScopeArgs { user: values.user, agent: values.agent, run: values.run },
             embedder_name: values.embedder,
             embedder_timeout: values.embedder_timeout,
-            llm,
             models_url: values.models_url,
-            cache_bytes,
-            session_gap,
-            scope,
             file,
-            server,
+            warning: environment.warning(),
         })
     }
 
@@ -159,10 +166,10 @@ impl Settings {
             embedder: name.to_owned(),
             embedder_url: url.map(str::to_owned),
             embedder_dims: dims.unwrap_or_default(),
-            embedder_timeout: self.embedder_timeout.clone(),
+            embedder_timeout: self.embedder_timeout,
             ..Values::default()
         };
-        embedder::resolve(&values, |name| std::env::var(name).ok())
+        embedder::resolve(&values, &Environment::read()?)
     }
 }
 
@@ -184,4 +191,9 @@ pub(crate) fn scope_of(flags: &ScopeArgs) -> anyhow::Result<Option<Scope>> {
         return Ok(None);
     }
     Ok(Some(Scope::new(ids[0], ids[1], ids[2]).map_err(EngineError::from)?))
+}
+
+/// Parses a time above zero, such as `60s`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    SettingType::parse(text).ok_or_else(|| format!("give {}", <Duration as SettingType>::EXPECTED))
 }

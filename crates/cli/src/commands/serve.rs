@@ -7,10 +7,10 @@ use mnemon_server::{AuthMode, Server};
 use serde_json::json;
 
 use super::stop_signal::stop_signal;
+use crate::args::SettingFlag;
 use crate::error::{CliError, Exit};
 use crate::output::{OnClosed, Output};
-use crate::settings::Settings;
-use crate::settings::server::{address, auth_mode};
+use crate::settings::{ServerSettings, Settings};
 use crate::wiring;
 
 /// Where to listen, and who has access.
@@ -34,6 +34,12 @@ pub(crate) struct ServeArgs {
 }
 
 impl ServeArgs {
+    /// The settings among them that are given.
+    pub(super) fn settings(&self) -> Vec<SettingFlag<'_>> {
+        let given = [("bind", &self.bind), ("auth", &self.auth)];
+        given.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?))).collect()
+    }
+
     /// What a closed stdout does to it.
     pub(super) fn on_closed_stdout(&self) -> OnClosed {
         if self.openapi { OnClosed::Stop(Exit::Ok) } else { OnClosed::GoOn }
@@ -46,12 +52,7 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
         out.value(&api, |api| format!("{api:#}\n"))?;
         return Ok(Exit::Ok);
     }
-    let server = &settings.server;
-    let bind = args.bind.as_deref().map_or(Ok(server.bind), address)?;
-    let mut config = server.config.clone();
-    if let Some(auth) = &args.auth {
-        config.auth = auth_mode(auth)?;
-    }
+    let ServerSettings { bind, config, .. } = settings.server.clone();
     if config.auth == AuthMode::Off && !bind.ip().is_loopback() && !args.force {
         let message =
             format!("--auth off gives everyone who reaches {bind} full access: listen on 127.0.0.1, or add --force");

@@ -10,6 +10,7 @@ mod target;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 pub(crate) use checks::run as check;
 pub(crate) use report::Status;
@@ -18,7 +19,7 @@ pub(crate) use target::{ApiKey, Target};
 use super::stop_signal::stop_signal;
 use crate::error::Exit;
 use crate::output::Output;
-use crate::settings::durations::duration;
+use crate::settings::parse_duration;
 
 /// Which server to check, and with which key.
 #[derive(Debug, clap::Args)]
@@ -42,15 +43,15 @@ pub(crate) struct SmokeArgs {
     #[arg(short, long, value_name = "ID")]
     user: Option<String>,
     /// Longest wait for one response
-    #[arg(long, value_name = "TIME", default_value = "30s")]
-    timeout: String,
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    timeout: Duration,
 }
 
 pub(crate) fn run(args: &SmokeArgs, out: &Output) -> anyhow::Result<Exit> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let user = args.user.as_deref().map(|user| user.trim().to_owned());
     let target = Target::new(&args.url, args.api_key.clone().or_else(key_from_environment), user)?
-        .timeout(duration("--timeout", &args.timeout)?)
+        .timeout(args.timeout)
         .interrupted(interrupted.clone());
     let out = *out;
     // An error on stdout does not stop the checks: the test data must be deleted.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use mnemon_engine::EngineError;
 use mnemon_models::{Embedder, LlmProvider, OpenAiConfig, OpenAiEmbedder, StaticEmbedder};
 
-use super::environment::non_blank;
+use super::declared::Values;
+use super::environment::Environment;
 #[cfg(feature = "minilm")]
 use super::minilm::LocalMiniLm;
-use super::values::Values;
+use super::names::with_variable;
 use crate::error::CliError;
 
 /// Which embedder to use.
@@ -35,11 +36,7 @@ const KNOWN_DIMS: [(&str, usize); 9] = [
 /// Models with this prefix can return shorter vectors.
 const SHORTENABLE: &str = "text-embedding-3-";
 
-pub(super) fn resolve(
-    values: &Values,
-    environment: impl Fn(&str) -> Option<String>,
-) -> anyhow::Result<EmbedderSettings> {
-    let variable = |name: &str| non_blank(&environment, name);
+pub(super) fn resolve(values: &Values, environment: &Environment) -> anyhow::Result<EmbedderSettings> {
     let name = values.embedder.trim();
     let local = name == "minilm" || name.starts_with("minilm:");
     if name == "builtin" || local {
@@ -58,11 +55,9 @@ pub(super) fn resolve(
         Some(("openai", model)) => (false, model),
         Some(("ollama", model)) => (true, model),
         _ => {
-            let message = format!(
-                "embedder is `{name}`; give `builtin`, `minilm`, `openai:MODEL` such as openai:text-embedding-3-small, or \
-                 `ollama:MODEL` such as ollama:nomic-embed-text"
-            );
-            return Err(CliError::usage(message).into());
+            let expected = "`builtin`, `minilm`, `openai:MODEL` such as openai:text-embedding-3-small, or `ollama:MODEL` \
+                            such as ollama:nomic-embed-text";
+            return Err(values.invalid("embedder", expected).into());
         }
     };
     let known_as = model.rsplit('/').next().unwrap_or(model).trim_end_matches(":latest");
@@ -70,7 +65,8 @@ pub(super) fn resolve(
     let configured = Some(values.embedder_dims as usize).filter(|dims| *dims > 0);
     let dims = configured.or(known).ok_or_else(|| {
         CliError::usage(format!(
-            "the vector length of `{model}` is unknown: set embedder_dims (MNEMON_EMBEDDER_DIMS), such as 768"
+            "the vector length of `{model}` is unknown: set {}, such as 768",
+            with_variable("embedder_dims")
         ))
     })?;
     let mut config = OpenAiConfig::new(model, dims);
@@ -79,15 +75,15 @@ pub(super) fn resolve(
     if ollama {
         config.base_url = LlmProvider::Ollama.default_url().to_owned();
     }
-    if let Some(url) = values.embedder_url.clone().or_else(|| variable(url)) {
+    if let Some(url) = values.embedder_url.clone().or_else(|| environment.non_blank(url)) {
         config.base_url = url;
     }
     if ollama && !config.base_url.trim_end_matches('/').ends_with("/v1") {
         // Ollama's OpenAI-compatible API.
         config.base_url = format!("{}/v1", config.base_url.trim_end_matches('/'));
     }
-    config.api_key = variable(key);
-    config.timeout = super::durations::duration("embedder_timeout", &values.embedder_timeout)?;
+    config.api_key = environment.non_blank(key);
+    config.timeout = values.embedder_timeout;
     // Leaves time for one retry.
     config.deadline = config.timeout.saturating_mul(2);
     Ok(EmbedderSettings::OpenAi(Box::new(config)))
@@ -140,9 +136,7 @@ mod tests {
 
     fn resolved(name: &str, dims: u32, variables: &[(&str, &str)]) -> anyhow::Result<EmbedderSettings> {
         let values = Values { embedder: name.into(), embedder_dims: dims, ..Values::default() };
-        let variable =
-            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        resolve(&values, variable)
+        resolve(&values, &Environment::of(variables.iter().copied())?)
     }
 
     fn config(name: &str, dims: u32, variables: &[(&str, &str)]) -> OpenAiConfig {
@@ -154,7 +148,8 @@ mod tests {
 
     #[test]
     fn the_built_in_embedder_is_the_default() {
-        let found = resolve(&Values::default(), |_| Some("http://elsewhere".into())).unwrap();
+        let found =
+            resolved("builtin", 0, &[("OPENAI_BASE_URL", "http://elsewhere"), ("OPENAI_API_KEY", "x")]).unwrap();
         assert!(matches!(found, EmbedderSettings::Builtin));
         assert!(resolved("builtin", 384, &[]).is_err());
     }

@@ -8,8 +8,9 @@ use mnemon_models::{ChatModel, HttpReranker, LlmClient, LlmConfig, LlmProvider, 
 use mnemon_store::DocumentStore;
 use serde_json::{Map, Value};
 
-use super::environment::non_blank;
-use super::values::Values;
+use super::declared::Values;
+use super::environment::Environment;
+use super::names::with_variable;
 use crate::error::CliError;
 
 /// The language model, if any, the reranker, and instructions for extraction.
@@ -30,27 +31,30 @@ enum RerankerSettings {
 /// Time for embedding and storing facts after the model's answer.
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
 
-pub(super) fn resolve(values: &Values, environment: impl Fn(&str) -> Option<String>) -> anyhow::Result<LlmSettings> {
-    let variable = |name: &str| non_blank(&environment, name);
+pub(super) fn resolve(values: &Values, environment: &Environment) -> anyhow::Result<LlmSettings> {
     let llm = match values.llm.trim() {
         "none" => None,
-        name => Some(Box::new(config(name, values, variable)?)),
+        name => Some(Box::new(config(name, values, environment)?)),
     };
     let reranker = match values.reranker.trim() {
         "none" => RerankerSettings::None,
-        "llm" if llm.is_none() => return Err(CliError::usage("reranker is `llm`: set llm (MNEMON_LLM) as well").into()),
+        "llm" if llm.is_none() => {
+            let message = format!("reranker is `llm`: set {} as well", with_variable("llm"));
+            return Err(CliError::usage(message).into());
+        }
         "llm" => RerankerSettings::Llm,
         name => {
-            let model = name.strip_prefix("http:").filter(|model| !model.is_empty()).ok_or_else(|| {
-                CliError::usage(format!("reranker is `{name}`; give `none`, `llm`, or `http:MODEL` with reranker_url"))
-            })?;
+            let model = name.strip_prefix("http:").filter(|model| !model.is_empty());
+            let model =
+                model.ok_or_else(|| values.invalid("reranker", "`none`, `llm`, or `http:MODEL` with reranker_url"))?;
             let url = values.reranker_url.clone().ok_or_else(|| {
-                CliError::usage(
-                    "reranker_url (MNEMON_RERANKER_URL) is not set: give the base URL of a service with /rerank",
-                )
+                CliError::usage(format!(
+                    "{} is not set: give the base URL of a service with /rerank",
+                    with_variable("reranker_url")
+                ))
             })?;
             let mut config = RerankConfig::new(url, model);
-            config.api_key = variable("RERANKER_API_KEY");
+            config.api_key = environment.non_blank("RERANKER_API_KEY");
             RerankerSettings::Http(Box::new(config))
         }
     };
@@ -58,12 +62,10 @@ pub(super) fn resolve(values: &Values, environment: impl Fn(&str) -> Option<Stri
     Ok(LlmSettings { llm, reranker, instructions })
 }
 
-fn config(name: &str, values: &Values, variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<LlmConfig> {
+fn config(name: &str, values: &Values, environment: &Environment) -> anyhow::Result<LlmConfig> {
     let invalid = || {
-        CliError::usage(format!(
-            "llm is `{name}`; give `none`, or `openai:MODEL`, `anthropic:MODEL` or `ollama:MODEL`, such as \
-             openai:gpt-4o-mini"
-        ))
+        let expected = "`none`, or `openai:MODEL`, `anthropic:MODEL` or `ollama:MODEL`, such as openai:gpt-4o-mini";
+        values.invalid("llm", expected)
     };
     let (provider, model) = name.split_once(':').ok_or_else(invalid)?;
     let (provider, key, url) = match provider {
@@ -76,37 +78,36 @@ fn config(name: &str, values: &Values, variable: impl Fn(&str) -> Option<String>
         return Err(invalid().into());
     }
     let mut config = LlmConfig::new(provider, model.trim());
-    config.api_key = variable("LLM_API_KEY").or_else(|| variable(key));
-    if let Some(url) = values.llm_url.clone().or_else(|| variable(url)) {
+    config.api_key = environment.non_blank("LLM_API_KEY").or_else(|| environment.non_blank(key));
+    if let Some(url) = values.llm_url.clone().or_else(|| environment.non_blank(url)) {
         config.base_url = url;
     }
     for (key, value, max) in [("llm_temperature", values.llm_temperature, 2.0), ("llm_top_p", values.llm_top_p, 1.0)] {
-        if let Some(value) = value.filter(|value| !(0.0..=max).contains(value)) {
-            return Err(CliError::usage(format!("{key} is {value}; give a number from 0 to {max}")).into());
+        if value.is_some_and(|value| !(0.0..=max).contains(&value)) {
+            return Err(values.invalid(key, &format!("a number from 0 to {max}")).into());
         }
     }
     config.temperature = values.llm_temperature;
     config.top_p = values.llm_top_p;
     config.max_tokens = Some(values.llm_max_tokens).filter(|max| *max > 0);
-    config.timeout = super::durations::duration("llm_timeout", &values.llm_timeout)?;
+    config.timeout = values.llm_timeout;
     // Leaves time for one retry within the default timeout of a server's request.
     config.deadline = config.timeout + config.timeout.mul_f64(0.375);
-    config.extra = object("llm_extra", &values.llm_extra)?;
-    for (name, value) in object("llm_headers", &values.llm_headers)? {
+    config.extra = object(values, "llm_extra", &values.llm_extra)?;
+    for (name, value) in object(values, "llm_headers", &values.llm_headers)? {
         let Value::String(value) = value else {
-            return Err(CliError::usage(format!("llm_headers: the value of {name} must be a string")).into());
+            return Err(values.invalid("llm_headers", &format!("a string as the value of {name}")).into());
         };
         config.headers.push((name, value));
     }
     Ok(config)
 }
 
-fn object(key: &str, text: &str) -> anyhow::Result<Map<String, Value>> {
+fn object(values: &Values, key: &str, text: &str) -> Result<Map<String, Value>, CliError> {
     if text.trim().is_empty() {
         return Ok(Map::new());
     }
-    let invalid = || CliError::usage(format!("{key} must be a JSON object, such as {{\"store\": false}}"));
-    Ok(serde_json::from_str(text).map_err(|_| invalid())?)
+    serde_json::from_str(text).map_err(|_| values.invalid(key, "a JSON object, such as {\"store\": false}"))
 }
 
 impl LlmSettings {
@@ -140,7 +141,7 @@ mod tests {
     fn resolved(change: impl FnOnce(&mut Values), environment: &[(&str, &str)]) -> anyhow::Result<LlmSettings> {
         let mut values = Values::default();
         change(&mut values);
-        resolve(&values, |name| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        resolve(&values, &Environment::of(environment.iter().copied())?)
     }
 
     fn config(name: &str, environment: &[(&str, &str)]) -> LlmConfig {
@@ -176,7 +177,8 @@ mod tests {
             (|values| values.llm_temperature = Some(3.0)) as fn(&mut Values),
             |values| values.llm_extra = "store".into(),
             |values| values.llm_headers = r#"{"x": 1}"#.into(),
-            |values| values.llm_timeout = "soon".into(),
+            |values| values.llm_top_p = Some(f64::NAN),
+            |values| values.llm_extra = "[]".into(),
             |values| values.reranker = "http:x".into(),
             |values| values.reranker = "x".into(),
         ] {

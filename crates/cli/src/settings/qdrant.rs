@@ -4,10 +4,10 @@ use std::path::Path;
 
 use mnemon_store::qdrant::{NewCollection, Quantization};
 
-use super::environment::non_blank;
+use super::declared::Values;
+use super::environment::Environment;
 use super::location::{LedgerLocation, StoreLocation, parse_ledger};
 use super::paths::data_file;
-use super::values::Values;
 use crate::error::CliError;
 
 /// Connection, options for new collections, and location of the ledger.
@@ -38,10 +38,8 @@ impl std::fmt::Debug for QdrantSettings {
 /// The store in the variables of mem0's server: `QDRANT_HOST`, `QDRANT_PORT`, `QDRANT_COLLECTION_NAME`.
 ///
 /// mem0 uses REST, mnemon gRPC. Qdrant's gRPC port is the REST port + 1 unless `QDRANT_GRPC_PORT` says otherwise.
-pub(super) fn from_mem0_variables(
-    environment: impl Fn(&str) -> Option<String>,
-) -> Result<Option<StoreLocation>, CliError> {
-    let variable = |name: &str| non_blank(&environment, name);
+pub(super) fn from_mem0_variables(environment: &Environment) -> Result<Option<StoreLocation>, CliError> {
+    let variable = |name: &str| environment.non_blank(name);
     let Some(host) = variable("QDRANT_HOST") else { return Ok(None) };
     let port = |name: &str| -> Result<Option<u16>, CliError> {
         let parse =
@@ -77,7 +75,7 @@ fn default_ledger(store: &StoreLocation) -> anyhow::Result<LedgerLocation> {
 pub(super) fn resolve(
     values: &Values,
     store: &StoreLocation,
-    environment: impl Fn(&str) -> Option<String>,
+    environment: &Environment,
 ) -> anyhow::Result<QdrantSettings> {
     let ledger = match (&values.ledger, store) {
         (Some(_), StoreLocation::Sqlite(_)) => {
@@ -97,14 +95,11 @@ pub(super) fn resolve(
             "none" => None,
             "scalar" => Some(Quantization::Scalar),
             "binary" => Some(Quantization::Binary),
-            other => {
-                let message = format!("qdrant_quantization is `{other}`; give `none`, `scalar` or `binary`");
-                return Err(CliError::usage(message).into());
-            }
+            _ => return Err(values.invalid("qdrant_quantization", "`none`, `scalar` or `binary`").into()),
         },
     };
-    let timeout = super::durations::duration("qdrant_timeout", &values.qdrant_timeout)?;
-    let api_key = non_blank(&environment, "QDRANT_API_KEY");
+    let timeout = values.qdrant_timeout;
+    let api_key = environment.non_blank("QDRANT_API_KEY");
     let is_ledger_configured = values.ledger.is_some();
     Ok(QdrantSettings { ledger, is_ledger_configured, api_key, timeout, retries: values.qdrant_retries, new })
 }

@@ -1,305 +1,210 @@
-//! Raw settings from file, environment and flags, and their defaults.
+//! Combines settings: flags override the environment, which overrides the settings file, which overrides defaults.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
-use anyhow::Context;
-use figment::Figment;
-use figment::providers::{Format, Serialized, Toml};
-use serde::{Deserialize, Serialize};
-
-use crate::args::GlobalArgs;
+use super::declared::{SETTINGS, Values, find};
+use super::environment::Environment;
+use super::file::{self, FileValue};
+use super::names;
+use super::setting::Setting;
+use crate::args::SettingFlag;
 use crate::error::CliError;
 
-/// What a settings file may hold.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Values {
-    pub(super) store: Option<String>,
-    pub(super) ledger: Option<String>,
-    pub(super) user: Option<String>,
-    pub(super) agent: Option<String>,
-    pub(super) run: Option<String>,
-    pub(super) cache_mb: usize,
-    pub(super) session_gap: String,
-    pub(super) embedder: String,
-    pub(super) embedder_url: Option<String>,
-    pub(super) embedder_dims: u32,
-    pub(super) embedder_timeout: String,
-    pub(super) llm: String,
-    pub(super) llm_url: Option<String>,
-    pub(super) llm_temperature: Option<f64>,
-    pub(super) llm_top_p: Option<f64>,
-    pub(super) llm_max_tokens: u32,
-    pub(super) llm_timeout: String,
-    pub(super) llm_extra: String,
-    pub(super) llm_headers: String,
-    pub(super) llm_instructions: String,
-    pub(super) reranker: String,
-    pub(super) reranker_url: Option<String>,
-    pub(super) models_url: Option<String>,
-    pub(super) qdrant_timeout: String,
-    pub(super) qdrant_retries: u32,
-    pub(super) qdrant_shards: u32,
-    pub(super) qdrant_replication_factor: u32,
-    pub(super) qdrant_write_consistency_factor: u32,
-    pub(super) qdrant_on_disk: bool,
-    pub(super) qdrant_quantization: String,
-    pub(super) bind: String,
-    pub(super) auth: String,
-    pub(super) rate_limit: u32,
-    pub(super) cors_origins: String,
-    pub(super) max_body_mb: usize,
-    pub(super) request_timeout: String,
-    pub(super) shutdown_grace: String,
-    pub(super) log_format: String,
-}
-
-impl Default for Values {
-    fn default() -> Self {
-        Self {
-            store: None,
-            ledger: None,
-            user: None,
-            agent: None,
-            run: None,
-            cache_mb: 512,
-            session_gap: "30m".into(),
-            embedder: "builtin".into(),
-            embedder_url: None,
-            embedder_dims: 0,
-            embedder_timeout: "25s".into(),
-            llm: "none".into(),
-            llm_url: None,
-            llm_temperature: None,
-            llm_top_p: None,
-            llm_max_tokens: 0,
-            llm_timeout: "40s".into(),
-            llm_extra: String::new(),
-            llm_headers: String::new(),
-            llm_instructions: String::new(),
-            reranker: "none".into(),
-            reranker_url: None,
-            models_url: None,
-            qdrant_timeout: "10s".into(),
-            qdrant_retries: 2,
-            qdrant_shards: 0,
-            qdrant_replication_factor: 0,
-            qdrant_write_consistency_factor: 0,
-            qdrant_on_disk: false,
-            qdrant_quantization: "none".into(),
-            bind: "127.0.0.1:8000".into(),
-            auth: "on".into(),
-            rate_limit: 0,
-            cors_origins: String::new(),
-            max_body_mb: 8,
-            request_timeout: "60s".into(),
-            shutdown_grace: "30s".into(),
-            log_format: "text".into(),
-        }
-    }
-}
-
-/// The environment variables that are read.
-const VARIABLES: [&str; 39] = [
-    "MNEMON_CONFIG",
-    "MNEMON_STORE",
-    "MNEMON_LEDGER",
-    "MNEMON_USER",
-    "MNEMON_AGENT",
-    "MNEMON_RUN",
-    "MNEMON_CACHE_MB",
-    "MNEMON_SESSION_GAP",
-    "MNEMON_EMBEDDER",
-    "MNEMON_EMBEDDER_URL",
-    "MNEMON_EMBEDDER_DIMS",
-    "MNEMON_EMBEDDER_TIMEOUT",
-    "MNEMON_LLM",
-    "MNEMON_LLM_URL",
-    "MNEMON_LLM_TEMPERATURE",
-    "MNEMON_LLM_TOP_P",
-    "MNEMON_LLM_MAX_TOKENS",
-    "MNEMON_LLM_TIMEOUT",
-    "MNEMON_LLM_EXTRA",
-    "MNEMON_LLM_HEADERS",
-    "MNEMON_LLM_INSTRUCTIONS",
-    "MNEMON_RERANKER",
-    "MNEMON_RERANKER_URL",
-    "MNEMON_MODELS_URL",
-    "MNEMON_QDRANT_TIMEOUT",
-    "MNEMON_QDRANT_RETRIES",
-    "MNEMON_QDRANT_SHARDS",
-    "MNEMON_QDRANT_REPLICATION_FACTOR",
-    "MNEMON_QDRANT_WRITE_CONSISTENCY_FACTOR",
-    "MNEMON_QDRANT_ON_DISK",
-    "MNEMON_QDRANT_QUANTIZATION",
-    "MNEMON_BIND",
-    "MNEMON_AUTH",
-    "MNEMON_RATE_LIMIT",
-    "MNEMON_CORS_ORIGINS",
-    "MNEMON_MAX_BODY_MB",
-    "MNEMON_REQUEST_TIMEOUT",
-    "MNEMON_SHUTDOWN_GRACE",
-    "MNEMON_LOG_FORMAT",
-];
-
 impl Values {
-    /// Reads defaults, file, environment and flags. Each overrides the one before.
+    /// Reads file, environment and flags over the defaults.
     pub(super) fn read(
         file: Option<&Path>,
-        environment: impl Fn(&str) -> Option<String>,
-        flags: &GlobalArgs,
-    ) -> anyhow::Result<Self> {
-        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        environment: &Environment,
+        flags: &[SettingFlag<'_>],
+    ) -> Result<Self, CliError> {
+        let mut values = Self::default();
         if let Some(file) = file {
-            let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-            figment = figment.merge(Toml::string(&text));
+            values.read_file(file)?;
         }
-        // Environment variables are text: `MNEMON_USER=42` is the user "42", not a number.
-        let mut texts: BTreeMap<&str, String> = BTreeMap::new();
-        let texts_of = [
-            "store",
-            "ledger",
-            "user",
-            "agent",
-            "run",
-            "session_gap",
-            "embedder",
-            "embedder_url",
-            "embedder_timeout",
-            "llm",
-            "llm_url",
-            "llm_timeout",
-            "llm_extra",
-            "llm_headers",
-            "llm_instructions",
-            "reranker",
-            "reranker_url",
-            "models_url",
-            "qdrant_timeout",
-            "qdrant_quantization",
-            "bind",
-            "auth",
-            "cors_origins",
-            "request_timeout",
-            "shutdown_grace",
-            "log_format",
-        ];
-        for key in texts_of {
-            texts.extend(environment(&variable(key)).map(|value| (key, value)));
-        }
-        texts.extend(flags.store.clone().map(|store| ("store", store)));
-        texts.extend(flags.embedder.clone().map(|embedder| ("embedder", embedder)));
-        figment = figment.merge(Serialized::defaults(texts));
-        let numbers = [
-            ("cache_mb", " of MiB"),
-            ("max_body_mb", " of MiB"),
-            ("rate_limit", " of requests per minute"),
-            ("embedder_dims", " of dims"),
-            ("llm_max_tokens", " of tokens"),
-            ("qdrant_retries", " of retries"),
-            ("qdrant_shards", " of shards"),
-            ("qdrant_replication_factor", " of copies"),
-            ("qdrant_write_consistency_factor", " of copies"),
-        ];
-        if let Some(text) = environment("MNEMON_QDRANT_ON_DISK") {
-            let on_disk: bool = text
-                .trim()
-                .parse()
-                .map_err(|_| CliError::usage(format!("MNEMON_QDRANT_ON_DISK is `{text}`; give `true` or `false`")))?;
-            figment = figment.merge(Serialized::default("qdrant_on_disk", on_disk));
-        }
-        for key in ["llm_temperature", "llm_top_p"] {
-            let name = variable(key);
-            if let Some(text) = environment(&name) {
-                let number: f64 = text
-                    .trim()
-                    .parse()
-                    .map_err(|_| CliError::usage(format!("{name} is `{text}`; give a number such as 0.2")))?;
-                figment = figment.merge(Serialized::default(key, number));
+        for setting in SETTINGS {
+            let variable = setting.variable();
+            if let Some(text) = environment.get(&variable) {
+                values.set(setting, text, variable)?;
             }
         }
-        for (key, unit) in numbers {
-            let name = variable(key);
-            if let Some(text) = environment(&name) {
-                let number: u32 = text
-                    .trim()
-                    .parse()
-                    .map_err(|_| CliError::usage(format!("{name} is `{text}`; give a whole number{unit}")))?;
-                figment = figment.merge(Serialized::default(key, number));
+        for (key, text) in flags {
+            if let Some(setting) = find(key) {
+                values.set(setting, text, setting.flag.to_owned())?;
             }
         }
-        figment.extract().map_err(|error| {
-            let source = file.map_or_else(|| "settings".to_owned(), |file| file.display().to_string());
-            let text = error.to_string().replace("default.", "");
-            let text = text.trim_end_matches(" in TOML source string");
-            CliError::usage(format!("{source}: {text}")).into()
-        })
+        Ok(values)
+    }
+
+    fn read_file(&mut self, file: &Path) -> Result<(), CliError> {
+        for entry in file::read(file)? {
+            let setting = find(&entry.key)
+                .ok_or_else(|| CliError::usage(format!("{}: {}", entry.origin, names::explain_key(&entry.key))))?;
+            match &entry.value {
+                FileValue::Text(text) => self.set(setting, text, entry.origin)?,
+                FileValue::Literal(text) if !setting.quoted => self.set(setting, text, entry.origin)?,
+                FileValue::Literal(text) => {
+                    return Err(invalid(setting, text, Some(&entry.origin), &expected(setting, true)));
+                }
+                FileValue::Other(kind) => {
+                    let message =
+                        format!("{} is {kind} ({}); give {}", setting.key, entry.origin, expected(setting, true));
+                    return Err(CliError::usage(message));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the value that was given at `origin`.
+    fn set(&mut self, setting: &Setting<Self>, text: &str, origin: String) -> Result<(), CliError> {
+        (setting.set)(self, text).ok_or_else(|| invalid(setting, text, Some(&origin), &expected(setting, false)))?;
+        self.origins.insert(setting.key, origin);
+        Ok(())
+    }
+
+    /// Where a setting was given: a variable, a flag, or a line of the file.
+    pub(super) fn origin(&self, key: &str) -> String {
+        self.origins.get(key).cloned().unwrap_or_else(|| key.to_owned())
+    }
+
+    /// The error of a setting with a value that is not valid.
+    pub(super) fn invalid(&self, key: &str, expected: &str) -> CliError {
+        let Some(setting) = find(key) else { return CliError::usage(format!("{key} is not valid; give {expected}")) };
+        let text = (setting.get)(self).unwrap_or_default();
+        let origin = self.origins.get(key).map(String::as_str);
+        invalid(setting, &text, origin, expected)
     }
 }
 
-/// Refuses blank variables. If they counted as unset, a blank MNEMON_USER would show memories of all users.
-pub(super) fn check_environment() -> Result<(), CliError> {
-    for (name, value) in std::env::vars_os() {
-        let ours = name.to_str().is_some_and(|name| VARIABLES.contains(&name));
-        if ours && value.to_str().is_none_or(|value| value.trim().is_empty()) {
-            let name = name.to_string_lossy();
-            return Err(CliError::usage(format!("{name} is blank or not valid UTF-8: unset it, or give it a value")));
+/// Secret settings are shown as `[redacted]`.
+impl fmt::Debug for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Values");
+        for setting in SETTINGS {
+            let value = (setting.get)(self).filter(|value| !value.is_empty());
+            shown.field(setting.key, &value.map(|value| if setting.secret { "[redacted]".to_owned() } else { value }));
         }
+        shown.finish()
     }
-    Ok(())
 }
 
-fn variable(key: &str) -> String {
-    format!("MNEMON_{}", key.to_uppercase())
+fn invalid(setting: &Setting<Values>, text: &str, origin: Option<&str>, expected: &str) -> CliError {
+    let key = setting.key;
+    let text = if setting.secret { "not valid".to_owned() } else { format!("`{text}`") };
+    let origin = origin.map(|origin| format!(" ({origin})")).unwrap_or_default();
+    CliError::usage(format!("{key} is {text}{origin}; give {expected}"))
+}
+
+/// What to give for a setting.
+fn expected(setting: &Setting<Values>, in_file: bool) -> String {
+    let unit = if setting.unit.is_empty() { String::new() } else { format!(" of {}", setting.unit) };
+    let quotes = if in_file && setting.quoted { " in quotes" } else { "" };
+    format!("{}{unit}{quotes}", setting.expected)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const DEFAULT_FILE: &str = include_str!("../../mnemon.default.toml");
-
-    fn parsed(text: &str) -> Values {
-        Figment::from(Serialized::defaults(Values::default())).merge(Toml::string(text)).extract().unwrap()
-    }
-
-    #[test]
-    fn the_shipped_file_has_the_defaults() {
-        let alone: Values = Figment::from(Toml::string(DEFAULT_FILE)).extract().unwrap();
-        assert_eq!(alone, Values::default());
-    }
-
-    #[test]
-    fn the_examples_in_the_shipped_file_are_valid() {
-        let all: Vec<&str> = DEFAULT_FILE
-            .lines()
-            .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = \"")).unwrap_or(line))
-            .collect();
-        let values = parsed(&all.join("\n"));
-        assert_eq!(values.store.as_deref(), Some("sqlite:~/memories.db"));
-        assert_eq!(
-            [values.user.as_deref(), values.agent.as_deref(), values.run.as_deref()],
-            [Some("ana"), Some("planner"), Some("run-1")]
-        );
+    fn read(file: &str, environment: &[(&str, &str)], flags: &[SettingFlag<'_>]) -> Result<Values, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mnemon.toml");
+        std::fs::write(&path, file).unwrap();
+        let environment = Environment::of(environment.iter().copied()).map_err(|error| error.to_string())?;
+        let folder = format!("{}/", folder.path().display());
+        Values::read(Some(&path), &environment, flags).map_err(|error| error.to_string().replace(&folder, ""))
     }
 
     #[test]
     fn flags_override_environment_overrides_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("mnemon.toml");
-        std::fs::write(&file, "store = \"sqlite:file\"\nuser = \"file\"\nagent = \"file\"\ncache_mb = 1").unwrap();
-        let environment = |name: &str| match name {
-            "MNEMON_STORE" => Some("sqlite:environment".to_owned()),
-            "MNEMON_USER" => Some("42".to_owned()),
-            "MNEMON_CACHE_MB" => Some("2".to_owned()),
-            _ => None,
-        };
-        let flags = GlobalArgs { store: Some("sqlite:flag".into()), ..GlobalArgs::default() };
-        let values = Values::read(Some(&file), environment, &flags).unwrap();
+        let file = "store = \"sqlite:file\"\nuser = \"file\"\nagent = \"file\"\ncache_mb = 1";
+        let environment = [("MNEMON_STORE", "sqlite:environment"), ("MNEMON_USER", "42"), ("MNEMON_CACHE_MB", "2")];
+        let values = read(file, &environment, &[("store", "sqlite:flag")]).unwrap();
         assert_eq!(values.store.as_deref(), Some("sqlite:flag"));
         assert_eq!(values.user.as_deref(), Some("42"));
         assert_eq!(values.agent.as_deref(), Some("file"));
-        assert_eq!((values.cache_mb, values.session_gap.as_str()), (2, "30m"));
+        assert_eq!((values.cache_mb, values.max_body_mb), (2, 8));
+        assert!(values.origins["agent"].ends_with("mnemon.toml, line 3"));
+        assert_eq!((values.origins["user"].as_str(), values.origins["store"].as_str()), ("MNEMON_USER", "--store"));
+    }
+
+    #[test]
+    fn every_setting_is_read_from_file_and_environment() {
+        for setting in SETTINGS {
+            let text =
+                ["7", "true", "7s"].into_iter().find(|text| (setting.set)(&mut Values::default(), text).is_some());
+            let text = text.unwrap();
+            let from_variable = read("", &[(&setting.variable(), text)], &[]).unwrap();
+            let from_string = read(&format!("{} = '{text}'", setting.key), &[], &[]).unwrap();
+            for values in [from_variable, from_string] {
+                assert_eq!((setting.get)(&values).as_deref(), Some(text), "{}", setting.key);
+                assert!(values.origins.contains_key(setting.key));
+            }
+            let literal = read(&format!("{} = {text}", setting.key), &[], &[]);
+            assert_eq!(literal.is_err(), setting.quoted, "{}", setting.key);
+        }
+    }
+
+    #[test]
+    fn numbers_and_booleans_may_be_text() {
+        let file = "cache_mb = \"7\"\nqdrant_on_disk = \"true\"\nllm_temperature = \"0.5\"\nllm_top_p = 1";
+        let values = read(file, &[("MNEMON_RATE_LIMIT", " 9 ")], &[]).unwrap();
+        assert_eq!((values.cache_mb, values.qdrant_on_disk, values.rate_limit), (7, true, 9));
+        assert_eq!((values.llm_temperature, values.llm_top_p), (Some(0.5), Some(1.0)));
+    }
+
+    #[test]
+    fn wrong_values_in_a_file_are_explained() {
+        for (file, expected) in [
+            ("cache_mb = \"much\"", "cache_mb is `much` (mnemon.toml, line 1); give a whole number of MiB"),
+            ("\ncache_mb = -1", "cache_mb is `-1` (mnemon.toml, line 2); give a whole number of MiB"),
+            ("cache_mb = 1.5", "cache_mb is `1.5` (mnemon.toml, line 1); give a whole number of MiB"),
+            ("cache_mb = 9999999999", "cache_mb is `9999999999` (mnemon.toml, line 1); give a whole number of MiB"),
+            ("cache_mb = true", "cache_mb is `true` (mnemon.toml, line 1); give a whole number of MiB"),
+            ("cache_mb = [1]", "cache_mb is a list (mnemon.toml, line 1); give a whole number of MiB"),
+            ("user = 42", "user is `42` (mnemon.toml, line 1); give a text in quotes"),
+            ("user = \"a\"\n[embedder]\nurl = 1", "embedder is a table (mnemon.toml, line 2); give a text in quotes"),
+            ("embedder.url = \"x\"", "embedder is a table (mnemon.toml, line 1); give a text in quotes"),
+            ("qdrant_on_disk = 1", "qdrant_on_disk is `1` (mnemon.toml, line 1); give `true` or `false`"),
+            (
+                "llm_timeout = 40",
+                "llm_timeout is `40` (mnemon.toml, line 1); give a time such as `60s` or `2m` in quotes",
+            ),
+            ("llm_timeout = \"40\"", "llm_timeout is `40` (mnemon.toml, line 1); give a time such as `60s` or `2m`"),
+            ("store = 1979-05-27", "store is a date or time (mnemon.toml, line 1); give a text in quotes"),
+            ("ledger = 7", "ledger is not valid (mnemon.toml, line 1); give a text in quotes"),
+            ("\n\nstor = \"x\"", "mnemon.toml, line 3: `stor` is not a setting; did you mean `store`?"),
+            (
+                "[server]\nbind = \"x\"",
+                "mnemon.toml, line 1: `server` is not a setting; docs/settings.md lists all settings",
+            ),
+        ] {
+            assert_eq!(read(file, &[], &[]).unwrap_err(), expected, "{file}");
+        }
+    }
+
+    #[test]
+    fn wrong_values_elsewhere_are_explained() {
+        for (name, value, expected) in [
+            ("MNEMON_CACHE_MB", "lots", "cache_mb is `lots` (MNEMON_CACHE_MB); give a whole number of MiB"),
+            ("MNEMON_LLM_TOP_P", "x", "llm_top_p is `x` (MNEMON_LLM_TOP_P); give a number such as 0.2"),
+            ("MNEMON_QDRANT_ON_DISK", "yes", "qdrant_on_disk is `yes` (MNEMON_QDRANT_ON_DISK); give `true` or `false`"),
+        ] {
+            assert_eq!(read("", &[(name, value)], &[]).unwrap_err(), expected);
+        }
+        let values = read("llm = \"file\"", &[], &[("embedder", "x")]).unwrap();
+        let error = values.invalid("embedder", "`builtin`").to_string();
+        assert_eq!(error, "embedder is `x` (--embedder); give `builtin`");
+        assert!(values.invalid("llm", "`none`").to_string().ends_with("mnemon.toml, line 1); give `none`"));
+    }
+
+    #[test]
+    fn secrets_are_redacted() {
+        let environment =
+            [("MNEMON_LEDGER", "postgres://a:hush@h/d"), ("MNEMON_LLM_HEADERS", "hush"), ("MNEMON_USER", "ana")];
+        let values = read("", &environment, &[]).unwrap();
+        let shown = format!("{values:?} {}", values.invalid("llm_headers", "a JSON object"));
+        assert!(!shown.contains("hush") && shown.contains("ana") && shown.contains("[redacted]"), "{shown}");
     }
 }

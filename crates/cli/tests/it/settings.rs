@@ -1,6 +1,6 @@
 //! Settings from flags, environment and file.
 
-use crate::sandbox::{Sandbox, check_refused};
+use crate::sandbox::{CommandResult, Sandbox, check_refused};
 
 #[test]
 fn the_environment_sets_the_scope() {
@@ -75,6 +75,9 @@ fn invalid_settings_are_explained() {
     let broken = sandbox.file("broken.toml", "store = \n");
     let wrong = sandbox.file("wrong.toml", "cache_mb = \"much\"\n");
     let gap = sandbox.file("gap.toml", "session_gap = \"a while\"\n");
+    let table = sandbox.file("table.toml", "user = \"ana\"\n\n[embedder]\nurl = \"http://x\"\n");
+    std::fs::write(sandbox.path("utf16.toml"), b"\xff\xfes\0t\0").unwrap();
+    let not_text = sandbox.path("utf16.toml").display().to_string();
     for (args, hint) in [
         (&["list", "--store", "store.db"][..], "sqlite:PATH"),
         (&["list", "--store", "qdrant:localhost:6334/c"], "http://"),
@@ -82,10 +85,15 @@ fn invalid_settings_are_explained() {
         (&["list", "--store", "qdrant:http://localhost:6333/c"], "the gRPC port"),
         (&["list", "--store", "sqlite:"], "sqlite:PATH"),
         (&["list", "--config", "missing.toml"], "missing.toml"),
-        (&["list", "--config", &unknown], "stor"),
-        (&["list", "--config", &broken], "broken.toml"),
-        (&["list", "--config", &wrong], "cache_mb"),
+        (&["list", "--config", &unknown], "unknown.toml, line 1: `stor` is not a setting; did you mean `store`?"),
+        (&["list", "--config", &broken], "broken.toml, line 1: "),
+        (&["list", "--config", &wrong], "wrong.toml, line 1); give a whole number of MiB"),
         (&["list", "--config", &gap], "30m"),
+        (&["list", "--config", &table], "embedder is a table"),
+        (&["list", "--config", &not_text], "UTF-8"),
+        (&["list", "--embedder", "gpt"], "embedder is `gpt` (--embedder); give `builtin`"),
+        (&["serve", "--bind", "8000"], "bind is `8000` (--bind); give HOST:PORT"),
+        (&["serve", "--auth", "no"], "auth is `no` (--auth); give `on` or `off`"),
     ] {
         check_refused(&sandbox, args, 2, hint);
     }
@@ -122,6 +130,41 @@ fn a_blank_variable_is_refused() {
         assert_eq!(output.status.code(), Some(2), "{name}");
         assert!(output.stdout.is_empty(), "{name}");
     }
+}
+
+#[test]
+fn a_misspelt_variable_is_refused_and_an_unknown_one_reported() {
+    let sandbox = Sandbox::new();
+    sandbox.add("ana", "something");
+    let with = |variables: &[(&str, &str)], args: &[&str]| {
+        CommandResult::of(sandbox.command(args).envs(variables.iter().copied()))
+    };
+    for (name, meant) in [("MNEMON_USR", "MNEMON_USER"), ("mnemon_user", "MNEMON_USER"), ("MNEMONBIND", "MNEMON_BIND")]
+    {
+        for args in [&["list"][..], &["add", "x", "--user", "ana"], &["serve"], &["migrate", "status"], &["doctor"]] {
+            let refused = with(&[(name, "ana")], args);
+            assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{name} {args:?}");
+            let expected = format!("unknown variable {name}: did you mean {meant}?");
+            assert!(refused.stderr.contains(&expected), "{}", refused.stderr);
+        }
+        for args in ["--help", "--version", "help"] {
+            assert_eq!(with(&[(name, "ana")], &[args]).code, 0, "{name} {args}");
+        }
+    }
+    let unknown =
+        with(&[("MNEMON_DATABASE", "x"), ("MNEMON_ZONE", "y"), ("MNEMON_PORT", "tcp://10.0.0.1:80")], &["list"]);
+    assert_eq!(unknown.code, 0, "{}", unknown.stderr);
+    assert!(unknown.stdout.contains("something") && unknown.stderr.trim().lines().count() == 1, "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("MNEMON_DATABASE, MNEMON_ZONE"), "{}", unknown.stderr);
+    let kubernetes = [
+        ("MNEMON_PORT", "tcp://10.0.0.1:80"),
+        ("MNEMON_SERVICE_HOST", "10.0.0.1"),
+        ("MNEMON_SERVER_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("MNEMON_TEST_X", "1"),
+        ("MNEMON_URL", "http://localhost"),
+    ];
+    let silent = with(&kubernetes, &["list"]);
+    assert_eq!((silent.code, silent.stderr.as_str()), (0, ""));
 }
 
 #[test]

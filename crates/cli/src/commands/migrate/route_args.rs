@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mnemon_migrate::{Migration, Route, SourceSpec, TargetSpec};
 
 use crate::error::CliError;
-use crate::settings::environment::non_blank;
+use crate::settings::Environment;
 
 const ROUTE: &str = "Source and target (by default, those in the migration's folder)";
 
@@ -78,11 +78,11 @@ impl RouteArgs {
 
     /// The source collection of the flags, completed from the environment.
     fn collection(&self) -> Result<SourceSpec, CliError> {
-        self.collection_with(|name| std::env::var(name).ok())
+        self.collection_with(&Environment::read()?)
     }
 
-    fn collection_with(&self, environment: impl Fn(&str) -> Option<String>) -> Result<SourceSpec, CliError> {
-        let variable = |name: &str| non_blank(&environment, name);
+    fn collection_with(&self, environment: &Environment) -> Result<SourceSpec, CliError> {
+        let variable = |name: &str| environment.non_blank(name);
         let port = |flag: Option<u16>, name: &str| -> Result<Option<u16>, CliError> {
             let parse = |text: String| {
                 text.parse().map_err(|_| CliError::usage(format!("{name} is `{text}`; give a port number")))
@@ -162,9 +162,8 @@ mod tests {
     fn collection_of(arguments: &[&str], environment: &[(&str, &str)]) -> Result<(String, String, String), String> {
         let parsed =
             Arguments::try_parse_from([&["migrate"], arguments].concat()).map_err(|error| error.to_string())?;
-        let variable =
-            |name: &str| environment.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
-        match parsed.route.collection_with(variable).map_err(|error| error.to_string())? {
+        let environment = Environment::of(environment.iter().copied()).map_err(|error| error.to_string())?;
+        match parsed.route.collection_with(&environment).map_err(|error| error.to_string())? {
             SourceSpec::Collection { grpc, rest, name } => Ok((rest, grpc[0].clone(), name)),
             SourceSpec::Snapshot { .. } => Err("a snapshot".into()),
         }
