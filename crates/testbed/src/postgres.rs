@@ -25,15 +25,26 @@ pub fn fresh_database() -> Option<Database> {
     let server = postgres_url()?;
     let name = unique("mnemon_test");
     // From template0, because connections of others to the default template would block this.
-    connect(&server).batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).expect("a database");
+    let create = format!("CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0");
+    connect(&server).batch_execute(&create).expect("a database");
     let url = with_database(&server, &name);
     Some(Database { server, name, url })
 }
 
 impl Database {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its URL.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Executes a statement on the server, in another database; returns the number of rows.
+    pub fn on_server(&self, sql: &str) -> u64 {
+        connect(&self.server).execute(sql, &[]).expect("a statement that succeeds")
     }
 }
 

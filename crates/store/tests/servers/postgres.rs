@@ -1,14 +1,10 @@
 //! The database of a ledger in Postgres. `.ci/postgres start` starts a server.
 
-use std::process;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use mnemon_store::conformance::{DATABASE_STORIES, DOCUMENT_STORIES, DOCUMENTS_SCHEMA};
 use mnemon_store::database::{Database, Lock, PostgresDatabase, snapshot, transact};
 use mnemon_store::{Document, DocumentStore, Durability, PageRequest, StoreError};
 use mnemon_testbed::trials::{Trials, unset};
-use mnemon_testbed::{POSTGRES, postgres_url};
-use postgres::{Client, NoTls};
+use mnemon_testbed::{Database as TestDatabase, POSTGRES, fresh_database};
 use serde_json::json;
 
 /// A test with an empty database.
@@ -27,18 +23,18 @@ const SERVER_TESTS: &[(&str, Test)] = &[
 pub(super) fn add_tests(trials: &mut Trials) {
     let missing = unset(&[POSTGRES]).map(|reason| format!("{reason}; see .ci/postgres"));
     let mut add = |name: &str, test: Box<dyn Fn(&TestDatabase) + Send>| {
-        let run = move || test(&TestDatabase::create(&postgres_url().unwrap()));
+        let run = move || test(&fresh_database().unwrap());
         trials.add(format!("postgres::{name}"), missing.as_deref(), run);
     };
     for &(name, story) in DATABASE_STORIES {
         let run_story = move |test_database: &TestDatabase| {
-            story(&|steps| Ok(Box::new(test_database.open(steps)?) as Box<dyn Database>))
+            story(&|steps| Ok(Box::new(open(test_database, steps)?) as Box<dyn Database>))
         };
         add(&format!("databases::{name}"), Box::new(run_story));
     }
     for &(name, story) in DOCUMENT_STORIES {
         let run_story = move |test_database: &TestDatabase| {
-            story(&|| Box::new(test_database.open(&[DOCUMENTS_SCHEMA]).unwrap()) as Box<dyn DocumentStore>)
+            story(&|| Box::new(open(test_database, &[DOCUMENTS_SCHEMA]).unwrap()) as Box<dyn DocumentStore>)
         };
         add(&format!("documents::{name}"), Box::new(run_story));
     }
@@ -47,48 +43,14 @@ pub(super) fn add_tests(trials: &mut Trials) {
     }
 }
 
-/// An empty database on the server. It is deleted when dropped.
-struct TestDatabase {
-    server: String,
-    name: String,
+fn open(database: &TestDatabase, steps: &[&str]) -> Result<PostgresDatabase, StoreError> {
+    PostgresDatabase::open(database.url(), steps)
 }
 
-impl TestDatabase {
-    fn create(server: &str) -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("mnemon_test_{}_{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let test_database = Self { server: server.to_owned(), name };
-        test_database.admin(&format!("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0", test_database.name));
-        test_database
-    }
-
-    fn admin(&self, sql: &str) -> u64 {
-        Client::connect(&self.server, NoTls).unwrap().execute(sql, &[]).unwrap()
-    }
-
-    /// The server's URL with the name of this database.
-    fn url(&self) -> String {
-        let (base, _) = self.server.rsplit_once('/').unwrap();
-        format!("{base}/{}", self.name)
-    }
-
-    fn open(&self, steps: &[&str]) -> Result<PostgresDatabase, StoreError> {
-        PostgresDatabase::open(&self.url(), steps)
-    }
-
-    /// Ends all sessions, as a restart of the server does.
-    fn end_sessions(&self) -> u64 {
-        self.admin(&format!(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{}'",
-            self.name
-        ))
-    }
-}
-
-impl Drop for TestDatabase {
-    fn drop(&mut self) {
-        self.admin(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
-    }
+/// Ends all sessions, as a restart of the server does.
+fn end_sessions(database: &TestDatabase) -> u64 {
+    let sessions = format!("FROM pg_stat_activity WHERE datname = '{}'", database.name());
+    database.on_server(&format!("SELECT pg_terminate_backend(pid, 5000) {sessions}"))
 }
 
 fn note(id: &str) -> Document {
@@ -96,26 +58,26 @@ fn note(id: &str) -> Document {
 }
 
 fn lost_connections_are_replaced(test_database: &TestDatabase) {
-    let database = test_database.open(&[DOCUMENTS_SCHEMA]).unwrap();
+    let database = open(test_database, &[DOCUMENTS_SCHEMA]).unwrap();
     let keys = Lock::Keys(vec![1]);
     for round in 0..3 {
         database.put(&[note(&round.to_string())], Durability::Synced).unwrap();
         drop(database.lock(&keys).unwrap());
-        assert!(test_database.end_sessions() >= 2);
+        assert!(end_sessions(test_database) >= 2);
         assert!(database.document("note", &round.to_string()).unwrap().is_some());
         drop(database.lock(&keys).unwrap());
     }
     // A connection lost during a transaction: an error, and nothing is written.
     let lost = transact(&database, Durability::Synced, |sql| {
         sql.execute("DELETE FROM documents", &[])?;
-        test_database.end_sessions();
+        end_sessions(test_database);
         sql.execute("DELETE FROM documents", &[])
     });
     assert!(matches!(lost, Err(StoreError::Unavailable { .. })), "{lost:?}");
     // A connection lost during the commit: the outcome is unknown.
     let lost = transact(&database, Durability::Synced, |sql| {
         let deleted = sql.execute("DELETE FROM documents", &[]);
-        test_database.end_sessions();
+        end_sessions(test_database);
         deleted
     });
     assert!(matches!(lost, Err(StoreError::OutcomeUnknown { .. })), "{lost:?}");
@@ -123,9 +85,9 @@ fn lost_connections_are_replaced(test_database: &TestDatabase) {
 }
 
 fn locks_of_a_lost_connection_are_released(test_database: &TestDatabase) {
-    let [here, there] = [test_database.open(&[]).unwrap(), test_database.open(&[]).unwrap()];
+    let [here, there] = [open(test_database, &[]).unwrap(), open(test_database, &[]).unwrap()];
     let guard = here.lock(&Lock::Everything).unwrap();
-    test_database.end_sessions();
+    end_sessions(test_database);
     drop(there.lock(&Lock::Keys(vec![1])).unwrap());
     drop(guard);
     drop(here.lock(&Lock::Everything).unwrap());
@@ -139,8 +101,8 @@ fn a_missing_server_is_reported_without_secrets(_: &TestDatabase) {
 }
 
 fn unusable_databases_and_texts_are_reported(test_database: &TestDatabase) {
-    let database = test_database.open(&[DOCUMENTS_SCHEMA]).unwrap();
-    assert!(database.location().ends_with(&test_database.name) && !format!("{database:?}").contains("secret"));
+    let database = open(test_database, &[DOCUMENTS_SCHEMA]).unwrap();
+    assert!(database.location().ends_with(test_database.name()) && !format!("{database:?}").contains("secret"));
     let missing = PostgresDatabase::open(&format!("{}_missing", test_database.url()), &[]).unwrap_err();
     assert!(matches!(missing, StoreError::Unfit(_)), "{missing}");
     // An index can't hold a text this long, even compressed.
@@ -153,15 +115,15 @@ fn unusable_databases_and_texts_are_reported(test_database: &TestDatabase) {
     .collect();
     let error = database.put(&[note(&id)], Durability::Synced).unwrap_err();
     assert!(matches!(error, StoreError::Unsupported(_)), "{error}");
-    let other = format!("{}_latin", test_database.name);
-    test_database.admin(&format!("CREATE DATABASE {other} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"));
+    let other = format!("{}_latin", test_database.name());
+    test_database.on_server(&format!("CREATE DATABASE {other} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"));
     let error = PostgresDatabase::open(&format!("{}_latin", test_database.url()), &[]).map(|_| ()).unwrap_err();
-    test_database.admin(&format!("DROP DATABASE {other} WITH (FORCE)"));
+    test_database.on_server(&format!("DROP DATABASE {other} WITH (FORCE)"));
     assert!(matches!(&error, StoreError::Unfit(message) if message.contains("UTF8")), "{error}");
 }
 
 fn more_threads_than_connections(test_database: &TestDatabase) {
-    let database = test_database.open(&[DOCUMENTS_SCHEMA]).unwrap();
+    let database = open(test_database, &[DOCUMENTS_SCHEMA]).unwrap();
     std::thread::scope(|threads| {
         for number in 0..40_i64 {
             let database = &database;
@@ -180,7 +142,7 @@ fn more_threads_than_connections(test_database: &TestDatabase) {
 }
 
 fn concurrently_replaced_documents_keep_their_position(test_database: &TestDatabase) {
-    let stores = [test_database.open(&[DOCUMENTS_SCHEMA]).unwrap(), test_database.open(&[DOCUMENTS_SCHEMA]).unwrap()];
+    let stores = [open(test_database, &[DOCUMENTS_SCHEMA]).unwrap(), open(test_database, &[DOCUMENTS_SCHEMA]).unwrap()];
     let ids: Vec<String> = (0..6).map(|number| number.to_string()).collect();
     let documents: Vec<Document> = ids.iter().map(|id| note(id)).collect();
     stores[0].put(&documents, Durability::Written).unwrap();
