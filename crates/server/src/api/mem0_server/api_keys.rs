@@ -55,7 +55,8 @@ pub(crate) struct KeyItem {
     /// The user whose memories the key gives access to; null for an admin key.
     user_id: Option<String>,
     /// `admin` or `user`.
-    role: &'static str,
+    #[schema(value_type = String)]
+    role: Role,
     scopes: Vec<Right>,
 }
 
@@ -73,13 +74,14 @@ pub(crate) struct CreatedKey {
     /// The user whose memories the key gives access to; null for an admin key.
     user_id: Option<String>,
     /// `admin` or `user`.
-    role: &'static str,
+    #[schema(value_type = String)]
+    role: Role,
     scopes: Vec<Right>,
 }
 
 impl From<ApiKey> for KeyItem {
     fn from(key: ApiKey) -> Self {
-        let (role, scopes) = (role(&key), rights(&key));
+        let scopes = rights(&key);
         Self {
             id: key.id,
             label: key.label,
@@ -87,7 +89,7 @@ impl From<ApiKey> for KeyItem {
             created_at: key.created_at,
             last_used_at: key.last_used_at,
             user_id: key.user,
-            role,
+            role: key.role,
             scopes,
         }
     }
@@ -95,7 +97,7 @@ impl From<ApiKey> for KeyItem {
 
 impl CreatedKey {
     fn new(key: ApiKey, secret: String) -> Self {
-        let (role, scopes) = (role(&key), rights(&key));
+        let scopes = rights(&key);
         Self {
             id: key.id,
             key: secret,
@@ -103,7 +105,7 @@ impl CreatedKey {
             key_prefix: key.key_prefix,
             created_at: key.created_at,
             user_id: key.user,
-            role,
+            role: key.role,
             scopes,
         }
     }
@@ -192,13 +194,6 @@ pub(crate) async fn revoke(
         Some(true) => Ok(Json(Done::new("API key revoked."))),
         Some(false) => Err(Problem::bad_request("API key is already revoked.")),
         None => Err(Problem::not_found("API key not found.")),
-    }
-}
-
-fn role(key: &ApiKey) -> &'static str {
-    match key.role {
-        Role::Admin => "admin",
-        Role::User => "user",
     }
 }
 
