@@ -1,6 +1,7 @@
 //! Errors of the command line: their codes and messages.
 
-mod hint;
+pub(crate) mod hint;
+pub(crate) mod migrate_hint;
 
 use std::fmt;
 use std::io;
@@ -96,6 +97,16 @@ fn code_of(error: &anyhow::Error) -> ErrorCode {
     codes.unwrap_or(ErrorCode::Failed)
 }
 
+/// What to do about the outermost error that has a hint, as the end of a sentence.
+fn hint_of(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        let engine = cause.downcast_ref::<EngineError>().and_then(hint::engine_hint);
+        let migrate = || cause.downcast_ref::<MigrateError>().and_then(migrate_hint::migrate_hint);
+        let store = || cause.downcast_ref::<StoreError>().and_then(hint::store_hint);
+        engine.or_else(migrate).or_else(store)
+    })
+}
+
 /// The error and its causes in one line, then what to do. A cause whose text is already in the line is left out.
 fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
@@ -108,7 +119,7 @@ fn one_line(error: &anyhow::Error) -> String {
             line = format!("{line}: {text}");
         }
     }
-    match hint::hint(error) {
+    match hint_of(error) {
         Some(hint) => format!("{line}: {hint}"),
         None => line,
     }

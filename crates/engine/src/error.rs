@@ -28,7 +28,7 @@ pub enum EngineError {
     /// The language model's answer can't be used.
     #[error("the language model's answer can't be used: {reason}")]
     Extraction {
-        /// What is wrong with it.
+        /// Why it can't be used.
         reason: String,
         /// Whether its answers are cut off before they contain anything new.
         is_truncated: bool,

@@ -66,7 +66,8 @@ impl<'a> Reembed<'a> {
     /// the number of embedded texts and the number of all texts.
     ///
     /// # Errors
-    /// Those of the embedder and the store; [`EngineError::EmbedderChanged`] if the comparison fails.
+    /// [`EngineError::Model`] or [`EngineError::Store`] if the embedder or the store fails; [`EngineError::EmbedderChanged`] if
+    /// the comparison fails.
     pub fn run(&self, restart: bool, progress: &mut dyn FnMut(usize, usize)) -> Result<ReembedReport> {
         self.reembedding.begin(restart)?;
         let resumed = self.reembedding.counts()?.embedded;
@@ -91,7 +92,7 @@ impl<'a> Reembed<'a> {
             }
         }
         let message = "other writers change the store faster than the embedder works: run it again to resume";
-        Err(StoreError::Stalled(message.into()).into())
+        Err(StoreError::ReembedRefused(message.into()).into())
     }
 
     /// Embeds the texts of the store that have no new vector. Returns their number.

@@ -87,7 +87,7 @@ impl CarriedPoints {
     /// Opens the file, and creates it if it is missing.
     ///
     /// # Errors
-    /// [`StoreError`] of the file.
+    /// [`StoreError`] if the file can't be read or written.
     pub fn open(file: &Path) -> Result<Self> {
         Ok(Self { file: SqliteDatabase::open(file, SCHEMA)? })
     }
@@ -95,7 +95,7 @@ impl CarriedPoints {
     /// The number of copied points.
     ///
     /// # Errors
-    /// [`StoreError`] of the file.
+    /// [`StoreError`] if the file can't be read or written.
     pub fn count(&self) -> Result<u64> {
         Ok(snapshot(&self.file, |sql| {
             let rows = sql.query("SELECT count(*) FROM carried", &[])?;
@@ -106,7 +106,7 @@ impl CarriedPoints {
     /// The digests of those of the points that have been copied.
     ///
     /// # Errors
-    /// [`StoreError`] of the file.
+    /// [`StoreError`] if the file can't be read or written.
     pub fn get(&self, ids: &[MemoryId]) -> Result<HashMap<MemoryId, Digest>> {
         Ok(snapshot(&self.file, |sql| {
             let mut found = HashMap::with_capacity(ids.len());
@@ -123,7 +123,7 @@ impl CarriedPoints {
     /// A page of the copied points: ids after `after`, and their digests.
     ///
     /// # Errors
-    /// [`StoreError`] of the file.
+    /// [`StoreError`] if the file can't be read or written.
     pub fn page(&self, after: Option<MemoryId>, limit: usize) -> Result<Vec<(MemoryId, Digest)>> {
         let after = after.map(MemoryId::to_bytes).unwrap_or_default();
         Ok(snapshot(&self.file, |sql| {
@@ -138,7 +138,7 @@ impl CarriedPoints {
     /// Records points as copied. With `entities`, also records the entities that the records mention.
     ///
     /// # Errors
-    /// [`StoreError`] of the file.
+    /// [`StoreError`] if the file can't be read or written.
     pub fn record(&self, digests: &[(MemoryId, Digest)], records: &[Record], entities: bool) -> Result<()> {
         Ok(transact(&self.file, Durability::Written, |sql| {
             for (id, digest) in digests {
@@ -178,7 +178,7 @@ impl CarriedPoints {
     /// Deletes the records of points that were removed from source and target.
     ///
     /// # Errors
-    /// [`StoreError`] of the file.
+    /// [`StoreError`] if the file can't be read or written.
     pub fn delete(&self, ids: &[MemoryId]) -> Result<()> {
         Ok(transact(&self.file, Durability::Written, |sql| {
             for id in ids {
@@ -192,7 +192,7 @@ impl CarriedPoints {
     /// Deletes all records.
     ///
     /// # Errors
-    /// [`StoreError`] of the file.
+    /// [`StoreError`] if the file can't be read or written.
     pub fn clear(&self) -> Result<()> {
         Ok(transact(&self.file, Durability::Synced, |sql| {
             for table in ["carried", "names", "mentions"] {
@@ -206,7 +206,7 @@ impl CarriedPoints {
     /// mention them, without vectors. An entity without memories is to be removed.
     ///
     /// # Errors
-    /// [`StoreError`] of the file.
+    /// [`StoreError`] if the file can't be read or written.
     pub fn changed_entities(&self, after: Option<&Entity>, limit: usize) -> Result<Vec<Entity>> {
         let (name, id) = after.map(|entity| (entity.text(), entity.id.to_bytes())).unwrap_or_default();
         Ok(snapshot(&self.file, |sql| {
@@ -234,7 +234,7 @@ impl CarriedPoints {
     /// Records entities as written.
     ///
     /// # Errors
-    /// [`StoreError`] of the file.
+    /// [`StoreError`] if the file can't be read or written.
     pub fn mark_entities_written(&self, entities: &[Entity]) -> Result<()> {
         Ok(transact(&self.file, Durability::Written, |sql| {
             for entity in entities {
@@ -249,7 +249,7 @@ impl CarriedPoints {
     /// The number of entities to write.
     ///
     /// # Errors
-    /// [`StoreError`] of the file.
+    /// [`StoreError`] if the file can't be read or written.
     pub fn changed_entity_count(&self) -> Result<u64> {
         Ok(snapshot(&self.file, |sql| {
             let rows = sql.query("SELECT count(*) FROM names WHERE changed = 1", &[])?;

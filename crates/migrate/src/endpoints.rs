@@ -8,7 +8,7 @@ use mnemon_models::Embedder;
 use mnemon_store::qdrant::{NewCollection, QdrantServer};
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore, UNKNOWN_EMBEDDER};
 
-use crate::error::{MigrateError, Result};
+use crate::error::{Refusal, Result};
 use crate::qdrant_rest::QdrantRest;
 use crate::source::{Collection, Source};
 use crate::state::{Route, SourceSpec, TargetSpec};
@@ -53,7 +53,7 @@ impl<'e> MigrationContext<'e> {
     /// Connects to a Qdrant.
     ///
     /// # Errors
-    /// [`MigrateError::Store`] if an address is not valid.
+    /// [`crate::MigrateError::Store`] if an address is not valid.
     pub fn connect(&self, grpc: &[String]) -> Result<Arc<QdrantServer>> {
         Ok(Arc::new(QdrantServer::connect(grpc, self.api_key.as_deref(), self.timeout, self.retries)?))
     }
@@ -63,7 +63,7 @@ impl Route {
     /// The Qdrant server of the source; `None` if the source is a snapshot file.
     ///
     /// # Errors
-    /// [`MigrateError::Store`] of the connection.
+    /// [`crate::MigrateError::Store`] if the server does not answer.
     pub fn server(&self, context: &MigrationContext<'_>) -> Result<Option<Arc<QdrantServer>>> {
         match &self.source {
             SourceSpec::Collection { grpc, .. } => context.connect(grpc).map(Some),
@@ -84,19 +84,15 @@ impl Route {
     /// Opens the source.
     ///
     /// # Errors
-    /// [`MigrateError`] if the source can't be read or was not written by mem0.
+    /// [`crate::MigrateError`] if the source can't be read or was not written by mem0.
     pub fn source(&self, context: &MigrationContext<'_>) -> Result<Box<dyn Source>> {
         match &self.source {
             SourceSpec::Collection { grpc, name, .. } => {
                 let source = Collection::open(context.connect(grpc)?, name)?;
                 // After the switch the alias would name the target, and a rollback would copy the target to itself.
                 if source.name() != name {
-                    let message = format!(
-                        "`{name}` is an alias of `{0}`: give --source {0}; `mnemon migrate cutover --alias {name}` switches \
-                         the alias",
-                        source.name()
-                    );
-                    return Err(MigrateError::Refused(message));
+                    let collection = source.name().to_owned();
+                    return Err(Refusal::SourceIsAlias { alias: name.clone(), collection }.into());
                 }
                 Ok(Box::new(source))
             }
@@ -104,7 +100,7 @@ impl Route {
             SourceSpec::Snapshot { file } => Ok(Box::new(crate::source::Snapshot::open(file, &context.scratch)?)),
             #[cfg(not(feature = "snapshot"))]
             SourceSpec::Snapshot { .. } => {
-                Err(MigrateError::Unfit("this program was built without the snapshot reader".into()))
+                Err(MigrateError::Invalid("this program was built without the snapshot reader".into()))
             }
         }
     }
@@ -112,8 +108,8 @@ impl Route {
     /// Opens the target. Creates a SQLite file if it is missing, but not a collection.
     ///
     /// # Errors
-    /// [`MigrateError::Refused`] if the server is too old, or if a server is needed and the source has none;
-    /// [`MigrateError::Store`].
+    /// [`crate::MigrateError::Refused`] if the server is too old, or if a server is needed and the source has none;
+    /// [`crate::MigrateError::Store`].
     pub fn target(&self, context: &MigrationContext<'_>, dims: usize) -> Result<Box<dyn Target>> {
         match (&self.target, self.server(context)?, &self.source) {
             (TargetSpec::Sqlite { file }, ..) => {
@@ -130,21 +126,12 @@ impl Route {
             }
             (TargetSpec::InPlace, Some(server), SourceSpec::Collection { name, .. }) => {
                 if !server.can_add_bm25()? {
-                    let message = format!(
-                        "Qdrant at {} is version {}, and only 1.18 and newer can add the bm25 slot to an existing \
-                         collection: upgrade Qdrant, or give a new collection with --target",
-                        server.location(),
-                        server.version()?
-                    );
-                    return Err(MigrateError::Refused(message));
+                    let (server, version) = (server.location(), server.version()?);
+                    return Err(Refusal::CantAddBm25 { server, version }.into());
                 }
                 collection_target(server, name, name, PointFormat::Additions)
             }
-            (TargetSpec::Collection { .. } | TargetSpec::InPlace, ..) => Err(MigrateError::Refused(
-                "a snapshot file can be migrated only to a SQLite store (--to sqlite:FILE): to fill a collection, restore the \
-                 snapshot in Qdrant and give the restored collection as --source"
-                    .into(),
-            )),
+            (TargetSpec::Collection { .. } | TargetSpec::InPlace, ..) => Err(Refusal::SnapshotToCollection.into()),
         }
     }
 }

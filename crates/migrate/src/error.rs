@@ -1,9 +1,13 @@
 //! The errors of a migration.
 
+mod refusal;
+
 use std::path::PathBuf;
 
 use mnemon_engine::{EngineError, ErrorCode};
 use mnemon_store::StoreError;
+
+pub use refusal::Refusal;
 
 /// The result of an operation of a migration.
 pub type Result<T, E = MigrateError> = std::result::Result<T, E>;
@@ -27,18 +31,38 @@ pub enum MigrateError {
         /// Why it can't be read, and what to do.
         reason: String,
     },
-    /// The source, a file or an option is not valid. The text says what to change.
+    /// The source, a file or a value is not valid. The text names it and the fault, and no flags; an error that
+    /// a caller has to recognize gets its variant.
     #[error("{0}")]
-    Unfit(String),
-    /// The operation was refused to prevent the loss of data. The text says what to do first.
-    #[error("{0}")]
-    Refused(String),
+    Invalid(String),
+    /// The source does not exist.
+    #[error("collection `{name}` does not exist at {server}")]
+    NoSource {
+        /// Its name.
+        name: String,
+        /// The server.
+        server: String,
+    },
+    /// The state file of the migration is damaged.
+    #[error("{} is not a valid state file of a migration ({reason})", path.display())]
+    DamagedState {
+        /// The file.
+        path: PathBuf,
+        /// Why it is not valid.
+        reason: String,
+    },
+    /// The operation was refused to prevent the loss of data.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// Another process has locked the migration.
-    #[error("another `mnemon migrate` process is working on {}: wait until it ends", .0.display())]
+    #[error("another process is working on {}: wait until it ends", .0.display())]
     Busy(PathBuf),
-    /// The switch to the other store failed. The text says why.
+    /// The switch to the other store failed. The text names the setting and says why.
     #[error("{0}")]
-    Switch(String),
+    SwitchFailed(String),
+    /// A worker thread of the migration panicked.
+    #[error("a worker thread of the migration panicked: report this error, and run it again")]
+    WorkerPanicked,
     /// Qdrant is unavailable or returned an error.
     #[error("Qdrant at {url}: {reason}")]
     Server {
@@ -90,9 +114,10 @@ impl MigrateError {
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => ErrorCode::Full,
             Self::Io { .. } => ErrorCode::Io,
             Self::Snapshot { .. } => ErrorCode::NotASnapshot,
-            Self::Unfit(_) => ErrorCode::InvalidMigration,
+            Self::Invalid(_) | Self::NoSource { .. } | Self::DamagedState { .. } => ErrorCode::InvalidMigration,
             Self::Refused(_) | Self::Busy(_) => ErrorCode::Refused,
-            Self::Switch(_) => ErrorCode::SwitchFailed,
+            Self::SwitchFailed(_) => ErrorCode::SwitchFailed,
+            Self::WorkerPanicked => ErrorCode::Failed,
             Self::Server { .. } => ErrorCode::DatastoreUnavailable,
             Self::NoSpace { .. } => ErrorCode::Full,
             Self::Checksum { .. } => ErrorCode::Checksum,
@@ -114,7 +139,5 @@ fn describe_space(needs: Option<u64>, free: Option<u64>) -> String {
 
 /// The error of a thread that panicked.
 pub(crate) fn worker_panicked(_: Box<dyn std::any::Any + Send>) -> MigrateError {
-    MigrateError::Unfit(
-        "a worker thread of the migration panicked: report this error, and run the command again".into(),
-    )
+    MigrateError::WorkerPanicked
 }

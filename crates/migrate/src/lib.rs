@@ -25,13 +25,13 @@ mod qdrant_rest;
 pub use carried::{CarriedPoints, Digest, digest};
 pub use endpoints::MigrationContext;
 pub use entities::write_entities;
-pub use error::{MigrateError, Result};
+pub use error::{MigrateError, Refusal, Result};
 pub use phases::{
     Artifact, ArtifactKind, BackupDifference, BackupEvent, BackupOptions, BackupPlan, BackupReport, COUNTS_FILE,
-    CollectionBackup, CutoverReport, Difference, MANIFEST_FILE, Manifest, PreflightReport, RebuildReport,
-    RehearsalReport, RollbackReport, ServerHooks, VerificationReport, WordSearch, backup, cutover, inspect,
-    plan_backup, preflight, read_counts, rebuild, rehearse, retire, rollback, verify, verify_backup, verify_backup_in,
-    verify_migration,
+    CollectionBackup, CutoverReport, Difference, MANIFEST_FILE, Manifest, Obstacle, PreflightNote, PreflightReport,
+    RebuildReport, RehearsalReport, RollbackReport, ServerHooks, VerificationReport, WordSearch, backup, cutover,
+    inspect, plan_backup, preflight, read_counts, rebuild, rehearse, retire, rollback, verify, verify_backup,
+    verify_backup_in, verify_migration,
 };
 pub use progress::{ENTITIES_STEP, Progress};
 pub use state::{Migration, MigrationState, Phase, PhaseResult, Route, SourceSpec, TargetSpec};

@@ -14,7 +14,7 @@ pub use backup::{
     MANIFEST_FILE, Manifest, backup, plan_backup, verify_backup, verify_backup_in,
 };
 pub use cutover::{CutoverReport, ServerHooks, cutover};
-pub use preflight::{COUNTS_FILE, PreflightReport, inspect, preflight, read_counts};
+pub use preflight::{COUNTS_FILE, Obstacle, PreflightNote, PreflightReport, inspect, preflight, read_counts};
 pub use rebuild::{RebuildReport, rebuild};
 pub use rehearse::{RehearsalReport, rehearse};
 pub use retire::retire;

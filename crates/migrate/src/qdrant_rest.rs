@@ -66,7 +66,7 @@ impl QdrantRest {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let url = url.trim_end_matches('/').to_owned();
         let invalid = |reason: String| {
-            MigrateError::Unfit(format!("`{url}` is not a valid address of Qdrant's REST port: {reason}"))
+            MigrateError::Invalid(format!("`{url}` is not a valid address of Qdrant's REST port: {reason}"))
         };
         let parsed = reqwest::Url::parse(&url).map_err(|error| invalid(error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") {
@@ -78,7 +78,7 @@ impl QdrantRest {
         let mut headers = HeaderMap::new();
         if let Some(key) = api_key {
             let mut key = HeaderValue::from_str(key).map_err(|_| {
-                MigrateError::Unfit("the API key contains characters that are not valid in an HTTP header".into())
+                MigrateError::Invalid("the API key contains characters that are not valid in an HTTP header".into())
             })?;
             key.set_sensitive(true);
             headers.insert("api-key", key);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::carried::CarriedPoints;
-use crate::error::{MigrateError, Result};
+use crate::error::{MigrateError, Refusal, Result};
 use crate::files::replace_file;
 use crate::switch::Switch;
 
@@ -181,7 +181,7 @@ impl Migration {
     /// Opens the migration in a folder and locks it. Creates the folder if it is missing.
     ///
     /// # Errors
-    /// [`MigrateError::Busy`] if another process has locked it; [`MigrateError::Unfit`] if the state file is damaged or
+    /// [`MigrateError::Busy`] if another process has locked it; [`MigrateError::Invalid`] if the state file is damaged or
     /// of a newer version; [`MigrateError::Io`].
     pub fn open(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(|source| MigrateError::Io { path: folder.to_owned(), source })?;
@@ -209,7 +209,7 @@ impl Migration {
     /// Reads the state file in a folder without locking it; `None` if there is no state file.
     ///
     /// # Errors
-    /// [`MigrateError::Unfit`] if the file is damaged or of a newer version; [`MigrateError::Io`].
+    /// [`MigrateError::Invalid`] if the file is damaged or of a newer version; [`MigrateError::Io`].
     pub fn read(folder: &Path) -> Result<Option<MigrationState>> {
         let path = folder.join(STATE_FILE);
         let bytes = match fs::read(&path) {
@@ -217,19 +217,15 @@ impl Migration {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(MigrateError::Io { path, source }),
         };
-        let damaged = |error: serde_json::Error| {
-            MigrateError::Unfit(format!(
-                "{} is not a valid state file of a migration ({error}): restore the file, or give another --dir",
-                path.display()
-            ))
-        };
+        let damaged =
+            |error: serde_json::Error| MigrateError::DamagedState { path: path.clone(), reason: error.to_string() };
         let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(damaged)?;
         if let Some(version) = value["version"].as_u64().filter(|version| *version > u64::from(VERSION)) {
             let message = format!(
                 "{} has version {version}, but this program reads versions up to {VERSION}: use a newer program",
                 path.display()
             );
-            return Err(MigrateError::Unfit(message));
+            return Err(MigrateError::Invalid(message));
         }
         serde_json::from_value(value).map(Some).map_err(damaged)
     }
@@ -257,11 +253,7 @@ impl Migration {
             (&route.source, &route.target)
             && from == to
         {
-            let message = format!(
-                "source and target are both `{from}`: give a new collection (--target), or add the slot to this one \
-                 (--in-place)"
-            );
-            return Err(MigrateError::Refused(message));
+            return Err(Refusal::SameCollection(from.clone()).into());
         }
         match &self.state.route {
             Some(current) if *current == route => Ok(()),
@@ -272,12 +264,8 @@ impl Migration {
             }
             // Until the first point is copied, the route can change.
             Some(current) if self.state.started => {
-                let message = format!(
-                    "{} holds the state of another migration ({current}): continue that one, or give another --dir for this one \
-                     ({route})",
-                    self.folder.display()
-                );
-                Err(MigrateError::Refused(message))
+                let (folder, current) = (self.folder.clone(), current.to_string());
+                Err(Refusal::OtherMigration { folder, current, requested: route.to_string() }.into())
             }
             _ => {
                 self.state.route = Some(route);
@@ -292,12 +280,7 @@ impl Migration {
     /// # Errors
     /// [`MigrateError::Refused`] if they have not been set.
     pub fn route(&self) -> Result<&Route> {
-        self.state.route.as_ref().ok_or_else(|| {
-            MigrateError::Refused(format!(
-                "the migration in {} has no source and target: start with `mnemon migrate preflight --source NAME --target NAME`",
-                self.folder.display()
-            ))
-        })
+        self.state.route.as_ref().ok_or_else(|| Refusal::NotStarted(self.folder.clone()).into())
     }
 
     /// Records the result of a phase.
@@ -320,7 +303,7 @@ impl Migration {
     /// [`MigrateError::Io`].
     pub fn save(&self) -> Result<()> {
         let mut text =
-            serde_json::to_vec_pretty(&self.state).map_err(|error| MigrateError::Unfit(error.to_string()))?;
+            serde_json::to_vec_pretty(&self.state).map_err(|error| MigrateError::Invalid(error.to_string()))?;
         text.push(b'\n');
         replace_file(&self.folder.join(STATE_FILE), &text)
     }

@@ -98,7 +98,7 @@ impl Switch {
 fn set_alias(server: Option<&QdrantRest>, alias: &str, to: Option<&str>) -> Result<()> {
     match server {
         Some(server) => server.set_alias(alias, to),
-        None => Err(MigrateError::Switch(format!(
+        None => Err(MigrateError::SwitchFailed(format!(
             "alias `{alias}` can't be switched: the source is not on a Qdrant server"
         ))),
     }
@@ -166,7 +166,7 @@ fn unquoted(value: &str) -> &str {
 /// Sets or removes a key. All other lines stay as they are.
 fn set_value(file: &Path, key: &str, to: Option<&str>, format: FileFormat) -> Result<()> {
     if to.is_some_and(|to| to.contains(['\n', '\r', '"'])) {
-        return Err(MigrateError::Switch(format!(
+        return Err(MigrateError::SwitchFailed(format!(
             "the value `{}` can't be written to {}",
             to.unwrap_or(""),
             file.display()

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use crate::carried::{CarriedPoints, Digest, digests};
 use crate::embedding_cache::CachedEmbedder;
-use crate::error::{MigrateError, Result, worker_panicked};
+use crate::error::{Refusal, Result, worker_panicked};
 use crate::source::Source;
 use crate::target::Target;
 
@@ -95,8 +95,8 @@ struct Batch {
 /// `progress` gets the number of points done so far.
 ///
 /// # Errors
-/// [`MigrateError`] of the source, the embedder or the target; the copied points stay, and the next pass continues.
-/// [`MigrateError::Refused`] if the source no longer has most of the copied points.
+/// [`crate::MigrateError`] of the source, the embedder or the target; the copied points stay, and the next pass continues.
+/// [`crate::MigrateError::Refused`] if the source no longer has most of the copied points.
 pub fn sync(
     source: &dyn Source,
     target: &dyn Target,
@@ -269,11 +269,8 @@ fn refuse_mass_removal(source: &dyn Source, carried: &CarriedPoints, seen: usize
     if deleted <= ALWAYS_ALLOWED_REMOVALS || deleted * 2 <= recorded {
         return Ok(());
     }
-    Err(MigrateError::Refused(format!(
-        "{} no longer has {deleted} of {recorded} copied memories: check it first; if they were deleted on purpose, run again \
-         with --allow-removals",
-        source.info().location
-    )))
+    let source_location = source.info().location.clone();
+    Err(Refusal::MassRemoval { source_location, removed: deleted, copied: recorded }.into())
 }
 
 /// Removes from the target the copied points that the source no longer has.

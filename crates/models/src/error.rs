@@ -91,7 +91,7 @@ pub enum ModelError {
         kind: ModelKind,
         /// The key of the setting, or the environment variable of a service's key.
         setting: &'static str,
-        /// What is wrong with it, as the end of a sentence that begins with the setting.
+        /// The fault, as the end of a sentence that begins with the setting.
         reason: String,
     },
     /// The client of a service could not be created.

@@ -21,7 +21,7 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// The file is not a store. It was not changed.
-    #[error("{} is not a Mnemon store: {reason}. The file was not changed; name another path with --store sqlite:PATH", path.display())]
+    #[error("{} is not a Mnemon store: {reason}. The file was not changed", path.display())]
     NotAStore {
         /// The file.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum StoreError {
         reason: String,
     },
     /// A newer version of Mnemon wrote the file.
-    #[error("{} has schema {found}, but this mnemon supports schemas up to {known}: use a newer mnemon", path.display())]
+    #[error("{} has schema {found}, but this version of Mnemon supports schemas up to {known}: use a newer version", path.display())]
     NewerSchema {
         /// The file.
         path: PathBuf,
@@ -56,8 +56,7 @@ pub enum StoreError {
     },
     /// Another embedder filled the store. Its vectors can't be compared with the vectors of this one.
     #[error(
-        "the store was written with embedder `{stored}` ({stored_dims} dims), but this run uses `{given}` ({given_dims} dims): {}, or move the store to this embedder with `mnemon reembed`",
-        settings_for(stored, *stored_dims)
+        "the store was written with embedder `{stored}` ({stored_dims} dims), but this run uses `{given}` ({given_dims} dims)"
     )]
     EmbedderMismatch {
         /// Fingerprint of the store's embedder.
@@ -71,21 +70,21 @@ pub enum StoreError {
     },
     /// The store is being moved to another embedder than the requested one.
     #[error(
-        "the store is being moved to embedder `{under_way}` ({under_way_dims} dims), not to `{asked}` ({asked_dims} dims): continue with that embedder, or use --restart to discard its vectors and start again"
+        "the store is being moved to embedder `{current}` ({current_dims} dims), not to `{requested}` ({requested_dims} dims)"
     )]
     Reembedding {
         /// Fingerprint of the embedder that the store is being moved to.
-        under_way: String,
+        current: String,
         /// Dims of that embedder.
-        under_way_dims: usize,
+        current_dims: usize,
         /// Fingerprint of the requested embedder.
-        asked: String,
+        requested: String,
         /// Dims of the requested embedder.
-        asked_dims: usize,
+        requested_dims: usize,
     },
     /// A move to another embedder can't continue; the text gives the reason.
     #[error("{0}")]
-    Stalled(String),
+    ReembedRefused(String),
     /// The disk is full, or the store reached its size limit.
     #[error("no space left for the store: nothing of this write was stored; free space and try again")]
     Full,
@@ -151,12 +150,70 @@ pub enum StoreError {
         /// The error that was observed.
         reason: String,
     },
-    /// A server that the store needs is not set up as required; the text says what to change.
+    /// The collection can't hold a store, or not this one.
+    #[error("{}", problem.describe(collection))]
+    UnusableCollection {
+        /// The name that was given.
+        collection: String,
+        /// Why it can't be used.
+        problem: CollectionProblem,
+    },
+    /// A server that the store needs is not set up as required. The text names the server, what it lacks and what to change
+    /// at the server; it names no flags. A problem that a caller has to recognize gets its variant.
     #[error("{0}")]
-    Unfit(String),
-    /// This kind of store can't hold the value; the text says what to change.
+    Misconfigured(String),
+    /// This kind of store can't hold the value. The text names the value and what to write in its place.
     #[error("{0}")]
     Unsupported(String),
+}
+
+/// Why a collection can't be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CollectionProblem {
+    /// The name is an alias, and its ledger is found by the name of the collection.
+    Alias {
+        /// The collection.
+        target: String,
+    },
+    /// There is no such collection.
+    Missing {
+        /// The addresses of the server.
+        server: String,
+    },
+    /// It has no unnamed dense vector.
+    NoDenseVector,
+    /// It compares vectors in another way than mem0.
+    Distance {
+        /// How it compares them.
+        found: String,
+    },
+    /// Its vectors have another length than those of the embedder.
+    Dims {
+        /// Dims of the collection.
+        found: u64,
+        /// Fingerprint of the configured embedder.
+        embedder: String,
+        /// Dims of the configured embedder.
+        dims: usize,
+    },
+}
+
+impl CollectionProblem {
+    fn describe(&self, name: &str) -> String {
+        match self {
+            Self::Alias { target } => format!("`{name}` is an alias of `{target}`, whose ledger has another name"),
+            Self::Missing { server } => format!("there is no collection `{name}` at {server}"),
+            Self::NoDenseVector => {
+                format!("collection `{name}` has no unnamed dense vector: neither mem0 nor Mnemon created it")
+            }
+            Self::Distance { found } => {
+                format!("collection `{name}` compares vectors by {found}, not by Cosine as mem0 does")
+            }
+            Self::Dims { found, embedder, dims } => {
+                format!("collection `{name}` has vectors of {found} dims, but embedder `{embedder}` makes {dims}")
+            }
+        }
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -173,16 +230,5 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error.to_string()),
             _ => Self::Database(error.into()),
         }
-    }
-}
-
-/// The settings that select the embedder with this fingerprint.
-fn settings_for(fingerprint: &str, dims: usize) -> String {
-    let model = fingerprint.strip_prefix("openai:").and_then(|rest| rest.strip_suffix(&format!(":{dims}")));
-    match model {
-        Some(model) => format!("set MNEMON_EMBEDDER=openai:{model} and MNEMON_EMBEDDER_DIMS={dims}"),
-        None if fingerprint.starts_with("static-") => "set MNEMON_EMBEDDER=builtin".into(),
-        None if fingerprint.starts_with("minilm:") => "set MNEMON_EMBEDDER=minilm".into(),
-        None => "set MNEMON_EMBEDDER to the embedder of the store".into(),
     }
 }

@@ -25,11 +25,12 @@ mod shared_tables;
 pub mod sqlite;
 mod stable_hash;
 mod store;
+mod warning;
 
 pub use change::{Change, ChangeSet, ScopeVersion};
 pub use database::Durability;
 pub use documents::{Document, DocumentStore};
-pub use error::{Result, StoreError};
+pub use error::{CollectionProblem, Result, StoreError};
 pub use filter::{Filter, FilterError};
 pub use history::{EventKind, EventName, HistoryEvent, SessionMessage};
 pub use id::{InvalidId, MemoryId};
@@ -43,3 +44,4 @@ pub use scope::{SCOPE_KEYS, Scope};
 pub use search::{Freshness, Search};
 pub use sqlite::SqliteStore;
 pub use store::{Store, search};
+pub use warning::StoreWarning;

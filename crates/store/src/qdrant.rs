@@ -53,7 +53,7 @@ use crate::shared_tables::{history, links, messages};
 use crate::{
     ChangeSet, Entity, ExportRecord, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, MessageSelector,
     NearEntity, Owner, Page, PageRequest, Result, Scope, ScopeSummary, ScopeVersion, Search, SessionMessage,
-    SessionWindow, Store, StoreError, StoreInfo, StoredMemory, View,
+    SessionWindow, Store, StoreError, StoreInfo, StoreWarning, StoredMemory, View,
 };
 
 /// The pause between two runs of [`maintain`].
@@ -75,8 +75,8 @@ impl QdrantStore {
     /// Connects, checks the collections, creates missing ones, and applies pending writes.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if Qdrant or the ledger does not answer; [`StoreError::Unfit`] for a server that is too
-    /// old, a collection with other vectors, or the ledger of another collection; [`StoreError::EmbedderMismatch`].
+    /// [`StoreError::Unavailable`] if Qdrant or the ledger does not answer; [`StoreError::Misconfigured`] for a server that is
+    /// too old or the ledger of another collection; [`StoreError::UnusableCollection`]; [`StoreError::EmbedderMismatch`].
     pub fn open(options: QdrantOptions) -> Result<Self> {
         let inner = Arc::new(Inner::open(options)?);
         bindings::bind_ledger(&inner)?;
@@ -246,7 +246,7 @@ impl Store for QdrantStore {
         check::repair(&self.inner)
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<StoreWarning> {
         bindings::warnings(&self.inner)
     }
 }

@@ -34,7 +34,7 @@ use crate::shared_tables::{history, links, messages};
 use crate::{
     ChangeSet, Entity, ExportRecord, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, MessageSelector,
     NearEntity, Owner, Page, PageRequest, Payload, Result, Scope, ScopeSummary, ScopeVersion, Search, SessionMessage,
-    SessionWindow, Store, StoreInfo, StoredMemory, View,
+    SessionWindow, Store, StoreInfo, StoreWarning, StoredMemory, View,
 };
 
 /// A store in one SQLite file. Several processes may open the same file; each sees the commits of the others.
@@ -199,7 +199,7 @@ impl Store for SqliteStore {
         self.connections.write(check::repair)
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<StoreWarning> {
         // If the store can't be read, every other call reports it.
         let options = self.connections.options();
         self.connections.read(|connection| reembed::warnings(connection, options)).unwrap_or_default()

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use crate::{
     ChangeSet, Entity, ExportRecord, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, MessageSelector,
     NearEntity, Owner, Page, PageRequest, Result, Scope, ScopeSummary, ScopeVersion, Search, SessionMessage,
-    SessionWindow, StoreError, StoreInfo, StoredMemory, View,
+    SessionWindow, StoreError, StoreInfo, StoreWarning, StoredMemory, View,
 };
 
 /// A store of memories. Its methods block; it is shared between threads.
@@ -117,8 +117,8 @@ pub trait Store: Send + Sync {
     /// Repairs the findings of [`Store::check`] that can be repaired without losing a memory; returns the repaired ones.
     fn repair(&self) -> Result<Vec<Finding>>;
 
-    /// Warnings about a degraded store, in sentences that say what to do; usually empty. The call is cheap.
-    fn warnings(&self) -> Vec<String> {
+    /// Why the store is degraded; usually empty. The call is cheap.
+    fn warnings(&self) -> Vec<StoreWarning> {
         Vec::new()
     }
 }

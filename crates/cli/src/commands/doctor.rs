@@ -4,7 +4,7 @@ use mnemon_store::Finding;
 use serde_json::{Value, json};
 
 use super::stats::{lines, store_to_json};
-use crate::error::Exit;
+use crate::error::{Exit, hint};
 use crate::output::{OnClosed, Output, pluralize};
 use crate::settings::Settings;
 use crate::wiring;
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &DoctorArgs, settings: &Settings, out: &Output) -> anyho
         "store": store_to_json(&info),
         "mended": findings_to_json(&repaired),
         "findings": findings_to_json(&findings),
-        "warnings": store.warnings(),
+        "warnings": store.warnings().iter().map(hint::warning).collect::<Vec<_>>(),
         "waiting": pending.requests,
         "waiting_reason": pending.reason,
     });

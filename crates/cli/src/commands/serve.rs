@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::stop_signal::stop_signal;
 use crate::args::SettingFlag;
-use crate::error::{CliError, Exit};
+use crate::error::{CliError, Exit, hint};
 use crate::output::{OnClosed, Output};
 use crate::settings::{ServerSettings, Settings};
 use crate::wiring;
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
     wiring::load_embedder(settings)?;
     let (engine, ledger) = wiring::open_for_server(settings)?;
     for warning in engine.store().warnings() {
-        tracing::warn!("{warning}");
+        tracing::warn!("{}", hint::warning(&warning));
     }
     let no_keys = config.auth == AuthMode::On
         && config.keys.is_empty()

@@ -1,17 +1,16 @@
-//! What to do about an error, with the flags, variables and commands of this program.
+//! What to do about an error or a warning, with the flags, variables and commands of this program. Libraries report facts.
 
 use mnemon_engine::EngineError;
 use mnemon_models::ModelError;
+use mnemon_store::{CollectionProblem, StoreError, StoreWarning};
 
 use crate::settings::names::with_variable;
 
-/// The hint about the outermost error that has one, as the end of a sentence.
-pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|cause| cause.downcast_ref::<EngineError>().and_then(engine_hint))
-}
+const ANOTHER_COLLECTION: &str = "name another one with --store qdrant:URL/COLLECTION";
 
-fn engine_hint(error: &EngineError) -> Option<String> {
+pub(super) fn engine_hint(error: &EngineError) -> Option<String> {
     Some(match error {
+        EngineError::Store(error) => return store_hint(error),
         EngineError::Model(
             ModelError::Folder { .. } | ModelError::Weights(_) | ModelError::Tensor { .. } | ModelError::Vocabulary(_),
         ) => "`mnemon models pull minilm` downloads the model; embedder = \"minilm:FOLDER\" (MNEMON_EMBEDDER) selects another \
@@ -22,4 +21,55 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::NoOwner => "give --user, --agent or --run".to_owned(),
         _ => return error.settings_hint(&with_variable),
     })
+}
+
+pub(super) fn store_hint(error: &StoreError) -> Option<String> {
+    Some(match error {
+        StoreError::NotAStore { .. } => {
+            "name another path with --store sqlite:PATH; `mnemon import` reads mem0's history.db".to_owned()
+        }
+        StoreError::EmbedderMismatch { stored, stored_dims, .. } => embedder_hint(stored, *stored_dims),
+        StoreError::Reembedding { .. } => {
+            "continue with that embedder, or use --restart to discard its vectors and start again".to_owned()
+        }
+        StoreError::UnusableCollection { problem, .. } => match problem {
+            CollectionProblem::Alias { target } => format!(
+                "give --store qdrant:URL/{target}, or set {} to the same value for each name of the collection",
+                with_variable("ledger")
+            ),
+            CollectionProblem::Missing { .. } => "`mnemon add` or `mnemon serve` creates it".to_owned(),
+            CollectionProblem::NoDenseVector | CollectionProblem::Distance { .. } => ANOTHER_COLLECTION.to_owned(),
+            CollectionProblem::Dims { .. } => format!("use the embedder that filled it, or {ANOTHER_COLLECTION}"),
+        },
+        _ => return None,
+    })
+}
+
+/// A warning with what to do about it.
+pub(crate) fn warning(warning: &StoreWarning) -> String {
+    let hint = match warning {
+        StoreWarning::NoBm25 { .. } => "`mnemon migrate rebuild --in-place` adds them".to_owned(),
+        StoreWarning::OtherLedger { .. } => format!(
+            "set {} to that ledger or, if it is lost, run `mnemon doctor --fix` to keep this one",
+            with_variable("ledger")
+        ),
+        StoreWarning::OtherEmbedder { stored, stored_dims, .. } => embedder_hint(stored, *stored_dims),
+        StoreWarning::ReembedBegun { .. } => {
+            "continue it with `mnemon reembed`, unless that is still running".to_owned()
+        }
+        StoreWarning::AliasMoved { .. } | StoreWarning::PendingWrites => return warning.to_string(),
+    };
+    format!("{warning}: {hint}")
+}
+
+/// The settings that select the embedder with this fingerprint, and the other way.
+fn embedder_hint(fingerprint: &str, dims: usize) -> String {
+    let model = fingerprint.strip_prefix("openai:").and_then(|rest| rest.strip_suffix(&format!(":{dims}")));
+    let settings = match model {
+        Some(model) => format!("set MNEMON_EMBEDDER=openai:{model} and MNEMON_EMBEDDER_DIMS={dims}"),
+        None if fingerprint.starts_with("static-") => "set MNEMON_EMBEDDER=builtin".to_owned(),
+        None if fingerprint.starts_with("minilm:") => "set MNEMON_EMBEDDER=minilm".to_owned(),
+        None => "set MNEMON_EMBEDDER to the embedder of the store".to_owned(),
+    };
+    format!("{settings}, or move the store to this embedder with `mnemon reembed`")
 }

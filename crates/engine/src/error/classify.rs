@@ -16,7 +16,7 @@ impl From<&StoreError> for ErrorCode {
             StoreError::EmbedderMismatch { .. } => Self::EmbedderMismatch,
             // The vectors that were made so far would be lost.
             StoreError::Reembedding { .. } => Self::Refused,
-            StoreError::Stalled(_) => Self::Reembedding,
+            StoreError::ReembedRefused(_) => Self::Reembedding,
             StoreError::Full => Self::Full,
             // A writer of the same scope is an obstacle like a writer that holds the lock.
             StoreError::Busy | StoreError::Conflict => Self::Busy,
@@ -32,7 +32,7 @@ impl From<&StoreError> for ErrorCode {
             StoreError::Database(_) => Self::Database,
             StoreError::Unavailable { .. } => Self::DatastoreUnavailable,
             StoreError::OutcomeUnknown { .. } => Self::OutcomeUnknown,
-            StoreError::Unfit(_) => Self::DatastoreMisconfigured,
+            StoreError::UnusableCollection { .. } | StoreError::Misconfigured(_) => Self::DatastoreMisconfigured,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::rebuild::sync_target;
 use super::rollback::sync_back;
 use crate::endpoints::MigrationContext;
-use crate::error::{MigrateError, Result};
+use crate::error::{MigrateError, Refusal, Result};
 use crate::progress::Progress;
 use crate::state::{Migration, Phase, SourceSpec, TargetSpec};
 use crate::switch::Switch;
@@ -39,8 +39,8 @@ pub struct CutoverReport {
 /// Copies the last writes, switches to the new store and checks the server; if the check fails, switches back.
 ///
 /// # Errors
-/// [`MigrateError::Refused`] without a successful verify; [`MigrateError::Switch`] if the server failed and the setting
-/// was switched back; [`MigrateError`] of the source or the target.
+/// [`MigrateError::Refused`] without a successful verify; [`MigrateError::SwitchFailed`] if the server failed and the setting
+/// was switched back; [`MigrateError::Store`] if the source or the target fails.
 pub fn cutover(
     migration: &mut Migration,
     context: &MigrationContext<'_>,
@@ -52,18 +52,13 @@ pub fn cutover(
     // A switch that was started knows the old value of the setting. `switch` may hold the new value as the old one.
     let started = migration.state.switch.clone();
     if let Some(started) = started.as_ref().filter(|started| !started.is_same_setting(&switch)) {
-        let message = format!(
-            "the cutover of another setting was started ({}): run that cutover again, or `mnemon migrate rollback` first",
-            started.describe()
-        );
-        return Err(MigrateError::Refused(message));
+        return Err(Refusal::OtherCutover(started.describe()).into());
     }
     if let (true, Some(switch)) = (migration.state.switched, &migration.state.switch) {
         return Ok(CutoverReport { switch: switch.describe(), already: true, ..CutoverReport::default() });
     }
     if !migration.state.is_verified() {
-        let message = "no `mnemon migrate verify` has succeeded since the last rebuild: run it first";
-        return Err(MigrateError::Refused(message.into()));
+        return Err(Refusal::NotVerified.into());
     }
     let is_first_try = started.is_none();
     let switch = started.unwrap_or(switch);
@@ -76,11 +71,7 @@ pub fn cutover(
     // After an earlier try other clients may write to the new store; in place they always do.
     let has_no_other_writers = is_first_try && !matches!(route.target, TargetSpec::InPlace);
     if copied != found && has_no_other_writers {
-        let message = format!(
-            "{copied} memories were copied, but the new store holds {found}: nothing was switched; `mnemon migrate verify` \
-             shows the difference"
-        );
-        return Err(MigrateError::Refused(message));
+        return Err(Refusal::CountsDiffer { copied, found }.into());
     }
     migration.state.switch = Some(switch.clone());
     migration.save()?;
@@ -106,7 +97,7 @@ pub fn cutover(
             Ok(()) => format!("switched back: {reason}"),
             Err(second) => format!("switched back: {reason}; then {second}: make the server read the setting again"),
         };
-        return Err(MigrateError::Switch(message));
+        return Err(MigrateError::SwitchFailed(message));
     }
     report.late = sync_target(&*source, &*target, &carried, context, false, progress)?;
     migration.state.switched = true;

@@ -1,12 +1,14 @@
-//! PreflightReport: counts the source's points and checks whether the migration is possible.
+//! Preflight: counts the source's points and checks whether the migration is possible.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use mnemon_engine::EngineError;
 
 use crate::endpoints::MigrationContext;
-use crate::error::{MigrateError, Result};
+use crate::error::{MigrateError, Refusal, Result};
 use crate::files::{free_bytes, replace_file};
 use crate::progress::Progress;
 use crate::source::SourceInfo;
@@ -20,7 +22,7 @@ pub const COUNTS_FILE: &str = "pre-cutover-counts.txt";
 const BYTES_PER_MEMORY: u64 = 3_000;
 
 /// What a preflight found.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PreflightReport {
     /// The source.
     pub info: SourceInfo,
@@ -29,11 +31,60 @@ pub struct PreflightReport {
     /// The counts and anomalies of the source.
     pub survey: Survey,
     /// What makes the migration impossible until it is fixed.
-    pub obstacles: Vec<String>,
+    pub obstacles: Vec<Obstacle>,
     /// What the user should know.
-    pub notes: Vec<String>,
+    pub notes: Vec<PreflightNote>,
     /// Users whose counts differ from the expected counts: the expected count and the count found.
     pub counts_differ: BTreeMap<String, [usize; 2]>,
+}
+
+/// Something that makes a migration impossible until it is fixed.
+#[derive(Debug, thiserror::Error)]
+pub enum Obstacle {
+    /// The target can't be used.
+    #[error(transparent)]
+    Target(MigrateError),
+    /// The embedder fails.
+    #[error(transparent)]
+    Embedder(EngineError),
+    /// The disk of the target may be too small.
+    #[error(
+        "{} has {free_mib} MiB free, and {needed_mib} MiB may be needed: free disk space, or give a file on another disk",
+        folder.display()
+    )]
+    DiskSpace {
+        /// The folder of the target's file.
+        folder: PathBuf,
+        /// The free space.
+        free_mib: u64,
+        /// The space that may be needed.
+        needed_mib: u64,
+    },
+}
+
+/// Something to know before a migration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PreflightNote {
+    /// The source has sparse vectors.
+    #[error("the source already has the bm25 slot, so mem0 v2 or Mnemon created it")]
+    SourceHasBm25,
+    /// The configured embedder is not the one that filled the source.
+    #[error(
+        "the embedder does not make vectors of {dims} dims: no entities will be written, and search by meaning will not work \
+         until the model that mem0 used is set"
+    )]
+    OtherEmbedder {
+        /// Dims of the source.
+        dims: usize,
+    },
+    /// The source changed while it was read.
+    #[error("the source reported {reported} points, but {read} were read: clients are writing to it now")]
+    SourceChanges {
+        /// The number of points at the beginning.
+        reported: u64,
+        /// The number of points that were read.
+        read: usize,
+    },
 }
 
 impl PreflightReport {
@@ -86,27 +137,22 @@ pub fn inspect(
     let (mut obstacles, mut notes) = (Vec::new(), Vec::new());
     match check_target(route, context, info.dims, started) {
         Ok(()) => {}
-        Err(MigrateError::Refused(reason) | MigrateError::Unfit(reason)) => obstacles.push(reason),
+        Err(error @ (MigrateError::Refused(_) | MigrateError::Invalid(_))) => obstacles.push(Obstacle::Target(error)),
         Err(error) => return Err(error),
     }
     obstacles.extend(check_free_space(route, &survey, info.dims));
     if info.has_bm25 && !matches!(route.target, TargetSpec::InPlace) {
-        notes.push("the source already has the bm25 slot, so mem0 v2 or Mnemon created it".into());
+        notes.push(PreflightNote::SourceHasBm25);
     }
     match context.embedder_with_dims(info.dims) {
-        None => notes.push(format!(
-            "the embedder does not make vectors of {} dims: no entities will be written, and search by meaning will not work \
-             until the model that mem0 used is set (MNEMON_EMBEDDER=openai:MODEL)",
-            info.dims
-        )),
+        None => notes.push(PreflightNote::OtherEmbedder { dims: info.dims }),
         // An embedder that fails should be found now, not when the first entities are written.
-        Some(embedder) => obstacles.extend(embedder.embed(&["preflight"]).err().map(|error| error.to_string())),
+        Some(embedder) => {
+            obstacles.extend(embedder.embed(&["preflight"]).err().map(|error| Obstacle::Embedder(error.into())));
+        }
     }
     if survey.points as u64 != info.points {
-        notes.push(format!(
-            "the source reported {} points, but {} were read: clients are writing to it now",
-            info.points, survey.points
-        ));
+        notes.push(PreflightNote::SourceChanges { reported: info.points, read: survey.points });
     }
     let mut counts_differ = BTreeMap::new();
     for (user, expected) in expected {
@@ -124,43 +170,32 @@ fn check_target(route: &Route, context: &MigrationContext<'_>, dims: usize, star
         if started || !file.exists() {
             return Ok(());
         }
-        let message = format!("{} exists: give a new file (--to sqlite:FILE)", file.display());
-        return Err(MigrateError::Refused(message));
+        return Err(Refusal::TargetFileExists(file.clone()).into());
     }
     let target = route.target(context, dims)?;
     if started || matches!(route.target, TargetSpec::InPlace) {
         return Ok(());
     }
     match target.approximate_count()? {
-        Some(count) if count > 0 => Err(MigrateError::Refused(format!(
-            "{} already holds {count} memories: give a new collection (--target)",
-            target.location()
-        ))),
+        Some(count) if count > 0 => Err(Refusal::TargetNotEmpty { location: target.location(), count }.into()),
         _ => Ok(()),
     }
 }
 
 /// An obstacle if the disk of a SQLite target may be too small. Twice the expected size must be free.
-fn check_free_space(route: &Route, survey: &Survey, dims: usize) -> Option<String> {
+fn check_free_space(route: &Route, survey: &Survey, dims: usize) -> Option<Obstacle> {
     let TargetSpec::Sqlite { file } = &route.target else { return None };
     let folder = file.parent()?;
     let free = free_bytes(folder)?;
     let needed = survey.points as u64 * (dims as u64 * 4 + BYTES_PER_MEMORY) * 2;
-    let mib = |bytes: u64| bytes >> 20;
-    (free < needed).then(|| {
-        format!(
-            "{} has {} MiB free, and {} MiB may be needed: free disk space, or give a file on another disk",
-            folder.display(),
-            mib(free),
-            mib(needed)
-        )
-    })
+    let (free_mib, needed_mib) = (free >> 20, needed >> 20);
+    (free < needed).then(|| Obstacle::DiskSpace { folder: folder.to_owned(), free_mib, needed_mib })
 }
 
 /// Reads a file of counts by user: `user: N` in each line. The user ends at the last colon.
 ///
 /// # Errors
-/// [`MigrateError::Io`]; [`MigrateError::Unfit`] for a line in another format.
+/// [`MigrateError::Io`]; [`MigrateError::Invalid`] for a line in another format.
 pub fn read_counts(file: &Path) -> Result<BTreeMap<String, usize>> {
     let text = fs::read_to_string(file).map_err(|source| MigrateError::Io { path: file.to_owned(), source })?;
     let mut counts = BTreeMap::new();
@@ -168,7 +203,7 @@ pub fn read_counts(file: &Path) -> Result<BTreeMap<String, usize>> {
         let parsed = line.rsplit_once(':').and_then(|(user, count)| Some((user, count.trim().parse().ok()?)));
         let Some((user, count)) = parsed else {
             let message = format!("{}, line {}: `{line}` is not `user: N`", file.display(), at + 1);
-            return Err(MigrateError::Unfit(message));
+            return Err(MigrateError::Invalid(message));
         };
         counts.insert(user.to_owned(), count);
     }

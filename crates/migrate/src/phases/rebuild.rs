@@ -3,7 +3,7 @@
 use crate::carried::CarriedPoints;
 use crate::endpoints::MigrationContext;
 use crate::entities::write_entities;
-use crate::error::{MigrateError, Result};
+use crate::error::{Refusal, Result};
 use crate::progress::{ENTITIES_STEP, Progress};
 use crate::source::Source;
 use crate::state::{Migration, Phase, TargetSpec};
@@ -28,7 +28,7 @@ pub struct RebuildReport {
 /// stopped. With `again`, points that were copied before are written again.
 ///
 /// # Errors
-/// [`MigrateError::Refused`] if the target holds other memories; [`MigrateError`] of the source or the target.
+/// [`crate::MigrateError::Refused`] if the target holds other memories; [`crate::MigrateError::Store`] if the source or the target fails.
 pub fn rebuild(
     migration: &mut Migration,
     context: &MigrationContext<'_>,
@@ -38,20 +38,14 @@ pub fn rebuild(
     let route = migration.route()?.clone();
     let in_place = matches!(route.target, TargetSpec::InPlace);
     if migration.state.switched && !in_place {
-        let message = "the new store is in use, and the old one would overwrite its newer memories: run `mnemon migrate \
-                       rollback` first";
-        return Err(MigrateError::Refused(message.into()));
+        return Err(Refusal::WouldOverwrite.into());
     }
     let source = route.source(context)?;
     let dims = source.info().dims;
     let target = route.target(context, dims)?;
     if !migration.state.started {
         if let Some(count) = target.approximate_count()?.filter(|count| *count > 0 && !in_place) {
-            let message = format!(
-                "{} holds {count} memories that this migration did not write: give a new target",
-                target.location()
-            );
-            return Err(MigrateError::Refused(message));
+            return Err(Refusal::TargetNotEmpty { location: target.location(), count }.into());
         }
         target.prepare(dims, &context.new_collection)?;
         migration.state.started = true;

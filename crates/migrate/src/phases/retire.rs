@@ -1,7 +1,7 @@
 //! Retire: deletes the old collection and the backup.
 
 use crate::endpoints::MigrationContext;
-use crate::error::{MigrateError, Result};
+use crate::error::{MigrateError, Refusal, Result};
 use crate::state::{Migration, Phase, SourceSpec, TargetSpec};
 
 /// Deletes the old collection and the backup after the backup's retention date. Returns the deleted things, or with
@@ -16,27 +16,23 @@ pub fn retire(
     dry_run: bool,
 ) -> Result<Vec<String>> {
     let route = migration.route()?.clone();
-    let refused = |message: String| Err(MigrateError::Refused(message));
     if migration.is_done(Phase::Retire) {
-        return refused("the old collection and the backup have been deleted already".into());
+        return Err(Refusal::AlreadyRetired.into());
     }
     if !migration.state.switched {
-        return refused("the old store is still in use: nothing can be deleted before a cutover".into());
+        return Err(Refusal::SourceInUse.into());
     }
     if let Some(file) = migration.state.snapshot() {
-        let file = file.display();
-        return refused(format!("the source is the snapshot file {file}: there is no collection or backup to delete"));
+        return Err(Refusal::NothingToRetire(file.to_owned()).into());
     }
     if !migration.is_done(Phase::Verify) {
-        return refused("the last `mnemon migrate verify` did not succeed: nothing is deleted before it does".into());
+        return Err(Refusal::VerifyFailed.into());
     }
     let Some((backup, until)) = migration.state.backup.clone() else {
-        return refused(
-            "there is no backup: make one (`mnemon migrate backup`), then wait for its retention date".into(),
-        );
+        return Err(Refusal::NoBackup.into());
     };
     if today < until {
-        return refused(format!("the backup must be kept until {until}, and today is {today}"));
+        return Err(Refusal::Retention { until, today }.into());
     }
     let mut deleted = Vec::new();
     if let (SourceSpec::Collection { name, .. }, false, Some(server)) =

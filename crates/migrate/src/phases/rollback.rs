@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use replaced::ReplacedPoints;
 
 use crate::endpoints::MigrationContext;
-use crate::error::{MigrateError, Result};
+use crate::error::{MigrateError, Refusal, Result};
 use crate::progress::Progress;
 use crate::state::{Migration, Phase, SourceSpec, TargetSpec};
 use crate::sync::{SyncOptions, SyncReport, sync};
@@ -34,7 +34,7 @@ pub struct RollbackReport {
 ///
 /// # Errors
 /// [`MigrateError::Refused`] if nothing was switched, or if the writes can't be copied back and `drop_writes` is not
-/// set; [`MigrateError::Switch`] if the server could not be restarted: another call continues.
+/// set; [`MigrateError::SwitchFailed`] if the server could not be restarted: another call continues.
 pub fn rollback(
     migration: &mut Migration,
     context: &MigrationContext<'_>,
@@ -44,17 +44,16 @@ pub fn rollback(
 ) -> Result<RollbackReport> {
     let route = migration.route()?.clone();
     let Some(switch) = migration.state.switch.clone() else {
-        return Err(MigrateError::Refused("nothing was switched, so there is nothing to switch back".into()));
+        return Err(Refusal::NothingSwitched.into());
     };
     if migration.is_done(Phase::Retire) {
-        let message = "the old collection was deleted by `retire`, so a rollback is not possible";
-        return Err(MigrateError::Refused(message.into()));
+        return Err(Refusal::SourceDeleted.into());
     }
     let rest = route.rest(context)?;
     let switch_back = || {
         switch.revert(rest.as_ref())?;
         restart().map_err(|reason| {
-            MigrateError::Switch(format!("switched back, but {reason}: fix that and run the rollback again"))
+            MigrateError::SwitchFailed(format!("switched back, but {reason}: fix that and run the rollback again"))
         })
     };
     let mut report = RollbackReport { switch: switch.describe_rollback(), ..RollbackReport::default() };
@@ -101,10 +100,7 @@ pub(super) fn sync_back(
 ) -> Result<(SyncReport, Option<PathBuf>)> {
     let route = migration.route()?;
     let (Some(server), SourceSpec::Collection { name, .. }) = (route.server(context)?, &route.source) else {
-        let message = "the source is a snapshot file, so the writes made since the cutover can't be copied back: restore the \
-                       snapshot in Qdrant and save the new store with `mnemon export`, or leave the writes with \
-                       --drop-writes";
-        return Err(MigrateError::Refused(message.into()));
+        return Err(Refusal::SnapshotSource.into());
     };
     let old = CollectionTarget::new(server, name, PointFormat::Legacy);
     let new = route.target(context, route.source(context)?.info().dims)?;

@@ -13,7 +13,7 @@ pub use words::WordSearch;
 
 use crate::carried::{CarriedPoints, digest};
 use crate::endpoints::MigrationContext;
-use crate::error::{MigrateError, Result};
+use crate::error::{Refusal, Result};
 use crate::progress::Progress;
 use crate::source::Source;
 use crate::state::{Migration, Phase, TargetSpec};
@@ -141,7 +141,7 @@ impl VerificationReport {
 /// also compared with their digests before the migration. `progress` gets the number of points compared so far.
 ///
 /// # Errors
-/// [`MigrateError`] of the source or the target.
+/// [`crate::MigrateError::Store`] if the source or the target fails.
 pub fn verify(
     source: &dyn Source,
     target: &dyn Target,
@@ -183,8 +183,7 @@ pub fn verify(
 /// Compares the source of a migration with its target, and records the result.
 ///
 /// # Errors
-/// [`MigrateError::Refused`] before the first rebuild and after a cutover; [`MigrateError`] of the source or the
-/// target.
+/// [`crate::MigrateError::Refused`] before the first rebuild and after a cutover; [`crate::MigrateError::Store`] if the source or the target fails.
 pub fn verify_migration(
     migration: &mut Migration,
     context: &MigrationContext<'_>,
@@ -192,12 +191,10 @@ pub fn verify_migration(
 ) -> Result<VerificationReport> {
     let route = migration.route()?.clone();
     if migration.state.switched {
-        let message = "the new store is in use and changes, so it can't be compared with the source; `mnemon doctor` checks \
-                       the new store";
-        return Err(MigrateError::Refused(message.into()));
+        return Err(Refusal::TargetInUse.into());
     }
     if !migration.state.started {
-        return Err(MigrateError::Refused("nothing has been copied yet: run `mnemon migrate rebuild` first".into()));
+        return Err(Refusal::NothingCopied.into());
     }
     let source = route.source(context)?;
     let target = route.target(context, source.info().dims)?;

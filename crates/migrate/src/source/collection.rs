@@ -25,15 +25,11 @@ impl Collection {
     /// Opens a collection by its name or an alias.
     ///
     /// # Errors
-    /// [`MigrateError::Unfit`] if the collection does not exist or mem0 did not create it; [`MigrateError::Store`] of
+    /// [`MigrateError::Invalid`] if the collection does not exist or mem0 did not create it; [`MigrateError::Store`] of
     /// the connection.
     pub fn open(server: Arc<QdrantServer>, name: &str) -> Result<Self> {
         let Some(described) = server.describe(name)? else {
-            let message = format!(
-                "collection `{name}` does not exist at {}: give the one that mem0 writes to (--source, QDRANT_COLLECTION_NAME)",
-                server.location()
-            );
-            return Err(MigrateError::Unfit(message));
+            return Err(MigrateError::NoSource { name: name.to_owned(), server: server.location() });
         };
         let dims = check_collection(&described)?;
         let info = SourceInfo {
@@ -57,13 +53,13 @@ impl Collection {
 fn check_collection(described: &CollectionInfo) -> Result<usize> {
     let CollectionInfo { name, dims, distance, .. } = described;
     let Some(dims) = *dims else {
-        return Err(MigrateError::Unfit(format!(
+        return Err(MigrateError::Invalid(format!(
             "collection `{name}` has no unnamed dense vector: mem0 did not create it"
         )));
     };
     if distance != "Cosine" {
         let message = format!("collection `{name}` has {distance} distance, but mem0 uses Cosine");
-        return Err(MigrateError::Unfit(message));
+        return Err(MigrateError::Invalid(message));
     }
     Ok(dims)
 }

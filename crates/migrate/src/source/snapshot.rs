@@ -47,7 +47,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`MigrateError::Snapshot`] if the file is not a snapshot of a collection, is cut off, or was written by a Qdrant
-    /// that is too old; [`MigrateError::Io`] if it can't be read or unpacked; [`MigrateError::Unfit`] if mem0 did not
+    /// that is too old; [`MigrateError::Io`] if it can't be read or unpacked; [`MigrateError::Invalid`] if mem0 did not
     /// create the collection.
     pub fn open(file: &Path, scratch: &Path) -> Result<Self> {
         let unreadable = |reason: String| MigrateError::Snapshot { path: file.to_owned(), reason };
@@ -67,7 +67,7 @@ impl Snapshot {
             None => return Err(unreadable(NOT_A_SNAPSHOT.into())),
         };
         let params = &config["params"];
-        let dims = dense_dims(params).map_err(MigrateError::Unfit)?;
+        let dims = dense_dims(params).map_err(MigrateError::Invalid)?;
         let expected = params["shard_number"].as_u64().unwrap_or(1);
         if unpacked.shards.is_empty() || (unpacked.shards.len() as u64) < expected {
             let found = unpacked.shards.len();
@@ -159,7 +159,7 @@ impl Snapshot {
         let dims = self.info.dims;
         let vector = vector.filter(|vector| vector.len() == dims);
         let vector =
-            vector.ok_or_else(|| MigrateError::Unfit(format!("point {id} has no dense vector of {dims} dims")))?;
+            vector.ok_or_else(|| MigrateError::Invalid(format!("point {id} has no dense vector of {dims} dims")))?;
         let payload = Payload::new(record.payload.map(|payload| payload.0).unwrap_or_default());
         Ok(ForeignPoint { id, payload, vector })
     }

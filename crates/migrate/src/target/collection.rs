@@ -8,7 +8,7 @@ use mnemon_store::qdrant::{Indexing, NewCollection, QdrantServer, entity_collect
 use mnemon_store::{Entity, MemoryId, Record, Sparse, StoredMemory, keys};
 
 use super::interface::Target;
-use crate::error::{MigrateError, Result};
+use crate::error::{Refusal, Result};
 use crate::progress::Progress;
 use crate::source::{Collection, Source};
 
@@ -70,24 +70,22 @@ impl CollectionTarget {
         let Some(existing) = self.server.describe(&self.name)? else { return Ok(()) };
         let name = &self.name;
         if existing.name != *name {
-            let message = format!("`{name}` is an alias of `{}`: give another --target", existing.name);
-            return Err(MigrateError::Refused(message));
+            return Err(Refusal::TargetIsAlias { alias: name.clone(), collection: existing.name }.into());
         }
         if existing.dims != Some(dims) || existing.distance != "Cosine" {
-            let message = format!(
-                "collection `{name}` has vectors of {} dims with {} distance, the source has {dims} dims with Cosine \
-                 distance: give another --target",
-                existing.dims.unwrap_or(0),
-                existing.distance
-            );
-            return Err(MigrateError::Refused(message));
+            let refusal = Refusal::TargetHasOtherVectors {
+                collection: name.clone(),
+                dims: existing.dims.unwrap_or(0),
+                distance: existing.distance,
+                source_dims: dims,
+            };
+            return Err(refusal.into());
         }
         if existing.has_bm25 {
             return Ok(());
         }
         if self.format != PointFormat::Additions {
-            let message = format!("collection `{name}` exists and has no bm25 slot: give another --target");
-            return Err(MigrateError::Refused(message));
+            return Err(Refusal::TargetHasNoBm25 { collection: name.clone() }.into());
         }
         Ok(self.server.add_bm25(name)?)
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use mnemon_engine::{Engine, EngineConfig, Profile, SearchRequest, describe_terms};
 use mnemon_migrate::{
-    MigrateError, Migration, MigrationContext, Phase, Route, ServerHooks, SourceSpec, Switch, TargetSpec, cutover,
-    preflight, rebuild, retire, rollback, verify_migration,
+    MigrateError, Migration, MigrationContext, Phase, Refusal, Route, ServerHooks, SourceSpec, Switch, TargetSpec,
+    cutover, preflight, rebuild, retire, rollback, verify_migration,
 };
 use mnemon_models::{Embedder, ModelError};
 use mnemon_store::database::SqliteDatabase;
@@ -438,8 +438,8 @@ fn an_emptied_store_does_not_empty_the_other() {
     let most: Vec<Value> = before.values().take(150).map(|point| point["id"].clone()).collect();
     let refused = |done: Result<(), MigrateError>| {
         let error = done.unwrap_err();
-        assert!(matches!(error, MigrateError::Refused(_)), "{error}");
-        assert!(error.to_string().contains("150 of 204") && error.to_string().contains("--allow-removals"), "{error}");
+        assert!(matches!(error, MigrateError::Refused(Refusal::MassRemoval { .. })), "{error}");
+        assert!(error.to_string().contains("150 of 204"), "{error}");
     };
     let (_, switch) = env_file(&stack);
     cutover(&mut migration, &stack.context(), switch, &HOOKS, &|_, _, _| {}).unwrap();
@@ -477,7 +477,7 @@ fn a_failed_smoke_test_switches_back() {
         &|_, _, _| {},
     )
     .unwrap_err();
-    assert!(matches!(error, MigrateError::Switch(_)) && error.to_string().contains("finds nothing"), "{error}");
+    assert!(matches!(error, MigrateError::SwitchFailed(_)) && error.to_string().contains("finds nothing"), "{error}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
     assert!(!migration.is_done(Phase::Cutover) && !migration.state.switched);
     let carried = stack.points(&stack.source).remove("900").expect("the write is copied back");

@@ -93,7 +93,8 @@ impl App {
         let engine = self.engine.clone();
         let probe = tokio::task::spawn_blocking(move || {
             engine.store().get(&[MemoryId::Number(0)])?;
-            Ok::<_, EngineError>((engine.store().warnings(), engine.pending_jobs()?))
+            let warnings = engine.store().warnings().iter().map(ToString::to_string).collect();
+            Ok::<_, EngineError>((warnings, engine.pending_jobs()?))
         });
         Ok(probe.await.map_err(|_| Problem::internal())??)
     }

@@ -48,7 +48,7 @@ impl PostgresDatabase {
     /// system.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`]; [`StoreError::Unfit`] for an invalid URL, name, password or database;
+    /// [`StoreError::Unavailable`]; [`StoreError::Misconfigured`] for an invalid URL, name, password or database;
     /// [`StoreError::NewerSchema`].
     pub fn open(url: &str, steps: &[&str]) -> Result<Self> {
         let server = Server::parse(url)?;

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::inner::Inner;
 use crate::database::{Value, transact};
-use crate::{Durability, Result, StoreError};
+use crate::{Durability, Result, StoreError, StoreWarning};
 
 /// Records collection, embedder and id in a new ledger. For an existing ledger, checks that they are the same.
 pub(super) fn bind_ledger(inner: &Inner) -> Result<()> {
@@ -31,7 +31,7 @@ pub(super) fn bind_ledger(inner: &Inner) -> Result<()> {
             inner.ledger.location(),
             wanted[0].1
         );
-        return Err(StoreError::Unfit(message));
+        return Err(StoreError::Misconfigured(message));
     }
     if *stored != wanted[1].1 || *stored_dims != wanted[2].1 {
         return Err(StoreError::EmbedderMismatch {
@@ -85,32 +85,21 @@ pub(super) fn check_alias(inner: &Inner) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn warnings(inner: &Inner) -> Vec<String> {
-    let collections = &inner.collections;
+pub(super) fn warnings(inner: &Inner) -> Vec<StoreWarning> {
+    let collection = || inner.collections.memories.clone();
     let mut warnings = Vec::new();
-    if !collections.has_bm25 {
-        warnings.push(format!(
-            "collection `{}` has no bm25 vectors (it was created before mem0 v2): profile mem0 searches by meaning and \
-             entities only; `mnemon migrate rebuild --in-place` adds them",
-            collections.memories
-        ));
+    if !inner.collections.has_bm25 {
+        warnings.push(StoreWarning::NoBm25 { collection: collection() });
     }
     if inner.alias_moved.load(Ordering::Relaxed) {
-        warnings.push(format!(
-            "the alias points to another collection than `{}`, which is still served: restart to serve that one",
-            collections.memories
-        ));
+        warnings.push(StoreWarning::AliasMoved { collection: collection() });
     }
     if inner.other_ledger.load(Ordering::Relaxed) {
-        warnings.push(format!(
-            "collection `{}` was served with another ledger than {}, which has its history, links and sessions: use that \
-             ledger (MNEMON_LEDGER), or, if it is lost, run `mnemon doctor --fix` to keep this one",
-            collections.memories,
-            inner.ledger.location()
-        ));
+        let ledger = inner.ledger.location().to_string();
+        warnings.push(StoreWarning::OtherLedger { collection: collection(), ledger });
     }
     if inner.unapplied.exist() {
-        warnings.push("accepted writes are pending until Qdrant is available".into());
+        warnings.push(StoreWarning::PendingWrites);
     }
     warnings
 }

@@ -105,13 +105,13 @@ pub(super) fn check(inner: &Arc<Inner>) -> Result<Vec<Finding>> {
         (
             "another_ledger",
             usize::from(inner.other_ledger.load(Ordering::Relaxed)),
-            "the collection was served with another ledger, which has its history, links and sessions: use that ledger \
-             (MNEMON_LEDGER); if it is lost, --fix keeps this one",
+            "the collection was served with another ledger, which has its history, links and sessions: set `ledger` to \
+             that one; if it is lost, a repair keeps this one",
         ),
         (
             "pending_writes",
             found.pending_writes,
-            "accepted writes are not applied to Qdrant yet: --fix applies them, and so does a running server",
+            "accepted writes are not applied to Qdrant yet: a repair applies them, and so does a running server",
         ),
         (
             "memory_unseen",
@@ -126,24 +126,24 @@ pub(super) fn check(inner: &Arc<Inner>) -> Result<Vec<Finding>> {
         (
             "entity_without_link",
             found.unreferenced.len(),
-            "entities are mentioned by no memory: harmless, --fix removes them",
+            "entities are mentioned by no memory: harmless, a repair removes them",
         ),
         (
             "entity_link_to_nothing",
             found.missing.len(),
-            "entities link to memories that do not exist, which affects the ranking of profile mem0: --fix removes the \
-             links",
+            "entities link to memories that do not exist, which affects the ranking of profile mem0: a repair removes \
+             the links",
         ),
         (
             "link_to_nothing",
             found.broken_links.len(),
-            "links between memories lead to memories that do not exist: --fix removes them",
+            "links between memories lead to memories that do not exist: a repair removes them",
         ),
         (
             "memory_without_bm25",
             found.without_bm25,
-            "memories have lemmas but no bm25 vector, so that profile mem0 finds them by meaning only: change them with \
-             `mnemon update`, or write them where fastembed is installed",
+            "memories have lemmas but no bm25 vector, so that profile mem0 finds them by meaning only: change \
+             their text, or write them where fastembed is installed",
         ),
     ]))
 }

@@ -47,13 +47,13 @@ impl Client {
             // The version is checked when the store is opened.
             config.check_compatibility = false;
             let node = Qdrant::new(config).map_err(|error| {
-                StoreError::Unfit(format!("`{url}` is not an address of Qdrant's gRPC port: {error}"))
+                StoreError::Misconfigured(format!("`{url}` is not an address of Qdrant's gRPC port: {error}"))
             })?;
             nodes.push((url.clone(), node));
         }
         drop(guard);
         if nodes.is_empty() {
-            return Err(StoreError::Unfit("no address of a Qdrant server was given".into()));
+            return Err(StoreError::Misconfigured("no address of a Qdrant server was given".into()));
         }
         Ok(Self { nodes, current: AtomicUsize::new(0), retries, runtime: Some(runtime) })
     }
@@ -169,7 +169,7 @@ fn store_error(url: &str, error: QdrantError) -> StoreError {
         "Unavailable" | "DeadlineExceeded" | "Cancelled" | "Unknown" | "Aborted" | "ResourceExhausted" => {
             StoreError::Unavailable { server: server(), reason: message }
         }
-        "Unauthenticated" | "PermissionDenied" => StoreError::Unfit(format!(
+        "Unauthenticated" | "PermissionDenied" => StoreError::Misconfigured(format!(
             "{} refuses the API key ({message}): set QDRANT_API_KEY to a valid key",
             server()
         )),

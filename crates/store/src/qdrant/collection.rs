@@ -12,7 +12,7 @@ use qdrant_client::qdrant::{
 use super::client::Client;
 use super::codec::{BM25, DENSE, LINKED_MEMORIES};
 use super::options::{NewCollection, QdrantOptions, Quantization};
-use crate::{Result, StoreError, keys};
+use crate::{CollectionProblem, Result, StoreError, keys};
 
 /// The oldest server version with all features that are used: tenants, IDF and the query interface.
 const OLDEST_VERSION: [u64; 2] = [1, 11];
@@ -59,7 +59,7 @@ impl Collections {
     /// Checks both collections and creates missing ones.
     ///
     /// # Errors
-    /// [`StoreError::Unfit`] for a server that is too old or a collection with other vectors.
+    /// [`StoreError::Misconfigured`] for a server that is too old; [`StoreError::UnusableCollection`].
     pub(super) fn open(client: &Client, options: &QdrantOptions) -> Result<Self> {
         let version =
             client.call("version", |node| node.health_check()).map_err(|error| explain_no_grpc(client, error))?.version;
@@ -67,19 +67,11 @@ impl Collections {
         let name = &options.collection;
         let target = alias_target(client, name)?;
         if let Some(target) = target.as_ref().filter(|_| !options.takes_alias) {
-            let message = format!(
-                "`{name}` is an alias of `{target}`, whose ledger has another name: give --store qdrant:URL/{target}, or set \
-                 the ledger (MNEMON_LEDGER) to the same value for each name of the collection"
-            );
-            return Err(StoreError::Unfit(message));
+            return Err(unusable(name, CollectionProblem::Alias { target: target.clone() }));
         }
         let Some(info) = collection_info(client, name)? else {
             if !options.create {
-                let message = format!(
-                    "there is no collection `{name}` at {}: `mnemon add` or `mnemon serve` creates it",
-                    client.location()
-                );
-                return Err(StoreError::Unfit(message));
+                return Err(unusable(name, CollectionProblem::Missing { server: client.location() }));
             }
             create(client, &options.new, options.dims, name, true)?;
             let entities = open_entities(client, options, name, None)?;
@@ -137,10 +129,12 @@ pub(super) fn collection_info(client: &Client, name: &str) -> Result<Option<Coll
 /// Explains the error of the first request if the server does not speak HTTP/2, and so not gRPC.
 pub(super) fn explain_no_grpc(client: &Client, error: StoreError) -> StoreError {
     match error {
-        StoreError::Database(source) if source.to_string().contains("http2 error") => StoreError::Unfit(format!(
-            "the server at {} does not speak gRPC; is this Qdrant's REST port? Use the gRPC port: 6334 instead of 6333",
-            client.location()
-        )),
+        StoreError::Database(source) if source.to_string().contains("http2 error") => {
+            StoreError::Misconfigured(format!(
+                "the server at {} does not speak gRPC; is this Qdrant's REST port? Use the gRPC port: 6334 instead of 6333",
+                client.location()
+            ))
+        }
         other => other,
     }
 }
@@ -157,7 +151,7 @@ pub(super) fn check_version(client: &Client, version: &str) -> Result<()> {
         "Qdrant at {} is version {version}; Mnemon needs {major}.{minor} or newer: upgrade the server",
         client.location()
     );
-    Err(StoreError::Unfit(message))
+    Err(StoreError::Misconfigured(message))
 }
 
 fn check_vectors(info: &CollectionInfo, options: &QdrantOptions, name: &str) -> Result<()> {
@@ -168,30 +162,21 @@ fn check_vectors(info: &CollectionInfo, options: &QdrantOptions, name: &str) -> 
         Some(vectors_config::Config::ParamsMap(map)) => map.map.get(DENSE),
         None => None,
     };
-    let Some(dense) = dense else {
-        let message = format!(
-            "collection `{name}` has no unnamed dense vector: neither mem0 nor Mnemon created it; name another one with \
-             --store qdrant:URL/COLLECTION"
-        );
-        return Err(StoreError::Unfit(message));
+    let problem = match dense {
+        None => CollectionProblem::NoDenseVector,
+        Some(dense) if dense.distance() != Distance::Cosine => {
+            CollectionProblem::Distance { found: dense.distance().as_str_name().to_owned() }
+        }
+        Some(dense) if dense.size != options.dims as u64 => {
+            CollectionProblem::Dims { found: dense.size, embedder: options.embedder.clone(), dims: options.dims }
+        }
+        Some(_) => return Ok(()),
     };
-    if dense.distance() != Distance::Cosine {
-        let message = format!(
-            "collection `{name}` compares vectors by {}, not by Cosine as mem0 does: name another one with \
-             --store qdrant:URL/COLLECTION",
-            dense.distance().as_str_name()
-        );
-        return Err(StoreError::Unfit(message));
-    }
-    if dense.size != options.dims as u64 {
-        let message = format!(
-            "collection `{name}` has vectors of {} dims, but embedder `{}` makes {}: use the embedder that filled it, or name \
-             another collection with --store qdrant:URL/COLLECTION",
-            dense.size, options.embedder, options.dims
-        );
-        return Err(StoreError::Unfit(message));
-    }
-    Ok(())
+    Err(unusable(name, problem))
+}
+
+fn unusable(collection: &str, problem: CollectionProblem) -> StoreError {
+    StoreError::UnusableCollection { collection: collection.to_owned(), problem }
 }
 
 pub(super) fn has_bm25(info: &CollectionInfo) -> bool {

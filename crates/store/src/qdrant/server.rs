@@ -76,7 +76,7 @@ impl QdrantServer {
     /// Creates a client for the nodes of one server or cluster, by their gRPC addresses. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`StoreError::Unfit`] for an invalid address.
+    /// [`StoreError::Misconfigured`] for an invalid address.
     pub fn connect(urls: &[String], api_key: Option<&str>, timeout: Duration, retries: u32) -> Result<Self> {
         Ok(Self { client: Client::new(urls, api_key, timeout, retries)? })
     }
@@ -89,7 +89,7 @@ impl QdrantServer {
     /// Its version, such as `1.18.3`.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if there is no answer; [`StoreError::Unfit`] for a server that does not speak gRPC or is
+    /// [`StoreError::Unavailable`] if there is no answer; [`StoreError::Misconfigured`] for a server that does not speak gRPC or is
     /// too old.
     pub fn version(&self) -> Result<String> {
         let version = self.client.call("version", |node| node.health_check());
@@ -112,7 +112,7 @@ impl QdrantServer {
     /// Describes a collection by its name or alias; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`StoreError`] of the connection.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer.
     pub fn describe(&self, name: &str) -> Result<Option<CollectionInfo>> {
         let Some(info) = collection::collection_info(&self.client, name)? else { return Ok(None) };
         let target = collection::alias_target(&self.client, name)?.unwrap_or_else(|| name.to_owned());
@@ -150,7 +150,7 @@ impl QdrantServer {
     /// All aliases, with the collections that they point to.
     ///
     /// # Errors
-    /// [`StoreError`] of the connection.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer.
     pub fn aliases(&self) -> Result<Vec<(String, String)>> {
         let aliases = self.client.call("aliases", |node| node.list_aliases())?.aliases;
         Ok(aliases.into_iter().map(|alias| (alias.alias_name, alias.collection_name)).collect())
@@ -161,7 +161,7 @@ impl QdrantServer {
     /// would slow down the import.
     ///
     /// # Errors
-    /// [`StoreError`] of the connection.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer.
     pub fn create_collection(&self, name: &str, dims: usize, new: &NewCollection) -> Result<()> {
         for (name, indexes) in [(name, &MEMORY_INDEXES[..]), (&entity_collection(name), &ENTITY_INDEXES[..])] {
             let existing = match collection::collection_info(&self.client, name)? {
@@ -180,7 +180,7 @@ impl QdrantServer {
     /// least this size in kB. Qdrant does this in the background. Collections with an index are not changed.
     ///
     /// # Errors
-    /// [`StoreError`] of the connection.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer.
     pub fn index_vectors(&self, name: &str, from: u64) -> Result<()> {
         for name in [name, &entity_collection(name)] {
             if self.describe(name)?.is_some_and(|info| info.indexing_threshold == 0 && from > 0) {
@@ -198,7 +198,7 @@ impl QdrantServer {
     /// Adds the sparse vector `bm25` to an existing collection; see [`QdrantServer::can_add_bm25`].
     ///
     /// # Errors
-    /// [`StoreError`] of the connection.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer.
     pub fn add_bm25(&self, name: &str) -> Result<()> {
         let bm25 = SparseVectorCreationConfigBuilder::default().modifier(Modifier::Idf);
         let request = CreateVectorNameRequestBuilder::new(name, BM25, bm25).wait(true).build();
@@ -208,7 +208,7 @@ impl QdrantServer {
     /// Removes the sparse vector `bm25` and the lemmas from a collection. It is not an error if they do not exist.
     ///
     /// # Errors
-    /// [`StoreError`] of the connection.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer.
     pub fn remove_bm25(&self, name: &str) -> Result<()> {
         let Some(info) = self.describe(name)? else { return Ok(()) };
         let lemmas = DeletePayloadPointsBuilder::new(name, [keys::TEXT_LEMMATIZED.to_owned()])
@@ -226,7 +226,7 @@ impl QdrantServer {
     /// Deletes a collection with all its points.
     ///
     /// # Errors
-    /// [`StoreError`] of the connection.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer.
     pub fn delete_collection(&self, name: &str) -> Result<()> {
         self.client.call("delete collection", |node| node.delete_collection(name)).map(drop)
     }
@@ -234,7 +234,7 @@ impl QdrantServer {
     /// The exact number of points in a collection.
     ///
     /// # Errors
-    /// [`StoreError`] of the connection.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer.
     pub fn count(&self, name: &str) -> Result<u64> {
         let request = CountPointsBuilder::new(name).exact(true).build();
         let response = self.client.call("count", |node| node.count(request.clone()))?;
@@ -244,7 +244,7 @@ impl QdrantServer {
     /// A page of points, sorted by id and starting with `from`, and the first id of the next page.
     ///
     /// # Errors
-    /// [`StoreError`] of the connection.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer.
     pub fn page(
         &self,
         name: &str,
@@ -262,7 +262,7 @@ impl QdrantServer {
     /// The ids of a page; see [`QdrantServer::page`].
     ///
     /// # Errors
-    /// [`StoreError`] of the connection.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer.
     pub fn ids(&self, name: &str, from: Option<MemoryId>, limit: usize) -> Result<(Vec<MemoryId>, Option<MemoryId>)> {
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
         let mut request = ScrollPointsBuilder::new(name).limit(limit).with_payload(false).with_vectors(false).build();
@@ -275,7 +275,7 @@ impl QdrantServer {
     /// Points by id. Points that do not exist are missing in the result.
     ///
     /// # Errors
-    /// [`StoreError`] of the connection.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer.
     pub fn get(&self, name: &str, ids: &[MemoryId]) -> Result<HashMap<MemoryId, StoredMemory>> {
         if ids.is_empty() {
             return Ok(HashMap::new());
@@ -290,7 +290,8 @@ impl QdrantServer {
     /// none. Returns after the points are applied.
     ///
     /// # Errors
-    /// [`StoreError`] of the connection, or for a payload that Qdrant can't hold.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer; [`StoreError::TooDeep`] or [`StoreError::Unsupported`] for a
+    /// payload that it can't hold.
     pub fn write_points(&self, name: &str, points: &[StoredMemory], has_bm25: bool) -> Result<()> {
         let points = points.iter().map(|stored| {
             let bm25 = Some(&stored.bm25).filter(|bm25| has_bm25 && !bm25.is_empty());
@@ -302,7 +303,7 @@ impl QdrantServer {
     /// Adds lemmas and sparse vectors to existing points. Their dense vectors and other keys do not change.
     ///
     /// # Errors
-    /// [`StoreError`] of the connection.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer.
     pub fn write_bm25(&self, name: &str, additions: &[(MemoryId, String, Sparse)]) -> Result<()> {
         let mut operations = Vec::with_capacity(additions.len() + 1);
         let mut points = Vec::with_capacity(additions.len());
@@ -326,7 +327,7 @@ impl QdrantServer {
     /// Deletes points.
     ///
     /// # Errors
-    /// [`StoreError`] of the connection.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer.
     pub fn remove(&self, name: &str, ids: &[MemoryId]) -> Result<()> {
         if ids.is_empty() { Ok(()) } else { self.update(name, vec![delete_operation(ids)]) }
     }
@@ -335,7 +336,7 @@ impl QdrantServer {
     /// `name` is the collection of memories.
     ///
     /// # Errors
-    /// [`StoreError`] of the connection.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer.
     pub fn put_entities(&self, name: &str, entities: &[Entity]) -> Result<()> {
         let points = entities.iter().map(|entity| {
             let mut payload = entity.payload.clone();
@@ -348,7 +349,7 @@ impl QdrantServer {
     /// A page of the entities of a collection of memories; see [`QdrantServer::page`].
     ///
     /// # Errors
-    /// [`StoreError`] of the connection.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer.
     pub fn entities(
         &self,
         name: &str,
@@ -367,7 +368,7 @@ impl QdrantServer {
     /// The best point of a user for a sparse vector alone.
     ///
     /// # Errors
-    /// [`StoreError`] of the connection, or if the collection has no sparse vector.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer; [`StoreError::Database`] if the collection has no sparse vector.
     pub fn first_by_bm25(&self, name: &str, user: &str, vector: &Sparse) -> Result<Option<MemoryId>> {
         let (indices, values): (Vec<u32>, Vec<f32>) = vector.iter().copied().unzip();
         let request = QueryPointsBuilder::new(name)
@@ -397,7 +398,7 @@ fn stored(found: RetrievedPoint) -> Result<StoredMemory> {
     let (vector, bm25) = vectors_of(found.vectors);
     let memory = Memory { id, payload: payload(found.payload), provenance: Provenance::default() };
     if vector.is_empty() {
-        return Err(StoreError::Unfit(format!("point {id} has no dense vector: add one, or delete the point")));
+        return Err(StoreError::Misconfigured(format!("point {id} has no dense vector: add one, or delete the point")));
     }
     Ok(StoredMemory { memory, vector, bm25 })
 }

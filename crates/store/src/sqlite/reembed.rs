@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use super::connections::Connections;
 use super::open::{SqliteOptions, check_embedder, read_embedder};
 use crate::scope_index::{Cache, vector_to_blob};
-use crate::{Payload, Result, StoreError};
+use crate::{Payload, Result, StoreError, StoreWarning};
 pub use rows::TextToEmbed;
 use rows::{EmbeddedRows, RowKind};
 pub use switch::SwitchReport;
@@ -103,7 +103,7 @@ impl<'s> Reembedding<'s> {
     /// Stores the new vectors of texts durably.
     ///
     /// # Errors
-    /// [`StoreError::Stalled`] if there is not one vector for each text; [`StoreError::Dims`] for a vector that is not of
+    /// [`StoreError::ReembedRefused`] if there is not one vector for each text; [`StoreError::Dims`] for a vector that is not of
     /// the new embedder; [`StoreError::Reembedding`] or [`StoreError::EmbedderMismatch`] if another process has started
     /// another move or has finished this one.
     pub fn store_vectors(&self, texts: &[TextToEmbed], vectors: &[Vec<f32>]) -> Result<()> {
@@ -127,7 +127,7 @@ impl<'s> Reembedding<'s> {
     fn write_vectors(&self, tx: &Transaction<'_>, texts: &[TextToEmbed], vectors: &[Vec<f32>]) -> Result<()> {
         if texts.len() != vectors.len() {
             let message = format!("{} vectors for {} texts", vectors.len(), texts.len());
-            return Err(StoreError::Stalled(message));
+            return Err(StoreError::ReembedRefused(message));
         }
         for (text, vector) in texts.iter().zip(vectors) {
             let finite = vector.iter().filter(|value| value.is_finite()).count();
@@ -144,29 +144,29 @@ impl<'s> Reembedding<'s> {
         check_embedder(tx, self.connections.options())?;
         match read_embedder(tx, TARGET)? {
             Some(current) => self.check_target(current),
-            None => Err(StoreError::Stalled("the move to another embedder has not begun".into())),
+            None => Err(StoreError::ReembedRefused("the move to another embedder has not begun".into())),
         }
     }
 
-    fn check_target(&self, (under_way, under_way_dims): (String, usize)) -> Result<()> {
-        if under_way == self.embedder && under_way_dims == self.dims {
+    fn check_target(&self, (current, current_dims): (String, usize)) -> Result<()> {
+        if current == self.embedder && current_dims == self.dims {
             return Ok(());
         }
-        let (asked, asked_dims) = (self.embedder.clone(), self.dims);
-        Err(StoreError::Reembedding { under_way, under_way_dims, asked, asked_dims })
+        let (requested, requested_dims) = (self.embedder.clone(), self.dims);
+        Err(StoreError::Reembedding { current, current_dims, requested, requested_dims })
     }
 }
 
 /// Warnings for a store that is being moved, or that was moved after it was opened.
-pub(super) fn warnings(connection: &Connection, options: &SqliteOptions) -> Result<Vec<String>> {
+pub(super) fn warnings(connection: &Connection, options: &SqliteOptions) -> Result<Vec<StoreWarning>> {
     let mut warnings = Vec::new();
-    if let Err(error @ StoreError::EmbedderMismatch { .. }) = check_embedder(connection, options) {
-        warnings.push(error.to_string());
+    if let Err(StoreError::EmbedderMismatch { stored, stored_dims, given, given_dims }) =
+        check_embedder(connection, options)
+    {
+        warnings.push(StoreWarning::OtherEmbedder { stored, stored_dims, given, given_dims });
     }
     if let Some((embedder, dims)) = read_embedder(connection, TARGET)? {
-        warnings.push(format!(
-            "a move to embedder `{embedder}` ({dims} dims) was begun: continue it with `mnemon reembed`, unless that is still running"
-        ));
+        warnings.push(StoreWarning::ReembedBegun { embedder, dims });
     }
     Ok(warnings)
 }

@@ -42,7 +42,7 @@ fn foreign_files_are_refused() {
     drop(other);
     let error = refused(&path);
     assert!(matches!(error, StoreError::NotAStore { .. }), "{error}");
-    assert!(error.to_string().contains("mnemon import"), "{error}");
+    assert!(error.to_string().contains("history.db"), "{error}");
     let error = SqliteStore::open(options(folder.path())).unwrap_err();
     assert!(matches!(error, StoreError::NotAStore { .. }), "{error}");
     let error = SqliteStore::open(options(Path::new(":memory:"))).unwrap_err();

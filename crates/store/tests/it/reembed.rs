@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::path::Path;
 
 use mnemon_store::sqlite::{Reembedding, SwitchReport};
-use mnemon_store::{Change, ChangeSet, MemoryId, Payload, Result, SqliteStore, Store, StoreError, View, search};
+use mnemon_store::{
+    Change, ChangeSet, MemoryId, Payload, Result, SqliteStore, Store, StoreError, StoreWarning, View, search,
+};
 use rusqlite::Connection;
 
 use crate::fixture::{DIMS, add, by_user, open, options, record};
@@ -155,7 +157,7 @@ fn a_switch_is_atomic() {
         assert!(matches!(refused, Err(StoreError::Dims { expected: MORE, .. })), "{refused:?}");
     }
     let few = moving.switch(9, |_| Ok::<_, StoreError>(Vec::new()));
-    assert!(matches!(few, Err(StoreError::Stalled(_))), "{few:?}");
+    assert!(matches!(few, Err(StoreError::ReembedRefused(_))), "{few:?}");
     assert_eq!(moving.counts().unwrap().embedded, 4);
     assert_eq!(SqliteStore::embedder_of(&path).unwrap(), Some(("test".into(), DIMS)));
     assert_eq!(stored(&store), old);
@@ -219,7 +221,10 @@ fn stores_opened_before_the_switch_can_neither_write_nor_search() {
             );
         }
         let warnings = store.warnings();
-        assert!(warnings.len() == 1 && warnings[0].contains("written with embedder `other` (12 dims)"), "{warnings:?}");
+        assert!(
+            matches!(&warnings[..], [StoreWarning::OtherEmbedder { stored, stored_dims: MORE, .. }] if stored == OTHER),
+            "{warnings:?}"
+        );
         // Reads without vectors still work.
         assert!(store.get(&[MemoryId::Number(1)]).unwrap()[0].is_some());
     }
@@ -261,20 +266,15 @@ fn only_one_move_at_a_time() {
     let (_folder, path) = filled(6);
     let store = open(&path);
     let moving = to_other(&store);
-    assert!(matches!(moving.store_vectors(&[], &[]), Err(StoreError::Stalled(_))), "it has not begun");
-    assert_eq!(store.warnings(), [""; 0]);
+    assert!(matches!(moving.store_vectors(&[], &[]), Err(StoreError::ReembedRefused(_))), "it has not begun");
+    assert_eq!(store.warnings(), []);
     moving.begin(false).unwrap();
     embed_some(&moving, 3);
-    let warnings = store.warnings();
-    assert!(
-        warnings.len() == 1 && warnings[0].contains("a move to embedder `other` (12 dims) was begun"),
-        "{warnings:?}"
-    );
+    assert_eq!(store.warnings(), [StoreWarning::ReembedBegun { embedder: OTHER.into(), dims: MORE }]);
     let third = store.reembedding("third", MORE, embedding_text);
     for result in [third.begin(false), third.counts().map(drop), third.store_vectors(&[], &[])] {
         let error = result.unwrap_err();
-        assert!(matches!(&error, StoreError::Reembedding { under_way, .. } if under_way == OTHER), "{error}");
-        assert!(error.to_string().contains("--restart"), "{error}");
+        assert!(matches!(&error, StoreError::Reembedding { current, .. } if current == OTHER), "{error}");
     }
     third.begin(true).unwrap();
     assert_eq!(third.counts().unwrap().embedded, 0);

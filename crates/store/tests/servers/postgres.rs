@@ -104,7 +104,7 @@ fn unusable_databases_and_texts_are_reported(test_database: &TestDatabase) {
     let database = open(test_database, &[DOCUMENTS_SCHEMA]).unwrap();
     assert!(database.location().ends_with(test_database.name()) && !format!("{database:?}").contains("secret"));
     let missing = PostgresDatabase::open(&format!("{}_missing", test_database.url()), &[]).unwrap_err();
-    assert!(matches!(missing, StoreError::Unfit(_)), "{missing}");
+    assert!(matches!(missing, StoreError::Misconfigured(_)), "{missing}");
     // An index can't hold a text this long, even compressed.
     let mut state = 1_u64;
     let id: String = std::iter::repeat_with(|| {
@@ -119,7 +119,7 @@ fn unusable_databases_and_texts_are_reported(test_database: &TestDatabase) {
     test_database.on_server(&format!("CREATE DATABASE {other} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"));
     let error = PostgresDatabase::open(&format!("{}_latin", test_database.url()), &[]).map(|_| ()).unwrap_err();
     test_database.on_server(&format!("DROP DATABASE {other} WITH (FORCE)"));
-    assert!(matches!(&error, StoreError::Unfit(message) if message.contains("UTF8")), "{error}");
+    assert!(matches!(&error, StoreError::Misconfigured(message) if message.contains("UTF8")), "{error}");
 }
 
 fn more_threads_than_connections(test_database: &TestDatabase) {

@@ -8,7 +8,7 @@ use mnemon_store::database::{Database, PostgresDatabase, SqliteDatabase};
 use mnemon_store::qdrant::{LEDGER_SCHEMA, QdrantOptions, QdrantStore};
 use mnemon_store::{
     Change, ChangeSet, Filter, Memory, MemoryId, PageRequest, Payload, Provenance, Record, SparseQuery, Store,
-    StoreError, Terms, View, search,
+    StoreError, StoreWarning, Terms, View, search,
 };
 use mnemon_testbed::trials::{Trials, unset};
 use mnemon_testbed::{POSTGRES, QDRANT, fresh_database, rest, shared, unique};
@@ -136,22 +136,22 @@ fn a_ledger_belongs_to_one_collection(folder: &Path) {
     let (one, other) = (Collection(unique("one")), Collection(unique("other")));
     drop(open(&one.0, ledger(folder)));
     let error = QdrantStore::open(options(&other.0, ledger(folder))).unwrap_err();
-    assert!(matches!(error, StoreError::Unfit(_)) && error.to_string().contains(&one.0), "{error}");
+    assert!(matches!(error, StoreError::Misconfigured(_)) && error.to_string().contains(&one.0), "{error}");
 }
 
 fn a_lost_or_second_ledger_is_reported(folder: &Path) {
     let collection = Collection(unique("lost"));
     let first = open(&collection.0, ledger(folder));
     // Opening the same ledger again gives no warning, as with two servers on one Postgres.
-    assert_eq!(open(&collection.0, ledger(folder)).warnings(), [""; 0]);
+    assert_eq!(open(&collection.0, ledger(folder)).warnings(), []);
     let elsewhere = folder.join("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
     let second = open(&collection.0, ledger(&elsewhere));
-    assert!(second.warnings().iter().any(|warning| warning.contains("another ledger")), "{:?}", second.warnings());
+    assert!(matches!(second.warnings()[..], [StoreWarning::OtherLedger { .. }]), "{:?}", second.warnings());
     assert_eq!(second.check().unwrap()[0].check, "another_ledger");
     assert_eq!(first.check().unwrap(), []);
     assert_eq!(second.repair().unwrap()[0].check, "another_ledger");
-    assert_eq!(second.warnings(), [""; 0]);
+    assert_eq!(second.warnings(), []);
     assert_eq!(second.check().unwrap(), []);
     // Now the first ledger is the other one.
     assert_eq!(first.check().unwrap()[0].check, "another_ledger");
@@ -177,7 +177,7 @@ fn an_old_collection_is_served_with_a_warning(folder: &Path) {
     assert!(error.contains(&format!("is an alias of `{}`", old.0)), "{error}");
     let store = open(&alias.0, ledger(folder));
     let warnings = store.warnings();
-    assert!(warnings.iter().any(|warning| warning.contains("mnemon migrate rebuild --in-place")), "{warnings:?}");
+    assert_eq!(warnings, [StoreWarning::NoBm25 { collection: old.0.clone() }]);
     let filter = Filter::eq("user_id", "ana").unwrap();
     let found = search(&store, View::new(&filter, None), |reads| reads.nearest(&vector, 9)).unwrap();
     assert_eq!(found, [(MemoryId::Number(7), 1.0)]);
@@ -204,7 +204,7 @@ fn an_old_collection_is_served_with_a_warning(folder: &Path) {
     rest::post(&format!("{base}/collections/aliases"), &json!({"actions": [delete_alias, create_alias]})).unwrap();
     assert_eq!(search(&store, View::new(&filter, None), |reads| reads.nearest(&vector, 9)).unwrap().len(), 2);
     let started = std::time::Instant::now();
-    while !store.warnings().iter().any(|warning| warning.contains("points to another collection")) {
+    while !store.warnings().contains(&StoreWarning::AliasMoved { collection: old.0.clone() }) {
         assert!(started.elapsed().as_secs() < 60, "{:?}", store.warnings());
         std::thread::sleep(std::time::Duration::from_millis(200));
     }

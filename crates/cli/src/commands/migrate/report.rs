@@ -10,6 +10,7 @@ use mnemon_migrate::{
 };
 use serde_json::{Value, json};
 
+use crate::error::migrate_hint::{note, obstacle};
 use crate::output::truncate;
 
 /// Users listed in the text output. JSON has all.
@@ -70,8 +71,8 @@ pub(super) fn preflight_to_json(found: &PreflightReport) -> Value {
         "points": found.survey.points,
         "by_user": found.survey.by_user,
         "anomalies": anomalies_to_json(&found.survey),
-        "obstacles": found.obstacles,
-        "notes": found.notes,
+        "obstacles": found.obstacles.iter().map(obstacle).collect::<Vec<_>>(),
+        "notes": found.notes.iter().map(note).collect::<Vec<_>>(),
         "counts_differ": found.counts_differ,
     })
 }
@@ -106,11 +107,11 @@ fn write_findings(found: &PreflightReport, text: &mut String) {
     let _ = writeln!(text, "{} points, {} dims{version}, {bm25} bm25 vectors\n", survey.points, info.dims);
     write_users(survey, text);
     write_anomalies(survey, text);
-    for note in notes {
-        let _ = writeln!(text, "\nnote: {note}");
+    for found in notes {
+        let _ = writeln!(text, "\nnote: {}", note(found));
     }
-    for obstacle in obstacles {
-        let _ = writeln!(text, "\nOBSTACLE: {obstacle}");
+    for found in obstacles {
+        let _ = writeln!(text, "\nOBSTACLE: {}", obstacle(found));
     }
 }
 

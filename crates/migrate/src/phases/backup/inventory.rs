@@ -39,10 +39,10 @@ pub(super) fn check_input_files(options: &BackupOptions) -> Result<()> {
     for path in [&options.history, &options.neo4j_dump].into_iter().flatten() {
         let metadata = std::fs::metadata(path).map_err(files::io_error(path))?;
         if metadata.is_dir() {
-            return Err(MigrateError::Unfit(format!("{} is a folder: give the file in it", path.display())));
+            return Err(MigrateError::Invalid(format!("{} is a folder: give the file in it", path.display())));
         }
         if metadata.len() == 0 {
-            return Err(MigrateError::Unfit(format!("{} is empty", path.display())));
+            return Err(MigrateError::Invalid(format!("{} is empty", path.display())));
         }
     }
     Ok(())
@@ -61,7 +61,7 @@ pub(super) fn take_inventory(server: &QdrantRest, options: &BackupOptions) -> Re
     };
     let collection = resolve_alias(source);
     if collection.is_empty() || collection.starts_with('.') || collection.contains(['/', '\\']) {
-        return Err(MigrateError::Unfit(format!("`{collection}` is not a valid name of a collection")));
+        return Err(MigrateError::Invalid(format!("`{collection}` is not a valid name of a collection")));
     }
     let Some(info) = server.collection(&collection)? else {
         let mut names = server.collections()?;
@@ -69,7 +69,7 @@ pub(super) fn take_inventory(server: &QdrantRest, options: &BackupOptions) -> Re
         let existing = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let message =
             format!("Qdrant at {} has no collection `{collection}`; its collections: {existing}", server.url());
-        return Err(MigrateError::Unfit(message));
+        return Err(MigrateError::Invalid(message));
     };
     let mut collections = vec![(collection.clone(), info)];
     // mem0 names the collection of entities after the configured name, which may be an alias.
@@ -84,7 +84,7 @@ pub(super) fn take_inventory(server: &QdrantRest, options: &BackupOptions) -> Re
     let state = |(name, info): (String, Value)| {
         let elsewhere = server.shards_elsewhere(&name)?;
         if elsewhere > 0 {
-            return Err(MigrateError::Unfit(format!(
+            return Err(MigrateError::Invalid(format!(
                 "{elsewhere} shards of {name} are not active on the node at {}, and a snapshot has only the shards of one \
                  node: move all shards to one node, or back up the storage of each node by other means",
                 server.url()

@@ -116,7 +116,7 @@ impl Manifest {
     /// Reads the manifest of a backup without checking the other files.
     ///
     /// # Errors
-    /// [`MigrateError::Io`] if it can't be read; [`MigrateError::Unfit`] if it is damaged or of a newer version.
+    /// [`MigrateError::Io`] if it can't be read; [`MigrateError::Invalid`] if it is damaged or of a newer version.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(MANIFEST_FILE);
         let bytes = std::fs::read(&path).map_err(files::io_error(&path))?;
@@ -160,7 +160,7 @@ impl Manifest {
 pub(super) const DIGEST_MISMATCH: &str = "its digest does not match its content: the file was changed";
 
 fn unusable(path: &Path, reason: &str) -> MigrateError {
-    MigrateError::Unfit(format!("{} can't be used: {reason}", path.display()))
+    MigrateError::Invalid(format!("{} can't be used: {reason}", path.display()))
 }
 
 /// The digest of all bytes except the digest itself.

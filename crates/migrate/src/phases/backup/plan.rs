@@ -30,11 +30,11 @@ pub struct BackupPlan {
 /// Reads what there is to back up. Writes nothing, neither locally nor on the server.
 ///
 /// # Errors
-/// [`MigrateError::Server`] if Qdrant is unavailable; [`MigrateError::Unfit`] if it has no such collection or not all
+/// [`MigrateError::Server`] if Qdrant is unavailable; [`MigrateError::Invalid`] if it has no such collection or not all
 /// of its shards; [`MigrateError::Io`] if a file can't be read.
 ///
 /// [`MigrateError::Server`]: crate::MigrateError::Server
-/// [`MigrateError::Unfit`]: crate::MigrateError::Unfit
+/// [`MigrateError::Invalid`]: crate::MigrateError::Invalid
 /// [`MigrateError::Io`]: crate::MigrateError::Io
 pub fn plan_backup(options: &BackupOptions) -> Result<BackupPlan> {
     check_input_files(options)?;

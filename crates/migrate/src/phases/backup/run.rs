@@ -25,7 +25,7 @@ use crate::qdrant_rest::QdrantRest;
 /// # Errors
 /// [`MigrateError::Server`] if Qdrant is unavailable or returns an error; [`MigrateError::NoSpace`] if a disk is full;
 /// [`MigrateError::Checksum`] if a download is damaged; [`MigrateError::History`] if the history database is not valid;
-/// [`MigrateError::Unfit`] if the source or the folder is not valid; [`MigrateError::Io`] for files. The completed
+/// [`MigrateError::Invalid`] if the source or the folder is not valid; [`MigrateError::Io`] for files. The completed
 /// steps stay, and the same call continues.
 pub fn backup(options: &BackupOptions, progress: &dyn Fn(BackupEvent<'_>)) -> Result<Manifest> {
     check_input_files(options)?;
@@ -51,7 +51,7 @@ pub fn backup(options: &BackupOptions, progress: &dyn Fn(BackupEvent<'_>)) -> Re
         lock = lock_folder(folder)?;
         if complete.is_none() && folder.join(MANIFEST_FILE).exists() {
             let message = format!("another run has just written a backup to {}: run it again", folder.display());
-            return Err(MigrateError::Unfit(message));
+            return Err(MigrateError::Invalid(message));
         }
     }
     let mut unfinished = resume_or_start(&server, options, &inventory, complete.as_ref())?;
@@ -114,7 +114,7 @@ fn completed_backup(server: &QdrantRest, options: &BackupOptions) -> Result<Opti
     let manifest = Manifest::read(folder)?;
     check_same_source(folder, (&manifest.server, &manifest.source), (server.url(), &options.source))?;
     if let Some(difference) = hash_differences(folder, &manifest).first() {
-        return Err(MigrateError::Unfit(format!(
+        return Err(MigrateError::Invalid(format!(
             "the backup in {} is damaged: {} {}. It was not changed; give another folder",
             folder.display(),
             difference.file,
@@ -129,7 +129,7 @@ fn check_same_source(folder: &Path, found: (&str, &str), expected: (&str, &str))
     if found == expected {
         return Ok(());
     }
-    Err(MigrateError::Unfit(format!(
+    Err(MigrateError::Invalid(format!(
         "{} holds a backup of {} at {}, not of {} at {}: give another folder",
         folder.display(),
         found.1,
@@ -145,7 +145,7 @@ fn lock_folder(folder: &Path) -> Result<Option<File>> {
     match handle.try_lock() {
         Ok(()) => Ok(Some(handle)),
         Err(TryLockError::Error(_)) => Ok(None),
-        Err(TryLockError::WouldBlock) => Err(MigrateError::Unfit(format!(
+        Err(TryLockError::WouldBlock) => Err(MigrateError::Invalid(format!(
             "another run is writing a backup to {}: wait until it ends",
             folder.display()
         ))),
@@ -163,7 +163,7 @@ fn resume_or_start(
     if let Some(unfinished) = UnfinishedBackup::read(folder)? {
         check_same_source(folder, (&unfinished.server, &unfinished.source), (server.url(), &options.source))?;
         if unfinished.collection != inventory.collection {
-            return Err(MigrateError::Unfit(format!(
+            return Err(MigrateError::Invalid(format!(
                 "{} is now an alias of {}, but it was an alias of {} when the backup in {} was started: give another folder",
                 options.source,
                 inventory.collection,
@@ -181,7 +181,7 @@ fn resume_or_start(
         let snapshots = inventory.collections.iter().map(|collection| snapshot_file(&collection.name));
         let mut names = snapshots.chain(extra_files(options).into_iter().map(str::to_owned));
         if let Some(name) = names.find(|name| folder.join(name).exists()) {
-            return Err(MigrateError::Unfit(format!(
+            return Err(MigrateError::Invalid(format!(
                 "{} contains {name}, but no manifest, so it is not a backup: give another folder",
                 folder.display()
             )));

@@ -19,7 +19,7 @@ use crate::qdrant_rest::QdrantRest;
 pub(super) fn retention_date(created: Timestamp, days: u32) -> Result<Date> {
     let day = created.to_zoned(TimeZone::UTC).date();
     day.checked_add(i64::from(days).days())
-        .map_err(|_| MigrateError::Unfit(format!("a retention of {days} days ends after the last supported date")))
+        .map_err(|_| MigrateError::Invalid(format!("a retention of {days} days ends after the last supported date")))
 }
 
 /// Writes the calendar file and then the manifest, which makes the backup complete. For a backup that was complete

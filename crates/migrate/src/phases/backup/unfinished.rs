@@ -73,7 +73,7 @@ impl UnfinishedBackup {
             Err(error) => return Err(files::io_error(&path)(error)),
         };
         let unfinished: Self = serde_json::from_slice(&bytes).map_err(|error| {
-            MigrateError::Unfit(format!(
+            MigrateError::Invalid(format!(
                 "{} is damaged ({error}), so the interrupted backup can't be continued: give another folder",
                 path.display()
             ))
@@ -92,7 +92,7 @@ impl UnfinishedBackup {
     }
 
     pub(super) fn save(&self) -> Result<()> {
-        let json = serde_json::to_vec_pretty(self).map_err(|error| MigrateError::Unfit(error.to_string()))?;
+        let json = serde_json::to_vec_pretty(self).map_err(|error| MigrateError::Invalid(error.to_string()))?;
         files::write_private(&self.path, &json)
     }
 

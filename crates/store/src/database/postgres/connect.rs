@@ -41,7 +41,7 @@ impl Server {
     pub(super) fn parse(url: &str) -> Result<Self> {
         // The error of the parser may contain a part of the password.
         let invalid = || {
-            StoreError::Unfit(
+            StoreError::Misconfigured(
                 "the URL of the Postgres database is not valid: give postgres://USER:PASSWORD@HOST:PORT/DATABASE, with \
                  ?sslmode=disable, prefer or require; write special characters in names and passwords as %XX"
                     .into(),
@@ -96,7 +96,7 @@ impl Server {
             _ => None,
         });
         if encoding != Some("UTF8") {
-            return Err(StoreError::Unfit(format!(
+            return Err(StoreError::Misconfigured(format!(
                 "{} stores text as {}: create the database with ENCODING 'UTF8'",
                 self.name,
                 encoding.unwrap_or_default()
@@ -157,7 +157,7 @@ impl Server {
         // Class 28: authorization. 3D: no such database.
         let refused = error.code().is_some_and(|code| code.code().starts_with("28") || code.code().starts_with("3D"));
         if refused {
-            StoreError::Unfit(format!("{} refuses the connection: {}", self.name, describe(error)))
+            StoreError::Misconfigured(format!("{} refuses the connection: {}", self.name, describe(error)))
         } else {
             self.unavailable(error)
         }
@@ -204,7 +204,7 @@ mod tests {
         for url in ["", "host=localhost password=secret", "postgres://u:x@host/db?secret=1", "postgres://u:secret@/db"]
         {
             let error = location(url).unwrap_err();
-            assert!(matches!(error, StoreError::Unfit(_)) && !error.to_string().contains("secret"), "{error}");
+            assert!(matches!(error, StoreError::Misconfigured(_)) && !error.to_string().contains("secret"), "{error}");
         }
     }
 }

@@ -15,14 +15,14 @@ pub(super) fn connector(verify: bool) -> Result<MakeRustlsConnect> {
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| StoreError::Unfit(format!("TLS can't be set up: {error}")))?;
+        .map_err(|error| StoreError::Misconfigured(format!("TLS can't be set up: {error}")))?;
     let config = if verify {
         let found = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
         let (added, _) = roots.add_parsable_certificates(found.certs);
         if added == 0 {
             let reason = found.errors.first().map_or_else(|| "there are none".into(), ToString::to_string);
-            return Err(StoreError::Unfit(format!(
+            return Err(StoreError::Misconfigured(format!(
                 "sslmode=require needs the system's certificates ({reason}): install ca-certificates or set SSL_CERT_FILE"
             )));
         }

@@ -172,7 +172,7 @@ pub(crate) fn check_file(path: &Path, kind: FileKind) -> Result<Option<u32>> {
         let reason = match kind {
             FileKind::Ledger if is(FileKind::Store) => "it is a Mnemon store, which holds memories itself",
             FileKind::Store if is(FileKind::Ledger) => "it is the ledger of a Mnemon that keeps its memories in Qdrant",
-            _ => "it is the SQLite database of another program (mem0's history.db is read by `mnemon import`)",
+            _ => "it is the SQLite database of another program, such as mem0's history.db",
         };
         return Err(kind.refuse(path, reason));
     }
