@@ -33,7 +33,10 @@ impl Environment {
             let name = name.into().to_string_lossy().into_owned();
             match meaning(&name) {
                 Meaning::Foreign => {}
-                Meaning::Unknown => environment.unknown.push(name.escape_debug().to_string()),
+                Meaning::Unknown(meant) => {
+                    let meant = meant.map(|meant| format!(" (did you mean {meant}?)")).unwrap_or_default();
+                    environment.unknown.push(format!("{}{meant}", name.escape_debug()));
+                }
                 Meaning::Misspelt(meant) => misspelt.push(format!("{}: did you mean {meant}?", name.escape_debug())),
                 Meaning::Declared => {
                     let Ok(value) = value.into().into_string() else {
@@ -90,6 +93,7 @@ mod tests {
             ("MNEMON_LOG", ""),
             ("MNEMON_DATABASE", "x"),
             ("MNEMON_A\nB", "x"),
+            ("MNEMON_ADMIN_API_KEY", "x"),
             ("MNEMON_PORT", "tcp://10.0.0.1:8000"),
             ("MNEMON_TEST_QDRANT", "x"),
         ];
@@ -98,7 +102,10 @@ mod tests {
         assert_eq!(environment.non_blank("API_KEYS").as_deref(), Some("{}"));
         assert_eq!(environment.non_blank("OPENAI_API_KEY"), None);
         let warning = environment.warning().unwrap();
-        assert!(warning.ends_with(": MNEMON_A\\nB, MNEMON_DATABASE"), "{warning}");
+        assert!(
+            warning.ends_with(": MNEMON_ADMIN_API_KEY (did you mean ADMIN_API_KEY?), MNEMON_A\\nB, MNEMON_DATABASE"),
+            "{warning}"
+        );
         assert_eq!(Environment::of([("HOME", "/"), ("MNEMON_USER", "ana")]).unwrap().warning(), None);
     }
 

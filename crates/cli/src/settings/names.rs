@@ -14,8 +14,8 @@ pub(super) enum Meaning {
     Foreign,
     /// Almost the name of this variable.
     Misspelt(String),
-    /// A variable for mnemon that does not exist.
-    Unknown,
+    /// A variable for mnemon that does not exist, and the one that was meant, if it is known.
+    Unknown(Option<String>),
 }
 
 /// What a name in the environment means.
@@ -29,10 +29,11 @@ pub(super) fn meaning(name: &str) -> Meaning {
     if !ours || name.starts_with("MNEMON_TEST_") || is_of_kubernetes(name) {
         return Meaning::Foreign;
     }
-    let names = declared().filter(|name| name.starts_with(PREFIX));
-    match closest(&capitals, names) {
-        Some(meant) => Meaning::Misspelt(meant),
-        None if capitals.starts_with(PREFIX) => Meaning::Unknown,
+    // Such as ADMIN_API_KEY.
+    let without_prefix = capitals.strip_prefix(PREFIX).filter(|rest| is_declared(rest)).map(str::to_owned);
+    match closest(&capitals, declared().filter(|name| name.starts_with(PREFIX))) {
+        Some(meant) => Meaning::Misspelt(without_prefix.unwrap_or(meant)),
+        None if capitals.starts_with(PREFIX) => Meaning::Unknown(without_prefix),
         None => Meaning::Foreign,
     }
 }
@@ -154,10 +155,12 @@ mod tests {
             ("MENMON_STORE", misspelt("MNEMON_STORE")),
             ("mnemon_store", misspelt("MNEMON_STORE")),
             ("Mnemon_Stor", misspelt("MNEMON_STORE")),
-            ("MNEMON_EMBEDING", Meaning::Unknown),
-            ("MNEMON_DATABASE", Meaning::Unknown),
-            ("mnemon_database", Meaning::Unknown),
-            ("MNEMON_", Meaning::Unknown),
+            ("MNEMON_EMBEDING", Meaning::Unknown(None)),
+            ("MNEMON_DATABASE", Meaning::Unknown(None)),
+            ("mnemon_database", Meaning::Unknown(None)),
+            ("MNEMON_", Meaning::Unknown(None)),
+            ("MNEMON_API_KEYS", misspelt("API_KEYS")),
+            ("MNEMON_ADMIN_API_KEY", Meaning::Unknown(Some("ADMIN_API_KEY".to_owned()))),
             ("MNEMON_TEST_QDRANT", Meaning::Foreign),
             ("MNEMON", Meaning::Foreign),
             ("MNEMONIC", Meaning::Foreign),
@@ -193,7 +196,7 @@ mod tests {
             }
         }
         for name in ["MNEMON_PORT_HTTP", "MNEMON_PORT_99999_TCP", "MNEMON_PORT_8000", "MNEMON_PORT_8000_TCP_NAME"] {
-            assert_eq!(meaning(name), Meaning::Unknown, "{name}");
+            assert_eq!(meaning(name), Meaning::Unknown(None), "{name}");
         }
     }
 

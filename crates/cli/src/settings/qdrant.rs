@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anyhow::Context;
 use mnemon_store::qdrant::{NewCollection, Quantization};
 
 use super::declared::Values;
@@ -82,7 +83,7 @@ pub(super) fn resolve(
             let message = "a ledger applies to a store in Qdrant only: a SQLite store keeps everything in its file";
             return Err(CliError::usage(message).into());
         }
-        (Some(ledger), _) => parse_ledger(ledger)?,
+        (Some(ledger), _) => parse_ledger(ledger).with_context(|| values.origin("ledger"))?,
         (None, store) => default_ledger(store)?,
     };
     let non_zero = |number: u32| (number > 0).then_some(number);

@@ -5,21 +5,18 @@ use std::time::Duration;
 use jiff::{SignedDuration, Span};
 
 /// A setting. Its key in the settings file is a field of `V`; its variable is `MNEMON_` and the key in capitals.
+#[cfg_attr(not(test), expect(dead_code, reason = "some fields are for the documentation, which a test writes"))]
 pub(super) struct Setting<V> {
     pub(super) key: &'static str,
     /// Heading in the documentation.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the documentation, which a test writes"))]
     pub(super) group: &'static str,
     /// Lines of the description.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the documentation, which a test writes"))]
     pub(super) description: &'static [&'static str],
     /// The flag that sets it, or an empty text.
     pub(super) flag: &'static str,
     /// A value to show in the settings file if the default is not to have a value.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the documentation, which a test writes"))]
     pub(super) example: &'static str,
     /// What applies if the setting has no value.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the documentation, which a test writes"))]
     pub(super) unset: &'static str,
     /// What a number counts.
     pub(super) unit: &'static str,
@@ -59,16 +56,14 @@ impl<V> Setting<V> {
 }
 
 /// An environment variable that is not a setting.
+#[cfg_attr(not(test), expect(dead_code, reason = "some fields are for the documentation, which a test writes"))]
 pub(super) struct Variable {
     pub(super) name: &'static str,
     /// Heading in the documentation.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the documentation, which a test writes"))]
     pub(super) group: &'static str,
     /// Lines of the description.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the documentation, which a test writes"))]
     pub(super) description: &'static [&'static str],
     /// The flag that overrides it, or an empty text.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the documentation, which a test writes"))]
     pub(super) flag: &'static str,
 }
 
@@ -175,43 +170,27 @@ impl<T: SettingType> SettingType for Option<T> {
     }
 }
 
-impl SettingType for u32 {
-    const QUOTED: bool = false;
-    const EXPECTED: &'static str = "a whole number";
+/// Types with the text that the standard library reads and writes.
+macro_rules! unquoted {
+    ($($type:ty: $expected:literal;)+) => {$(
+        impl SettingType for $type {
+            const QUOTED: bool = false;
+            const EXPECTED: &'static str = $expected;
 
-    fn parse(text: &str) -> Option<Self> {
-        text.trim().parse().ok()
-    }
+            fn parse(text: &str) -> Option<Self> {
+                text.trim().parse().ok()
+            }
 
-    fn show(&self) -> Option<String> {
-        Some(self.to_string())
-    }
+            fn show(&self) -> Option<String> {
+                Some(self.to_string())
+            }
+        }
+    )+};
 }
-
-impl SettingType for f64 {
-    const QUOTED: bool = false;
-    const EXPECTED: &'static str = "a number such as 0.2";
-
-    fn parse(text: &str) -> Option<Self> {
-        text.trim().parse().ok()
-    }
-
-    fn show(&self) -> Option<String> {
-        Some(self.to_string())
-    }
-}
-
-impl SettingType for bool {
-    const QUOTED: bool = false;
-    const EXPECTED: &'static str = "`true` or `false`";
-
-    fn parse(text: &str) -> Option<Self> {
-        text.trim().parse().ok()
-    }
-
-    fn show(&self) -> Option<String> {
-        Some(self.to_string())
-    }
+unquoted! {
+    u32: "a whole number";
+    f64: "a number such as 0.2";
+    bool: "`true` or `false`";
 }
 
 /// A time above zero.
