@@ -219,3 +219,61 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mnemon_models::{ModelKind, RefusalCause};
+
+    use super::*;
+
+    #[test]
+    fn errors_of_the_engine_keep_their_status_and_code() {
+        let refused = |kind| ModelError::Refused {
+            kind,
+            server: "http://secret".into(),
+            model: "m".into(),
+            reason: "sk-secret".into(),
+            cause: RefusalCause::InvalidKey,
+        };
+        let unavailable_model =
+            |kind| ModelError::Unavailable { kind, server: "s".into(), reason: "r".into(), wait: None };
+        let mismatch =
+            StoreError::EmbedderMismatch { stored: "a".into(), stored_dims: 1, given: "b".into(), given_dims: 2 };
+        let unavailable = StoreError::Unavailable { server: "s".into(), reason: "r".into() };
+        let unknown = StoreError::OutcomeUnknown { server: "s".into(), reason: "r".into() };
+        let dims = ModelError::Dims { model: "m".into(), expected: 1, found: 2 };
+        let answer = EngineError::Extraction { reason: "no JSON".into(), is_truncated: false };
+        for (error, status, code) in [
+            (EngineError::Invalid("x".into()), 400, "invalid_request"),
+            (EngineError::NoOwner, 400, "invalid_request"),
+            (EngineError::NoLanguageModel("chat"), 503, "llm_not_configured"),
+            (answer, 502, "llm_answer"),
+            (unavailable_model(ModelKind::LanguageModel).into(), 503, "llm_unavailable"),
+            (unavailable_model(ModelKind::Embedder).into(), 503, "embedder_unavailable"),
+            (refused(ModelKind::LanguageModel).into(), 502, "llm_failed"),
+            (refused(ModelKind::Embedder).into(), 502, "embedder_failed"),
+            (dims.into(), 502, "embedder_failed"),
+            ("x".parse::<mnemon_store::MemoryId>().map_err(StoreError::from).unwrap_err().into(), 404, "not_found"),
+            (StoreError::NotFound(mnemon_store::MemoryId::Number(7)).into(), 404, "not_found"),
+            (StoreError::InvalidScope("x".into()).into(), 400, "invalid_scope"),
+            (StoreError::InvalidCursor.into(), 400, "invalid_cursor"),
+            (StoreError::TooDeep { limit: 9 }.into(), 400, "invalid_request"),
+            (StoreError::Unsupported("x".into()).into(), 400, "invalid_request"),
+            (StoreError::Exists(mnemon_store::MemoryId::Number(7)).into(), 409, "exists"),
+            (StoreError::Conflict.into(), 503, "busy"),
+            (StoreError::Busy.into(), 503, "busy"),
+            (unavailable.into(), 503, "datastore_unavailable"),
+            (unknown.into(), 503, "outcome_unknown"),
+            (mismatch.into(), 503, "embedder_mismatch"),
+            (StoreError::Full.into(), 507, "full"),
+            (StoreError::Corrupt("secret".into()).into(), 500, "datastore_unavailable"),
+            (StoreError::Database("secret".into()).into(), 500, "datastore_unavailable"),
+            (StoreError::Misconfigured("secret".into()).into(), 500, "datastore_unavailable"),
+            (EngineError::EmbedderChanged { text: "secret".into(), cosine: 0.5 }, 500, "internal"),
+        ] {
+            let problem = Problem::from(error);
+            assert_eq!((problem.status.as_u16(), problem.code.as_str()), (status, code), "{}", problem.message);
+            assert!(!problem.message.contains("secret"), "{code}: {}", problem.message);
+        }
+    }
+}

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::input::{self, MetadataArgs};
 use crate::args::ScopeArgs;
-use crate::error::{CliError, Exit};
+use crate::error::{CliError, ErrorReport, Exit};
 use crate::output::{Output, added_to_json, pluralize};
 use crate::settings::Settings;
 use crate::wiring;
@@ -119,8 +119,8 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
             )
             .into());
         }
-        LearnOutcome::Pending { reason, .. } => {
-            let id = learned.event_id;
+        LearnOutcome::Pending { error, .. } => {
+            let (id, reason) = (learned.event_id, ErrorReport::of(&(*error).into()).message);
             out.note(&format!("queued; the next `mnemon serve` or `mnemon add --infer` retries it: {reason}"));
             let answer =
                 json!({"results": [], "extractor": extractor, "event_id": id, "status": "PENDING", "reason": reason});

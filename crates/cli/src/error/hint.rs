@@ -73,3 +73,48 @@ fn embedder_hint(fingerprint: &str, dims: usize) -> String {
     };
     format!("{settings}, or move the store to this embedder with `mnemon reembed`")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_libraries_get_flags_variables_and_commands() {
+        let mismatch = |stored: &str| StoreError::EmbedderMismatch {
+            stored: stored.into(),
+            stored_dims: 3,
+            given: "static-1".into(),
+            given_dims: 256,
+        };
+        let unusable = |problem| StoreError::UnusableCollection { collection: "c".into(), problem };
+        let dims = ModelError::Dims { model: "m".into(), expected: 2, found: 3 };
+        for (error, expected) in [
+            (
+                mismatch("openai:m:3").into(),
+                "set MNEMON_EMBEDDER=openai:m and MNEMON_EMBEDDER_DIMS=3, or move the store",
+            ),
+            (mismatch("static-2").into(), "set MNEMON_EMBEDDER=builtin, or"),
+            (mismatch("minilm:1").into(), "set MNEMON_EMBEDDER=minilm, or"),
+            (
+                unusable(CollectionProblem::Alias { target: "d".into() }).into(),
+                "give --store qdrant:URL/d, or set ledger (",
+            ),
+            (unusable(CollectionProblem::Missing { server: "s".into() }).into(), "`mnemon add` or `mnemon serve`"),
+            (unusable(CollectionProblem::NoDenseVector).into(), "with --store qdrant:URL/COLLECTION"),
+            (dims.into(), "set embedder_dims (MNEMON_EMBEDDER_DIMS) to 3"),
+            (EngineError::NoLanguageModel("chat"), "set llm (MNEMON_LLM), for example to openai:"),
+            (EngineError::NoOwner, "give --user, --agent or --run"),
+        ] {
+            let hint = engine_hint(&error).unwrap_or_default();
+            assert!(hint.starts_with(expected) || hint.ends_with(expected), "{error}: {hint}");
+        }
+        assert_eq!(engine_hint(&StoreError::Full.into()), None);
+    }
+
+    #[test]
+    fn warnings_get_commands() {
+        let begun = StoreWarning::ReembedBegun { embedder: "openai:m:3".into(), dims: 3 };
+        assert!(warning(&begun).ends_with(": continue it with `mnemon reembed`, unless that is still running"));
+        assert_eq!(warning(&StoreWarning::PendingWrites), StoreWarning::PendingWrites.to_string());
+    }
+}

@@ -57,7 +57,7 @@ impl<'e> Learner<'e> {
                 if !job.stored {
                     self.jobs.store(&mut job)?;
                 }
-                self.retry_later(&job, &error)?
+                self.retry_later(&job, error)?
             }
             Err(error) => {
                 // The caller learns of the error, so the request must not be tried again.
@@ -89,14 +89,14 @@ impl<'e> Learner<'e> {
             Ok(_) => LearnOutcome::Dropped,
             Err(EngineError::Store(error)) => return Err(error.into()),
             // The request was accepted, so it is kept even if it can't be processed now.
-            Err(error) => self.retry_later(&job, &error)?,
+            Err(error) => self.retry_later(&job, error)?,
         };
         Ok(Some(JobResult { event_id: job.id, scope: job.request.add.scope, outcome }))
     }
 
-    fn retry_later(&self, job: &Job, error: &EngineError) -> Result<LearnOutcome> {
-        self.jobs.retry_later(&job.id, error)?;
-        Ok(LearnOutcome::Pending { reason: error.to_string(), told: public_reason(error) })
+    fn retry_later(&self, job: &Job, error: EngineError) -> Result<LearnOutcome> {
+        self.jobs.retry_later(&job.id, &error)?;
+        Ok(LearnOutcome::Pending { told: public_reason(&error), error: Box::new(error) })
     }
 
     /// Checks a request and makes a job of it.

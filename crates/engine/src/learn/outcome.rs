@@ -3,10 +3,11 @@
 use mnemon_store::Scope;
 
 use crate::add::AddedMemory;
+use crate::error::EngineError;
 use crate::extract::Extractor;
 
 /// The result of a learning request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct LearnResult {
     /// The id of the request, which is the id of its job while it is pending.
     pub event_id: String,
@@ -17,15 +18,15 @@ pub struct LearnResult {
 }
 
 /// The outcome of a learning request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum LearnOutcome {
     /// These facts were stored durably. Facts that the owner already had are not among them.
     Stored(Vec<AddedMemory>),
     /// A model failed. The request is stored durably and will be tried again.
     Pending {
-        /// The reason, with the message of the model's service: for operators.
-        reason: String,
-        /// The reason without the service's message: for callers.
+        /// The error of the model, with the message of its service: for operators.
+        error: Box<EngineError>,
+        /// The reason without that message: for callers.
         told: &'static str,
     },
     /// The job was removed while it was processed, because its owner was deleted or because another worker finished it.
@@ -34,7 +35,7 @@ pub enum LearnOutcome {
 }
 
 /// The result of a job.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct JobResult {
     /// The id of the job.
     pub event_id: String,

@@ -223,7 +223,7 @@ fn add_conversation(
             None => engine.add(add)?,
             Some(_) => match engine.learn(LearnRequest { add, ..LearnRequest::default() })?.outcome {
                 LearnOutcome::Stored(added) => added,
-                LearnOutcome::Pending { reason, .. } => anyhow::bail!("{reason}"),
+                LearnOutcome::Pending { error, .. } => return Err((*error).into()),
                 LearnOutcome::Dropped => anyhow::bail!("the request was dropped"),
             },
         };

@@ -1,5 +1,6 @@
 //! Routes that a server may lack: the graph and the chat.
 
+use mnemon_engine::ErrorCode;
 use serde_json::Value;
 
 use super::{Outcome, Run};
@@ -29,7 +30,7 @@ impl Run<'_> {
         self.first()?;
         let question = format!("What do I drink {} tea from? Answer in a few words.", self.word);
         let answer = self.api.chat(&question).inspect_err(|_| self.write_uncertain = true)?;
-        if answer.code() == Some("llm_not_configured") || matches!(answer.status, 404 | 405 | 501) {
+        if answer.code() == Some(ErrorCode::LlmNotConfigured.as_str()) || matches!(answer.status, 404 | 405 | 501) {
             return Err(CheckError::Skip("the server has no language model".to_owned()));
         }
         if !answer.is_ok() {
