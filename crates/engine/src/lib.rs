@@ -46,5 +46,5 @@ pub use search::{
     SignalKind,
 };
 pub use time::read_time;
-pub use transfer::{ImportFormat, ImportOptions, ImportReport, RejectedRecord, TransferCounts};
+pub use transfer::{ImportFormat, ImportOptions, ImportReport, RejectedRecord, Rejection, TransferCounts};
 pub use update::UpdateRequest;

@@ -13,4 +13,4 @@ mod report;
 mod restore;
 
 pub use format::{ImportFormat, ImportOptions};
-pub use report::{ImportReport, RejectedRecord, TransferCounts};
+pub use report::{ImportReport, RejectedRecord, Rejection, TransferCounts};

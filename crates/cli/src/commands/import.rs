@@ -4,12 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use mnemon_engine::{ImportOptions, ImportReport, TransferCounts};
+use mnemon_engine::{ImportOptions, ImportReport, Rejection, TransferCounts};
 use serde_json::{Value, json};
 
 use super::progress;
 use crate::args::ScopeArgs;
 use crate::error::Exit;
+use crate::error::hint::GIVE_OWNER;
 use crate::output::{Output, pluralize, truncate};
 use crate::settings::Settings;
 use crate::wiring;
@@ -76,13 +77,21 @@ fn import(file: &Path, options: &ImportOptions, settings: &Settings, out: &Outpu
 
 fn to_json(report: &ImportReport) -> Value {
     let refused: Vec<Value> =
-        report.refused.iter().map(|refused| json!({"line": refused.line, "reason": refused.reason})).collect();
+        report.refused.iter().map(|refused| json!({"line": refused.line, "reason": reason(&refused.reason)})).collect();
     json!({
         "format": report.format.as_str(),
         "stored": counts_to_json(&report.stored),
         "unchanged": report.unchanged,
         "refused": refused,
     })
+}
+
+/// Why a record was rejected, and which flags help.
+fn reason(rejection: &Rejection) -> String {
+    match rejection {
+        Rejection::NoOwner => format!("{rejection}: {GIVE_OWNER}"),
+        Rejection::Invalid(text) => text.clone(),
+    }
 }
 
 /// Numbers of records by kind.
@@ -118,7 +127,7 @@ fn to_text(report: &ImportReport, width: usize) -> String {
         text.push_str(&format!("refused    {}\n", pluralize(report.refused.len(), "line", "lines")));
     }
     for refused in report.refused.iter().take(SHOWN) {
-        let reason = truncate(&refused.reason, width.saturating_sub(16));
+        let reason = truncate(&reason(&refused.reason), width.saturating_sub(16));
         text.push_str(&format!("  line {:<6} {reason}\n", refused.line));
     }
     if report.refused.len() > SHOWN {

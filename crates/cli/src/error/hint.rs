@@ -6,6 +6,9 @@ use mnemon_store::{CollectionProblem, StoreError, StoreWarning};
 
 use crate::settings::names::with_variable;
 
+/// For memories without an owner.
+pub(crate) const GIVE_OWNER: &str = "give --user, --agent or --run";
+
 const ANOTHER_COLLECTION: &str = "name another one with --store qdrant:URL/COLLECTION";
 
 pub(super) fn engine_hint(error: &EngineError) -> Option<String> {
@@ -18,7 +21,7 @@ pub(super) fn engine_hint(error: &EngineError) -> Option<String> {
             .to_owned(),
         EngineError::EmbedderChanged { .. } => "restore it, or start over with --restart".to_owned(),
         EngineError::ExportOfOtherEmbedder { .. } => "import with --reembed to compute them again".to_owned(),
-        EngineError::NoOwner => "give --user, --agent or --run".to_owned(),
+        EngineError::NoOwner => GIVE_OWNER.to_owned(),
         _ => return error.settings_hint(&with_variable),
     })
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::format::{ImportFormat, ImportOptions};
 use super::reader::{BOM, for_each_line, io_error};
-use super::report::{ImportReport, RejectedRecord};
+use super::report::{ImportReport, RejectedRecord, Rejection};
 use crate::add::AddRequest;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
@@ -41,7 +41,7 @@ pub(super) fn import_chat(
                 .and_then(|text| serde_json::from_str::<Value>(text).map_err(|error| format!("invalid JSON: {error}")));
             match item {
                 Ok(item) => import.push(line, &item),
-                Err(reason) => import.imported.refused.push(RejectedRecord { line, reason }),
+                Err(reason) => import.imported.refused.push(RejectedRecord { line, reason: reason.into() }),
             }
             Ok(())
         })?,
@@ -78,7 +78,7 @@ pub(super) fn import_text(
                 };
                 requests.push((line, request));
             }
-            Err(reason) => imported.refused.push(RejectedRecord { line, reason: reason.into() }),
+            Err(reason) => imported.refused.push(RejectedRecord { line, reason: reason.to_owned().into() }),
         }
         if requests.len() == BATCH {
             add_all(engine, std::mem::take(&mut requests), &mut imported, &mut |done| progress(read + done))?;
@@ -133,7 +133,7 @@ fn add_all(
         match request.check(engine.store()) {
             Ok(()) => valid.push(request),
             Err(error) if error.is_callers_error() => {
-                imported.refused.push(RejectedRecord { line, reason: error.to_string() });
+                imported.refused.push(RejectedRecord { line, reason: error.to_string().into() });
             }
             Err(error) => return Err(error),
         }
@@ -160,7 +160,7 @@ fn is_same_conversation(one: &AddRequest, other: &AddRequest) -> bool {
         && one.metadata == other.metadata
 }
 
-fn parse_request(item: &Value, options: &ImportOptions) -> Result<AddRequest, String> {
+fn parse_request(item: &Value, options: &ImportOptions) -> Result<AddRequest, Rejection> {
     let messages = Message::list_from_json(item, &Message::default())?;
     let no_fields = Map::new();
     let map = item.as_object().unwrap_or(&no_fields);
@@ -171,7 +171,7 @@ fn parse_request(item: &Value, options: &ImportOptions) -> Result<AddRequest, St
         metadata: match map.get("metadata") {
             None | Some(Value::Null) => Map::new(),
             Some(Value::Object(metadata)) => metadata.clone(),
-            Some(_) => return Err("metadata: must be an object".into()),
+            Some(_) => return Err("metadata: must be an object".to_owned().into()),
         },
         // The timestamp of a single message is in the message.
         timestamp: if is_list { optional_time(map)? } else { None },
@@ -181,15 +181,15 @@ fn parse_request(item: &Value, options: &ImportOptions) -> Result<AddRequest, St
 }
 
 /// The owner of an item: its own ids if it has any, else the owner that the import is for.
-fn scope(map: &Map<String, Value>, options: &ImportOptions) -> Result<Scope, String> {
+fn scope(map: &Map<String, Value>, options: &ImportOptions) -> Result<Scope, Rejection> {
     let ids = [optional_text(map, "user_id")?, optional_text(map, "agent_id")?, optional_text(map, "run_id")?];
     if ids.iter().all(Option::is_none) {
-        return options.scope.clone().ok_or_else(|| EngineError::NoOwner.to_string());
+        return options.scope.clone().ok_or(Rejection::NoOwner);
     }
     let scope = Scope::new(ids[0], ids[1], ids[2]).map_err(|error| error.to_string())?;
     // A file can't choose another owner than the caller.
     if options.scope.as_ref().is_some_and(|requested| *requested != scope) {
-        return Err(format!("its owner is {}, and the import is for another owner", scope.session_scope()));
+        return Err(format!("its owner is {}, and the import is for another owner", scope.session_scope()).into());
     }
     Ok(scope)
 }

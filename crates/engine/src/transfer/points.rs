@@ -36,7 +36,7 @@ pub(super) fn import(engine: &Engine, path: &Path, progress: &mut dyn FnMut(usiz
     for_each_line(path, |line, text| {
         match text.map_err(str::to_owned).and_then(|text| parse_point(line, text, dims)) {
             Ok(point) => points.push(point),
-            Err(reason) => imported.refused.push(RejectedRecord { line, reason }),
+            Err(reason) => imported.refused.push(RejectedRecord { line, reason: reason.into() }),
         }
         if points.len() == BATCH {
             store_points(engine, std::mem::take(&mut points), &mut imported)?;
@@ -74,7 +74,7 @@ fn store_points(engine: &Engine, points: Vec<Point>, imported: &mut ImportReport
             imported.unchanged += 1;
         } else {
             let reason = format!("{}; the stored memory was not changed", StoreError::Exists(id));
-            imported.refused.push(RejectedRecord { line, reason });
+            imported.refused.push(RejectedRecord { line, reason: reason.into() });
         }
     }
     imported.stored.memories += changes.len();

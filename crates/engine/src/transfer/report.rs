@@ -42,5 +42,22 @@ pub struct RejectedRecord {
     /// Its line number, from 1.
     pub line: usize,
     /// Why it was not stored.
-    pub reason: String,
+    pub reason: Rejection,
+}
+
+/// Why a record was not imported.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// It does not name its owner, and the import has none for it.
+    #[error("the file does not name the owner of the memories")]
+    NoOwner,
+    /// A value is not valid, or the store has another record with the id. The text names the value.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl From<String> for Rejection {
+    fn from(text: String) -> Self {
+        Self::Invalid(text)
+    }
 }

@@ -163,7 +163,7 @@ impl<'e> Restore<'e> {
             self.imported.unchanged += 1;
         } else {
             let reason = format!("the store has memory {id} with different content; the stored memory was not changed");
-            self.imported.refused.push(RejectedRecord { line, reason });
+            self.imported.refused.push(RejectedRecord { line, reason: reason.into() });
             self.refused.insert(id);
         }
         Ok(true)

@@ -55,9 +55,8 @@ fn an_invalid_line_does_not_affect_others() {
     let mut lines: Vec<usize> = imported.refused.iter().map(|refused| refused.line).collect();
     lines.sort_unstable();
     assert_eq!(lines, [2, 3, 5, 6, 7, 9]);
-    let places: Vec<&str> =
-        imported.refused.iter().filter_map(|refused| refused.reason.split_once(": ")).map(|(place, _)| place).collect();
-    assert!(places.contains(&"messages[1].content"), "{:?}", imported.refused);
+    let mut reasons = imported.refused.iter().map(|refused| refused.reason.to_string());
+    assert!(reasons.any(|reason| reason.starts_with("messages[1].content: ")), "{:?}", imported.refused);
     assert_eq!(world.stats(&user("ana")).unwrap().memories, 3);
 }
 

@@ -23,7 +23,7 @@ fn check_points(name: &str) {
     let imported = import(&world, &fixture(name)).unwrap();
     assert_eq!(imported.format, ImportFormat::Points);
     assert_eq!(imported.stored.memories + imported.refused.len(), lines.len(), "{:?}", imported.refused);
-    assert!(imported.refused.iter().all(|refused| !refused.reason.is_empty()));
+    assert!(imported.refused.iter().all(|refused| !refused.reason.to_string().is_empty()));
     assert_eq!(imported.refused, [], "all points are imported");
     for line in &lines {
         let id = MemoryId::from_value(&line["id"]).unwrap();
