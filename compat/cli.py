@@ -97,7 +97,7 @@ def harmless(*arguments, **options):
     try:
         return refused(*arguments, **options)
     finally:
-        assert (count(), count(OTHER_USER, "OTHER_KEY")) == before, "memories are gone"
+        assert (count(), count(OTHER_USER, "OTHER_KEY")) == before, "memories were deleted"
 
 
 @step("init and config")
@@ -238,18 +238,18 @@ def _():
 @step("entity delete: odd names")
 def _():
     for name in ("a/b", "ä@b.c+d"):
-        gone, stays = add("gone", "--agent-id", name), add("stays", "--agent-id", "a")
+        deleted, stays = add("removed", "--agent-id", name), add("stays", "--agent-id", "a")
         data("entity", "delete", "--agent-id", name, "--force")
-        refused("get", gone)
+        refused("get", deleted)
         assert data("get", stays)["memory"] == "stays"
     return harmless("entity", "delete", "-u", OTHER_USER, "--force")
 
 
 @step("delete --entity: by the admin key")
 def _():
-    gone = add("a guest's", key="ADMIN_KEY", user="guest/1")
+    deleted = add("a guest's", key="ADMIN_KEY", user="guest/1")
     data("delete", "--entity", "-u", "guest/1", "--force", key="ADMIN_KEY")
-    return refused("get", gone, key="ADMIN_KEY")
+    return refused("get", deleted, key="ADMIN_KEY")
 
 
 @step("delete")
@@ -266,7 +266,7 @@ def _():
     before = count()
     data("delete", "--all", "-u", USER, "--app-id", APP, "--force")
     assert data("list", "-u", USER, "--app-id", APP) == []
-    assert count() == before - 5, "not only the five of the scope are gone"
+    assert count() == before - 5, "not only the five of the scope were deleted"
     return harmless("delete", "--all", "-u", OTHER_USER, "--force")
 
 
@@ -280,8 +280,8 @@ def _():
 def _():
     theirs = count(OTHER_USER, "OTHER_KEY")
     data("delete", "--all", "--project", "--force")
-    assert count() == 0, "a user key empties what it may reach: all of its own user"
-    assert count(OTHER_USER, "OTHER_KEY") == theirs, "another user's memories are gone"
+    assert count() == 0, "a user key empties what it may reach: all of its user"
+    assert count(OTHER_USER, "OTHER_KEY") == theirs, "another user's memories were deleted"
     data("delete", "--all", "-u", OTHER_USER, "--force", key="OTHER_KEY")
 
 

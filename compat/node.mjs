@@ -318,14 +318,14 @@ await step("users", async () => {
 
 await step("deleteUser and deleteUsers: odd names", async () => {
   for (const agentId of ["a/b", "ä@b.c+d", "50%?#"]) {
-    const gone = await add("Alice's", { agentId });
+    const deleted = await add("Alice's", { agentId });
     await mine.deleteUsers({ agentId });
-    await refused(() => mine.get(gone), 404);
+    await refused(() => mine.get(deleted), 404);
   }
-  const gone = await add("Alice's", { agentId: "a/b" });
+  const deleted = await add("Alice's", { agentId: "a/b" });
   const kept = await add("kept", { agentId: "a" });
   assert((await mine.deleteUser({ entity_id: "a/b", entity_type: "agent" })).message);
-  await refused(() => mine.get(gone), 404);
+  await refused(() => mine.get(deleted), 404);
   assert.equal((await mine.get(kept)).memory, "kept");
 });
 
@@ -433,7 +433,7 @@ await step("deleteAll: no filter, another user", async () => {
 await step("deleteAll", async () => {
   const before = await count(mine, user);
   assert((await mine.deleteAll({ userId: user, appId: book })).message);
-  assert.equal(await count(mine, user), before - 250, "not only the 250 of the scope are gone");
+  assert.equal(await count(mine, user), before - 250, "not only the 250 of the scope were deleted");
 });
 
 await step("deleteUsers: everything", async () => {

@@ -74,7 +74,7 @@ async def _(w):
 async def _(w):
     await client_refuses(lambda: w.mine.feedback(w.memory, "POSITIVE"), TypeError)
     await w.refused(lambda: w.mine.feedback(w.theirs, "POSITIVE"), 404)
-    return "sent and taken; then the client fails by a fault of its own (telemetry)"
+    return "sent and taken; then the client fails by its own fault (telemetry)"
 
 
 @step("batch_update")

@@ -64,7 +64,7 @@ async def _(w):
     assert (await settle(w.mine.delete_all(user_id=w.user, app_id=w.book)))["message"]
     left = await settle(w.mine.get_all(filters=w.all_of(app_id=w.book)))
     assert (left["count"], left["results"]) == (0, []), left
-    assert await w.count() == before - 250, "not only the 250 of the scope are gone"
+    assert await w.count() == before - 250, "not only the 250 of the scope were deleted"
 
 
 @step("reset")
@@ -73,7 +73,7 @@ async def _(w):
     theirs = await w.count(w.other, w.other_user)
     assert (await settle(w.mine.reset()))["message"]
     assert await w.count() == 0, "memories are left"
-    assert await w.count(w.other, w.other_user) == theirs, "another user's memories are gone"
+    assert await w.count(w.other, w.other_user) == theirs, "another user's memories were deleted"
     await settle(w.other.delete_all(user_id=w.other_user))
 
 

@@ -39,11 +39,11 @@ async def _(w):
 
 @step("delete_users: app and run")
 async def _(w):
-    mine = await w.add("Alice's", app_id="gone-app", run_id="gone-run")
-    await settle(w.mine.delete_users(app_id="gone-app"))
+    mine = await w.add("Alice's", app_id="removed-app", run_id="removed-run")
+    await settle(w.mine.delete_users(app_id="removed-app"))
     await w.refused(lambda: w.mine.get(mine), 404)
-    mine = await w.add("Alice's", run_id="gone-run")
-    await settle(w.mine.delete_users(run_id="gone-run"))
+    mine = await w.add("Alice's", run_id="removed-run")
+    await settle(w.mine.delete_users(run_id="removed-run"))
     await w.refused(lambda: w.mine.get(mine), 404)
 
 

@@ -13,7 +13,7 @@ async def _(w):
         ]
         answer = await settle(w.mine.add(messages, user_id=w.user, app_id=w.book, infer=False))
         added += ids(answer)
-    assert len(set(added)) == 250, "each message is a memory of its own"
+    assert len(set(added)) == 250, "each message is a separate memory"
     seen = []
     for page, size in ((1, 100), (2, 100), (3, 50)):
         answer = await settle(

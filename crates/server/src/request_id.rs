@@ -14,7 +14,7 @@ pub(crate) async fn scope<T>(id: String, work: impl Future<Output = T>) -> T {
     REQUEST_ID.scope(id, work).await
 }
 
-/// Runs blocking work, on a thread of its own, as part of the request with this id.
+/// Runs blocking work, on a separate thread, as part of the request with this id.
 pub(crate) fn sync_scope<T>(id: String, work: impl FnOnce() -> T) -> T {
     REQUEST_ID.sync_scope(id, work)
 }

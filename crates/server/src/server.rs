@@ -88,7 +88,7 @@ impl Server {
     }
 }
 
-/// The routes alone, for callers with a listener of their own. Paths must have no slash at the end. Webhook deliveries,
+/// The routes alone, for callers that have their own listener. Paths must have no slash at the end. Webhook deliveries,
 /// queued jobs and the request log need a running [`Server`] on the same document store.
 ///
 /// # Errors

@@ -45,7 +45,7 @@ fn typescript() -> Result<(), Failed> {
     check(Command::new("node").args(["--import", "tsx", "memory.ts"]).current_dir(beside.path()))
 }
 
-/// Runs an example against a server of its own and compares what it prints.
+/// Runs an example against a new server and compares what it prints.
 fn check(example: &mut Command) -> Result<(), Failed> {
     let server = ServerProcess::start(r#"{"ka": "alice", "kb": "bob"}"#);
     let home = tempfile::tempdir()?;

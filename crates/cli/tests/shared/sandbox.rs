@@ -1,4 +1,4 @@
-//! The binary in a folder of its own, isolated from the settings of the machine.
+//! The binary in a temporary folder, isolated from the settings of the machine.
 
 use std::path::PathBuf;
 

@@ -26,7 +26,7 @@ impl Events {
     }
 }
 
-/// An answer with the events that `write` sends; it runs on a thread of its own.
+/// An answer with the events that `write` sends; it runs on a separate thread.
 pub(super) fn stream(app: &AppState, write: impl FnOnce(&Events) + Send + 'static) -> Response {
     let (sender, receiver) = mpsc::unbounded_channel();
     let app = app.clone();

@@ -55,7 +55,7 @@ impl RequestLog {
             return Ok(());
         }
         let document = |entry: &Entry| {
-            // Clients may send the same request id twice; each request is an entry of its own.
+            // Clients may send the same request id twice; each request is a separate entry.
             let id = uuid::Uuid::new_v4().to_string();
             Document::new(KIND, id, serde_json::to_value(entry).unwrap_or_default())
         };

@@ -104,7 +104,7 @@ impl World {
         ] {
             let mut body = self.server.get(key, path).await.body;
             if path == "/api-keys" && key == ADMIN {
-                // Ana may create keys of her own.
+                // Ana may create keys for herself.
                 body.as_array_mut().into_iter().for_each(|keys| keys.retain(|key| key["user_id"] != "ana"));
             }
             remove_varying(&mut body);

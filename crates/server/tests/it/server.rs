@@ -1,4 +1,4 @@
-//! A running server on a free port, with a store of its own.
+//! A running server on a free port, with its own store.
 
 use std::net::SocketAddr;
 use std::path::Path;

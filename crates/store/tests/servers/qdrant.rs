@@ -1,4 +1,4 @@
-//! Tests of the Qdrant store: the conformance suite, with a ledger in a file and in Postgres, and tests of its own features.
+//! Tests of the Qdrant store: the conformance suite, with a ledger in a file and in Postgres, and tests of the features that only it has.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -56,7 +56,7 @@ fn a_database_is_there_and_gone() {
     assert_ne!(one.url(), other.url());
     let mut client = postgres::Client::connect(one.url(), postgres::NoTls).unwrap();
     client.batch_execute("CREATE TABLE t(x BIGINT)").unwrap();
-    // Whoever is still connected is no hindrance.
+    // Connections that are still open do not matter.
     let url = one.url().to_owned();
     drop(one);
     assert!(postgres::Client::connect(&url, postgres::NoTls).is_err());
@@ -74,7 +74,7 @@ fn what_was_synced_survives_a_kill(binary: PathBuf) {
         } else {
             server.kill();
         }
-        assert!(rest::get(&url).is_err(), "it is gone");
+        assert!(rest::get(&url).is_err(), "the server still answers");
         server.start_again();
         let count = rest::post(&format!("{url}/points/count"), &json!({"exact": true})).unwrap();
         assert_eq!(count["result"]["count"], round + 1);

@@ -17,7 +17,7 @@ pub(super) fn read(url: &str) -> anyhow::Result<BTreeMap<String, usize>> {
     })?;
     let keys: BTreeMap<String, Value> = serde_json::from_str(&keys)
         .map_err(|error| CliError::usage(format!("API_KEYS must be a JSON object of keys and users: {error}")))?;
-    // Keys without a user, such as an admin's, have no memories of their own.
+    // Keys without a user, such as an admin's, have no memories.
     let keys = keys.iter().filter_map(|(key, owner)| Some((key, owner.as_str().or_else(|| owner["user"].as_str())?)));
     let client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(30)).build()?;
     let mut counts = BTreeMap::new();

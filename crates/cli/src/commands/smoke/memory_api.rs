@@ -40,7 +40,7 @@ pub(super) struct MemoryApi {
     pub(super) client: Client,
     /// Sent with each request; `None` if the key determines the user.
     pub(super) user: Option<String>,
-    /// A run id of its own, which separates the test data from the user's conversations.
+    /// A new run id, which separates the test data from the user's conversations.
     pub(super) run: String,
     /// Whether the server is mnemon, whose routes are known.
     pub(super) is_mnemon: Cell<bool>,

@@ -32,7 +32,7 @@ pub(crate) struct CreateBody {
     #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     label: String,
     /// The user whose memories the key gives access to. Without it, an admin creates an admin key and a user creates a
-    /// key of their own.
+    /// personal key.
     user_id: Option<String>,
     /// The permissions of the key: `read`, `write` or both. By default those of the key that creates it.
     #[schema(min_items = 1)]

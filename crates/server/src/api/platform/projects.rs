@@ -50,7 +50,7 @@ pub(super) struct ProjectDoc {
     name: Option<String>,
     /// `default`
     org_id: Option<String>,
-    /// Sent to the language model with every add that has no instructions of its own. At most 64 KiB; null or an empty text
+    /// Sent to the language model with every add without instructions. At most 64 KiB; null or an empty text
     /// clears it.
     custom_instructions: Option<String>,
     /// The same, used instead for memories with an agent_id and no user_id.
@@ -115,7 +115,7 @@ pub(super) async fn get(
 /// Change the settings of the project
 ///
 /// Settings that are not named stay. `custom_instructions` and `agent_custom_instructions` are sent to the language model
-/// with every add of the platform API that extracts facts and has no instructions of its own. The other settings are stored
+/// with every add of the platform API that extracts facts and has no instructions. The other settings are stored
 /// and returned, and have no effect; the `message` of the response names those.
 #[utoipa::path(patch, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}", tag = tag::PLATFORM,
     params(("org_id" = String, Path), ("project_id" = String, Path)),
@@ -168,7 +168,7 @@ pub(super) async fn update(
     Ok(Json(Done::new(message)))
 }
 
-/// The project's instructions for an add that has none of its own.
+/// The project's instructions for an add without instructions.
 pub(super) async fn instructions(app: &AppState, of_agent: bool) -> Result<Option<String>, Problem> {
     let stored = app.with_documents(|documents| documents.document(KIND, DEFAULT)).await?;
     let settings = stored.map(|document| document.body).unwrap_or_default();
