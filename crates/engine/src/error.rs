@@ -101,7 +101,8 @@ impl EngineError {
         }
     }
 
-    /// Which settings to change, as the end of a sentence. `name` names the setting with a key, as the user knows it. `None` if no setting helps, or if the command line or the client has to do something.
+    /// Which settings to change, as the end of a sentence. `name` names the setting with a key, as the user knows it. `None`
+    /// if no setting helps, or if the command line or the client has to do something.
     pub fn settings_hint(&self, name: &dyn Fn(&str) -> String) -> Option<String> {
         match self {
             Self::Model(error) => hint::model_hint(error, name),
