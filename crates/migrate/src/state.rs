@@ -181,7 +181,7 @@ impl Migration {
     /// Opens the migration in a folder and locks it. Creates the folder if it is missing.
     ///
     /// # Errors
-    /// [`MigrateError::Busy`] if another process has locked it; [`MigrateError::Invalid`] if the state file is damaged or
+    /// [`MigrateError::Busy`] if another process has locked it; [`MigrateError::DamagedState`] or [`MigrateError::Invalid`] if the state file is damaged or
     /// of a newer version; [`MigrateError::Io`].
     pub fn open(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(|source| MigrateError::Io { path: folder.to_owned(), source })?;
@@ -209,7 +209,7 @@ impl Migration {
     /// Reads the state file in a folder without locking it; `None` if there is no state file.
     ///
     /// # Errors
-    /// [`MigrateError::Invalid`] if the file is damaged or of a newer version; [`MigrateError::Io`].
+    /// [`MigrateError::DamagedState`]; [`MigrateError::Invalid`] if a newer version wrote it; [`MigrateError::Io`].
     pub fn read(folder: &Path) -> Result<Option<MigrationState>> {
         let path = folder.join(STATE_FILE);
         let bytes = match fs::read(&path) {

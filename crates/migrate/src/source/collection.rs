@@ -25,8 +25,8 @@ impl Collection {
     /// Opens a collection by its name or an alias.
     ///
     /// # Errors
-    /// [`MigrateError::Invalid`] if the collection does not exist or mem0 did not create it; [`MigrateError::Store`] of
-    /// the connection.
+    /// [`MigrateError::NoSource`] if the collection does not exist; [`MigrateError::Invalid`] if mem0 did not create it;
+    /// [`MigrateError::Store`] if the server does not answer.
     pub fn open(server: Arc<QdrantServer>, name: &str) -> Result<Self> {
         let Some(described) = server.describe(name)? else {
             return Err(MigrateError::NoSource { name: name.to_owned(), server: server.location() });
