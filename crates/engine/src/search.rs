@@ -8,7 +8,7 @@ mod request;
 mod rerank;
 mod superseded;
 
-use mnemon_store::{MemoryId, Search, View, search};
+use mnemon_store::{MemoryId, Search, View, run_search};
 
 pub use answer::{Explanation, Ranking, SearchAnswer, SearchHit, Signal, SignalKind};
 pub use mem0::{Mem0Query, Mem0Score};
@@ -37,7 +37,7 @@ impl Engine {
         };
         let deep = SearchRequest { top_k: request.top_k.max(depth).min(MAX_TOP_K), ..request.clone() };
         let view = View::new(&deep.filter, (!deep.show_expired).then(today));
-        let mut answer = search(self.store(), view, |reads| self.rank(&deep, reads))?;
+        let mut answer = run_search(self.store(), view, |reads| self.rank(&deep, reads))?;
         if let Some(reranker) = reranker {
             rerank::rerank(reranker, &request.query, &mut answer);
         }
@@ -62,7 +62,7 @@ impl Engine {
         threshold: f32,
     ) -> Result<Vec<Mem0Score>> {
         let config = &self.config.mem0;
-        search(self.store(), *view, |reads| {
+        run_search(self.store(), *view, |reads| {
             mem0::scores(self.store(), reads, config, view.filter, query, top_k, threshold)
         })
     }

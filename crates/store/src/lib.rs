@@ -43,5 +43,5 @@ pub use role::Role;
 pub use scope::{SCOPE_KEYS, Scope};
 pub use search::{Freshness, Search};
 pub use sqlite::SqliteStore;
-pub use store::{Store, search};
+pub use store::{Store, run_search};
 pub use warning::StoreWarning;

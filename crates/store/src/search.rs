@@ -4,7 +4,8 @@ use crate::{CandidateQuery, Candidates, Result, ScopeStats, Scored, SparseQuery,
 
 /// The reads of one search, all on the same [`View`](crate::View). Its filter must pin at least one scope id.
 ///
-/// The reads may run while the store still checks whether other programs changed the memories: [`crate::search`] waits for that.
+/// The reads may run while the store still checks whether other programs changed the memories:
+/// [`run_search`](crate::run_search) waits for that.
 pub trait Search {
     /// Statistics over the scope ids that the filter pins.
     fn scope_stats(&self, terms: &[u32]) -> Result<ScopeStats>;

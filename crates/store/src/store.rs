@@ -64,7 +64,7 @@ pub trait Store: Send + Sync {
         Ok(Some((last, tail)))
     }
 
-    /// Begins a search; [`search`] runs and finishes it.
+    /// Begins a search; [`run_search`] runs and finishes it.
     ///
     /// # Errors
     /// Only if the store fails.
@@ -127,7 +127,7 @@ pub trait Store: Send + Sync {
 ///
 /// # Errors
 /// Those of `reads`; [`StoreError`] if the check for changes fails.
-pub fn search<T, E: From<StoreError>>(
+pub fn run_search<T, E: From<StoreError>>(
     store: &dyn Store,
     view: View<'_>,
     reads: impl Fn(&dyn Search) -> Result<T, E>,

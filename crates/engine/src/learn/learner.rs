@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use mnemon_models::ChatModel;
-use mnemon_store::{Filter, Link, MemoryId, Role, SessionMessage, View, keys, search};
+use mnemon_store::{Filter, Link, MemoryId, Role, SessionMessage, View, keys, run_search};
 
 use super::job::{Job, PlannedFact};
 use super::jobs::Jobs;
@@ -194,7 +194,7 @@ impl<'e> Learner<'e> {
         let vector = self.engine.embed(&[&texts.join("\n")])?.pop().unwrap_or_default();
         let view = View::new(&filter, Some(today()));
         let store = self.engine.store();
-        let nearest = search(store, view, |reads| reads.nearest(&vector, EXISTING_MEMORIES))?;
+        let nearest = run_search(store, view, |reads| reads.nearest(&vector, EXISTING_MEMORIES))?;
         let ids: Vec<MemoryId> = nearest.iter().map(|(id, _)| *id).collect();
         let memories = store.get(&ids)?.into_iter().flatten();
         Ok(memories.map(|memory| (memory.id, memory.payload.text().to_owned())).collect())

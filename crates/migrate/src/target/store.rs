@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use mnemon_store::qdrant::NewCollection;
 use mnemon_store::{
     Change, ChangeSet, Entity, Filter, MemoryId, Record, Sparse, SparseQuery, Store, StoreError, StoredMemory, View,
-    search,
+    run_search,
 };
 
 use super::interface::Target;
@@ -121,7 +121,7 @@ impl Target for StoreTarget<'_> {
     fn first_by_bm25(&self, user: &str, vector: &Sparse) -> Result<Option<MemoryId>> {
         let filter = Filter::eq("user_id", user).map_err(StoreError::from)?;
         let query = SparseQuery { vector, limit: 1 };
-        let found = search(self.store(), View::new(&filter, None), |reads| reads.sparse(&query))?;
+        let found = run_search(self.store(), View::new(&filter, None), |reads| reads.sparse(&query))?;
         Ok(found.first().map(|(id, _)| *id))
     }
 

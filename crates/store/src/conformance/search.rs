@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use super::fixture::{DIMS, Open, Random, TODAY, apply, id, insert, mention, plain, user};
 use crate::{
     Bm25, Candidate, CandidateQuery, Candidates, Change, Filter, MemoryId, Record, Scope, Scored, Sparse, SparseQuery,
-    Store, StoreError, View, search,
+    Store, StoreError, View, run_search,
 };
 
 const BM25: Bm25 = Bm25 { k: 1.2, b: 0.75, avg_len: 6.0, norm: 3.0 };
@@ -161,13 +161,13 @@ fn check_searches(store: &dyn Store, model: &Model, random: &mut Random, lag: bo
             let sparse_scores = [sparse_scores(0), sparse_scores(1)];
             for limit in [1, 5, 1000] {
                 check_scored(
-                    &search(store, view, |reads| reads.nearest(&vector, limit)).unwrap(),
+                    &run_search(store, view, |reads| reads.nearest(&vector, limit)).unwrap(),
                     &dense,
                     limit,
                     &case,
                 );
                 let query = SparseQuery { vector: &sparse, limit };
-                let found = search(store, view, |reads| reads.sparse(&query)).unwrap();
+                let found = run_search(store, view, |reads| reads.sparse(&query)).unwrap();
                 if lag {
                     check_between(&found, &sparse_scores, limit, &case);
                 } else {
@@ -175,7 +175,7 @@ fn check_searches(store: &dyn Store, model: &Model, random: &mut Random, lag: bo
                 }
             }
 
-            let stats = search(store, view, |reads| reads.scope_stats(&terms)).unwrap();
+            let stats = run_search(store, view, |reads| reads.scope_stats(&terms)).unwrap();
             assert_eq!(stats.memories, visible.in_scope.len(), "{case}");
             let documents_with = |&term: &u32| {
                 let has_term = |record: &&&Record| {
@@ -239,7 +239,7 @@ fn normed(sum: f64, idf: f64) -> f64 {
 }
 
 fn check_candidates(store: &dyn Store, model: &Model, view: &View<'_>, query: &CandidateQuery<'_>, case: &str) {
-    let found = search(store, *view, |reads| reads.candidates(query)).unwrap();
+    let found = run_search(store, *view, |reads| reads.candidates(query)).unwrap();
     let visible = model.view(view.filter, view.today);
     let signals = Signals::new(&visible, query);
     assert_eq!(found.in_scope, visible.in_scope.len(), "{case}");
@@ -401,7 +401,8 @@ fn check_ties(updated: &dyn Store, new: &dyn Store) {
     for filter in filters() {
         let view = View::new(&filter, None);
         for limit in [3, 1000] {
-            let order = |store: &dyn Store| search(store, view, |reads| reads.nearest(&[0.0; DIMS], limit)).unwrap();
+            let order =
+                |store: &dyn Store| run_search(store, view, |reads| reads.nearest(&[0.0; DIMS], limit)).unwrap();
             assert_eq!(order(updated), order(new), "{filter:?}");
         }
     }
@@ -469,10 +470,10 @@ pub(super) fn scopes_are_isolated(open: Open<'_>) {
         for filter in &filters {
             let view = View::new(filter, None);
             let vector = random.vector();
-            search(&*store, view, |reads| reads.nearest(&vector, 999)).unwrap().iter().for_each(|hit| own(hit.0));
+            run_search(&*store, view, |reads| reads.nearest(&vector, 999)).unwrap().iter().for_each(|hit| own(hit.0));
             let sparse: Sparse = (0..30).map(|term| (term, 1.0)).collect();
             let query = SparseQuery { vector: &sparse, limit: 999 };
-            search(&*store, view, |reads| reads.sparse(&query)).unwrap().iter().for_each(|hit| own(hit.0));
+            run_search(&*store, view, |reads| reads.sparse(&query)).unwrap().iter().for_each(|hit| own(hit.0));
             let terms: Vec<u32> = (0..30).collect();
             let vector = random.vector();
             let query = CandidateQuery {
@@ -483,7 +484,11 @@ pub(super) fn scopes_are_isolated(open: Open<'_>) {
                 per_session: 3,
                 text_share: 0.5,
             };
-            search(&*store, view, |reads| reads.candidates(&query)).unwrap().hits.iter().for_each(|hit| own(hit.id));
+            run_search(&*store, view, |reads| reads.candidates(&query))
+                .unwrap()
+                .hits
+                .iter()
+                .for_each(|hit| own(hit.id));
             let page = crate::PageRequest { limit: 999, ..Default::default() };
             store.list(Some(filter), None, &page).unwrap().items.iter().for_each(|memory| own(memory.id));
             for near in store.near_entities(filter, &[mention("Nori", 0).vector], 99, 0.0).unwrap() {
@@ -513,12 +518,12 @@ pub(super) fn a_filter_that_pins_no_id_is_refused(open: Open<'_>) {
     for filter in &filters {
         let view = View::new(filter, None);
         let refused = |error: StoreError| assert!(matches!(error, StoreError::InvalidScope(_)), "{error}");
-        refused(search(&*store, view, |reads| reads.nearest(&[1.0; DIMS], 9)).unwrap_err());
+        refused(run_search(&*store, view, |reads| reads.nearest(&[1.0; DIMS], 9)).unwrap_err());
         refused(
-            search(&*store, view, |reads| reads.sparse(&SparseQuery { vector: &vec![(1, 1.0)], limit: 9 }))
+            run_search(&*store, view, |reads| reads.sparse(&SparseQuery { vector: &vec![(1, 1.0)], limit: 9 }))
                 .unwrap_err(),
         );
-        refused(search(&*store, view, |reads| reads.scope_stats(&[1])).unwrap_err());
+        refused(run_search(&*store, view, |reads| reads.scope_stats(&[1])).unwrap_err());
         refused(store.near_entities(filter, &[vec![1.0; DIMS]], 9, 0.0).unwrap_err());
     }
 }

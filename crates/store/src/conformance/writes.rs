@@ -4,7 +4,7 @@ use super::fixture::{
     DIMS, Open, Random, apply, assert_consistent, contents, event, id, insert, mention, one, plain, scope, user,
 };
 use crate::filter::ScopeKey;
-use crate::{Change, ChangeSet, EventKind, Filter, Link, MemoryId, Store, StoreError, Terms, View, search};
+use crate::{Change, ChangeSet, EventKind, Filter, Link, MemoryId, Store, StoreError, Terms, View, run_search};
 
 pub(super) fn change_sets_are_all_or_nothing(open: Open<'_>) {
     let store = open();
@@ -16,8 +16,8 @@ pub(super) fn change_sets_are_all_or_nothing(open: Open<'_>) {
     let view = View::new(&filter, None);
     let state_of = |store: &dyn Store| {
         let mut state = format!("{:?}", contents(store));
-        state += &format!("{:?}", search(store, view, |reads| reads.nearest(&first.vector, 9)).unwrap());
-        state += &format!("{:?}", search(store, view, |reads| reads.scope_stats(&[1, 2, 3])).unwrap());
+        state += &format!("{:?}", run_search(store, view, |reads| reads.nearest(&first.vector, 9)).unwrap());
+        state += &format!("{:?}", run_search(store, view, |reads| reads.scope_stats(&[1, 2, 3])).unwrap());
         state + &format!("{:?}", store.scope_version(&owner).unwrap())
     };
     let before = state_of(&*store);
@@ -168,7 +168,7 @@ pub(super) fn remove_matching_removes_all_matches_only(open: Open<'_>) {
             records.push(record);
         }
         // Loads the index that the removals must update.
-        assert!(!search(&*store, view, |reads| reads.nearest(&[1.0; DIMS], 99)).unwrap().is_empty());
+        assert!(!run_search(&*store, view, |reads| reads.nearest(&[1.0; DIMS], 99)).unwrap().is_empty());
         for filter in filters {
             let filter = filter.as_ref();
             let inside = |record: &crate::Record| filter.is_none_or(|f| f.matches(record.memory.payload.as_map()));
@@ -194,7 +194,7 @@ pub(super) fn remove_matching_removes_all_matches_only(open: Open<'_>) {
             assert_eq!(memories, records.iter().map(|record| record.memory.clone()).collect::<Vec<_>>());
             let named: Vec<MemoryId> = left.entities.into_iter().flat_map(|entity| entity.memories).collect();
             assert_eq!(named.len(), 2 * records.len(), "each of the two names of each memory");
-            let seen = search(&*store, view, |reads| reads.nearest(&[1.0; DIMS], 99)).unwrap().len();
+            let seen = run_search(&*store, view, |reads| reads.nearest(&[1.0; DIMS], 99)).unwrap().len();
             assert_eq!(seen, records.iter().filter(|r| by_user.matches(r.memory.payload.as_map())).count());
             let versions = store.scope_version(&touched).unwrap();
             assert_eq!(store.remove_matching(filter, now).unwrap(), 0);

@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mnemon_store::{Change, ChangeSet, MemoryId, SqliteStore, Store, View, search};
+use mnemon_store::{Change, ChangeSet, MemoryId, SqliteStore, Store, View, run_search};
 
 use crate::fixture::{DIMS, add, by_user, open, options, record};
 
 fn found(store: &SqliteStore, user: &str) -> Vec<MemoryId> {
     let filter = by_user(user);
     let view = View::new(&filter, None);
-    let mut ids: Vec<_> = search(store, view, |reads| reads.nearest(&[1.0; DIMS], 10_000))
+    let mut ids: Vec<_> = run_search(store, view, |reads| reads.nearest(&[1.0; DIMS], 10_000))
         .unwrap()
         .into_iter()
         .map(|hit| hit.0)

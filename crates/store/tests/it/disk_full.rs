@@ -1,6 +1,6 @@
 //! A store without space refuses whole writes, still answers reads, and accepts writes again when there is space.
 
-use mnemon_store::{Change, ChangeSet, MemoryId, Record, SqliteStore, Store, StoreError, View, search};
+use mnemon_store::{Change, ChangeSet, MemoryId, Record, SqliteStore, Store, StoreError, View, run_search};
 
 use crate::fixture::{DIMS, add, by_user, history, open, options, record};
 
@@ -30,7 +30,7 @@ fn a_full_store_loses_nothing_and_recovers() {
         assert_eq!((info.memories as u64, info.history as u64), (stored, stored));
         let filter = by_user("u1");
         let view = View::new(&filter, None);
-        assert_eq!(search(store, view, |reads| reads.nearest(&[1.0; DIMS], 2000)).unwrap().len() as u64, stored);
+        assert_eq!(run_search(store, view, |reads| reads.nearest(&[1.0; DIMS], 2000)).unwrap().len() as u64, stored);
         assert!(store.get(&[MemoryId::Number(stored)]).unwrap()[0].is_none());
     };
     check_contents(&store);

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use mnemon_store::sqlite::{SqliteOptions, UNKNOWN_EMBEDDER};
 use mnemon_store::{
-    Document, DocumentStore, Durability, ExportRecord, PageRequest, Scope, SqliteStore, Store, StoreError, View, search,
+    Document, DocumentStore, Durability, ExportRecord, PageRequest, Scope, SqliteStore, Store, StoreError, View,
+    run_search,
 };
 use rusqlite::Connection;
 
@@ -174,7 +175,7 @@ fn check_migrated(fixture: &str) {
         assert_eq!(texts, ["An old point.", "I live in Linz."]);
         let filter = by_user("ben");
         let view = View::new(&filter, None);
-        assert_eq!(search(&store, view, |reads| reads.nearest(&vec![1.0; dims], 9)).unwrap().len(), 2);
+        assert_eq!(run_search(&store, view, |reads| reads.nearest(&vec![1.0; dims], 9)).unwrap().len(), 2);
         let owners = store.owners(None).unwrap();
         let counts: Vec<String> =
             owners.iter().map(|owner| format!("{} {} {}", owner.kind.as_str(), owner.id, owner.memories)).collect();

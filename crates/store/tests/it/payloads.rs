@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use mnemon_store::{Change, ChangeSet, MemoryId, Payload, Scope, SqliteStore, Store, View, search};
+use mnemon_store::{Change, ChangeSet, MemoryId, Payload, Scope, SqliteStore, Store, View, run_search};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
@@ -74,8 +74,8 @@ proptest! {
         // No read fails because of the payload.
         let filter = mnemon_store::Filter::eq("run_id", "r1").unwrap();
         let view = View::new(&filter, Some(jiff::civil::date(2000, 1, 1)));
-        search(store, view, |reads| reads.nearest(&[1.0; DIMS], 9)).unwrap();
-        search(store, view, |reads| reads.scope_stats(&[1])).unwrap();
+        run_search(store, view, |reads| reads.nearest(&[1.0; DIMS], 9)).unwrap();
+        run_search(store, view, |reads| reads.scope_stats(&[1])).unwrap();
         store.summary(&payload.scope()).unwrap();
         store.summary(&Scope::new(None, None, Some("r1")).unwrap()).unwrap();
         store.near_entities(&by_user("u1"), &[vec![1.0; DIMS]], 9, 0.0).unwrap();

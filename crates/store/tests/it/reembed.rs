@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mnemon_store::sqlite::{Reembedding, SwitchReport};
 use mnemon_store::{
-    Change, ChangeSet, MemoryId, Payload, Result, SqliteStore, Store, StoreError, StoreWarning, View, search,
+    Change, ChangeSet, MemoryId, Payload, Result, SqliteStore, Store, StoreError, StoreWarning, View, run_search,
 };
 use rusqlite::Connection;
 
@@ -50,7 +50,7 @@ fn open_other(path: &Path) -> SqliteStore {
 
 fn nearest(store: &SqliteStore, vector: &[f32]) -> Result<Vec<MemoryId>> {
     let filter = by_user("u1");
-    Ok(search(store, View::new(&filter, None), |reads| reads.nearest(vector, 1000))?
+    Ok(run_search(store, View::new(&filter, None), |reads| reads.nearest(vector, 1000))?
         .into_iter()
         .map(|hit| hit.0)
         .collect())

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use mnemon_store::{EventKind, Finding, HistoryEvent, MemoryId, Scope, SparseQuery, SqliteStore, Store, View, search};
+use mnemon_store::{
+    EventKind, Finding, HistoryEvent, MemoryId, Scope, SparseQuery, SqliteStore, Store, View, run_search,
+};
 use rusqlite::Connection;
 
 use crate::fixture::{add, by_user, open, record};
@@ -94,7 +96,7 @@ fn repaired_statistics_give_the_same_ranking() {
     let filter = by_user("u1");
     let query = vec![(3, 1.0), (4, 2.0)];
     let ranked = |store: &SqliteStore| {
-        search(store, View::new(&filter, None), |reads| reads.sparse(&SparseQuery { vector: &query, limit: 9 }))
+        run_search(store, View::new(&filter, None), |reads| reads.sparse(&SparseQuery { vector: &query, limit: 9 }))
             .unwrap()
     };
     let before = ranked(&store);

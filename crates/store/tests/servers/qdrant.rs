@@ -8,7 +8,7 @@ use mnemon_store::database::{Database, PostgresDatabase, SqliteDatabase};
 use mnemon_store::qdrant::{LEDGER_SCHEMA, QdrantOptions, QdrantStore};
 use mnemon_store::{
     Change, ChangeSet, Filter, Memory, MemoryId, PageRequest, Payload, Provenance, Record, SparseQuery, Store,
-    StoreError, StoreWarning, Terms, View, search,
+    StoreError, StoreWarning, Terms, View, run_search,
 };
 use mnemon_testbed::trials::{Trials, unset};
 use mnemon_testbed::{POSTGRES, QDRANT, fresh_database, rest, shared, unique};
@@ -179,18 +179,18 @@ fn an_old_collection_is_served_with_a_warning(folder: &Path) {
     let warnings = store.warnings();
     assert_eq!(warnings, [StoreWarning::NoBm25 { collection: old.0.clone() }]);
     let filter = Filter::eq("user_id", "ana").unwrap();
-    let found = search(&store, View::new(&filter, None), |reads| reads.nearest(&vector, 9)).unwrap();
+    let found = run_search(&store, View::new(&filter, None), |reads| reads.nearest(&vector, 9)).unwrap();
     assert_eq!(found, [(MemoryId::Number(7), 1.0)]);
     let sparse = vec![(1, 1.0)];
     assert_eq!(
-        search(&store, View::new(&filter, None), |reads| reads.sparse(&SparseQuery { vector: &sparse, limit: 9 }))
+        run_search(&store, View::new(&filter, None), |reads| reads.sparse(&SparseQuery { vector: &sparse, limit: 9 }))
             .unwrap(),
         []
     );
     store
         .apply(&ChangeSet { expected: Vec::new(), changes: vec![Change::Insert(Box::new(record(8, "ana")))] })
         .unwrap();
-    assert_eq!(search(&store, View::new(&filter, None), |reads| reads.nearest(&vector, 9)).unwrap().len(), 2);
+    assert_eq!(run_search(&store, View::new(&filter, None), |reads| reads.nearest(&vector, 9)).unwrap().len(), 2);
     assert!(store.info().unwrap().location.contains(&old.0));
     assert_eq!(store.check().unwrap(), []);
     // The collection can be opened by its other name with the same ledger.
@@ -202,7 +202,7 @@ fn an_old_collection_is_served_with_a_warning(folder: &Path) {
     let delete_alias = json!({"delete_alias": {"alias_name": alias.0}});
     let create_alias = json!({"create_alias": {"collection_name": new.0, "alias_name": alias.0}});
     rest::post(&format!("{base}/collections/aliases"), &json!({"actions": [delete_alias, create_alias]})).unwrap();
-    assert_eq!(search(&store, View::new(&filter, None), |reads| reads.nearest(&vector, 9)).unwrap().len(), 2);
+    assert_eq!(run_search(&store, View::new(&filter, None), |reads| reads.nearest(&vector, 9)).unwrap().len(), 2);
     let started = std::time::Instant::now();
     while !store.warnings().contains(&StoreWarning::AliasMoved { collection: old.0.clone() }) {
         assert!(started.elapsed().as_secs() < 60, "{:?}", store.warnings());
@@ -277,7 +277,7 @@ fn external_changes_are_detected_and_positions_kept(folder: &Path) {
     let mut axis = vec![0.0; DIMS];
     axis[3] = 1.0;
     let search = || -> Vec<(MemoryId, bool)> {
-        let found = search(&store, View::new(&filter, None), |reads| reads.nearest(&axis, 9)).unwrap();
+        let found = run_search(&store, View::new(&filter, None), |reads| reads.nearest(&axis, 9)).unwrap();
         found.into_iter().map(|(id, score)| (id, score > 0.5)).collect()
     };
     assert_eq!(search(), []);
@@ -321,7 +321,7 @@ fn changes_that_counts_do_not_show_are_found(folder: &Path) {
     let filter = Filter::eq("user_id", "ana").unwrap();
     let axis = |at: usize| -> Vec<f32> { (0..DIMS).map(|axis| f32::from(u8::from(axis == at))).collect() };
     let search = |at: usize| -> Vec<u64> {
-        let found = search(&store, View::new(&filter, None), |reads| reads.nearest(&axis(at), 9)).unwrap();
+        let found = run_search(&store, View::new(&filter, None), |reads| reads.nearest(&axis(at), 9)).unwrap();
         let near = found.into_iter().filter(|(_, score)| *score > 0.5);
         near.map(|(id, _)| if let MemoryId::Number(id) = id { id } else { 0 }).collect()
     };
