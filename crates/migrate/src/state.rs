@@ -181,8 +181,8 @@ impl Migration {
     /// Opens the migration in a folder and locks it. Creates the folder if it is missing.
     ///
     /// # Errors
-    /// [`MigrateError::Busy`] if another process has locked it; [`MigrateError::DamagedState`] or [`MigrateError::Invalid`] if the state file is damaged or
-    /// of a newer version; [`MigrateError::Io`].
+    /// [`MigrateError::Busy`] if another process has locked it; [`MigrateError::DamagedState`]; [`MigrateError::Invalid`]
+    /// if a newer version wrote the state file; [`MigrateError::Io`].
     pub fn open(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(|source| MigrateError::Io { path: folder.to_owned(), source })?;
         let path = folder.join(LOCK_FILE);
