@@ -13,7 +13,7 @@ same error has the same code in both. An exit code of 1 means a failure, 2 wrong
 check found, 4 a refusal to prevent the loss of data.
 
 The hint is the one that the HTTP API sends if it has no better one for the request. Settings are named by their key; see
-[`mnemon.default.toml`](../crates/cli/mnemon.default.toml).
+[settings.md](settings.md).
 
 This file is generated from the table in `crates/engine/src/error/code.rs` by
 `UPDATE_DOCS=1 cargo test -p mnemon-engine --lib errors_md`.
