@@ -73,7 +73,7 @@ impl fmt::Display for StdoutClosed {
 impl std::error::Error for StdoutClosed {}
 
 impl StdoutClosed {
-    /// The mark in an error that comes from a closed stdout. A broken pipe of anything else is an error like any other.
+    /// Finds the [`StdoutClosed`] in an error. A broken pipe of anything else is an error like any other.
     pub(crate) fn of(error: &anyhow::Error) -> Option<Self> {
         error.chain().find_map(|cause| {
             let io = match cause.downcast_ref::<EngineError>() {

@@ -12,7 +12,7 @@ pub use code::{ErrorCode, Exit};
 /// The result of an engine operation.
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;
 
-/// An error of the engine. A write that returns an error has stored nothing.
+/// An error of the engine. A write that returns an error has stored nothing, except with [`StoreError::OutcomeUnknown`].
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// A value in the request is not valid. The text names the value and its limit, and nothing that only some callers
@@ -101,8 +101,8 @@ impl EngineError {
         }
     }
 
-    /// Which settings to change, as the end of a sentence. `name` names the setting with a key, as the user knows it. `None`
-    /// if no setting helps, or if the command line or the client has to do something.
+    /// Which settings to change, as the end of a sentence. `name` maps the key of a setting to the name that this caller's
+    /// users know. `None` if no setting helps, or if the command line or the client has to do something.
     pub fn settings_hint(&self, name: &dyn Fn(&str) -> String) -> Option<String> {
         match self {
             Self::Model(error) => hint::model_hint(error, name),

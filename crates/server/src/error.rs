@@ -170,7 +170,7 @@ impl Problem {
         Self::new(code, format!("The {kind} does not work with its current settings."))
     }
 
-    /// An invalid value, in FastAPI's format: its location and the expected value.
+    /// An invalid value, in FastAPI's format: its location, the kind of error, the message and the given value.
     pub(crate) fn unprocessable(location: &[&str], kind: &str, message: String, input: Value) -> Self {
         let list = json!([{"type": kind, "loc": location, "msg": message, "input": input}]);
         let message = format!("{}: {message}", location.join("."));

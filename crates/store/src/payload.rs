@@ -72,7 +72,7 @@ pub struct PayloadParts {
     /// Reserved keys that are shown beside the metadata, if the payload has them: owner, speaker, `attributed_to`,
     /// `expiration_date`, `source_messages`, `memory_type`. Values of legacy writers are unchanged.
     pub promoted: Map<String, Value>,
-    /// The keys of the caller. An update accepts them as they are.
+    /// The caller's metadata. An update accepts it as it is.
     pub metadata: Map<String, Value>,
 }
 
@@ -152,12 +152,12 @@ impl Payload {
         self.expiration_date().is_some_and(|last| last < today)
     }
 
-    /// The keys of the caller, without [`reserved_keys`].
+    /// The caller's metadata: all keys without [`reserved_keys`].
     pub fn metadata(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.0.iter().filter(|(key, _)| !is_reserved_key(key))
     }
 
-    /// Replaces the keys of the caller. `metadata` must have none of [`reserved_keys`].
+    /// Replaces the caller's metadata. `metadata` must have none of [`reserved_keys`].
     pub fn set_metadata(&mut self, metadata: Map<String, Value>) {
         self.0.retain(|key, _| is_reserved_key(key));
         self.0.extend(metadata);

@@ -109,7 +109,7 @@ pub fn number(variable: &str) -> Option<u64> {
     Some(value.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {value}")))
 }
 
-/// The value of `MNEMON_TEST_KILLS`: how often to kill a process.
+/// The value of `MNEMON_TEST_KILLS`: the number of times that a process is killed.
 pub fn kills(default: u64) -> u64 {
     number("MNEMON_TEST_KILLS").unwrap_or(default)
 }

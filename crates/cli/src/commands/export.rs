@@ -66,7 +66,7 @@ fn note_pending(engine: &Engine, out: &Output) -> anyhow::Result<usize> {
     if pending > 0 {
         let requests = pluralize(pending, "request", "requests");
         out.note(&format!(
-            "{requests} pending for a model and not exported. Export again once `mnemon doctor` shows none"
+            "not exported: {requests} waiting for a model. Export again once `mnemon doctor` shows none"
         ));
     }
     Ok(pending)

@@ -18,7 +18,7 @@ pub(crate) struct KeysArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Create a key. It is key_to_json only once
+    /// Create a key. It is shown only once
     Create(CreateArgs),
     /// List keys, newest first
     List,
@@ -78,7 +78,7 @@ fn create(args: &CreateArgs, settings: &Settings, out: &Output) -> anyhow::Resul
     answer["key"] = secret.as_str().into();
     out.value(&answer, |_| {
         let owner = key.user.as_deref().map_or_else(|| "an admin".to_owned(), one_line);
-        format!("{secret}\nStore it safely: it is not key_to_json again. It is the key of {owner}, id {}.\n", key.id)
+        format!("{secret}\nStore it safely: it is not shown again. It is the key of {owner}, id {}.\n", key.id)
     })?;
     Ok(Exit::Ok)
 }

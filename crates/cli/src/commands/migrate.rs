@@ -30,7 +30,7 @@ pub(crate) struct MigrateArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum Phase {
-    /// Inspect the source: memories per user, anomalies, obstacles; writes the plan
+    /// Inspect the source: memories per user, anomalies, obstacles; records the counts
     Preflight(preflight::PreflightArgs),
     /// Back up what a rollback needs, with checksums; or verify an existing backup
     Backup(backup::BackupArgs),

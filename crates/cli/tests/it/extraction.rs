@@ -56,7 +56,7 @@ fn pending_requests_are_reported_until_they_are_processed() {
         "pending   1 request for a model (the language model rejects the request; see the server's log for the reason)";
     assert!(doctor.code == 0 && doctor.stdout.contains(output), "{}", doctor.stdout);
     let export = run(&["export", "all.jsonl"]);
-    assert!(export.code == 0 && export.stderr.contains("1 request pending for a model"), "{}", export.stderr);
+    assert!(export.code == 0 && export.stderr.contains("not exported: 1 request waiting"), "{}", export.stderr);
     assert_eq!(json_of(&run(&["export", "all.jsonl", "--json"]))["waiting"], 1);
 
     refusing.store(false, Ordering::SeqCst);

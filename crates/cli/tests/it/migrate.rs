@@ -57,7 +57,7 @@ fn a_snapshot_becomes_a_store() {
     sandbox.json(&[&migrate("cutover")[..], &["--settings", "mnemon.toml", "--no-smoke"]].concat());
     let settings = std::fs::read_to_string(sandbox.path("mnemon.toml")).unwrap();
     assert!(settings.contains("new.db"), "{settings}");
-    assert!(next().starts_with("nothing"), "{}", next());
+    assert!(next().starts_with("nothing more"), "{}", next());
     let refused = sandbox.run(&["migrate", "retire", "--yes"]);
     assert!(refused.code == 4 && refused.stderr.contains("snapshot file"), "{}", refused.stderr);
     let listed = sandbox.json(&["list", "--all", "--user", "user-06", "--store", "sqlite:new.db"]);

@@ -21,7 +21,7 @@ const MAX_FACT_CHARS_WITH_PRONOUN: usize = 800;
 const SHORT_ANSWER_WORDS: usize = 3;
 /// A question with this many content words is a statement too.
 const STATING_QUESTION_WORDS: usize = 9;
-/// The same for a question in which the speaker mentions themselves.
+/// A question in which the speaker mentions themselves, with this many content words, is a statement too.
 const PERSONAL_QUESTION_WORDS: usize = 4;
 /// Maximum length of a question that is stored with its answer, in characters.
 const MAX_QUESTION_CHARS: usize = 200;

@@ -28,7 +28,7 @@ pub(super) struct Restore<'e> {
     imported: ImportReport,
     /// The ends of the sessions that were imported so far.
     tails: HashMap<(Scope, String), Tail>,
-    /// Memories whose terms are recounted at the end, because the memories before them were not known.
+    /// Memories whose terms are recounted at the end, because the memories before them were imported later.
     displaced: Vec<MemoryId>,
     /// Memories that differ from the stored ones with the same ids.
     refused: HashSet<MemoryId>,

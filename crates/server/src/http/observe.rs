@@ -89,7 +89,7 @@ pub(crate) async fn observe(State(app): State<AppState>, mut request: Request, n
     response
 }
 
-/// The largest body that is read before the request is handled, in bytes.
+/// The largest body that is read before the request is handled, in bytes. A larger one is read by the handler.
 const SMALL_BODY: usize = 64 << 10;
 
 /// Replaces a body that is incomplete. It is not valid JSON, so it is refused.

@@ -1,4 +1,4 @@
-//! The router: routes with authentication, metrics, CORS and the answers to unknown paths and methods.
+//! The router: all routes, metrics, CORS and the answers to unknown paths and methods.
 
 use axum::Router;
 use axum::http::{HeaderValue, Method, header};

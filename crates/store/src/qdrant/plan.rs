@@ -19,8 +19,7 @@ pub(super) struct Plan {
     pub(super) entities: Vec<Entity>,
     /// Those of the entities that have new ids and so can't exist. Known only when the plan is applied for the first time.
     pub(super) new_entities: BTreeSet<MemoryId>,
-    /// Those of the entities that were found by name and so should exist. Known only when the plan is applied for the first
-    /// time.
+    /// Those of the entities that existed when the plan was applied for the first time; unknown before.
     pub(super) known_entities: BTreeSet<MemoryId>,
     /// Changes to rows of the ledger, in order.
     pub(super) ledger_changes: Vec<LedgerChange>,

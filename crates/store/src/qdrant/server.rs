@@ -98,7 +98,7 @@ impl QdrantServer {
         Ok(version)
     }
 
-    /// Whether a vector can be added to an existing collection, which is possible since version 1.18.
+    /// Whether the server can add the `bm25` slot to an existing collection: since version 1.18.
     ///
     /// # Errors
     /// Same as [`QdrantServer::version`].

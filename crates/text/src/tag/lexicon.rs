@@ -3,8 +3,8 @@
 //! `data/lexicon.bin` is a hash table with open addressing of little-endian `u16` slots, whose number is a power of two. The
 //! four low bits of a slot are flags for noun, verb, adjective and adverb; the twelve high bits are a fingerprint of the
 //! word. Zero is an empty slot. The entry of a word with `|` appended has the parts of speech of which the word is an
-//! irregular inflection; it saves most words a search in the exception lists. For words that are not in WordNet, one lookup
-//! in some thousands is wrong. That does no harm here, and in return nothing has to be built at start.
+//! irregular inflection; it saves most words a search in the exception lists. For words that are not in WordNet, about
+//! one lookup in several thousand finds a false match. That does no harm here, and in return nothing has to be built at start.
 //! `data/*.exc` are WordNet's exception lists, sorted, with `form lemma` on each line.
 
 /// May be a noun.

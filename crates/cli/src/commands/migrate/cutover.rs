@@ -78,7 +78,7 @@ pub(super) fn run(args: &CutoverArgs, settings: &Settings, out: &Output) -> anyh
     let guard = RefCell::new(ledger.as_ref().map(|ledger| ledger.acquire()).transpose()?);
     if args.then.is_none() {
         out.note(
-            "no --then: the server uses the old store until it is restarted, and its writes until then stay in the old store",
+            "--then is not given: the server uses the old store until it is restarted, and its writes until then stay in the old store",
         );
     }
     let restart = || {

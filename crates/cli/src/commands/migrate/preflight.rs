@@ -1,4 +1,4 @@
-//! `mnemon migrate preflight`: inspects the source and writes the plan.
+//! `mnemon migrate preflight`: inspects the source and records the counts.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use crate::wiring;
 /// What to inspect.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Writes pre-cutover-counts.txt (one `user: N` per line) and the plan into the migration's folder, and nothing \
+    after_help = "Writes pre-cutover-counts.txt (one `user: N` per line) and the state into the migration's folder, and nothing \
 elsewhere. Exit code 3: counts differ from the expected ones; 4: an obstacle prevents the migration."
 )]
 pub(super) struct PreflightArgs {

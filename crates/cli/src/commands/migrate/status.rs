@@ -56,7 +56,7 @@ fn next_command(state: &MigrationState) -> &'static str {
     if done(Phase::Retire) {
         "nothing: the old collection was deleted"
     } else if state.switched && state.snapshot().is_some() {
-        "nothing, or mnemon migrate rollback: the snapshot file stays as it is"
+        "nothing more is needed; mnemon migrate rollback is possible"
     } else if state.switched {
         "mnemon migrate retire (after the retention date), or mnemon migrate rollback"
     } else if !done(Phase::Preflight) {
@@ -66,7 +66,7 @@ fn next_command(state: &MigrationState) -> &'static str {
     } else if !done(Phase::Rebuild) {
         "mnemon migrate rebuild"
     } else if state.switch.is_some() {
-        "mnemon migrate cutover, which was interrupted, or mnemon migrate rollback"
+        "mnemon migrate cutover again (it was interrupted), or mnemon migrate rollback"
     } else if !state.is_verified() {
         "mnemon migrate verify"
     } else {

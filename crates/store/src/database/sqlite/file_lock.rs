@@ -1,7 +1,7 @@
 //! A lock between processes, on a file. The operating system releases it when its process ends, even if it is killed.
 //!
-//! The threads of a process share the lock. A process can't see whether other processes wait for it, so that it releases
-//! the lock from time to time while its threads use it without a pause.
+//! The threads of a process share the lock. A process can't see whether other processes wait for it. Therefore it
+//! releases the lock from time to time while its threads use it without a pause.
 
 use std::fs::{File, TryLockError};
 use std::io;
