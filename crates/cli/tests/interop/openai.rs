@@ -41,7 +41,7 @@ pub(crate) fn openai_client_receives_memories(version: &str) {
     let expected = json!({
         "whole": "You live in Lisbon [m1].", "finish": "stop", "memories": ["I live in Lisbon."],
         "pieces": ["You ", "live ", "in ", "Lisbon ", "[m1]."], "usage": true, "models": ["some-model"],
-        "refused": "tools are not passed on to the language model: leave them out", "stranger": 401,
+        "refused": "tools are not supported", "stranger": 401,
     });
     assert_eq!(output, expected, "{errors}");
 }
