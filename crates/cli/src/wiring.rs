@@ -56,8 +56,14 @@ pub(crate) fn open_or_create_engine(settings: &Settings) -> anyhow::Result<Engin
 
 /// Opens the store, which must exist, whatever embedder it uses: for commands that do not search.
 pub(crate) fn open_engine_any_embedder(settings: &Settings) -> anyhow::Result<Engine> {
+    Ok(open_any_embedder(settings)?.0)
+}
+
+/// The same, with the documents of the server.
+pub(crate) fn open_any_embedder(settings: &Settings) -> anyhow::Result<(Engine, Arc<dyn DocumentStore>)> {
     check_store_exists(settings)?;
-    Ok(open_store(settings, OpenMode { create: false, any_embedder: true })?.engine)
+    let store = open_store(settings, OpenMode { create: false, any_embedder: true })?;
+    Ok((store.engine, store.documents))
 }
 
 /// Opens the store, or creates it, and the documents of the server.

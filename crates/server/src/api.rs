@@ -8,10 +8,14 @@ mod operations;
 mod platform;
 mod sse;
 
+use mnemon_store::DocumentKind;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::http::{Routes, describe};
+
+/// The kinds of documents of all surfaces.
+pub(crate) const DOCUMENT_KINDS: [&[DocumentKind]; 2] = [mem0_server::DOCUMENT_KINDS, platform::DOCUMENT_KINDS];
 
 /// All routes of the server.
 pub(crate) fn routes() -> Routes {

@@ -6,6 +6,8 @@ mod guard;
 mod keys;
 mod limit;
 
+use mnemon_store::DocumentKind;
+
 pub use caller::{Access, AuthKind, Caller, Role};
 pub use configured::ConfiguredKey;
 pub use keys::{ApiKey, Keys, NewKey};
@@ -13,3 +15,6 @@ pub use keys::{ApiKey, Keys, NewKey};
 pub(crate) use guard::{Admin, AuthenticatedCaller, MaybeCaller, Reader, Writer, authenticate};
 pub(crate) use keys::digest;
 pub(crate) use limit::{ClientAddress, FromLoopback, Limits, LoginRoute};
+
+/// The kinds of documents that keys are stored in.
+pub(crate) const DOCUMENT_KINDS: &[DocumentKind] = &[DocumentKind::of::<ApiKey>(keys::KIND)];

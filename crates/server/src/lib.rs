@@ -10,9 +10,11 @@ pub mod auth;
 mod service;
 
 mod api;
+mod documents;
 mod http;
 mod server;
 
 pub use api::openapi;
 pub use config::{AuthMode, Config, RateLimit, Secret};
+pub use documents::check_documents;
 pub use server::{ServeError, Server, service};

@@ -79,7 +79,7 @@ impl Server {
         }
         let flushed = app.blocking({
             let app = app.clone();
-            move || app.requests.flush(&*app.documents)
+            move || app.requests.flush()
         });
         match tokio::time::timeout(Duration::from_secs(1), flushed).await {
             Ok(Ok(Ok(()))) => {}
@@ -119,7 +119,7 @@ async fn housekeeping(app: AppState) {
         app.metrics.run_upkeep();
         let flush = {
             let app = app.clone();
-            app.clone().blocking(move || app.requests.flush(&*app.documents)).await
+            app.clone().blocking(move || app.requests.flush()).await
         };
         if let Ok(Err(error)) = flush {
             tracing::warn!(%error, "could not save the request log");

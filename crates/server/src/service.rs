@@ -7,12 +7,15 @@ mod batch;
 mod blocking;
 mod chat;
 mod deletion;
+mod documents;
 mod events;
 mod learning;
 mod memories;
 mod request_log;
 mod search;
 mod webhooks;
+
+use mnemon_store::DocumentKind;
 
 pub(crate) use accounts::{Account, Accounts, MAX_PASSWORD, MIN_PASSWORD, Tokens};
 pub(crate) use app::{App, AppState};
@@ -22,3 +25,14 @@ pub(crate) use learning::{AddOutcome, LearnReply, StoredMemory, run_jobs};
 pub(crate) use memories::{IMMUTABLE, visible_history};
 pub(crate) use request_log::Entry;
 pub(crate) use webhooks::{EVENT_TYPES, MAX_WEBHOOKS, NewWebhook, Webhook, WebhookChange, run_deliveries};
+
+/// The kinds of documents that services are stored in.
+pub(crate) const DOCUMENT_KINDS: &[DocumentKind] = &[
+    DocumentKind::of::<Account>(accounts::ACCOUNT),
+    DocumentKind::of::<String>(accounts::REFRESH_TOKEN),
+    DocumentKind::of::<String>(accounts::SECRET),
+    DocumentKind::of::<Event>(events::KIND),
+    DocumentKind::of::<Entry>(request_log::KIND),
+    webhooks::WEBHOOKS,
+    webhooks::DELIVERIES,
+];

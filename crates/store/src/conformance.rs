@@ -6,10 +6,12 @@
 //! ```
 #![expect(clippy::unwrap_used, reason = "a story that can't continue has failed")]
 
+mod collection;
 mod database;
 mod documents;
 mod entities;
 mod fixture;
+mod queue;
 mod reads;
 mod search;
 mod writes;
@@ -67,14 +69,24 @@ pub const DOCUMENT_STORIES: &[(&str, DocumentStory)] = &[
     ("documents_round_trip", documents::documents_round_trip),
     ("a_replaced_document_keeps_its_position", documents::a_replaced_document_keeps_its_position),
     ("put_new_succeeds_once", documents::put_new_succeeds_once),
-    ("take_succeeds_once", documents::take_succeeds_once),
+    ("remove_succeeds_once", documents::remove_succeeds_once),
     ("no_change_is_lost", documents::no_change_is_lost),
     ("a_refused_change_writes_nothing", documents::a_refused_change_writes_nothing),
     ("the_longest_due_is_first", documents::the_longest_due_is_first),
-    ("forget_deletes_documents_of_the_owner_only", documents::forget_deletes_documents_of_the_owner_only),
+    ("one_caller_reschedules_a_due_document", documents::one_caller_reschedules_a_due_document),
+    ("documents_of_one_owner_are_deleted", documents::documents_of_one_owner_are_deleted),
     ("trim_keeps_the_newest", documents::trim_keeps_the_newest),
+    ("trim_keeps_documents_whose_work_is_not_done", documents::trim_keeps_documents_whose_work_is_not_done),
     ("documents_are_paged_newest_first", documents::paged_newest_first),
     ("unreadable_documents_are_not_written", documents::unreadable_documents_are_not_written),
+    ("values_of_a_collection_round_trip", collection::values_of_a_collection_round_trip),
+    ("an_unreadable_document_is_an_error", collection::an_unreadable_document_is_an_error),
+    ("fields_of_a_newer_version_are_kept", collection::fields_of_a_newer_version_are_kept),
+    ("a_job_is_claimed_by_one_worker", queue::a_job_is_claimed_by_one_worker),
+    ("a_job_is_due_again_when_its_lease_expires", queue::a_job_is_due_again_when_its_lease_expires),
+    ("a_failed_job_is_tried_again", queue::a_failed_job_is_tried_again),
+    ("a_job_is_finished_once", queue::a_job_is_finished_once),
+    ("an_unreadable_job_does_not_stop_the_queue", queue::an_unreadable_job_does_not_stop_the_queue),
 ];
 
 /// The schema step for the table of documents.

@@ -126,6 +126,16 @@ pub enum StoreError {
         /// The largest depth that is accepted.
         limit: usize,
     },
+    /// A document is damaged, or a newer version of Mnemon wrote it in another format. It was not changed.
+    #[error("the {kind} document {id} can't be read: {reason}")]
+    UnreadableDocument {
+        /// The kind of the document.
+        kind: &'static str,
+        /// Its id.
+        id: String,
+        /// What is wrong with its body; never a part of it.
+        reason: String,
+    },
     /// The contents of the database contradict each other.
     #[error("the store is corrupt ({0}): restore it from a backup or an export")]
     Corrupt(String),
@@ -213,6 +223,21 @@ impl CollectionProblem {
                 format!("collection `{name}` has vectors of {found} dims, but embedder `{embedder}` makes {dims}")
             }
         }
+    }
+}
+
+impl StoreError {
+    /// A document whose body can't be read. The reason quotes no value of the body, which may be secret.
+    pub(crate) fn unreadable(kind: &'static str, id: &str, error: &serde_json::Error) -> Self {
+        let message = error.to_string();
+        let reason = if !error.is_data() {
+            "its body is not JSON".to_owned()
+        } else if message.starts_with("missing field") {
+            message
+        } else {
+            "its body has another format".to_owned()
+        };
+        Self::UnreadableDocument { kind, id: id.to_owned(), reason }
     }
 }
 

@@ -29,7 +29,7 @@ mod warning;
 
 pub use change::{Change, ChangeSet, ScopeVersion};
 pub use database::Durability;
-pub use documents::{Document, DocumentStore};
+pub use documents::{Collection, Document, DocumentKind, DocumentStore, Queue, RetryPolicy};
 pub use error::{CollectionProblem, Result, StoreError};
 pub use filter::{Filter, FilterError};
 pub use history::{EventKind, EventName, HistoryEvent, SessionMessage};

@@ -28,11 +28,12 @@ impl DoctorArgs {
 }
 
 pub(crate) fn run(args: &DoctorArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
-    let engine = wiring::open_engine_any_embedder(settings)?;
+    let (engine, documents) = wiring::open_any_embedder(settings)?;
     let store = engine.store();
     let repaired = if args.fix { store.repair()? } else { Vec::new() };
     let info = store.info()?;
-    let findings = store.check()?;
+    let mut findings = store.check()?;
+    findings.extend(mnemon_server::check_documents(&documents)?);
     let pending = engine.pending_jobs()?;
     let answer = json!({
         "ok": findings.is_empty(),

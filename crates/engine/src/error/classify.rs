@@ -28,6 +28,7 @@ impl From<&StoreError> for ErrorCode {
             StoreError::InvalidCursor => Self::InvalidCursor,
             StoreError::Dims { .. } => Self::Dims,
             StoreError::TooDeep { .. } | StoreError::Unsupported(_) => Self::InvalidRequest,
+            StoreError::UnreadableDocument { .. } => Self::UnreadableDocument,
             StoreError::Corrupt(_) => Self::Corrupt,
             StoreError::Database(_) => Self::Database,
             StoreError::Unavailable { .. } => Self::DatastoreUnavailable,

@@ -40,7 +40,7 @@ impl<'e> Jobs<'e> {
     pub(super) fn store(self, job: &mut Job) -> Result<()> {
         let Some(documents) = self.documents else { return Ok(()) };
         let owner = job.request.add.scope.user_id.as_deref();
-        let document = Document::new(KIND, job.id.as_str(), job.to_json()).of(owner).due(self.lease_end());
+        let document = Document::new(KIND, job.id.as_str(), job.to_json()).owned_by(owner).due_at(self.lease_end());
         documents.put(&[document], Durability::Synced)?;
         job.stored = true;
         Ok(())
@@ -50,7 +50,7 @@ impl<'e> Jobs<'e> {
     pub(super) fn claim_next(self) -> Result<Option<Job>> {
         let Some(documents) = self.documents else { return Ok(None) };
         let now = Timestamp::now();
-        for document in documents.due(KIND, now, BATCH)? {
+        for document in documents.due(KIND, now, BATCH)?.into_iter().flatten() {
             if let Some(job) = self.claim(documents, &document.id, now)? {
                 return Ok(Some(job));
             }
@@ -143,7 +143,7 @@ impl<'e> Jobs<'e> {
     /// Removes a job. Returns whether it existed, so that only one of several callers reports its end.
     pub(super) fn remove(self, id: &str) -> Result<bool> {
         match self.documents {
-            Some(documents) => Ok(documents.take(KIND, id)?.is_some()),
+            Some(documents) => Ok(documents.remove(KIND, id)?),
             None => Ok(true),
         }
     }

@@ -273,17 +273,36 @@ impl DocumentStore for Faulty {
         self.documents.document(kind, id)
     }
 
-    fn documents(
+    fn scan(
         &self,
         kind: &'static str,
         owner: Option<&str>,
         page: &PageRequest,
-    ) -> mnemon_store::Result<Page<Document>> {
-        self.documents.documents(kind, owner, page)
+    ) -> mnemon_store::Result<Page<mnemon_store::Result<Document>>> {
+        self.documents.scan(kind, owner, page)
     }
 
-    fn due(&self, kind: &'static str, now: jiff::Timestamp, limit: usize) -> mnemon_store::Result<Vec<Document>> {
+    fn due(
+        &self,
+        kind: &'static str,
+        now: jiff::Timestamp,
+        limit: usize,
+    ) -> mnemon_store::Result<Vec<mnemon_store::Result<Document>>> {
         self.documents.due(kind, now, limit)
+    }
+
+    fn count_queued(&self, kind: &'static str) -> mnemon_store::Result<usize> {
+        self.documents.count_queued(kind)
+    }
+
+    fn reschedule(
+        &self,
+        kind: &'static str,
+        id: &str,
+        now: jiff::Timestamp,
+        due: jiff::Timestamp,
+    ) -> mnemon_store::Result<bool> {
+        self.documents.reschedule(kind, id, now, due)
     }
 
     fn change(
@@ -296,20 +315,20 @@ impl DocumentStore for Faulty {
         if self.fault == Fault::RemovalOfPlannedJobs
             && changed.as_ref().is_some_and(|document| !document.body["planned"].is_null())
         {
-            self.documents.take(kind, id)?;
+            self.documents.remove(kind, id)?;
         }
         Ok(changed)
     }
 
-    fn take(&self, kind: &'static str, id: &str) -> mnemon_store::Result<Option<Document>> {
+    fn remove(&self, kind: &'static str, id: &str) -> mnemon_store::Result<bool> {
         match self.fault {
             Fault::CrashBeforeRemoval => Err(StoreError::Busy),
-            Fault::RemovalOfPlannedJobs => self.documents.take(kind, id),
+            Fault::RemovalOfPlannedJobs => self.documents.remove(kind, id),
         }
     }
 
-    fn forget(&self, owner: &str) -> mnemon_store::Result<usize> {
-        self.documents.forget(owner)
+    fn delete_owned_by(&self, owner: &str) -> mnemon_store::Result<usize> {
+        self.documents.delete_owned_by(owner)
     }
 
     fn trim(&self, kind: &'static str, keep: usize) -> mnemon_store::Result<usize> {
@@ -509,7 +528,7 @@ fn a_cancelled_job_stores_nothing() {
         let documents = SqliteStore::open(SqliteOptions::new(&path, "none", 1)).unwrap();
         let page = PageRequest { limit: 9, ..PageRequest::default() };
         for document in documents.documents("extraction", None, &page).unwrap().items {
-            documents.take("extraction", &document.id).unwrap();
+            documents.remove("extraction", &document.id).unwrap();
         }
         echo(request)
     });

@@ -14,10 +14,15 @@ mod search;
 
 pub(super) use search::{SearchAnswer, SearchBody, search};
 
+use mnemon_store::DocumentKind;
+use serde_json::{Map, Value};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::service::AppState;
+
+/// The kinds of documents of this surface.
+pub(super) const DOCUMENT_KINDS: &[DocumentKind] = &[DocumentKind::of::<Map<String, Value>>(configure::KIND)];
 
 pub(super) fn guarded() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()

@@ -18,10 +18,20 @@ mod queries;
 mod search;
 mod webhooks;
 
+use mnemon_store::DocumentKind;
+use serde_json::{Map, Value};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::service::AppState;
+
+/// The kinds of documents of this surface.
+pub(super) const DOCUMENT_KINDS: &[DocumentKind] = &[
+    DocumentKind::of::<exports::Export>(exports::KIND),
+    DocumentKind::of::<feedback::StoredFeedback>(feedback::KIND),
+    DocumentKind::of::<Map<String, Value>>(projects::KIND),
+    DocumentKind::of::<projects::Member>(projects::MEMBER),
+];
 
 pub(super) fn guarded() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()

@@ -6,20 +6,18 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
-use mnemon_store::{Document, DocumentStore, PageRequest, StoreError};
+use mnemon_store::{Collection, DocumentStore, StoreError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Access, AuthKind, Caller, Role};
 use crate::cache::TimedCache;
 
-const KIND: &str = "api_key";
+pub(crate) const KIND: &str = "api_key";
 /// The prefix of every key.
 const PREFIX: &str = "m0sk_";
 /// How long a key is cached: a revocation takes effect within this time.
 const CACHE_TTL: Duration = Duration::from_secs(1);
-/// Keys read at a time.
-const BATCH: usize = 1000;
 /// Most keys in the cache.
 const MAX_CACHED: usize = 4096;
 /// How often the time of a key's last use is saved.
@@ -64,14 +62,14 @@ pub struct NewKey {
 /// The keys in a document store.
 #[derive(Clone)]
 pub struct Keys {
-    documents: Arc<dyn DocumentStore>,
+    stored: Collection<ApiKey>,
     cache: Arc<TimedCache<[u8; 32], ApiKey>>,
 }
 
 impl Keys {
     /// The keys of a document store.
     pub fn new(documents: Arc<dyn DocumentStore>) -> Self {
-        Self { documents, cache: Arc::new(TimedCache::new(CACHE_TTL, MAX_CACHED)) }
+        Self { stored: Collection::new(documents, KIND), cache: Arc::new(TimedCache::new(CACHE_TTL, MAX_CACHED)) }
     }
 
     /// Creates a key and returns it with its secret, which cannot be read again later.
@@ -92,7 +90,7 @@ impl Keys {
             last_used_at: None,
             revoked_at: None,
         };
-        self.documents.put_new(&document(&digest(&secret), &key))?;
+        self.stored.put_new(&self.stored.document(hex::encode(digest(&secret)), key.clone()))?;
         Ok((key, secret))
     }
 
@@ -102,11 +100,10 @@ impl Keys {
     /// # Errors
     /// If the document store fails.
     pub fn any(&self) -> Result<bool, StoreError> {
-        let one = PageRequest { limit: 1, ..PageRequest::default() };
-        Ok(self.documents.documents(KIND, None, &one)?.total > 0)
+        Ok(self.stored.count()? > 0)
     }
 
-    /// All keys, newest first, including revoked ones.
+    /// All keys, newest first, including revoked ones. A key that can't be read is logged and left out.
     ///
     /// # Errors
     /// If the document store fails.
@@ -123,18 +120,16 @@ impl Keys {
         let matches = |key: &ApiKey| key.id == id && (user.is_none() || key.user.as_deref() == user);
         let Some((digest, _)) = self.all()?.into_iter().find(|(_, key)| matches(key)) else { return Ok(None) };
         let mut was_valid = false;
-        self.documents.change(KIND, &digest, &mut |document| {
-            let Some(mut key) = read(document) else { return false };
-            was_valid = key.revoked_at.is_none();
-            key.revoked_at.get_or_insert_with(Timestamp::now);
-            document.body = body(&key);
+        self.stored.change(&digest, &mut |document| {
+            was_valid = document.body.revoked_at.is_none();
+            document.body.revoked_at.get_or_insert_with(Timestamp::now);
             was_valid
         })?;
         self.cache.clear();
         Ok(Some(was_valid))
     }
 
-    /// The caller with this secret; `None` if the key is unknown or revoked.
+    /// The caller with this secret; `None` if the key is unknown or revoked. A key that can't be read is an error.
     pub(super) fn caller(&self, secret: &str) -> Result<Option<Caller>, StoreError> {
         if !secret.starts_with(PREFIX) {
             return Ok(None);
@@ -152,14 +147,12 @@ impl Keys {
 
     /// Reads a key from the document store, and saves that it was used. `None` if it is unknown or revoked.
     fn look_up(&self, digest: [u8; 32]) -> Result<Option<ApiKey>, StoreError> {
-        let found = self.documents.document(KIND, &hex::encode(digest))?;
-        let Some(key) = found.as_ref().and_then(read).filter(|key| key.revoked_at.is_none()) else { return Ok(None) };
+        let found = self.stored.get(&hex::encode(digest))?.map(|document| document.body);
+        let Some(key) = found.filter(|key| key.revoked_at.is_none()) else { return Ok(None) };
         let now = Timestamp::now();
         if key.last_used_at.is_none_or(|at| now.duration_since(at).abs() >= LAST_USED_INTERVAL) {
-            self.documents.change(KIND, &hex::encode(digest), &mut |document| {
-                let Some(mut key) = read(document) else { return false };
-                key.last_used_at = Some(now);
-                document.body = body(&key);
+            self.stored.change(&hex::encode(digest), &mut |document| {
+                document.body.last_used_at = Some(now);
                 true
             })?;
         }
@@ -169,31 +162,18 @@ impl Keys {
     /// All keys with the ids of their documents.
     fn all(&self) -> Result<Vec<(String, ApiKey)>, StoreError> {
         let mut keys = Vec::new();
-        let mut page = PageRequest { limit: BATCH, ..PageRequest::default() };
-        loop {
-            let found = self.documents.documents(KIND, None, &page)?;
-            keys.extend(found.items.iter().filter_map(|document| Some((document.id.clone(), read(document)?))));
-            page.cursor = found.next;
-            if page.cursor.is_none() {
-                return Ok(keys);
+        self.stored.scan_all(&mut |found| {
+            match found {
+                Ok(document) => keys.push((document.id, document.body)),
+                Err(error) => tracing::error!(%error, "a key is left out"),
             }
-        }
+            Ok(())
+        })?;
+        Ok(keys)
     }
 }
 
 /// The digest that a key is stored under. A key has 256 random bits, so it cannot be found from an unsalted digest.
 pub(crate) fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
-}
-
-fn document(digest: &[u8; 32], key: &ApiKey) -> Document {
-    Document::new(KIND, hex::encode(digest), body(key))
-}
-
-fn body(key: &ApiKey) -> serde_json::Value {
-    serde_json::to_value(key).unwrap_or_default()
-}
-
-fn read(document: &Document) -> Option<ApiKey> {
-    serde_json::from_value(document.body.clone()).ok()
 }

@@ -8,15 +8,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use mnemon_store::{Document, DocumentStore, StoreError};
+use mnemon_store::{Collection, DocumentStore, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::{AuthKind, Caller};
 
-const ACCOUNT: &str = "account";
+pub(super) const ACCOUNT: &str = "account";
 /// The id of the only account: registration is closed once it exists.
 const FIRST: &str = "first";
-const REFRESH_TOKEN: &str = "refresh_token";
+/// The kind of the document that holds the secret that signs tokens.
+pub(super) const SECRET: &str = "secret";
+/// The kind of the documents that hold the id of a refresh token's account.
+pub(super) const REFRESH_TOKEN: &str = "refresh_token";
 /// Refresh tokens that are kept; the oldest are removed first.
 const MAX_REFRESH_TOKENS: usize = 1000;
 /// The shortest password, in characters.
@@ -61,7 +64,9 @@ struct Claims {
 /// The accounts in a document store. All methods block; hashing a password is slow on purpose.
 #[derive(Clone)]
 pub(crate) struct Accounts {
-    documents: Arc<dyn DocumentStore>,
+    accounts: Collection<Account>,
+    /// The ids of their accounts.
+    refresh_tokens: Collection<String>,
     secret: Arc<[u8]>,
 }
 
@@ -69,29 +74,30 @@ impl Accounts {
     /// The accounts of a document store. The secret that signs tokens is created on first use.
     pub(crate) fn new(documents: Arc<dyn DocumentStore>) -> Result<Self, StoreError> {
         let new_secret = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-        let found = match documents.document("secret", "jwt")? {
+        let secrets = Collection::<String>::new(documents.clone(), SECRET);
+        let found = match secrets.get("jwt")? {
             Some(found) => found,
             None => {
-                let document = Document::new("secret", "jwt", new_secret.as_str().into());
-                documents.put_new(&document)?;
-                documents.document("secret", "jwt")?.unwrap_or(document)
+                let document = secrets.document("jwt", new_secret.clone());
+                secrets.put_new(&document)?;
+                secrets.get("jwt")?.unwrap_or(document)
             }
         };
         // With an empty secret anyone could sign tokens.
-        let secret = found.body.as_str().filter(|secret| secret.len() >= new_secret.len());
-        let secret =
-            secret.ok_or_else(|| StoreError::Corrupt("the secret that signs tokens".into()))?.as_bytes().into();
-        Ok(Self { documents, secret })
+        if found.body.len() < new_secret.len() {
+            return Err(StoreError::Corrupt("the secret that signs tokens".into()));
+        }
+        Ok(Self {
+            accounts: Collection::new(documents.clone(), ACCOUNT),
+            refresh_tokens: Collection::new(documents, REFRESH_TOKEN),
+            secret: found.body.as_bytes().into(),
+        })
     }
 
     /// The account, if one is registered.
     pub(crate) fn account(&self) -> Result<Option<Account>, StoreError> {
-        let found = self.documents.document(ACCOUNT, FIRST)?;
         // An unreadable account is an error: registration must not open again.
-        let read = |document: Document| {
-            serde_json::from_value(document.body).map_err(|error| StoreError::Corrupt(format!("the account: {error}")))
-        };
-        found.map(read).transpose()
+        Ok(self.accounts.get(FIRST)?.map(|document| document.body))
     }
 
     /// Registers the first account. `None` if an account exists.
@@ -109,8 +115,7 @@ impl Accounts {
             generation: 0,
             password: hash(password),
         };
-        let body = serde_json::to_value(&account).unwrap_or_default();
-        let is_first = self.documents.put_new(&Document::new(ACCOUNT, FIRST, body))?;
+        let is_first = self.accounts.put_new(&self.accounts.document(FIRST, account.clone()))?;
         Ok(is_first.then_some(account))
     }
 
@@ -128,17 +133,8 @@ impl Accounts {
 
     /// Changes the account. `None` if there is no account, or if `change` returns false.
     pub(crate) fn change(&self, change: impl Fn(&mut Account) -> bool) -> Result<Option<Account>, StoreError> {
-        let mut changed = None;
-        self.documents.change(ACCOUNT, FIRST, &mut |document| {
-            let Ok(mut account) = serde_json::from_value::<Account>(document.body.clone()) else { return false };
-            if !change(&mut account) {
-                return false;
-            }
-            document.body = serde_json::to_value(&account).unwrap_or_default();
-            changed = Some(account);
-            true
-        })?;
-        Ok(changed)
+        let changed = self.accounts.change(FIRST, &mut |document| change(&mut document.body))?;
+        Ok(changed.map(|document| document.body))
     }
 
     /// Sets a new password and invalidates all tokens; false if the current password is wrong.
@@ -164,8 +160,8 @@ impl Accounts {
     /// New tokens for an account.
     pub(crate) fn tokens(&self, account: &Account) -> Result<Tokens, StoreError> {
         let refresh_id = uuid::Uuid::new_v4().to_string();
-        self.documents.put_new(&Document::new(REFRESH_TOKEN, refresh_id.as_str(), account.id.as_str().into()))?;
-        self.documents.trim(REFRESH_TOKEN, MAX_REFRESH_TOKENS)?;
+        self.refresh_tokens.put_new(&self.refresh_tokens.document(refresh_id.as_str(), account.id.clone()))?;
+        self.refresh_tokens.trim(MAX_REFRESH_TOKENS)?;
         Ok(Tokens {
             access: self.token(account, "access", uuid::Uuid::new_v4().to_string(), ACCESS_TOKEN_TTL),
             refresh: self.token(account, "refresh", refresh_id, REFRESH_TOKEN_TTL),
@@ -175,7 +171,7 @@ impl Accounts {
     /// The account of a refresh token. The token can be used once.
     pub(crate) fn refresh(&self, token: &str) -> Result<Option<Account>, StoreError> {
         let Some(claims) = self.decode(token, "refresh") else { return Ok(None) };
-        if self.documents.take(REFRESH_TOKEN, &claims.jti)?.is_none() {
+        if !self.refresh_tokens.remove(&claims.jti)? {
             return Ok(None);
         }
         self.account_of(&claims)

@@ -58,7 +58,7 @@ impl App {
             accounts: Accounts::new(documents.clone())?,
             admin_digest: config.admin_key.as_ref().map(|key| crate::auth::digest(key.expose())),
             limits: Limits::new(config.rate_limit),
-            requests: RequestLog::default(),
+            requests: RequestLog::new(documents.clone()),
             webhooks: Arc::new(Webhooks::new(documents.clone())),
             job_enqueued: Notify::new(),
             started: Instant::now(),
@@ -119,9 +119,9 @@ impl App {
     /// Calls the document store.
     pub(crate) async fn with_documents<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&dyn DocumentStore) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(Arc<dyn DocumentStore>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {
         let documents = self.documents.clone();
-        Ok(self.blocking(move || work(&*documents)).await??)
+        Ok(self.blocking(move || work(documents)).await??)
     }
 }

@@ -34,7 +34,7 @@ impl App {
         self.with_webhooks(move |app| {
             let (events, deleted) = app.delete_matching(filter.as_ref())?;
             if let Some(user) = &user {
-                app.documents.forget(user)?;
+                app.documents.delete_owned_by(user)?;
             }
             Ok((events, (deleted, draft.save(&*app.documents, owner.as_deref(), Vec::new()))))
         })

@@ -1,15 +1,20 @@
 //! Events of the hosted platform: the record of a request that adds, changes or deletes memories, and of its outcome.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
 use mnemon_engine::AddedMemory;
-use mnemon_store::{Document, DocumentStore, Durability, EventKind, Memory, PageRequest, Scope, StoreError};
+use mnemon_store::{
+    Collection, Document, DocumentStore, Durability, EventKind, Memory, PageRequest, Scope, StoreError,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-const KIND: &str = "event";
+use super::documents::readable;
+
+pub(super) const KIND: &str = "event";
 /// Events that are kept.
 const MAX_EVENTS: usize = 100_000;
 /// One in this many saves also removes the oldest events.
@@ -64,25 +69,25 @@ pub(crate) struct EventData {
     memory: String,
 }
 
+fn events(documents: Arc<dyn DocumentStore>) -> Collection<Event> {
+    Collection::new(documents, KIND)
+}
+
 impl Event {
     /// An event by its id. Blocks.
-    pub(crate) fn find(documents: &dyn DocumentStore, id: &str) -> Result<Option<Document>, StoreError> {
-        documents.document(KIND, id)
+    pub(crate) fn find(documents: Arc<dyn DocumentStore>, id: &str) -> Result<Option<Document<Self>>, StoreError> {
+        events(documents).get(id)
     }
 
-    /// A page of events, newest first, and how many there are: one user's, or all. Blocks.
+    /// A page of events, newest first, and how many there are: one user's, or all. An event that can't be read is logged and
+    /// left out. Blocks.
     pub(crate) fn list(
-        documents: &dyn DocumentStore,
+        documents: Arc<dyn DocumentStore>,
         user: Option<&str>,
         page: &PageRequest,
     ) -> Result<(usize, Vec<Self>), StoreError> {
-        let found = documents.documents(KIND, user, page)?;
-        Ok((found.total, found.items.into_iter().filter_map(Self::read).collect()))
-    }
-
-    /// The event in a document; `None` if it cannot be read.
-    pub(crate) fn read(document: Document) -> Option<Self> {
-        serde_json::from_value(document.body).ok()
+        let found = events(documents).scan(user, page)?;
+        Ok((found.total, readable(found.items).map(|document| document.body).collect()))
     }
 
     /// Whether its status is final.
@@ -160,7 +165,7 @@ impl EventDraft {
     pub(crate) fn save_pending(self, documents: &dyn DocumentStore, id: &str, owner: Option<&str>, reason: &str) {
         let now = Timestamp::now();
         let event = Event { error: Some(reason.to_owned()), ..self.event(id, now) };
-        let document = Document::new(KIND, id, json!(event)).of(owner);
+        let document = Document::new(KIND, id, json!(event)).owned_by(owner);
         if let Err(error) = documents.put_new(&document) {
             tracing::warn!(%error, event_id = %id, "could not save an event");
         }
@@ -176,7 +181,8 @@ impl EventDraft {
         status: EventStatus,
     ) {
         let now = Timestamp::now();
-        let saved = documents.document(KIND, id).ok().flatten().and_then(Event::read);
+        let saved = documents.document(KIND, id).ok().flatten();
+        let saved = saved.and_then(|document| serde_json::from_value::<Event>(document.body).ok());
         let mut event = saved.unwrap_or_else(|| self.event(id, now));
         event.updated_at = now;
         match status {
@@ -232,7 +238,7 @@ pub(crate) enum EventStatus {
 /// Not synced to disk: jobs and memories are stored durably elsewhere, so a power failure may only lose an event's
 /// details.
 fn put(documents: &dyn DocumentStore, event: &Event, owner: Option<&str>) {
-    let document = Document::new(KIND, event.id.as_str(), json!(event)).of(owner);
+    let document = Document::new(KIND, event.id.as_str(), json!(event)).owned_by(owner);
     let written = documents.put(&[document], Durability::Written);
     let trimmed = match rand::random_range(0..TRIM_INTERVAL) {
         0 => documents.trim(KIND, MAX_EVENTS).map(drop),

@@ -81,7 +81,7 @@ impl App {
             let id = reply.event_id.clone();
             // A failed read is tried again until the deadline.
             let event = self.with_documents(move |documents| Ok(Event::find(documents, &id).ok().flatten())).await?;
-            if let Some(event) = event.and_then(Event::read).filter(Event::is_finished) {
+            if let Some(event) = event.map(|document| document.body).filter(Event::is_finished) {
                 return Ok(LearnReply { outcome: AddOutcome::of_event(&event), ..reply });
             }
         }

@@ -1,14 +1,16 @@
 //! The last requests made with a key, for `GET /requests`: collected in memory and saved once a second.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use mnemon_store::{Document, DocumentStore, Durability, PageRequest, StoreError};
+use mnemon_store::{Collection, DocumentStore, Durability, PageRequest, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-const KIND: &str = "request";
+use super::documents::readable;
+
+pub(super) const KIND: &str = "request";
 /// Requests that are kept, several times the longest page. Older ones remain in the metrics and in the log on stderr.
 const MAX_ENTRIES: usize = 1000;
 
@@ -32,13 +34,18 @@ pub(crate) struct Entry {
     pub(crate) created_at: Timestamp,
 }
 
-/// Requests that are not saved yet.
-#[derive(Default)]
+/// The requests, and those that are not saved yet.
 pub(crate) struct RequestLog {
+    saved: Collection<Entry>,
     unsaved: Mutex<VecDeque<Entry>>,
 }
 
 impl RequestLog {
+    /// The requests in a document store.
+    pub(crate) fn new(documents: Arc<dyn DocumentStore>) -> Self {
+        Self { saved: Collection::new(documents, KIND), unsaved: Mutex::default() }
+    }
+
     /// Adds a request.
     pub(crate) fn add(&self, entry: Entry) {
         let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,26 +56,22 @@ impl RequestLog {
     }
 
     /// Saves the requests that were added since the last call. Blocks.
-    pub(crate) fn flush(&self, documents: &dyn DocumentStore) -> Result<(), StoreError> {
+    pub(crate) fn flush(&self) -> Result<(), StoreError> {
         let entries = std::mem::take(&mut *self.unsaved.lock().unwrap_or_else(PoisonError::into_inner));
         if entries.is_empty() {
             return Ok(());
         }
-        let document = |entry: &Entry| {
-            // Clients may send the same request id twice; each request is a separate entry.
-            let id = uuid::Uuid::new_v4().to_string();
-            Document::new(KIND, id, serde_json::to_value(entry).unwrap_or_default())
-        };
-        documents.put(&entries.iter().map(document).collect::<Vec<_>>(), Durability::Written)?;
-        documents.trim(KIND, MAX_ENTRIES)?;
+        // Clients may send the same request id twice; each request is a separate entry.
+        let document = |entry| self.saved.document(uuid::Uuid::new_v4().to_string(), entry);
+        self.saved.put(&entries.into_iter().map(document).collect::<Vec<_>>(), Durability::Written)?;
+        self.saved.trim(MAX_ENTRIES)?;
         Ok(())
     }
 
     /// The last requests, newest first. Blocks.
-    pub(crate) fn last(&self, documents: &dyn DocumentStore, limit: usize) -> Result<Vec<Entry>, StoreError> {
-        self.flush(documents)?;
-        let page = PageRequest { limit, ..PageRequest::default() };
-        let found = documents.documents(KIND, None, &page)?;
-        Ok(found.items.into_iter().filter_map(|document| serde_json::from_value(document.body).ok()).collect())
+    pub(crate) fn last(&self, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        self.flush()?;
+        let found = self.saved.scan(None, &PageRequest { limit, ..PageRequest::default() })?;
+        Ok(readable(found.items).map(|document| document.body).collect())
     }
 }

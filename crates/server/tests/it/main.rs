@@ -16,4 +16,5 @@ mod platform_memories;
 mod platform_resources;
 mod redact;
 mod server;
+mod unreadable;
 mod webhooks;

@@ -92,7 +92,7 @@ async fn deleting_a_user_deletes_their_documents_but_not_their_keys() {
     server.remember(ANA, "Ana likes tea").await;
     let key = server.post(ANA, "/api-keys", json!({"label": "laptop"})).await.expect(201)["key"].clone();
     let documents = crate::server::documents(&path);
-    let events = [Document::new("event", "1", json!(1)).of(Some("ana")), Document::new("event", "2", json!(2))];
+    let events = [Document::new("event", "1", json!(1)).owned_by(Some("ana")), Document::new("event", "2", json!(2))];
     documents.put(&events, Durability::Synced).unwrap();
     assert_eq!(delete(&server, ADMIN, "user/ana").await.0, 200);
     assert_eq!(documents.document("event", "1").unwrap(), None);

@@ -28,6 +28,11 @@ fn list_ids(store: &dyn DocumentStore, kind: &'static str, owner: Option<&str>) 
     page.items.into_iter().map(|document| document.id).collect()
 }
 
+/// The ids of the notes that are due, the longest due first.
+fn due_ids(store: &dyn DocumentStore, now: Timestamp, limit: usize) -> Vec<String> {
+    store.due("note", now, limit).unwrap().into_iter().map(|document| document.unwrap().id).collect()
+}
+
 /// The number of threads for which `act` returns true. Some of the threads share a store.
 fn count_threads(open: OpenDocumentStore<'_>, act: impl Fn(&dyn DocumentStore, usize) -> bool + Sync) -> usize {
     let stores = [open(), open()];
@@ -55,12 +60,12 @@ pub(super) fn documents_round_trip(open: OpenDocumentStore<'_>) {
     for (number, body) in bodies.into_iter().enumerate() {
         for (owner, due) in [(None, None), (Some("Zoë\u{0} 乌"), Some("2025-06-01T12:00:00.123456Z"))] {
             let id = format!("{number} {} \u{0} 👩‍👩‍👧", due.is_some());
-            let mut document = Document::new("note", id, body.clone()).of(owner);
+            let mut document = Document::new("note", id, body.clone()).owned_by(owner);
             document.due = due.map(|due: &str| due.parse().unwrap());
             documents.push(document);
         }
     }
-    documents.push(Document::new("note", "", json!(1)).of(Some("")).due(at(-1)));
+    documents.push(Document::new("note", "", json!(1)).owned_by(Some("")).due_at(at(-1)));
     store.put(&documents[..3], Durability::Synced).unwrap();
     store.put(&documents[3..], Durability::Written).unwrap();
     store.put(&[], Durability::Synced).unwrap();
@@ -79,25 +84,24 @@ pub(super) fn documents_round_trip(open: OpenDocumentStore<'_>) {
         found.items.iter().zip(documents.iter().rev()).for_each(|(found, expected)| assert_same(found, expected));
         assert_eq!(store.document("note", "unknown").unwrap(), None);
     }
-    let taken = open().take("note", &documents[1].id).unwrap().unwrap();
-    assert_same(&taken, &documents[1]);
+    assert!(open().remove("note", &documents[1].id).unwrap());
 }
 
 pub(super) fn a_replaced_document_keeps_its_position(open: OpenDocumentStore<'_>) {
     let store = open();
-    put(&*store, &[note("a"), note("b").of(Some("ana")).due(at(5)), note("c")]);
+    put(&*store, &[note("a"), note("b").owned_by(Some("ana")).due_at(at(5)), note("c")]);
     put(&*store, &[Document::new("other", "b", json!("another kind"))]);
-    put(&*store, &[Document::new("note", "b", json!([2])).of(Some("ben"))]);
-    put(&*store, &[note("d"), note("a"), note("a").of(Some("ana"))]);
+    put(&*store, &[Document::new("note", "b", json!([2])).owned_by(Some("ben"))]);
+    put(&*store, &[note("d"), note("a"), note("a").owned_by(Some("ana"))]);
     assert_eq!(list_ids(&*store, "note", None), ["d", "c", "b", "a"]);
     assert_eq!(list_ids(&*store, "note", Some("ana")), ["a"]);
     assert_eq!(list_ids(&*store, "note", Some("ben")), ["b"]);
     let replaced = store.document("note", "b").unwrap().unwrap();
-    assert_eq!(replaced, Document::new("note", "b", json!([2])).of(Some("ben")));
+    assert_eq!(replaced, Document::new("note", "b", json!([2])).owned_by(Some("ben")));
     assert_eq!(store.document("other", "b").unwrap().unwrap().body, json!("another kind"));
-    assert_eq!(store.due("note", at(9), 9).unwrap(), []);
-    // A document that was taken and written again is new.
-    store.take("note", "a").unwrap().unwrap();
+    assert_eq!(due_ids(&*store, at(9), 9), [""; 0]);
+    // A document that was removed and written again is new.
+    assert!(store.remove("note", "a").unwrap());
     put(&*store, &[note("a")]);
     assert_eq!(list_ids(&*store, "note", None), ["a", "d", "c", "b"]);
 }
@@ -106,7 +110,8 @@ pub(super) fn put_new_succeeds_once(open: OpenDocumentStore<'_>) {
     let store = open();
     for round in 0..5 {
         let id = format!("round {round}");
-        let won = count_threads(open, |store, number| store.put_new(&note(&id).of(Some(&number.to_string()))).unwrap());
+        let won =
+            count_threads(open, |store, number| store.put_new(&note(&id).owned_by(Some(&number.to_string()))).unwrap());
         assert_eq!(won, 1);
         let first = store.document("note", &id).unwrap().unwrap();
         assert!(!store.put_new(&Document::new("note", &id, json!("later"))).unwrap());
@@ -115,19 +120,16 @@ pub(super) fn put_new_succeeds_once(open: OpenDocumentStore<'_>) {
     }
 }
 
-pub(super) fn take_succeeds_once(open: OpenDocumentStore<'_>) {
+pub(super) fn remove_succeeds_once(open: OpenDocumentStore<'_>) {
     let store = open();
     for round in 0..5 {
-        let document = Document::new("note", format!("round {round}"), json!({"n": round})).of(Some("ana"));
-        put(&*store, std::slice::from_ref(&document));
-        let got = count_threads(open, |store, _| {
-            let taken = store.take("note", &document.id).unwrap();
-            taken.is_some_and(|taken| taken == document)
-        });
-        assert_eq!(got, 1);
+        let document = Document::new("note", format!("round {round}"), json!({"n": round})).owned_by(Some("ana"));
+        put(&*store, &[document.clone(), Document::new("other", document.id.as_str(), json!(1))]);
+        assert_eq!(count_threads(open, |store, _| store.remove("note", &document.id).unwrap()), 1);
         assert_eq!(store.document("note", &document.id).unwrap(), None);
+        assert!(store.document("other", &document.id).unwrap().is_some());
     }
-    assert_eq!(store.take("note", "never there").unwrap(), None);
+    assert!(!store.remove("note", "never there").unwrap());
 }
 
 pub(super) fn no_change_is_lost(open: OpenDocumentStore<'_>) {
@@ -150,7 +152,7 @@ pub(super) fn no_change_is_lost(open: OpenDocumentStore<'_>) {
 
 pub(super) fn a_refused_change_writes_nothing(open: OpenDocumentStore<'_>) {
     let store = open();
-    let before = Document::new("note", "a", json!({"n": 1})).of(Some("ana")).due(at(7));
+    let before = Document::new("note", "a", json!({"n": 1})).owned_by(Some("ana")).due_at(at(7));
     put(&*store, &[before.clone(), note("b")]);
     let replace = |document: &mut Document| {
         *document = Document::new("other", "replaced", json!(null));
@@ -184,12 +186,11 @@ pub(super) fn a_refused_change_writes_nothing(open: OpenDocumentStore<'_>) {
 pub(super) fn the_longest_due_is_first(open: OpenDocumentStore<'_>) {
     let store = open();
     let seconds = [30, 10, 50, 20, 40];
-    let documents: Vec<Document> = seconds.iter().map(|&second| note(second.to_string()).due(at(second))).collect();
+    let documents: Vec<Document> = seconds.iter().map(|&second| note(second.to_string()).due_at(at(second))).collect();
     put(&*store, &documents);
-    put(&*store, &[note("never"), Document::new("other", "1", json!(1)).due(at(1))]);
-    let due = |second, limit| -> Vec<String> {
-        store.due("note", at(second), limit).unwrap().into_iter().map(|document| document.id).collect()
-    };
+    put(&*store, &[note("never"), Document::new("other", "1", json!(1)).due_at(at(1))]);
+    let due = |second, limit| due_ids(&*store, at(second), limit);
+    assert_eq!((store.count_queued("note").unwrap(), store.count_queued("unused").unwrap()), (5, 0));
     assert_eq!(due(9, 9), [""; 0]);
     assert_eq!(due(30, 9), ["10", "20", "30"]);
     assert_eq!(due(99, 2), ["10", "20"]);
@@ -203,13 +204,30 @@ pub(super) fn the_longest_due_is_first(open: OpenDocumentStore<'_>) {
     assert_eq!(due(99, usize::MAX), ["30", "40", "50", "10"]);
 }
 
-pub(super) fn forget_deletes_documents_of_the_owner_only(open: OpenDocumentStore<'_>) {
+pub(super) fn one_caller_reschedules_a_due_document(open: OpenDocumentStore<'_>) {
     let store = open();
-    let of = |owner: Option<&str>, id: &str| note(id).of(owner);
+    put(&*store, &[note("never"), Document::new("other", "0", json!(1)).due_at(at(1))]);
+    for round in 0..5 {
+        let document = Document::new("note", round.to_string(), json!({"n": round})).owned_by(Some("ana"));
+        put(&*store, &[document.clone().due_at(at(7))]);
+        let reschedule = |store: &dyn DocumentStore, now, due| store.reschedule("note", &document.id, at(now), at(due));
+        assert!(!reschedule(&*store, 6, 20).unwrap(), "it is not due yet");
+        assert_eq!(count_threads(open, |store, _| reschedule(store, 7, 20).unwrap()), 1);
+        assert_eq!(store.document("note", &document.id).unwrap().unwrap(), document.due_at(at(20)));
+    }
+    for id in ["never", "missing"] {
+        assert!(!store.reschedule("note", id, Timestamp::MAX, at(1)).unwrap(), "{id}");
+    }
+    assert_eq!((store.count_queued("note").unwrap(), store.due("other", at(1), 9).unwrap().len()), (5, 1));
+}
+
+pub(super) fn documents_of_one_owner_are_deleted(open: OpenDocumentStore<'_>) {
+    let store = open();
+    let of = |owner: Option<&str>, id: &str| note(id).owned_by(owner);
     put(&*store, &[of(Some("ana"), "1"), of(None, "2"), of(Some("ben"), "3"), of(Some("Ana"), "4")]);
-    put(&*store, &[Document::new("other", "5", json!(1)).of(Some("ana")), of(Some("ana "), "6")]);
-    assert_eq!(store.forget("nobody").unwrap(), 0);
-    assert_eq!(store.forget("ana").unwrap(), 2);
+    put(&*store, &[Document::new("other", "5", json!(1)).owned_by(Some("ana")), of(Some("ana "), "6")]);
+    assert_eq!(store.delete_owned_by("nobody").unwrap(), 0);
+    assert_eq!(store.delete_owned_by("ana").unwrap(), 2);
     assert_eq!(list_ids(&*store, "note", None), ["6", "4", "3", "2"]);
     assert_eq!(list_ids(&*open(), "other", None), [""; 0]);
 }
@@ -228,12 +246,36 @@ pub(super) fn trim_keeps_the_newest(open: OpenDocumentStore<'_>) {
     assert_eq!(list_ids(&*store, "other", None), ["0"]);
 }
 
+pub(super) fn trim_keeps_documents_whose_work_is_not_done(open: OpenDocumentStore<'_>) {
+    let store = open();
+    let queued = |number: &i64| number % 3 == 0;
+    let document = |number: i64| {
+        let document = note(number.to_string()).owned_by(Some("ana"));
+        // Long due, due in the far future: both are queued.
+        if queued(&number) { document.due_at(if number % 2 == 0 { at(-9) } else { Timestamp::MAX }) } else { document }
+    };
+    put(&*store, &(0..12).map(document).collect::<Vec<_>>());
+    for keep in [8, 5, 2, 0] {
+        store.trim("note", keep).unwrap();
+        let done: Vec<i64> = (0..12).rev().filter(|number| !queued(number)).take(keep).collect();
+        let expected: Vec<String> = (0..12)
+            .rev()
+            .filter(|number| queued(number) || done.contains(number))
+            .map(|number| number.to_string())
+            .collect();
+        assert_eq!(list_ids(&*store, "note", None), expected, "keep {keep}");
+    }
+    store.change("note", "6", &mut |document| document.due.take().is_some()).unwrap().unwrap();
+    assert_eq!(store.trim("note", 0).unwrap(), 1, "its work is done");
+    assert_eq!(list_ids(&*store, "note", None), ["9", "3", "0"]);
+}
+
 pub(super) fn paged_newest_first(open: OpenDocumentStore<'_>) {
     let store = open();
     let documents: Vec<Document> =
-        (0..25).map(|number| note(number.to_string()).of(["ana", "ben"].get(number % 3).copied())).collect();
+        (0..25).map(|number| note(number.to_string()).owned_by(["ana", "ben"].get(number % 3).copied())).collect();
     put(&*store, &documents);
-    put(&*store, &[Document::new("other", "1", json!(1)).of(Some("ana"))]);
+    put(&*store, &[Document::new("other", "1", json!(1)).owned_by(Some("ana"))]);
     for owner in [None, Some("ana"), Some("ben"), Some("nobody")] {
         let of = |document: &&Document| owner.is_none() || document.owner.as_deref() == owner;
         let expected: Vec<&Document> = documents.iter().rev().filter(of).collect();

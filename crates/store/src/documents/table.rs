@@ -55,7 +55,7 @@ impl<T: Tables + ?Sized> DocumentStore for T {
         snapshot(self, |sql| query_one(sql, &query, kind, id))
     }
 
-    fn documents(&self, kind: &'static str, owner: Option<&str>, page: &PageRequest) -> Result<Page<Document>> {
+    fn scan(&self, kind: &'static str, owner: Option<&str>, page: &PageRequest) -> Result<Page<Result<Document>>> {
         let before = match &page.cursor {
             Some(cursor) => cursor::decode(cursor)?,
             None => i64::MAX,
@@ -81,15 +81,27 @@ impl<T: Tables + ?Sized> DocumentStore for T {
         let has_more = rows.len() > page.limit;
         rows.truncate(page.limit);
         let last = rows.last().filter(|_| has_more).map(|row| row.int(0)).transpose()?;
-        let items = rows.iter().map(|row| document_at(row, kind)).collect::<Result<_>>()?;
+        let items = rows.iter().map(|row| document_at(row, kind)).collect();
         Ok(Page { items, total: usize::try_from(total).unwrap_or(0), next: last.map(cursor::encode) })
     }
 
-    fn due(&self, kind: &'static str, now: Timestamp, limit: usize) -> Result<Vec<Document>> {
+    fn due(&self, kind: &'static str, now: Timestamp, limit: usize) -> Result<Vec<Result<Document>>> {
         let query = format!("SELECT {COLUMNS} FROM documents WHERE kind = $1 AND due <= $2 ORDER BY due, seq LIMIT $3");
         let values = [kind.into(), now.as_microsecond().into(), to_i64(limit).into()];
         let rows = snapshot(self, |sql| sql.query(&query, &values))?;
-        rows.iter().map(|row| document_at(row, kind)).collect()
+        Ok(rows.iter().map(|row| document_at(row, kind)).collect())
+    }
+
+    fn count_queued(&self, kind: &'static str) -> Result<usize> {
+        let query = "SELECT count(*) FROM documents WHERE kind = $1 AND due IS NOT NULL";
+        let rows = snapshot(self, |sql| sql.query(query, &[kind.into()]))?;
+        Ok(usize::try_from(first_int(&rows)?).unwrap_or(0))
+    }
+
+    fn reschedule(&self, kind: &'static str, id: &str, now: Timestamp, due: Timestamp) -> Result<bool> {
+        let update = "UPDATE documents SET due = $4 WHERE kind = $1 AND id = $2 AND due <= $3";
+        let values = [kind.into(), id.into(), now.as_microsecond().into(), due.as_microsecond().into()];
+        Ok(transact(self, Durability::Synced, |sql| sql.execute(update, &values))? > 0)
     }
 
     fn change(
@@ -116,20 +128,21 @@ impl<T: Tables + ?Sized> DocumentStore for T {
         })
     }
 
-    fn take(&self, kind: &'static str, id: &str) -> Result<Option<Document>> {
-        let query = format!("DELETE FROM documents WHERE kind = $1 AND id = $2 RETURNING {COLUMNS}");
-        transact(self, Durability::Synced, |sql| query_one(sql, &query, kind, id))
+    fn remove(&self, kind: &'static str, id: &str) -> Result<bool> {
+        let delete = "DELETE FROM documents WHERE kind = $1 AND id = $2";
+        Ok(transact(self, Durability::Synced, |sql| sql.execute(delete, &[kind.into(), id.into()]))? > 0)
     }
 
-    fn forget(&self, owner: &str) -> Result<usize> {
+    fn delete_owned_by(&self, owner: &str) -> Result<usize> {
         let delete = "DELETE FROM documents WHERE owner = $1";
         let deleted = transact(self, Durability::Synced, |sql| sql.execute(delete, &[owner.into()]))?;
         Ok(usize::try_from(deleted).unwrap_or(usize::MAX))
     }
 
     fn trim(&self, kind: &'static str, keep: usize) -> Result<usize> {
-        let delete = "DELETE FROM documents WHERE kind = $1
-                      AND seq <= (SELECT seq FROM documents WHERE kind = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2)";
+        let delete = "DELETE FROM documents WHERE kind = $1 AND due IS NULL
+                      AND seq <= (SELECT seq FROM documents WHERE kind = $1 AND due IS NULL
+                                  ORDER BY seq DESC LIMIT 1 OFFSET $2)";
         let values = [kind.into(), to_i64(keep).into()];
         let deleted = transact(self, Durability::Synced, |sql| sql.execute(delete, &values))?;
         Ok(usize::try_from(deleted).unwrap_or(usize::MAX))
@@ -153,13 +166,13 @@ fn first_int(rows: &[Row]) -> Result<i64> {
 }
 
 fn document_at(row: &Row, kind: &'static str) -> Result<Document> {
+    let id = row.text(1)?;
     Ok(Document {
         kind,
-        id: row.text(1)?.to_owned(),
+        id: id.to_owned(),
         owner: row.opt_text(2)?.map(str::to_owned),
         due: row.opt_int(3)?.and_then(|micros| Timestamp::from_microsecond(micros).ok()),
-        body: serde_json::from_str(row.text(4)?)
-            .map_err(|error| StoreError::Corrupt(format!("a document: {error}")))?,
+        body: serde_json::from_str(row.text(4)?).map_err(|error| StoreError::unreadable(kind, id, &error))?,
     })
 }
 

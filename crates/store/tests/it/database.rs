@@ -163,6 +163,6 @@ fn an_empty_file_becomes_a_ledger() {
     drop(SqliteDatabase::open(&path, &[]).unwrap());
     drop(SqliteDatabase::open(&path, &[DOCUMENTS_SCHEMA]).unwrap());
     let database = SqliteDatabase::open(&path, &[DOCUMENTS_SCHEMA]).unwrap();
-    assert_eq!(database.take("note", "a").unwrap(), None);
+    assert!(!database.remove("note", "a").unwrap());
     assert!(database.location().starts_with("sqlite:/"));
 }

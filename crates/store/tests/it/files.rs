@@ -3,11 +3,14 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use mnemon_store::sqlite::{SqliteOptions, UNKNOWN_EMBEDDER};
 use mnemon_store::{
-    Document, DocumentStore, Durability, ExportRecord, PageRequest, Scope, SqliteStore, Store, StoreError, View,
-    run_search,
+    Collection, Document, DocumentStore, Durability, ExportRecord, PageRequest, Queue, RetryPolicy, Scope, SqliteStore,
+    Store, StoreError, View, run_search,
 };
 use rusqlite::Connection;
 
@@ -196,4 +199,36 @@ fn check_migrated(fixture: &str) {
         assert_eq!(store.document("note", "a").unwrap().unwrap().body, true);
         assert_eq!(store.check().unwrap(), []);
     }
+}
+
+#[test]
+fn a_document_that_is_not_json_does_not_hide_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = Arc::new(open(&path));
+    let notes = Collection::<String>::new(store.clone(), "note");
+    for id in ["a", "b", "c"] {
+        notes.put_new(&notes.document(id, id.to_owned()).due_at(Timestamp::UNIX_EPOCH)).unwrap();
+    }
+    let damaged = Connection::open(&path).unwrap();
+    damaged.execute("UPDATE documents SET body = '{\"text\": \"sec' WHERE id = 'b'", []).unwrap();
+    let is_unreadable =
+        |error: StoreError| matches!(error, StoreError::UnreadableDocument { kind: "note", id, .. } if id == "b");
+    let page = PageRequest { limit: 9, ..PageRequest::default() };
+    assert!(is_unreadable(notes.get("b").unwrap_err()));
+    assert!(is_unreadable(notes.list(None, &page).unwrap_err()));
+    assert!(is_unreadable(notes.change("b", &mut |_| true).unwrap_err()));
+    let found = notes.scan(None, &page).unwrap();
+    let found: Vec<Option<String>> = found.items.into_iter().map(|note| note.ok().map(|note| note.body)).collect();
+    assert_eq!(found, [Some("c".to_owned()), None, Some("a".to_owned())]);
+    // A queue can pass over it.
+    let policy =
+        RetryPolicy { poll: Duration::ZERO, backoff: Vec::new(), lease: Duration::from_secs(60), max_attempts: None };
+    let queue = Queue::<String>::new(store.clone(), "note", policy);
+    for expected in [Some("a"), Some("c"), None] {
+        assert_eq!(queue.claim().unwrap().map(|job| job.body).as_deref(), expected);
+    }
+    assert_eq!(queue.count().unwrap(), 3, "it stays queued");
+    assert_eq!(notes.unreadable().unwrap(), ["b"]);
+    assert!(notes.remove("b").unwrap());
 }

@@ -1,8 +1,10 @@
 //! `/configure` of mem0's server: settings that can be read and changed while the server runs.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use mnemon_engine::Engine;
-use mnemon_store::{Document, DocumentStore, StoreError};
+use mnemon_store::{Collection, DocumentStore, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -14,7 +16,7 @@ use crate::error::Problem;
 use crate::http::extract::{Body, Json};
 use crate::service::AppState;
 
-const KIND: &str = "config";
+pub(super) const KIND: &str = "config";
 const ID: &str = "overrides";
 
 /// The settings: `version`, `vector_store`, `llm`, `embedder`, and any others that were set.
@@ -44,7 +46,7 @@ pub(crate) struct Configured {
 #[utoipa::path(get, path = "/configure", tag = tag::MEM0_SERVER, responses((status = 200, body = Configuration)))]
 pub(crate) async fn show(State(app): State<AppState>, _: Reader) -> Result<Json<Configuration>, Problem> {
     let base = app.with_engine(current).await?;
-    let overrides = app.with_documents(|documents| documents.document(KIND, ID)).await?.map(|document| document.body);
+    let overrides = app.with_documents(|documents| settings(documents).get(ID)).await?.map(|document| document.body);
     Ok(Json(Configuration(redacted(&base, &overrides.unwrap_or_default()))))
 }
 
@@ -67,10 +69,15 @@ pub(crate) async fn change(
 ) -> Result<Json<Configured>, Problem> {
     let names_model = patch.get("llm").is_some_and(|llm| !llm.is_null());
     let base = app.with_engine(current).await?;
-    app.with_documents(move |documents| save(documents, &patch, &base)).await??;
+    app.with_documents(move |documents| save(&settings(documents), &patch, &base)).await??;
     let note =
         "The settings of the language model are stored but have no effect: it is configured when the server starts.";
     Ok(Json(Configured { message: "Configuration set successfully", note: names_model.then_some(note) }))
+}
+
+/// The settings that were changed.
+fn settings(documents: Arc<dyn DocumentStore>) -> Collection<Map<String, Value>> {
+    Collection::new(documents, KIND)
 }
 
 /// The settings that the server was started with.
@@ -82,15 +89,15 @@ fn current(engine: &Engine) -> Result<Map<String, Value>, Problem> {
 
 /// Saves a change unless it is refused. Of two concurrent changes both are saved.
 fn save(
-    documents: &dyn DocumentStore,
+    settings: &Collection<Map<String, Value>>,
     patch: &Map<String, Value>,
     base: &Map<String, Value>,
 ) -> Result<Result<(), Problem>, StoreError> {
-    documents.put_new(&Document::new(KIND, ID, Map::new().into()))?;
+    settings.put_new(&settings.document(ID, Map::new()))?;
     let mut outcome = Ok(());
-    documents.change(KIND, ID, &mut |document| match apply(&document.body, patch, base) {
+    settings.change(ID, &mut |document| match apply(&document.body, patch, base) {
         Ok(next) => {
-            document.body = next.into();
+            document.body = next;
             true
         }
         Err(problem) => {

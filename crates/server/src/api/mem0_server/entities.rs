@@ -73,7 +73,7 @@ pub(crate) async fn delete(
     let mut deleted = app.delete_all(Some(filter)).await?;
     if kind == OwnerKind::User {
         let id = id.clone();
-        deleted += app.with_documents(move |documents| documents.forget(&id)).await?;
+        deleted += app.with_documents(move |documents| documents.delete_owned_by(&id)).await?;
     }
     if deleted == 0 {
         let id: String = id.chars().take(80).collect();

@@ -40,8 +40,8 @@ pub(super) fn base(store: &str, embedder: &str, dims: usize) -> Object {
 ///
 /// # Errors
 /// 400 if the resulting settings are invalid.
-pub(super) fn apply(stored: &Value, patch: &Object, base: &Object) -> Result<Object, Problem> {
-    let mut next = object(stored);
+pub(super) fn apply(stored: &Object, patch: &Object, base: &Object) -> Result<Object, Problem> {
+    let mut next = stored.clone();
     merge(&mut next, patch, &mut Vec::new())?;
     check(&overlay(base, &next), base)?;
     // They equal the current settings. If they were stored, they would be refused after a restart with other settings.
@@ -57,8 +57,8 @@ pub(super) fn apply(stored: &Value, patch: &Object, base: &Object) -> Result<Obj
 }
 
 /// The settings with the stored overrides, secrets redacted.
-pub(super) fn redacted(base: &Object, stored: &Value) -> Object {
-    redact_object(&overlay(base, &object(stored)))
+pub(super) fn redacted(base: &Object, stored: &Object) -> Object {
+    redact_object(&overlay(base, stored))
 }
 
 fn object(value: &Value) -> Object {
@@ -201,7 +201,7 @@ mod tests {
     }
 
     fn change(stored: &Value, patch: Value) -> Result<Value, String> {
-        apply(stored, &object(&patch), &settings()).map(Value::from).map_err(|problem| problem.message)
+        apply(&object(stored), &object(&patch), &settings()).map(Value::from).map_err(|problem| problem.message)
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
             "llm": {"provider": "openai", "config": {"api_key": "k1", "http": {"Authorization": "Bearer k2"}}},
             "more": [{"name": "a", "auth_token": "k3"}, {"clients": [{"client_secret": {"v": "k4"}}]}],
         });
-        let shown = redacted(&settings(), &stored);
+        let shown = redacted(&settings(), &object(&stored));
         let text = Value::Object(shown.clone()).to_string();
         assert!((1..=4).all(|n| !text.contains(&format!("k{n}"))), "{text}");
         assert_eq!(text.matches(REDACTED).count(), 4);

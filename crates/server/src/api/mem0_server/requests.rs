@@ -42,6 +42,6 @@ pub(crate) async fn list(
         return Err(Problem::unprocessable(&["query", "limit"], kind, message, limit.into()));
     }
     let log = app.clone();
-    let entries = app.blocking(move || log.requests.last(&*log.documents, limit)).await??;
+    let entries = app.blocking(move || log.requests.last(limit)).await??;
     Ok(Json(entries))
 }

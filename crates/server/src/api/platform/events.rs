@@ -40,7 +40,7 @@ pub(super) async fn get(
 ) -> Result<Json<Event>, Problem> {
     let found = app.with_documents(move |documents| Event::find(documents, &id)).await?;
     let own = found.filter(|document| caller.is_admin() || document.owner == caller.user);
-    own.and_then(Event::read).map(Json).ok_or_else(|| Problem::not_found("This event does not exist."))
+    own.map(|document| Json(document.body)).ok_or_else(|| Problem::not_found("This event does not exist."))
 }
 
 /// Get an event (alternative path)

@@ -1,13 +1,15 @@
 //! Exports: the memories that match filters at one time, stored to be read later.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use mnemon_engine::ListRequest;
 use mnemon_store::filter::ScopeKey;
-use mnemon_store::{Document, DocumentStore, Durability, MemoryId, PageRequest, StoreError};
+use mnemon_store::{Collection, Document, DocumentStore, Durability, MemoryId, PageRequest, StoreError};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::dto::{ENTITY_KEYS, MemoryDoc, PageNumber, PageQuery, Paged, RequestUrl, memory_json};
@@ -18,7 +20,7 @@ use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json, Query, double_option};
 use crate::service::{App, AppState};
 
-const KIND: &str = "export";
+pub(super) const KIND: &str = "export";
 /// Most memories of one export.
 const MAX_MEMORIES: usize = 10_000;
 /// Exports that are kept for each owner.
@@ -137,12 +139,18 @@ pub(super) async fn create(
             status: "SUCCEEDED".to_owned(),
             created_at: Timestamp::now(),
         };
-        let document = Document::new(KIND, export.id.as_str(), json!(export)).of(owner.as_deref());
-        exporting.documents.put(&[document], Durability::Synced)?;
-        remove_oldest(&*exporting.documents, owner.as_deref())?;
-        Ok::<_, Problem>(ExportMade { message: "Memory export made", memories: export.memories.len(), id: export.id })
+        let made = ExportMade { message: "Memory export made", memories: export.memories.len(), id: export.id.clone() };
+        let exports = exports(exporting.documents.clone());
+        let document = exports.document(export.id.clone(), export).owned_by(owner.as_deref());
+        exports.put(&[document], Durability::Synced)?;
+        remove_oldest(&exports, owner.as_deref())?;
+        Ok::<_, Problem>(made)
     });
     Ok((StatusCode::CREATED, Json(created.await??)))
+}
+
+fn exports(documents: Arc<dyn DocumentStore>) -> Collection<Export> {
+    Collection::new(documents, KIND)
 }
 
 /// All memories that match, as JSON. Blocks.
@@ -193,15 +201,14 @@ pub(super) async fn get(
     let ids = [body.user_id, body.agent_id, body.app_id, body.run_id];
     let filters = merged_filters(body.filters.as_ref(), &ids);
     let found = app.with_documents(move |documents| {
+        let exports = exports(documents);
         if let Some(id) = body.memory_export_id {
-            return Ok(documents.document(KIND, &id)?.filter(|found| may_read(&caller, found)));
+            return Ok(exports.get(&id)?.filter(|found| may_read(&caller, found)));
         }
         let mut request = PageRequest { limit: EXPORT_BATCH, ..PageRequest::default() };
         loop {
-            let page = documents.documents(KIND, caller.user.as_deref(), &request)?;
-            let matches = |found: &Document| {
-                filters.is_empty() || found.body.get("filters").and_then(Value::as_object) == Some(&filters)
-            };
+            let page = exports.list(caller.user.as_deref(), &request)?;
+            let matches = |found: &Document<Export>| filters.is_empty() || found.body.filters == filters;
             if let Some(found) = page.items.into_iter().find(matches) {
                 return Ok(Some(found));
             }
@@ -211,23 +218,23 @@ pub(super) async fn get(
             }
         }
     });
-    let export = found.await?.and_then(|document| serde_json::from_value(document.body).ok());
-    export.map(Json).ok_or_else(|| Problem::not_found("This export does not exist."))
+    let export = found.await?.ok_or_else(|| Problem::not_found("This export does not exist."))?;
+    Ok(Json(export.body))
 }
 
 /// Removes the oldest exports of an owner, above [`MAX_EXPORTS`]. Exports of other owners stay.
-fn remove_oldest(documents: &dyn DocumentStore, owner: Option<&str>) -> Result<(), StoreError> {
+fn remove_oldest(exports: &Collection<Export>, owner: Option<&str>) -> Result<(), StoreError> {
     let page = PageRequest { offset: MAX_EXPORTS, limit: MAX_EXPORTS, ..PageRequest::default() };
-    for document in documents.documents(KIND, owner, &page)?.items {
+    for document in exports.list(owner, &page)?.items {
         // Without an owner the page contains the exports of all owners.
         if document.owner.as_deref() == owner {
-            documents.take(KIND, &document.id)?;
+            exports.remove(&document.id)?;
         }
     }
     Ok(())
 }
 
-fn may_read(caller: &Caller, document: &Document) -> bool {
+fn may_read(caller: &Caller, document: &Document<Export>) -> bool {
     caller.is_admin() || document.owner == caller.user
 }
 
@@ -244,17 +251,13 @@ pub(super) async fn list(
 ) -> Result<Json<Paged<ExportRow>>, Problem> {
     let page = PageNumber::new(query.page, query.page_size, MAX_EXPORTS)?;
     let request = PageRequest { offset: page.offset(), limit: page.size, ..PageRequest::default() };
-    let found =
-        app.with_documents(move |documents| documents.documents(KIND, caller.user.as_deref(), &request)).await?;
-    let row = |document: Document| {
-        let export: Export = serde_json::from_value(document.body).ok()?;
-        Some(ExportRow {
-            id: export.id,
-            filters: export.filters,
-            memories: export.memories.len(),
-            status: export.status,
-            created_at: export.created_at,
-        })
+    let found = app.with_documents(move |documents| exports(documents).list(caller.user.as_deref(), &request)).await?;
+    let row = |Document { body: export, .. }: Document<Export>| ExportRow {
+        id: export.id,
+        filters: export.filters,
+        memories: export.memories.len(),
+        status: export.status,
+        created_at: export.created_at,
     };
-    Ok(Json(url.page(page, found.total, found.items.into_iter().filter_map(row).collect())))
+    Ok(Json(url.page(page, found.total, found.items.into_iter().map(row).collect())))
 }

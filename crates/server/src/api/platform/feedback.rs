@@ -2,9 +2,8 @@
 
 use axum::extract::State;
 use jiff::Timestamp;
-use mnemon_store::{Document, Durability};
+use mnemon_store::{Collection, Durability};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use utoipa::ToSchema;
 
 use super::dto::IdText;
@@ -14,7 +13,7 @@ use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json, memory_id};
 use crate::service::AppState;
 
-const KIND: &str = "feedback";
+pub(super) const KIND: &str = "feedback";
 const VALUES: [&str; 3] = ["POSITIVE", "NEGATIVE", "VERY_NEGATIVE"];
 /// The longest reason, in bytes.
 const MAX_REASON: usize = 10_000;
@@ -38,6 +37,14 @@ pub(super) struct Feedback {
     id: String,
     feedback: Option<String>,
     feedback_reason: Option<String>,
+}
+
+/// The feedback in its document, whose id is the id of the memory.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredFeedback {
+    feedback: Option<String>,
+    reason: Option<String>,
+    at: Timestamp,
 }
 
 /// Give feedback on a memory
@@ -64,13 +71,14 @@ pub(super) async fn give(
     let saving = app.clone();
     let saved = app.blocking(move || {
         let owner = saving.own_memory(&caller, id)?.payload.scope().user_id;
+        let stored = Collection::<StoredFeedback>::new(saving.documents.clone(), KIND);
         if feedback.feedback.is_none() {
-            saving.documents.take(KIND, &feedback.id)?;
+            stored.remove(&feedback.id)?;
         } else {
-            let body =
-                json!({"feedback": feedback.feedback, "reason": feedback.feedback_reason, "at": Timestamp::now()});
-            let document = Document::new(KIND, feedback.id.as_str(), body).of(owner.as_deref());
-            saving.documents.put(&[document], Durability::Synced)?;
+            let (value, reason) = (feedback.feedback.clone(), feedback.feedback_reason.clone());
+            let body = StoredFeedback { feedback: value, reason, at: Timestamp::now() };
+            let document = stored.document(feedback.id.as_str(), body).owned_by(owner.as_deref());
+            stored.put(&[document], Durability::Synced)?;
         }
         Ok::<_, Problem>(feedback)
     });

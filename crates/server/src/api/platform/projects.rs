@@ -1,10 +1,12 @@
 //! The only project of a server: its settings and its members.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use mnemon_engine::MAX_INSTRUCTIONS;
-use mnemon_store::{Document, Durability, PageRequest};
+use mnemon_store::{Collection, DocumentStore, Durability, PageRequest};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::dto::{Done, tag};
@@ -13,8 +15,8 @@ use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json, Path, Query};
 use crate::service::AppState;
 
-const KIND: &str = "project";
-const MEMBER: &str = "member";
+pub(super) const KIND: &str = "project";
+pub(super) const MEMBER: &str = "member";
 /// The id of the only organization and of its only project.
 const DEFAULT: &str = "default";
 /// The project's instructions for the language model: of every memory, and of those that are an agent's alone.
@@ -97,8 +99,7 @@ pub(super) async fn get(
 ) -> Result<Json<Map<String, Value>>, Problem> {
     check_project(&org, &project)?;
     let fields: Vec<String> = query.into_iter().filter(|(key, _)| key == "fields").map(|(_, field)| field).collect();
-    let stored = app.with_documents(|documents| documents.document(KIND, DEFAULT)).await?;
-    let stored = stored.map(|document| document.body).unwrap_or_default();
+    let stored = stored_settings(&app).await?;
     let mut settings = Map::new();
     for key in ["id", "name", "org_id"] {
         settings.insert(key.into(), DEFAULT.into());
@@ -150,13 +151,10 @@ pub(super) async fn update(
         .filter(|key| ![INSTRUCTIONS, AGENT_INSTRUCTIONS].contains(key) && body.contains_key(*key))
         .collect();
     let changed = app.with_documents(move |documents| {
-        documents.put_new(&Document::new(KIND, DEFAULT, json!({})))?;
-        documents.change(KIND, DEFAULT, &mut |document| {
-            if !document.body.is_object() {
-                document.body = json!({});
-            }
-            let Some(settings) = document.body.as_object_mut() else { return false };
-            settings.extend(body.clone());
+        let projects = projects(documents);
+        projects.put_new(&projects.document(DEFAULT, Map::new()))?;
+        projects.change(DEFAULT, &mut |document| {
+            document.body.extend(body.clone());
             true
         })
     });
@@ -168,11 +166,24 @@ pub(super) async fn update(
     Ok(Json(Done::new(message)))
 }
 
+/// The settings by project; there is one project.
+fn projects(documents: Arc<dyn DocumentStore>) -> Collection<Map<String, Value>> {
+    Collection::new(documents, KIND)
+}
+
+async fn stored_settings(app: &AppState) -> Result<Map<String, Value>, Problem> {
+    let stored = app.with_documents(|documents| projects(documents).get(DEFAULT)).await?;
+    Ok(stored.map(|document| document.body).unwrap_or_default())
+}
+
+fn project_members(documents: Arc<dyn DocumentStore>) -> Collection<Member> {
+    Collection::new(documents, MEMBER)
+}
+
 /// The project's instructions for an add without instructions.
 pub(super) async fn instructions(app: &AppState, of_agent: bool) -> Result<Option<String>, Problem> {
-    let stored = app.with_documents(|documents| documents.document(KIND, DEFAULT)).await?;
-    let settings = stored.map(|document| document.body).unwrap_or_default();
-    let text = |key: &str| settings[key].as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned);
+    let settings = stored_settings(app).await?;
+    let text = |key: &str| settings.get(key)?.as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned);
     let for_agents = if of_agent { text(AGENT_INSTRUCTIONS) } else { None };
     Ok(for_agents.or_else(|| text(INSTRUCTIONS)))
 }
@@ -266,9 +277,8 @@ pub(super) async fn members(
 ) -> Result<Json<Members>, Problem> {
     check_project(&org, &project)?;
     let page = PageRequest { limit: MAX_MEMBERS, ..PageRequest::default() };
-    let found = app.with_documents(move |documents| documents.documents(MEMBER, None, &page)).await?;
-    let read = |document: Document| serde_json::from_value(document.body).ok();
-    Ok(Json(Members { members: found.items.into_iter().rev().filter_map(read).collect() }))
+    let found = app.with_documents(move |documents| project_members(documents).list(None, &page)).await?;
+    Ok(Json(Members { members: found.items.into_iter().rev().map(|document| document.body).collect() }))
 }
 
 /// Add a member to the project
@@ -286,13 +296,12 @@ pub(super) async fn add_member(
     check_project(&org, &project)?;
     let member = body.member()?;
     let written = app.with_documents(move |documents| {
-        let page = PageRequest { limit: 1, ..PageRequest::default() };
-        let is_full = documents.documents(MEMBER, None, &page)?.total >= MAX_MEMBERS;
-        let document = Document::new(MEMBER, member.username.as_str(), json!(member));
-        if is_full && documents.document(MEMBER, &document.id)?.is_none() {
+        let members = project_members(documents);
+        let document = members.document(member.username.clone(), member);
+        if members.count()? >= MAX_MEMBERS && members.get(&document.id)?.is_none() {
             return Ok(false);
         }
-        documents.put(&[document], Durability::Synced)?;
+        members.put(&[document], Durability::Synced)?;
         Ok(true)
     });
     if !written.await? {
@@ -314,8 +323,8 @@ pub(super) async fn update_member(
     check_project(&org, &project)?;
     let member = body.member()?;
     let changed = app.with_documents(move |documents| {
-        documents.change(MEMBER, &member.username, &mut |document| {
-            document.body = json!(member);
+        project_members(documents).change(&member.username, &mut |document| {
+            document.body = member.clone();
             true
         })
     });
@@ -335,8 +344,8 @@ pub(super) async fn remove_member(
 ) -> Result<Json<Done>, Problem> {
     check_project(&org, &project)?;
     let email = checked_email(&query.email)?;
-    app.with_documents(move |documents| documents.take(MEMBER, &email)).await?.ok_or_else(no_member)?;
-    Ok(Json(Done::new("User removed from the project successfully.")))
+    let removed = app.with_documents(move |documents| project_members(documents).remove(&email)).await?;
+    if removed { Ok(Json(Done::new("User removed from the project successfully."))) } else { Err(no_member()) }
 }
 
 fn no_member() -> Problem {

@@ -7,21 +7,24 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
-use mnemon_store::{Document, PageRequest, StoreError};
+use mnemon_store::{Document, StoreError};
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::registry::{DELIVERY, Delivery, SECRET_PREFIX, WEBHOOK, Webhook, Webhooks, count, read};
+use super::registry::{Delivery, SECRET_PREFIX, Webhook, Webhooks, count};
 use crate::service::blocking::BlockingPool;
 
 /// Deliveries that are sent at the same time.
 const MAX_CONCURRENT_DELIVERIES: usize = 8;
 
+/// The timeout of one request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A delivery that this process has claimed, with the webhook it goes to.
 struct Claimed {
     webhook: Webhook,
-    delivery: Delivery,
+    delivery: Document<Delivery>,
 }
 
 /// Sends queued deliveries as long as the server runs.
@@ -29,40 +32,23 @@ pub(crate) async fn run_deliveries(webhooks: Arc<Webhooks>, pool: BlockingPool) 
     let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_DELIVERIES));
     let mut sending = JoinSet::new();
     loop {
-        let Some(due) = blocking(&webhooks, &pool, Webhooks::due).await else {
-            tokio::time::sleep(webhooks.retry.poll).await;
-            continue;
-        };
-        let mut idle = true;
-        for document in due {
-            let Ok(permit) = permits.clone().acquire_owned().await else { return };
-            let id = document.id;
-            // Several processes may see the same delivery: one of them gets the claim.
-            let claim = {
-                let id = id.clone();
-                blocking(&webhooks, &pool, move |webhooks| webhooks.claim(&id)).await
-            };
-            let Some(Some(claimed)) = claim else { continue };
-            let Some(client) = webhooks.client() else { continue };
-            idle = false;
-            let (webhooks, pool) = (webhooks.clone(), pool.clone());
-            sending.spawn(async move {
-                let Claimed { webhook, delivery } = claimed;
-                let outcome = send(&client, &id, &webhook, &delivery.body).await;
-                blocking(&webhooks, &pool, move |webhooks| {
-                    webhooks.record_outcome(&id, &webhook, delivery.attempts, outcome)
-                })
-                .await;
-                drop(permit);
-            });
-        }
+        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        let claimed = blocking(&webhooks, &pool, Webhooks::claim).await.flatten().zip(webhooks.client());
         while sending.try_join_next().is_some() {}
-        if idle {
+        let Some((Claimed { webhook, delivery }, client)) = claimed else {
+            drop(permit);
             tokio::select! {
                 () = webhooks.wake.notified() => {}
-                () = tokio::time::sleep(webhooks.retry.poll) => {}
+                () = tokio::time::sleep(webhooks.deliveries.policy().poll) => {}
             }
-        }
+            continue;
+        };
+        let (webhooks, pool) = (webhooks.clone(), pool.clone());
+        sending.spawn(async move {
+            let outcome = send(&client, &delivery.id, &webhook, &delivery.body.body).await;
+            blocking(&webhooks, &pool, move |webhooks| webhooks.record_outcome(&delivery, outcome)).await;
+            drop(permit);
+        });
     }
 }
 
@@ -79,65 +65,38 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl Webhooks {
-    /// The deliveries that are due now. Blocks.
-    fn due(&self) -> Result<Vec<Document>, StoreError> {
-        let due = self.documents.due(DELIVERY, Timestamp::now(), 8 * MAX_CONCURRENT_DELIVERIES)?;
-        let page = PageRequest { limit: 1, ..PageRequest::default() };
-        let queued = self.documents.documents(DELIVERY, None, &page)?.total;
-        metrics::gauge!("mnemon_webhook_queue").set(queued as f64);
-        Ok(due)
-    }
-
-    /// Claims a delivery for this process under a lease. `None` if another process has it, or if it was dropped because
-    /// its webhook was deleted or is inactive. Blocks.
-    fn claim(&self, id: &str) -> Result<Option<Claimed>, StoreError> {
-        let now = Timestamp::now();
-        let lease_end = after(now, self.retry.lease);
-        let leased = self.documents.change(DELIVERY, id, &mut |document| {
-            let free = document.due.is_some_and(|due| due <= now);
-            document.due = Some(lease_end);
-            free
-        })?;
-        let Some(leased) = leased else { return Ok(None) };
-        let webhook = self.documents.document(WEBHOOK, webhook_id(&leased))?.as_ref().and_then(read::<Webhook>);
-        match (webhook.filter(|webhook| webhook.is_active), read::<Delivery>(&leased)) {
-            (Some(webhook), Some(delivery)) => Ok(Some(Claimed { webhook, delivery })),
-            _ => {
-                self.documents.take(DELIVERY, id)?;
-                count("dropped");
-                Ok(None)
+    /// Claims the delivery that has been due longest. Deliveries whose webhook was deleted or is inactive are dropped.
+    /// `None` if none is due. Blocks.
+    fn claim(&self) -> Result<Option<Claimed>, StoreError> {
+        metrics::gauge!("mnemon_webhook_queue").set(self.deliveries.count()? as f64);
+        while let Some(delivery) = self.deliveries.claim()? {
+            let webhook = self.stored.get(&delivery.body.webhook)?.map(|document| document.body);
+            if let Some(webhook) = webhook.filter(|webhook| webhook.is_active) {
+                return Ok(Some(Claimed { webhook, delivery }));
             }
+            self.deliveries.finish(&delivery.id)?;
+            count("dropped");
         }
+        Ok(None)
     }
 
     /// Records the outcome of an attempt: finished, due again later, or dropped after the last attempt. Blocks.
-    fn record_outcome(
-        &self,
-        id: &str,
-        webhook: &Webhook,
-        attempts: usize,
-        outcome: Result<(), String>,
-    ) -> Result<(), StoreError> {
+    fn record_outcome(&self, delivery: &Document<Delivery>, outcome: Result<(), String>) -> Result<(), StoreError> {
+        let Document { id, body: Delivery { webhook, attempts, .. }, .. } = delivery;
         let Err(reason) = outcome else {
-            self.documents.take(DELIVERY, id)?;
+            self.deliveries.finish(id)?;
             count("delivered");
             return Ok(());
         };
-        let Some(pause) = self.retry.backoff.get(attempts) else {
-            self.documents.take(DELIVERY, id)?;
+        let Some(pause) = self.deliveries.policy().pause(attempts + 1) else {
+            self.deliveries.finish(id)?;
             count("given_up");
-            tracing::warn!(webhook = %webhook.id, delivery = %id, %reason, "webhook delivery dropped: no attempts left");
+            tracing::warn!(%webhook, delivery = %id, %reason, "webhook delivery dropped: no attempts left");
             return Ok(());
         };
-        let due = after(Timestamp::now(), *pause);
-        self.documents.change(DELIVERY, id, &mut |document| {
-            let Some(delivery) = read::<Delivery>(document) else { return false };
-            document.due = Some(due);
-            document.body = serde_json::json!(Delivery { attempts: attempts + 1, ..delivery });
-            true
-        })?;
+        self.deliveries.retry_later(id, pause, &mut |delivery| delivery.attempts = attempts + 1)?;
         count("failed");
-        tracing::info!(webhook = %webhook.id, delivery = %id, %reason, retry_at = %due, "webhook delivery failed");
+        tracing::info!(%webhook, delivery = %id, %reason, pause_s = pause.as_secs(), "webhook delivery failed");
         Ok(())
     }
 
@@ -148,7 +107,7 @@ impl Webhooks {
         }
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(self.retry.timeout)
+            .timeout(REQUEST_TIMEOUT)
             .user_agent(concat!("mnemon/", env!("CARGO_PKG_VERSION")))
             .build();
         match client {
@@ -159,14 +118,6 @@ impl Webhooks {
             }
         }
     }
-}
-
-fn webhook_id(delivery: &Document) -> &str {
-    delivery.body["webhook"].as_str().unwrap_or_default()
-}
-
-fn after(now: Timestamp, pause: Duration) -> Timestamp {
-    now.checked_add(pause).unwrap_or(Timestamp::MAX)
 }
 
 /// Sends one delivery. A 2xx status accepts it.
@@ -203,13 +154,13 @@ fn signature(secret: &str, id: &str, timestamp: i64, body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use mnemon_store::sqlite::SqliteOptions;
-    use mnemon_store::{DocumentStore, EventKind, SqliteStore};
+    use mnemon_store::{DocumentStore, EventKind, RetryPolicy, SqliteStore};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::sync::mpsc;
 
     use super::super::event::MemoryEvent;
-    use super::super::registry::{EVENT_TYPES, NewWebhook, RetryPolicy};
+    use super::super::registry::{EVENT_TYPES, NewWebhook};
     use super::*;
 
     #[test]
@@ -227,9 +178,9 @@ mod tests {
     fn webhooks(documents: Arc<dyn DocumentStore>) -> Arc<Webhooks> {
         let retry = RetryPolicy {
             poll: Duration::from_millis(5),
-            timeout: Duration::from_secs(5),
+            backoff: vec![Duration::from_millis(1)],
             lease: Duration::from_secs(60),
-            backoff: vec![Duration::from_millis(1); 3],
+            max_attempts: Some(4),
         };
         let _ = rustls::crypto::ring::default_provider().install_default();
         Arc::new(Webhooks::with_retry_policy(documents, retry))
@@ -282,8 +233,7 @@ mod tests {
     }
 
     async fn wait_until_empty(webhooks: &Webhooks) {
-        let page = PageRequest { limit: 1, ..PageRequest::default() };
-        while webhooks.documents.documents(DELIVERY, None, &page).unwrap().total > 0 {
+        while webhooks.deliveries.count().unwrap() > 0 {
             tokio::task::yield_now().await;
         }
     }
@@ -353,10 +303,12 @@ mod tests {
         let webhooks = webhooks(documents.clone());
         webhooks.create(new_webhook("http://127.0.0.1:9/")).unwrap().unwrap();
         webhooks.enqueue(&[added("likes tea")]);
-        let due = webhooks.due().unwrap();
-        assert!(webhooks.claim(&due[0].id).unwrap().is_some());
-        assert!(webhooks.claim(&due[0].id).unwrap().is_none());
-        assert!(webhooks.due().unwrap().is_empty());
-        assert_eq!(documents.forget("ana").unwrap(), 1, "a user's queued deliveries are deleted with the user");
+        assert!(webhooks.claim().unwrap().is_some());
+        assert!(self::webhooks(documents.clone()).claim().unwrap().is_none());
+        assert_eq!(
+            documents.delete_owned_by("ana").unwrap(),
+            1,
+            "a user's queued deliveries are deleted with the user"
+        );
     }
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use mnemon_store::{Document, DocumentStore, Durability, EventKind, PageRequest, StoreError};
+use mnemon_store::{Collection, DocumentStore, EventKind, PageRequest, Queue, RetryPolicy, StoreError};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::sync::Notify;
 
 use super::event::{MemoryEvent, event_type};
 use crate::cache::TimedCache;
+use crate::service::documents::readable;
 
 /// The kind of the documents that hold webhooks.
 pub(super) const WEBHOOK: &str = "webhook";
@@ -77,61 +77,51 @@ pub(super) struct Delivery {
 }
 
 /// When deliveries are sent and sent again.
-#[derive(Clone, Debug)]
-pub(super) struct RetryPolicy {
-    /// How often the queue is read when nothing wakes the worker.
-    pub(super) poll: Duration,
-    /// The timeout of one request.
-    pub(super) timeout: Duration,
-    /// How long a claimed delivery belongs to one process.
-    pub(super) lease: Duration,
-    /// The pauses between attempts; after the last one the delivery is dropped.
-    pub(super) backoff: Vec<Duration>,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        let seconds = [5, 30, 2 * 60, 10 * 60, 60 * 60, 6 * 60 * 60, 24 * 60 * 60];
-        Self {
-            poll: Duration::from_secs(5),
-            timeout: Duration::from_secs(10),
-            lease: Duration::from_secs(60),
-            backoff: seconds.map(Duration::from_secs).to_vec(),
-        }
+fn retry_policy() -> RetryPolicy {
+    let pauses = [5, 30, 2 * 60, 10 * 60, 60 * 60, 6 * 60 * 60, 24 * 60 * 60];
+    RetryPolicy {
+        poll: Duration::from_secs(5),
+        backoff: pauses.map(Duration::from_secs).to_vec(),
+        lease: Duration::from_secs(60),
+        max_attempts: Some(pauses.len() + 1),
     }
 }
 
 /// The webhooks in a document store.
 pub(crate) struct Webhooks {
-    pub(super) documents: Arc<dyn DocumentStore>,
+    pub(super) stored: Collection<Webhook>,
+    pub(super) deliveries: Queue<Delivery>,
     /// The list of webhooks.
     cache: TimedCache<(), Arc<Vec<Webhook>>>,
     /// Wakes the worker when a delivery was enqueued.
     pub(super) wake: Notify,
     pub(super) client: OnceLock<reqwest::Client>,
-    pub(super) retry: RetryPolicy,
 }
 
 impl Webhooks {
     pub(crate) fn new(documents: Arc<dyn DocumentStore>) -> Self {
-        Self::with_retry_policy(documents, RetryPolicy::default())
+        Self::with_retry_policy(documents, retry_policy())
     }
 
-    pub(super) fn with_retry_policy(documents: Arc<dyn DocumentStore>, retry: RetryPolicy) -> Self {
-        let cache = TimedCache::new(CACHE_TTL, 1);
-        Self { documents, cache, wake: Notify::new(), client: OnceLock::new(), retry }
+    pub(super) fn with_retry_policy(documents: Arc<dyn DocumentStore>, policy: RetryPolicy) -> Self {
+        Self {
+            stored: Collection::new(documents.clone(), WEBHOOK),
+            deliveries: Queue::new(documents, DELIVERY, policy),
+            cache: TimedCache::new(CACHE_TTL, 1),
+            wake: Notify::new(),
+            client: OnceLock::new(),
+        }
     }
 
-    /// All webhooks, newest first.
+    /// All webhooks, newest first. A webhook that can't be read is logged and left out.
     pub(crate) fn list(&self) -> Result<Vec<Webhook>, StoreError> {
         let page = PageRequest { limit: MAX_WEBHOOKS, ..PageRequest::default() };
-        let found = self.documents.documents(WEBHOOK, None, &page)?;
-        Ok(found.items.iter().filter_map(read).collect())
+        Ok(readable(self.stored.scan(None, &page)?.items).map(|document| document.body).collect())
     }
 
     /// Creates a webhook and returns it with its secret; `None` if there are [`MAX_WEBHOOKS`] already.
     pub(crate) fn create(&self, new: NewWebhook) -> Result<Option<(Webhook, String)>, StoreError> {
-        if self.list()?.len() >= MAX_WEBHOOKS {
+        if self.stored.count()? >= MAX_WEBHOOKS {
             return Ok(None);
         }
         let secret = format!("{SECRET_PREFIX}{}", STANDARD.encode(rand::random::<[u8; 32]>()));
@@ -147,21 +137,26 @@ impl Webhooks {
             updated_at: now,
             secret: secret.clone(),
         };
-        self.documents.put_new(&Document::new(WEBHOOK, webhook.id.as_str(), json!(webhook)))?;
+        self.stored.put_new(&self.stored.document(webhook.id.as_str(), webhook.clone()))?;
         self.cache.clear();
         Ok(Some((webhook, secret)))
     }
 
     /// Changes a webhook; false if the id is unknown.
     pub(crate) fn change(&self, id: &str, change: &WebhookChange) -> Result<bool, StoreError> {
-        let changed = self.documents.change(WEBHOOK, id, &mut |document| {
-            let Some(mut webhook) = read::<Webhook>(document) else { return false };
-            webhook.name = change.name.clone().unwrap_or(webhook.name);
-            webhook.url = change.url.clone().unwrap_or(webhook.url);
-            webhook.event_types = change.event_types.clone().unwrap_or(webhook.event_types);
+        let changed = self.stored.change(id, &mut |document| {
+            let webhook = &mut document.body;
+            if let Some(name) = &change.name {
+                webhook.name.clone_from(name);
+            }
+            if let Some(url) = &change.url {
+                webhook.url.clone_from(url);
+            }
+            if let Some(event_types) = &change.event_types {
+                webhook.event_types.clone_from(event_types);
+            }
             webhook.is_active = change.is_active.unwrap_or(webhook.is_active);
             webhook.updated_at = Timestamp::now();
-            document.body = json!(webhook);
             true
         })?;
         self.cache.clear();
@@ -170,9 +165,9 @@ impl Webhooks {
 
     /// Deletes a webhook; false if the id is unknown. The worker drops its queued deliveries when they are due.
     pub(crate) fn delete(&self, id: &str) -> Result<bool, StoreError> {
-        let taken = self.documents.take(WEBHOOK, id)?;
+        let existed = self.stored.remove(id)?;
         self.cache.clear();
-        Ok(taken.is_some())
+        Ok(existed)
     }
 
     /// Whether any active webhook subscribes to this kind of event. Blocks.
@@ -199,20 +194,20 @@ impl Webhooks {
             return Ok(0);
         }
         let webhooks = self.cached()?;
-        let now = Timestamp::now();
+        let queue = self.deliveries.collection();
         let mut deliveries = Vec::new();
         for event in events {
             for webhook in webhooks.iter().filter(|webhook| webhook.subscribes_to(event.kind)) {
                 let delivery = Delivery { webhook: webhook.id.clone(), body: event.payload().to_string(), attempts: 0 };
                 let id = uuid::Uuid::new_v4().to_string();
-                let document = Document::new(DELIVERY, id, json!(delivery)).of(event.owner.as_deref());
-                deliveries.push(document.due(now));
+                deliveries.push(queue.document(id, delivery).owned_by(event.owner.as_deref()));
             }
         }
-        if !deliveries.is_empty() {
-            self.documents.put(&deliveries, Durability::Synced)?;
+        let enqueued = deliveries.len();
+        if enqueued > 0 {
+            self.deliveries.push(deliveries)?;
         }
-        Ok(deliveries.len())
+        Ok(enqueued)
     }
 
     /// The webhooks, from the cache while it is fresh.
@@ -220,10 +215,6 @@ impl Webhooks {
         let webhooks = self.cache.get_or_read((), || self.list().map(|webhooks| Some(Arc::new(webhooks))))?;
         Ok(webhooks.unwrap_or_default())
     }
-}
-
-pub(super) fn read<T: serde::de::DeserializeOwned>(document: &Document) -> Option<T> {
-    serde_json::from_value(document.body.clone()).ok()
 }
 
 pub(super) fn count(outcome: &'static str) {
