@@ -65,7 +65,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NoLanguageModel`]; [`EngineError::Invalid`] if the last message is not a user's, is empty or too long,
     /// or if the scope has no ids.
-    pub fn recall(&self, turn: &ChatTurn) -> Result<ChatContext> {
+    pub fn chat_context(&self, turn: &ChatTurn) -> Result<ChatContext> {
         self.require_language_model()?;
         let last = turn.messages.last().filter(|last| last.role == Role::User);
         let Some(last) = last else {
@@ -100,11 +100,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NoLanguageModel`], or the model's failure.
-    pub fn reply(&self, recalled: &ChatContext, stream: Option<OnDelta<'_>>) -> Result<ChatAnswer> {
+    pub fn reply(&self, context: &ChatContext, stream: Option<OnDelta<'_>>) -> Result<ChatAnswer> {
         let llm = self.require_language_model()?;
         Ok(match stream {
-            Some(on_part) => llm.chat_stream(&recalled.request, on_part)?,
-            None => llm.chat(&recalled.request)?,
+            Some(on_part) => llm.chat_stream(&context.request, on_part)?,
+            None => llm.chat(&context.request)?,
         })
     }
 
@@ -162,9 +162,9 @@ mod tests {
 
     #[test]
     fn only_whole_labels_are_citations() {
-        let recalled = ChatContext { memories: Vec::new(), request: ChatRequest::default() };
+        let context = ChatContext { memories: Vec::new(), request: ChatRequest::default() };
         let answer = "You live in Lisbon [m1], near [m12].";
-        assert!(recalled.cites(answer, 0) && recalled.cites(answer, 11));
-        assert!(!recalled.cites(answer, 1) && !recalled.cites("item1", 0));
+        assert!(context.cites(answer, 0) && context.cites(answer, 11));
+        assert!(!context.cites(answer, 1) && !context.cites("item1", 0));
     }
 }

@@ -46,7 +46,7 @@ impl Engine {
         let filter = Filter::of_scope(scope).ok_or_else(no_ids)?;
         let _guards = self.lock(&[scope]);
         let removed = self.store.remove_matching(Some(&filter), &now_text())?;
-        self.store.delete_messages(&MessageSelector::Of(scope.clone()))?;
+        self.store.delete_messages(&MessageSelector::InScope(scope.clone()))?;
         Ok(removed)
     }
 
@@ -94,7 +94,7 @@ impl Engine {
         // If the filter names one owner, its messages without facts are deleted too.
         let owner = Scope::pinned_by(filter);
         if Filter::of_scope(&owner).as_ref() == Some(filter) {
-            self.store.delete_messages(&MessageSelector::Of(owner))?;
+            self.store.delete_messages(&MessageSelector::InScope(owner))?;
         }
         Ok(removed)
     }

@@ -15,7 +15,10 @@ const MAX_IDS: usize = 10;
 /// If the document store fails.
 pub fn check_documents(documents: &Arc<dyn DocumentStore>) -> Result<Vec<Finding>, StoreError> {
     let mut findings = Vec::new();
-    let kinds = [auth::DOCUMENT_KINDS, service::DOCUMENT_KINDS].into_iter().chain(api::DOCUMENT_KINDS).flatten();
+    let kinds = [mnemon_engine::DOCUMENT_KINDS, auth::DOCUMENT_KINDS, service::DOCUMENT_KINDS]
+        .into_iter()
+        .chain(api::DOCUMENT_KINDS)
+        .flatten();
     for kind in kinds {
         let ids = kind.unreadable(documents)?;
         if ids.is_empty() {

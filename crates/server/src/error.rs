@@ -134,6 +134,11 @@ impl Problem {
         Self::new(ErrorCode::NotImplemented, format!("{feature} is not implemented yet."))
     }
 
+    pub(crate) fn cancelled() -> Self {
+        let message = "The memories of this owner were deleted during the extraction; nothing was stored.";
+        Self::new(ErrorCode::Conflict, message)
+    }
+
     pub(crate) fn timeout() -> Self {
         Self::new(ErrorCode::Timeout, "The request took too long.")
     }

@@ -8,7 +8,6 @@ mod blocking;
 mod chat;
 mod deletion;
 mod documents;
-mod events;
 mod learning;
 mod memories;
 mod request_log;
@@ -20,8 +19,7 @@ use mnemon_store::DocumentKind;
 pub(crate) use accounts::{Account, Accounts, MAX_PASSWORD, MIN_PASSWORD, Tokens};
 pub(crate) use app::{App, AppState};
 pub(crate) use chat::Turn;
-pub(crate) use events::{Event, EventDraft};
-pub(crate) use learning::{AddOutcome, LearnReply, StoredMemory, run_jobs};
+pub(crate) use learning::run_jobs;
 pub(crate) use memories::{IMMUTABLE, visible_history};
 pub(crate) use request_log::Entry;
 pub(crate) use webhooks::{EVENT_TYPES, MAX_WEBHOOKS, NewWebhook, Webhook, WebhookChange, run_deliveries};
@@ -31,7 +29,6 @@ pub(crate) const DOCUMENT_KINDS: &[DocumentKind] = &[
     DocumentKind::of::<Account>(accounts::ACCOUNT),
     DocumentKind::of::<String>(accounts::REFRESH_TOKEN),
     DocumentKind::of::<String>(accounts::SECRET),
-    DocumentKind::of::<Event>(events::KIND),
     DocumentKind::of::<Entry>(request_log::KIND),
     webhooks::WEBHOOKS,
     webhooks::DELIVERIES,

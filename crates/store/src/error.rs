@@ -133,7 +133,7 @@ pub enum StoreError {
         kind: &'static str,
         /// Its id.
         id: String,
-        /// What is wrong with its body; never a part of it.
+        /// The fault of its body, without a value of it.
         reason: String,
     },
     /// The contents of the database contradict each other.

@@ -151,7 +151,7 @@ pub enum MessageSelector {
     /// All messages.
     All,
     /// The messages of every owner that has all the ids of this scope. The scope must have at least one id.
-    Of(Scope),
+    InScope(Scope),
     /// The messages with these ids.
     Ids(Vec<String>),
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use mnemon_engine::{AddRequest, ErrorCode, LearnOutcome, LearnRequest, Message};
+use mnemon_engine::{AddOutcome, AddRequest, ErrorCode, LearnRequest, Message};
 use mnemon_store::{MemoryId, Role};
 use serde_json::{Value, json};
 
@@ -104,7 +104,7 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
     let learned = engine.learn(request)?;
     let extractor = learned.extractor.as_str();
     match learned.outcome {
-        LearnOutcome::Stored(added) => {
+        AddOutcome::Stored(added) => {
             if added.is_empty() {
                 out.note("nothing was stored: no new facts were found");
             }
@@ -112,15 +112,16 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
             let answer = json!({"results": results, "extractor": extractor, "event_id": learned.event_id});
             out.value(&answer, |_| added.iter().map(|one| format!("{}  {}\n", one.id, one.memory)).collect())?;
         }
-        LearnOutcome::Dropped => {
+        AddOutcome::Cancelled => {
             return Err(CliError::failed(
                 ErrorCode::Conflict,
                 "the owner's memories were deleted during the extraction",
             )
             .into());
         }
-        LearnOutcome::Pending { error, .. } => {
-            let (id, reason) = (learned.event_id, ErrorReport::of(&(*error).into()).message);
+        AddOutcome::Pending { error, public_reason } => {
+            let id = learned.event_id;
+            let reason = error.map_or(public_reason.to_owned(), |error| ErrorReport::of(&(*error).into()).message);
             out.note(&format!("queued; the next `mnemon serve` or `mnemon add --infer` retries it: {reason}"));
             let answer =
                 json!({"results": [], "extractor": extractor, "event_id": id, "status": "PENDING", "reason": reason});
@@ -130,15 +131,15 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
     // Jobs that were queued earlier may be due.
     while let Some(finished) = engine.run_due_job()? {
         match finished.outcome {
-            LearnOutcome::Stored(added) => {
+            AddOutcome::Stored(added) => {
                 out.note(&format!(
                     "queued job {} completed: {}",
                     finished.event_id,
                     pluralize(added.len(), "fact", "facts")
                 ));
             }
-            LearnOutcome::Dropped => {}
-            LearnOutcome::Pending { .. } => break,
+            AddOutcome::Cancelled => {}
+            AddOutcome::Pending { .. } => break,
         }
     }
     Ok(Exit::Ok)

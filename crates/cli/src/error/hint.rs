@@ -44,6 +44,7 @@ pub(super) fn store_hint(error: &StoreError) -> Option<String> {
             CollectionProblem::NoDenseVector | CollectionProblem::Distance { .. } => ANOTHER_COLLECTION.to_owned(),
             CollectionProblem::Dims { .. } => format!("use the embedder that filled it, or {ANOTHER_COLLECTION}"),
         },
+        StoreError::UnreadableDocument { .. } => "`mnemon doctor` lists all such documents".to_owned(),
         _ => return None,
     })
 }

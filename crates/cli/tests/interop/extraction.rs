@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mnemon_engine::{
-    AddRequest, Engine, EngineConfig, LearnOutcome, LearnRequest, ListRequest, Message, ModelServices,
-};
+use mnemon_engine::{AddOutcome, AddRequest, Engine, EngineConfig, LearnRequest, ListRequest, Message, ModelServices};
 use mnemon_models::{Embedder, LlmClient, LlmConfig, LlmProvider};
 use mnemon_store::sqlite::SqliteOptions;
 use mnemon_store::{Scope, SqliteStore};
@@ -96,7 +94,7 @@ pub(crate) fn both_store_the_same_facts(fixture: &Fixture) {
         let messages = messages.iter().map(message).collect();
         let add = AddRequest { scope: Scope::user(user).unwrap(), messages, ..AddRequest::default() };
         let learned = engine.learn(LearnRequest { add, ..LearnRequest::default() }).unwrap();
-        assert!(matches!(learned.outcome, LearnOutcome::Stored(_)), "{learned:?}");
+        assert!(matches!(learned.outcome, AddOutcome::Stored(_)), "{learned:?}");
     }
     let listed = engine.list(&ListRequest { limit: 1000, ..ListRequest::default() }).unwrap().items;
     let ours: Facts = listed.iter().map(|memory| fact(&Value::Object(memory.payload.as_map().clone()))).collect();

@@ -110,7 +110,7 @@ error_codes! {
         "The server's log has the reason under this request_id.";
     /// A stored document that the request needs is damaged, or a newer version of Mnemon wrote it.
     UnreadableDocument "unreadable_document" 500 Failed
-        "The server's log names the document under this request_id. `mnemon doctor` lists all such documents.";
+        "The server's log names the document under this request_id.";
     /// The feature is not implemented yet.
     NotImplemented "not_implemented" 501 Failed;
     /// The embedder or the reranker does not work with its current settings.

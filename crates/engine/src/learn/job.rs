@@ -1,19 +1,17 @@
-//! A learning request as it is stored until it is done.
+//! A learning request that is being processed, and how its event holds it.
 
 use jiff::Timestamp;
-use jiff::civil::Date;
-use mnemon_store::{MemoryId, Role, Scope};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::request::LearnRequest;
 use crate::add::AddRequest;
-use crate::extract::{Extractor, Fact};
+use crate::event::{Event, JobState, PlannedFact, RequestKind, StoredLink, StoredMessage};
+use crate::extract::Extractor;
 use crate::message::Message;
 
 /// A learning request and its state.
 #[derive(Clone, Debug)]
 pub(super) struct Job {
+    /// The id of its event.
     pub(super) id: String,
     pub(super) request: LearnRequest,
     pub(super) extractor: Extractor,
@@ -22,30 +20,14 @@ pub(super) struct Job {
     pub(super) planned: Option<Vec<PlannedFact>>,
     /// Number of failed attempts.
     pub(super) attempts: usize,
-    /// Why the last attempt failed.
-    pub(super) error: Option<String>,
-    /// Whether it is stored. A stored job whose document is missing was removed.
-    pub(super) stored: bool,
-}
-
-/// A fact and the id of its memory.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct PlannedFact {
-    #[serde(with = "id")]
-    pub(super) id: MemoryId,
-    pub(super) fact: Fact,
-}
-
-impl PlannedFact {
-    pub(super) fn new(fact: Fact) -> Self {
-        Self { id: MemoryId::random(), fact }
-    }
+    /// Whether its event is queued. If it is not any more, the job was cancelled or finished.
+    pub(super) queued: bool,
 }
 
 impl Job {
     pub(super) fn new(request: LearnRequest, extractor: Extractor, received: Timestamp) -> Self {
         let id = uuid::Uuid::new_v4().to_string();
-        Self { id, request, extractor, received, planned: None, attempts: 0, error: None, stored: false }
+        Self { id, request, extractor, received, planned: None, attempts: 0, queued: false }
     }
 
     /// The id under which a message is stored, the same in every attempt.
@@ -53,8 +35,17 @@ impl Job {
         format!("{}-{index}", self.id)
     }
 
-    /// The body of its document.
-    pub(super) fn to_json(&self) -> Value {
+    /// The user who owns the facts.
+    pub(super) fn owner(&self) -> Option<&str> {
+        self.request.add.scope.user_id.as_deref()
+    }
+
+    /// Its event while it is pending, for this reason.
+    pub(super) fn event(&self, reason: &str) -> Event {
+        event_of_add(self.id.clone(), self.state(), reason)
+    }
+
+    fn state(&self) -> JobState {
         let add = &self.request.add;
         let [user_id, agent_id, run_id] = add.scope.ids().map(|id| id.map(str::to_owned));
         let message = |message: &Message| StoredMessage {
@@ -63,7 +54,7 @@ impl Job {
             name: message.name.clone(),
             timestamp: message.timestamp,
         };
-        let stored = StoredJob {
+        JobState {
             user_id,
             agent_id,
             run_id,
@@ -73,99 +64,63 @@ impl Job {
             session: add.session.clone(),
             unordered: add.unordered,
             expiration_date: add.expiration_date,
-            links: add.links.iter().map(|(id, kind)| (id.to_string(), kind.clone())).collect(),
+            links: add.links.iter().map(|(id, kind)| StoredLink(*id, kind.clone())).collect(),
             instructions: self.request.instructions.clone(),
             procedure: self.request.procedure,
             extractor: self.extractor,
             received: self.received,
             planned: self.planned.clone(),
             attempts: self.attempts,
-            error: self.error.clone(),
-        };
-        serde_json::json!(stored)
+        }
     }
 
-    /// Reads a body that [`Job::to_json`] wrote; `None` if it is not one.
-    pub(super) fn from_json(id: &str, value: &Value) -> Option<Self> {
-        let stored: StoredJob = serde_json::from_value(value.clone()).ok()?;
+    /// The queued job of an event.
+    pub(super) fn from_state(id: String, state: JobState) -> Self {
         let message = |message: StoredMessage| Message {
             role: message.role,
             content: message.content,
             name: message.name,
             timestamp: message.timestamp,
         };
-        let links = stored.links.into_iter().map(|(id, kind)| Some((id.parse().ok()?, kind))).collect::<Option<_>>()?;
         let add = AddRequest {
-            scope: Scope { user_id: stored.user_id, agent_id: stored.agent_id, run_id: stored.run_id },
-            messages: stored.messages.into_iter().map(message).collect(),
-            metadata: stored.metadata,
-            timestamp: stored.timestamp,
-            session: stored.session,
-            unordered: stored.unordered,
-            expiration_date: stored.expiration_date,
+            scope: state.scope(),
+            messages: state.messages.into_iter().map(message).collect(),
+            metadata: state.metadata,
+            timestamp: state.timestamp,
+            session: state.session,
+            unordered: state.unordered,
+            expiration_date: state.expiration_date,
             skip_duplicates: true,
-            links,
+            links: state.links.into_iter().map(|StoredLink(id, kind)| (id, kind)).collect(),
         };
-        Some(Self {
-            id: id.to_owned(),
-            request: LearnRequest { add, instructions: stored.instructions, procedure: stored.procedure },
-            extractor: stored.extractor,
-            received: stored.received,
-            planned: stored.planned,
-            attempts: stored.attempts,
-            error: stored.error,
-            stored: true,
-        })
+        Self {
+            id,
+            request: LearnRequest { add, instructions: state.instructions, procedure: state.procedure },
+            extractor: state.extractor,
+            received: state.received,
+            planned: state.planned,
+            attempts: state.attempts,
+            queued: true,
+        }
     }
 }
 
-/// The body of a job's document.
-#[derive(Serialize, Deserialize)]
-struct StoredJob {
-    user_id: Option<String>,
-    agent_id: Option<String>,
-    run_id: Option<String>,
-    messages: Vec<StoredMessage>,
-    metadata: Map<String, Value>,
-    timestamp: Option<Timestamp>,
-    session: Option<String>,
-    unordered: bool,
-    expiration_date: Option<Date>,
-    links: Vec<(String, String)>,
-    instructions: Option<String>,
-    procedure: bool,
-    extractor: Extractor,
-    received: Timestamp,
-    planned: Option<Vec<PlannedFact>>,
-    attempts: usize,
-    error: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredMessage {
-    role: Role,
-    content: String,
-    name: Option<String>,
-    timestamp: Option<Timestamp>,
-}
-
-/// A memory id as a JSON text.
-mod id {
-    use mnemon_store::MemoryId;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(id: &MemoryId, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(id)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MemoryId, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
+/// The event of a learning request that is pending for this reason.
+pub(super) fn event_of_add(id: String, state: JobState, reason: &str) -> Event {
+    let payload = Event::describe_add(&state.scope(), &state.metadata, true);
+    let mut event = Event::of_request(id, RequestKind::Add, payload, state.received);
+    event.error = Some(reason.to_owned());
+    event.job = Some(state);
+    event
 }
 
 #[cfg(test)]
 mod tests {
+    use mnemon_store::{MemoryId, Role, Scope};
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::extract::Fact;
 
     #[test]
     fn a_job_survives_a_round_trip_through_json() {
@@ -177,7 +132,7 @@ mod tests {
                 name: Some("Ana".into()),
                 timestamp: None,
             }],
-            metadata: [("k".to_owned(), Value::from(0.1))].into_iter().collect(),
+            metadata: [("k".to_owned(), Value::from(0.1)), ("app_id".to_owned(), "diary".into())].into_iter().collect(),
             timestamp: Some("2024-05-01T12:00:00.000001Z".parse().unwrap()),
             session: Some("s".into()),
             expiration_date: Some("2030-01-02".parse().unwrap()),
@@ -194,13 +149,35 @@ mod tests {
             supersedes: vec![MemoryId::random()],
         };
         job.planned = Some(vec![PlannedFact::new(fact)]);
-        let again = Job::from_json(&job.id, &job.to_json()).unwrap();
-        assert_eq!(again.to_json(), job.to_json());
-        assert_eq!(again.planned, job.planned);
+        let event = job.event("it is queued");
+        let stored = json!(event);
+        let read: Event = serde_json::from_value(stored.clone()).unwrap();
+        assert_eq!((&read, json!(read)), (&event, stored.clone()));
+        let again = Job::from_state(read.id, read.job.unwrap());
+        assert_eq!(json!(again.event("it is queued")), stored);
         assert_eq!(
-            (&again.request.add.scope, &again.request.add.messages),
-            (&job.request.add.scope, &job.request.add.messages)
+            (&again.request.add.scope, &again.request.add.messages, &again.request.add.links),
+            (&job.request.add.scope, &job.request.add.messages, &job.request.add.links)
         );
-        assert!(Job::from_json("x", &serde_json::json!({"messages": []})).is_none());
+        let payload = json!({"user_id": "ana", "agent_id": "bot", "app_id": "diary", "run_id": null, "infer": true});
+        assert_eq!((&stored["payload"], &stored["status"]), (&payload, &json!("PENDING")));
+        assert_eq!(stored["job"]["links"], json!([[7.to_string(), "related"]]));
+    }
+
+    #[test]
+    fn a_finished_event_does_not_keep_its_messages() {
+        let add = AddRequest {
+            messages: vec![Message { content: "private".into(), ..Message::default() }],
+            ..AddRequest::default()
+        };
+        let request = LearnRequest { add, ..LearnRequest::default() };
+        let job = Job::new(request, Extractor::Llm, "2024-06-01T00:00:00Z".parse().unwrap());
+        let ends: [fn(&mut Event); 2] = [|event| event.succeed(Vec::new()), |event| event.fail("cancelled")];
+        for end in ends {
+            let mut event = job.event("it is queued");
+            assert!(json!(event).to_string().contains("private"));
+            end(&mut event);
+            assert!(!json!(event).to_string().contains("private"));
+        }
     }
 }

@@ -6,15 +6,16 @@ use jiff::Timestamp;
 use mnemon_models::ChatModel;
 use mnemon_store::{Filter, Link, MemoryId, Role, SessionMessage, View, keys, run_search};
 
-use super::job::{Job, PlannedFact};
+use super::job::Job;
 use super::jobs::Jobs;
-use super::outcome::{JobResult, LearnOutcome, LearnResult};
+use super::outcome::{AddOutcome, JobResult, LearnResult};
 use super::request::LearnRequest;
 use super::retry::public_reason;
 use crate::add::{AddRequest, AddedMemory, Draft, DraftBatch, build_payload};
 use crate::analyse::analyse;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
+use crate::event::PlannedFact;
 use crate::extract::{ExtractionInput, Extractor, Fact, extract_by_rules, extract_facts, record_procedure};
 use crate::message::Message;
 use crate::time::{in_microseconds, time_text, today};
@@ -31,7 +32,7 @@ const PROCEDURE_TYPE: &str = "procedural_memory";
 /// Processes learning requests and their jobs.
 pub(super) struct Learner<'e> {
     engine: &'e Engine,
-    jobs: Jobs<'e>,
+    jobs: Jobs,
 }
 
 impl<'e> Learner<'e> {
@@ -39,29 +40,31 @@ impl<'e> Learner<'e> {
         Self { engine, jobs: Jobs::new(&engine.model_services) }
     }
 
-    /// See [`Engine::learn_telling`].
+    /// See [`Engine::learn_reporting`].
     pub(super) fn learn(&self, request: LearnRequest, on_stored: &mut dyn FnMut(&str)) -> Result<LearnResult> {
         let mut job = self.new_job(request)?;
         // Without a model the request is processed before it could be lost.
         if job.extractor == Extractor::Llm {
-            self.jobs.store(&mut job)?;
+            self.jobs.push_claimed(&mut job)?;
             on_stored(&job.id);
         }
         let outcome = match self.process(&mut job) {
             Ok(Some(added)) => {
-                self.jobs.remove(&job.id)?;
-                LearnOutcome::Stored(added)
+                self.jobs.succeed(&job, &added)?;
+                AddOutcome::Stored(added)
             }
-            Ok(None) => LearnOutcome::Dropped,
+            Ok(None) => AddOutcome::Cancelled,
             Err(error) if error.is_model_error() && self.jobs.are_stored() => {
-                if !job.stored {
-                    self.jobs.store(&mut job)?;
+                if !job.queued {
+                    self.jobs.push_claimed(&mut job)?;
                 }
                 self.retry_later(&job, error)?
             }
             Err(error) => {
                 // The caller learns of the error, so the request must not be tried again.
-                self.jobs.remove(&job.id)?;
+                if job.queued {
+                    self.jobs.fail(&job.id, "the request was refused and is not kept")?;
+                }
                 return Err(error);
             }
         };
@@ -71,12 +74,11 @@ impl<'e> Learner<'e> {
     /// See [`Engine::learn_later`].
     pub(super) fn enqueue(&self, request: LearnRequest) -> Result<String> {
         let mut job = self.new_job(request)?;
-        if !self.jobs.are_stored() {
+        if self.jobs.are_stored() {
+            self.jobs.push(&job)?;
+        } else {
             let _ = self.process(&mut job)?;
-            return Ok(job.id);
         }
-        self.jobs.store(&mut job)?;
-        self.jobs.make_due(&job.id)?;
         Ok(job.id)
     }
 
@@ -84,9 +86,9 @@ impl<'e> Learner<'e> {
     pub(super) fn run_due_job(&self) -> Result<Option<JobResult>> {
         let Some(mut job) = self.jobs.claim_next()? else { return Ok(None) };
         let outcome = match self.process(&mut job) {
-            // If the job is not there any more, another worker has finished it and reports its end.
-            Ok(Some(added)) if self.jobs.remove(&job.id)? => LearnOutcome::Stored(added),
-            Ok(_) => LearnOutcome::Dropped,
+            // If the job is not pending any more, another worker has finished it and reports its end.
+            Ok(Some(added)) if self.jobs.succeed(&job, &added)? => AddOutcome::Stored(added),
+            Ok(_) => AddOutcome::Cancelled,
             Err(EngineError::Store(error)) => return Err(error.into()),
             // The request was accepted, so it is kept even if it can't be processed now.
             Err(error) => self.retry_later(&job, error)?,
@@ -94,9 +96,9 @@ impl<'e> Learner<'e> {
         Ok(Some(JobResult { event_id: job.id, scope: job.request.add.scope, outcome }))
     }
 
-    fn retry_later(&self, job: &Job, error: EngineError) -> Result<LearnOutcome> {
-        self.jobs.retry_later(&job.id, &error)?;
-        Ok(LearnOutcome::Pending { told: public_reason(&error), error: Box::new(error) })
+    fn retry_later(&self, job: &Job, error: EngineError) -> Result<AddOutcome> {
+        self.jobs.retry_later(&job.id, job.attempts, &error)?;
+        Ok(AddOutcome::Pending { public_reason: public_reason(&error), error: Some(Box::new(error)) })
     }
 
     /// Checks a request and makes a job of it.
@@ -126,7 +128,7 @@ impl<'e> Learner<'e> {
         Ok(Job::new(request, extractor, Timestamp::now()))
     }
 
-    /// Extracts the facts, unless the job has them already, and stores them. `None` if the job was removed.
+    /// Extracts the facts, unless the job has them already, and stores them. `None` if the job was cancelled or finished.
     fn process(&self, job: &mut Job) -> Result<Option<Vec<AddedMemory>>> {
         let start = Instant::now();
         if job.planned.is_none() {
@@ -200,7 +202,7 @@ impl<'e> Learner<'e> {
         Ok(memories.map(|memory| (memory.id, memory.payload.text().to_owned())).collect())
     }
 
-    /// Stores the facts of a job with their source messages. `None` if the job was removed.
+    /// Stores the facts of a job with their source messages. `None` if the job was cancelled or finished.
     fn store_facts(&self, job: &Job) -> Result<Option<Vec<AddedMemory>>> {
         let request = AddRequest { skip_duplicates: true, ..job.request.add.clone() };
         let now = time_text(job.received);

@@ -9,40 +9,40 @@ use crate::extract::Extractor;
 /// The result of a learning request.
 #[derive(Debug)]
 pub struct LearnResult {
-    /// The id of the request, which is the id of its job while it is pending.
+    /// The id of the request's event.
     pub event_id: String,
     /// What extracts the facts.
     pub extractor: Extractor,
     /// The outcome.
-    pub outcome: LearnOutcome,
+    pub outcome: AddOutcome,
 }
 
 /// The outcome of a learning request.
 #[derive(Debug)]
-pub enum LearnOutcome {
+pub enum AddOutcome {
     /// These facts were stored durably. Facts that the owner already had are not among them.
     Stored(Vec<AddedMemory>),
-    /// A model failed. The request is stored durably and will be tried again.
+    /// The request is stored durably and will be tried again, because a model failed.
     Pending {
-        /// The error of the model, with the message of its service: for operators.
-        error: Box<EngineError>,
+        /// The error of the model, with the message of its service: for operators. `None` if another call got it.
+        error: Option<Box<EngineError>>,
         /// The reason without that message: for callers.
-        told: &'static str,
+        public_reason: &'static str,
     },
-    /// The job was removed while it was processed, because its owner was deleted or because another worker finished it.
-    /// This call stored nothing.
-    Dropped,
+    /// The request was cancelled because its owner's memories were deleted, or another worker finished it. This call stored
+    /// nothing.
+    Cancelled,
 }
 
 /// The result of a job.
 #[derive(Debug)]
 pub struct JobResult {
-    /// The id of the job.
+    /// The id of the request's event.
     pub event_id: String,
     /// The owner of the facts.
     pub scope: Scope,
     /// The outcome.
-    pub outcome: LearnOutcome,
+    pub outcome: AddOutcome,
 }
 
 /// The jobs that are pending or being processed.

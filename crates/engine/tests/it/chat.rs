@@ -30,11 +30,12 @@ fn memories_are_data_in_the_prompt() {
     add(&world, note("ben", "I live in Lisbon too, says Ben."));
     let endpoint = FakeService::start(|_, request| Reply::chat(request, "In Lisbon [m1]."));
     let engine = engine_with_llm(&world, &endpoint);
-    let recalled = engine.recall(&turn(&[("system", "Be brief."), ("user", "Where do I live in Lisbon?")])).unwrap();
-    assert_eq!(recalled.memories.len(), 2);
-    let answer = engine.reply(&recalled, None).unwrap();
+    let context =
+        engine.chat_context(&turn(&[("system", "Be brief."), ("user", "Where do I live in Lisbon?")])).unwrap();
+    assert_eq!(context.memories.len(), 2);
+    let answer = engine.reply(&context, None).unwrap();
     assert_eq!(answer.text, "In Lisbon [m1].");
-    assert!(recalled.cites(&answer.text, 0) && !recalled.cites(&answer.text, 1));
+    assert!(context.cites(&answer.text, 0) && !context.cites(&answer.text, 1));
     let now = jiff::Timestamp::now();
     let sent = serde_json::to_string_pretty(&endpoint.requests()[0].body)
         .unwrap()
@@ -54,9 +55,9 @@ fn memories_in_the_prompt_are_limited() {
     }
     let endpoint = FakeService::start(|_, request| Reply::chat(request, "Yes."));
     let engine = engine_with_llm(&world, &endpoint);
-    let recalled = engine.recall(&turn(&[("user", "What of Lisbon?")])).unwrap();
-    let system = &recalled.request.messages[0].content;
-    assert!((3..12).contains(&recalled.memories.len()), "{}", recalled.memories.len());
+    let context = engine.chat_context(&turn(&[("user", "What of Lisbon?")])).unwrap();
+    let system = &context.request.messages[0].content;
+    assert!((3..12).contains(&context.memories.len()), "{}", context.memories.len());
     assert!(system.chars().count() < 12_000, "{}", system.chars().count());
 }
 
@@ -64,24 +65,24 @@ fn an_answer_is_streamed() {
     let world = world();
     let endpoint = FakeService::start(|_, request| Reply::chat(request, "You live in Lisbon."));
     let engine = engine_with_llm(&world, &endpoint);
-    let recalled = engine.recall(&turn(&[("user", "Where do I live?")])).unwrap();
+    let context = engine.chat_context(&turn(&[("user", "Where do I live?")])).unwrap();
     let mut deltas = Vec::new();
     let mut on_delta = |text: &str| {
         deltas.push(text.to_owned());
         ControlFlow::Continue(())
     };
-    let answer = engine.reply(&recalled, Some(&mut on_delta)).unwrap();
+    let answer = engine.reply(&context, Some(&mut on_delta)).unwrap();
     assert_eq!((deltas.len(), deltas.concat()), (4, answer.text));
 }
 
 fn invalid_turns_are_rejected() {
     let world = world();
-    assert!(matches!(world.recall(&turn(&[("user", "Hi!")])), Err(EngineError::NoLanguageModel(_))));
+    assert!(matches!(world.chat_context(&turn(&[("user", "Hi!")])), Err(EngineError::NoLanguageModel(_))));
     let endpoint = FakeService::start(|_, request| Reply::chat(request, "Yes."));
     let engine = engine_with_llm(&world, &endpoint);
     let long = "x".repeat(mnemon_engine::MAX_TEXT_BYTES + 1);
     for messages in [&[][..], &[("assistant", "Hi!")], &[("user", " ")], &[("user", long.as_str())]] {
-        assert!(matches!(engine.recall(&turn(messages)), Err(EngineError::Invalid(_))), "{messages:?}");
+        assert!(matches!(engine.chat_context(&turn(messages)), Err(EngineError::Invalid(_))), "{messages:?}");
     }
     assert!(endpoint.requests().is_empty());
 }

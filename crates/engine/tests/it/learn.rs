@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use mnemon_engine::{
-    AddRequest, EngineError, Extractor, LearnOutcome, LearnRequest, LearnResult, Message, SearchRequest,
+    AddOutcome, AddRequest, EngineError, Extractor, LearnRequest, LearnResult, Message, SearchRequest,
 };
 use mnemon_store::sqlite::SqliteOptions;
 use mnemon_store::{
@@ -37,7 +37,7 @@ tests!(
     the_lease_is_renewed_before_each_call
 );
 
-fn learn_from(scope: Scope, messages: &[(&str, &str)]) -> LearnRequest {
+pub(crate) fn learn_from(scope: Scope, messages: &[(&str, &str)]) -> LearnRequest {
     let message = |(role, content): &(&str, &str)| Message { role: (*role).into(), ..user_message(content) };
     let messages = messages.iter().map(message).collect();
     LearnRequest { add: AddRequest { scope, messages, ..AddRequest::default() }, ..LearnRequest::default() }
@@ -50,12 +50,12 @@ fn facts(texts: &[&str]) -> String {
 
 fn stored(learned: LearnResult) -> Vec<String> {
     match learned.outcome {
-        LearnOutcome::Stored(added) => added.into_iter().map(|added| added.memory).collect(),
+        AddOutcome::Stored(added) => added.into_iter().map(|added| added.memory).collect(),
         outcome => panic!("{outcome:?}"),
     }
 }
 
-fn texts(world: &World, id: &str) -> Vec<String> {
+pub(crate) fn texts(world: &World, id: &str) -> Vec<String> {
     let request = mnemon_engine::ListRequest { filter: Some(by_user(id)), limit: 1000, ..Default::default() };
     let mut texts: Vec<String> =
         world.list(&request).unwrap().items.iter().map(|memory| memory.payload.text().to_owned()).collect();
@@ -69,7 +69,7 @@ fn prompt(request: &ReceivedRequest) -> &str {
 }
 
 /// Answers with the new messages of the prompt as facts.
-fn echo(request: &ReceivedRequest) -> Reply {
+pub(crate) fn echo(request: &ReceivedRequest) -> Reply {
     let section =
         prompt(request).split("## New Messages\n").nth(1).unwrap().split("\n\n## ").next().unwrap().to_owned();
     let messages: Vec<Value> = serde_json::from_str(&section).unwrap();
@@ -123,7 +123,7 @@ fn facts_are_stored_with_their_properties() {
     request.add.metadata.insert("channel".into(), "chat".into());
     let learned = engine.learn(request).unwrap();
     assert_eq!(learned.extractor, Extractor::Llm);
-    let LearnOutcome::Stored(added) = learned.outcome else { panic!("the request is pending") };
+    let AddOutcome::Stored(added) = learned.outcome else { panic!("the request is pending") };
     assert_eq!(added.iter().map(|added| added.role.as_str()).collect::<Vec<_>>(), ["user", "assistant"]);
     let memory = world.get(added[0].id).unwrap();
     let payload = memory.payload.as_map();
@@ -169,7 +169,7 @@ fn a_newer_fact_supersedes_an_older_one() {
     let endpoint = FakeService::start(move |_, request| Reply::chat(request, &answer.to_string()));
     let engine = engine_with_llm(&world, &endpoint);
     let learned = engine.learn(learn_from(user("ana"), &[("user", "I moved to Lisbon.")])).unwrap();
-    let LearnOutcome::Stored(added) = learned.outcome else { panic!("the request is pending") };
+    let AddOutcome::Stored(added) = learned.outcome else { panic!("the request is pending") };
     let new = added[0].id;
     let hits = search(&world, "ana", "Where does Ana live? Porto?");
     let order: Vec<(MemoryId, Option<MemoryId>)> = hits.iter().map(|hit| (hit.memory.id, hit.superseded_by)).collect();
@@ -197,21 +197,21 @@ fn a_request_is_pending_while_its_model_is_unavailable() {
     });
     let engine = engine_with_llm(&world, &endpoint);
     let learned = engine.learn(learn_from(user("ana"), &[("user", "I like tea.")])).unwrap();
-    let LearnOutcome::Pending { error, .. } = learned.outcome else { panic!("the model did not answer") };
+    let AddOutcome::Pending { error: Some(error), .. } = learned.outcome else { panic!("the model did not answer") };
     assert!(error.to_string().contains("overloaded"), "{error}");
     assert_eq!((engine.pending_jobs().unwrap().requests, texts(&world, "ana").len()), (1, 0));
     assert_eq!(engine.pending_jobs().unwrap().reason.unwrap(), "the language model is not available");
     assert!(engine.run_due_job().unwrap().is_none(), "the job is not due yet");
     engine.run_soon(&learned.event_id).unwrap();
     let result = engine.run_due_job().unwrap().unwrap();
-    assert!(matches!(result.outcome, LearnOutcome::Pending { .. }));
+    assert!(matches!(result.outcome, AddOutcome::Pending { .. }));
     is_available.store(true, Ordering::SeqCst);
     // Another process, which finds the stored job.
     let engine = engine_with_llm(&world, &endpoint);
     engine.run_soon(&learned.event_id).unwrap();
     let result = engine.run_due_job().unwrap().unwrap();
     assert_eq!((result.event_id.as_str(), result.scope.clone()), (learned.event_id.as_str(), user("ana")));
-    assert!(matches!(&result.outcome, LearnOutcome::Stored(added) if added.len() == 1), "{result:?}");
+    assert!(matches!(&result.outcome, AddOutcome::Stored(added) if added.len() == 1), "{result:?}");
     assert_eq!((engine.pending_jobs().unwrap().requests, texts(&world, "ana")), (0, vec!["I like tea.".to_owned()]));
     assert!(engine.run_due_job().unwrap().is_none());
 }
@@ -229,7 +229,7 @@ fn facts_are_stored_once_after_a_crash() {
         )
     });
     let crashing = engine_with_documents(&world, &endpoint, |documents| {
-        Arc::new(Faulty { documents, fault: Fault::CrashBeforeRemoval })
+        Arc::new(Faulty { documents, fault: Fault::CrashBeforeTheEnd })
     });
     let id = crashing.learn_later(learn_from(user("ana"), &[("user", "I like tea. I have a cat.")])).unwrap();
     assert!(crashing.run_due_job().is_err());
@@ -241,7 +241,7 @@ fn facts_are_stored_once_after_a_crash() {
     let engine = engine_with_llm(&world, &endpoint);
     engine.run_soon(&id).unwrap();
     let result = engine.run_due_job().unwrap().unwrap();
-    assert!(matches!(&result.outcome, LearnOutcome::Stored(added) if added.len() == 2), "{result:?}");
+    assert!(matches!(&result.outcome, AddOutcome::Stored(added) if added.len() == 2), "{result:?}");
     assert_eq!((texts(&world, "ana").len(), request.load(Ordering::SeqCst)), (2, 1));
     check_store(&world);
 }
@@ -254,8 +254,8 @@ struct Faulty {
 
 #[derive(PartialEq)]
 enum Fault {
-    /// The process ends before it removes a finished job.
-    CrashBeforeRemoval,
+    /// The process ends before it records the end of a job.
+    CrashBeforeTheEnd,
     /// A job is removed as soon as its facts are recorded.
     RemovalOfPlannedJobs,
 }
@@ -311,20 +311,24 @@ impl DocumentStore for Faulty {
         id: &str,
         change: &mut dyn FnMut(&mut Document) -> bool,
     ) -> mnemon_store::Result<Option<Document>> {
-        let changed = self.documents.change(kind, id, change)?;
-        if self.fault == Fault::RemovalOfPlannedJobs
-            && changed.as_ref().is_some_and(|document| !document.body["planned"].is_null())
-        {
+        let mut crashed = false;
+        let changed = self.documents.change(kind, id, &mut |document| {
+            let is_changed = change(document);
+            crashed = self.fault == Fault::CrashBeforeTheEnd && document.due.is_none();
+            is_changed && !crashed
+        })?;
+        if crashed {
+            return Err(StoreError::Busy);
+        }
+        let is_planned = |document: &Document| !document.body["job"]["planned"].is_null();
+        if self.fault == Fault::RemovalOfPlannedJobs && changed.as_ref().is_some_and(is_planned) {
             self.documents.remove(kind, id)?;
         }
         Ok(changed)
     }
 
     fn remove(&self, kind: &'static str, id: &str) -> mnemon_store::Result<bool> {
-        match self.fault {
-            Fault::CrashBeforeRemoval => Err(StoreError::Busy),
-            Fault::RemovalOfPlannedJobs => self.documents.remove(kind, id),
-        }
+        self.documents.remove(kind, id)
     }
 
     fn delete_owned_by(&self, owner: &str) -> mnemon_store::Result<usize> {
@@ -355,7 +359,7 @@ fn a_truncated_answer_is_continued() {
     // A request is pending if its answer is truncated before the first fact.
     let endpoint = FakeService::start(|_, request| Reply::chat_cut(request, r#"{"memory": [{"text": "on"#, "length"));
     let learned = engine_with_llm(&world, &endpoint).learn(learn_from(user("ben"), &[("user", "One.")])).unwrap();
-    let LearnOutcome::Pending { error, .. } = learned.outcome else { panic!("the answer has no facts") };
+    let AddOutcome::Pending { error: Some(error), .. } = learned.outcome else { panic!("the answer has no facts") };
     assert!(matches!(*error, EngineError::Extraction { is_truncated: true, .. }), "{error}");
     assert!(error.log_hint().unwrap().contains("llm_max_tokens"));
 }
@@ -375,8 +379,8 @@ fn an_unusable_answer_is_retried_then_reported() {
         let engine = engine_with_llm(&world, &endpoint);
         let learned = engine.learn(learn_from(user("ana"), &[("user", "I like tea.")])).unwrap();
         match (learned.outcome, stored_texts) {
-            (LearnOutcome::Pending { .. }, None) => assert_eq!(endpoint.requests().len(), 2, "{answer}"),
-            (LearnOutcome::Stored(added), Some(text)) => assert_eq!(added[0].memory, text),
+            (AddOutcome::Pending { .. }, None) => assert_eq!(endpoint.requests().len(), 2, "{answer}"),
+            (AddOutcome::Stored(added), Some(text)) => assert_eq!(added[0].memory, text),
             (outcome, _) => panic!("{answer}: {outcome:?}"),
         }
         engine.cancel_pending(None).unwrap();
@@ -427,7 +431,7 @@ fn a_procedure_is_recorded() {
     let bot = Scope::new(None, Some("bot"), None).unwrap();
     let request =
         |scope| LearnRequest { procedure: true, ..learn_from(scope, &[("user", "Open it."), ("assistant", "42.")]) };
-    let LearnOutcome::Stored(added) = engine.learn(request(bot)).unwrap().outcome else {
+    let AddOutcome::Stored(added) = engine.learn(request(bot)).unwrap().outcome else {
         panic!("the request is pending")
     };
     let memory = world.get(added[0].id).unwrap();
@@ -456,7 +460,7 @@ fn without_a_model_statements_are_stored() {
     request.add.messages[0].name = Some("Ana".into());
     let learned = world.learn(request).unwrap();
     assert_eq!(learned.extractor, Extractor::Extractive);
-    let LearnOutcome::Stored(added) = learned.outcome else { panic!("the request is pending") };
+    let AddOutcome::Stored(added) = learned.outcome else { panic!("the request is pending") };
     assert_eq!(added.iter().map(|added| added.memory.as_str()).collect::<Vec<_>>(), ["I moved to Lisbon."]);
     let memory = world.get(added[0].id).unwrap();
     assert_eq!((memory.payload.actor(), memory.payload.role()), (Some("Ana"), Some("user")));
@@ -490,7 +494,7 @@ fn deleting_a_memory_deletes_its_messages() {
     let engine = engine_with_llm(&world, &endpoint);
     let learn = |id: &str, text: &str| {
         let learned = engine.learn(learn_from(user(id), &[("user", text)])).unwrap();
-        let LearnOutcome::Stored(added) = learned.outcome else { panic!("the request is pending") };
+        let AddOutcome::Stored(added) = learned.outcome else { panic!("the request is pending") };
         added[0].id
     };
     let message_count = |id: &str| engine.store().last_messages(&user(id), 9).unwrap().len();
@@ -527,21 +531,21 @@ fn a_cancelled_job_stores_nothing() {
     let endpoint = FakeService::start(move |_, request| {
         let documents = SqliteStore::open(SqliteOptions::new(&path, "none", 1)).unwrap();
         let page = PageRequest { limit: 9, ..PageRequest::default() };
-        for document in documents.documents("extraction", None, &page).unwrap().items {
-            documents.remove("extraction", &document.id).unwrap();
+        for document in documents.documents("event", None, &page).unwrap().items {
+            documents.remove("event", &document.id).unwrap();
         }
         echo(request)
     });
     let engine = engine_with_llm(&world, &endpoint);
     let learned = engine.learn(learn_from(user("ana"), &[("user", "I like tea.")])).unwrap();
-    assert!(matches!(learned.outcome, LearnOutcome::Dropped) && texts(&world, "ana").is_empty());
+    assert!(matches!(learned.outcome, AddOutcome::Cancelled) && texts(&world, "ana").is_empty());
     // The job is removed after the call, before the facts are stored.
     let endpoint = FakeService::start(|_, request| echo(request));
     let wrap =
         |documents| -> Arc<dyn DocumentStore> { Arc::new(Faulty { documents, fault: Fault::RemovalOfPlannedJobs }) };
     let engine = engine_with_documents(&world, &endpoint, wrap);
     let learned = engine.learn(learn_from(user("ana"), &[("user", "I like tea.")])).unwrap();
-    assert!(matches!(learned.outcome, LearnOutcome::Dropped) && texts(&world, "ana").is_empty());
+    assert!(matches!(learned.outcome, AddOutcome::Cancelled) && texts(&world, "ana").is_empty());
     assert_eq!(world.store().last_messages(&user("ana"), 9).unwrap(), []);
 }
 
@@ -554,7 +558,7 @@ fn the_lease_is_renewed_before_each_call() {
     let endpoint = FakeService::start(move |_, request| {
         let documents = SqliteStore::open(SqliteOptions::new(&path, "none", 1)).unwrap();
         let page = PageRequest { limit: 9, ..PageRequest::default() };
-        seen.lock().unwrap().extend(documents.documents("extraction", None, &page).unwrap().items.pop().unwrap().due);
+        seen.lock().unwrap().extend(documents.documents("event", None, &page).unwrap().items.pop().unwrap().due);
         Reply::chat(request, &facts(&["I like tea."]))
     });
     let engine = engine_with_llm(&world, &endpoint);

@@ -11,6 +11,7 @@ mod chat;
 mod concurrency;
 mod crash;
 mod delete;
+mod events;
 mod expiry;
 mod fixture;
 mod import_chat;
@@ -26,12 +27,13 @@ mod update;
 use mnemon_testbed::trials::{Trials, unset};
 use stores::{KINDS, SQLITE, Tests};
 
-const ON_ALL: [(&str, Tests); 15] = [
+const ON_ALL: [(&str, Tests); 16] = [
     ("add", add::TESTS),
     ("any_text", any_text::TESTS),
     ("chat", chat::TESTS),
     ("concurrency", concurrency::TESTS),
     ("delete", delete::TESTS),
+    ("events", events::TESTS),
     ("expiry", expiry::TESTS),
     ("languages", languages::TESTS),
     ("learn", learn::TESTS),

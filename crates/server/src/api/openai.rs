@@ -195,20 +195,20 @@ pub(super) async fn complete(
     let streamed = body.stream.unwrap_or(false);
     let with_usage = body.stream_options.as_ref().is_some_and(|options| options["include_usage"] == true);
     let turn = body.turn(&caller)?;
-    let (turn, recalled) = app.recall(turn).await?;
+    let (turn, context) = app.chat_context(turn).await?;
     let (answering, header) = (app.clone(), StreamHeader::new(&app));
     if streamed {
         return Ok(stream(&app, move |events| {
-            let memories = UsedMemory::list(&recalled, None);
-            if let Some(answer) = stream_answer(&answering, &recalled, &header, &memories, with_usage, events) {
+            let memories = UsedMemory::list(&context, None);
+            if let Some(answer) = stream_answer(&answering, &context, &header, &memories, with_usage, events) {
                 learn_later(&answering, &turn, &answer.text);
             }
         }));
     }
     let answered = app.blocking_on_model(move || {
-        let answer = answering.engine.reply(&recalled, None)?;
+        let answer = answering.engine.reply(&context, None)?;
         learn_later(&answering, &turn, &answer.text);
-        let memories = UsedMemory::list(&recalled, Some(&answer.text));
+        let memories = UsedMemory::list(&context, Some(&answer.text));
         Ok::<_, Problem>((answer, memories))
     });
     let (answer, memories_used) = answered.await??;
@@ -224,7 +224,7 @@ pub(super) async fn complete(
 /// Streams the answer, and returns it when it is complete. `None` after an error, or if the client has disconnected.
 fn stream_answer(
     app: &App,
-    recalled: &ChatContext,
+    context: &ChatContext,
     header: &StreamHeader,
     memories: &[UsedMemory],
     with_usage: bool,
@@ -242,7 +242,7 @@ fn stream_answer(
             ControlFlow::Break(())
         }
     };
-    let answer = match app.engine.reply(recalled, Some(&mut on_delta)) {
+    let answer = match app.engine.reply(context, Some(&mut on_delta)) {
         Ok(answer) => answer,
         Err(error) => {
             let problem = Problem::from(error);
@@ -269,8 +269,8 @@ fn learn_later(app: &App, turn: &Turn, answer: &str) {
     if !turn.remember {
         return;
     }
-    if let Err(problem) = app.learn_later(turn.learn_request(answer)) {
-        tracing::error!(reason = problem.message, "could not enqueue the extraction of a chat turn");
+    if let Err(error) = app.learn_later(turn.learn_request(answer)) {
+        tracing::error!(%error, "could not enqueue the extraction of a chat turn");
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use mnemon_engine::{Engine, EngineError, PendingJobs};
+use mnemon_engine::{Engine, EngineError, Events, PendingJobs};
 use mnemon_store::{DocumentStore, MemoryId, StoreError};
 use tokio::sync::Notify;
 
@@ -29,9 +29,12 @@ pub(crate) struct App {
     pub(crate) admin_digest: Option<[u8; 32]>,
     pub(crate) limits: Limits,
     pub(crate) requests: RequestLog,
+    pub(crate) events: Events,
     pub(crate) webhooks: Arc<Webhooks>,
     /// Wakes a worker when an extraction job was enqueued.
     pub(crate) job_enqueued: Notify,
+    /// Wakes requests that wait for their job, whenever one was finished or cancelled.
+    pub(crate) job_finished: Notify,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) started: Instant,
     /// `sqlite` or `qdrant`.
@@ -59,8 +62,10 @@ impl App {
             admin_digest: config.admin_key.as_ref().map(|key| crate::auth::digest(key.expose())),
             limits: Limits::new(config.rate_limit),
             requests: RequestLog::new(documents.clone()),
+            events: Events::new(documents.clone()),
             webhooks: Arc::new(Webhooks::new(documents.clone())),
             job_enqueued: Notify::new(),
+            job_finished: Notify::new(),
             started: Instant::now(),
             pool: BlockingPool::new(config.workers),
             model_pool: BlockingPool::new(MAX_MODEL_CALLS),

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use mnemon_engine::{EngineError, UpdateRequest};
+use mnemon_engine::{EngineError, Event, EventResult, RequestKind, UpdateRequest};
 use mnemon_store::{EventKind, Memory, MemoryId};
 use serde_json::json;
 
 use super::app::App;
-use super::events::{EventDraft, EventResult};
 use super::memories::check_mutable;
 use super::webhooks::MemoryEvent;
 use crate::auth::Caller;
@@ -22,7 +21,7 @@ impl App {
         changes: Vec<(MemoryId, C)>,
         request: fn(C, &Memory) -> Result<UpdateRequest, Problem>,
     ) -> Result<(usize, String), Problem> {
-        let draft = EventDraft::new("UPDATE", json!({"memories": changes.len()}));
+        let event = Event::new(RequestKind::Update, json!({"memories": changes.len()}));
         self.with_webhooks(move |app| {
             let (ids, changes): (Vec<MemoryId>, Vec<C>) = changes.into_iter().unzip();
             let memories = app.own_memories(&caller, &ids)?;
@@ -38,7 +37,7 @@ impl App {
                 updated.push(app.engine.update(*id, request)?);
             }
             let results = updated.iter().map(|memory| EventResult::new(EventKind::Update, memory)).collect();
-            let event_id = draft.save(&*app.documents, common_user(&memories).as_deref(), results);
+            let event_id = app.events.save(event.succeeded(results), common_user(&memories).as_deref());
             let events = updated.iter().map(|memory| MemoryEvent::new(EventKind::Update, memory)).collect();
             Ok((events, (updated.len(), event_id)))
         })
@@ -52,14 +51,14 @@ impl App {
         caller: Caller,
         ids: Vec<MemoryId>,
     ) -> Result<(usize, String), Problem> {
-        let draft = EventDraft::new("DELETE", json!({"memories": ids.len()}));
+        let event = Event::new(RequestKind::Delete, json!({"memories": ids.len()}));
         self.with_webhooks(move |app| {
             let memories = app.own_memories(&caller, &ids)?;
             for memory in &memories {
                 app.engine.delete(memory.id)?;
             }
             let results = memories.iter().map(|memory| EventResult::new(EventKind::Delete, memory)).collect();
-            let event_id = draft.save(&*app.documents, common_user(&memories).as_deref(), results);
+            let event_id = app.events.save(event.succeeded(results), common_user(&memories).as_deref());
             let events = memories.iter().map(|memory| MemoryEvent::new(EventKind::Delete, memory)).collect();
             Ok((events, (memories.len(), event_id)))
         })

@@ -56,11 +56,11 @@ impl Turn {
 
 impl App {
     /// Finds the memories for a turn.
-    pub(crate) async fn recall(self: &Arc<Self>, turn: Turn) -> Result<(Turn, ChatContext), Problem> {
+    pub(crate) async fn chat_context(self: &Arc<Self>, turn: Turn) -> Result<(Turn, ChatContext), Problem> {
         let app = self.clone();
         self.blocking(move || {
-            let recalled = app.engine.recall(&turn.turn)?;
-            Ok((turn, recalled))
+            let context = app.engine.chat_context(&turn.turn)?;
+            Ok((turn, context))
         })
         .await?
     }

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use mnemon_engine::ListRequest;
+use mnemon_engine::{Event, ListRequest};
 use mnemon_store::{EventKind, Filter, Scope};
 
 use super::app::App;
-use super::events::EventDraft;
 use super::webhooks::MemoryEvent;
 use crate::error::Problem;
 
@@ -29,14 +28,14 @@ impl App {
         filter: Option<Filter>,
         user: Option<String>,
         owner: Option<String>,
-        draft: EventDraft,
+        event: Event,
     ) -> Result<(usize, String), Problem> {
         self.with_webhooks(move |app| {
             let (events, deleted) = app.delete_matching(filter.as_ref())?;
             if let Some(user) = &user {
                 app.documents.delete_owned_by(user)?;
             }
-            Ok((events, (deleted, draft.save(&*app.documents, owner.as_deref(), Vec::new()))))
+            Ok((events, (deleted, app.events.save(event.succeeded(Vec::new()), owner.as_deref()))))
         })
         .await
     }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use mnemon_engine::{AddRequest, AddedMemory, Engine, EngineError, UpdateRequest};
+use mnemon_engine::{AddRequest, AddedMemory, Engine, EngineError, Event, EventResult, RequestKind, UpdateRequest};
 use mnemon_store::{EventKind, HistoryEvent, Memory, MemoryId, StoreError};
 use serde_json::json;
 
 use super::app::App;
-use super::events::{EventDraft, EventResult};
 use super::webhooks::MemoryEvent;
 use crate::auth::Caller;
 use crate::error::Problem;
@@ -31,12 +30,12 @@ impl App {
         self: &Arc<Self>,
         request: AddRequest,
     ) -> Result<(String, Vec<AddedMemory>), Problem> {
-        let draft = EventDraft::of_add(&request.scope, &request.metadata, false);
+        let event = Event::new(RequestKind::Add, Event::describe_add(&request.scope, &request.metadata, false));
         self.with_webhooks(move |app| {
             let owner = request.scope.user_id.clone();
             let owner = owner.as_deref();
             let added = app.engine.add(request)?;
-            let event_id = draft.save(&*app.documents, owner, EventResult::added(&added, owner));
+            let event_id = app.events.save(event.succeeded(EventResult::added(&added, owner)), owner);
             Ok((MemoryEvent::added(&added, owner), (event_id, added)))
         })
         .await
@@ -72,13 +71,13 @@ impl App {
         id: MemoryId,
         request: impl FnOnce(&Memory) -> Result<UpdateRequest, Problem> + Send + 'static,
     ) -> Result<Memory, Problem> {
-        let draft = EventDraft::new("UPDATE", json!({"memory_id": id.to_string()}));
+        let event = Event::new(RequestKind::Update, json!({"memory_id": id.to_string()}));
         self.with_webhooks(move |app| {
             let old = app.own_memory(&caller, id)?;
             check_mutable(&old)?;
             let memory = app.engine.update(id, &request(&old)?)?;
             let result = EventResult::new(EventKind::Update, &memory);
-            draft.save(&*app.documents, memory.payload.scope().user_id.as_deref(), vec![result]);
+            app.events.save(event.succeeded(vec![result]), memory.payload.scope().user_id.as_deref());
             Ok((vec![MemoryEvent::new(EventKind::Update, &memory)], memory))
         })
         .await
@@ -103,7 +102,7 @@ impl App {
         id: MemoryId,
         linked: bool,
     ) -> Result<(usize, String), Problem> {
-        let draft = EventDraft::new("DELETE", json!({"memory_id": id.to_string(), "delete_linked": linked}));
+        let event = Event::new(RequestKind::Delete, json!({"memory_id": id.to_string(), "delete_linked": linked}));
         self.with_webhooks(move |app| {
             let mut memories = vec![app.own_memory(&caller, id)?];
             if linked {
@@ -120,7 +119,7 @@ impl App {
                 }
             }
             let results = deleted.iter().map(|memory| EventResult::new(EventKind::Delete, memory)).collect();
-            let event_id = draft.save(&*app.documents, owner.as_deref(), results);
+            let event_id = app.events.save(event.succeeded(results), owner.as_deref());
             let events = deleted.iter().map(|memory| MemoryEvent::new(EventKind::Delete, memory)).collect();
             Ok((events, (deleted.len() - 1, event_id)))
         })

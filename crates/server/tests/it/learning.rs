@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::server::{ADMIN, ANA, BOB, TestServer, config};
 
 /// Answers an extraction with facts, and a chat with text.
-fn answer(request: &ReceivedRequest) -> Reply {
+pub(crate) fn answer(request: &ReceivedRequest) -> Reply {
     let messages = request.body["messages"].as_array().unwrap();
     let last = messages.last().unwrap()["content"].as_str().unwrap();
     if !last.contains("## New Messages") {
@@ -23,7 +23,7 @@ fn answer(request: &ReceivedRequest) -> Reply {
     Reply::chat(request, &json!({"memory": facts}).to_string())
 }
 
-async fn until_done(server: &TestServer, key: &str, event: &str) -> Value {
+pub(crate) async fn until_done(server: &TestServer, key: &str, event: &str) -> Value {
     let begun = Instant::now();
     loop {
         let event = server.get(key, &format!("/v1/event/{event}/")).await.expect(200);

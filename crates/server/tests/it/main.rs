@@ -10,6 +10,7 @@ mod mem0_entities;
 mod mem0_keys;
 mod mem0_memories;
 mod metadata;
+mod older_version;
 mod openapi;
 mod platform_deletion;
 mod platform_memories;

@@ -79,14 +79,19 @@ impl TestServer {
 
     /// A server over a new store, with a language model behind this endpoint.
     pub(crate) async fn with_llm(endpoint: &Endpoint, config: Config) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = Self::over_with_llm(&folder.path().join("m.db"), endpoint, config).await;
+        server.folder = Some(folder);
+        server
+    }
+
+    /// A server over the store in this file, with a language model behind this endpoint.
+    pub(crate) async fn over_with_llm(path: &Path, endpoint: &Endpoint, config: Config) -> Self {
         let mut llm = LlmConfig::new(LlmProvider::OpenAi, "some-model");
         llm.base_url.clone_from(&endpoint.url);
         llm.retries = 0;
         let llm: Arc<dyn ChatModel> = Arc::new(LlmClient::new(llm).unwrap());
-        let folder = tempfile::tempdir().unwrap();
-        let mut server = Self::serve(&folder.path().join("m.db"), config, Some(llm)).await;
-        server.folder = Some(folder);
-        server
+        Self::serve(path, config, Some(llm)).await
     }
 
     /// A server over the store in this file.

@@ -13,11 +13,11 @@ use crate::server::{ADMIN, ANA, TestServer, config};
 const PATH: &str = "/api/v1/webhooks/projects/default/";
 
 /// A received delivery.
-struct Received {
-    id: String,
+pub(crate) struct Received {
+    pub(crate) id: String,
     timestamp: String,
     signature: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Received {
@@ -34,7 +34,7 @@ impl Received {
 }
 
 /// A receiver that answers with these statuses, then with 200.
-async fn receiver(statuses: Vec<u16>) -> (String, mpsc::UnboundedReceiver<Received>) {
+pub(crate) async fn receiver(statuses: Vec<u16>) -> (String, mpsc::UnboundedReceiver<Received>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let (sender, received) = mpsc::unbounded_channel();

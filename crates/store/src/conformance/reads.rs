@@ -242,9 +242,9 @@ pub(super) fn messages_are_stored_and_deleted(open: Open<'_>) {
     assert_eq!(store.messages(&requested).unwrap(), [Some(message(3, &user("bob"))), None, Some(message(0, &ana))]);
 
     assert_eq!(store.delete_messages(&MessageSelector::Ids(vec!["m0".into(), "no".into()])).unwrap(), 1);
-    assert_eq!(store.delete_messages(&MessageSelector::Of(scope(None, Some("bot"), None))).unwrap(), 1);
+    assert_eq!(store.delete_messages(&MessageSelector::InScope(scope(None, Some("bot"), None))).unwrap(), 1);
     assert_eq!(ids(store.last_messages(&ana, 9).unwrap()), ["m2", "m4"]);
-    assert_eq!(store.delete_messages(&MessageSelector::Of(ana.clone())).unwrap(), 2);
+    assert_eq!(store.delete_messages(&MessageSelector::InScope(ana.clone())).unwrap(), 2);
     assert_eq!(ids(store.last_messages(&user("bob"), 9).unwrap()), ["m3"]);
     assert_eq!(store.delete_messages(&MessageSelector::All).unwrap(), 1);
     assert_eq!(contents(&*open()).messages, []);

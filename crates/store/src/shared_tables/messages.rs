@@ -54,7 +54,7 @@ pub(crate) fn insert(sql: &mut dyn Sql, message: &SessionMessage) -> Result<()> 
 pub(crate) fn delete_messages(tables: &(impl Tables + ?Sized), which: &MessageSelector) -> Result<u64> {
     transact(tables, Durability::Synced, |sql| match which {
         MessageSelector::All => sql.execute("DELETE FROM messages", &[]),
-        MessageSelector::Of(scope) => {
+        MessageSelector::InScope(scope) => {
             let mut deleted = 0;
             for row in sql.query("SELECT DISTINCT session_scope FROM messages", &[])? {
                 let owner = row.text(0)?;

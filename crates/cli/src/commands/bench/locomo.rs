@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use mnemon_engine::{AddRequest, Engine, LearnOutcome, LearnRequest, Message, Profile, SearchRequest};
+use mnemon_engine::{AddOutcome, AddRequest, Engine, LearnRequest, Message, Profile, SearchRequest};
 use mnemon_store::{Filter, MemoryId, Role, Scope, parse_time};
 use serde_json::{Value, json};
 
@@ -222,9 +222,10 @@ fn add_conversation(
         let added = match args.infer {
             None => engine.add(add)?,
             Some(_) => match engine.learn(LearnRequest { add, ..LearnRequest::default() })?.outcome {
-                LearnOutcome::Stored(added) => added,
-                LearnOutcome::Pending { error, .. } => return Err((*error).into()),
-                LearnOutcome::Dropped => anyhow::bail!("the request was dropped"),
+                AddOutcome::Stored(added) => added,
+                AddOutcome::Pending { error: Some(error), .. } => return Err((*error).into()),
+                AddOutcome::Pending { public_reason, .. } => anyhow::bail!("{public_reason}"),
+                AddOutcome::Cancelled => anyhow::bail!("the request was cancelled"),
             },
         };
         for added in added {

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use mnemon_engine::{ChatContext, Message};
+use mnemon_engine::{AddOutcome, AddedMemory, ChatContext, LearnResult, Message};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -15,7 +15,7 @@ use crate::api::sse::{Events, stream};
 use crate::auth::Reader;
 use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json};
-use crate::service::{AddOutcome, App, AppState, LearnReply, StoredMemory, Turn};
+use crate::service::{App, AppState, Turn};
 
 /// Request of `POST /chat`.
 #[derive(Deserialize, ToSchema)]
@@ -65,9 +65,9 @@ struct LearntMemory {
     memory: String,
 }
 
-impl From<StoredMemory> for LearntMemory {
-    fn from(stored: StoredMemory) -> Self {
-        Self { id: stored.id, memory: stored.memory }
+impl From<AddedMemory> for LearntMemory {
+    fn from(added: AddedMemory) -> Self {
+        Self { id: added.id.to_string(), memory: added.memory }
     }
 }
 
@@ -86,41 +86,44 @@ pub(super) async fn chat(
     messages.extend(body.message.map(|content| Message { content, ..Message::default() }));
     let scope = caller.scope(body.user_id.as_deref(), body.agent_id.as_deref(), body.run_id.as_deref())?;
     let turn = Turn::new(&caller, scope, messages, body.max_tokens, body.remember)?;
-    let (turn, recalled) = app.recall(turn).await?;
+    let (turn, context) = app.chat_context(turn).await?;
     let answering = app.clone();
     if body.stream.unwrap_or(false) {
-        return Ok(stream(&app, move |events| stream_answer(&answering, &turn, &recalled, events)));
+        return Ok(stream(&app, move |events| stream_answer(&answering, &turn, &context, events)));
     }
     let reply = app.blocking_on_model(move || {
-        let answer = answering.engine.reply(&recalled, None)?;
-        Ok::<_, Problem>(reply(&answering, &turn, &recalled, answer.text))
+        let answer = answering.engine.reply(&context, None)?;
+        Ok::<_, Problem>(reply(&answering, &turn, &context, answer.text))
     });
     Ok(Json(reply.await??).into_response())
 }
 
 /// Extracts facts from the turn, and makes the response. Blocks.
-fn reply(app: &App, turn: &Turn, recalled: &ChatContext, response: String) -> ChatReply {
-    let memories_used = UsedMemory::list(recalled, Some(&response));
+fn reply(app: &App, turn: &Turn, context: &ChatContext, response: String) -> ChatReply {
+    let memories_used = UsedMemory::list(context, Some(&response));
     let mut reply = ChatReply { response, memories_used, memories_added: Vec::new(), event_id: None, warning: None };
     if !turn.remember {
         return reply;
     }
+    let not_stored = |problem: Problem| Some(format!("no facts were stored: {}", problem.message));
     match app.learn_blocking(turn.learn_request(&reply.response)) {
-        Ok(LearnReply { outcome: AddOutcome::Stored(stored), .. }) => {
-            reply.memories_added = stored.into_iter().map(LearntMemory::from).collect();
+        Ok(LearnResult { outcome: AddOutcome::Stored(added), .. }) => {
+            reply.memories_added = added.into_iter().map(LearntMemory::from).collect();
         }
-        Ok(LearnReply { outcome: AddOutcome::Pending(reason), event_id, .. }) => {
+        Ok(LearnResult { outcome: AddOutcome::Pending { public_reason, .. }, event_id, .. }) => {
             reply.event_id = Some(event_id);
-            reply.warning = Some(format!("the extraction of facts is queued until a model is available: {reason}"));
+            let reason = format!("the extraction of facts is queued until a model is available: {public_reason}");
+            reply.warning = Some(reason);
         }
+        Ok(LearnResult { outcome: AddOutcome::Cancelled, .. }) => reply.warning = not_stored(Problem::cancelled()),
         // The answer itself succeeded.
-        Err(problem) => reply.warning = Some(format!("no facts were stored: {}", problem.message)),
+        Err(error) => reply.warning = not_stored(error.into()),
     }
     reply
 }
 
-fn stream_answer(app: &App, turn: &Turn, recalled: &ChatContext, events: &Events) {
-    if !events.send(Some("memories"), &json!({"memories_used": UsedMemory::list(recalled, None)})) {
+fn stream_answer(app: &App, turn: &Turn, context: &ChatContext, events: &Events) {
+    if !events.send(Some("memories"), &json!({"memories_used": UsedMemory::list(context, None)})) {
         return;
     }
     let mut on_delta = |text: &str| {
@@ -130,9 +133,9 @@ fn stream_answer(app: &App, turn: &Turn, recalled: &ChatContext, events: &Events
             ControlFlow::Break(())
         }
     };
-    match app.engine.reply(recalled, Some(&mut on_delta)) {
+    match app.engine.reply(context, Some(&mut on_delta)) {
         Ok(answer) => {
-            let reply = reply(app, turn, recalled, answer.text);
+            let reply = reply(app, turn, context, answer.text);
             events.send(Some("done"), &json!(reply));
         }
         Err(error) => {

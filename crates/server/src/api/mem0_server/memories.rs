@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::civil::Date;
-use mnemon_engine::{AddRequest, LearnRequest, ListRequest, UpdateRequest};
+use mnemon_engine::{AddOutcome, AddRequest, AddedMemory, LearnRequest, ListRequest, UpdateRequest};
 use mnemon_store::{Filter, HistoryEvent, SessionMessage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -14,7 +14,7 @@ use crate::api::dto::{Done, Messages, MessagesDoc, is_procedural, optional_times
 use crate::auth::{Caller, Reader, Writer};
 use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json, Path, Query, double_option, memory_id, usize_or_text};
-use crate::service::{AddOutcome, AppState, StoredMemory, visible_history};
+use crate::service::{AppState, visible_history};
 
 /// mem0's default page size.
 const DEFAULT_TOP_K: usize = 20;
@@ -84,9 +84,10 @@ struct AddedItem {
     role: String,
 }
 
-impl From<StoredMemory> for AddedItem {
-    fn from(stored: StoredMemory) -> Self {
-        Self { id: stored.id, memory: stored.memory, event: "ADD", actor_id: stored.actor_id, role: stored.role }
+impl From<AddedMemory> for AddedItem {
+    fn from(added: AddedMemory) -> Self {
+        let AddedMemory { id, memory, actor_id, role, .. } = added;
+        Self { id: id.to_string(), memory, event: "ADD", actor_id, role: role.into() }
     }
 }
 
@@ -126,8 +127,7 @@ pub(crate) async fn add(
     let add = body.request(&caller)?;
     let mut answer = AddAnswer { results: Vec::new(), extractor: None, event_id: None, status: None, reason: None };
     if !infer {
-        let stored = app.add(add).await?.into_iter().map(StoredMemory::from);
-        answer.results = stored.map(AddedItem::from).collect();
+        answer.results = app.add(add).await?.into_iter().map(AddedItem::from).collect();
         return Ok((StatusCode::OK, Json(answer)));
     }
     let reply = app.learn(LearnRequest { add, instructions, procedure }, sync).await?;
@@ -138,11 +138,12 @@ pub(crate) async fn add(
             answer.results = stored.into_iter().map(AddedItem::from).collect();
             (StatusCode::OK, Json(answer))
         }
-        AddOutcome::Pending(reason) => {
+        AddOutcome::Pending { public_reason, .. } => {
             answer.status = Some("PENDING");
-            answer.reason = Some(reason);
+            answer.reason = Some(public_reason.to_owned());
             (StatusCode::ACCEPTED, Json(answer))
         }
+        AddOutcome::Cancelled => return Err(Problem::cancelled()),
     })
 }
 

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::civil::Date;
-use mnemon_engine::{AddRequest, Extractor, LearnRequest};
+use mnemon_engine::{AddOutcome, AddRequest, AddedMemory, Extractor, LearnRequest, LearnResult};
 use mnemon_store::filter::check_id;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -18,7 +18,7 @@ use crate::api::dto::{Messages, MessagesDoc, is_procedural, optional_timestamp, 
 use crate::auth::{Caller, Writer};
 use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json};
-use crate::service::{AddOutcome, AppState, LearnReply, StoredMemory};
+use crate::service::AppState;
 
 /// Request of `POST /v3/memories/add`.
 #[derive(Deserialize, ToSchema)]
@@ -208,8 +208,7 @@ pub(super) async fn add(
     let request = body.request(&caller)?;
     if !infer {
         let (event_id, added) = app.add_with_event(request).await?;
-        let stored = added.into_iter().map(StoredMemory::from).collect();
-        return Ok((StatusCode::OK, Json(AddAnswer::stored(stored, event_id, None))));
+        return Ok((StatusCode::OK, Json(AddAnswer::stored(added, event_id, None))));
     }
     let [for_agents, for_all] = instructions.map(|text| text.filter(|text| !text.trim().is_empty()));
     let of_agent = request.scope.agent_id.is_some() && request.scope.user_id.is_none();
@@ -217,25 +216,26 @@ pub(super) async fn add(
         Some(own) => Some(own),
         None => projects::instructions(&app, of_agent).await?,
     };
-    let reply = app.learn(LearnRequest { add: request, instructions, procedure }, sync).await?;
-    let LearnReply { event_id, extractor, outcome } = reply;
+    let learned = app.learn(LearnRequest { add: request, instructions, procedure }, sync).await?;
+    let LearnResult { event_id, extractor, outcome } = learned;
     Ok(match outcome {
         AddOutcome::Stored(stored) => (StatusCode::OK, Json(AddAnswer::stored(stored, event_id, Some(extractor)))),
-        AddOutcome::Pending(reason) => {
-            let message = format!("The messages are queued until a model is available: {reason}");
+        AddOutcome::Pending { public_reason, .. } => {
+            let message = format!("The messages are queued until a model is available: {public_reason}");
             let extractor = Some(extractor.as_str());
             let answer = AddAnswer { message, status: "PENDING", results: Vec::new(), event_id, extractor };
             (StatusCode::ACCEPTED, Json(answer))
         }
+        AddOutcome::Cancelled => return Err(Problem::cancelled()),
     })
 }
 
 impl AddAnswer {
-    fn stored(stored: Vec<StoredMemory>, event_id: String, extractor: Option<Extractor>) -> Self {
-        let item = |stored: StoredMemory| AddedItem {
-            id: stored.id,
-            data: AddedData { memory: stored.memory.clone() },
-            memory: stored.memory,
+    fn stored(added: Vec<AddedMemory>, event_id: String, extractor: Option<Extractor>) -> Self {
+        let item = |added: AddedMemory| AddedItem {
+            id: added.id.to_string(),
+            data: AddedData { memory: added.memory.clone() },
+            memory: added.memory,
             event: "ADD",
             status: "SUCCEEDED",
             event_id: event_id.clone(),
@@ -243,7 +243,7 @@ impl AddAnswer {
         Self {
             message: "Memories stored".to_owned(),
             status: "SUCCEEDED",
-            results: stored.into_iter().map(item).collect(),
+            results: added.into_iter().map(item).collect(),
             event_id: event_id.clone(),
             extractor: extractor.map(Extractor::as_str),
         }

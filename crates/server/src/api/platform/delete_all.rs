@@ -1,6 +1,7 @@
 //! Deleting all memories of an owner. A request that is not entirely clear deletes nothing.
 
 use axum::extract::State;
+use mnemon_engine::{Event, RequestKind};
 use mnemon_store::Filter;
 use mnemon_store::filter::ScopeKey;
 use serde::Serialize;
@@ -14,7 +15,7 @@ use crate::api::dto::tag;
 use crate::auth::{Caller, Writer};
 use crate::error::Problem;
 use crate::http::extract::{Json, Query};
-use crate::service::{AppState, EventDraft};
+use crate::service::AppState;
 
 /// Query parameters that clients add to every request.
 const IGNORED: [&str; 7] = ["org_id", "project_id", "org_name", "project_name", "source", "output_format", "version"];
@@ -127,8 +128,8 @@ pub(super) async fn delete_all(
     let parameters: Map<String, Value> =
         query.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
     let Selection { filter, owner } = Selection::parse(query, &caller)?;
-    let draft = EventDraft::new("DELETE_ALL", Value::Object(parameters));
-    let (deleted, event_id) = app.delete_all_with_event(filter, None, owner, draft).await?;
+    let event = Event::new(RequestKind::DeleteAll, Value::Object(parameters));
+    let (deleted, event_id) = app.delete_all_with_event(filter, None, owner, event).await?;
     Ok(Json(DeletedAll { message: "Memories deleted successfully!".to_owned(), event_id, deleted }))
 }
 

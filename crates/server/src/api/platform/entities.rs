@@ -1,6 +1,7 @@
 //! Entities: the users, agents, apps and runs that own memories.
 
 use axum::extract::State;
+use mnemon_engine::{Event, RequestKind};
 use mnemon_store::filter::check_id;
 use mnemon_store::{Filter, Owner, OwnerKind};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use crate::api::dto::tag;
 use crate::auth::{Caller, Reader, Writer};
 use crate::error::Problem;
 use crate::http::extract::{Json, Path, Query, TrailingSlash};
-use crate::service::{AppState, EventDraft};
+use crate::service::AppState;
 
 /// The default is the largest page, because clients that delete all entities read only the first page.
 const DEFAULT_PAGE_SIZE: usize = 1000;
@@ -161,8 +162,8 @@ pub(super) async fn delete(
     let filter = caller.filter(Some(requested))?;
     let user = (kind == OwnerKind::User).then(|| name.clone());
     let owner = user.clone().or_else(|| caller.user.clone());
-    let draft = EventDraft::new("DELETE_ALL", json!({"entity_type": kind.as_str(), "entity_name": name}));
-    let (deleted, event_id) = app.delete_all_with_event(filter, user, owner, draft).await?;
+    let event = Event::new(RequestKind::DeleteAll, json!({"entity_type": kind.as_str(), "entity_name": name}));
+    let (deleted, event_id) = app.delete_all_with_event(filter, user, owner, event).await?;
     Ok(Json(DeletedAll { message: "Entity deleted successfully!".to_owned(), event_id, deleted }))
 }
 

@@ -1,14 +1,91 @@
 //! Events: requests that add, change or delete memories, and their outcomes.
 
 use axum::extract::State;
+use jiff::Timestamp;
 use mnemon_store::PageRequest;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::dto::{PageNumber, PageQuery, Paged, RequestUrl};
 use crate::api::dto::tag;
 use crate::auth::Reader;
 use crate::error::Problem;
 use crate::http::extract::{Json, Path, Query};
-use crate::service::{AppState, Event};
+use crate::service::AppState;
+
+/// A request that adds, changes or deletes memories, and its outcome.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Event {
+    id: String,
+    /// `ADD`, `UPDATE`, `DELETE` or `DELETE_ALL`.
+    #[schema(value_type = String)]
+    event_type: &'static str,
+    /// `SUCCEEDED`: done. `PENDING`: queued until a model is available; `error` gives the reason. `FAILED`: will not be
+    /// done.
+    #[schema(value_type = String)]
+    status: &'static str,
+    /// The request.
+    #[schema(value_type = Object)]
+    payload: Map<String, Value>,
+    #[schema(value_type = Object)]
+    metadata: Map<String, Value>,
+    /// The memories that were added, changed or deleted.
+    results: Vec<EventResult>,
+    /// Duration in milliseconds.
+    latency: f64,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    started_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    completed_at: Option<Timestamp>,
+    error: Option<String>,
+}
+
+/// A memory in an event.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EventResult {
+    id: String,
+    /// `ADD`, `UPDATE` or `DELETE`.
+    event: String,
+    data: EventData,
+    user_id: Option<String>,
+}
+
+/// The text of a memory.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EventData {
+    memory: String,
+}
+
+impl From<mnemon_engine::Event> for Event {
+    fn from(event: mnemon_engine::Event) -> Self {
+        Self {
+            id: event.id,
+            event_type: event.event_type.as_str(),
+            status: event.status.as_str(),
+            payload: event.payload,
+            metadata: event.metadata,
+            results: event.results.into_iter().map(EventResult::from).collect(),
+            latency: event.latency,
+            created_at: event.created_at,
+            updated_at: event.updated_at,
+            started_at: event.started_at,
+            completed_at: event.completed_at,
+            error: event.error,
+        }
+    }
+}
+
+impl From<mnemon_engine::EventResult> for EventResult {
+    fn from(result: mnemon_engine::EventResult) -> Self {
+        let data = EventData { memory: result.data.memory };
+        Self { id: result.id, event: result.event, data, user_id: result.user_id }
+    }
+}
 
 const DEFAULT_PAGE_SIZE: usize = 100;
 
@@ -25,9 +102,9 @@ pub(super) async fn list(
 ) -> Result<Json<Paged<Event>>, Problem> {
     let page = PageNumber::new(query.page, query.page_size, DEFAULT_PAGE_SIZE)?;
     let request = PageRequest { offset: page.offset(), limit: page.size, ..PageRequest::default() };
-    let (count, events) =
-        app.with_documents(move |documents| Event::list(documents, caller.user.as_deref(), &request)).await?;
-    Ok(Json(url.page(page, count, events)))
+    let stored = app.events.clone();
+    let (count, events) = app.blocking(move || stored.list(caller.user.as_deref(), &request)).await??;
+    Ok(Json(url.page(page, count, events.into_iter().map(Event::from).collect())))
 }
 
 /// Get an event
@@ -38,9 +115,10 @@ pub(super) async fn get(
     Reader(caller): Reader,
     Path(id): Path<String>,
 ) -> Result<Json<Event>, Problem> {
-    let found = app.with_documents(move |documents| Event::find(documents, &id)).await?;
+    let stored = app.events.clone();
+    let found = app.blocking(move || stored.find(&id)).await??;
     let own = found.filter(|document| caller.is_admin() || document.owner == caller.user);
-    own.map(|document| Json(document.body)).ok_or_else(|| Problem::not_found("This event does not exist."))
+    own.map(|document| Json(document.body.into())).ok_or_else(|| Problem::not_found("This event does not exist."))
 }
 
 /// Get an event (alternative path)

@@ -1,0 +1,88 @@
+//! Jobs that an older version stored in documents of their own, beside their events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use mnemon_store::{Collection, Document, DocumentStore, StoreError};
+use serde_json::Value;
+
+use super::job::event_of_add;
+use crate::error::Result;
+use crate::event::{Event, EventStatus, JobState};
+
+/// The kind of the documents.
+pub(crate) const KIND: &str = "extraction";
+/// How long a job that can't be read is left alone.
+const UNREADABLE_PAUSE: Duration = Duration::from_secs(3600);
+
+/// The jobs of an older version. A job moves into its event before it is claimed.
+pub(super) struct OldJobs {
+    documents: Arc<dyn DocumentStore>,
+    jobs: Collection<JobState>,
+}
+
+impl OldJobs {
+    pub(super) fn new(documents: Arc<dyn DocumentStore>) -> Self {
+        Self { jobs: Collection::new(documents.clone(), KIND), documents }
+    }
+
+    /// Moves jobs into their events, the longest due first. If the process ends in between, the next call completes it.
+    pub(super) fn adopt(&self, events: &Collection<Event>, limit: usize) -> Result<()> {
+        for job in self.jobs.due(Timestamp::MAX, limit)? {
+            match job.and_then(|job| self.adopt_one(events, job)) {
+                Ok(()) => {}
+                Err(StoreError::UnreadableDocument { kind, id, reason }) => {
+                    let now = Timestamp::now();
+                    let later = now.checked_add(UNREADABLE_PAUSE).unwrap_or(Timestamp::MAX);
+                    if self.documents.reschedule(KIND, &id, now, later)? {
+                        tracing::error!(kind, event_id = id, reason, "a job of an older version is left in its queue");
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn adopt_one(&self, events: &Collection<Event>, job: Document<JobState>) -> Result<(), StoreError> {
+        let Document { id, owner, due, body: state, .. } = job;
+        events.change(&id, &mut |event| {
+            // A finished or cancelled request, and one that was already moved, must not be done again.
+            let is_to_move = event.body.status == EventStatus::Pending && event.body.job.is_none();
+            if is_to_move {
+                event.body.job = Some(state.clone());
+                event.due = due;
+            }
+            is_to_move
+        })?;
+        if events.get(&id)?.is_none() {
+            let reason = self.reason_of(&id)?;
+            let event = event_of_add(id.clone(), state, reason.as_deref().unwrap_or("it is queued"));
+            let mut document = events.document(id.as_str(), event).owned_by(owner.as_deref());
+            document.due = due;
+            events.put_new(&document)?;
+        }
+        self.jobs.remove(&id).map(drop)
+    }
+
+    /// The number of jobs that are not moved yet.
+    pub(super) fn count(&self) -> Result<usize> {
+        Ok(self.documents.count_queued(KIND)?)
+    }
+
+    /// Why the first of them failed.
+    pub(super) fn reason(&self) -> Result<Option<String>> {
+        let first = self.documents.due(KIND, Timestamp::MAX, 1)?.pop();
+        Ok(first.and_then(|job| reason_in(&job.ok()?.body)))
+    }
+
+    fn reason_of(&self, id: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.documents.document(KIND, id)?.and_then(|job| reason_in(&job.body)))
+    }
+}
+
+/// Why a job failed. An older version stored it in the job.
+fn reason_in(body: &Value) -> Option<String> {
+    body["error"].as_str().map(str::to_owned)
+}
