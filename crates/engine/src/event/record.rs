@@ -1,7 +1,7 @@
 //! An event as it is stored.
 
 use jiff::Timestamp;
-use mnemon_store::{EventKind, Memory, Role, Scope};
+use mnemon_store::{EventKind, EventName, Memory, Role, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -94,8 +94,8 @@ impl EventStatus {
 pub struct EventResult {
     /// Its id.
     pub id: String,
-    /// What happened to it: `ADD`, `UPDATE` or `DELETE`.
-    pub event: String,
+    /// Whether it was added, changed or deleted.
+    pub event: EventName,
     /// Its text.
     pub data: EventData,
     /// The user who owns it.
@@ -203,7 +203,7 @@ impl EventResult {
     pub fn new(kind: EventKind, memory: &Memory) -> Self {
         Self {
             id: memory.id.to_string(),
-            event: kind.as_str().to_owned(),
+            event: kind.into(),
             data: EventData { memory: memory.payload.text().to_owned() },
             user_id: memory.payload.scope().user_id,
             actor_id: None,
@@ -215,7 +215,7 @@ impl EventResult {
     pub fn added(added: &[AddedMemory], owner: Option<&str>) -> Vec<Self> {
         let result = |added: &AddedMemory| Self {
             id: added.id.to_string(),
-            event: EventKind::Add.as_str().to_owned(),
+            event: EventKind::Add.into(),
             data: EventData { memory: added.memory.clone() },
             user_id: owner.map(str::to_owned),
             actor_id: added.actor_id.clone(),

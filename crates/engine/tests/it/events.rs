@@ -180,7 +180,7 @@ fn trimming_keeps_pending_requests() {
     let engine = engine_with_llm(&world, &endpoint);
     let store = documents(&world);
     let learn = |text: &str| engine.learn(learn_from(user("ana"), &[("user", text)])).unwrap().event_id;
-    // Claimed by nobody, claimed by a worker, and due now.
+    // Due later, and due now.
     let pending = [learn("I like tea."), learn("I like milk."), learn("I like cake.")];
     engine.run_soon(&pending[1]).unwrap();
     for number in 0..5 {

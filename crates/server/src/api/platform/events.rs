@@ -83,7 +83,7 @@ impl From<mnemon_engine::Event> for Event {
 impl From<mnemon_engine::EventResult> for EventResult {
     fn from(result: mnemon_engine::EventResult) -> Self {
         let data = EventData { memory: result.data.memory };
-        Self { id: result.id, event: result.event, data, user_id: result.user_id }
+        Self { id: result.id, event: result.event.into(), data, user_id: result.user_id }
     }
 }
 
