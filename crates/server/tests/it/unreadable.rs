@@ -28,7 +28,7 @@ async fn fill(server: &TestServer) -> (String, [String; 3]) {
     let text = |value: &Value, key: &str| value[key].as_str().unwrap().to_owned();
     let key = server.post(ADMIN, "/api-keys", json!({"label": "laptop", "user_id": "cleo"})).await.expect(201);
     let account = json!({"name": "Ana", "email": "ana@example.org", "password": "correct horse"});
-    server.post("", "/auth/register", account).await.expect(200);
+    server.post(ADMIN, "/auth/register", account).await.expect(200);
     let added = json!({"messages": "I like tea.", "infer": false});
     let event = server.post(ANA, "/v3/memories/add", added).await.expect(200);
     let memory = event["results"][0]["id"].clone();
