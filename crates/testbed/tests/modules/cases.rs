@@ -389,3 +389,19 @@ cycle of 3 files: a.rs b.rs c.rs
     assert_eq!(cycles.len(), 1);
     assert_eq!(cycles[0].to_string(), expected);
 }
+
+#[test]
+fn a_macro_declares_items_where_it_is_called() {
+    let source = "//- lib.rs
+        mod a; mod b; mod c;
+//- a.rs
+        macro_rules! make { ($name:ident) => { pub struct Made; impl Made { pub const N: u8 = 0; } }; }
+        pub(crate) use make;
+//- b.rs
+        use crate::a::make;
+        make! { x }
+//- c.rs
+        fn f(_: crate::b::Made) {}
+";
+    check("a macro", source, &["b.rs -> a.rs", "c.rs -> b.rs"], &[]);
+}

@@ -21,6 +21,8 @@ pub(crate) struct Crate {
     pub(crate) modules: Vec<Module>,
     /// Files, or folders that end in `/`, that belong to modules under `#[cfg(test)]`.
     pub(crate) test_code: BTreeSet<String>,
+    /// What each macro of the crate declares in the module that calls it.
+    declared_by_macro: BTreeMap<String, Vec<String>>,
 }
 
 pub(crate) struct Module {
@@ -80,7 +82,7 @@ impl Crate {
     /// # Panics
     /// If a file cannot be parsed or a declared module has no file.
     pub(crate) fn read(files: &Files) -> Self {
-        let mut all = Self::default();
+        let mut all = Self { declared_by_macro: declared_by_macros(files), ..Self::default() };
         for root in files.keys().filter(|path| is_root(path)) {
             let folder = root[..root.rfind('/').map_or(0, |end| end + 1)].to_owned();
             all.read_file(files, root, folder, None);
@@ -154,6 +156,32 @@ impl Crate {
     }
 }
 
+/// The structs, enums, constants and statics in the bodies of each `macro_rules!` at the top of a file.
+fn declared_by_macros(files: &Files) -> BTreeMap<String, Vec<String>> {
+    let mut declared = BTreeMap::new();
+    let items = files.values().filter_map(|source| syn::parse_file(source).ok()).flat_map(|file| file.items);
+    for item in items {
+        let Item::Macro(syn::ItemMacro { ident: Some(name), mac, .. }) = item else { continue };
+        let bodies = mac.tokens.into_iter().filter_map(|token| match token {
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Some(group.stream()),
+            _ => None,
+        });
+        let mut names = Vec::new();
+        for body in bodies {
+            let tokens: Vec<TokenTree> = body.into_iter().collect();
+            for pair in tokens.windows(2) {
+                if let [TokenTree::Ident(kind), TokenTree::Ident(name)] = pair
+                    && ["struct", "enum", "const", "static"].contains(&kind.to_string().as_str())
+                {
+                    names.push(name.unraw().to_string());
+                }
+            }
+        }
+        declared.insert(name.unraw().to_string(), names);
+    }
+    declared
+}
+
 fn is_root(path: &str) -> bool {
     matches!(path, "src/lib.rs" | "src/main.rs")
         || path.strip_prefix("src/bin/").is_some_and(|name| !name.contains('/') || name.ends_with("/main.rs"))
@@ -199,7 +227,14 @@ impl Reader<'_> {
     }
 
     fn declare_macro(&mut self, item: &syn::ItemMacro) {
-        let Some(name) = &item.ident else { return };
+        let Some(name) = &item.ident else {
+            let called = item.mac.path.segments.last().map(|segment| segment.ident.unraw().to_string());
+            let names = called.and_then(|called| self.all.declared_by_macro.get(&called)).cloned().unwrap_or_default();
+            for name in names {
+                self.here().names.entry(name).or_default().push(Name { meaning: Meaning::Item, exported: true });
+            }
+            return;
+        };
         self.add(name, &Visibility::Inherited, Meaning::Item);
         self.here().macros.insert(name.unraw().to_string());
         if item.attrs.iter().any(|attribute| attribute.path().is_ident("macro_export")) {
