@@ -145,16 +145,20 @@ impl Keys {
         }))
     }
 
-    /// Reads a key from the document store, and saves that it was used. `None` if it is unknown or revoked.
+    /// Reads a key from the document store, and saves that it was used, if it can. `None` if it is unknown or revoked.
     fn look_up(&self, digest: [u8; 32]) -> Result<Option<ApiKey>, StoreError> {
         let found = self.stored.get(&hex::encode(digest))?.map(|document| document.body);
         let Some(key) = found.filter(|key| key.revoked_at.is_none()) else { return Ok(None) };
         let now = Timestamp::now();
         if key.last_used_at.is_none_or(|at| now.duration_since(at).abs() >= LAST_USED_INTERVAL) {
-            self.stored.change(&hex::encode(digest), &mut |document| {
+            let saved = self.stored.change(&hex::encode(digest), &mut |document| {
                 document.body.last_used_at = Some(now);
                 true
-            })?;
+            });
+            // A full disk must not refuse the key: reading goes on.
+            if let Err(error) = saved {
+                tracing::warn!(%error, "the last use of a key was not saved");
+            }
         }
         Ok(Some(key))
     }
