@@ -1,6 +1,7 @@
 //! Events: the record of a request that adds, changes or deletes memories, and of its outcome.
 //!
-//! One document holds all of a learning request: the state of its job while it is pending, and its results when it is finished.
+//! One document holds all of a learning request: the state of its job while it is pending, and its results when it is
+//! finished.
 
 mod job;
 mod record;

@@ -1,9 +1,9 @@
 //! Learning: extracts facts from messages, and stores the facts with the messages they came from.
 //!
-//! A request for a language model is stored as a job, in its event, before the model is called, and its facts are stored in
-//! the job, with their ids, before they are stored as memories. If the process ends in between, another worker claims the
-//! job. It does not call the model again if the facts are already there, and it stores no fact twice. One write ends the
-//! job and records its results.
+//! A request for a language model is stored as a job, in its event, before the model is called, and its facts are
+//! stored in the job, with their ids, before they are stored as memories. If the process ends in between, another
+//! worker claims the job. It does not call the model again if the facts are already there, and it stores no fact twice.
+//! One write ends the job and records its results.
 
 mod job;
 mod jobs;
@@ -38,9 +38,9 @@ impl Engine {
     /// If a model fails, the request becomes a pending job, which [`Engine::run_due_job`] tries again.
     ///
     /// # Errors
-    /// [`EngineError::Invalid`](crate::EngineError::Invalid) for no messages, empty ones or invalid metadata, before any
-    /// model is called; [`EngineError::NoLanguageModel`](crate::EngineError::NoLanguageModel) for a procedure without a
-    /// language model; the model's error if jobs can't be stored.
+    /// [`EngineError::Invalid`](crate::EngineError::Invalid) for no messages, empty ones or invalid metadata, before
+    /// any model is called; [`EngineError::NoLanguageModel`](crate::EngineError::NoLanguageModel) for a procedure
+    /// without a language model; the model's error if jobs can't be stored.
     pub fn learn(&self, request: LearnRequest) -> Result<LearnResult> {
         self.learn_reporting(request, &mut |_| {})
     }
@@ -53,8 +53,8 @@ impl Engine {
         Learner::new(self).learn(request, on_stored)
     }
 
-    /// Stores a request as a job that is due at once, and returns its event id. Without a place for jobs, the request is
-    /// processed before this returns.
+    /// Stores a request as a job that is due at once, and returns its event id. Without a place for jobs, the request
+    /// is processed before this returns.
     ///
     /// # Errors
     /// As [`Engine::learn`], before any model is called.
@@ -92,8 +92,8 @@ impl Engine {
         retry::policy(self.model_services.lease)
     }
 
-    /// Cancels the pending jobs of owners that have all ids of the scope, or all jobs: their events fail. Returns the ids of
-    /// the events and the owners.
+    /// Cancels the pending jobs of owners that have all ids of the scope, or all jobs: their events fail. Returns the
+    /// ids of the events and the owners.
     ///
     /// # Errors
     /// Only if the store of jobs fails.

@@ -21,14 +21,14 @@ pub struct Message {
 
 impl Message {
     /// Reads messages: a text, a message, a list of both, or an object with one of these under `messages`. A message is
-    /// `{"role", "content", "name"?, "timestamp"?}`; absent values are taken from `defaults`. `content` is a text or a list of
-    /// parts with `text`; null is an empty text.
+    /// `{"role", "content", "name"?, "timestamp"?}`; absent values are taken from `defaults`. `content` is a text or a
+    /// list of parts with `text`; null is an empty text.
     ///
     /// # Errors
     /// The place of the fault and a description, such as ``messages[3].content: is missing``, which may be shown to the
     /// caller.
     pub fn list_from_json(value: &Value, defaults: &Self) -> Result<Vec<Self>, String> {
-        let messages = value.get("messages").unwrap_or(value);
+        let messages = value.get("messages").filter(|messages| !messages.is_null()).unwrap_or(value);
         match messages {
             Value::Array(items) => {
                 let read = |(index, item)| Self::from_json(item, defaults, &format!("messages[{index}]"));

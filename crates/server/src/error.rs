@@ -154,16 +154,21 @@ impl Problem {
     /// A fault of the server. The reason is for operators, so it is only logged.
     fn own_fault(code: ErrorCode, error: &EngineError) -> Self {
         tracing::error!(request_id = request_id::current(), code = code.as_str(), %error, "request failed");
+        let hint = code.status().and_then(|_| code.hint());
         let code = match (code.status(), error) {
             (Some(_), _) => code,
             (None, EngineError::Store(_)) => ErrorCode::DatastoreUnavailable,
             (None, _) => ErrorCode::Internal,
         };
-        Self { code, ..Self::internal() }
+        let fault = Self { code, ..Self::internal() };
+        match hint {
+            Some(hint) => fault.hint(hint),
+            None => fault,
+        }
     }
 
-    /// A model does not answer, or does not work with its settings. Its message is for operators and may quote a part of the
-    /// key, so it is only logged.
+    /// A model does not answer, or does not work with its settings. Its message is for operators and may quote a part
+    /// of the key, so it is only logged.
     fn model_failed(error: &EngineError, failure: &ModelError) -> Self {
         let (code, kind) = (error.code(), failure.kind());
         let (request_id, name, hint) = (request_id::current(), code.as_str(), error.log_hint());

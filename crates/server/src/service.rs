@@ -7,7 +7,7 @@ mod batch;
 mod blocking;
 mod chat;
 mod deletion;
-mod documents;
+pub(crate) mod documents;
 mod learning;
 mod memories;
 mod request_log;

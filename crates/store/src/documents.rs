@@ -18,7 +18,7 @@ use crate::{Durability, Page, PageRequest, Result};
 /// A document: JSON, or a value that is stored as JSON in a [`Collection`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document<T = Value> {
-    /// Its kind: `api_key`, `event`, …. The server defines the kinds.
+    /// Its kind: `api_key`, `event`, …. The engine and the server define the kinds.
     pub kind: &'static str,
     /// Its id, unique within the kind.
     pub id: String,
@@ -56,10 +56,12 @@ impl<T> Document<T> {
     }
 }
 
-/// The documents of a server. Its methods block; it is shared between threads and processes. A document whose body is not JSON
-/// is an error, [`StoreError::UnreadableDocument`](crate::StoreError::UnreadableDocument), wherever it is read.
+/// The documents of a server. Its methods block; it is shared between threads and processes. A document whose body is
+/// not JSON is an error, [`StoreError::UnreadableDocument`](crate::StoreError::UnreadableDocument), wherever it is
+/// read.
 pub trait DocumentStore: Send + Sync {
-    /// Writes documents in one commit. A document with the same kind and id is replaced and keeps its position in lists.
+    /// Writes documents in one commit. A document with the same kind and id is replaced and keeps its position in
+    /// lists.
     fn put(&self, documents: &[Document], durability: Durability) -> Result<()>;
 
     /// Writes a document if no document has its kind and id; returns whether it was written. Synced.
@@ -68,8 +70,8 @@ pub trait DocumentStore: Send + Sync {
     /// A document by its id.
     fn document(&self, kind: &'static str, id: &str) -> Result<Option<Document>>;
 
-    /// Documents of a kind, newest first; of one owner, or of all. The total counts all pages. A document that can't be read
-    /// is an error in its place.
+    /// Documents of a kind, newest first; of one owner, or of all. The total counts all pages. A document that can't be
+    /// read is an error in its place.
     fn scan(&self, kind: &'static str, owner: Option<&str>, page: &PageRequest) -> Result<Page<Result<Document>>>;
 
     /// The same, but a document that can't be read fails the whole call.
@@ -84,12 +86,12 @@ pub trait DocumentStore: Send + Sync {
     /// The number of documents of a kind that have a due time.
     fn count_queued(&self, kind: &'static str) -> Result<usize>;
 
-    /// Sets the due time of a document that is due at `now` or earlier even if its body can't be read; returns whether it did.
-    /// Of several callers at the same time only one succeeds, if it sets a later time than `now`. Synced.
+    /// Sets the due time of a document that is due at `now` or earlier even if its body can't be read; returns whether
+    /// it did. Of several callers at the same time only one succeeds, if it sets a later time than `now`. Synced.
     fn reschedule(&self, kind: &'static str, id: &str, now: Timestamp, due: Timestamp) -> Result<bool>;
 
-    /// Changes a document in one transaction and returns the changed document. If the document does not exist or `change`
-    /// returns false, nothing is written and the result is `None`. Kind and id can't be changed. Synced.
+    /// Changes a document in one transaction and returns the changed document. If the document does not exist or
+    /// `change` returns false, nothing is written and the result is `None`. Kind and id can't be changed. Synced.
     fn change(
         &self,
         kind: &'static str,
@@ -97,14 +99,14 @@ pub trait DocumentStore: Send + Sync {
         change: &mut dyn FnMut(&mut Document) -> bool,
     ) -> Result<Option<Document>>;
 
-    /// Removes a document, even one that can't be read; returns whether it existed. If several callers remove it at the same
-    /// time, only one succeeds. Synced.
+    /// Removes a document, even one that can't be read; returns whether it existed. If several callers remove it at the
+    /// same time, only one succeeds. Synced.
     fn remove(&self, kind: &'static str, id: &str) -> Result<bool>;
 
     /// Removes all documents of a user; returns their number. Synced.
     fn delete_owned_by(&self, owner: &str) -> Result<usize>;
 
-    /// Removes all documents of a kind except the newest `keep` and those with a due time, whose work is not done; returns
-    /// the number of removed documents.
+    /// Removes all documents of a kind except the newest `keep` and those with a due time, whose work is not done;
+    /// returns the number of removed documents.
     fn trim(&self, kind: &'static str, keep: usize) -> Result<usize>;
 }

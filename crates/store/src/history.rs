@@ -1,6 +1,7 @@
 //! History rows and session messages, with the columns of mem0's `history.db`.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{Memory, Role, Scope, keys};
@@ -72,8 +73,8 @@ impl From<EventName> for String {
     }
 }
 
-/// A row of mem0's `history` table. Text columns of old databases may hold any value; values are kept unchanged. Its JSON
-/// has the columns of mem0, without the owner.
+/// A row of mem0's `history` table. Text columns of old databases may hold any value; values are kept unchanged. Its
+/// JSON has the columns of mem0, without the owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryEvent {
     /// Unique id of the row.
@@ -91,7 +92,7 @@ pub struct HistoryEvent {
     /// When the event happened, RFC 3339; absent for `ADD`.
     pub updated_at: Option<String>,
     /// Whether the memory was deleted by this event.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "is_true")]
     pub is_deleted: bool,
     /// The name of the speaker.
     pub actor_id: Option<String>,
@@ -117,6 +118,11 @@ pub struct SessionMessage {
     pub name: Option<String>,
     /// When the message was sent, RFC 3339.
     pub created_at: Option<String>,
+}
+
+/// Everything but `true` is false, such as the null of another writer.
+fn is_true<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    Ok(Value::deserialize(value)? == Value::Bool(true))
 }
 
 impl HistoryEvent {

@@ -16,8 +16,8 @@ pub trait Search {
     /// The nearest memories by cosine.
     fn nearest(&self, vector: &[f32], limit: usize) -> Result<Scored>;
 
-    /// The best memories by the stored sparse vector `bm25`: Σ query·document·idf, with the idf over all memories of the
-    /// store, as Qdrant computes it. Qdrant counts replaced and deleted memories until it optimizes its segments.
+    /// The best memories by the stored sparse vector `bm25`: Σ query·document·idf, with the idf over all memories of
+    /// the store, as Qdrant computes it. Qdrant counts replaced and deleted memories until it optimizes its segments.
     fn sparse(&self, query: &SparseQuery<'_>) -> Result<Scored>;
 
     /// Waits for the check for changes of other programs. After [`Freshness::Stale`], the same reads see the changes.

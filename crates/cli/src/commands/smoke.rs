@@ -73,7 +73,9 @@ pub(crate) fn run(args: &SmokeArgs, out: &Output) -> anyhow::Result<Exit> {
 }
 
 fn key_from_environment() -> Option<ApiKey> {
-    let found = ["MNEMON_API_KEY", "MEM0_API_KEY"].into_iter().find_map(|name| std::env::var(name).ok());
+    let found = ["MNEMON_API_KEY", "MEM0_API_KEY"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|key| !key.trim().is_empty()));
     found.map(ApiKey::from)
 }
 

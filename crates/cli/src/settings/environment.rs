@@ -22,8 +22,8 @@ impl Environment {
 
     /// Reads these variables.
     ///
-    /// A misspelt name is refused. So is a blank setting: if it counted as unset, a blank MNEMON_USER would show memories of
-    /// all users.
+    /// A misspelt name is refused. So is a blank setting: if it counted as unset, a blank MNEMON_USER would show
+    /// memories of all users.
     pub(crate) fn of(
         variables: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
     ) -> Result<Self, CliError> {
@@ -47,7 +47,10 @@ impl Environment {
                     if required && value.trim().is_empty() {
                         return Err(CliError::usage(format!("{name} is blank: unset it, or give it a value")));
                     }
-                    environment.variables.insert(name, value);
+                    // Kubernetes sets QDRANT_PORT to a URL if there is a service named qdrant.
+                    if !(name == "QDRANT_PORT" && value.starts_with("tcp://")) {
+                        environment.variables.insert(name, value);
+                    }
                 }
             }
         }

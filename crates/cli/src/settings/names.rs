@@ -61,7 +61,8 @@ pub(super) fn describe(key: &str) -> String {
     }
 }
 
-/// A setting by its key, with its flag, if any, and its variable. Any other name, such as that of a variable, stays as it is.
+/// A setting by its key, with its flag, if any, and its variable. Any other name, such as that of a variable, stays as
+/// it is.
 pub(crate) fn with_variable(key: &str) -> String {
     find(key).map_or_else(|| key.to_owned(), |_| format!("{key} ({})", describe(key)))
 }
@@ -90,11 +91,13 @@ fn is_of_kubernetes(name: &str) -> bool {
         || rest.match_indices("_PORT_").any(|(at, text)| is_port(&rest[at + text.len()..]))
 }
 
-/// The name that is at most two edits from this one, if more than half of it is the same.
+/// The name that is at most two edits from this one. At most one if it has four letters or less, not counting the
+/// prefix: `MNEMON_TAG` is not `MNEMON_LOG`.
 fn closest(given: &str, names: impl Iterator<Item = String>) -> Option<String> {
     let near = names.filter(|name| name.len().abs_diff(given.chars().count()) <= 2);
     let near = near.map(|name| (edits(given, &name), name));
-    let near = near.filter(|(edits, name)| *edits <= 2 && edits * 2 < name.len());
+    let is_short = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).len() <= 4;
+    let near = near.filter(|(edits, name)| *edits <= if is_short(name) { 1 } else { 2 });
     near.min_by_key(|(edits, _)| *edits).map(|(_, name)| name)
 }
 
@@ -155,6 +158,15 @@ mod tests {
             ("MENMON_STORE", misspelt("MNEMON_STORE")),
             ("mnemon_store", misspelt("MNEMON_STORE")),
             ("Mnemon_Stor", misspelt("MNEMON_STORE")),
+            ("MNEMON_LOGG", misspelt("MNEMON_LOG")),
+            ("MNEMON_LGO", misspelt("MNEMON_LOG")),
+            ("MNEMON_LL", misspelt("MNEMON_LLM")),
+            ("MNEMON_STOREGE", misspelt("MNEMON_STORE")),
+            ("MNEMON_TAG", Meaning::Unknown(None)),
+            ("MNEMON_FOO", Meaning::Unknown(None)),
+            ("MNEMON_PATH", Meaning::Unknown(None)),
+            ("MNEMON_UID", Meaning::Unknown(None)),
+            ("MNEMON_GID", Meaning::Unknown(None)),
             ("MNEMON_EMBEDING", Meaning::Unknown(None)),
             ("MNEMON_DATABASE", Meaning::Unknown(None)),
             ("mnemon_database", Meaning::Unknown(None)),

@@ -24,8 +24,8 @@ struct Row {
     hint: Option<&'static str>,
 }
 
-/// Declares [`ErrorCode`] and its table. A row: what the code means, then variant, name, HTTP status (`cli` for a code that
-/// is never sent over HTTP), exit code and, if there is one, the hint.
+/// Declares [`ErrorCode`] and its table. A row: what the code means, then variant, name, HTTP status (`cli` for a code
+/// that is never sent over HTTP), exit code and, if there is one, the hint.
 macro_rules! error_codes {
     ($($(#[doc = $meaning:literal])+ $variant:ident $name:literal $status:tt $exit:ident $($hint:literal)?;)+) => {
         /// The stable code of an error. REST and the command line report the same code for the same error.
@@ -68,7 +68,7 @@ error_codes! {
         "Send {\"confirm\": \"reset\"}. To delete the memories of one user, use DELETE /memories.";
     /// The store's vectors were made by another embedder than the one in the request.
     EmbedderFixed "embedder_fixed" 400 Usage
-        "To use another embedder, embed all memories again: export them, and import them into a new store.";
+        "To use another embedder, all memories must be embedded again: ask the operator to move the store to it.";
     /// This server has no client for the provider.
     ProviderNotBundled "provider_not_bundled" 400 Usage
         "GET /configure/providers lists the supported providers.";

@@ -34,8 +34,8 @@ impl Events {
         Ok(self.stored.get(id)?)
     }
 
-    /// A page of events, newest first, and the number of all: of one user, or of all. An event that can't be read is logged and
-    /// left out.
+    /// A page of events, newest first, and the number of all: of one user, or of all. An event that can't be read is
+    /// logged and left out.
     ///
     /// # Errors
     /// If the document store fails.
@@ -47,8 +47,9 @@ impl Events {
         Ok((found.total, readable.map(|document| document.body).collect()))
     }
 
-    /// Saves the event of a finished request and returns its id. The work is already done, so a failure is logged and not returned. Not synced to
-    /// disk: memories are stored durably elsewhere, so a power failure may only lose an event's details.
+    /// Saves the event of a finished request and returns its id. The work is already done, so a failure is logged and
+    /// not returned. Not synced to disk: memories are stored durably elsewhere, so a power failure may only lose an
+    /// event's details.
     pub fn save(&self, event: Event, owner: Option<&str>) -> String {
         let id = event.id.clone();
         let document = self.stored.document(id.as_str(), event).owned_by(owner);

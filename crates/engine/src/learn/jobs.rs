@@ -59,7 +59,7 @@ impl Jobs {
     /// Claims the job that has been due longest, unless other workers claim all that are due.
     pub(super) fn claim_next(&self) -> Result<Option<Job>> {
         let Some(stored) = &self.stored else { return Ok(None) };
-        stored.old.adopt(stored.queue.collection(), BATCH)?;
+        stored.old.adopt(stored.queue.collection(), jiff::Timestamp::now(), BATCH)?;
         while let Some(event) = stored.queue.claim()? {
             match event.body.job {
                 Some(state) => return Ok(Some(Job::from_state(event.id, state))),
@@ -78,8 +78,8 @@ impl Jobs {
         }
     }
 
-    /// Records the extracted facts in the job. If two workers extracted the same job, the first recorded facts count, so
-    /// that each fact has one id. Returns the facts that count, or `None` if the job was cancelled or finished.
+    /// Records the extracted facts in the job. If two workers extracted the same job, the first recorded facts count,
+    /// so that each fact has one id. Returns the facts that count, or `None` if the job was cancelled or finished.
     pub(super) fn record_facts(&self, job: &Job, facts: Vec<PlannedFact>) -> Result<Option<Vec<PlannedFact>>> {
         let Some(stored) = self.stored.as_ref().filter(|_| job.queued) else { return Ok(Some(facts)) };
         let mut recorded = None;
@@ -122,8 +122,8 @@ impl Jobs {
         Ok(())
     }
 
-    /// Records the stored facts and ends the job, in one write. Returns whether it was pending, so that only one of several
-    /// callers reports its end. A job that was never queued gets an event now.
+    /// Records the stored facts and ends the job, in one write. Returns whether it was pending: of several callers
+    /// only one gets true. A job that was never queued gets an event now.
     pub(super) fn succeed(&self, job: &Job, added: &[AddedMemory]) -> Result<bool> {
         let Some(stored) = &self.stored else { return Ok(true) };
         let results = EventResult::added(added, job.owner());
@@ -143,7 +143,7 @@ impl Jobs {
     /// Ids and owners of the jobs whose owner has all ids of the scope, or of all jobs.
     pub(super) fn of_owner(&self, scope: Option<&Scope>) -> Result<Vec<(String, Scope)>> {
         let Some(stored) = &self.stored else { return Ok(Vec::new()) };
-        stored.old.adopt(stored.queue.collection(), usize::MAX)?;
+        stored.old.adopt(stored.queue.collection(), jiff::Timestamp::MAX, usize::MAX)?;
         let jobs = stored.queue.queued(usize::MAX)?.into_iter().filter_map(|event| {
             let event = event.inspect_err(|error| tracing::error!(%error, "a job can't be cancelled")).ok()?;
             let owner = event.body.job?.scope();

@@ -50,7 +50,10 @@ impl<'e> Learner<'e> {
         }
         let outcome = match self.process(&mut job) {
             Ok(Some(added)) => {
-                self.jobs.succeed(&job, &added)?;
+                // The facts are stored. When the lease expires, a worker ends the job without storing them again.
+                if let Err(error) = self.jobs.succeed(&job, &added) {
+                    tracing::warn!(event_id = job.id, %error, "could not end a job whose facts are stored");
+                }
                 AddOutcome::Stored(added)
             }
             Ok(None) => AddOutcome::Cancelled,
@@ -103,8 +106,8 @@ impl<'e> Learner<'e> {
 
     /// Checks a request and makes a job of it.
     fn new_job(&self, mut request: LearnRequest) -> Result<Job> {
-        // An agent's tool call is a message without text. It is skipped, unless there is nothing else: then the request is
-        // rejected.
+        // An agent's tool call is a message without text. It is skipped, unless there is nothing else: then the request
+        // is rejected.
         let messages = &mut request.add.messages;
         if messages.iter().any(|message| !message.content.trim().is_empty()) {
             messages.retain(|message| !message.content.trim().is_empty());
@@ -128,7 +131,8 @@ impl<'e> Learner<'e> {
         Ok(Job::new(request, extractor, Timestamp::now()))
     }
 
-    /// Extracts the facts, unless the job has them already, and stores them. `None` if the job was cancelled or finished.
+    /// Extracts the facts, unless the job has them already, and stores them. `None` if the job was cancelled or
+    /// finished.
     fn process(&self, job: &mut Job) -> Result<Option<Vec<AddedMemory>>> {
         let start = Instant::now();
         if job.planned.is_none() {

@@ -15,6 +15,10 @@ use crate::event::{Event, EventStatus, JobState};
 pub(crate) const KIND: &str = "extraction";
 /// How long a job that can't be read is left alone.
 const UNREADABLE_PAUSE: Duration = Duration::from_secs(3600);
+/// How long a new event is kept from other workers while its job is removed.
+const CREATION_LEASE: Duration = Duration::from_secs(60);
+/// Jobs that are read to find out why one failed.
+const BATCH: usize = 32;
 
 /// The jobs of an older version. A job moves into its event before it is claimed.
 pub(super) struct OldJobs {
@@ -27,15 +31,14 @@ impl OldJobs {
         Self { jobs: Collection::new(documents.clone(), KIND), documents }
     }
 
-    /// Moves jobs into their events, the longest due first. If the process ends in between, the next call completes it.
-    pub(super) fn adopt(&self, events: &Collection<Event>, limit: usize) -> Result<()> {
-        for job in self.jobs.due(Timestamp::MAX, limit)? {
+    /// Moves jobs that are due at `now` into their events, the longest due first. A job that is not due may be in the
+    /// hands of a server of that version. If the process ends in between, the next call completes it.
+    pub(super) fn adopt(&self, events: &Collection<Event>, now: Timestamp, limit: usize) -> Result<()> {
+        for job in self.jobs.due(now, limit)? {
             match job.and_then(|job| self.adopt_one(events, job)) {
                 Ok(()) => {}
                 Err(StoreError::UnreadableDocument { kind, id, reason }) => {
-                    let now = Timestamp::now();
-                    let later = now.checked_add(UNREADABLE_PAUSE).unwrap_or(Timestamp::MAX);
-                    if self.documents.reschedule(KIND, &id, now, later)? {
+                    if self.documents.reschedule(KIND, &id, Timestamp::now(), later(UNREADABLE_PAUSE))? {
                         tracing::error!(kind, event_id = id, reason, "a job of an older version is left in its queue");
                     }
                 }
@@ -60,8 +63,17 @@ impl OldJobs {
             let reason = self.reason_of(&id)?;
             let event = event_of_add(id.clone(), state, reason.as_deref().unwrap_or("it is queued"));
             let mut document = events.document(id.as_str(), event).owned_by(owner.as_deref());
-            document.due = due;
-            events.put_new(&document)?;
+            // Not before the job is removed: another process may have removed it, and its event, because it was
+            // cancelled.
+            document.due = Some(later(CREATION_LEASE));
+            let created = events.put_new(&document)?;
+            if self.jobs.remove(&id)? {
+                let due = due.unwrap_or_else(Timestamp::now);
+                self.documents.reschedule(events.kind(), &id, Timestamp::MAX, due)?;
+            } else if created {
+                events.remove(&id)?;
+            }
+            return Ok(());
         }
         self.jobs.remove(&id).map(drop)
     }
@@ -71,15 +83,19 @@ impl OldJobs {
         Ok(self.documents.count_queued(KIND)?)
     }
 
-    /// Why the first of them failed.
+    /// Why one of them failed.
     pub(super) fn reason(&self) -> Result<Option<String>> {
-        let first = self.documents.due(KIND, Timestamp::MAX, 1)?.pop();
-        Ok(first.and_then(|job| reason_in(&job.ok()?.body)))
+        let jobs = self.documents.due(KIND, Timestamp::MAX, BATCH)?;
+        Ok(jobs.into_iter().flatten().find_map(|job| reason_in(&job.body)))
     }
 
     fn reason_of(&self, id: &str) -> Result<Option<String>, StoreError> {
         Ok(self.documents.document(KIND, id)?.and_then(|job| reason_in(&job.body)))
     }
+}
+
+fn later(pause: Duration) -> Timestamp {
+    Timestamp::now().checked_add(pause).unwrap_or(Timestamp::MAX)
 }
 
 /// Why a job failed. An older version stored it in the job.

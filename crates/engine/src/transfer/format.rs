@@ -95,7 +95,13 @@ impl ImportFormat {
             Ok(Value::Object(map)) if map.contains_key("mnemon_export") => Self::Export,
             Ok(Value::Object(map)) if map.contains_key("payload") => Self::Points,
             Ok(Value::Object(_)) => Self::Chat,
-            Ok(Value::Array(items)) if items.iter().all(|item| item.is_string() || item.is_object()) => Self::Chat,
+            // A list of texts alone may be a line of text.
+            Ok(Value::Array(items))
+                if items.iter().any(Value::is_object)
+                    && items.iter().all(|item| item.is_string() || item.is_object()) =>
+            {
+                Self::Chat
+            }
             Err(_) if begins_object(line) => Self::Chat,
             _ => Self::Text,
         }

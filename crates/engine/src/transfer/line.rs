@@ -195,6 +195,10 @@ impl Fields {
 
     /// A row of a table of mem0.
     fn into_row<T: DeserializeOwned>(self) -> Result<T, String> {
+        let is_text = |key: &str, value: &Value| key == "is_deleted" || value.is_null() || value.is_string();
+        if let Some((key, _)) = self.0.iter().find(|(key, value)| !is_text(key, value)) {
+            return Err(format!("`{key}` is not a text"));
+        }
         serde_json::from_value(Value::Object(self.0)).map_err(|error| error.to_string())
     }
 

@@ -13,12 +13,14 @@ use mnemon_testbed::{FakeService, Reply};
 use serde_json::{Value, json};
 
 use crate::fixture::{World, add, check_store, engine_with_documents, engine_with_llm, fixture, note, user, world};
-use crate::learn::{echo, learn_from, texts};
+use crate::learn::{Fault, Faulty, echo, learn_from, texts};
 
 tests!(
     an_event_holds_the_request_until_it_is_done,
     jobs_of_an_older_version_move_into_their_events,
     an_older_job_is_cancelled_with_its_owner,
+    an_older_job_that_is_deleted_does_not_come_back,
+    an_older_job_with_a_lease_is_left_to_its_worker,
     the_jobs_in_an_older_ledger_are_done,
     trimming_keeps_pending_requests
 );
@@ -153,6 +155,42 @@ fn jobs_of_an_older_version_move_into_their_events() {
     let ids: Vec<&str> = left.iter().map(|document| document.id.as_str()).collect();
     assert_eq!((ids, &left[1].body), (vec!["damaged event", "damaged"], &damaged.body));
     check_store(&world);
+}
+
+fn an_older_job_that_is_deleted_does_not_come_back() {
+    for has_event in [true, false] {
+        let world = world();
+        let endpoint = FakeService::start(|_, request| echo(request));
+        let engine = engine_with_documents(&world, &endpoint, |documents| {
+            Arc::new(Faulty { documents, fault: Fault::DeletionDuringAdoption })
+        });
+        let store = documents(&world);
+        store.put(&[older_job("1", "ana", "I like tea.")], Durability::Synced).unwrap();
+        if has_event {
+            store.put(&[older_event("1", "ana", "PENDING")], Durability::Synced).unwrap();
+        }
+        assert!(engine.run_due_job().unwrap().is_none());
+        let engine = engine_with_llm(&world, &endpoint);
+        engine.run_soon("1").unwrap();
+        assert!(engine.run_due_job().unwrap().is_none() && texts(&world, "ana").is_empty());
+        assert_eq!((store.document("event", "1").unwrap(), endpoint.requests().len()), (None, 0));
+    }
+}
+
+fn an_older_job_with_a_lease_is_left_to_its_worker() {
+    let world = world();
+    let endpoint = FakeService::start(|_, request| echo(request));
+    let engine = engine_with_llm(&world, &endpoint);
+    let store = documents(&world);
+    let mut job = older_job("1", "ana", "I like tea.");
+    job.due = Some("9999-01-01T00:00:00Z".parse().unwrap());
+    store.put(&[job.clone(), older_event("1", "ana", "PENDING")], Durability::Synced).unwrap();
+    assert!(engine.run_due_job().unwrap().is_none());
+    assert_eq!(store.document("extraction", "1").unwrap(), Some(job));
+    assert_eq!(engine.pending_jobs().unwrap().requests, 1);
+    // The lease has expired.
+    assert!(store.reschedule("extraction", "1", Timestamp::MAX, Timestamp::UNIX_EPOCH).unwrap());
+    assert!(engine.run_due_job().unwrap().is_some() && texts(&world, "ana").len() == 1);
 }
 
 fn an_older_job_is_cancelled_with_its_owner() {

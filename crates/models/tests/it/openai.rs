@@ -263,8 +263,8 @@ fn invalid_configurations_are_rejected() {
 #[test]
 fn it_can_be_dropped_in_async_code() {
     let service = FakeService::start(|_, request| Reply::vectors(request));
-    let request = embedder(&service, unchanged);
-    request.embed(&["1 0"]).expect("it answers");
+    let embedder = embedder(&service, unchanged);
+    embedder.embed(&["1 0"]).expect("it answers");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(async move { drop(request) });
+    runtime.block_on(async move { drop(embedder) });
 }

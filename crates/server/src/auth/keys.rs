@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use mnemon_store::{Collection, DocumentStore, StoreError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -21,7 +21,7 @@ const CACHE_TTL: Duration = Duration::from_secs(1);
 /// Most keys in the cache.
 const MAX_CACHED: usize = 4096;
 /// How often the time of a key's last use is saved.
-const LAST_USED_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
+const LAST_USED_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A key created at run time. The secret itself is not stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,12 +64,18 @@ pub struct NewKey {
 pub struct Keys {
     stored: Collection<ApiKey>,
     cache: Arc<TimedCache<[u8; 32], ApiKey>>,
+    /// When the use of a key was saved, or was tried to be.
+    saves: Arc<TimedCache<[u8; 32], ()>>,
 }
 
 impl Keys {
     /// The keys of a document store.
     pub fn new(documents: Arc<dyn DocumentStore>) -> Self {
-        Self { stored: Collection::new(documents, KIND), cache: Arc::new(TimedCache::new(CACHE_TTL, MAX_CACHED)) }
+        Self {
+            stored: Collection::new(documents, KIND),
+            cache: Arc::new(TimedCache::new(CACHE_TTL, MAX_CACHED)),
+            saves: Arc::new(TimedCache::new(LAST_USED_INTERVAL, MAX_CACHED)),
+        }
     }
 
     /// Creates a key and returns it with its secret, which cannot be read again later.
@@ -150,17 +156,25 @@ impl Keys {
         let found = self.stored.get(&hex::encode(digest))?.map(|document| document.body);
         let Some(key) = found.filter(|key| key.revoked_at.is_none()) else { return Ok(None) };
         let now = Timestamp::now();
-        if key.last_used_at.is_none_or(|at| now.duration_since(at).abs() >= LAST_USED_INTERVAL) {
-            let saved = self.stored.change(&hex::encode(digest), &mut |document| {
-                document.body.last_used_at = Some(now);
-                true
-            });
-            // A full disk must not refuse the key: reading goes on.
-            if let Err(error) = saved {
-                tracing::warn!(%error, "the last use of a key was not saved");
-            }
+        if key.last_used_at.is_none_or(|at| now.duration_since(at).unsigned_abs() >= LAST_USED_INTERVAL) {
+            // Once in an interval even if it fails.
+            self.saves.get_or_read(digest, || {
+                self.save_use(digest, now);
+                Ok::<_, StoreError>(Some(()))
+            })?;
         }
         Ok(Some(key))
+    }
+
+    /// Saves when a key was used. A failure is only logged: a full disk must not refuse the key.
+    fn save_use(&self, digest: [u8; 32], now: Timestamp) {
+        let saved = self.stored.change(&hex::encode(digest), &mut |document| {
+            document.body.last_used_at = Some(now);
+            true
+        });
+        if let Err(error) = saved {
+            tracing::warn!(%error, "the last use of a key was not saved");
+        }
     }
 
     /// All keys with the ids of their documents.
@@ -180,4 +194,78 @@ impl Keys {
 /// The digest that a key is stored under. A key has 256 random bits, so it cannot be found from an unsalted digest.
 pub(crate) fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use mnemon_store::sqlite::SqliteOptions;
+    use mnemon_store::{Document, Durability, Page, PageRequest, Result, SqliteStore};
+
+    use super::*;
+
+    /// A store whose disk is full: documents can be read and not changed.
+    struct FullDisk {
+        documents: SqliteStore,
+        changes: AtomicUsize,
+    }
+
+    impl DocumentStore for FullDisk {
+        fn put(&self, _: &[Document], _: Durability) -> Result<()> {
+            Err(StoreError::Full)
+        }
+        fn put_new(&self, _: &Document) -> Result<bool> {
+            Err(StoreError::Full)
+        }
+        fn document(&self, kind: &'static str, id: &str) -> Result<Option<Document>> {
+            self.documents.document(kind, id)
+        }
+        fn scan(&self, kind: &'static str, owner: Option<&str>, page: &PageRequest) -> Result<Page<Result<Document>>> {
+            self.documents.scan(kind, owner, page)
+        }
+        fn due(&self, kind: &'static str, now: Timestamp, limit: usize) -> Result<Vec<Result<Document>>> {
+            self.documents.due(kind, now, limit)
+        }
+        fn count_queued(&self, kind: &'static str) -> Result<usize> {
+            self.documents.count_queued(kind)
+        }
+        fn reschedule(&self, _: &'static str, _: &str, _: Timestamp, _: Timestamp) -> Result<bool> {
+            Err(StoreError::Full)
+        }
+        fn change(
+            &self,
+            _: &'static str,
+            _: &str,
+            _: &mut dyn FnMut(&mut Document) -> bool,
+        ) -> Result<Option<Document>> {
+            self.changes.fetch_add(1, Ordering::SeqCst);
+            Err(StoreError::Full)
+        }
+        fn remove(&self, _: &'static str, _: &str) -> Result<bool> {
+            Err(StoreError::Full)
+        }
+        fn delete_owned_by(&self, _: &str) -> Result<usize> {
+            Err(StoreError::Full)
+        }
+        fn trim(&self, _: &'static str, _: usize) -> Result<usize> {
+            Err(StoreError::Full)
+        }
+    }
+
+    #[test]
+    fn a_full_disk_does_not_refuse_a_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || SqliteStore::open(SqliteOptions::new(folder.path().join("m.db"), "none", 1)).unwrap();
+        let new =
+            NewKey { label: "laptop".into(), user: Some("ana".into()), access: Access { read: true, write: true } };
+        let (_, secret) = Keys::new(Arc::new(open())).create(new).unwrap();
+        let full = Arc::new(FullDisk { documents: open(), changes: AtomicUsize::new(0) });
+        let keys = Keys::new(full.clone());
+        for _ in 0..3 {
+            assert_eq!(keys.caller(&secret).unwrap().unwrap().user.as_deref(), Some("ana"));
+            keys.cache.clear();
+        }
+        assert_eq!(full.changes.load(Ordering::SeqCst), 1, "one attempt in an interval");
+    }
 }

@@ -58,8 +58,8 @@ async fn facts_are_extracted_on_both_surfaces() {
         (&event["status"], &event["results"][0]["data"]["memory"]),
         (&json!("SUCCEEDED"), &json!("I have a cat."))
     );
-    let request = endpoint.requests();
-    for (request, instructions) in request.iter().zip(["Only places.", "Only pets."]) {
+    let requests = endpoint.requests();
+    for (request, instructions) in requests.iter().zip(["Only places.", "Only pets."]) {
         assert!(request.body["messages"][1]["content"].as_str().unwrap().ends_with(instructions));
     }
     let verbatim = json!({"messages": "Hm.", "infer": false});
@@ -73,8 +73,8 @@ const PROJECT: &str = "/api/v1/orgs/organizations/default/projects/default/";
 
 /// The instructions in the last prompt.
 fn instructions(endpoint: &Endpoint) -> Option<String> {
-    let request = endpoint.requests();
-    let prompt = request.last().unwrap().body["messages"][1]["content"].as_str().unwrap();
+    let requests = endpoint.requests();
+    let prompt = requests.last().unwrap().body["messages"][1]["content"].as_str().unwrap();
     prompt.split_once("## Custom Instructions\n").map(|(_, text)| text.trim().to_owned())
 }
 

@@ -1,4 +1,5 @@
-//! A store that an older version wrote, with pending requests and queued deliveries: nothing is lost, nothing is stored twice.
+//! A store that an older version wrote, with pending requests and queued deliveries: nothing is lost, nothing is stored
+//! twice.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ use crate::learning::{answer, until_done};
 use crate::server::{ADMIN, ANA, BOB, TestServer, config, documents};
 use crate::webhooks::receiver;
 
-/// A copy of the store, whose queues are due whatever the clock says, and whose webhook has this URL. See the fixtures' README.
+/// A copy of the store, whose queues are due whatever the clock says, and whose webhook has this URL. See the fixtures'
+/// README.
 fn older_store(folder: &Path, url: &str) -> PathBuf {
     let path = folder.join("m.db");
     std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/older_jobs.db"), &path).unwrap();

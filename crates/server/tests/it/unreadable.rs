@@ -1,4 +1,5 @@
-//! Documents that are damaged, or that a newer version wrote: an error where one is needed, and no obstacle to the others.
+//! Documents that are damaged, or that a newer version wrote: an error where one is needed, and no obstacle to the
+//! others.
 
 use std::sync::Arc;
 
@@ -22,8 +23,8 @@ fn ids(store: &dyn DocumentStore, kind: &'static str) -> Vec<String> {
     store.documents(kind, None, &page).unwrap().items.into_iter().map(|document| document.id).collect()
 }
 
-/// Fills every kind of document that a request can write. Returns the path of the store's file, a key made at run time, and the
-/// ids of an event, an export and a webhook.
+/// Fills every kind of document that a request can write. Returns the path of the store's file, a key made at run time,
+/// and the ids of an event, an export and a webhook.
 async fn fill(server: &TestServer) -> (String, [String; 3]) {
     let text = |value: &Value, key: &str| value[key].as_str().unwrap().to_owned();
     let key = server.post(ADMIN, "/api-keys", json!({"label": "laptop", "user_id": "cleo"})).await.expect(201);
@@ -76,6 +77,7 @@ async fn a_request_that_needs_an_unreadable_document_fails() {
             store.put(&[bad], Durability::Synced).unwrap();
             let problem = server.call(key, method, &path, request).await.expect(500);
             assert_eq!(problem["code"], "unreadable_document", "{kind} {body}: {problem}");
+            assert!(problem["hint"].as_str().unwrap().contains("names the document"), "{problem}");
             assert_eq!(store.document(kind, &id).unwrap().unwrap().body, body, "{kind}: nothing was written");
             let findings = check_documents(&store).unwrap();
             assert_eq!((findings.len(), findings[0].check), (1, "unreadable_document"), "{kind}: {findings:?}");

@@ -17,8 +17,9 @@ const BATCH: usize = 256;
 
 /// The documents of one kind, as values of a type.
 ///
-/// A document that can't be read as this type is an error, [`StoreError::UnreadableDocument`], never absent. Fields that the type
-/// does not know, such as those of a newer version, are ignored when a document is read and kept when it is changed.
+/// A document that can't be read as this type is an error, [`StoreError::UnreadableDocument`], never absent. Fields
+/// that the type does not know, such as those of a newer version, are ignored when a document is read and kept when it
+/// is changed.
 pub struct Collection<T> {
     documents: Arc<dyn DocumentStore>,
     kind: &'static str,
@@ -55,8 +56,8 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
         self.documents.document(self.kind, id)?.map(decode).transpose()
     }
 
-    /// Writes documents in one commit. A document with the same id is replaced, even one that can't be read, and keeps its position in
-    /// lists.
+    /// Writes documents in one commit. A document with the same id is replaced, even one that can't be read, and keeps
+    /// its position in lists.
     ///
     /// # Errors
     /// If the document store fails.
@@ -82,7 +83,8 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
         Ok(Page { items: items.into_iter().collect::<Result<_>>()?, total, next })
     }
 
-    /// The same, for lists that one unreadable document must not stop: it is an error in its place, and the caller logs it.
+    /// The same, for lists that one unreadable document must not stop: it is an error in its place, and the caller logs
+    /// it.
     ///
     /// # Errors
     /// If the document store fails.
@@ -141,8 +143,8 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
         Ok(self.documents.scan(self.kind, None, &PageRequest { limit: 1, ..PageRequest::default() })?.total)
     }
 
-    /// Changes a document in one transaction and returns the changed document. If it does not exist or `change` returns false,
-    /// nothing is written and the result is `None`. Id and kind can't be changed. Synced.
+    /// Changes a document in one transaction and returns the changed document. If it does not exist or `change` returns
+    /// false, nothing is written and the result is `None`. Id and kind can't be changed. Synced.
     ///
     /// # Errors
     /// [`StoreError::UnreadableDocument`], and nothing is written; others if the document store fails.
@@ -161,8 +163,8 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
         }
     }
 
-    /// Removes a document, even one that can't be read; returns whether it existed. If several callers remove it at the same time, only
-    /// one succeeds. Synced.
+    /// Removes a document, even one that can't be read; returns whether it existed. If several callers remove it at the
+    /// same time, only one succeeds. Synced.
     ///
     /// # Errors
     /// If the document store fails.
@@ -170,7 +172,8 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
         self.documents.remove(self.kind, id)
     }
 
-    /// Removes all documents except the newest `keep` and those with a due time; returns the number of removed documents.
+    /// Removes all documents except the newest `keep` and those with a due time; returns the number of removed
+    /// documents.
     ///
     /// # Errors
     /// If the document store fails.

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// Applies to `stored` what changed between `before` and `after`. Fields that are in neither, such as those that a newer version
-/// wrote, stay, at every depth of objects.
+/// Applies to `stored` what changed between `before` and `after`. Fields that are in neither, such as those that a
+/// newer version wrote, stay, at every depth of objects.
 pub(super) fn merge(stored: &mut Value, before: &Value, after: Value) {
     match (stored, before, after) {
         (Value::Object(stored), Value::Object(before), Value::Object(after)) => {

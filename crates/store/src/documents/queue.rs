@@ -1,7 +1,8 @@
 //! A queue of jobs in a document store.
 //!
-//! A queued job is a document with a due time. A worker claims a job by moving its due time to the end of a lease, which only one
-//! worker of all processes can do. If the worker's process ends, the job is due again when the lease expires.
+//! A queued job is a document with a due time. A worker claims a job by moving its due time to the end of a lease,
+//! which only one worker of all processes can do. If the worker's process ends, the job is due again when the lease
+//! expires.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,8 +85,8 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         self.jobs.put(&[job.due_at(after(self.policy.lease))], Durability::Synced)
     }
 
-    /// Claims the job that has been due longest, unless other workers claim all that are due. A job that can't be read is logged
-    /// and stays queued.
+    /// Claims the job that has been due longest, unless other workers claim all that are due. A job that can't be read
+    /// is logged and stays queued.
     ///
     /// # Errors
     /// If the document store fails.
@@ -150,7 +151,8 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         Ok(changed.is_some())
     }
 
-    /// Removes a job; returns whether it was queued. Of several callers only one succeeds.
+    /// Removes the document of a job, also one that was kept as a record; returns whether it existed. Of several
+    /// callers only one succeeds.
     ///
     /// # Errors
     /// If the document store fails.
@@ -158,8 +160,8 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         self.jobs.remove(id)
     }
 
-    /// Takes a job from the queue and keeps its document as a record of the outcome, in one write. `None` if it is not queued:
-    /// of several callers only one succeeds.
+    /// Takes a job from the queue and keeps its document as a record of the outcome, in one write. `None` if it is not
+    /// queued: of several callers only one succeeds.
     ///
     /// # Errors
     /// [`StoreError::UnreadableDocument`]; others if the document store fails.
@@ -181,8 +183,8 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         self.documents.count_queued(self.jobs.kind())
     }
 
-    /// The first queued jobs, whether they are claimed or not, in the order of their due times. A job that can't be read is an
-    /// error in its place.
+    /// The first queued jobs, whether they are claimed or not, in the order of their due times. A job that can't be
+    /// read is an error in its place.
     ///
     /// # Errors
     /// If the document store fails.

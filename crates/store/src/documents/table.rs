@@ -8,8 +8,8 @@ use crate::database::{Row, Sql, Tables, Value, snapshot, transact};
 use crate::stable_hash::document_lock;
 use crate::{Document, DocumentStore, Durability, Page, PageRequest, Result, StoreError};
 
-/// The schema of the documents' table. `due` is in microseconds. Each index ends with `seq`, so that lists are read newest
-/// first without sorting.
+/// The schema of the documents' table. `due` is in microseconds. Each index ends with `seq`, so that lists are read
+/// newest first without sorting.
 #[cfg(any(feature = "qdrant", feature = "conformance"))]
 pub(crate) const DOCUMENTS_SCHEMA: &str = "
 CREATE TABLE documents(
@@ -20,8 +20,8 @@ CREATE INDEX documents_owner ON documents(owner, kind, seq) WHERE owner IS NOT N
 CREATE INDEX documents_due ON documents(kind, due, seq) WHERE due IS NOT NULL;
 ";
 
-/// The largest depth of lists and objects in a body. A written body must be readable, and our JSON parser accepts fewer than
-/// 128 levels.
+/// The largest depth of lists and objects in a body. A written body must be readable, and our JSON parser accepts fewer
+/// than 128 levels.
 const MAX_DEPTH: usize = 127;
 
 /// Columns that [`document_at`] reads.

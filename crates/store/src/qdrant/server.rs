@@ -31,7 +31,7 @@ pub struct QdrantServer {
 
 impl std::fmt::Debug for QdrantServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Server").field(&self.location()).finish()
+        f.debug_tuple("QdrantServer").field(&self.location()).finish()
     }
 }
 
@@ -89,8 +89,8 @@ impl QdrantServer {
     /// Its version, such as `1.18.3`.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if there is no answer; [`StoreError::Misconfigured`] for a server that does not speak gRPC or is
-    /// too old.
+    /// [`StoreError::Unavailable`] if there is no answer; [`StoreError::Misconfigured`] for a server that does not
+    /// speak gRPC or is too old.
     pub fn version(&self) -> Result<String> {
         let version = self.client.call("version", |node| node.health_check());
         let version = version.map_err(|error| collection::explain_no_grpc(&self.client, error))?.version;
@@ -157,8 +157,8 @@ impl QdrantServer {
     }
 
     /// Creates a collection in the format of mem0 v2, and the collection of its entities. Existing collections only get
-    /// missing payload indexes. The vectors of a new collection are not indexed until [`QdrantServer::index_vectors`], because the index
-    /// would slow down the import.
+    /// missing payload indexes. The vectors of a new collection are not indexed until [`QdrantServer::index_vectors`],
+    /// because the index would slow down the import.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if Qdrant does not answer.
@@ -176,8 +176,9 @@ impl QdrantServer {
         Ok(())
     }
 
-    /// Lets Qdrant index the vectors of a collection that [`QdrantServer::create_collection`] created, and of its entities, in segments of at
-    /// least this size in kB. Qdrant does this in the background. Collections with an index are not changed.
+    /// Lets Qdrant index the vectors of a collection that [`QdrantServer::create_collection`] created, and of its
+    /// entities, in segments of at least this size in kB. Qdrant does this in the background. Collections with an index
+    /// are not changed.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if Qdrant does not answer.
@@ -290,8 +291,8 @@ impl QdrantServer {
     /// none. Returns after the points are applied.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if Qdrant does not answer; [`StoreError::TooDeep`] or [`StoreError::Unsupported`] for a
-    /// payload that it can't hold.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer; [`StoreError::TooDeep`] or [`StoreError::Unsupported`]
+    /// for a payload that it can't hold.
     pub fn write_points(&self, name: &str, points: &[StoredMemory], has_bm25: bool) -> Result<()> {
         let points = points.iter().map(|stored| {
             let bm25 = Some(&stored.bm25).filter(|bm25| has_bm25 && !bm25.is_empty());
@@ -368,7 +369,8 @@ impl QdrantServer {
     /// The best point of a user for a sparse vector alone.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if Qdrant does not answer; [`StoreError::Database`] if the collection has no sparse vector.
+    /// [`StoreError::Unavailable`] if Qdrant does not answer; [`StoreError::Database`] if the collection has no sparse
+    /// vector.
     pub fn first_by_bm25(&self, name: &str, user: &str, vector: &Sparse) -> Result<Option<MemoryId>> {
         let (indices, values): (Vec<u32>, Vec<f32>) = vector.iter().copied().unzip();
         let request = QueryPointsBuilder::new(name)

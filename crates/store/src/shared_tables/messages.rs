@@ -83,7 +83,7 @@ fn has_all_ids(owner: &str, scope: &Scope) -> bool {
     !wanted.is_empty() && wanted.split('&').all(|id| owner.split('&').any(|own| own == id))
 }
 
-/// The message in a row that starts with [`COLUMNS`].
+/// The message in a row that starts with the columns of a message.
 fn message_at(row: &Row) -> Result<SessionMessage> {
     Ok(SessionMessage::from_texts(row.texts(0)?))
 }

@@ -1,4 +1,5 @@
-//! Tests of the Qdrant store: the conformance suite, with a ledger in a file and in Postgres, and tests of the features that only it has.
+//! Tests of the Qdrant store: the conformance suite, with a ledger in a file and in Postgres, and tests of the features
+//! that only it has.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -310,8 +311,8 @@ fn external_changes_are_detected_and_positions_kept(folder: &Path) {
     assert_eq!(store.check().unwrap(), []);
 }
 
-/// Another program, whose clock is behind, deletes a point, adds one, and changes one between two checks. This is detected
-/// in the background while the scope is in use, and by `check`.
+/// Another program, whose clock is behind, deletes a point, adds one, and changes one between two checks. This is
+/// detected in the background while the scope is in use, and by `check`.
 fn changes_that_counts_do_not_show_are_found(folder: &Path) {
     let collection = Collection(unique("swap"));
     let [first, second, third] = ["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z"];

@@ -83,8 +83,10 @@ fn parse(line: &str, defaults: &Message) -> Result<Vec<Message>, String> {
         _ => return Ok(vec![Message { content: line.to_owned(), ..defaults.clone() }]),
     };
     let unsupported = ["user_id", "agent_id", "run_id", "session", "metadata"];
-    let items = value.as_array().map_or(std::slice::from_ref(&value), Vec::as_slice);
-    if let Some(key) = unsupported.iter().find(|key| items.iter().any(|item| item.get(key).is_some())) {
+    let messages = value.get("messages").unwrap_or(&value);
+    let messages = messages.as_array().map_or(std::slice::from_ref(messages), Vec::as_slice);
+    let has = |key: &str| value.get(key).is_some() || messages.iter().any(|message| message.get(key).is_some());
+    if let Some(key) = unsupported.into_iter().find(|key| has(key)) {
         return Err(format!("`{key}` is not supported in a line: give it as a flag, or use `mnemon import`"));
     }
     Message::list_from_json(&value, defaults)
@@ -128,6 +130,9 @@ mod tests {
             (r#"{"role": "user"}"#, "messages.content: "),
             (r#"{"content": "x", "user_id": "bob"}"#, "user_id"),
             (r#"["a", {"content": "x", "session": "s"}]"#, "session"),
+            (r#"{"messages": [{"content": "x", "user_id": "bob"}]}"#, "user_id"),
+            (r#"{"messages": {"content": "x", "metadata": {}}}"#, "metadata"),
+            (r#"{"messages": ["x"], "run_id": "r"}"#, "run_id"),
         ] {
             assert!(read(line).unwrap_err().contains(fault), "{line}");
         }

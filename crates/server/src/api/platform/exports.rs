@@ -18,6 +18,7 @@ use crate::api::dto::tag;
 use crate::auth::{Caller, Reader, Writer};
 use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json, Query, double_option};
+use crate::service::documents::readable;
 use crate::service::{App, AppState};
 
 pub(super) const KIND: &str = "export";
@@ -143,7 +144,10 @@ pub(super) async fn create(
         let exports = exports(exporting.documents.clone());
         let document = exports.document(export.id.clone(), export).owned_by(owner.as_deref());
         exports.put(&[document], Durability::Synced)?;
-        remove_oldest(&exports, owner.as_deref())?;
+        // The export is stored. Old ones that could not be removed are removed with the next one.
+        if let Err(error) = remove_oldest(&exports, owner.as_deref()) {
+            tracing::warn!(%error, "old exports were not removed");
+        }
         Ok::<_, Problem>(made)
     });
     Ok((StatusCode::CREATED, Json(created.await??)))
@@ -207,9 +211,9 @@ pub(super) async fn get(
         }
         let mut request = PageRequest { limit: EXPORT_BATCH, ..PageRequest::default() };
         loop {
-            let page = exports.list(caller.user.as_deref(), &request)?;
+            let page = exports.scan(caller.user.as_deref(), &request)?;
             let matches = |found: &Document<Export>| filters.is_empty() || found.body.filters == filters;
-            if let Some(found) = page.items.into_iter().find(matches) {
+            if let Some(found) = readable(page.items).find(matches) {
                 return Ok(Some(found));
             }
             request.cursor = page.next;
@@ -225,7 +229,7 @@ pub(super) async fn get(
 /// Removes the oldest exports of an owner, above [`MAX_EXPORTS`]. Exports of other owners stay.
 fn remove_oldest(exports: &Collection<Export>, owner: Option<&str>) -> Result<(), StoreError> {
     let page = PageRequest { offset: MAX_EXPORTS, limit: MAX_EXPORTS, ..PageRequest::default() };
-    for document in exports.list(owner, &page)?.items {
+    for document in readable(exports.scan(owner, &page)?.items) {
         // Without an owner the page contains the exports of all owners.
         if document.owner.as_deref() == owner {
             exports.remove(&document.id)?;

@@ -70,7 +70,14 @@ impl Webhooks {
     fn claim(&self) -> Result<Option<Claimed>, StoreError> {
         metrics::gauge!("mnemon_webhook_queue").set(self.deliveries.count()? as f64);
         while let Some(delivery) = self.deliveries.claim()? {
-            let webhook = self.stored.get(&delivery.body.webhook)?.map(|document| document.body);
+            let webhook = match self.stored.get(&delivery.body.webhook) {
+                // Deliveries of other webhooks must not wait.
+                Err(error @ StoreError::UnreadableDocument { .. }) => {
+                    self.record_outcome(&delivery, Err(error.to_string()))?;
+                    continue;
+                }
+                found => found?.map(|document| document.body),
+            };
             if let Some(webhook) = webhook.filter(|webhook| webhook.is_active) {
                 return Ok(Some(Claimed { webhook, delivery }));
             }
