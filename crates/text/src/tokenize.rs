@@ -156,7 +156,7 @@ impl<'a, F: Fn(char) -> bool> Iterator for Runs<'a, F> {
     }
 }
 
-/// Austin Appleby's MurmurHash3_x86_32 with seed 0 (public domain). The crate `murmur3` hashes an `io::Read`, so that each
+/// Austin Appleby's MurmurHash3_x86_32 with seed 0 (public domain). The crate `murmur3` hashes an `io::Read`; therefore each
 /// word could fail; a test checks that the hashes are the same.
 fn murmur3_x86_32(bytes: &[u8]) -> u32 {
     const C1: u32 = 0xcc9e_2d51;

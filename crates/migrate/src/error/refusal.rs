@@ -118,7 +118,7 @@ pub enum Refusal {
     /// The cutover of another setting was started.
     #[error("the cutover of another setting was started ({0})")]
     OtherCutover(String),
-    /// Nothing was switched, so that a rollback has nothing to switch back.
+    /// Nothing was switched; therefore a rollback has nothing to switch back.
     #[error("nothing was switched, so there is nothing to switch back")]
     NothingSwitched,
     /// The old store is still in use.

@@ -32,7 +32,7 @@ pub struct CutoverReport {
     pub late: SyncReport,
     /// The setting that was switched, for messages.
     pub switch: String,
-    /// Whether the switch was complete before, so that nothing was done now.
+    /// Whether the switch was complete before and nothing had to be done.
     pub already: bool,
 }
 

@@ -2,7 +2,7 @@
 //! applied to Qdrant, and finished in the ledger.
 //!
 //! After a write is recorded, a crash can't undo it. When the record is synced to the disk, the write is accepted. Its plan
-//! has fixed ids, so that it may be applied again: by this process when Qdrant is available again, by another process, or
+//! has fixed ids and may therefore be applied again: by this process when Qdrant is available again, by another process, or
 //! after a restart. A process that applies it holds the locks of its scopes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -136,7 +136,7 @@ pub(super) fn apply_plans(inner: &Inner, plans: &[&Plan]) -> Result<EntityChange
                     tracing::debug!(%error, "reading entities again");
                     entities = find_entities(inner, plans).await?;
                 }
-                // The points are written, so that the write can't be reverted. Its entities are less important.
+                // The points are written; the write can't be reverted any more. Its entities are less important.
                 Err(error) if plans.len() == 1 => {
                     tracing::error!(%error, "a write was applied without its entities");
                     break;

@@ -152,7 +152,7 @@ fn finish_group(
             inner.unapplied.add();
             accepted.iter().for_each(|write| results.set(write.index, Ok(false)));
         }
-        // Qdrant refuses a request as a whole, so that each write is tried alone.
+        // Qdrant refuses a request as a whole. Therefore each write is tried alone.
         Err(error) => match accepted {
             [write] => {
                 if let Err(other) = revert(inner, write.recorded.seq, write.plan) {

@@ -12,7 +12,7 @@ use crate::scope_index::{Cache, IndexWrite};
 use crate::{ChangeSet, Filter, HistoryEvent, Result, StoreError};
 
 /// Memories that one change set removes from the indexes in memory. Each removal searches the lists of the whole scope
-/// while readers wait, so that loading the scope again is cheaper for larger sets.
+/// while readers wait. For larger sets it is cheaper to load the scope again.
 const MAX_REMOVED_IN_PLACE: usize = 1000;
 
 pub(super) fn apply(
