@@ -20,10 +20,14 @@ fn embedder(service: &FakeService, change: impl FnOnce(&mut OpenAiConfig)) -> Op
 
 fn unchanged(_: &mut OpenAiConfig) {}
 
-/// The error of a service that rejects requests with this status, and the number of its requests.
-fn error_of(status: &'static str, message: &'static str) -> (ModelError, usize) {
+/// The error of a service that rejects requests with this status, sent with this key, and the number of its requests.
+fn error_of(status: &'static str, message: &'static str, key: Option<&str>) -> (ModelError, usize) {
     let service = FakeService::start(move |_, _| Reply::refusal(status, message));
-    let error = embedder(&service, |config| config.retries = 0).embed(&["1 0"]).expect_err("it is rejected");
+    let change = |config: &mut OpenAiConfig| {
+        config.retries = 0;
+        config.api_key = key.map(Into::into);
+    };
+    let error = embedder(&service, change).embed(&["1 0"]).expect_err("it is rejected");
     (error, service.requests().len())
 }
 
@@ -142,15 +146,17 @@ fn a_service_without_an_answer_in_time_is_unavailable() {
 
 #[test]
 fn a_refusal_has_a_cause() {
-    for (status, expected) in [
-        ("401 Unauthorized", RefusalCause::InvalidKey),
-        ("403 Forbidden", RefusalCause::KeyNotAllowed),
-        ("404 Not Found", RefusalCause::UnknownModel),
-        ("400 Bad Request", RefusalCause::Other),
-        ("413 Payload Too Large", RefusalCause::TooLong),
-        ("308 Permanent Redirect", RefusalCause::Moved),
+    let key = Some("the-key");
+    for (status, key, expected) in [
+        ("401 Unauthorized", None, RefusalCause::NoKey),
+        ("401 Unauthorized", key, RefusalCause::InvalidKey),
+        ("403 Forbidden", key, RefusalCause::KeyNotAllowed),
+        ("404 Not Found", key, RefusalCause::UnknownModel),
+        ("400 Bad Request", key, RefusalCause::Other),
+        ("413 Payload Too Large", key, RefusalCause::TooLong),
+        ("308 Permanent Redirect", key, RefusalCause::Moved),
     ] {
-        let (error, requests) = error_of(status, "its own words");
+        let (error, requests) = error_of(status, "its own words", key);
         let text = error.to_string();
         assert!(matches!(error, ModelError::Refused { cause, .. } if cause == expected), "{status}: {error:?}");
         assert!(text.contains("its own words") && text.contains(&status[..3]), "{text}");
