@@ -31,7 +31,7 @@ use declared::Values;
 use embedder::EmbedderSettings;
 pub(crate) use environment::Environment;
 use llm::LlmSettings;
-pub(crate) use location::{LedgerLocation, StoreLocation};
+pub(crate) use location::{LedgerLocation, StoreLocation, without_secrets};
 pub use qdrant::CollectionAddress;
 pub(crate) use qdrant::QdrantSettings;
 pub(crate) use server::ServerSettings;

@@ -28,7 +28,7 @@ impl Message {
     /// The place of the fault and a description, such as ``messages[3].content: is missing``, which may be shown to the
     /// caller.
     pub fn list_from_json(value: &Value, defaults: &Self) -> Result<Vec<Self>, String> {
-        let messages = value.get("messages").filter(|messages| !messages.is_null()).unwrap_or(value);
+        let messages = value.get("messages").unwrap_or(value);
         match messages {
             Value::Array(items) => {
                 let read = |(index, item)| Self::from_json(item, defaults, &format!("messages[{index}]"));

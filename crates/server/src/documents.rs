@@ -27,7 +27,7 @@ pub fn check_documents(documents: &Arc<dyn DocumentStore>) -> Result<Vec<Finding
         let more = if ids.len() > MAX_IDS { ", …" } else { "" };
         let listed = ids.iter().take(MAX_IDS).map(String::as_str).collect::<Vec<_>>().join(", ");
         let detail = format!(
-            "{} documents are damaged, or a newer version wrote them; requests that need one fail: {listed}{more}",
+            "documents of kind {} are damaged, or a newer version wrote them; requests that need one fail: {listed}{more}",
             kind.name
         );
         findings.push(Finding { check: "unreadable_document", count: ids.len(), detail });

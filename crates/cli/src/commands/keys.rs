@@ -1,5 +1,6 @@
 //! `mnemon keys`: API keys of the server.
 
+use mnemon_engine::ErrorCode;
 use mnemon_server::auth::{Access, ApiKey, Keys, NewKey};
 use serde_json::{Value, json};
 
@@ -71,7 +72,7 @@ pub(crate) fn run(args: &KeysArgs, settings: &Settings, out: &Output) -> anyhow:
 
 fn create(args: &CreateArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let user = args.user.as_deref().map(|user| mnemon_store::filter::check_id(user).map(str::to_owned)).transpose();
-    let user = user.map_err(|error| CliError::usage(format!("--user: {error}")))?;
+    let user = user.map_err(|error| CliError::failed(ErrorCode::InvalidScope, format!("--user: {error}")))?;
     let new = NewKey { label: args.label.clone(), user, access: Access { read: true, write: !args.read_only } };
     let (key, secret) = Keys::new(wiring::open_documents(settings)?).create(new)?;
     let mut answer = key_to_json(&key);
@@ -105,7 +106,10 @@ fn list(settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
 fn revoke(id: &str, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     wiring::check_store_exists(settings)?;
     match Keys::new(wiring::open_documents(settings)?).revoke(id.trim(), None)? {
-        None => Err(CliError::usage(format!("no key has the id {id}; `mnemon keys list` shows all keys")).into()),
+        None => {
+            let message = format!("no key has the id {id}; `mnemon keys list` shows all keys");
+            Err(CliError::failed(ErrorCode::NotFound, message).into())
+        }
         Some(was_valid) => {
             let state = if was_valid { "revoked" } else { "already revoked" };
             out.value(&json!({"id": id, "revoked": true}), |_| format!("{state}\n"))?;

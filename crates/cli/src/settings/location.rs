@@ -77,7 +77,8 @@ pub(super) fn parse_ledger(ledger: &str) -> Result<LedgerLocation, CliError> {
 
 /// Parses `http://HOST:PORT[,HOST:PORT…]/COLLECTION`, with `https://` for TLS and the gRPC port.
 fn qdrant(store: &str, rest: &str) -> Result<StoreLocation, CliError> {
-    let invalid = |reason: &str| CliError::usage(format!("`{store}` {reason}: {EXPECTED}"));
+    let shown = without_secrets(store);
+    let invalid = |reason: &str| CliError::usage(format!("`{shown}` {reason}: {EXPECTED}"));
     let (scheme, rest) = rest.split_once("://").ok_or_else(|| invalid("has no http:// or https://"))?;
     if !["http", "https"].contains(&scheme) {
         return Err(invalid("is neither http:// nor https://"));
@@ -97,7 +98,7 @@ fn qdrant(store: &str, rest: &str) -> Result<StoreLocation, CliError> {
             _ if host.is_empty() || host.starts_with(':') => Err(invalid("names no host")),
             Some(Err(_)) if !host.ends_with(']') => Err(invalid("has an invalid port")),
             Some(Ok(6333)) => Err(CliError::usage(format!(
-                "`{store}` has the REST port: give the gRPC port of the server, usually 6334"
+                "`{shown}` has the REST port: give the gRPC port of the server, usually 6334"
             ))),
             Some(Ok(_)) => Ok(format!("{scheme}://{host}")),
             _ => Ok(format!("{scheme}://{host}:6334")),
@@ -105,6 +106,16 @@ fn qdrant(store: &str, rest: &str) -> Result<StoreLocation, CliError> {
     };
     let urls = hosts.split(',').map(url).collect::<Result<Vec<_>, _>>()?;
     Ok(StoreLocation::Qdrant { urls, collection: collection.to_owned() })
+}
+
+/// A location for messages, without a user, a password and a query.
+pub(crate) fn without_secrets(location: &str) -> String {
+    let (location, rest) = location.split_at(location.find(['?', '#']).unwrap_or(location.len()));
+    let rest = if rest.is_empty() { "" } else { "?…" };
+    match location.split_once("://").and_then(|(scheme, address)| Some((scheme, address.rsplit_once('@')?.1))) {
+        Some((scheme, address)) => format!("{scheme}://…@{address}{rest}"),
+        None => format!("{location}{rest}"),
+    }
 }
 
 /// The path of `sqlite:PATH`. It is absolute, so that SQLite cannot take it for a URI.
@@ -136,6 +147,22 @@ mod tests {
         }
         assert_eq!(parse("sqlite:/x/a.db").unwrap(), StoreLocation::Sqlite("/x/a.db".into()));
         assert!(!parse("sqlite:~/a.db").unwrap().to_string().contains('~'));
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        for store in [
+            "qdrant:http://u:hunter2@h:6334/c",
+            "qdrant:http://u:hunter2@h:6333/c",
+            "qdrant:http://a:1,u:hunter2@h:6334/c",
+            "qdrant:http://hunter2@h",
+            "qdrant:http://h/c?api_key=hunter2",
+            "qdrant:http://h/c#hunter2",
+            "qdrant:ftp://u:p@hunter2@h/c",
+        ] {
+            let message = parse(store).unwrap_err().to_string();
+            assert!(!message.contains("hunter2") && message.contains('h'), "{message}");
+        }
     }
 
     #[test]

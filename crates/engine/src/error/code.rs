@@ -82,7 +82,7 @@ error_codes! {
         "Omit user_id, or use the key of that user or an admin key.";
     /// The request needs a key of role admin.
     AdminRequired "admin_required" 403 Failed
-        "Use ADMIN_API_KEY or a key of role admin.";
+        "Use a key of role admin.";
     /// The key lacks a scope that the request needs.
     MissingScope "missing_scope" 403 Failed;
     /// An account exists already, and only one can be registered.
@@ -116,11 +116,11 @@ error_codes! {
     /// The embedder or the reranker does not work with its current settings.
     EmbedderFailed "embedder_failed" 502 Failed
         "Nothing was stored. The server's log has the reason under this request_id. Check embedder, embedder_url, \
-         embedder_dims and OPENAI_API_KEY.";
+         embedder_dims and the API key of the embedder.";
     /// The language model does not work with its current settings.
     LlmFailed "llm_failed" 502 Failed
         "Nothing was stored. The server's log has the reason under this request_id. Check llm, llm_url, \
-         llm_max_tokens and LLM_API_KEY.";
+         llm_max_tokens and the API key of the language model.";
     /// The language model's answer has no facts that can be read.
     LlmAnswer "llm_answer" 502 Failed
         "Nothing was stored. Try again.";

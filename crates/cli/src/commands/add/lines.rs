@@ -5,6 +5,7 @@ use std::io::{self, BufRead, Read};
 use mnemon_engine::{AddRequest, Engine, MAX_TEXT_BYTES, Message};
 use serde_json::{Value, json};
 
+use super::messages::read_json;
 use crate::error::{CliError, ErrorReport, Exit};
 use crate::output::{Output, added_to_json};
 use crate::settings::Settings;
@@ -53,7 +54,8 @@ fn store_line(
     defaults: &Message,
     engine: &Engine,
 ) -> anyhow::Result<Vec<Value>> {
-    let line = std::str::from_utf8(bytes).map_err(|_| CliError::usage("not valid UTF-8"))?.trim();
+    let line = std::str::from_utf8(bytes).map_err(|_| CliError::usage("not valid UTF-8"))?;
+    let line = line.trim_start_matches('\u{feff}').trim();
     if line.is_empty() {
         return Ok(Vec::new());
     }
@@ -82,14 +84,7 @@ fn parse(line: &str, defaults: &Message) -> Result<Vec<Message>, String> {
         }
         _ => return Ok(vec![Message { content: line.to_owned(), ..defaults.clone() }]),
     };
-    let unsupported = ["user_id", "agent_id", "run_id", "session", "metadata"];
-    let messages = value.get("messages").unwrap_or(&value);
-    let messages = messages.as_array().map_or(std::slice::from_ref(messages), Vec::as_slice);
-    let has = |key: &str| value.get(key).is_some() || messages.iter().any(|message| message.get(key).is_some());
-    if let Some(key) = unsupported.into_iter().find(|key| has(key)) {
-        return Err(format!("`{key}` is not supported in a line: give it as a flag, or use `mnemon import`"));
-    }
-    Message::list_from_json(&value, defaults)
+    read_json(&value, defaults)
 }
 
 fn print_result(result: &Value, out: &Output) -> anyhow::Result<()> {

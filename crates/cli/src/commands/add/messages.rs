@@ -9,6 +9,20 @@ use serde_json::Value;
 
 use crate::error::CliError;
 
+/// Keys that a message can't have: all messages of a call have one owner.
+const UNSUPPORTED: [&str; 6] = ["user_id", "agent_id", "run_id", "session", "metadata", "expiration_date"];
+
+/// Reads messages in any of the forms of [`Message::list_from_json`].
+pub(super) fn read_json(value: &Value, defaults: &Message) -> Result<Vec<Message>, String> {
+    let messages = value.get("messages").unwrap_or(value);
+    let messages = messages.as_array().map_or(std::slice::from_ref(messages), Vec::as_slice);
+    let has = |key: &str| value.get(key).is_some() || messages.iter().any(|message| message.get(key).is_some());
+    if let Some(key) = UNSUPPORTED.into_iter().find(|key| has(key)) {
+        return Err(format!("`{key}` is not supported in messages: give it as a flag, or use `mnemon import`"));
+    }
+    Message::list_from_json(value, defaults)
+}
+
 /// Reads the messages of a file, or of stdin for `-`.
 pub(super) fn read(file: &Path, defaults: &Message) -> anyhow::Result<Vec<Message>> {
     let mut text = String::new();
@@ -17,18 +31,19 @@ pub(super) fn read(file: &Path, defaults: &Message) -> anyhow::Result<Vec<Messag
     } else {
         text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
     }
-    parse(&text, defaults).map_err(|error| CliError::usage(format!("{}: {error}", file.display())).into())
+    parse(text.trim_start_matches('\u{feff}'), defaults)
+        .map_err(|error| CliError::usage(format!("{}: {error}", file.display())).into())
 }
 
 fn parse(text: &str, defaults: &Message) -> Result<Vec<Message>, String> {
     if let Ok(value) = serde_json::from_str::<Value>(text) {
-        return Message::list_from_json(&value, defaults);
+        return read_json(&value, defaults);
     }
     let mut messages = Vec::new();
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let value: Value =
             serde_json::from_str(line).map_err(|error| format!("line {number} is not valid JSON: {error}"))?;
-        let read = Message::list_from_json(&value, defaults);
+        let read = read_json(&value, defaults);
         messages.extend(read.map_err(|fault| format!("line {number}: {fault}"))?);
     }
     Ok(messages)
@@ -58,6 +73,8 @@ mod tests {
             ("plain", "line 1 is not valid JSON"),
             ("[1]", "messages[0]: "),
             (r#"{"messages": 1}"#, "messages: "),
+            (r#"{"content": "x", "user_id": "bob"}"#, "`user_id` is not supported"),
+            (r#"["a", {"content": "x", "metadata": {}}]"#, "`metadata` is not supported"),
             ("\"a\"\n[\"b\", {}]", "line 2: messages[1].content: "),
         ] {
             let error = parse(text, &Message::default()).unwrap_err();

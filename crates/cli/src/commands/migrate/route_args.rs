@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mnemon_migrate::{Migration, Route, SourceSpec, TargetSpec};
 
 use crate::error::CliError;
-use crate::settings::Environment;
+use crate::settings::{Environment, without_secrets};
 
 const ROUTE: &str = "Source and target (by default, those in the migration's folder)";
 
@@ -95,7 +95,12 @@ impl RouteArgs {
         let name = match name.matches(':').count() {
             0 => name.to_owned(),
             _ if name.starts_with('[') && name.ends_with(']') => name.to_owned(),
-            1 => return Err(CliError::usage(format!("`{host}` contains a port: give it with --qdrant-port"))),
+            1 => {
+                return Err(CliError::usage(format!(
+                    "`{}` contains a port: give it with --qdrant-port",
+                    without_secrets(&host)
+                )));
+            }
             _ => format!("[{name}]"),
         };
         let rest = port(self.qdrant_port, "QDRANT_PORT")?.unwrap_or(6333);

@@ -98,7 +98,7 @@ pub(crate) async fn register(
     };
     if !allowed {
         return Err(Problem::new(ErrorCode::AdminRequired, "The server has keys: registration requires an admin key.")
-            .hint("Send ADMIN_API_KEY or a key of role admin as X-API-Key."));
+            .hint("Send a key of role admin as X-API-Key."));
     }
     let (name, email) = (checked_name(&body.name)?, checked_email(&body.email)?);
     check_password(&body.password)?;
