@@ -92,23 +92,34 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// If the document store fails.
     pub fn claim(&self) -> Result<Option<Document<T>>> {
         let now = Timestamp::now();
-        for id in self.ids(now, BATCH)? {
-            if !self.documents.reschedule(self.jobs.kind(), &id, now, after(self.policy.lease))? {
-                continue;
-            }
-            match self.jobs.get(&id) {
-                Ok(job) => match job.filter(|job| job.due.is_some()) {
-                    Some(job) => return Ok(Some(job)),
-                    None => continue,
-                },
-                Err(error @ StoreError::UnreadableDocument { .. }) => {
-                    tracing::error!(%error, "a job is left in its queue");
-                    self.set_due(&id, after(UNREADABLE_PAUSE))?;
+        // More than one is needed only if others claim at the same time, or if the first can't be read.
+        for limit in [1, BATCH] {
+            let ids = self.ids(now, limit)?;
+            for id in &ids {
+                if let Some(job) = self.claim_one(id, now)? {
+                    return Ok(Some(job));
                 }
-                Err(error) => return Err(error),
+            }
+            if ids.len() < limit {
+                break;
             }
         }
         Ok(None)
+    }
+
+    fn claim_one(&self, id: &str, now: Timestamp) -> Result<Option<Document<T>>> {
+        if !self.documents.reschedule(self.jobs.kind(), id, now, after(self.policy.lease))? {
+            return Ok(None);
+        }
+        match self.jobs.get(id) {
+            Ok(job) => Ok(job.filter(|job| job.due.is_some())),
+            Err(error @ StoreError::UnreadableDocument { .. }) => {
+                tracing::error!(%error, "a job is left in its queue");
+                self.set_due(id, after(UNREADABLE_PAUSE))?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Renews the claim of a job; returns whether it is still queued.

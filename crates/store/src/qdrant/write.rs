@@ -121,7 +121,11 @@ fn carry_out_group(inner: &Inner, writes: &[&PlannedWrite], results: &mut Result
     let applied = apply_plans(inner, &plans);
     match inner.client.finish(syncing) {
         Ok(()) => finish_group(inner, &accepted, applied, results),
-        Err(error) => results.set_errors(accepted.iter().map(|write| write.index), error),
+        // The writes are recorded, and a later pass may apply them.
+        Err(error) => {
+            let error = StoreError::OutcomeUnknown { server: "the ledger".to_owned(), reason: error.to_string() };
+            results.set_errors(accepted.iter().map(|write| write.index), error);
+        }
     }
 }
 
