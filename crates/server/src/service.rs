@@ -7,7 +7,6 @@ mod batch;
 mod blocking;
 mod chat;
 mod deletion;
-pub(crate) mod documents;
 mod learning;
 mod memories;
 mod request_log;

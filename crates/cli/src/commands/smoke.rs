@@ -2,11 +2,11 @@
 
 mod answer;
 mod checks;
-mod cleanup;
 mod client;
 mod memory_api;
 mod report;
 mod target;
+mod test_data;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

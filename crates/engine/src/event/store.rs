@@ -40,11 +40,8 @@ impl Events {
     /// # Errors
     /// If the document store fails.
     pub fn list(&self, user: Option<&str>, page: &PageRequest) -> Result<(usize, Vec<Event>)> {
-        let found = self.stored.scan(user, page)?;
-        let readable = found.items.into_iter().filter_map(|document| {
-            document.inspect_err(|error| tracing::error!(%error, "an event is left out of a list")).ok()
-        });
-        Ok((found.total, readable.map(|document| document.body).collect()))
+        let found = self.stored.readable(user, page)?;
+        Ok((found.total, found.items.into_iter().map(|document| document.body).collect()))
     }
 
     /// Saves the event of a finished request and returns its id. The work is already done, so a failure is logged and

@@ -30,7 +30,7 @@ impl Jobs {
         let stored = model_services.documents.clone().map(|documents| StoredJobs {
             queue: Queue::new(documents.clone(), KIND, policy(model_services.lease)),
             events: Events::new(documents.clone()),
-            old: OldJobs::new(documents),
+            old: OldJobs::new(documents, policy(model_services.lease)),
         });
         Self { stored }
     }

@@ -1,10 +1,9 @@
 //! Jobs that an older version stored in documents of their own, beside their events.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::Timestamp;
-use mnemon_store::{Collection, Document, DocumentStore, StoreError};
+use jiff::{SignedDuration, Timestamp};
+use mnemon_store::{Collection, Document, DocumentStore, Queue, RetryPolicy, StoreError};
 use serde_json::Value;
 
 use super::job::event_of_add;
@@ -13,35 +12,29 @@ use crate::event::{Event, EventStatus, JobState};
 
 /// The kind of the documents.
 pub(crate) const KIND: &str = "extraction";
-/// How long a job that can't be read is left alone.
-const UNREADABLE_PAUSE: Duration = Duration::from_secs(3600);
 /// How long a new event is kept from other workers while its job is removed.
-const CREATION_LEASE: Duration = Duration::from_secs(60);
+const CREATION_LEASE: SignedDuration = SignedDuration::from_secs(60);
 /// Jobs that are read to find out why one failed.
 const BATCH: usize = 32;
 
 /// The jobs of an older version. A job moves into its event before it is claimed.
 pub(super) struct OldJobs {
     documents: Arc<dyn DocumentStore>,
-    jobs: Collection<JobState>,
+    queue: Queue<JobState>,
 }
 
 impl OldJobs {
-    pub(super) fn new(documents: Arc<dyn DocumentStore>) -> Self {
-        Self { jobs: Collection::new(documents.clone(), KIND), documents }
+    pub(super) fn new(documents: Arc<dyn DocumentStore>, policy: RetryPolicy) -> Self {
+        Self { queue: Queue::new(documents.clone(), KIND, policy), documents }
     }
 
     /// Moves jobs that are due at `now` into their events, the longest due first. A job that is not due may be in the
     /// hands of a server of that version. If the process ends in between, the next call completes it.
     pub(super) fn adopt(&self, events: &Collection<Event>, now: Timestamp, limit: usize) -> Result<()> {
-        for job in self.jobs.due(now, limit)? {
+        for job in self.queue.collection().due(now, limit)? {
             match job.and_then(|job| self.adopt_one(events, job)) {
                 Ok(()) => {}
-                Err(StoreError::UnreadableDocument { kind, id, reason }) => {
-                    if self.documents.reschedule(KIND, &id, Timestamp::now(), later(UNREADABLE_PAUSE))? {
-                        tracing::error!(kind, event_id = id, reason, "a job of an older version is left in its queue");
-                    }
-                }
+                Err(error @ StoreError::UnreadableDocument { .. }) => self.queue.set_aside(&error)?,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -65,9 +58,9 @@ impl OldJobs {
             let mut document = events.document(id.as_str(), event).owned_by(owner.as_deref());
             // Not before the job is removed: another process may have removed it, and its event, because it was
             // cancelled.
-            document.due = Some(later(CREATION_LEASE));
+            document.due = Some(Timestamp::now().checked_add(CREATION_LEASE).unwrap_or(Timestamp::MAX));
             let created = events.put_new(&document)?;
-            if self.jobs.remove(&id)? {
+            if self.queue.finish(&id)? {
                 let due = due.unwrap_or_else(Timestamp::now);
                 self.documents.reschedule(events.kind(), &id, Timestamp::MAX, due)?;
             } else if created {
@@ -75,12 +68,12 @@ impl OldJobs {
             }
             return Ok(());
         }
-        self.jobs.remove(&id).map(drop)
+        self.queue.finish(&id).map(drop)
     }
 
     /// The number of jobs that are not moved yet.
     pub(super) fn count(&self) -> Result<usize> {
-        Ok(self.documents.count_queued(KIND)?)
+        Ok(self.queue.count()?)
     }
 
     /// Why one of them failed.
@@ -92,10 +85,6 @@ impl OldJobs {
     fn reason_of(&self, id: &str) -> Result<Option<String>, StoreError> {
         Ok(self.documents.document(KIND, id)?.and_then(|job| reason_in(&job.body)))
     }
-}
-
-fn later(pause: Duration) -> Timestamp {
-    Timestamp::now().checked_add(pause).unwrap_or(Timestamp::MAX)
 }
 
 /// Why a job failed. An older version stored it in the job.

@@ -179,15 +179,7 @@ impl Keys {
 
     /// All keys with the ids of their documents.
     fn all(&self) -> Result<Vec<(String, ApiKey)>, StoreError> {
-        let mut keys = Vec::new();
-        self.stored.scan_all(&mut |found| {
-            match found {
-                Ok(document) => keys.push((document.id, document.body)),
-                Err(error) => tracing::error!(%error, "a key is left out"),
-            }
-            Ok(())
-        })?;
-        Ok(keys)
+        Ok(self.stored.all_readable()?.into_iter().map(|document| (document.id, document.body)).collect())
     }
 }
 

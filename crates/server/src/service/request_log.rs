@@ -8,8 +8,6 @@ use mnemon_store::{Collection, DocumentStore, Durability, PageRequest, StoreErro
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::documents::readable;
-
 pub(super) const KIND: &str = "request";
 /// Requests that are kept, several times the longest page. Older ones remain in the metrics and in the log on stderr.
 const MAX_ENTRIES: usize = 1000;
@@ -71,7 +69,7 @@ impl RequestLog {
     /// The last requests, newest first. Blocks.
     pub(crate) fn last(&self, limit: usize) -> Result<Vec<Entry>, StoreError> {
         self.flush()?;
-        let found = self.saved.scan(None, &PageRequest { limit, ..PageRequest::default() })?;
-        Ok(readable(found.items).map(|document| document.body).collect())
+        let found = self.saved.readable(None, &PageRequest { limit, ..PageRequest::default() })?;
+        Ok(found.items.into_iter().map(|document| document.body).collect())
     }
 }

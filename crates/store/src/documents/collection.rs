@@ -83,8 +83,29 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
         Ok(Page { items: items.into_iter().collect::<Result<_>>()?, total, next })
     }
 
-    /// The same, for lists that one unreadable document must not stop: it is an error in its place, and the caller logs
-    /// it.
+    /// The same, for lists that one unreadable document must not stop: it is logged and left out.
+    ///
+    /// # Errors
+    /// If the document store fails.
+    pub fn readable(&self, owner: Option<&str>, page: &PageRequest) -> Result<Page<Document<T>>> {
+        let Page { items, total, next } = self.scan(owner, page)?;
+        Ok(Page { items: items.into_iter().filter_map(read_or_log).collect(), total, next })
+    }
+
+    /// All documents that can be read, newest first; the others are logged.
+    ///
+    /// # Errors
+    /// If the document store fails.
+    pub fn all_readable(&self) -> Result<Vec<Document<T>>> {
+        let mut all = Vec::new();
+        self.scan_all(&mut |document| {
+            all.extend(read_or_log(document));
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// A page of documents. A document that can't be read is an error in its place.
     ///
     /// # Errors
     /// If the document store fails.
@@ -180,6 +201,10 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
     pub fn trim(&self, keep: usize) -> Result<usize> {
         self.documents.trim(self.kind, keep)
     }
+}
+
+fn read_or_log<T>(document: Result<Document<T>>) -> Option<Document<T>> {
+    document.inspect_err(|error| tracing::error!(%error, "a document is left out of a list")).ok()
 }
 
 /// A kind of documents, which a check can read without knowing their type.

@@ -114,8 +114,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         match self.jobs.get(id) {
             Ok(job) => Ok(job.filter(|job| job.due.is_some())),
             Err(error @ StoreError::UnreadableDocument { .. }) => {
-                tracing::error!(%error, "a job is left in its queue");
-                self.set_due(id, after(UNREADABLE_PAUSE))?;
+                self.set_aside(&error)?;
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -184,6 +183,18 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
             }
             is_queued
         })
+    }
+
+    /// Logs the error of a job that can't be read and leaves the job alone for an hour; does nothing for other errors.
+    ///
+    /// # Errors
+    /// If the document store fails.
+    pub fn set_aside(&self, error: &StoreError) -> Result<()> {
+        let StoreError::UnreadableDocument { id, .. } = error else { return Ok(()) };
+        if self.set_due(id, after(UNREADABLE_PAUSE))? {
+            tracing::error!(%error, "a job is left in its queue");
+        }
+        Ok(())
     }
 
     /// The number of queued jobs.

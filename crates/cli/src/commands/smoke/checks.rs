@@ -12,10 +12,10 @@ use std::time::Instant;
 use rand::seq::IndexedRandom;
 
 use super::answer::{Answer, FoundMemory};
-use super::cleanup::TestData;
 use super::memory_api::{CheckError, MemoryApi, is_segment};
 use super::report::{Check, Report, Status};
 use super::target::Target;
+use super::test_data::TestData;
 
 /// After this many timeouts, no further check starts.
 const MAX_TIMEOUTS: usize = 2;

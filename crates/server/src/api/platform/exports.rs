@@ -18,7 +18,6 @@ use crate::api::dto::tag;
 use crate::auth::{Caller, Reader, Writer};
 use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json, Query, double_option};
-use crate::service::documents::readable;
 use crate::service::{App, AppState};
 
 pub(super) const KIND: &str = "export";
@@ -211,9 +210,9 @@ pub(super) async fn get(
         }
         let mut request = PageRequest { limit: EXPORT_BATCH, ..PageRequest::default() };
         loop {
-            let page = exports.scan(caller.user.as_deref(), &request)?;
+            let page = exports.readable(caller.user.as_deref(), &request)?;
             let matches = |found: &Document<Export>| filters.is_empty() || found.body.filters == filters;
-            if let Some(found) = readable(page.items).find(matches) {
+            if let Some(found) = page.items.into_iter().find(matches) {
                 return Ok(Some(found));
             }
             request.cursor = page.next;
@@ -229,7 +228,7 @@ pub(super) async fn get(
 /// Removes the oldest exports of an owner, above [`MAX_EXPORTS`]. Exports of other owners stay.
 fn remove_oldest(exports: &Collection<Export>, owner: Option<&str>) -> Result<(), StoreError> {
     let page = PageRequest { offset: MAX_EXPORTS, limit: MAX_EXPORTS, ..PageRequest::default() };
-    for document in readable(exports.scan(owner, &page)?.items) {
+    for document in exports.readable(owner, &page)?.items {
         // Without an owner the page contains the exports of all owners.
         if document.owner.as_deref() == owner {
             exports.remove(&document.id)?;

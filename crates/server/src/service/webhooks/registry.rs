@@ -12,7 +12,6 @@ use tokio::sync::Notify;
 
 use super::event::{MemoryEvent, event_type};
 use crate::cache::TimedCache;
-use crate::service::documents::readable;
 
 /// The kind of the documents that hold webhooks.
 pub(super) const WEBHOOK: &str = "webhook";
@@ -116,7 +115,7 @@ impl Webhooks {
     /// All webhooks, newest first. A webhook that can't be read is logged and left out.
     pub(crate) fn list(&self) -> Result<Vec<Webhook>, StoreError> {
         let page = PageRequest { limit: MAX_WEBHOOKS, ..PageRequest::default() };
-        Ok(readable(self.stored.scan(None, &page)?.items).map(|document| document.body).collect())
+        Ok(self.stored.readable(None, &page)?.items.into_iter().map(|document| document.body).collect())
     }
 
     /// Creates a webhook and returns it with its secret; `None` if there are [`MAX_WEBHOOKS`] already.
