@@ -8,7 +8,7 @@ use mnemon_engine::{Engine, EngineConfig, ErrorCode};
 use mnemon_models::Embedder;
 use mnemon_store::database::{Database, Lock, LockGuard, PostgresDatabase, SqliteDatabase};
 use mnemon_store::qdrant::{LEDGER_SCHEMA, QdrantOptions};
-use mnemon_store::sqlite::SqliteOptions;
+use mnemon_store::sqlite::{SqliteOptions, UNKNOWN_EMBEDDER};
 use mnemon_store::{DocumentStore, QdrantStore, SqliteStore, Store};
 
 use crate::error::CliError;
@@ -46,12 +46,12 @@ pub(crate) fn other_embedder(
 /// Opens the store, which must exist.
 pub(crate) fn open_engine(settings: &Settings) -> anyhow::Result<Engine> {
     check_store_exists(settings)?;
-    Ok(open_store(settings, OpenMode { create: false, any_embedder: false })?.engine)
+    Ok(open_store(settings, OpenMode { create: false, any_embedder: false, dims: None })?.engine)
 }
 
 /// Opens the store, or creates it.
 pub(crate) fn open_or_create_engine(settings: &Settings) -> anyhow::Result<Engine> {
-    Ok(open_store(settings, OpenMode { create: true, any_embedder: false })?.engine)
+    Ok(open_store(settings, OpenMode { create: true, any_embedder: false, dims: None })?.engine)
 }
 
 /// Opens the store, which must exist, whatever embedder it uses: for commands that do not search.
@@ -59,16 +59,23 @@ pub(crate) fn open_engine_any_embedder(settings: &Settings) -> anyhow::Result<En
     Ok(open_any_embedder(settings)?.0)
 }
 
+/// Opens the store of a migration, which must exist, whatever embedder it uses. A new ledger of a collection with other dims than
+/// those of the configured embedder is for an unknown embedder, until a server with a fitting one opens it.
+pub(crate) fn open_engine_with_dims(settings: &Settings, dims: usize) -> anyhow::Result<Engine> {
+    check_store_exists(settings)?;
+    Ok(open_store(settings, OpenMode { create: false, any_embedder: true, dims: Some(dims) })?.engine)
+}
+
 /// The same, with the documents of the server.
 pub(crate) fn open_any_embedder(settings: &Settings) -> anyhow::Result<(Engine, Arc<dyn DocumentStore>)> {
     check_store_exists(settings)?;
-    let store = open_store(settings, OpenMode { create: false, any_embedder: true })?;
+    let store = open_store(settings, OpenMode { create: false, any_embedder: true, dims: None })?;
     Ok((store.engine, store.documents))
 }
 
 /// Opens the store, or creates it, and the documents of the server.
 pub(crate) fn open_for_server(settings: &Settings) -> anyhow::Result<(Engine, Arc<dyn DocumentStore>)> {
-    let store = open_store(settings, OpenMode { create: true, any_embedder: false })?;
+    let store = open_store(settings, OpenMode { create: true, any_embedder: false, dims: None })?;
     Ok((store.engine, store.documents))
 }
 
@@ -167,6 +174,8 @@ struct OpenMode {
     create: bool,
     /// Whether to use the embedder that the store has, instead of requiring the configured one.
     any_embedder: bool,
+    /// The dims of the vectors in the store, if they are known.
+    dims: Option<usize>,
 }
 
 /// An open store.
@@ -211,7 +220,10 @@ fn open_qdrant(settings: &Settings, urls: &[String], collection: &str, mode: Ope
         settings.embedder.check(&*embedder)?;
     }
     stored = stored.filter(|_| mode.any_embedder);
-    let (fingerprint, dims) = stored.unwrap_or_else(|| (embedder.fingerprint().to_owned(), embedder.dims()));
+    let (fingerprint, dims) = stored.unwrap_or_else(|| match mode.dims {
+        Some(dims) if dims != embedder.dims() => (UNKNOWN_EMBEDDER.to_owned(), dims),
+        _ => (embedder.fingerprint().to_owned(), embedder.dims()),
+    });
     let mut options = qdrant_options(&settings.qdrant, urls, collection, fingerprint, dims, database);
     options.cache_bytes = settings.cache_bytes;
     options.create = mode.create;

@@ -1,7 +1,7 @@
 //! Points that another program wrote, and the fields that search needs.
 
 use mnemon_models::Embedder;
-use mnemon_store::{Entity, Memory, MemoryId, Payload, Provenance, Record, keys};
+use mnemon_store::{Entity, Memory, MemoryId, Mention, Payload, Provenance, Record, keys};
 use rayon::prelude::*;
 
 use crate::analyse::{analyse, embed_names, mention, sparse_vector};
@@ -43,6 +43,14 @@ fn enrich_point(point: ForeignPoint) -> Record {
         holds_time_word: analysis.holds_time_word,
         mentions: analysis.entities.iter().map(|entity| mention(entity, Vec::new())).collect(),
     }
+}
+
+/// The entities that the text of each point mentions, without vectors. Uses all cores.
+pub fn mentions_in(points: &[ForeignPoint]) -> Vec<Vec<Mention>> {
+    let of_text = |point: &ForeignPoint| {
+        mnemon_text::entity::extract(point.payload.text()).iter().map(|entity| mention(entity, Vec::new())).collect()
+    };
+    points.par_iter().map(of_text).collect()
 }
 
 /// Embeds the entities that records mention, in one batch, each distinct name once. Without an embedder the mentions are

@@ -38,7 +38,7 @@ pub use engine::Engine;
 pub use error::{EngineError, ErrorCode, Exit, Result};
 pub use event::{Event, EventData, EventResult, EventStatus, Events, RequestKind};
 pub use extract::Extractor;
-pub use foreign::{ForeignPoint, embed_entities, embed_mentions, enrich};
+pub use foreign::{ForeignPoint, embed_entities, embed_mentions, enrich, mentions_in};
 pub use learn::{AddOutcome, DOCUMENT_KINDS, JobResult, LearnRequest, LearnResult, MAX_INSTRUCTIONS, PendingJobs};
 pub use message::Message;
 pub use read::{ListRequest, MemoryDetail};

@@ -3,7 +3,7 @@
 //!
 //! The digest does not cover what the migration adds, so a memory has the same digest in the source and in the target.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use mnemon_engine::ForeignPoint;
@@ -17,7 +17,8 @@ use crate::error::Result;
 /// The first half of a SHA-256 over vector and payload.
 pub type Digest = [u8; 16];
 
-const SCHEMA: &[&str] = &["
+const SCHEMA: &[&str] = &[
+    "
 CREATE TABLE carried(id {bytes} PRIMARY KEY, digest {bytes} NOT NULL) WITHOUT ROWID;
 -- Entities and the memories that mention them: an entity is written with all its memories. changed: to be written.
 CREATE TABLE names(entity {bytes} PRIMARY KEY, name {text} NOT NULL, kind {text} NOT NULL, scope {text} NOT NULL,
@@ -25,7 +26,13 @@ CREATE TABLE names(entity {bytes} PRIMARY KEY, name {text} NOT NULL, kind {text}
 CREATE INDEX names_changed ON names(name, entity) WHERE changed = 1;
 CREATE TABLE mentions(entity {bytes} NOT NULL, memory {bytes} NOT NULL, PRIMARY KEY(entity, memory)) WITHOUT ROWID;
 CREATE INDEX mentions_memory ON mentions(memory);
-"];
+",
+    // entities: see `EntitiesOf`. Points of older versions that mention none are analysed once more.
+    "
+ALTER TABLE carried ADD COLUMN entities BIGINT NOT NULL DEFAULT 0;
+UPDATE carried SET entities = 1 WHERE id IN (SELECT memory FROM mentions);
+",
+];
 
 /// The digest of a memory without the lemmas that a migration adds. The order of the payload keys does not matter.
 pub fn digest(payload: &Payload, vector: &[f32]) -> Digest {
@@ -70,6 +77,17 @@ fn write_value(value: &Json, text: &mut Vec<u8>) {
             text.push(b',');
         }
     }
+}
+
+/// Where the entities of a copied point are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntitiesOf {
+    /// Nowhere: the point was copied without an embedder.
+    Unknown = 0,
+    /// Here, or in a target that builds them itself.
+    Recorded = 1,
+    /// Only in the target: another program has written the point there, with its entities.
+    Target = 2,
 }
 
 /// The copied points and their entities, in a file in the migration's folder.
@@ -120,6 +138,34 @@ impl CarriedPoints {
         })?)
     }
 
+    /// Those of the copied points whose entities are known there.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file can't be read or written.
+    pub fn with_entities(&self, state: EntitiesOf, ids: &[MemoryId]) -> Result<HashSet<MemoryId>> {
+        Ok(snapshot(&self.file, |sql| {
+            let mut found = HashSet::new();
+            for id in ids {
+                let query = "SELECT 1 FROM carried WHERE id = $1 AND entities = $2";
+                if !sql.query(query, &[id_value(*id), Value::Int(state as i64)])?.is_empty() {
+                    found.insert(*id);
+                }
+            }
+            Ok(found)
+        })?)
+    }
+
+    /// The number of copied points whose entities are known there.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file can't be read or written.
+    pub fn count_with_entities(&self, state: EntitiesOf) -> Result<u64> {
+        Ok(snapshot(&self.file, |sql| {
+            let rows = sql.query("SELECT count(*) FROM carried WHERE entities = $1", &[Value::Int(state as i64)])?;
+            Ok(rows.first().map(|row| row.int(0)).transpose()?.unwrap_or(0).cast_unsigned())
+        })?)
+    }
+
     /// A page of the copied points: ids after `after`, and their digests.
     ///
     /// # Errors
@@ -135,23 +181,25 @@ impl CarriedPoints {
         })?)
     }
 
-    /// Records points as copied. With `entities`, also records the entities that the records mention.
+    /// Records points as copied. With [`EntitiesOf::Recorded`], also records the entities that the records mention.
     ///
     /// # Errors
     /// [`StoreError`] if the file can't be read or written.
-    pub fn record(&self, digests: &[(MemoryId, Digest)], records: &[Record], entities: bool) -> Result<()> {
+    pub fn record(&self, digests: &[(MemoryId, Digest)], records: &[Record], entities: EntitiesOf) -> Result<()> {
         Ok(transact(&self.file, Durability::Written, |sql| {
             for (id, digest) in digests {
-                let values = [id_value(*id), Value::Bytes(digest.to_vec())];
-                let new = "INSERT INTO carried(id, digest) VALUES($1, $2) ON CONFLICT(id) DO NOTHING";
+                let values = [id_value(*id), Value::Bytes(digest.to_vec()), Value::Int(entities as i64)];
+                let new = "INSERT INTO carried(id, digest, entities) VALUES($1, $2, $3) ON CONFLICT(id) DO NOTHING";
                 if sql.execute(new, &values)? == 0 {
-                    sql.execute("UPDATE carried SET digest = $2 WHERE id = $1", &values)?;
-                    if entities {
-                        delete_mentions(sql, *id)?;
+                    sql.execute("UPDATE carried SET digest = $2, entities = $3 WHERE id = $1", &values)?;
+                    match entities {
+                        EntitiesOf::Unknown => {}
+                        EntitiesOf::Recorded => delete_mentions(sql, *id)?,
+                        EntitiesOf::Target => forget_mentions(sql, *id)?,
                     }
                 }
             }
-            for record in records.iter().filter(|_| entities) {
+            for record in records.iter().filter(|_| entities == EntitiesOf::Recorded) {
                 let scope = record.memory.payload.scope();
                 for mention in &record.mentions {
                     let entity = entity_id(&scope, &mention.text);
@@ -268,11 +316,16 @@ fn delete_mentions(sql: &mut dyn Sql, memory: MemoryId) -> Result<(), StoreError
         "UPDATE names SET changed = 1 WHERE entity IN (SELECT entity FROM mentions WHERE memory = $1)",
         &[id_value(memory)],
     )?;
+    forget_mentions(sql, memory)
+}
+
+/// Deletes the mentions of a memory. Its entities in the target are right, and are not written again for it.
+fn forget_mentions(sql: &mut dyn Sql, memory: MemoryId) -> Result<(), StoreError> {
     sql.execute("DELETE FROM mentions WHERE memory = $1", &[id_value(memory)]).map(drop)
 }
 
 /// The id of an entity, made from its scope and name, so that writing an entity is idempotent.
-fn entity_id(scope: &Scope, name: &str) -> MemoryId {
+pub(crate) fn entity_id(scope: &Scope, name: &str) -> MemoryId {
     let mut hash = Sha256::new();
     for id in scope.ids() {
         hash.update(id.map_or(u64::MAX, |id| id.len() as u64).to_le_bytes());

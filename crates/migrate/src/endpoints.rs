@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mnemon_engine::Engine;
 use mnemon_models::Embedder;
 use mnemon_store::qdrant::{NewCollection, QdrantServer};
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore, UNKNOWN_EMBEDDER};
 
-use crate::error::{Refusal, Result};
+use crate::error::{MigrateError, Refusal, Result};
 use crate::qdrant_rest::QdrantRest;
 use crate::source::{Collection, Source};
 use crate::state::{Route, SourceSpec, TargetSpec};
@@ -30,13 +31,20 @@ pub struct MigrationContext<'e> {
     pub embedder: Option<&'e dyn Embedder>,
     /// The highest number of points per second.
     pub rate: Option<u32>,
+    /// Whether the caller accepts a target without entities.
+    pub without_entities: bool,
     /// Whether more than half of a target may be removed because the source no longer has these points.
     pub allow_removals: bool,
     /// The folder where snapshots are unpacked.
     pub scratch: PathBuf,
     /// How a new collection is created.
     pub new_collection: NewCollection,
+    /// Opens the target as a store with its history, whose vectors have this number of dims.
+    pub store: Option<&'e OpenStore<'e>>,
 }
+
+/// Opens the target of a route, whose vectors have this number of dims.
+pub type OpenStore<'s> = dyn Fn(&Route, usize) -> Result<Engine> + Sync + 's;
 
 impl std::fmt::Debug for MigrationContext<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -48,6 +56,15 @@ impl<'e> MigrationContext<'e> {
     /// The embedder, if its vectors have this number of dims.
     pub fn embedder_with_dims(&self, dims: usize) -> Option<&'e dyn Embedder> {
         self.embedder.filter(|embedder| embedder.dims() == dims)
+    }
+
+    /// Opens the target as a store, with its history.
+    ///
+    /// # Errors
+    /// Those of the store; [`MigrateError::Invalid`] if the context can't open one.
+    pub(crate) fn open_target(&self, route: &Route, dims: usize) -> Result<Engine> {
+        let unavailable = || MigrateError::Invalid("the history needs the store of the target".into());
+        self.store.ok_or_else(unavailable)?(route, dims)
     }
 
     /// Connects to a Qdrant.
@@ -103,6 +120,14 @@ impl Route {
                 Err(MigrateError::Invalid("this program was built without the snapshot reader".into()))
             }
         }
+    }
+
+    /// The length of the source's vectors.
+    ///
+    /// # Errors
+    /// Those of [`Route::source`].
+    pub fn dims(&self, context: &MigrationContext<'_>) -> Result<usize> {
+        Ok(self.source(context)?.info().dims)
     }
 
     /// Opens the target. Creates a SQLite file if it is missing, but not a collection.

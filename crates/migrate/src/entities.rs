@@ -7,7 +7,7 @@ use mnemon_models::Embedder;
 use mnemon_store::{Entity, MemoryId};
 use parking_lot::Mutex;
 
-use crate::carried::CarriedPoints;
+use crate::carried::{CarriedPoints, EntitiesOf};
 use crate::error::{Result, worker_panicked};
 use crate::target::Target;
 
@@ -33,6 +33,8 @@ pub fn write_entities(
         loop {
             let next = pages.lock().next(carried)?;
             let Some(mut page) = next else { return Ok(()) };
+            let recorded = page.clone();
+            add_other_links(&mut page, carried, target)?;
             // The entities are sorted by name, so most duplicates of a name are in the same page.
             embed_entities(page.iter_mut().filter(|entity| !entity.memories.is_empty()), embedder)?;
             let (used, unused): (Vec<_>, Vec<_>) = page.iter().cloned().partition(|entity| !entity.memories.is_empty());
@@ -42,7 +44,7 @@ pub fn write_entities(
             if !unused.is_empty() {
                 target.remove_entities(&unused.iter().map(|entity| entity.id).collect::<Vec<MemoryId>>())?;
             }
-            carried.mark_entities_written(&page)?;
+            carried.mark_entities_written(&recorded)?;
             progress(written.fetch_add(page.len(), Ordering::Relaxed) + page.len());
         }
     };
@@ -53,6 +55,19 @@ pub fn write_entities(
         workers.into_iter().try_for_each(|worker| worker.join().map_err(worker_panicked)?)
     })?;
     Ok(written.into_inner())
+}
+
+/// Adds the links to memories whose entities only the target knows, so that they are not lost when an entity is replaced.
+fn add_other_links(page: &mut [Entity], carried: &CarriedPoints, target: &dyn Target) -> Result<()> {
+    let ids: Vec<MemoryId> = page.iter().map(|entity| entity.id).collect();
+    let mut existing = target.entities(&ids)?;
+    for entity in page {
+        let Some(existing) = existing.remove(&entity.id) else { continue };
+        entity.memories.extend(carried.with_entities(EntitiesOf::Target, &existing.memories)?);
+        entity.memories.sort_unstable();
+        entity.memories.dedup();
+    }
+    Ok(())
 }
 
 /// The pages of the entities to write.

@@ -22,19 +22,21 @@ mod error;
 mod files;
 mod qdrant_rest;
 
-pub use carried::{CarriedPoints, Digest, digest};
-pub use endpoints::MigrationContext;
+pub use carried::{CarriedPoints, Digest, EntitiesOf, digest};
+pub use endpoints::{MigrationContext, OpenStore};
 pub use entities::write_entities;
 pub use error::{MigrateError, Refusal, Result};
 pub use phases::{
     Artifact, ArtifactKind, BackupDifference, BackupEvent, BackupOptions, BackupPlan, BackupReport, COUNTS_FILE,
-    CollectionBackup, CutoverReport, Difference, MANIFEST_FILE, Manifest, Obstacle, PreflightNote, PreflightReport,
-    RebuildReport, RehearsalReport, RollbackReport, ServerHooks, VerificationReport, WordSearch, backup, cutover,
-    inspect, plan_backup, preflight, read_counts, rebuild, rehearse, retire, rollback, verify, verify_backup,
-    verify_backup_in, verify_migration,
+    CollectionBackup, CutoverReport, Difference, EntityComparison, HistoryComparison, MANIFEST_FILE, Manifest,
+    Obstacle, PreflightNote, PreflightReport, RebuildReport, RehearsalReport, RollbackReport, ServerHooks,
+    VerificationReport, VerifyOptions, WordSearch, backup, check_embedder, cutover, inspect, plan_backup, preflight,
+    read_counts, rebuild, rehearse, retire, rollback, verify, verify_backup, verify_backup_in, verify_migration,
 };
 pub use progress::{ENTITIES_STEP, Progress};
-pub use state::{Migration, MigrationState, Phase, PhaseResult, Route, SourceSpec, TargetSpec};
+pub use state::{
+    Migration, MigrationState, Part, PartResult, PartState, Phase, PhaseResult, Route, SourceSpec, TargetSpec,
+};
 pub use survey::{Anomaly, Survey};
 pub use switch::{Switch, store_in_settings, value_in_env_file};
 pub use sync::{OnPoints, SyncOptions, SyncReport, sync};

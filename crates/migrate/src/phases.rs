@@ -2,11 +2,13 @@
 
 mod backup;
 mod cutover;
+mod history;
 mod preflight;
 mod rebuild;
 mod rehearse;
 mod retire;
 mod rollback;
+mod start;
 mod verify;
 
 pub use backup::{
@@ -14,9 +16,13 @@ pub use backup::{
     MANIFEST_FILE, Manifest, backup, plan_backup, verify_backup, verify_backup_in,
 };
 pub use cutover::{CutoverReport, ServerHooks, cutover};
+pub use history::HistoryComparison;
 pub use preflight::{COUNTS_FILE, Obstacle, PreflightNote, PreflightReport, inspect, preflight, read_counts};
 pub use rebuild::{RebuildReport, rebuild};
 pub use rehearse::{RehearsalReport, rehearse};
 pub use retire::retire;
 pub use rollback::{RollbackReport, rollback};
-pub use verify::{Difference, VerificationReport, WordSearch, verify, verify_migration};
+pub use start::check_embedder;
+pub use verify::{
+    Difference, EntityComparison, VerificationReport, VerifyOptions, WordSearch, verify, verify_migration,
+};

@@ -1,11 +1,15 @@
 //! The state of a migration: a JSON file in the migration's folder, which one process at a time has locked.
 
+mod parts;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use parts::{Part, PartResult, PartState};
 
 use crate::carried::CarriedPoints;
 use crate::error::{MigrateError, Refusal, Result};
@@ -115,6 +119,9 @@ pub struct PhaseResult {
     /// A summary in one line, for messages.
     #[serde(rename = "told")]
     pub summary: String,
+    /// The results of its parts. Empty if an older version recorded the phase: then no part is known to be done.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<Part, PartResult>,
 }
 
 /// The contents of the state file.
@@ -136,6 +143,12 @@ pub struct MigrationState {
     pub switch: Option<Switch>,
     /// Whether the new store is in use.
     pub switched: bool,
+    /// mem0's history database, if the history is to be migrated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<PathBuf>,
+    /// Whether the target is to have no entities.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_entities: bool,
 }
 
 /// A migration, locked for this process.
@@ -156,10 +169,30 @@ impl MigrationState {
         }
     }
 
-    /// Whether a verify after the last rebuild found no differences.
+    /// Whether the migration is to carry over this part.
+    pub fn asks_for(&self, part: Part) -> bool {
+        match part {
+            Part::Points | Part::SparseVectors => true,
+            Part::Entities => !self.without_entities,
+            Part::History => self.history.is_some(),
+        }
+    }
+
+    /// Whether the last run of a phase was successful, with all parts that the migration asks for. A phase that an older
+    /// version recorded, without parts, may lack some of them and is not done.
+    pub fn is_done(&self, phase: Phase) -> bool {
+        let Some(ended) = self.ended.get(&phase).filter(|ended| ended.ok) else { return false };
+        let mut parts = phase.parts().iter().filter(|part| self.asks_for(**part));
+        parts.all(|part| ended.parts.get(part).is_some_and(|part| part.state == PartState::Done))
+    }
+
+    /// Whether a verify after the last rebuild found no differences in any part that the migration asks for.
     pub fn is_verified(&self) -> bool {
         let (rebuilt, verified) = (self.ended.get(&Phase::Rebuild), self.ended.get(&Phase::Verify));
-        verified.is_some_and(|verified| verified.ok && rebuilt.is_none_or(|rebuilt| rebuilt.at <= verified.at))
+        // A cutover that an older version has started is completed.
+        let is_proved = self.is_done(Phase::Verify) || self.switch.is_some();
+        verified
+            .is_some_and(|verified| verified.ok && is_proved && rebuilt.is_none_or(|rebuilt| rebuilt.at <= verified.at))
     }
 }
 
@@ -202,6 +235,8 @@ impl Migration {
             ended: BTreeMap::new(),
             switch: None,
             switched: false,
+            history: None,
+            without_entities: false,
         });
         Ok(Self { folder: folder.to_owned(), state, _lock: lock })
     }
@@ -283,18 +318,48 @@ impl Migration {
         self.state.route.as_ref().ok_or_else(|| Refusal::NotStarted(self.folder.clone()).into())
     }
 
-    /// Records the result of a phase.
+    /// Records the result of a phase without parts.
     ///
     /// # Errors
     /// [`MigrateError::Io`].
     pub fn record_result(&mut self, phase: Phase, ok: bool, summary: impl Into<String>) -> Result<()> {
-        self.state.ended.insert(phase, PhaseResult { at: Timestamp::now(), ok, summary: summary.into() });
+        self.record_parts(phase, ok, summary, BTreeMap::new())
+    }
+
+    /// Records the result of a phase and of its parts.
+    ///
+    /// # Errors
+    /// [`MigrateError::Io`].
+    pub fn record_parts(
+        &mut self,
+        phase: Phase,
+        ok: bool,
+        summary: impl Into<String>,
+        parts: BTreeMap<Part, PartResult>,
+    ) -> Result<()> {
+        let result = PhaseResult { at: Timestamp::now(), ok, summary: summary.into(), parts };
+        self.state.ended.insert(phase, result);
         self.save()
     }
 
-    /// Whether the last run of a phase was successful.
+    /// Sets which parts the migration carries over. Neither changes with `None`.
+    ///
+    /// # Errors
+    /// [`MigrateError::Io`].
+    pub fn ask_for(&mut self, history: Option<Option<PathBuf>>, without_entities: Option<bool>) -> Result<()> {
+        let history = history.unwrap_or_else(|| self.state.history.clone());
+        let without_entities = without_entities.unwrap_or(self.state.without_entities);
+        if self.state.history == history && self.state.without_entities == without_entities {
+            return Ok(());
+        }
+        self.state.history = history;
+        self.state.without_entities = without_entities;
+        self.save()
+    }
+
+    /// Whether the last run of a phase was successful; see [`MigrationState::is_done`].
     pub fn is_done(&self, phase: Phase) -> bool {
-        self.state.ended.get(&phase).is_some_and(|ended| ended.ok)
+        self.state.is_done(phase)
     }
 
     /// Writes the state file atomically.
@@ -324,35 +389,4 @@ impl std::fmt::Display for Route {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The JSON keys must not change: a newer version continues the migration of an older one.
-    #[test]
-    fn state_files_of_older_versions_are_read() {
-        let json = r#"{
-            "version": 1,
-            "route": {
-                "from": {"kind": "collection", "grpc": ["http://q:6334"], "rest": "http://q:6333", "name": "mem0"},
-                "to": {"kind": "in_place"}
-            },
-            "begun": true,
-            "counts": {"ana": 12, "null": 1},
-            "backup": ["/backups/1", "2026-03-02"],
-            "ended": {
-                "rebuild": {"at": "2026-01-31T23:59:58Z", "ok": true, "told": "204 memories, 298 entities"},
-                "verify": {"at": "2026-01-31T23:59:59Z", "ok": true, "told": "204 memories compared, no difference"}
-            },
-            "switch": {"kind": "env_file", "file": "/stack/.env", "key": "NAME", "was": null, "now": "mem0_v3"},
-            "switched": false
-        }"#;
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("state.json"), json).unwrap();
-        let migration = Migration::open(folder.path()).unwrap();
-        assert!(migration.state.started && migration.state.is_verified() && migration.state.switch.is_some());
-        migration.save().unwrap();
-        let written = fs::read_to_string(folder.path().join("state.json")).unwrap();
-        let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
-        assert_eq!(parse(&written), parse(json));
-    }
-}
+mod tests;

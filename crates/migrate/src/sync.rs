@@ -5,6 +5,7 @@
 //! copied after it is durable in the target. An interrupted pass is therefore completed by the next one, and a second
 //! pass copies the writes that the source received during the first.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +17,7 @@ use mnemon_models::Embedder;
 use mnemon_store::{MemoryId, Record, keys};
 use parking_lot::Mutex;
 
-use crate::carried::{CarriedPoints, Digest, digests};
+use crate::carried::{CarriedPoints, Digest, EntitiesOf, digests};
 use crate::embedding_cache::CachedEmbedder;
 use crate::error::{Refusal, Result, worker_panicked};
 use crate::source::Source;
@@ -37,6 +38,8 @@ pub type OnPoints<'e> = dyn Fn(&[MemoryId]) -> Result<()> + Sync + 'e;
 pub struct SyncOptions<'e> {
     /// Embeds entities; must be the model that made the vectors of the source. Without it no entities are written.
     pub embedder: Option<&'e dyn Embedder>,
+    /// Whether another program has written the entities of the points already, as after a cutover.
+    pub has_entities: bool,
     /// The highest number of points per second.
     pub rate: Option<u32>,
     /// Whether points that are recorded as copied are written again.
@@ -68,6 +71,8 @@ pub struct SyncReport {
     pub added: usize,
     /// Points that were copied again because they had changed.
     pub changed: usize,
+    /// Points that had been copied without their entities, which were added now.
+    pub analysed: usize,
     /// Points that were removed from the target because the source no longer has them.
     pub removed: usize,
     /// How long the pass took.
@@ -79,16 +84,34 @@ pub struct SyncReport {
 impl SyncReport {
     /// Whether the pass changed nothing.
     pub fn is_idle(&self) -> bool {
-        self.added + self.changed + self.removed == 0
+        self.added + self.changed + self.analysed + self.removed == 0
     }
 }
 
 /// Enriched points to write, and the digests to record afterwards.
 struct Batch {
     records: Vec<Record>,
+    /// Points that are in the target already, and only lack their entities.
+    analysed: Vec<Record>,
     digests: Vec<(MemoryId, Digest)>,
     seen: usize,
+    counts: Counts,
+}
+
+/// Numbers of points by what was done to them.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    added: usize,
     changed: usize,
+    analysed: usize,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.added += other.added;
+        self.changed += other.changed;
+        self.analysed += other.analysed;
+    }
 }
 
 /// Copies the new and changed points of the source to the target, and removes those that the source no longer has.
@@ -128,8 +151,9 @@ pub fn sync(
     for written in writing {
         let written = written.map_err(worker_panicked)??;
         report.seen += written.seen;
-        report.added += written.added;
-        report.changed += written.changed;
+        report.added += written.counts.added;
+        report.changed += written.counts.changed;
+        report.analysed += written.counts.analysed;
         write += written.took;
     }
     let enrich = enriching.map_err(worker_panicked)??;
@@ -168,22 +192,39 @@ fn enrich_all(
         let since = Instant::now();
         let seen = page.len();
         let mut now = digests(&page);
-        let before = carried.get(&now.keys().copied().collect::<Vec<_>>())?;
-        now.retain(|id, digest| options.rewrite_all || before.get(id) != Some(digest));
+        let ids: Vec<MemoryId> = now.keys().copied().collect();
+        let before = carried.get(&ids)?;
+        let unanalysed =
+            if embedder.is_some() { carried.with_entities(EntitiesOf::Unknown, &ids)? } else { HashSet::new() };
+        let is_same = |id: &MemoryId, digest: &Digest| before.get(id) == Some(digest);
+        now.retain(|id, digest| options.rewrite_all || !is_same(id, digest) || unanalysed.contains(id));
         page.retain(|point| now.contains_key(&point.id));
-        for point in page.iter_mut().filter(|point| before.contains_key(&point.id)) {
-            // The lemmas that an earlier pass added belong to the previous text.
-            point.payload.remove(keys::TEXT_LEMMATIZED);
+        let mut counts = Counts::default();
+        let mut only_analysed = HashSet::new();
+        for point in &mut page {
+            match before.get(&point.id) {
+                None => counts.added += 1,
+                Some(digest) if options.rewrite_all || now.get(&point.id) != Some(digest) => counts.changed += 1,
+                Some(_) => {
+                    counts.analysed += 1;
+                    only_analysed.insert(point.id);
+                }
+            }
+            if before.contains_key(&point.id) && !only_analysed.contains(&point.id) {
+                // The lemmas that an earlier pass added belong to the previous text.
+                point.payload.remove(keys::TEXT_LEMMATIZED);
+            }
         }
         let mut records = enrich(page);
-        match &embedder {
-            Some(embedder) if target.builds_entities() => embed_mentions(&mut records, Some(embedder))?,
-            Some(_) => {}
-            None => embed_mentions(&mut records, None)?,
+        let mut analysed = Vec::new();
+        if target.builds_entities() || embedder.is_none() {
+            embed_mentions(&mut records, embedder.as_ref().map(|embedder| embedder as &dyn Embedder))?;
+        } else {
+            (analysed, records) = records.into_iter().partition(|record| only_analysed.contains(&record.memory.id));
         }
-        let changed = before.keys().filter(|id| now.contains_key(id)).count();
         busy += since.elapsed();
-        if to.send(Batch { records, digests: now.into_iter().collect(), seen, changed }).is_err() {
+        let digests = now.into_iter().collect();
+        if to.send(Batch { records, analysed, digests, seen, counts }).is_err() {
             break;
         }
     }
@@ -207,8 +248,7 @@ struct Writers<'a> {
 #[derive(Default)]
 struct WriterCounts {
     seen: usize,
-    added: usize,
-    changed: usize,
+    counts: Counts,
     took: Duration,
 }
 
@@ -222,14 +262,14 @@ impl Writers<'_> {
             while batch.records.len() < self.target.batch_size() {
                 let Ok(more) = batches.lock().try_recv() else { break };
                 batch.records.extend(more.records);
+                batch.analysed.extend(more.analysed);
                 batch.digests.extend(more.digests);
                 batch.seen += more.seen;
-                batch.changed += more.changed;
+                batch.counts += more.counts;
             }
             let since = Instant::now();
             counts.seen += batch.seen;
-            counts.added += batch.digests.len() - batch.changed;
-            counts.changed += batch.changed;
+            counts.counts += batch.counts;
             let seen = batch.seen;
             if !batch.digests.is_empty() {
                 self.write(batch)?;
@@ -243,13 +283,22 @@ impl Writers<'_> {
 
     /// Writes a batch, and records it after it is durable.
     fn write(&self, batch: Batch) -> Result<()> {
-        let with_entities = !self.target.builds_entities() && self.options.embedder.is_some();
-        let mentioning = if with_entities { batch.records.clone() } else { Vec::new() };
-        let ids: Vec<MemoryId> = batch.records.iter().map(|record| record.memory.id).collect();
-        self.options.call_before_change(&ids)?;
-        self.target.write(batch.records)?;
+        let entities = match (self.options.embedder, self.options.has_entities) {
+            (Some(_), _) => EntitiesOf::Recorded,
+            (None, true) => EntitiesOf::Target,
+            (None, false) => EntitiesOf::Unknown,
+        };
+        let mut mentioning = batch.analysed;
+        if entities == EntitiesOf::Recorded && !self.target.builds_entities() {
+            mentioning.extend_from_slice(&batch.records);
+        }
+        if !batch.records.is_empty() {
+            let ids: Vec<MemoryId> = batch.records.iter().map(|record| record.memory.id).collect();
+            self.options.call_before_change(&ids)?;
+            self.target.write(batch.records)?;
+        }
         let _one_at_a_time = self.recording.lock();
-        self.carried.record(&batch.digests, &mentioning, with_entities)
+        self.carried.record(&batch.digests, &mentioning, entities)
     }
 
     /// Sleeps as long as this many points must take at the highest rate.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use mnemon_store::StoreWarning;
+
 use crate::auth::ConfiguredKey;
 
 /// Limits, timeouts and authentication.
@@ -30,6 +32,8 @@ pub struct Config {
     pub max_connections: usize,
     /// Most concurrent calls into the engine; further ones wait.
     pub workers: usize,
+    /// Describes a warning of the store for `/health`, with what to do about it.
+    pub describe_warning: fn(&StoreWarning) -> String,
 }
 
 impl Default for Config {
@@ -47,6 +51,7 @@ impl Default for Config {
             shutdown_grace: Duration::from_secs(30),
             max_connections: 1024,
             workers: cores.max(2) * 2,
+            describe_warning: ToString::to_string,
         }
     }
 }

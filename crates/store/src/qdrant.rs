@@ -246,6 +246,11 @@ impl Store for QdrantStore {
         check::repair(&self.inner)
     }
 
+    fn record_without_entities(&self, without: bool) -> Result<()> {
+        collection::record_without_entities(&self.inner.client, &self.inner.collections.memories, without)?;
+        bindings::check_ledger_id(&self.inner)
+    }
+
     fn warnings(&self) -> Vec<StoreWarning> {
         bindings::warnings(&self.inner)
     }

@@ -199,9 +199,20 @@ impl Store for SqliteStore {
         self.connections.write(check::repair)
     }
 
+    fn record_without_entities(&self, without: bool) -> Result<()> {
+        self.connections.write(|connection| open::record_without_entities(connection, without))
+    }
+
     fn warnings(&self) -> Vec<StoreWarning> {
         // If the store can't be read, every other call reports it.
         let options = self.connections.options();
-        self.connections.read(|connection| reembed::warnings(connection, options)).unwrap_or_default()
+        let read = self.connections.read(|connection| {
+            let mut warnings = reembed::warnings(connection, options)?;
+            if open::is_without_entities(connection)? {
+                warnings.push(StoreWarning::NoEntities);
+            }
+            Ok(warnings)
+        });
+        read.unwrap_or_default()
     }
 }

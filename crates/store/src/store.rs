@@ -117,6 +117,9 @@ pub trait Store: Send + Sync {
     /// Repairs the findings of [`Store::check`] that can be repaired without losing a memory; returns the repaired ones.
     fn repair(&self) -> Result<Vec<Finding>>;
 
+    /// Records that migrated memories have no entities, or that they have them; see [`StoreWarning::NoEntities`].
+    fn record_without_entities(&self, without: bool) -> Result<()>;
+
     /// Why the store is degraded; usually empty. The call is cheap.
     fn warnings(&self) -> Vec<StoreWarning> {
         Vec::new()

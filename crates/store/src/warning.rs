@@ -10,6 +10,8 @@ pub enum StoreWarning {
         /// The collection.
         collection: String,
     },
+    /// A migration filled the store without entities.
+    NoEntities,
     /// The alias points to another collection than the one that is served.
     AliasMoved {
         /// The collection that is served.
@@ -51,6 +53,10 @@ impl fmt::Display for StoreWarning {
                 f,
                 "collection `{collection}` has no bm25 vectors (it was created before mem0 v2), so profile mem0 searches by \
                  meaning and entities only"
+            ),
+            Self::NoEntities => f.write_str(
+                "the memories that were migrated to this store have no entities, so a search does not find them by the \
+                 names in it",
             ),
             Self::AliasMoved { collection } => write!(
                 f,

@@ -4,6 +4,7 @@ mod backup;
 mod context;
 mod cutover;
 mod legacy_counts;
+mod part_args;
 mod preflight;
 mod rebuild;
 mod rehearse;

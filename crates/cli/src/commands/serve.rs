@@ -52,7 +52,8 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
         out.value(&api, |api| format!("{api:#}\n"))?;
         return Ok(Exit::Ok);
     }
-    let ServerSettings { bind, config, .. } = settings.server.clone();
+    let ServerSettings { bind, mut config, .. } = settings.server.clone();
+    config.describe_warning = hint::warning;
     if config.auth == AuthMode::Off && !bind.ip().is_loopback() && !args.force {
         let message =
             format!("--auth off gives everyone who reaches {bind} full access: listen on 127.0.0.1, or add --force");

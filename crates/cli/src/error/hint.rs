@@ -53,6 +53,11 @@ pub(super) fn store_hint(error: &StoreError) -> Option<String> {
 pub(crate) fn warning(warning: &StoreWarning) -> String {
     let hint = match warning {
         StoreWarning::NoBm25 { .. } => "`mnemon migrate rebuild --in-place` adds them".to_owned(),
+        StoreWarning::NoEntities => {
+            "`mnemon migrate rebuild` in the folder of the migration adds them, with the embedding model \
+                                     that mem0 used (MNEMON_EMBEDDER)"
+                .to_owned()
+        }
         StoreWarning::OtherLedger { .. } => format!(
             "set {} to that ledger or, if it is lost, run `mnemon doctor --fix` to keep this one",
             with_variable("ledger")

@@ -30,6 +30,16 @@ fn refusal_hint(refusal: &Refusal) -> Option<String> {
         | Refusal::TargetNotEmpty { .. } => "give another target (--target, or --to sqlite:FILE)",
         Refusal::TargetFileExists(_) => "give a new file (--to sqlite:FILE)",
         Refusal::CantAddBm25 { .. } => "upgrade Qdrant, or give a new collection with --target",
+        Refusal::NoEmbedder { dims, .. } => {
+            return Some(format!(
+                "set the embedding model that mem0 used (MNEMON_EMBEDDER=openai:MODEL, MNEMON_EMBEDDER_URL, \
+                 MNEMON_EMBEDDER_DIMS={dims}), or do without entities with --without-entities"
+            ));
+        }
+        Refusal::WithoutEntities => {
+            "add them first (`mnemon migrate rebuild` with the embedding model that mem0 used, then `verify`), or switch \
+             without them with --without-entities"
+        }
         Refusal::SnapshotToCollection => {
             "give one with --to sqlite:FILE; to fill a collection, restore the snapshot in Qdrant and give the restored \
              collection as --source"

@@ -10,6 +10,7 @@ mod full_disk;
 mod kills;
 #[path = "../shared/listening.rs"]
 mod listening;
+mod parts;
 mod refusals;
 mod slow_proxy;
 mod stack;
@@ -46,6 +47,10 @@ fn main() {
         concurrent_writes::writes_during_the_copy_are_copied,
         switch::cutover_rollback_and_second_cutover,
         refusals::dangerous_calls_are_refused,
+        parts::a_migration_without_a_fitting_embedder_is_not_done,
+        parts::each_part_fails_and_is_resumed_by_the_same_command,
+        parts::what_the_target_lacks_is_found_and_repaired,
+        parts::a_store_without_entities_says_so_until_it_has_them,
     ];
     add_tests![
         trials, no_small_disk.or(no_binary.as_deref());

@@ -146,9 +146,13 @@ impl Stack {
 
     /// Starts `mnemon serve` on a collection.
     pub(crate) fn serve(&self, collection: &str) -> (ChildGuard, String) {
+        self.serve_store(&format!("qdrant:{}/{collection}", self.server.grpc_url()))
+    }
+
+    /// Starts `mnemon serve` on a store.
+    pub(crate) fn serve_store(&self, store: &str) -> (ChildGuard, String) {
         let mut command = self.command(&["serve", "--bind", "127.0.0.1:0"]);
-        let host = self.server.grpc_url();
-        command.env("MNEMON_STORE", format!("qdrant:{host}/{collection}")).stderr(Stdio::inherit());
+        command.env("MNEMON_STORE", store).stderr(Stdio::inherit());
         let mut process = ChildGuard::start(&mut command, self.folder.path());
         let url = listening::url(process.take_stdout().unwrap());
         (process, url)
@@ -218,7 +222,7 @@ pub(crate) fn memory(number: usize, random: &mut StdRng) -> Value {
 }
 
 /// Counts letters.
-fn letter_counts(texts: &[&str]) -> Vec<Vec<f32>> {
+pub(crate) fn letter_counts(texts: &[&str]) -> Vec<Vec<f32>> {
     let vector = |text: &&str| {
         let mut vector = vec![0.1; DIMS];
         text.to_lowercase().bytes().for_each(|byte| vector[usize::from(byte) % DIMS] += 1.0);

@@ -66,6 +66,18 @@ pub enum Refusal {
         /// Its version.
         version: String,
     },
+    /// No embedder makes vectors of the collection's length, and entities were asked for.
+    #[error("the collection has vectors of {dims} dims, and {}: its entities can't be embedded",
+        given.map_or_else(|| "no embedder is set".to_owned(), |given| format!("the embedder makes vectors of {given}")))]
+    NoEmbedder {
+        /// Dims of the collection.
+        dims: usize,
+        /// Dims of the embedder, if there is one.
+        given: Option<usize>,
+    },
+    /// The target was filled without entities.
+    #[error("the new store has no entities, so it finds no memory by the names in it")]
+    WithoutEntities,
     /// A snapshot file can fill only a SQLite store.
     #[error("a snapshot file can be migrated only to a SQLite store")]
     SnapshotToCollection,

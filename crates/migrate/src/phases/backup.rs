@@ -23,6 +23,7 @@ mod unfinished;
 mod verify;
 
 pub use events::BackupEvent;
+pub(super) use layout::HISTORY as HISTORY_FILE;
 pub use manifest::{Artifact, ArtifactKind, CollectionBackup, MANIFEST_FILE, Manifest};
 pub use options::BackupOptions;
 pub use plan::{BackupPlan, plan_backup};

@@ -1,6 +1,7 @@
 //! Cutover: copies the last writes, switches traffic to the new store and checks it.
 
-use super::rebuild::sync_target;
+use super::history::import_history;
+use super::rebuild::{Copy, entity_embedder};
 use super::rollback::sync_back;
 use crate::endpoints::MigrationContext;
 use crate::error::{MigrateError, Refusal, Result};
@@ -30,6 +31,10 @@ pub struct CutoverReport {
     pub last: SyncReport,
     /// The sync pass after the switch, which copies the writes that the old store received during the switch.
     pub late: SyncReport,
+    /// The rows of the history that were written since the rebuild; `None` if the history was not asked for.
+    pub late_history: Option<usize>,
+    /// Whether the new store has no entities.
+    pub without_entities: bool,
     /// The setting that was switched, for messages.
     pub switch: String,
     /// Whether the switch was complete before and nothing had to be done.
@@ -57,17 +62,24 @@ pub fn cutover(
     if let (true, Some(switch)) = (migration.state.switched, &migration.state.switch) {
         return Ok(CutoverReport { switch: switch.describe(), already: true, ..CutoverReport::default() });
     }
+    if migration.state.without_entities && !context.without_entities {
+        return Err(Refusal::WithoutEntities.into());
+    }
+    let source = route.source(context)?;
+    let dims = source.info().dims;
+    let embedder = if context.without_entities { None } else { entity_embedder(migration, context, dims)? };
     if !migration.state.is_verified() {
         return Err(Refusal::NotVerified.into());
     }
     let is_first_try = started.is_none();
     let switch = started.unwrap_or(switch);
-    let (source, rest) = (route.source(context)?, route.rest(context)?);
-    let target = route.target(context, source.info().dims)?;
-    let carried = migration.carried_points()?;
-    let mut report = CutoverReport { switch: switch.describe(), ..CutoverReport::default() };
-    report.last = sync_target(&*source, &*target, &carried, context, false, progress)?;
-    let (copied, found) = (carried.count()?, target.count()?);
+    let rest = route.rest(context)?;
+    let target = route.target(context, dims)?;
+    let copy = Copy { source: &*source, target: &*target, carried: migration.carried_points()?, context, embedder };
+    let without_entities = embedder.is_none();
+    let mut report = CutoverReport { switch: switch.describe(), without_entities, ..CutoverReport::default() };
+    report.last = copy.pass(progress)?;
+    let (copied, found) = (copy.carried.count()?, target.count()?);
     // After an earlier try other clients may write to the new store; in place they always do.
     let has_no_other_writers = is_first_try && !matches!(route.target, TargetSpec::InPlace);
     if copied != found && has_no_other_writers {
@@ -99,7 +111,10 @@ pub fn cutover(
         };
         return Err(MigrateError::SwitchFailed(message));
     }
-    report.late = sync_target(&*source, &*target, &carried, context, false, progress)?;
+    report.late = copy.pass(progress)?;
+    if let Some(history) = migration.state.history.as_deref().filter(|history| history.exists()) {
+        report.late_history = Some(import_history(&route, context, dims, history)?);
+    }
     migration.state.switched = true;
     migration.state.ended.remove(&Phase::Rollback);
     migration.record_result(Phase::Cutover, true, report.switch.clone())?;

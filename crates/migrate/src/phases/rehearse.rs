@@ -1,16 +1,18 @@
 //! Rehearse: the whole migration on a copy, so that problems show before the maintenance window.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use mnemon_models::Embedder;
 use mnemon_store::Store;
 
-use super::verify::{VerificationReport, verify};
+use super::verify::{VerificationReport, VerifyOptions, verify};
 use crate::carried::CarriedPoints;
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::source::{Source, SourceInfo};
+use crate::state::{Part, PartResult};
 use crate::survey::Survey;
 use crate::sync::{SyncOptions, SyncReport, sync};
 use crate::target::StoreTarget;
@@ -24,8 +26,8 @@ pub struct RehearsalReport {
     pub survey: Survey,
     /// The sync pass.
     pub copied: SyncReport,
-    /// The number of entities written; 0 without an embedder.
-    pub entities: usize,
+    /// The number of entities written; `None` if they were not rehearsed, for lack of an embedder.
+    pub entities: Option<usize>,
     /// The comparison of the copy with the source.
     pub verified: VerificationReport,
     /// How long the comparison took.
@@ -33,6 +35,11 @@ pub struct RehearsalReport {
 }
 
 impl RehearsalReport {
+    /// The results of the parts, as the phase records them. Entities that were not rehearsed are left out.
+    pub fn parts(&self) -> BTreeMap<Part, PartResult> {
+        self.verified.parts()
+    }
+
     /// Whether the comparison found no differences.
     pub fn is_green(&self) -> bool {
         self.verified.is_green()
@@ -62,8 +69,9 @@ pub fn rehearse(
     let options = SyncOptions { embedder, ..SyncOptions::default() };
     let copied = sync(source, &target, carried, options, &|done| progress("copied", done, points))?;
     let started = Instant::now();
-    let verified = verify(source, &target, None, &|done| progress("compared", done, points))?;
+    let compared = VerifyOptions { entities: embedder.is_some(), ..VerifyOptions::default() };
+    let verified = verify(source, &target, compared, &|done| progress("compared", done, points))?;
     let verify_took = started.elapsed();
-    let entities = scratch.info()?.entities;
+    let entities = embedder.map(|_| scratch.info().map(|info| info.entities)).transpose()?;
     Ok(RehearsalReport { info: source.info().clone(), survey, copied, entities, verified, verify_took })
 }

@@ -25,7 +25,8 @@ pub fn retire(
     if let Some(file) = migration.state.snapshot() {
         return Err(Refusal::NothingToRetire(file.to_owned()).into());
     }
-    if !migration.is_done(Phase::Verify) {
+    // The cutover required a verification of all parts, or that of the older version which made it.
+    if !migration.state.ended.get(&Phase::Verify).is_some_and(|verified| verified.ok) {
         return Err(Refusal::VerifyFailed.into());
     }
     let Some((backup, until)) = migration.state.backup.clone() else {

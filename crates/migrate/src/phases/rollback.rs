@@ -107,6 +107,7 @@ pub(super) fn sync_back(
     let source = new.as_source()?;
     let replaced = ReplacedPoints::open(&old, migration.folder().join(REPLACED_FILE))?;
     let options = SyncOptions {
+        has_entities: true,
         rate: context.rate,
         allow_removals: context.allow_removals,
         before_change: Some(&|ids| replaced.save(ids)),

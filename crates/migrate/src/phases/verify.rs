@@ -1,5 +1,6 @@
 //! Verify: compares every point of the source with its memory in the target.
 
+mod entities;
 mod words;
 
 use std::collections::BTreeMap;
@@ -8,15 +9,20 @@ use std::ops::ControlFlow;
 use mnemon_engine::ForeignPoint;
 use mnemon_store::{MemoryId, StoredMemory, keys};
 
+use entities::ExpectedEntities;
 use words::WordSamples;
+
+pub use entities::EntityComparison;
 pub use words::WordSearch;
+
+use super::history::{HistoryComparison, compare_history, history_to_compare};
 
 use crate::carried::{CarriedPoints, digest};
 use crate::endpoints::MigrationContext;
 use crate::error::{Refusal, Result};
 use crate::progress::Progress;
 use crate::source::Source;
-use crate::state::{Migration, Phase, TargetSpec};
+use crate::state::{Migration, Part, PartResult, PartState, Phase, TargetSpec};
 use crate::survey::user_label;
 use crate::target::Target;
 
@@ -45,8 +51,25 @@ pub struct VerificationReport {
     pub indexes: Vec<String>,
     /// Searches by rare words.
     pub words: Vec<WordSearch>,
+    /// The entities; `None` if they were not asked for.
+    pub entities: Option<EntityComparison>,
+    /// The history; `None` if it was not asked for.
+    pub history: Option<HistoryComparison>,
+    /// Memories that were copied as the source has them now, so that another rebuild does not write them again.
+    pub changed_in_target: usize,
     /// The first differences.
     pub differences: Vec<Difference>,
+}
+
+/// What to compare besides the points.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct VerifyOptions<'c> {
+    /// The digests of the points when they were copied.
+    pub carried: Option<&'c CarriedPoints>,
+    /// Whether source and target are the same collection. Its points are compared with `carried`, then.
+    pub same_collection: bool,
+    /// Whether the target is to have entities.
+    pub entities: bool,
 }
 
 /// A memory that differs.
@@ -65,6 +88,33 @@ impl VerificationReport {
             && self.users.is_empty()
             && self.indexes.is_empty()
             && self.words.iter().all(|word| word.found)
+            && self.entities.as_ref().is_none_or(EntityComparison::is_green)
+            && self.history.as_ref().is_none_or(HistoryComparison::is_green)
+    }
+
+    /// The result of each part, as the phase records it.
+    pub(super) fn parts(&self) -> BTreeMap<Part, PartResult> {
+        let points = [self.missing, self.vectors, self.payloads, self.extra, self.users.len(), self.indexes.len()];
+        let state = |is_green: bool| if is_green { PartState::Done } else { PartState::Failed };
+        let missed = self.words.iter().filter(|word| !word.found).count();
+        let left_out = || PartResult::new(PartState::LeftOut, "");
+        let entities = self.entities.as_ref().map(|entities| {
+            let detail = format!(
+                "{} expected; {} missing, {} with other links, {} without vector",
+                entities.expected, entities.missing, entities.links, entities.vectors
+            );
+            PartResult::new(state(entities.is_green()), detail)
+        });
+        let history = self.history.as_ref().map(|history| {
+            let detail = format!("{} rows; {} missing, {} differ", history.rows, history.missing, history.differ);
+            PartResult::new(state(history.is_green()), detail)
+        });
+        BTreeMap::from([
+            (Part::Points, PartResult::new(state(points.iter().sum::<usize>() == 0), "")),
+            (Part::SparseVectors, PartResult::new(state(self.sparse + missed == 0), "")),
+            (Part::Entities, entities.unwrap_or_else(left_out)),
+            (Part::History, history.unwrap_or_else(left_out)),
+        ])
     }
 
     fn add_difference(&mut self, id: MemoryId, what: impl Into<String>) {
@@ -77,26 +127,30 @@ impl VerificationReport {
         &mut self,
         page: &[ForeignPoint],
         target: &dyn Target,
-        carried: Option<&CarriedPoints>,
+        options: VerifyOptions<'_>,
         words: &mut WordSamples,
     ) -> Result<()> {
         let ids: Vec<MemoryId> = page.iter().map(|point| point.id).collect();
         let stored = target.get(&ids)?;
-        let recorded = carried.map(|carried| carried.get(&ids)).transpose()?;
+        let recorded = options.carried.map(|carried| carried.get(&ids)).transpose()?;
         for point in page {
             self.points += 1;
             let stored = stored.get(&point.id);
             let [expected, found] = self.users.entry(user_label(point.payload.as_map().get("user_id"))).or_default();
             *expected += 1;
             *found += usize::from(stored.is_some());
+            let is_carried = recorded.as_ref().is_some_and(|recorded| {
+                recorded.get(&point.id).is_some_and(|known| *known == digest(&point.payload, &point.vector))
+            });
             let Some(stored) = stored else {
                 self.missing += 1;
+                self.changed_in_target += usize::from(is_carried);
                 self.add_difference(point.id, "it is missing in the target");
                 continue;
             };
-            self.compare(point, stored);
+            self.changed_in_target += usize::from(!self.compare(point, stored) && is_carried);
             words.add(stored);
-            let Some(recorded) = &recorded else { continue };
+            let Some(recorded) = recorded.as_ref().filter(|_| options.same_collection) else { continue };
             match recorded.get(&point.id) {
                 None => {
                     self.extra += 1;
@@ -112,7 +166,9 @@ impl VerificationReport {
         Ok(())
     }
 
-    fn compare(&mut self, point: &ForeignPoint, stored: &StoredMemory) {
+    /// Compares a point with its memory, and returns whether they are equal.
+    fn compare(&mut self, point: &ForeignPoint, stored: &StoredMemory) -> bool {
+        let before = self.vectors + self.payloads + self.sparse;
         let bits = |vector: &[f32]| -> Vec<u32> { vector.iter().map(|value| value.to_bits()).collect() };
         if bits(&point.vector) != bits(&stored.vector) {
             self.vectors += 1;
@@ -134,25 +190,30 @@ impl VerificationReport {
             self.sparse += 1;
             self.add_difference(point.id, "the sparse vector does not match its text");
         }
+        before == self.vectors + self.payloads + self.sparse
     }
 }
 
-/// Compares all points of a source with a target. If both are the same collection, give `carried`: the points are then
-/// also compared with their digests before the migration. `progress` gets the number of points compared so far.
+/// Compares all points of a source with a target. If both are the same collection, the points are also compared with
+/// their digests before the migration. `progress` gets the number of points compared so far.
 ///
 /// # Errors
 /// [`crate::MigrateError::Store`] if the source or the target fails.
 pub fn verify(
     source: &dyn Source,
     target: &dyn Target,
-    carried: Option<&CarriedPoints>,
+    options: VerifyOptions<'_>,
     progress: &dyn Fn(usize),
 ) -> Result<VerificationReport> {
     let mut verified = VerificationReport::default();
     let mut words = WordSamples::default();
+    let mut entities = ExpectedEntities::default();
     let mut failed = None;
-    source.scan(&mut |page| match verified.compare_page(&page, target, carried, &mut words) {
+    source.scan(&mut |page| match verified.compare_page(&page, target, options, &mut words) {
         Ok(()) => {
+            if options.entities {
+                entities.add(&page);
+            }
             progress(verified.points);
             ControlFlow::Continue(())
         }
@@ -165,6 +226,7 @@ pub fn verify(
         return Err(error);
     }
     verified.users.retain(|_, [expected, found]| expected != found);
+    let carried = options.carried.filter(|_| options.same_collection);
     let expected = match carried {
         Some(carried) => usize::try_from(carried.count()?).unwrap_or(usize::MAX),
         None => verified.points,
@@ -177,6 +239,9 @@ pub fn verify(
     }
     verified.indexes = target.missing_indexes()?;
     verified.words = words.search(target)?;
+    if options.entities {
+        verified.entities = Some(entities.compare(target, source.info().dims, options.same_collection)?);
+    }
     Ok(verified)
 }
 
@@ -200,13 +265,17 @@ pub fn verify_migration(
     let target = route.target(context, source.info().dims)?;
     let carried = migration.carried_points()?;
     let same_collection = matches!(route.target, TargetSpec::InPlace);
-    let points = source.info().points;
-    let mut verified = verify(&*source, &*target, same_collection.then_some(&carried), &|done| {
-        progress("compared", done, points);
-    })?;
+    let (dims, points) = (source.info().dims, source.info().points);
+    let options =
+        VerifyOptions { carried: Some(&carried), same_collection, entities: migration.state.asks_for(Part::Entities) };
+    let mut verified = verify(&*source, &*target, options, &|done| progress("compared", done, points))?;
     verified.indexes.extend(target.wait_for_index(progress)?);
+    if let Some(file) = history_to_compare(&migration.state) {
+        verified.history = Some(compare_history(&file, context.open_target(&route, dims)?.store())?);
+    }
     let is_green = verified.is_green();
     let outcome = if is_green { "no difference" } else { "see the differences" };
-    migration.record_result(Phase::Verify, is_green, format!("{} memories compared, {outcome}", verified.points))?;
+    let summary = format!("{} memories compared, {outcome}", verified.points);
+    migration.record_parts(Phase::Verify, is_green, summary, verified.parts())?;
     Ok(verified)
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mnemon_store::qdrant::{Indexing, NewCollection, QdrantServer, entity_collection};
+use mnemon_store::qdrant::{CollectionInfo, Indexing, NewCollection, QdrantServer, entity_collection};
 use mnemon_store::{Entity, MemoryId, Record, Sparse, StoredMemory, keys};
 
 use super::interface::Target;
@@ -14,6 +14,8 @@ use crate::source::{Collection, Source};
 
 /// The pause between two requests for the state of an index.
 const INDEX_POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// The number of entities in a page.
+const ENTITY_PAGE: usize = 500;
 /// Payload keys that search needs an index of.
 const INDEXED_KEYS: [&str; 5] = ["user_id", "agent_id", "run_id", "actor_id", "created_at"];
 
@@ -65,29 +67,29 @@ impl CollectionTarget {
         Ok(())
     }
 
-    /// Refuses an existing collection that does not fit; adds a missing slot where that is what the target is for.
-    fn prepare_existing(&self, dims: usize) -> Result<()> {
-        let Some(existing) = self.server.describe(&self.name)? else { return Ok(()) };
-        let name = &self.name;
-        if existing.name != *name {
-            return Err(Refusal::TargetIsAlias { alias: name.clone(), collection: existing.name }.into());
+    /// The existing collection, if it fits.
+    fn existing(&self, dims: usize) -> Result<Option<CollectionInfo>> {
+        let (name, entities) = (&self.name, entity_collection(&self.name));
+        for name in [name, &entities] {
+            let Some(existing) = self.server.describe(name)? else { continue };
+            if existing.name != *name && *name == self.name {
+                return Err(Refusal::TargetIsAlias { alias: name.clone(), collection: existing.name }.into());
+            }
+            if existing.dims != Some(dims) || existing.distance != "Cosine" {
+                let refusal = Refusal::TargetHasOtherVectors {
+                    collection: name.clone(),
+                    dims: existing.dims.unwrap_or(0),
+                    distance: existing.distance,
+                    source_dims: dims,
+                };
+                return Err(refusal.into());
+            }
         }
-        if existing.dims != Some(dims) || existing.distance != "Cosine" {
-            let refusal = Refusal::TargetHasOtherVectors {
-                collection: name.clone(),
-                dims: existing.dims.unwrap_or(0),
-                distance: existing.distance,
-                source_dims: dims,
-            };
-            return Err(refusal.into());
-        }
-        if existing.has_bm25 {
-            return Ok(());
-        }
-        if self.format != PointFormat::Additions {
+        let existing = self.server.describe(name)?;
+        if existing.as_ref().is_some_and(|existing| !existing.has_bm25) && self.format != PointFormat::Additions {
             return Err(Refusal::TargetHasNoBm25 { collection: name.clone() }.into());
         }
-        Ok(self.server.add_bm25(name)?)
+        Ok(existing)
     }
 }
 
@@ -108,8 +110,14 @@ impl Target for CollectionTarget {
         false
     }
 
+    fn check(&self, dims: usize) -> Result<()> {
+        self.existing(dims).map(drop)
+    }
+
     fn prepare(&self, dims: usize, new: &NewCollection) -> Result<()> {
-        self.prepare_existing(dims)?;
+        if self.existing(dims)?.is_some_and(|existing| !existing.has_bm25) {
+            self.server.add_bm25(&self.name)?;
+        }
         Ok(self.server.create_collection(&self.name, dims, new)?)
     }
 
@@ -155,6 +163,30 @@ impl Target for CollectionTarget {
 
     fn remove_entities(&self, ids: &[MemoryId]) -> Result<()> {
         Ok(self.server.remove(&entity_collection(&self.name), ids)?)
+    }
+
+    fn entities(&self, ids: &[MemoryId]) -> Result<HashMap<MemoryId, Entity>> {
+        let found = self.server.entities_by_id(&self.name, ids)?;
+        Ok(found.into_iter().map(|entity| (entity.id, entity)).collect())
+    }
+
+    fn visit_entities(&self, visit: &mut dyn FnMut(Entity)) -> Result<()> {
+        if self.server.describe(&entity_collection(&self.name))?.is_none() {
+            return Ok(());
+        }
+        let mut from = None;
+        loop {
+            let (entities, next) = self.server.entities(&self.name, from, ENTITY_PAGE)?;
+            entities.into_iter().for_each(&mut *visit);
+            if next.is_none() {
+                return Ok(());
+            }
+            from = next;
+        }
+    }
+
+    fn record_without_entities(&self, without: bool) -> Result<()> {
+        Ok(self.server.record_without_entities(&self.name, without)?)
     }
 
     fn get(&self, ids: &[MemoryId]) -> Result<HashMap<MemoryId, StoredMemory>> {

@@ -24,6 +24,12 @@ pub trait Target: Sync {
     /// with [`Target::put_entities`] after the memories.
     fn builds_entities(&self) -> bool;
 
+    /// Checks whether an existing target fits, and changes nothing.
+    ///
+    /// # Errors
+    /// [`crate::MigrateError::Refused`] if a collection exists that does not fit; [`crate::MigrateError::Store`].
+    fn check(&self, dims: usize) -> Result<()>;
+
     /// Creates the missing parts: the collection, its `bm25` slot, its payload indexes, the collection of entities.
     ///
     /// # Errors
@@ -71,6 +77,24 @@ pub trait Target: Sync {
     /// # Errors
     /// [`crate::MigrateError::Store`].
     fn remove_entities(&self, ids: &[MemoryId]) -> Result<()>;
+
+    /// Entities by id. Empty for a target that builds its entities itself.
+    ///
+    /// # Errors
+    /// [`crate::MigrateError::Store`].
+    fn entities(&self, ids: &[MemoryId]) -> Result<HashMap<MemoryId, Entity>>;
+
+    /// Calls `visit` with all entities.
+    ///
+    /// # Errors
+    /// [`crate::MigrateError::Store`].
+    fn visit_entities(&self, visit: &mut dyn FnMut(Entity)) -> Result<()>;
+
+    /// Records in the target that its memories have no entities, or that they have them.
+    ///
+    /// # Errors
+    /// [`crate::MigrateError::Store`].
+    fn record_without_entities(&self, without: bool) -> Result<()>;
 
     /// Memories with their vectors, by id.
     ///

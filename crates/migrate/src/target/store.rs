@@ -1,11 +1,12 @@
 //! A Mnemon store as a target.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use mnemon_store::qdrant::NewCollection;
 use mnemon_store::{
-    Change, ChangeSet, Entity, Filter, MemoryId, Record, Sparse, SparseQuery, Store, StoreError, StoredMemory, View,
-    run_search,
+    Change, ChangeSet, Entity, ExportRecord, Filter, MemoryId, Record, Sparse, SparseQuery, Store, StoreError,
+    StoredMemory, View, run_search,
 };
 
 use super::interface::Target;
@@ -67,6 +68,10 @@ impl Target for StoreTarget<'_> {
         true
     }
 
+    fn check(&self, _dims: usize) -> Result<()> {
+        Ok(())
+    }
+
     fn prepare(&self, _dims: usize, _new: &NewCollection) -> Result<()> {
         Ok(())
     }
@@ -111,6 +116,28 @@ impl Target for StoreTarget<'_> {
 
     fn remove_entities(&self, _ids: &[MemoryId]) -> Result<()> {
         Ok(())
+    }
+
+    fn entities(&self, _ids: &[MemoryId]) -> Result<HashMap<MemoryId, Entity>> {
+        Ok(HashMap::new())
+    }
+
+    fn visit_entities(&self, visit: &mut dyn FnMut(Entity)) -> Result<()> {
+        Ok(self.store().visit(&mut |record| {
+            match record {
+                ExportRecord::Entity(entity) => visit(*entity),
+                // These follow the entities.
+                ExportRecord::Link(_) | ExportRecord::History(_) | ExportRecord::Message(_) => {
+                    return ControlFlow::Break(());
+                }
+                ExportRecord::Memory(_) => {}
+            }
+            ControlFlow::Continue(())
+        })?)
+    }
+
+    fn record_without_entities(&self, without: bool) -> Result<()> {
+        Ok(self.store().record_without_entities(without)?)
     }
 
     fn get(&self, ids: &[MemoryId]) -> Result<HashMap<MemoryId, StoredMemory>> {

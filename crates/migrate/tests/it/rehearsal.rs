@@ -1,7 +1,7 @@
 //! Rehearsals: all points are copied, anomalies are reported, and words are found that the old collection could not find.
 
 use mnemon_migrate::source::Source;
-use mnemon_migrate::{CarriedPoints, RehearsalReport, StoreTarget, SyncOptions, rehearse, sync, verify};
+use mnemon_migrate::{CarriedPoints, RehearsalReport, StoreTarget, SyncOptions, VerifyOptions, rehearse, sync, verify};
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore};
 use mnemon_store::{Change, ChangeSet, Store};
 
@@ -113,7 +113,7 @@ fn differences_are_found() {
     other.memory.payload.set("hash", "another");
     other.bm25.pop();
     apply(Change::Replace(Box::new(other)));
-    let found = verify(&source, &StoreTarget::new(&world.store), None, &|_| {}).unwrap();
+    let found = verify(&source, &StoreTarget::new(&world.store), VerifyOptions::default(), &|_| {}).unwrap();
     assert!(!found.is_green());
     assert_eq!((found.missing, found.vectors, found.payloads, found.sparse, found.extra), (1, 1, 1, 1, 0));
     assert_eq!(found.users.len(), 1, "{:?}", found.users);

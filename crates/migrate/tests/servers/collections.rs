@@ -103,9 +103,11 @@ impl Stack {
             retries: 2,
             embedder: Some(&ByWords),
             rate: None,
+            without_entities: false,
             allow_removals: false,
             scratch: self.folder.path().to_owned(),
             new_collection: NewCollection::default(),
+            store: None,
         }
     }
 

@@ -95,10 +95,10 @@ impl App {
     /// Checks that the store answers, by reading a memory that need not exist. Returns the store's warnings and the
     /// requests that wait for a model. Runs outside the pool, so that a probe is answered however busy the server is.
     pub(crate) async fn probe(&self) -> Result<(Vec<String>, PendingJobs), Problem> {
-        let engine = self.engine.clone();
+        let (engine, describe) = (self.engine.clone(), self.config.describe_warning);
         let probe = tokio::task::spawn_blocking(move || {
             engine.store().get(&[MemoryId::Number(0)])?;
-            let warnings = engine.store().warnings().iter().map(ToString::to_string).collect();
+            let warnings = engine.store().warnings().iter().map(describe).collect();
             Ok::<_, EngineError>((warnings, engine.pending_jobs()?))
         });
         Ok(probe.await.map_err(|_| Problem::internal())??)

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::inner::Inner;
 use crate::database::{Value, transact};
+use crate::sqlite::UNKNOWN_EMBEDDER;
 use crate::{Durability, Result, StoreError, StoreWarning};
 
 /// Records collection, embedder and id in a new ledger. For an existing ledger, checks that they are the same.
@@ -25,6 +26,7 @@ pub(super) fn bind_ledger(inner: &Inner) -> Result<()> {
         Ok(found)
     })?;
     let [collection, stored, stored_dims, id] = &found[..] else { return Ok(()) };
+    let is_adopted = stored == UNKNOWN_EMBEDDER && *stored_dims == wanted[2].1;
     if *collection != wanted[0].1 {
         let message = format!(
             "the ledger {} belongs to collection `{collection}`, not to `{}`: give each collection its own ledger",
@@ -33,7 +35,10 @@ pub(super) fn bind_ledger(inner: &Inner) -> Result<()> {
         );
         return Err(StoreError::Misconfigured(message));
     }
-    if *stored != wanted[1].1 || *stored_dims != wanted[2].1 {
+    if is_adopted {
+        // A migration filled the ledger without knowing the embedder. The first one with the dims is taken for it.
+        record_embedder(inner)?;
+    } else if *stored != wanted[1].1 || *stored_dims != wanted[2].1 {
         return Err(StoreError::EmbedderMismatch {
             stored: stored.clone(),
             stored_dims: stored_dims.parse().unwrap_or(0),
@@ -45,11 +50,19 @@ pub(super) fn bind_ledger(inner: &Inner) -> Result<()> {
     Ok(())
 }
 
+fn record_embedder(inner: &Inner) -> Result<()> {
+    transact(inner.ledger(), Durability::Synced, |sql| {
+        let values = [Value::Text("embedder".to_owned()), Value::Text(inner.embedder.clone())];
+        sql.execute("UPDATE meta SET value = $2 WHERE key = $1", &values).map(drop)
+    })
+}
+
 /// Checks whether the collection names this ledger. The first ledger that serves a collection is recorded in it, so that a
 /// lost or a second ledger is detected.
 pub(super) fn check_ledger_id(inner: &Inner) -> Result<()> {
     let Some(own) = inner.ledger_id.get() else { return Ok(()) };
-    let recorded = inner.collections.ledger_id(&inner.client)?;
+    let (recorded, without_entities) = inner.collections.recorded_facts(&inner.client)?;
+    inner.without_entities.store(without_entities, Ordering::Relaxed);
     // The API key may not be allowed to do this. Then a lost ledger is not detected, and everything else works.
     if recorded.is_none()
         && let Err(error) = inner.collections.record_ledger_id(&inner.client, own)
@@ -90,6 +103,9 @@ pub(super) fn warnings(inner: &Inner) -> Vec<StoreWarning> {
     let mut warnings = Vec::new();
     if !inner.collections.has_bm25 {
         warnings.push(StoreWarning::NoBm25 { collection: collection() });
+    }
+    if inner.without_entities.load(Ordering::Relaxed) {
+        warnings.push(StoreWarning::NoEntities);
     }
     if inner.alias_moved.load(Ordering::Relaxed) {
         warnings.push(StoreWarning::AliasMoved { collection: collection() });

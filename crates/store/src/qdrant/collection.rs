@@ -37,6 +37,9 @@ pub(super) const MEMORY_INDEXES: [(&str, Index); 6] = [
 /// The key of the ledger's id in the metadata of a collection. Servers before 1.16 have no such metadata.
 const LEDGER_ID: &str = "mnemon_ledger";
 
+/// The key of the fact that a collection was filled without entities, in the same metadata.
+const WITHOUT_ENTITIES: &str = "mnemon_without_entities";
+
 pub(super) const ENTITY_INDEXES: [(&str, Index); 4] = [
     ("user_id", Index::Tenant),
     ("agent_id", Index::Keyword),
@@ -94,11 +97,12 @@ impl Collections {
         }
     }
 
-    /// The id of the ledger that is recorded in the collection.
-    pub(super) fn ledger_id(&self, client: &Client) -> Result<Option<String>> {
-        let config = collection_info(client, &self.memories)?.and_then(|info| info.config);
-        let recorded = config.and_then(|mut config| config.metadata.remove(LEDGER_ID));
-        Ok(recorded.and_then(|recorded| recorded.as_str().cloned()))
+    /// The id of the ledger that is recorded in the collection, and whether its memories have no entities.
+    pub(super) fn recorded_facts(&self, client: &Client) -> Result<(Option<String>, bool)> {
+        let Some(info) = collection_info(client, &self.memories)? else { return Ok((None, false)) };
+        let without_entities = is_without_entities(&info);
+        let ledger = info.config.and_then(|mut config| config.metadata.remove(LEDGER_ID));
+        Ok((ledger.and_then(|ledger| ledger.as_str().cloned()), without_entities))
     }
 
     /// Records the id of the ledger in the collection.
@@ -183,6 +187,22 @@ pub(super) fn has_bm25(info: &CollectionInfo) -> bool {
     let params = info.config.as_ref().and_then(|config| config.params.as_ref());
     let sparse = params.and_then(|params| params.sparse_vectors_config.as_ref());
     sparse.is_some_and(|sparse| sparse.map.contains_key(BM25))
+}
+
+/// Whether the metadata of a collection says that its memories have no entities.
+pub(super) fn is_without_entities(info: &CollectionInfo) -> bool {
+    let metadata = info.config.as_ref().and_then(|config| config.metadata.get(WITHOUT_ENTITIES));
+    metadata.and_then(|value| value.as_bool()).unwrap_or(false)
+}
+
+/// Records whether the memories of a collection have no entities. Other metadata stays.
+pub(super) fn record_without_entities(client: &Client, name: &str, without: bool) -> Result<()> {
+    let request = UpdateCollection {
+        collection_name: name.to_owned(),
+        metadata: HashMap::from([(WITHOUT_ENTITIES.to_owned(), without.into())]),
+        ..UpdateCollection::default()
+    };
+    client.call("record entities", |node| node.update_collection(request.clone())).map(drop)
 }
 
 /// Creates a collection. `indexed`: whether Qdrant indexes its vectors when they are written.

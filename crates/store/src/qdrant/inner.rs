@@ -31,6 +31,8 @@ pub(super) struct Inner {
     pub(super) unapplied: UnappliedWrites,
     /// Whether the alias that the store was opened with points to another collection now.
     pub(super) alias_moved: AtomicBool,
+    /// Whether the collection says that its memories have no entities.
+    pub(super) without_entities: AtomicBool,
     /// The id of the ledger.
     pub(super) ledger_id: OnceLock<String>,
     /// Whether the collection names another ledger.
@@ -55,6 +57,7 @@ impl Inner {
             group_commit: GroupCommit::default(),
             unapplied: UnappliedWrites::default(),
             alias_moved: AtomicBool::new(false),
+            without_entities: AtomicBool::new(false),
             ledger_id: OnceLock::new(),
             other_ledger: AtomicBool::new(false),
         })

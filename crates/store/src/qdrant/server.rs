@@ -366,6 +366,31 @@ impl QdrantServer {
         Ok((response.result.into_iter().map(entity).collect::<Result<_>>()?, next))
     }
 
+    /// Entities of a collection of memories, by id. Those that do not exist are missing in the result.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if Qdrant does not answer.
+    pub fn entities_by_id(&self, name: &str, ids: &[MemoryId]) -> Result<Vec<Entity>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<_> = ids.iter().copied().map(point_id).collect();
+        let request = GetPointsBuilder::new(entity_collection(name), ids).with_payload(true).with_vectors(true).build();
+        let response = self.client.call("get", |node| node.get_points(request.clone()))?;
+        response.result.into_iter().map(entity).collect()
+    }
+
+    /// Records in a collection that its memories have no entities, or that they have them; see
+    /// [`StoreWarning::NoEntities`](crate::StoreWarning::NoEntities). Servers before 1.16 have no place for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if Qdrant does not answer.
+    pub fn record_without_entities(&self, name: &str, without: bool) -> Result<()> {
+        let recorded =
+            collection::collection_info(&self.client, name)?.is_some_and(|info| collection::is_without_entities(&info));
+        if recorded == without { Ok(()) } else { collection::record_without_entities(&self.client, name, without) }
+    }
+
     /// The best point of a user for a sparse vector alone.
     ///
     /// # Errors

@@ -124,6 +124,24 @@ pub(super) fn check_embedder(connection: &Connection, options: &SqliteOptions) -
     compare_embedder(stored, options)
 }
 
+/// The key of the fact that a migration filled the store without entities.
+const WITHOUT_ENTITIES: &str = "without_entities";
+
+/// Records that migrated memories have no entities, or that they have them.
+pub(super) fn record_without_entities(connection: &Connection, without: bool) -> Result<()> {
+    if without {
+        connection.execute("INSERT OR REPLACE INTO meta VALUES(?, '1')", [WITHOUT_ENTITIES])?;
+    } else {
+        connection.execute("DELETE FROM meta WHERE key = ?", [WITHOUT_ENTITIES])?;
+    }
+    Ok(())
+}
+
+/// Whether a migration filled the store without entities.
+pub(super) fn is_without_entities(connection: &Connection) -> Result<bool> {
+    Ok(connection.prepare_cached("SELECT 1 FROM meta WHERE key = ?")?.exists([WITHOUT_ENTITIES])?)
+}
+
 /// The key of the previous embedder of a store that was moved to another one.
 pub(super) const MOVED_FROM: &str = "moved_from";
 

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use mnemon_migrate::{BackupEvent, BackupOptions, BackupPlan, BackupReport, Manifest, Migration, Phase};
+use mnemon_migrate::{
+    BackupEvent, BackupOptions, BackupPlan, BackupReport, Manifest, Migration, Part, PartResult, PartState, Phase,
+};
 use serde_json::{Value, json};
 
 use super::route_args::RouteArgs;
@@ -84,7 +86,16 @@ pub(super) fn run(args: &BackupArgs, settings: &Settings, out: &Output) -> anyho
     migration.state.backup = Some((std::path::absolute(&options.folder)?, manifest.retention_until));
     let summary =
         format!("{} points in {}, kept until {}", manifest.points, options.folder.display(), manifest.retention_until);
-    migration.record_result(Phase::Backup, true, summary)?;
+    let done = PartResult::new(PartState::Done, "");
+    let history = match &options.history {
+        Some(file) => {
+            // A history that is worth a backup is migrated, too.
+            migration.ask_for(Some(Some(std::path::absolute(file)?)), None)?;
+            done.clone()
+        }
+        None => PartResult::new(PartState::LeftOut, ""),
+    };
+    migration.record_parts(Phase::Backup, true, summary, [(Part::Points, done), (Part::History, history)].into())?;
     out.value(&manifest_to_json(&manifest, &options, already_complete.get())?, |_| {
         manifest_to_text(&manifest, &options, already_complete.get())
     })?;
@@ -92,12 +103,12 @@ pub(super) fn run(args: &BackupArgs, settings: &Settings, out: &Output) -> anyho
 }
 
 fn options(args: &BackupArgs, settings: &Settings) -> anyhow::Result<BackupOptions> {
-    let known = Migration::read(&args.route.dir)?.and_then(|state| state.route);
-    let (url, source) = args.route.rest(known.as_ref())?;
+    let known = Migration::read(&args.route.dir)?;
+    let (url, source) = args.route.rest(known.as_ref().and_then(|state| state.route.as_ref()))?;
     let into = args.into.clone().unwrap_or_else(|| args.route.dir.join("backup"));
     let mut options = BackupOptions::new(url, source, into);
     options.api_key = settings.qdrant_client().api_key;
-    options.history.clone_from(&args.history);
+    options.history = args.history.clone().or_else(|| known.and_then(|state| state.history));
     options.neo4j_dump.clone_from(&args.neo4j_dump);
     options.export = args.export;
     options.retention_days = args.retention_days;

@@ -3,12 +3,29 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mnemon_migrate::{ENTITIES_STEP, MigrationContext, Route, SourceSpec, TargetSpec};
+use mnemon_engine::{Engine, EngineError};
+use mnemon_migrate::{ENTITIES_STEP, MigrateError, MigrationContext, Route, SourceSpec, TargetSpec};
 use mnemon_models::Embedder;
+use mnemon_store::StoreError;
 
 use crate::commands::progress::ProgressLine;
 use crate::output::Output;
 use crate::settings::Settings;
+use crate::wiring;
+
+/// Opens the target of a migration as a store, with the ledger of the settings.
+pub(super) fn target_opener(settings: &Settings) -> impl Fn(&Route, usize) -> Result<Engine, MigrateError> + Sync + '_ {
+    |route, dims| {
+        let open = || wiring::open_engine_with_dims(&settings.with_store(&target_store(route))?, dims);
+        open().map_err(|error| match error.downcast::<EngineError>() {
+            Ok(error) => error.into(),
+            Err(error) => match error.downcast::<StoreError>() {
+                Ok(error) => error.into(),
+                Err(error) => MigrateError::Invalid(format!("{error:#}")),
+            },
+        })
+    }
+}
 
 /// Connection settings, embedder and options for a phase.
 pub(super) fn migration_context<'e>(
@@ -23,9 +40,11 @@ pub(super) fn migration_context<'e>(
         retries: qdrant.retries,
         embedder: Some(&**embedder),
         rate: None,
+        without_entities: false,
         allow_removals: false,
         scratch: scratch.to_owned(),
         new_collection: qdrant.new,
+        store: None,
     }
 }
 

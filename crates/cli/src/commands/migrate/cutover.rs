@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use mnemon_migrate::{ServerHooks, SourceSpec, TargetSpec};
 use serde_json::json;
 
-use super::context::{migration_context, source_store, with_progress};
+use super::context::{migration_context, source_store, target_opener, with_progress};
 use super::report;
 use super::restart::run_then;
 use super::route_args::RouteArgs;
@@ -45,6 +45,9 @@ pub(super) struct CutoverArgs {
     /// Allow deleting most of the target when the source no longer has those points
     #[arg(long)]
     allow_removals: bool,
+    /// Switch to a store without entities, or without those of the last writes
+    #[arg(long)]
+    without_entities: bool,
     /// Show what would be switched; change nothing
     #[arg(long)]
     dry_run: bool,
@@ -55,7 +58,10 @@ pub(super) fn run(args: &CutoverArgs, settings: &Settings, out: &Output) -> anyh
     let mut migration = args.route.open()?;
     let folder = migration.folder().to_owned();
     let mut context = migration_context(settings, &embedder, &folder);
+    let open = target_opener(settings);
+    context.store = Some(&open);
     context.allow_removals = args.allow_removals;
+    context.without_entities = args.without_entities;
     let route = migration.route()?.clone();
     let aliases = match (&args.switch.alias, route.server(&context)?) {
         (Some(_), Some(server)) => server.aliases()?,

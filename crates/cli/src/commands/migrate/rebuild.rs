@@ -1,12 +1,11 @@
 //! `mnemon migrate rebuild`: copies all memories to the target.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use mnemon_migrate::Migration;
-use serde_json::json;
 
-use super::context::{migration_context, target_store, with_progress};
+use super::context::{migration_context, target_opener, with_progress};
+use super::part_args::PartArgs;
 use super::report;
 use super::route_args::RouteArgs;
 use crate::error::{CliError, Exit};
@@ -36,9 +35,8 @@ pub(super) struct RebuildArgs {
     /// Allow deleting most of the target when the source no longer has those points
     #[arg(long)]
     pub(super) allow_removals: bool,
-    /// mem0's history.db to import into the history of the target
-    #[arg(long, value_name = "FILE")]
-    pub(super) history: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) parts: PartArgs,
 }
 
 pub(super) fn run(args: &RebuildArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
@@ -47,18 +45,16 @@ pub(super) fn run(args: &RebuildArgs, settings: &Settings, out: &Output) -> anyh
         return dry_run(args, settings, out);
     }
     let mut migration = args.route.open()?;
+    args.parts.record(&mut migration)?;
     let folder = migration.folder().to_owned();
     let mut context = migration_context(settings, &embedder, &folder);
+    let open = target_opener(settings);
+    context.store = Some(&open);
     context.rate = args.rate;
     context.allow_removals = args.allow_removals;
     let rebuilt =
         with_progress(out, |progress| mnemon_migrate::rebuild(&mut migration, &context, args.again, progress))?;
-    let mut value = report::rebuild_to_json(&rebuilt);
-    if let Some(file) = &args.history {
-        let imported = import_history(settings, &migration, file)?;
-        value["history_rows"] = json!(imported);
-    }
-    out.value(&value, |value| report::rebuild_to_text(&rebuilt, &value["history_rows"]))?;
+    out.value(&report::rebuild_to_json(&rebuilt), |_| report::rebuild_to_text(&rebuilt))?;
     Ok(Exit::Ok)
 }
 
@@ -80,13 +76,4 @@ fn dry_run(args: &RebuildArgs, settings: &Settings, out: &Output) -> anyhow::Res
         with_progress(out, |progress| mnemon_migrate::inspect(&route, &context, &BTreeMap::new(), started, progress))?;
     out.value(&report::preflight_to_json(&found), |_| report::dry_run_to_text(&found, &route))?;
     Ok(if found.obstacles.is_empty() { Exit::Ok } else { Exit::Refused })
-}
-
-/// Imports mem0's history into the target; existing rows stay.
-fn import_history(settings: &Settings, migration: &Migration, file: &Path) -> anyhow::Result<usize> {
-    let route = migration.route()?;
-    let settings = &settings.with_store(&target_store(route))?;
-    let engine = wiring::open_engine_any_embedder(settings)?;
-    let imported = engine.import(file, &mnemon_engine::ImportOptions::default(), &mut |_| ())?;
-    Ok(imported.stored.history)
 }

@@ -82,7 +82,7 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
     if let Some(migration) = &mut migration {
         let took = rehearsal.copied.took + rehearsal.verify_took;
         let summary = format!("{} points copied and compared in {took:.1?}", rehearsal.verified.points);
-        migration.record_result(Phase::Rehearse, rehearsal.is_green(), summary)?;
+        migration.record_parts(Phase::Rehearse, rehearsal.is_green(), summary, rehearsal.parts())?;
     }
     out.value(&report::rehearsal_to_json(&rehearsal), |_| report::rehearsal_to_markdown(&rehearsal))?;
     Ok(if rehearsal.is_green() { Exit::Ok } else { Exit::Differences })

@@ -1,17 +1,27 @@
 //! Reports of the phases, as JSON and as text.
 
+mod verification;
+
 use std::fmt::Write;
 use std::time::Duration;
 
 use mnemon_migrate::source::SourceInfo;
 use mnemon_migrate::{
     Anomaly, CutoverReport, Migration, PreflightReport, RebuildReport, RehearsalReport, RollbackReport, Route, Survey,
-    SyncReport, VerificationReport, WordSearch,
+    SyncReport,
 };
 use serde_json::{Value, json};
 
+pub(super) use verification::{verification_to_json, verification_to_text};
+
+use verification::write_comparison;
+
 use crate::error::migrate_hint::{note, obstacle};
 use crate::output::truncate;
+
+/// Of a target without entities, and how to add them.
+pub(super) const WITHOUT_ENTITIES: &str = "no entities: search does not find memories by the names in them. `mnemon migrate \
+rebuild` adds them, with the embedding model that mem0 used (MNEMON_EMBEDDER, MNEMON_EMBEDDER_DIMS)";
 
 /// Users listed in the text output. JSON has all.
 const MAX_USERS: usize = 12;
@@ -19,7 +29,8 @@ const MAX_USERS: usize = 12;
 pub(super) fn rehearsal_to_json(rehearsal: &RehearsalReport) -> Value {
     let RehearsalReport { info, survey, copied, entities, verified, verify_took } = rehearsal;
     let mut copied = sync_to_json(copied);
-    copied["entities"] = json!(entities);
+    copied["entities"] = json!(entities.unwrap_or(0));
+    copied["entities_rehearsed"] = json!(entities.is_some());
     json!({
         "ok": rehearsal.is_green(),
         "source": source_to_json(info),
@@ -56,6 +67,7 @@ fn sync_to_json(sync: &SyncReport) -> Value {
         "seen": sync.seen,
         "added": sync.added,
         "changed": sync.changed,
+        "entities_added": sync.analysed,
         "removed": sync.removed,
         "seconds": sync.took.as_secs_f64(),
         "points_per_second": rate(sync.seen, sync.took),
@@ -120,10 +132,11 @@ pub(super) fn rebuild_to_json(rebuilt: &RebuildReport) -> Value {
         "passes": rebuilt.passes.iter().map(sync_to_json).collect::<Vec<_>>(),
         "entities": rebuilt.entities,
         "with_entities": rebuilt.with_entities,
+        "history_rows": rebuilt.history,
     })
 }
 
-pub(super) fn rebuild_to_text(rebuilt: &RebuildReport, history: &Value) -> String {
+pub(super) fn rebuild_to_text(rebuilt: &RebuildReport) -> String {
     let mut text = String::new();
     for (at, sync) in rebuilt.passes.iter().enumerate() {
         let _ = writeln!(
@@ -141,20 +154,33 @@ pub(super) fn rebuild_to_text(rebuilt: &RebuildReport, history: &Value) -> Strin
     if rebuilt.passes.last().is_some_and(|last| !last.is_idle()) {
         let _ = writeln!(text, "the source is still being written to: cutover copies the last writes");
     }
-    let _ = if rebuilt.with_entities {
-        writeln!(text, "{} entities", rebuilt.entities)
-    } else {
-        writeln!(text, "no entities: the configured embedder has other dims than the collection (MNEMON_EMBEDDER)")
-    };
-    if let Some(rows) = history.as_u64() {
+    let analysed: usize = rebuilt.passes.iter().map(|pass| pass.analysed).sum();
+    if analysed > 0 {
+        let _ = writeln!(text, "entities added for {analysed} points that had been copied without them");
+    }
+    if rebuilt.with_entities {
+        let _ = writeln!(text, "{} entities", rebuilt.entities);
+    }
+    if let Some(rows) = rebuilt.history {
         let _ = writeln!(text, "{rows} history rows imported");
+    }
+    if !rebuilt.with_entities {
+        let _ = writeln!(text, "{WITHOUT_ENTITIES}");
     }
     let _ = writeln!(text, "next: mnemon migrate verify");
     text
 }
 
 pub(super) fn cutover_to_json(done: &CutoverReport) -> Value {
-    json!({"ok": true, "switch": done.switch, "already": done.already, "last_pass": sync_to_json(&done.last), "late_pass": sync_to_json(&done.late)})
+    json!({
+        "ok": true,
+        "switch": done.switch,
+        "already": done.already,
+        "last_pass": sync_to_json(&done.last),
+        "late_pass": sync_to_json(&done.late),
+        "late_history_rows": done.late_history,
+        "without_entities": done.without_entities,
+    })
 }
 
 pub(super) fn cutover_to_text(done: &CutoverReport) -> String {
@@ -162,8 +188,9 @@ pub(super) fn cutover_to_text(done: &CutoverReport) -> String {
     if done.already {
         return format!("already switched, nothing was done: {}\n", done.switch);
     }
+    let without = if done.without_entities { format!("{WITHOUT_ENTITIES}\n") } else { String::new() };
     format!(
-        "switched: {}\nwrites copied before the switch: {}; during the switch: {}\nnext: mnemon migrate retire, after the retention \
+        "switched: {}\n{without}writes copied before the switch: {}; during the switch: {}\nnext: mnemon migrate retire, after the retention \
          date; or mnemon migrate rollback, which keeps the writes made since\n",
         done.switch,
         writes(&done.last),
@@ -199,29 +226,6 @@ pub(super) fn rollback_to_text(done: &RollbackReport) -> String {
     text
 }
 
-pub(super) fn verification_to_json(verified: &VerificationReport, took: Duration) -> Value {
-    let word = |word: &WordSearch| json!({"user": word.user, "word": word.word, "memory": word.memory.to_string(), "found": word.found});
-    let differences: Vec<Value> = verified
-        .differences
-        .iter()
-        .map(|difference| json!({"id": difference.id.to_string(), "what": difference.what}))
-        .collect();
-    json!({
-        "ok": verified.is_green(),
-        "points": verified.points,
-        "missing": verified.missing,
-        "vectors_differ": verified.vectors,
-        "payloads_differ": verified.payloads,
-        "sparse_differ": verified.sparse,
-        "more": verified.extra,
-        "users_differ": verified.users,
-        "indexes_missing": verified.indexes,
-        "words": verified.words.iter().map(word).collect::<Vec<_>>(),
-        "differences": differences,
-        "seconds": took.as_secs_f64(),
-    })
-}
-
 pub(super) fn rehearsal_to_markdown(rehearsal: &RehearsalReport) -> String {
     let RehearsalReport { info, survey, copied, entities, verified, verify_took } = rehearsal;
     let mut text = String::new();
@@ -235,73 +239,26 @@ pub(super) fn rehearsal_to_markdown(rehearsal: &RehearsalReport) -> String {
     );
     let _ = writeln!(
         text,
-        "- copied: {} points in {:.1?} ({:.0} per second), lemmas and sparse vectors added, {entities} entities",
+        "- copied: {} points in {:.1?} ({:.0} per second), lemmas and sparse vectors added, {} entities",
         copied.seen,
         copied.took,
-        rate(copied.seen, copied.took)
+        rate(copied.seen, copied.took),
+        entities.unwrap_or(0)
     );
-    if *entities == 0 && survey.points > 0 {
-        let _ = writeln!(
-            text,
-            "- no entities: they require the embedder that created the collection's {}-dim vectors (MNEMON_EMBEDDER)",
-            info.dims
-        );
-    }
     let _ = writeln!(text, "- compared: {} points in {:.1?}\n", verified.points, verify_took);
     write_comparison(verified, &mut text);
     let _ = writeln!(text, "\n## Users ({})\n", survey.by_user.len());
     write_users(survey, &mut text);
     write_anomalies(survey, &mut text);
-    text
-}
-
-pub(super) fn verification_to_text(verified: &VerificationReport) -> String {
-    let verdict = if verified.is_green() { "GREEN: nothing is lost" } else { "RED: see the differences below" };
-    let mut text = format!("# {verdict}\n\n{} points compared\n\n", verified.points);
-    write_comparison(verified, &mut text);
-    let next = if verified.is_green() { "mnemon migrate cutover" } else { "mnemon migrate rebuild, then verify again" };
-    let _ = writeln!(text, "\nnext: {next}");
-    text
-}
-
-fn write_comparison(verified: &VerificationReport, text: &mut String) {
-    let _ = writeln!(text, "## Point by point\n\n| compared | differences |\n|---|---|");
-    for (what, count) in [
-        ("missing ids", verified.missing),
-        ("vectors, bit by bit", verified.vectors),
-        ("payloads, every key", verified.payloads),
-        ("sparse vectors, recomputed", verified.sparse),
-        ("counts per user", verified.users.len()),
-        ("memories that the source lacks", verified.extra),
-        ("missing indexes", verified.indexes.len()),
-    ] {
-        let _ = writeln!(text, "| {what} | {count} |");
-    }
-    if verified.extra > 0 {
+    if entities.is_none() {
         let _ = writeln!(
             text,
-            "- memories that the source lacks were written by other programs, or left by `rollback --drop-writes`: to exclude \
-             them, start a new migration with another --target and another --dir"
+            "\n**entities not rehearsed**: they need the embedding model that made the collection's vectors of {} dims \
+             (MNEMON_EMBEDDER, MNEMON_EMBEDDER_DIMS); `mnemon migrate rebuild` needs it too, or --without-entities",
+            info.dims
         );
     }
-    for difference in &verified.differences {
-        let _ = writeln!(text, "- {}: {}", difference.id, difference.what);
-    }
-    for (user, [expected, found]) in verified.users.iter().take(MAX_USERS) {
-        let _ = writeln!(text, "- {}: {expected} expected, {found} found", truncate(user, 60));
-    }
-    for key in &verified.indexes {
-        let _ = writeln!(text, "- no index of `{key}`");
-    }
-    if verified.words.is_empty() {
-        return;
-    }
-    let _ = writeln!(text, "\n## Search for a rare word, with the sparse vector only\n");
-    for word in &verified.words {
-        let mark = if word.found { "found first" } else { "NOT FOUND" };
-        let user = truncate(&word.user, 30);
-        let _ = writeln!(text, "- `{}` of {user}: {mark}: {}", word.word, truncate(&word.text, 60));
-    }
+    text
 }
 
 fn write_users(survey: &Survey, text: &mut String) {

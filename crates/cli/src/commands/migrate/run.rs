@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use mnemon_migrate::{Migration, Phase};
 use serde_json::json;
 
+use super::context::migration_context;
+use super::part_args::PartArgs;
 use super::route_args::RouteArgs;
 use super::{backup, preflight, rebuild, rehearse, verify};
 use crate::commands::confirm::confirm;
 use crate::error::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
+use crate::wiring;
 
 /// What to migrate.
 #[derive(Debug, clap::Args)]
@@ -21,9 +24,8 @@ not succeed ends the run. The switch itself is a separate command, `mnemon migra
 pub(super) struct RunArgs {
     #[command(flatten)]
     route: RouteArgs,
-    /// mem0's history.db, to back up and to import
-    #[arg(long, value_name = "FILE")]
-    history: Option<PathBuf>,
+    #[command(flatten)]
+    parts: PartArgs,
     /// Maximum points per second
     #[arg(long, value_name = "N")]
     rate: Option<u32>,
@@ -41,8 +43,11 @@ pub(super) fn run(args: &RunArgs, settings: &Settings, out: &Output) -> anyhow::
     if args.dry_run {
         return dry_run(args, out);
     }
+    let mut migration = args.route.open()?;
+    args.parts.record(&mut migration)?;
+    refuse_without_embedder(&migration, settings)?;
     // Each phase takes the lock of the migration. It is free between phases.
-    drop(args.route.open()?);
+    drop(migration);
     let route = args.route.clone();
     for phase in PHASES {
         // A snapshot file is its own backup.
@@ -67,9 +72,16 @@ pub(super) fn run(args: &RunArgs, settings: &Settings, out: &Output) -> anyhow::
     Ok(Exit::Ok)
 }
 
+/// Refuses to begin if entities are to be created and no embedder fits.
+fn refuse_without_embedder(migration: &Migration, settings: &Settings) -> anyhow::Result<()> {
+    let embedder = wiring::embedder(settings)?;
+    let folder = migration.folder().to_owned();
+    Ok(mnemon_migrate::check_embedder(migration, &migration_context(settings, &embedder, &folder))?)
+}
+
 fn is_done(route: &RouteArgs, phase: Phase) -> anyhow::Result<bool> {
     let state = Migration::read(&route.dir)?;
-    Ok(state.is_some_and(|state| state.ended.get(&phase).is_some_and(|ended| ended.ok)))
+    Ok(state.is_some_and(|state| state.is_done(phase)))
 }
 
 /// The snapshot file that is the source, if it is one.
@@ -102,7 +114,7 @@ fn run_phase(phase: Phase, args: &RunArgs, settings: &Settings, out: &Output) ->
             let args = backup::BackupArgs {
                 route,
                 into: None,
-                history: args.history.clone(),
+                history: None,
                 export: false,
                 neo4j_dump: None,
                 retention_days: backup::RETENTION_DAYS,
@@ -119,9 +131,8 @@ fn run_phase(phase: Phase, args: &RunArgs, settings: &Settings, out: &Output) ->
             rehearse::run(&args, settings, out)
         }
         Phase::Rebuild => {
-            let (rate, history) = (args.rate, args.history.clone());
-            let args =
-                rebuild::RebuildArgs { route, dry_run: false, rate, again: false, allow_removals: false, history };
+            let (rate, parts) = (args.rate, args.parts.clone());
+            let args = rebuild::RebuildArgs { route, dry_run: false, rate, again: false, allow_removals: false, parts };
             rebuild::run(&args, settings, out)
         }
         _ => verify::run(&verify::VerifyArgs { route, report: None }, settings, out),

@@ -4,9 +4,10 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use mnemon_engine::ErrorCode;
-use mnemon_migrate::{Migration, MigrationState, Phase};
+use mnemon_migrate::{Migration, MigrationState, PartState, Phase};
 use serde_json::json;
 
+use super::report::WITHOUT_ENTITIES;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 
@@ -44,6 +45,8 @@ pub(super) fn run(args: &StatusArgs, out: &Output) -> anyhow::Result<Exit> {
         "switched": state.switched,
         "switch": state.switch.as_ref().map(|switch| switch.describe()),
         "retention_until": state.backup.as_ref().map(|(_, until)| until.to_string()),
+        "history": state.history,
+        "without_entities": state.without_entities,
         "next": next,
     });
     out.value(&value, |_| to_text(&state, next))?;
@@ -52,7 +55,7 @@ pub(super) fn run(args: &StatusArgs, out: &Output) -> anyhow::Result<Exit> {
 
 /// The command to run next.
 fn next_command(state: &MigrationState) -> &'static str {
-    let done = |phase: Phase| state.ended.get(&phase).is_some_and(|ended| ended.ok);
+    let done = |phase: Phase| state.is_done(phase);
     if done(Phase::Retire) {
         "nothing: the old collection was deleted"
     } else if state.switched && state.snapshot().is_some() {
@@ -82,11 +85,28 @@ fn to_text(state: &MigrationState, next: &str) -> String {
     for phase in PHASES {
         let (mark, summary) = match state.ended.get(&phase) {
             Some(ended) => {
-                (if ended.ok { "done" } else { "NOT OK" }, format!("{}  {}", ended.at.strftime("%F %T"), ended.summary))
+                let mark = match (ended.ok, phase.parts().is_empty() || !ended.parts.is_empty()) {
+                    (false, _) => "NOT OK",
+                    (true, true) => "done",
+                    // By an older version, which did not record whether it was whole.
+                    (true, false) => "?",
+                };
+                (mark, format!("{}  {}", ended.at.strftime("%F %T"), ended.summary))
             }
             None => ("-", String::new()),
         };
         let _ = writeln!(text, "{:<10} {mark:<7} {summary}", phase.as_str());
+        let parts = state.ended.get(&phase).into_iter().flat_map(|ended| &ended.parts);
+        for (part, result) in parts.filter(|(_, result)| result.state != PartState::Done) {
+            let state = match result.state {
+                PartState::Done => "done",
+                PartState::Pending => "not done",
+                PartState::Failed => "NOT OK",
+                PartState::LeftOut => "left out",
+            };
+            let detail = if result.detail.is_empty() { String::new() } else { format!(": {}", result.detail) };
+            let _ = writeln!(text, "  {}: {state}{detail}", part.as_str());
+        }
     }
     let served = match (state.switched, &state.switch) {
         (true, _) => "the new store",
@@ -96,6 +116,9 @@ fn to_text(state: &MigrationState, next: &str) -> String {
     let _ = writeln!(text, "\nserved: {served}");
     if let Some((_, until)) = &state.backup {
         let _ = writeln!(text, "backup kept until {until}");
+    }
+    if state.without_entities {
+        let _ = writeln!(text, "{WITHOUT_ENTITIES}");
     }
     let _ = writeln!(text, "next: {next}");
     text

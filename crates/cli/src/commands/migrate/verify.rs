@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde_json::Value;
 
-use super::context::{migration_context, with_progress};
+use super::context::{migration_context, target_opener, with_progress};
 use super::report;
 use super::route_args::RouteArgs;
 use crate::error::Exit;
@@ -28,11 +28,13 @@ pub(super) fn run(args: &VerifyArgs, settings: &Settings, out: &Output) -> anyho
     let embedder = wiring::embedder(settings)?;
     let mut migration = args.route.open()?;
     let folder = migration.folder().to_owned();
-    let context = migration_context(settings, &embedder, &folder);
+    let mut context = migration_context(settings, &embedder, &folder);
+    let open = target_opener(settings);
+    context.store = Some(&open);
     let start = std::time::Instant::now();
     let verified = with_progress(out, |progress| mnemon_migrate::verify_migration(&mut migration, &context, progress))?;
     let value = report::verification_to_json(&verified, start.elapsed());
-    let text = report::verification_to_text(&verified);
+    let text = report::verification_to_text(&verified, &migration.state);
     if let Some(file) = &args.report {
         write_report(file, &text, &value)?;
     }

@@ -4,7 +4,7 @@ use super::options::BackupOptions;
 
 pub(super) const ALIASES: &str = "aliases.json";
 pub(super) const COLLECTION: &str = "collection.json";
-pub(super) const HISTORY: &str = "history.db";
+pub(in crate::phases) const HISTORY: &str = "history.db";
 pub(super) const NEO4J: &str = "neo4j.dump";
 pub(super) const CALENDAR: &str = "retention.ics";
 pub(super) const POINTS: &str = "points.jsonl";

@@ -1,0 +1,88 @@
+//! Adds entities to a store that is in use and was filled without them.
+
+use mnemon_engine::{ForeignPoint, embed_mentions, enrich};
+use mnemon_models::Embedder;
+use mnemon_store::MemoryId;
+
+use super::{RebuildReport, entity_embedder};
+use crate::carried::{CarriedPoints, Digest, EntitiesOf, digest};
+use crate::endpoints::MigrationContext;
+use crate::entities::write_entities;
+use crate::error::{Refusal, Result};
+use crate::progress::{ENTITIES_STEP, Progress};
+use crate::state::{Migration, Part, PartResult, PartState, Phase};
+use crate::target::Target;
+
+/// The number of copied points in a page.
+const PAGE: usize = 500;
+
+/// Adds the entities of memories that were copied without them to a store that is in use. Memories that were changed since
+/// got their entities with the change.
+pub(super) fn complete_entities(
+    migration: &mut Migration,
+    context: &MigrationContext<'_>,
+    again: bool,
+    progress: &Progress<'_>,
+) -> Result<RebuildReport> {
+    let carried = migration.carried_points()?;
+    let left = carried.count_with_entities(EntitiesOf::Unknown)?;
+    if again || left == 0 || !migration.state.asks_for(Part::Entities) {
+        return Err(Refusal::WouldOverwrite.into());
+    }
+    let route = migration.route()?.clone();
+    let dims = route.dims(context)?;
+    let Some(embedder) = entity_embedder(migration, context, dims)? else { return Ok(RebuildReport::default()) };
+    let target = route.target(context, dims)?;
+    let (mut after, mut done) = (None, 0);
+    loop {
+        let page = carried.page(after, PAGE)?;
+        let Some((last, _)) = page.last() else { break };
+        after = Some(*last);
+        let ids: Vec<MemoryId> = page.iter().map(|(id, _)| *id).collect();
+        let unknown = carried.with_entities(EntitiesOf::Unknown, &ids)?;
+        let page: Vec<(MemoryId, Digest)> = page.into_iter().filter(|(id, _)| unknown.contains(id)).collect();
+        add_entities(&carried, &*target, embedder, &page)?;
+        done += page.len();
+        progress("completed", done, left);
+    }
+    if !target.builds_entities() {
+        let changed = carried.changed_entity_count()?;
+        write_entities(&carried, embedder, &*target, &|done| progress(ENTITIES_STEP, done, changed))?;
+    }
+    target.record_without_entities(false)?;
+    let entities = target.entity_count()?;
+    if let Some(rebuilt) = migration.state.ended.get_mut(&Phase::Rebuild) {
+        rebuilt.parts.insert(Part::Entities, PartResult::new(PartState::Done, "added after the cutover"));
+    }
+    migration.save()?;
+    Ok(RebuildReport { entities, with_entities: true, ..RebuildReport::default() })
+}
+
+/// Adds the entities of one page of copied points.
+fn add_entities(
+    carried: &CarriedPoints,
+    target: &dyn Target,
+    embedder: &dyn Embedder,
+    page: &[(MemoryId, Digest)],
+) -> Result<()> {
+    let ids: Vec<MemoryId> = page.iter().map(|(id, _)| *id).collect();
+    let mut stored = target.get(&ids)?;
+    let is_unchanged = |id: &MemoryId, copied: &Digest| {
+        stored.get(id).is_some_and(|stored| digest(&stored.memory.payload, &stored.vector) == *copied)
+    };
+    let (unchanged, changed): (Vec<_>, Vec<_>) =
+        page.iter().copied().partition(|(id, copied)| is_unchanged(id, copied));
+    let points = unchanged.iter().filter_map(|(id, _)| stored.remove(id)).map(|stored| ForeignPoint {
+        id: stored.memory.id,
+        payload: stored.memory.payload,
+        vector: stored.vector,
+    });
+    let mut records = enrich(points.collect());
+    if target.builds_entities() {
+        embed_mentions(&mut records, Some(embedder))?;
+        target.write(records.clone())?;
+        records.clear();
+    }
+    carried.record(&unchanged, &records, EntitiesOf::Recorded)?;
+    carried.record(&changed, &[], EntitiesOf::Target)
+}
