@@ -59,7 +59,7 @@ pub(crate) fn open_engine_any_embedder(settings: &Settings) -> anyhow::Result<En
     Ok(open_any_embedder(settings)?.0)
 }
 
-/// Opens the store of a migration, which must exist, whatever embedder it uses. A new ledger of a collection with other dims than
+/// Opens the store of a migration, which must exist, with any embedder. A new ledger of a collection with other dims than
 /// those of the configured embedder is for an unknown embedder, until a server with a fitting one opens it.
 pub(crate) fn open_engine_with_dims(settings: &Settings, dims: usize) -> anyhow::Result<Engine> {
     check_store_exists(settings)?;

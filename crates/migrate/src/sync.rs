@@ -98,7 +98,7 @@ struct Batch {
     counts: Counts,
 }
 
-/// Numbers of points by what was done to them.
+/// Numbers of points by the work done on them.
 #[derive(Clone, Copy, Default)]
 struct Counts {
     added: usize,

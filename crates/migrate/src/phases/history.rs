@@ -44,7 +44,7 @@ pub(super) fn import_history(route: &Route, context: &MigrationContext<'_>, dims
     let engine = context.open_target(route, dims)?;
     let unreadable =
         |error: mnemon_engine::EngineError| MigrateError::History { path: file.to_owned(), reason: error.to_string() };
-    // A store that fails is no fault of the file.
+    // The file is not to blame for a store that fails.
     read_mem0_history(file).map_err(|error| unreadable(error.into()))?;
     Ok(engine.import(file, &ImportOptions::default(), &mut |_| ())?.stored.history)
 }
