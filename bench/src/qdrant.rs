@@ -277,8 +277,7 @@ fn request(
     let message = |number: usize| Message {
         role: if number.is_multiple_of(2) { Role::User } else { Role::Assistant },
         content: sentences.statement(),
-        name: None,
-        timestamp: None,
+        ..Message::default()
     };
     Ok(AddRequest {
         scope: Scope::user(user)?,

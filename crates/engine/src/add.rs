@@ -3,7 +3,6 @@
 mod draft;
 mod request;
 
-use mnemon_store::Role;
 use rayon::prelude::*;
 
 use crate::engine::Engine;
@@ -20,7 +19,8 @@ pub use request::{AddRequest, AddedMemory};
 const MIN_PARALLEL: usize = 16;
 
 impl Engine {
-    /// Adds messages. Either all of them are stored durably when this returns, or none.
+    /// Adds messages. Either all of them are stored durably when this returns, or none. Instructions and messages without
+    /// words are skipped, see [`AddRequest::skipped`].
     ///
     /// # Errors
     /// [`EngineError::Invalid`](crate::EngineError::Invalid) for no messages, an empty or too long message, or a reserved
@@ -43,7 +43,7 @@ impl Engine {
             .flat_map(|(number, request)| {
                 request.messages.iter().enumerate().map(move |(index, message)| (number, index, message))
             })
-            .filter(|(_, _, message)| message.role != Role::System)
+            .filter(|(_, _, message)| message.is_stored())
             .collect();
         let draft = |(number, index, message)| Draft::verbatim(number, index, &requests[number], message, &now);
         let drafts: Vec<Draft> = match messages.len() {

@@ -31,7 +31,8 @@ pub type OnDelta<'p> = &'p mut dyn FnMut(&str) -> ControlFlow<()>;
 pub struct ChatTurn {
     /// The owner of the memories.
     pub scope: Scope,
-    /// The messages, in order; the last one is answered. System messages are instructions to the model.
+    /// The messages, in order. The last one is answered, unless only the output of tools, calls of tools and instructions to
+    /// the model follow it.
     pub messages: Vec<Message>,
     /// Maximum number of tokens of the answer.
     pub max_tokens: Option<u32>,
@@ -44,6 +45,16 @@ pub struct ChatContext {
     pub memories: Vec<SearchHit>,
     /// The request to the model.
     pub request: ChatRequest,
+}
+
+impl ChatTurn {
+    /// The message that is answered: the last one of a person or the assistant.
+    pub fn question(&self) -> Option<&Message> {
+        self.messages.iter().rev().find(|message| {
+            let is_call = message.role != Role::User && message.is_wordless();
+            !message.role.is_instruction() && !message.role.is_tool() && !is_call
+        })
+    }
 }
 
 impl ChatContext {
@@ -67,8 +78,7 @@ impl Engine {
     /// or if the scope has no ids.
     pub fn chat_context(&self, turn: &ChatTurn) -> Result<ChatContext> {
         self.require_language_model()?;
-        let last = turn.messages.last().filter(|last| last.role == Role::User);
-        let Some(last) = last else {
+        let Some(last) = turn.question().filter(|last| last.role == Role::User) else {
             return Err(EngineError::invalid("the last message must have the role `user`"));
         };
         // The same limits as for messages that are added.
@@ -92,7 +102,7 @@ impl Engine {
         let today = Timestamp::now().strftime("%A, %-d %B %Y");
         let system = format!("{CHAT}\nToday is {today}.\n\n<memories>\n[{}]\n</memories>", lines.join(",\n"));
         let mut messages = vec![ChatMessage::new(ChatRole::System, system)];
-        messages.extend(conversation(&turn.messages));
+        messages.extend(conversation(&turn.messages, last));
         Ok(ChatContext { memories, request: ChatRequest { messages, json: None, max_tokens: turn.max_tokens } })
     }
 
@@ -118,22 +128,21 @@ fn label(index: usize) -> String {
     format!("m{}", index + 1)
 }
 
-/// The system messages and the end of the conversation, as far as the budget allows.
-fn conversation(messages: &[Message]) -> Vec<ChatMessage> {
+/// The instructions and the end of the conversation, as far as the budget allows.
+fn conversation(messages: &[Message], question: &Message) -> Vec<ChatMessage> {
     let mut budget = CONVERSATION_TOKENS * CHARS_PER_TOKEN;
     let mut kept: Vec<ChatMessage> = Vec::new();
     // Models reject messages without text, such as an agent's tool calls.
     let with_text = messages.iter().filter(|message| !message.content.trim().is_empty());
-    for (back, message) in with_text.rev().enumerate() {
+    for message in with_text.rev() {
         let chars = message.content.chars().count();
         let role = match &message.role {
-            Role::System => ChatRole::System,
+            role if role.is_instruction() => ChatRole::System,
             Role::Assistant => ChatRole::Assistant,
-            Role::Other(name) if name == "developer" => ChatRole::System,
-            Role::User | Role::Other(_) => ChatRole::User,
+            Role::System | Role::User | Role::Other(_) => ChatRole::User,
         };
-        // The last message and the system messages are never left out.
-        if back > 0 && role != ChatRole::System && chars > budget {
+        // The question and the instructions are never left out.
+        if !std::ptr::eq(message, question) && role != ChatRole::System && chars > budget {
             budget = 0;
             continue;
         }
@@ -152,12 +161,19 @@ mod tests {
     fn the_oldest_messages_are_left_out_first() {
         let message =
             |role: &str, chars: usize| Message { role: role.into(), content: "x".repeat(chars), ..Message::default() };
-        let lens = |messages: &[Message]| conversation(messages).iter().map(|m| m.content.len()).collect::<Vec<_>>();
+        let lens = |messages: &[Message]| {
+            let turn = ChatTurn { messages: messages.to_vec(), ..ChatTurn::default() };
+            let kept = conversation(&turn.messages, turn.question().unwrap());
+            kept.iter().map(|message| message.content.len()).collect::<Vec<_>>()
+        };
         assert_eq!(lens(&[message("user", 5), message("assistant", 6), message("user", 7)]), [5, 6, 7]);
         let long = [message("system", 9), message("user", 5), message("assistant", 40_000), message("user", 20_000)];
         assert_eq!(lens(&long), [9, 20_000]);
         assert_eq!(lens(&[message("user", 5), message("user", 90_000)]), [90_000]);
         assert_eq!(lens(&[message("assistant", 0), message("tool", 3), message("user", 1)]), [3, 1]);
+        let in_a_loop = [message("user", 5), message("assistant", 0), message("Tool", 7), message("Developer", 2)];
+        assert_eq!(lens(&in_a_loop), [5, 7, 2]);
+        assert_eq!(lens(&[message("user", 5), message("tool", 90_000)]), [5]);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Deletes one memory, the memories of a scope, those that match a filter, or all of them.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use mnemon_store::{
     Change, ChangeSet, Filter, HistoryEvent, Memory, MemoryId, MessageSelector, PageRequest, Scope, SessionWindow,
-    StoreError,
+    Store, StoreError,
 };
 
 use crate::engine::{Engine, MAX_CONFLICTS};
@@ -28,11 +28,28 @@ impl Engine {
         let scope = stored_scope(self.store(), id)?;
         let messages = self.commit(&[&scope], || {
             let memory = self.store.get(&[id])?.pop().flatten().ok_or(StoreError::NotFound(id))?;
-            let (_, context_changes) = recount(self.store(), &memory, None)?;
+            let (_, context_changes) = recount(self.store(), &memory, None, &HashMap::new())?;
             let event = HistoryEvent::deleted(&memory, &now_text());
             let mut changes = vec![Change::Remove(id), Change::History(Box::new(event))];
             changes.extend(context_changes);
             Ok((ChangeSet { expected: Vec::new(), changes }, source_message_ids(&memory)))
+        })?;
+        self.delete_source_messages(messages)
+    }
+
+    /// Deletes memories in one commit, all or none. An id that is given twice counts once.
+    ///
+    /// # Errors
+    /// As [`Engine::delete`].
+    pub fn delete_batch(&self, ids: &[MemoryId]) -> Result<()> {
+        let scopes = ids.iter().map(|id| stored_scope(self.store(), *id)).collect::<Result<BTreeSet<Scope>>>()?;
+        let scopes: Vec<&Scope> = scopes.iter().collect();
+        let messages = self.commit(&scopes, || {
+            let mut removal = Removal::new();
+            for (id, memory) in ids.iter().zip(self.store.get(ids)?) {
+                removal.add(&memory.ok_or(StoreError::NotFound(*id))?);
+            }
+            Ok((removal.changes(self.store())?, removal.messages))
         })?;
         self.delete_source_messages(messages)
     }
@@ -67,7 +84,7 @@ impl Engine {
             let scopes: Vec<&Scope> = scopes.iter().collect();
             if let Some(removal) = self.commit(&scopes, || self.removal(filter, &scopes))? {
                 self.delete_source_messages(removal.messages)?;
-                return Ok(removal.memories);
+                return Ok(removal.removed.len());
             }
         }
         Err(StoreError::Busy.into())
@@ -102,30 +119,16 @@ impl Engine {
     /// The removal of all memories that match. `None` if one of them has none of these scopes (sorted): it was added after
     /// the scopes were collected, so its version is not known.
     fn removal(&self, filter: &Filter, scopes: &[&Scope]) -> Result<(ChangeSet, Option<Removal>)> {
-        let now = now_text();
-        let mut changes = Vec::new();
-        let mut removed = HashSet::new();
-        let mut messages = Vec::new();
-        let mut sessions = BTreeSet::new();
+        let mut removal = Removal::new();
         let mut unknown_scope = false;
         self.for_each_match(filter, |memory| {
-            let scope = memory.payload.scope();
-            unknown_scope |= scopes.binary_search(&&scope).is_err();
-            changes.push(Change::Remove(memory.id));
-            changes.push(Change::History(Box::new(HistoryEvent::deleted(memory, &now))));
-            removed.insert(memory.id);
-            messages.extend(source_message_ids(memory));
-            if let (Some(session), Some(_)) = (&memory.provenance.session, memory.provenance.position) {
-                sessions.insert((scope, session.clone()));
-            }
+            unknown_scope |= scopes.binary_search(&&memory.payload.scope()).is_err();
+            removal.add(memory);
         })?;
         if unknown_scope {
             return Ok((ChangeSet::default(), None));
         }
-        for (scope, session) in sessions {
-            changes.extend(recount_remaining(&self.store.session(&scope, &session, WHOLE_SESSION)?, &removed));
-        }
-        Ok((ChangeSet { expected: Vec::new(), changes }, Some(Removal { memories: removed.len(), messages })))
+        Ok((removal.changes(self.store())?, Some(removal)))
     }
 
     fn for_each_match(&self, filter: &Filter, mut each: impl FnMut(&Memory)) -> Result<()> {
@@ -148,12 +151,48 @@ impl Engine {
     }
 }
 
-/// What a change set removes.
+/// The removal of memories in one change set.
 struct Removal {
-    /// Number of memories.
-    memories: usize,
+    now: String,
+    changes: Vec<Change>,
+    removed: HashSet<MemoryId>,
     /// Ids of their source messages.
     messages: Vec<String>,
+    /// The sessions that they are in.
+    sessions: BTreeSet<(Scope, String)>,
+}
+
+impl Removal {
+    fn new() -> Self {
+        Self {
+            now: now_text(),
+            changes: Vec::new(),
+            removed: HashSet::new(),
+            messages: Vec::new(),
+            sessions: BTreeSet::new(),
+        }
+    }
+
+    fn add(&mut self, memory: &Memory) {
+        if !self.removed.insert(memory.id) {
+            return;
+        }
+        self.changes.push(Change::Remove(memory.id));
+        self.changes.push(Change::History(Box::new(HistoryEvent::deleted(memory, &self.now))));
+        self.messages.extend(source_message_ids(memory));
+        if let (Some(session), Some(_)) = (&memory.provenance.session, memory.provenance.position) {
+            self.sessions.insert((memory.payload.scope(), session.clone()));
+        }
+    }
+
+    /// The change set, with new terms for the memories whose contexts contained removed ones. It is taken out.
+    fn changes(&mut self, store: &dyn Store) -> Result<ChangeSet> {
+        let mut changes = std::mem::take(&mut self.changes);
+        for (scope, session) in &self.sessions {
+            changes.extend(recount_remaining(&store.session(scope, session, WHOLE_SESSION)?, &self.removed));
+        }
+        Ok(ChangeSet { expected: Vec::new(), changes })
+    }
 }
 
 /// New terms for the remaining memories of a session whose contexts contained removed ones. `session` is in order.

@@ -9,6 +9,7 @@ mod time;
 mod validate;
 
 mod analyse;
+mod json;
 mod message;
 mod session;
 mod terms;
@@ -39,6 +40,7 @@ pub use error::{EngineError, ErrorCode, Exit, Result};
 pub use event::{Event, EventData, EventResult, EventStatus, Events, RequestKind};
 pub use extract::Extractor;
 pub use foreign::{ForeignPoint, embed_entities, embed_mentions, enrich, mentions_in};
+pub use json::{OversizedNumber, check_numbers, is_json, read_json};
 pub use learn::{AddOutcome, DOCUMENT_KINDS, JobResult, LearnRequest, LearnResult, MAX_INSTRUCTIONS, PendingJobs};
 pub use message::Message;
 pub use read::{ListRequest, MemoryDetail};
@@ -49,4 +51,4 @@ pub use search::{
 };
 pub use time::read_time;
 pub use transfer::{ImportFormat, ImportOptions, ImportReport, RejectedRecord, Rejection, TransferCounts};
-pub use update::UpdateRequest;
+pub use update::{MetadataMode, UpdateRequest};

@@ -84,7 +84,7 @@ impl Engine {
     fn list_of(&self, ids: &[MemoryId], request: &ListRequest, today: Option<Date>) -> Result<Page<Memory>> {
         let is_shown = |memory: &Memory| {
             today.is_none_or(|today| !memory.payload.is_expired(today))
-                && request.filter.as_ref().is_none_or(|filter| filter.matches(memory.payload.as_map()))
+                && request.filter.as_ref().is_none_or(|filter| memory.matches(filter))
         };
         let found: Vec<Memory> = self.store.get(ids)?.into_iter().flatten().filter(is_shown).collect();
         let total = found.len();

@@ -76,7 +76,7 @@ impl Engine {
         let memories = self.store.get(&ids)?;
         // A memory may have been deleted, or its owner changed, since it was ranked.
         let hits = ranked.into_iter().zip(memories).filter_map(|(hit, memory)| {
-            let memory = memory.filter(|memory| request.filter.matches(memory.payload.as_map()))?;
+            let memory = memory.filter(|memory| memory.matches(&request.filter))?;
             Some(SearchHit { memory, score: hit.score, explanation: hit.explanation, superseded_by: None })
         });
         Ok(SearchAnswer { hits: hits.collect(), ranking, reranked: false })

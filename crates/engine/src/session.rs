@@ -93,16 +93,26 @@ impl<'e> Sessions<'e> {
 }
 
 /// Recounts the terms of a memory whose text becomes `text` (`None`: the memory is deleted). Returns its new terms and the
-/// changes to the memories after it, whose contexts contain it.
-pub(crate) fn recount(store: &dyn Store, memory: &Memory, text: Option<&str>) -> Result<(Terms, Vec<Change>)> {
+/// changes to the memories after it, whose contexts contain it. `new_texts` are the texts of other memories that the same
+/// change set changes.
+pub(crate) fn recount(
+    store: &dyn Store,
+    memory: &Memory,
+    text: Option<&str>,
+    new_texts: &HashMap<MemoryId, &str>,
+) -> Result<(Terms, Vec<Change>)> {
     let own = mnemon_text::index_terms(text.unwrap_or_default());
     let Provenance { session: Some(session), position: Some(position), .. } = &memory.provenance else {
         return Ok((count_terms(&own, &[], memory.payload.speaker()), Vec::new()));
     };
     let window = SessionWindow::Around { position: *position, before: 2 * CONTEXT_MEMORIES, after: CONTEXT_MEMORIES };
     let around = store.session(&memory.payload.scope(), session, window)?;
+    let text_of = |other: &Memory| match new_texts.get(&other.id) {
+        Some(text) => mnemon_text::index_terms(text),
+        None => mnemon_text::index_terms(other.payload.text()),
+    };
     let mut sequence: Vec<(MemoryId, Vec<u32>, &Memory)> =
-        around.iter().map(|other| (other.id, mnemon_text::index_terms(other.payload.text()), other)).collect();
+        around.iter().map(|other| (other.id, text_of(other), other)).collect();
     let index = around.partition_point(|other| other.provenance.position < Some(*position));
     if text.is_some() {
         sequence.insert(index, (memory.id, own, memory));

@@ -1,10 +1,12 @@
 //! Limits that texts, payloads and metadata must keep.
 
-use mnemon_store::is_reserved_key;
+use mnemon_store::filter::is_filter_word;
+use mnemon_store::{Payload, is_reserved_key};
 use serde_json::{Map, Value};
 
 use crate::config::MAX_TEXT_BYTES;
 use crate::error::{EngineError, Result};
+use crate::message::without_bom;
 
 /// Maximum nesting of lists and objects in a payload. JSON parsers, ours included, stop at 128 levels, and a payload must
 /// stay readable inside a request or an export.
@@ -14,7 +16,7 @@ const MAX_METADATA_BYTES: usize = 64 << 10;
 
 /// Checks that a text is neither blank nor too long.
 pub(crate) fn check_text(text: &str) -> Result<(), String> {
-    if text.trim().is_empty() {
+    if without_bom(text).trim().is_empty() {
         return Err("is empty".into());
     }
     check_length(text)
@@ -50,14 +52,31 @@ pub(crate) fn check_depth(map: &Map<String, Value>) -> Result<(), String> {
 /// Checks a caller's metadata: its depth, its size, and that it sets no key that the store writes itself.
 pub(crate) fn check_metadata(metadata: &Map<String, Value>) -> Result<()> {
     check_depth(metadata).map_err(|fault| EngineError::invalid(format!("metadata {fault}")))?;
+    check_metadata_size(metadata)?;
+    match metadata.keys().find(|key| is_reserved_key(key)) {
+        Some(key) => Err(EngineError::invalid(format!("metadata must not contain the reserved key `{key}`"))),
+        None => Ok(()),
+    }
+}
+
+/// Checks that every key of metadata can be filtered by. Keys that are `stored` already may be sent again.
+pub(crate) fn check_filterable(metadata: &Map<String, Value>, stored: Option<&Payload>) -> Result<()> {
+    let is_stored = |key: &str| stored.is_some_and(|payload| payload.as_map().contains_key(key));
+    match metadata.keys().find(|key| is_filter_word(key) && !is_stored(key)) {
+        Some(key) => Err(EngineError::invalid(format!(
+            "metadata must not contain the key `{key}`, which has another meaning in filters: choose another name"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Checks that metadata is not too large.
+pub(crate) fn check_metadata_size(metadata: &Map<String, Value>) -> Result<()> {
     let bytes = serde_json::to_string(metadata).map_or(0, |text| text.len());
     if bytes > MAX_METADATA_BYTES {
         return Err(EngineError::invalid(format!(
             "metadata has {bytes} bytes; the maximum is {MAX_METADATA_BYTES}: put long texts into messages"
         )));
     }
-    match metadata.keys().find(|key| is_reserved_key(key)) {
-        Some(key) => Err(EngineError::invalid(format!("metadata must not contain the reserved key `{key}`"))),
-        None => Ok(()),
-    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Error answers. Status, code and hint are those of [`ErrorCode`].
 
 use axum::Json;
-use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ACCEPT_ENCODING, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use mnemon_engine::{EngineError, ErrorCode};
@@ -145,6 +145,15 @@ impl Problem {
 
     pub(crate) fn too_large(limit: usize) -> Self {
         Self::new(ErrorCode::BodyTooLarge, format!("The request body is larger than {limit} bytes."))
+    }
+
+    /// The answer to a body in an encoding that is not supported. The header names those that are.
+    pub(crate) fn unsupported_encoding(name: &str) -> Self {
+        let name: String = name.chars().take(40).collect();
+        let message =
+            format!("The Content-Encoding `{name}` of the body is not supported: send it plain, gzip or deflate.");
+        Self::new(ErrorCode::UnsupportedEncoding, message)
+            .header(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"))
     }
 
     pub(crate) fn internal() -> Self {

@@ -1,5 +1,6 @@
 //! Transport: connections, the router, extractors, logs and metrics of requests. It does not depend on the API.
 
+mod body;
 pub(crate) mod extract;
 mod observe;
 mod openapi;

@@ -19,7 +19,7 @@ pub(crate) use accounts::{Account, Accounts, MAX_PASSWORD, MIN_PASSWORD, Tokens}
 pub(crate) use app::{App, AppState};
 pub(crate) use chat::Turn;
 pub(crate) use learning::run_jobs;
-pub(crate) use memories::{IMMUTABLE, visible_history};
+pub(crate) use memories::visible_history;
 pub(crate) use request_log::Entry;
 pub(crate) use webhooks::{EVENT_TYPES, MAX_WEBHOOKS, NewWebhook, Webhook, WebhookChange, run_deliveries};
 

@@ -12,7 +12,8 @@
 //! All keys of an object must match, and all operators of one key; the range operators of a key form one interval. The
 //! exact rules:
 //!
-//! * A key is looked up as written. If the payload does not have it, dots descend into objects (`nested.source`).
+//! * A key is looked up as written. If the payload does not have it, dots descend into objects (`nested.source`), and
+//!   `session` and `event_time` are the memory's own; `$session` and `$event_time` are these in any case.
 //! * A field that holds a list matches if **any element** matches. One element must satisfy all bounds of an interval.
 //! * `ne`, `nin` and `NOT` are the exact complements of `eq`, `in` and "any of these": they also match memories that do
 //!   not have the field.
@@ -47,6 +48,7 @@ mod tests;
 pub use error::FilterError;
 pub use field::{Bounds, FieldFilter, List, Needle, Range, Scalar, Test};
 pub use limits::{MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_ITEMS};
+pub use matches::{EVENT_TIME, Origin, SESSION, is_filter_word};
 pub use number::Number;
 pub use scope::{Ids, InvalidScopeId, ScopeFilter, ScopeKey, ScopeTest, check_id};
 pub use scope_terms::{ScopeTerm, ScopeTerms};

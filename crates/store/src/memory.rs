@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::{MemoryId, Payload, SCOPE_KEYS, Scope, keys};
+use crate::filter::Origin;
+use crate::{Filter, MemoryId, Payload, SCOPE_KEYS, Scope, keys};
 
 /// A memory as reads return it.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +27,19 @@ pub struct Provenance {
     pub event_time: Option<Timestamp>,
 }
 
+impl Provenance {
+    /// What filters know of it.
+    pub fn origin(&self) -> Origin<'_> {
+        Origin { session: self.session.as_deref(), event_time: self.event_time }
+    }
+}
+
 impl Memory {
+    /// Whether a filter matches it.
+    pub fn matches(&self, filter: &Filter) -> bool {
+        filter.matches_with(self.payload.as_map(), self.provenance.origin())
+    }
+
     /// When the text was said: the event time, else the time when it was stored.
     pub fn happened_at(&self) -> Option<Timestamp> {
         self.provenance.event_time.or_else(|| self.payload.created_at())

@@ -30,6 +30,8 @@ pub mod keys {
     pub const MEMORY_TYPE: &str = "memory_type";
     /// The last day on which the memory is visible, `YYYY-MM-DD`.
     pub const EXPIRATION_DATE: &str = "expiration_date";
+    /// True if surfaces refuse changes of the memory. A key of the caller's named `immutable` is metadata.
+    pub const IMMUTABLE: &str = "mnemon_immutable";
     /// Ids of the messages that a fact was extracted from.
     pub const SOURCE_MESSAGES: &str = "source_messages";
 }
@@ -47,8 +49,8 @@ const PROMOTED_KEYS: [&str; 9] = [
     keys::MEMORY_TYPE,
 ];
 /// Reserved keys that every format shows in its own way, or not at all.
-const INTERNAL_KEYS: [&str; 6] =
-    [keys::DATA, keys::HASH, keys::CREATED_AT, keys::UPDATED_AT, keys::ID, keys::TEXT_LEMMATIZED];
+const INTERNAL_KEYS: [&str; 7] =
+    [keys::DATA, keys::HASH, keys::CREATED_AT, keys::UPDATED_AT, keys::ID, keys::TEXT_LEMMATIZED, keys::IMMUTABLE];
 
 /// The keys that are not metadata.
 pub fn reserved_keys() -> impl Iterator<Item = &'static str> {
@@ -150,6 +152,11 @@ impl Payload {
     /// Whether the memory expired before `today`.
     pub fn is_expired(&self, today: Date) -> bool {
         self.expiration_date().is_some_and(|last| last < today)
+    }
+
+    /// Whether surfaces refuse changes of the memory.
+    pub fn is_immutable(&self) -> bool {
+        self.0.get(keys::IMMUTABLE) == Some(&Value::Bool(true))
     }
 
     /// The caller's metadata: all keys without [`reserved_keys`].

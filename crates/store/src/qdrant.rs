@@ -26,6 +26,7 @@ mod planned_write;
 mod planner;
 mod point_set;
 mod points;
+mod provenances;
 mod pushdown;
 mod read;
 mod record_points;

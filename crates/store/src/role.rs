@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The role of a message's author. Every text is a role: an unknown one is kept unchanged.
+/// The role of a message's author. Every text is a role: conversions from and to text keep an unknown one unchanged.
+/// [`Role::of_message`] reads the role of a message that a client sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Role {
@@ -20,6 +21,31 @@ pub enum Role {
 }
 
 impl Role {
+    /// Reads the role of a message as clients write it: white space around it and its case do not count, and other
+    /// programs' names of the known roles are these roles (`human` is the user; `ai`, `model` and `bot` the assistant;
+    /// `developer` the system). Every other role is kept as it is.
+    pub fn of_message(name: &str) -> Self {
+        let name = name.trim_matches(|char: char| char.is_whitespace() || char == '\u{feff}');
+        let lower = name.to_lowercase();
+        match lower.as_str() {
+            "user" | "human" => Self::User,
+            "assistant" | "ai" | "model" | "bot" => Self::Assistant,
+            "system" | "developer" => Self::System,
+            "tool" | "function" => Self::Other(lower),
+            _ => Self::Other(name.to_owned()),
+        }
+    }
+
+    /// Whether its messages are instructions of the application, and so nobody's memories.
+    pub fn is_instruction(&self) -> bool {
+        Self::of_message(self.as_str()) == Self::System
+    }
+
+    /// Whether its messages are the output of a tool, and so not what a person or the assistant said.
+    pub fn is_tool(&self) -> bool {
+        matches!(Self::of_message(self.as_str()), Self::Other(name) if name == "tool" || name == "function")
+    }
+
     /// The name: `user`, `assistant`, `system`, or the text of another role.
     pub fn as_str(&self) -> &str {
         match self {
@@ -66,6 +92,28 @@ impl fmt::Display for Role {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn roles_of_messages_ignore_case_and_white_space() {
+        let (user, assistant, system) = (Role::User, Role::Assistant, Role::System);
+        for (names, role) in [
+            (vec!["user", "User", "USER", " user\n", "human", "Human"], user),
+            (vec!["assistant", "Assistant", "ai", "AI", "model", "bot", " Bot "], assistant),
+            (vec!["system", "System", "SYSTEM", "\tsystem ", "developer", "Developer", "\u{feff}system"], system),
+            (vec!["tool", "Tool", "TOOL "], Role::Other("tool".into())),
+            (vec!["function", "Function"], Role::Other("function".into())),
+            (vec!["Narrator", " Narrator"], Role::Other("Narrator".into())),
+            (vec!["", "  "], Role::Other(String::new())),
+        ] {
+            for name in names {
+                let read = Role::of_message(name);
+                assert_eq!(read, role, "{name:?}");
+                // A role that was made without `of_message` counts the same.
+                assert_eq!(Role::from(name).is_instruction(), role == Role::System, "{name:?}");
+                assert_eq!(Role::from(name).is_tool(), ["tool", "function"].contains(&read.as_str()), "{name:?}");
+            }
+        }
+    }
 
     #[test]
     fn every_text_survives_as_a_role() {

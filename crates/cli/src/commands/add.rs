@@ -38,7 +38,7 @@ pub(crate) struct AddArgs {
     #[command(flatten)]
     scope: ScopeArgs,
     /// Role of messages without one: user or assistant
-    #[arg(long, default_value = "user")]
+    #[arg(long, default_value = "user", value_parser = input::role)]
     role: Role,
     /// Speaker's name of messages without one
     #[arg(long)]
@@ -88,28 +88,42 @@ pub(crate) fn run(args: &AddArgs, settings: &Settings, out: &Output) -> anyhow::
     if args.infer {
         return learn(args, AddRequest { messages, ..request }, settings, out);
     }
-    let added = wiring::open_or_create_engine(settings)?.add(AddRequest { messages, ..request })?;
-    if added.is_empty() {
-        out.note("nothing was stored: system messages are skipped, and duplicates with --skip-duplicates");
+    let request = AddRequest { messages, ..request };
+    let skipped = request.skipped();
+    let added = wiring::open_or_create_engine(settings)?.add(request)?;
+    match &skipped {
+        Some(skipped) => out.note(skipped),
+        None if added.is_empty() => out.note("nothing was stored: the texts are stored already"),
+        None => {}
     }
     let results: Vec<Value> = added.iter().map(added_to_json).collect();
-    out.value(&json!({"results": results}), |_| added.iter().map(|one| format!("{}\n", one.id)).collect())?;
+    let mut answer = json!({"results": results});
+    if let Some(skipped) = skipped {
+        answer["note"] = skipped.into();
+    }
+    out.value(&answer, |_| added.iter().map(|one| format!("{}\n", one.id)).collect())?;
     Ok(Exit::Ok)
 }
 
 /// Extracts and stores facts. If the model is unavailable, the job stays in the queue of the store.
 fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let engine = wiring::open_or_create_engine(settings)?;
+    let skipped = add.skipped();
     let request = LearnRequest { add, instructions: args.instructions.clone(), procedure: false };
     let learned = engine.learn(request)?;
     let extractor = learned.extractor.as_str();
     match learned.outcome {
         AddOutcome::Stored(added) => {
-            if added.is_empty() {
-                out.note("nothing was stored: no new facts were found");
+            match &skipped {
+                Some(skipped) => out.note(skipped),
+                None if added.is_empty() => out.note("nothing was stored: no new facts were found"),
+                None => {}
             }
             let results: Vec<Value> = added.iter().map(added_to_json).collect();
-            let answer = json!({"results": results, "extractor": extractor, "event_id": learned.event_id});
+            let mut answer = json!({"results": results, "extractor": extractor, "event_id": learned.event_id});
+            if let Some(skipped) = skipped {
+                answer["note"] = skipped.into();
+            }
             out.value(&answer, |_| added.iter().map(|one| format!("{}  {}\n", one.id, one.memory)).collect())?;
         }
         AddOutcome::Cancelled => {

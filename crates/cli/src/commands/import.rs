@@ -82,6 +82,7 @@ fn to_json(report: &ImportReport) -> Value {
         "format": report.format.as_str(),
         "stored": counts_to_json(&report.stored),
         "unchanged": report.unchanged,
+        "skipped": report.skipped,
         "refused": refused,
     })
 }
@@ -122,6 +123,12 @@ fn to_text(report: &ImportReport, width: usize) -> String {
     let mut text = format!("format     {}\nstored     {}\n", report.format.as_str(), counts_to_text(&report.stored));
     if report.unchanged > 0 {
         text.push_str(&format!("unchanged  {}\n", report.unchanged));
+    }
+    if report.skipped > 0 {
+        text.push_str(&format!(
+            "skipped    {} without text or with instructions\n",
+            pluralize(report.skipped, "message", "messages")
+        ));
     }
     if !report.refused.is_empty() {
         text.push_str(&format!("refused    {}\n", pluralize(report.refused.len(), "line", "lines")));

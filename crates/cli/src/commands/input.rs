@@ -1,8 +1,8 @@
 //! Values that several commands parse from arguments: ids, filters, metadata, times.
 
 use jiff::Timestamp;
-use mnemon_engine::{EngineError, read_time};
-use mnemon_store::{Filter, MemoryId, Scope, StoreError};
+use mnemon_engine::{EngineError, is_json, read_json, read_time};
+use mnemon_store::{Filter, MemoryId, Role, Scope, StoreError};
 use serde_json::{Map, Value};
 
 use crate::error::CliError;
@@ -35,21 +35,33 @@ impl MetadataArgs {
             let Some((key, value)) = pair.split_once('=').filter(|(key, _)| !key.trim().is_empty()) else {
                 return Err(CliError::usage(format!("-m {pair}: give KEY=VALUE")).into());
             };
-            keys.insert(key.trim().to_owned(), scalar(value));
+            let value = scalar(value).map_err(|fault| CliError::usage(format!("-m {}: {fault}", key.trim())))?;
+            keys.insert(key.trim().to_owned(), value);
         }
         Ok(Some(keys))
     }
 }
 
-fn scalar(text: &str) -> Value {
-    match serde_json::from_str(text) {
-        Ok(value @ (Value::Number(_) | Value::Bool(_) | Value::String(_))) => value,
-        _ => Value::from(text),
+fn scalar(text: &str) -> Result<Value, String> {
+    let is_number = text.trim_start().starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    match read_json(text) {
+        Ok(value @ (Value::Number(_) | Value::Bool(_) | Value::String(_))) => Ok(value),
+        Err(fault) if is_number && is_json(text) => Err(fault),
+        _ => Ok(Value::from(text)),
     }
 }
 
 fn json(flag: &str, text: &str) -> Result<Value, CliError> {
-    serde_json::from_str(text).map_err(|error| CliError::usage(format!("{flag} is not valid JSON: {error}")))
+    read_json(text).map_err(|error| {
+        let fault = if is_json(text) { error } else { format!("is not valid JSON: {error}") };
+        CliError::usage(format!("{flag} {fault}"))
+    })
+}
+
+/// Parses the role of messages.
+pub(crate) fn role(text: &str) -> Result<Role, String> {
+    let role = Role::of_message(text);
+    if role.as_str().is_empty() { Err("give `user` or `assistant`".to_owned()) } else { Ok(role) }
 }
 
 /// Parses a memory's id.
@@ -116,7 +128,7 @@ mod tests {
         let expected = json!({"a": 1, "b": 2, "c": true, "d": "two words", "e": "7", "f": "[1]", "g": "x=y"});
         assert_eq!(Value::Object(args.read().unwrap().unwrap()), expected);
         assert_eq!(MetadataArgs::default().read().unwrap(), None);
-        for bad in ["x", "=1", " =1"] {
+        for bad in ["x", "=1", " =1", "n=18446744073709551616", "n=-9223372036854775809", "n=1e400"] {
             let args = MetadataArgs { pairs: vec![bad.into()], ..MetadataArgs::default() };
             assert!(args.read().is_err(), "{bad}");
         }

@@ -143,6 +143,28 @@ fn messages_may_have_all_forms() {
 
     let file = sandbox.file("chat.json", r#"{"messages": ["d", {"role": "assistant", "content": "e"}]}"#);
     assert_eq!(sandbox.json(&["add", "--messages", &file, "--user", "bea"])["results"].as_array().unwrap().len(), 2);
+    let calls =
+        r#"{"role": "assistant", "content": null, "tool_calls": [{"id": "c"}]}, {"role": "Developer", "content": "g"}"#;
+    for infer in [&[][..], &["--infer"]] {
+        let file = sandbox.file("chat.json", &format!("\u{feff}[{calls}]"));
+        let alone = sandbox.json(&[&["add", "--messages", &file, "--user", "cid"], infer].concat());
+        assert_eq!(alone["results"], json!([]));
+        assert!(alone["note"].as_str().unwrap().starts_with("not stored: 1 instruction"), "{alone}");
+    }
+    let file = sandbox.file("chat.json", &format!("[{calls}, \"\u{feff}I moved to Oslo.\"]"));
+    assert_eq!(sandbox.json(&["add", "--messages", &file, "--user", "cid"])["results"].as_array().unwrap().len(), 1);
+    let imported = sandbox.json(&["import", &file, "--user", "dan"]);
+    assert_eq!((&imported["stored"]["memories"], &imported["skipped"]), (&json!(1), &json!(2)), "{imported}");
+    let lines = "\u{feff}one\n\u{feff}two\n";
+    assert_eq!(sandbox.run_with(&["add", "--stdin", "--user", "cid"], lines).code, 0);
+    assert_eq!(sandbox.run(&["add", "\u{feff}three", "--user", "cid", "--role", "Human"]).code, 0);
+    assert_eq!(sandbox.texts(&["list", "--user", "cid"]), ["three", "two", "one", "I moved to Oslo."]);
+    assert_eq!(sandbox.json(&["list", "--user", "cid"])["results"][0]["role"], "user");
+    let tuesday = sandbox.json(&["add", "four", "--user", "cid", "--session", "tuesday", "--timestamp", "2024-05-07"]);
+    for filter in [r#"{"session": "tuesday"}"#, r#"{"event_time": {"lt": "2025-01-01"}}"#, r#"{"event_time": "*"}"#] {
+        assert_eq!(sandbox.texts(&["list", "--user", "cid", "--filter", filter]), ["four"], "{tuesday}");
+    }
+
     let file = sandbox.file("chat.json", r#"["f", {"role": "assistant"}]"#);
     check_refused(&sandbox, &["add", "--messages", &file, "--user", "bea"], 2, "messages[1].content: ");
 }

@@ -21,9 +21,17 @@ fn update_changes_only_what_is_given() {
     assert_ne!(after["hash"], before["hash"]);
 
     let after = sandbox.json(&["update", id, "-m", "since=2024", "--expires", "2999-01-01"]);
-    assert_eq!((&after["metadata"], &after["expiration_date"]), (&json!({"since": 2024}), &json!("2999-01-01")));
+    let both = json!({"topic": "home", "since": 2024});
+    assert_eq!((&after["metadata"], &after["expiration_date"]), (&both, &json!("2999-01-01")));
     let after = sandbox.json(&["update", id, "--metadata", "{}", "--no-expires"]);
-    assert_eq!((&after["metadata"], after.get("expiration_date")), (&Value::Null, None));
+    assert_eq!((&after["metadata"], after.get("expiration_date")), (&both, None));
+    let after = sandbox.json(&["update", id, "-m", "topic=work", "--replace-metadata"]);
+    assert_eq!(after["metadata"], json!({"topic": "work"}));
+    let after = sandbox.json(&["update", id, "--replace-metadata"]);
+    assert_eq!(after["metadata"], Value::Null);
+    for refused in ["n=18446744073709551616", "n=1e400", "AND=1", "user_id=bob"] {
+        check_refused(&sandbox, &["update", id, "-m", refused], 2, refused.split('=').next().unwrap());
+    }
     assert_eq!(sandbox.texts(&["search", "Linz", "--user", "ana"]), ["I live in Linz"]);
 }
 

@@ -12,7 +12,7 @@ use super::request::{AddRequest, AddedMemory};
 use crate::analyse::{Analysis, analyse, embedding_text, mentions};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::message::Message;
+use crate::message::{Message, without_bom};
 use crate::session::Sessions;
 use crate::terms::count_terms;
 use crate::time::{in_microseconds, today};
@@ -39,9 +39,10 @@ pub(crate) struct Draft {
 impl Draft {
     /// The draft of a message that is stored verbatim.
     pub(crate) fn verbatim(number: usize, index: usize, request: &AddRequest, message: &Message, now: &str) -> Self {
-        let analysis = analyse(&message.content);
+        let text = without_bom(&message.content);
+        let analysis = analyse(text);
         let time = message.timestamp.or(request.timestamp);
-        let payload = build_payload(request, &message.content, Some(message), &analysis.lemmas, now);
+        let payload = build_payload(request, text, Some(message), &analysis.lemmas, now);
         Self {
             request: number,
             id: MemoryId::random(),
@@ -220,6 +221,9 @@ pub(crate) fn build_payload(
     payload.set(keys::TEXT_LEMMATIZED, lemmas);
     if let Some(date) = request.expiration_date {
         payload.set(keys::EXPIRATION_DATE, date.to_string());
+    }
+    if request.immutable {
+        payload.set(keys::IMMUTABLE, true);
     }
     for (key, value) in &request.metadata {
         payload.set(key, value.clone());

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{EngineError, Result};
 use crate::message::Message;
-use crate::validate::{check_metadata, check_text};
+use crate::validate::{check_filterable, check_metadata, check_text};
 
 /// Messages to store as memories, and their owner.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,8 @@ pub struct AddRequest {
     pub unordered: bool,
     /// The last day on which the memories are shown.
     pub expiration_date: Option<Date>,
+    /// Whether surfaces refuse changes of the memories.
+    pub immutable: bool,
     /// Skips a message if a memory of exactly this scope has the same text.
     pub skip_duplicates: bool,
     /// Links from each new memory to existing ones: (target, kind).
@@ -46,16 +48,43 @@ impl AddRequest {
             return Err(EngineError::invalid("the session's name is empty; leave it out or give a name"));
         }
         check_metadata(&self.metadata)?;
+        check_filterable(&self.metadata, None)?;
         for (target, _) in &self.links {
             self.check_link(store, *target)?;
         }
         for (number, message) in (1..).zip(&self.messages) {
-            check_text(&message.content).map_err(|fault| EngineError::invalid(format!("message {number} {fault}")))?;
+            if !message.is_wordless() {
+                check_text(&message.content)
+                    .map_err(|fault| EngineError::invalid(format!("message {number} {fault}")))?;
+            }
             if message.role.as_str().trim().is_empty() {
                 return Err(EngineError::invalid(format!("message {number} has no role; give `user` or `assistant`")));
             }
         }
         Ok(())
+    }
+
+    /// What of the messages is not stored, as a sentence for the caller: messages without words and parts without text, and
+    /// instructions if nothing else was sent. `None` if there is nothing of the kind.
+    pub fn skipped(&self) -> Option<String> {
+        let count = |is_skipped: &dyn Fn(&&Message) -> bool| self.messages.iter().filter(is_skipped).count();
+        let instructions = match self.messages.iter().any(Message::is_stored) {
+            true => 0,
+            false => count(&|message| message.role.is_instruction()),
+        };
+        let wordless = count(&|message| !message.role.is_instruction() && message.is_wordless());
+        let parts: usize =
+            self.messages.iter().filter(|message| message.is_stored()).map(|message| message.unread_parts).sum();
+        let phrases: Vec<String> = [
+            (instructions, "instruction of the application", "instructions of the application"),
+            (wordless, "message without text (a tool call, an image)", "messages without text (tool calls, images)"),
+            (parts, "part of a message without text", "parts of messages without text"),
+        ]
+        .into_iter()
+        .filter(|(count, _, _)| *count > 0)
+        .map(|(count, one, many)| format!("{count} {}", if count == 1 { one } else { many }))
+        .collect();
+        (!phrases.is_empty()).then(|| format!("not stored: {}", phrases.join(", ")))
     }
 
     /// Checks that the target of a link exists and has the same owner.

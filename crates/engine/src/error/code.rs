@@ -102,6 +102,8 @@ error_codes! {
     /// The body of the request is too large.
     BodyTooLarge "body_too_large" 413 Usage
         "Split it into several requests, or raise max_body_mb.";
+    /// The body of the request is packed in a way that is not supported.
+    UnsupportedEncoding "unsupported_encoding" 415 Usage;
     /// The caller has sent too many requests in the last minute.
     RateLimited "rate_limited" 429 Failed
         "Wait for the number of seconds in Retry-After.";

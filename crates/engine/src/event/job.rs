@@ -20,6 +20,8 @@ pub(crate) struct JobState {
     pub(crate) session: Option<String>,
     pub(crate) unordered: bool,
     pub(crate) expiration_date: Option<Date>,
+    #[serde(default)]
+    pub(crate) immutable: bool,
     pub(crate) links: Vec<StoredLink>,
     pub(crate) instructions: Option<String>,
     pub(crate) procedure: bool,

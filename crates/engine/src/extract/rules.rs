@@ -1,7 +1,7 @@
 //! Extraction by rules, without a language model: keeps sentences that state something, verbatim, and skips small talk.
 //!
 //! A message is split into sentences. Greetings, thanks, exclamations without content, and questions that say nothing about
-//! the person who asks are skipped. The remaining sentences become one fact, or several if the message is long. A short
+//! the person who asks are skipped; a statement that ends in a question ("I live in Bergen, right?") is kept. The remaining sentences become one fact, or several if the message is long. A short
 //! answer is stored together with its question, and a sentence that begins with a pronoun together with the sentence before
 //! it, so that each fact can be understood alone.
 
@@ -33,12 +33,12 @@ struct OpenQuestion<'m> {
     text: String,
 }
 
-/// Extracts the facts of messages; system messages have none.
+/// Extracts the facts of messages. Instructions and the output of tools have none: nobody said them.
 pub(crate) fn extract_by_rules(messages: &[Message]) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut open_question: Option<OpenQuestion<'_>> = None;
     for (index, message) in messages.iter().enumerate() {
-        if message.role == Role::System {
+        if message.role.is_instruction() || message.role.is_tool() {
             continue;
         }
         let sentences = split(&message.content);
@@ -101,17 +101,114 @@ fn is_statement(sentence: &str) -> bool {
     words > 0
         && (!is_question
             || words >= STATING_QUESTION_WORDS
-            || (words >= PERSONAL_QUESTION_WORDS && is_personal(sentence)))
+            || (words >= PERSONAL_QUESTION_WORDS && is_personal(sentence))
+            || states_before_asking(sentence))
+}
+
+/// Whether a question follows a statement in its sentence: one in the first person ("I'm vegan, what can I eat?"), or one
+/// about others with a tag question ("Ben plays chess, doesn't he?"). A tag after "You …" really asks.
+fn states_before_asking(sentence: &str) -> bool {
+    let clauses: Vec<Vec<String>> = sentence
+        .split([',', ';', ':', '\u{2013}', '\u{2014}', '\u{2026}', '，', '、'])
+        .flat_map(|clause| clause.split(" - "))
+        .flat_map(|clause| clause.split("..."))
+        .map(|clause| clause.unicode_words().map(plain_word).collect())
+        .filter(|words: &Vec<String>| !words.is_empty())
+        .collect();
+    let Some((last, before)) = clauses.split_last() else { return false };
+    let is_own = |words: &[String]| words.first().is_some_and(|first| is_own_word(first) || first.starts_with("j'"));
+    if before.iter().any(|words| is_own(after_opening(words)) && states(after_opening(words))) {
+        return true;
+    }
+    if is_tag(last) {
+        let statement = before.iter().map(|words| after_opening(words)).find(|words| states(words));
+        return statement.is_some_and(|words| !begins_a_question(&words[0]) && !words[0].starts_with("you"));
+    }
+    // Without a comma: "I live in Bergen right?".
+    let words = after_opening(last);
+    let has_tag = (1..=MAX_TAG_WORDS).any(|count| words.len() > count && is_tag(&words[words.len() - count..]));
+    before.is_empty() && has_tag && is_own(words)
+}
+
+/// Maximum number of words of a tag question.
+const MAX_TAG_WORDS: usize = 3;
+
+/// Whether words are a tag question: "right?", "you know?", "isn't it?", "do they not?".
+fn is_tag(words: &[String]) -> bool {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let words = match words.as_slice() {
+        ["and" | "but" | "or" | "so", rest @ ..] if !rest.is_empty() => rest,
+        all => all,
+    };
+    match words {
+        [
+            "right" | "ok" | "okay" | "yeah" | "yes" | "no" | "eh" | "huh" | "hm" | "hey" | "innit" | "correct"
+            | "true" | "really" | "see" | "remember" | "agreed" | "y'know" | "alright",
+        ] => true,
+        ["you", "know" | "see"] | ["know", "what", "i", "mean"] | ["am", "i", "right"] | ["all", "right"] => true,
+        ["is", "that", "right" | "ok" | "okay" | "correct"] | ["if", "you", "know", "what", "i", "mean"] => true,
+        ["don't" | "wouldn't", "you", "think" | "say" | "agree"] => true,
+        [verb, subject] | [verb, subject, "not"] => is_auxiliary(verb) && is_pronoun(subject),
+        _ => false,
+    }
+}
+
+/// Whether a word is an auxiliary verb, also with "n't".
+fn is_auxiliary(word: &str) -> bool {
+    let positive = match word {
+        "can't" => "can",
+        "won't" => "will",
+        "shan't" => "shall",
+        "ain't" => "is",
+        other => other.strip_suffix("n't").unwrap_or(other),
+    };
+    ["am", "is", "are", "was", "were", "do", "does", "did", "have", "has", "had", "can", "could", "will", "would"]
+        .contains(&positive)
+        || ["shall", "should", "may", "might", "must", "need"].contains(&positive)
+}
+
+fn is_pronoun(word: &str) -> bool {
+    ["i", "you", "he", "she", "it", "we", "they", "there", "that", "this", "these", "those", "one"].contains(&word)
+}
+
+/// Whether a sentence that begins with this word asks.
+fn begins_a_question(word: &str) -> bool {
+    let asks = ["who", "whose", "whom", "what", "which", "when", "where", "why", "how", "what's", "who's", "where's"];
+    is_auxiliary(word) || asks.contains(&word) || ["how's", "when's", "any", "if", "whether"].contains(&word)
+}
+
+/// The words of a clause after words that only lead to it.
+fn after_opening(words: &[String]) -> &[String] {
+    let opens =
+        ["and", "but", "so", "well", "because", "since", "hey", "hi", "oh", "also", "actually", "now", "anyway"];
+    let start = words.iter().take_while(|word| opens.contains(&word.as_str())).count();
+    &words[start..]
+}
+
+/// Whether the words of a clause have content beyond that somebody asks.
+fn states(words: &[String]) -> bool {
+    let asks = ["wonder", "wondering", "wondered", "curious", "ask", "asking", "asked", "confused"];
+    content_words(&words.join(" ")) > words.iter().filter(|word| asks.contains(&word.as_str())).count()
 }
 
 /// Whether the speaker mentions themselves or a number, as in "I earn $85,000, so can you give me advice?".
 fn is_personal(sentence: &str) -> bool {
-    let own = [
+    sentence.contains(|char: char| char.is_ascii_digit())
+        || sentence.unicode_words().any(|word| is_own_word(&plain_word(word)))
+}
+
+/// Whether a word is one that people use of themselves.
+fn is_own_word(word: &str) -> bool {
+    [
         "i", "i'm", "i've", "i'd", "i'll", "my", "we", "we're", "we've", "our", "ich", "mein", "meine", "je", "mon",
         "yo", "mi",
-    ];
-    sentence.contains(|char: char| char.is_ascii_digit())
-        || sentence.unicode_words().any(|word| own.contains(&word.to_lowercase().replace('\u{2019}', "'").as_str()))
+    ]
+    .contains(&word)
+}
+
+/// A word in lower case with a plain apostrophe.
+fn plain_word(word: &str) -> String {
+    word.to_lowercase().replace('\u{2019}', "'")
 }
 
 /// Number of words that are neither function words nor small talk.
@@ -156,7 +253,7 @@ mod tests {
             role: if *speaker == "assistant" { Role::Assistant } else { Role::User },
             name: (!matches!(*speaker, "assistant" | "user")).then(|| (*speaker).to_owned()),
             content: (*text).into(),
-            timestamp: None,
+            ..Message::default()
         };
         turns.iter().map(message).collect()
     }
@@ -193,6 +290,65 @@ mod tests {
             "  \n ",
             "👍",
             "Sure, no problem. Anything else?",
+        ] {
+            check(&[("user", text)], &[]);
+        }
+    }
+
+    #[test]
+    fn a_statement_with_a_question_after_it_is_kept() {
+        for text in [
+            "I live in Bergen, right?",
+            "I live in Bergen right?",
+            "I live in Bergen – right?",
+            "I live in Bergen... right?",
+            "I live in Bergen, you know?",
+            "I live in Bergen, ok?",
+            "I live in Bergen, okay?",
+            "I live in Bergen, don't I?",
+            "I live in Bergen, don\u{2019}t I?",
+            "I'm vegan, remember?",
+            "My sister is a nurse, isn't she?",
+            "Ben plays chess, doesn't he?",
+            "It rains a lot in Bergen, doesn't it?",
+            "The kids can't swim, can they?",
+            "Marta won the race, did she not?",
+            "We never eat meat, do we?",
+            "The ferry to Stavanger leaves at nine, correct?",
+            "Hey, my train leaves at six, yeah?",
+            "But I hate mushrooms, you see?",
+            "I'm vegan, what can I eat?",
+            "I live in Bergen, what should I wear?",
+            "My dog is sick, any advice?",
+            "Well, we adopted a cat, isn't that great?",
+            "Ich wohne in Graz, oder?",
+        ] {
+            check(&[("user", text)], &[text]);
+        }
+        check(&[("user", "I live in Bergen. Any tips?")], &["I live in Bergen."]);
+        check(&[("user", "I live in Bergen, right? It rains.")], &["I live in Bergen, right? It rains."]);
+    }
+
+    #[test]
+    fn a_question_without_a_statement_is_not_kept() {
+        for text in [
+            "Is it cold in Oslo, or not?",
+            "Is that right?",
+            "Do you like tea, yes?",
+            "Which city is the capital of Norway, you know?",
+            "Can you call Ben, ok?",
+            "Where do they live, Oslo?",
+            "You live in Bergen, right?",
+            "You're from Oslo, aren't you?",
+            "Your dog is old, isn't it?",
+            "I wonder, is it open?",
+            "I'm curious, do you ski?",
+            "Great, right?",
+            "Nice, isn't it?",
+            "Right?",
+            "You know?",
+            "Would Ben like chess, do you think?",
+            "Tea, coffee or juice?",
         ] {
             check(&[("user", text)], &[]);
         }

@@ -64,6 +64,7 @@ impl Job {
             session: add.session.clone(),
             unordered: add.unordered,
             expiration_date: add.expiration_date,
+            immutable: add.immutable,
             links: add.links.iter().map(|(id, kind)| StoredLink(*id, kind.clone())).collect(),
             instructions: self.request.instructions.clone(),
             procedure: self.request.procedure,
@@ -81,6 +82,7 @@ impl Job {
             content: message.content,
             name: message.name,
             timestamp: message.timestamp,
+            unread_parts: 0,
         };
         let add = AddRequest {
             scope: state.scope(),
@@ -90,6 +92,7 @@ impl Job {
             session: state.session,
             unordered: state.unordered,
             expiration_date: state.expiration_date,
+            immutable: state.immutable,
             skip_duplicates: true,
             links: state.links.into_iter().map(|StoredLink(id, kind)| (id, kind)).collect(),
         };
@@ -130,11 +133,12 @@ mod tests {
                 role: Role::User,
                 content: "x".into(),
                 name: Some("Ana".into()),
-                timestamp: None,
+                ..Message::default()
             }],
             metadata: [("k".to_owned(), Value::from(0.1)), ("app_id".to_owned(), "diary".into())].into_iter().collect(),
             timestamp: Some("2024-05-01T12:00:00.000001Z".parse().unwrap()),
             session: Some("s".into()),
+            immutable: true,
             expiration_date: Some("2030-01-02".parse().unwrap()),
             links: vec![(MemoryId::Number(7), "related".into())],
             ..AddRequest::default()

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use mnemon_models::ChatModel;
-use mnemon_store::{Filter, Link, MemoryId, Role, SessionMessage, View, keys, run_search};
+use mnemon_store::{Filter, Link, MemoryId, SessionMessage, View, keys, run_search};
 
 use super::job::Job;
 use super::jobs::Jobs;
@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::event::PlannedFact;
 use crate::extract::{ExtractionInput, Extractor, Fact, extract_by_rules, extract_facts, record_procedure};
-use crate::message::Message;
+use crate::message::{Message, without_bom};
 use crate::time::{in_microseconds, time_text, today};
 
 /// Number of earlier messages in the prompt.
@@ -106,13 +106,18 @@ impl<'e> Learner<'e> {
 
     /// Checks a request and makes a job of it.
     fn new_job(&self, mut request: LearnRequest) -> Result<Job> {
-        // An agent's tool call is a message without text. It is skipped, unless there is nothing else: then the request
-        // is rejected.
+        // An empty message beside others is skipped; alone it is refused, unless it is one that has no words by its nature,
+        // such as a tool call: then there is nothing to store.
         let messages = &mut request.add.messages;
-        if messages.iter().any(|message| !message.content.trim().is_empty()) {
-            messages.retain(|message| !message.content.trim().is_empty());
+        let has_text = |message: &Message| !message.content.trim().is_empty();
+        if messages.iter().any(has_text) {
+            messages.retain(has_text);
         }
         request.add.check(self.engine.store())?;
+        request.add.messages.retain(has_text);
+        for message in &mut request.add.messages {
+            message.content = without_bom(&message.content).to_owned();
+        }
         let extractor = match self.engine.language_model() {
             Some(_) => Extractor::Llm,
             None => Extractor::Extractive,
@@ -160,7 +165,7 @@ impl<'e> Learner<'e> {
     fn extract_by_model(&self, llm: &dyn ChatModel, job: &Job) -> Result<Vec<Fact>> {
         let LearnRequest { add, instructions, procedure } = &job.request;
         let (indexes, messages): (Vec<usize>, Vec<Message>) =
-            add.messages.iter().cloned().enumerate().filter(|(_, message)| message.role != Role::System).unzip();
+            add.messages.iter().cloned().enumerate().filter(|(_, message)| !message.role.is_instruction()).unzip();
         if messages.is_empty() {
             return Ok(Vec::new());
         }
@@ -216,7 +221,7 @@ impl<'e> Learner<'e> {
             .messages
             .iter()
             .enumerate()
-            .filter(|(_, message)| message.role != Role::System)
+            .filter(|(_, message)| !message.role.is_instruction())
             .map(|(index, message)| SessionMessage {
                 id: job.message_id(index),
                 session_scope: request.scope.session_scope(),

@@ -24,7 +24,7 @@ pub(super) fn prefer_current(store: &dyn Store, request: &SearchRequest, answer:
     }
     let today = today();
     let is_visible = |memory: &Memory| {
-        request.filter.matches(memory.payload.as_map()) && (request.show_expired || !memory.payload.is_expired(today))
+        memory.matches(&request.filter) && (request.show_expired || !memory.payload.is_expired(today))
     };
     let current_ids: Vec<MemoryId> = current.values().copied().collect();
     let memories = store.get(&current_ids)?;

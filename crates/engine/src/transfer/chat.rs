@@ -6,12 +6,13 @@ use mnemon_store::Scope;
 use serde_json::{Map, Value};
 
 use super::format::{ImportFormat, ImportOptions};
-use super::reader::{BOM, for_each_line, io_error};
+use super::reader::{for_each_line, io_error};
 use super::report::{ImportReport, RejectedRecord, Rejection};
 use crate::add::AddRequest;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
-use crate::message::{Message, optional_text, optional_time};
+use crate::json::{is_json, read_json};
+use crate::message::{Message, optional_text, optional_time, without_bom};
 
 /// Requests in one commit, and messages in one request.
 const BATCH: usize = 512;
@@ -26,7 +27,8 @@ pub(super) fn import_chat(
 ) -> Result<ImportReport> {
     let mut import = ChatImport::new(engine, options);
     let bytes = std::fs::read(path).map_err(io_error(path))?;
-    let whole: Option<Value> = serde_json::from_slice(bytes.strip_prefix(BOM).unwrap_or(&bytes)).ok();
+    let whole = std::str::from_utf8(&bytes).ok().filter(|text| is_json(without_bom(text))).map(read_json).transpose();
+    let whole = whole.map_err(|fault| EngineError::invalid(format!("{}: {fault}", path.display())))?;
     drop(bytes);
     match whole {
         Some(Value::Array(items)) => {
@@ -38,7 +40,7 @@ pub(super) fn import_chat(
         None => for_each_line(path, |line, text| {
             let item = text
                 .map_err(str::to_owned)
-                .and_then(|text| serde_json::from_str::<Value>(text).map_err(|error| format!("invalid JSON: {error}")));
+                .and_then(|text| read_json(text).map_err(|error| format!("invalid JSON: {error}")));
             match item {
                 Ok(item) => import.push(line, &item),
                 Err(reason) => import.imported.refused.push(RejectedRecord { line, reason: reason.into() }),
@@ -47,7 +49,7 @@ pub(super) fn import_chat(
         })?,
     }
     let ChatImport { requests, mut imported, .. } = import;
-    if requests.is_empty() && imported.refused.is_empty() {
+    if requests.is_empty() && imported.refused.is_empty() && imported.skipped == 0 {
         return Err(EngineError::invalid(format!("{} has no messages", path.display())));
     }
     add_all(engine, requests, &mut imported, progress)?;
@@ -112,6 +114,9 @@ impl<'e> ChatImport<'e> {
             Ok(request)
         });
         match (request, self.requests.last_mut()) {
+            (Ok(request), _) if !request.messages.iter().any(Message::is_stored) => {
+                self.imported.skipped += request.messages.len();
+            }
             (Ok(request), Some((_, last))) if last.messages.len() < BATCH && is_same_conversation(last, &request) => {
                 last.messages.extend(request.messages);
             }
@@ -140,6 +145,8 @@ fn add_all(
     }
     let mut done = 0;
     for batch in valid.chunks(BATCH) {
+        let skipped = |request: &AddRequest| request.messages.iter().filter(|message| !message.is_stored()).count();
+        imported.skipped += batch.iter().map(skipped).sum::<usize>();
         let answers = engine.add_batch(batch)?;
         let added: usize = answers.iter().map(Vec::len).sum();
         imported.unchanged +=

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::report::TransferCounts;
+use crate::json::read_json;
 
 /// The version of the format.
 pub(super) const VERSION: u64 = 1;
@@ -88,7 +89,7 @@ pub(super) fn end(counts: &TransferCounts) -> Value {
 
 /// Parses a line; the error describes the fault.
 pub(super) fn parse(text: &str) -> Result<Line, String> {
-    let value: Value = serde_json::from_str(text).map_err(|error| format!("invalid JSON: {error}"))?;
+    let value = read_json(text).map_err(|error| format!("invalid JSON: {error}"))?;
     let Value::Object(mut map) = value else { return Err("not a JSON object".into()) };
     if let Some(version) = map.get("mnemon_export") {
         if version.as_u64() != Some(VERSION) {

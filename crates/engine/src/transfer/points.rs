@@ -15,6 +15,7 @@ use crate::analyse::embedding_text;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::foreign::{ForeignPoint, embed_mentions, enrich};
+use crate::json::read_json;
 use crate::validate::{check_depth, check_length};
 
 /// Points in one commit.
@@ -85,7 +86,7 @@ fn store_points(engine: &Engine, points: Vec<Point>, imported: &mut ImportReport
 }
 
 fn parse_point(line: usize, text: &str, dims: usize) -> Result<Point, String> {
-    let value: Value = serde_json::from_str(text).map_err(|error| format!("invalid JSON: {error}"))?;
+    let value = read_json(text).map_err(|error| format!("invalid JSON: {error}"))?;
     let Value::Object(mut map) = value else { return Err("not a JSON object".into()) };
     let id = map.get("id").ok_or("the point has no `id`")?;
     let id = MemoryId::from_value(id).map_err(|error| error.to_string())?;

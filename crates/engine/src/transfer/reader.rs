@@ -5,9 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use crate::error::{EngineError, Result};
-
-/// The byte order mark that some programs write before text in UTF-8.
-pub(super) const BOM: &[u8] = "\u{feff}".as_bytes();
+use crate::message::without_bom;
 
 /// Calls `each` with the number and the text of every line that is not blank. A line that is not valid UTF-8 comes as
 /// `Err`.
@@ -24,8 +22,8 @@ pub(super) fn for_each_line(
             return Ok(());
         }
         number += 1;
-        let bytes = if number == 1 { bytes.strip_prefix(BOM).unwrap_or(&bytes) } else { &bytes };
-        match std::str::from_utf8(bytes) {
+        // Joined files may have a mark at any line.
+        match std::str::from_utf8(&bytes).map(without_bom) {
             Ok(line) if line.trim().is_empty() => {}
             Ok(line) => each(number, Ok(line.trim_end_matches(['\r', '\n'])))?,
             Err(_) => each(number, Err("not valid UTF-8"))?,

@@ -26,13 +26,15 @@ pub struct ImportReport {
     pub stored: TransferCounts,
     /// Memories that were in the store already, with the same content.
     pub unchanged: usize,
+    /// Messages that are not stored: instructions, and messages without words, such as tool calls.
+    pub skipped: usize,
     /// The records that were not stored.
     pub refused: Vec<RejectedRecord>,
 }
 
 impl ImportReport {
     pub(super) fn new(format: ImportFormat) -> Self {
-        Self { format, stored: TransferCounts::default(), unchanged: 0, refused: Vec::new() }
+        Self { format, stored: TransferCounts::default(), unchanged: 0, skipped: 0, refused: Vec::new() }
     }
 }
 

@@ -226,7 +226,7 @@ impl<'e> Restore<'e> {
         self.engine.commit(&[&scope], || {
             let mut changes = Vec::new();
             if let Some(memory) = store.get(&[id])?.pop().flatten() {
-                let (terms, context_changes) = recount(store, &memory, Some(memory.payload.text()))?;
+                let (terms, context_changes) = recount(store, &memory, Some(memory.payload.text()), &HashMap::new())?;
                 changes.push(Change::SetTerms(id, terms));
                 changes.extend(context_changes);
             }

@@ -30,7 +30,7 @@ fn any_text_is_accepted_or_rejected() {
             Err(error) => panic!("{error}"),
         };
         let stored = world.get(added).unwrap();
-        prop_assert_eq!(stored.payload.text(), content.as_str());
+        prop_assert_eq!(stored.payload.text(), content.trim_start_matches('\u{feff}'));
         for profile in [Profile::Fusion, Profile::Mem0] {
             for question in [&query, &content] {
                 let asked = SearchRequest::new(question, by_user("ana"));
@@ -42,7 +42,7 @@ fn any_text_is_accepted_or_rejected() {
             }
         }
         let update = UpdateRequest { text: Some(query.clone()), ..UpdateRequest::default() };
-        prop_assert_eq!(world.update(added, &update).is_ok(), !query.trim().is_empty());
+        prop_assert_eq!(world.update(added, &update).is_ok(), !query.trim_start_matches('\u{feff}').trim().is_empty());
         world.delete(added).unwrap();
     });
 }

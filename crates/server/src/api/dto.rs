@@ -27,11 +27,12 @@ pub(crate) struct Messages(pub(crate) Vec<Message>);
 #[schema(as = Message)]
 #[expect(dead_code, reason = "only describes the wire format")]
 pub(crate) struct MessageDoc {
-    /// `user`, `assistant` or `system`. System messages are not stored.
+    /// `user`, `assistant`, `system`, `developer`, `tool` or another. Case does not count. Messages of the system and the
+    /// developer are instructions and are not stored.
     #[schema(default = "user")]
     role: Option<String>,
-    /// The text; also a list of parts with `text`.
-    content: String,
+    /// The text; also a list of parts, of which those with `text` are read. A message with `tool_calls` needs no content.
+    content: Option<String>,
     /// The name of the speaker.
     name: Option<String>,
 }

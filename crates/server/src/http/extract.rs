@@ -5,15 +5,17 @@ use std::fmt;
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request};
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
+use mnemon_engine::check_numbers;
 use mnemon_store::MemoryId;
-use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::body::read_body;
 use crate::error::Problem;
 use crate::service::AppState;
 
-/// A JSON body. An empty body counts as an empty object.
+/// A JSON body, which must be an object. An empty body counts as an empty one.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest<AppState> for Body<T> {
@@ -21,33 +23,28 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Body<T> {
 
     async fn from_request(request: Request, app: &AppState) -> Result<Self, Problem> {
         let path = original_path(request.extensions(), request.uri().path());
-        let limit = app.config.max_body;
-        let declared = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
-        if declared.is_some_and(|length: usize| length > limit) {
-            return Err(Problem::too_large(limit));
-        }
-        let bytes = axum::body::to_bytes(request.into_body(), limit).await.map_err(|error| {
-            let text = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            if text.contains("limit") {
-                Problem::too_large(limit)
-            } else {
-                Problem::bad_request("the request body is incomplete")
-            }
-        })?;
-        let bytes: &[u8] = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}" } else { &bytes };
-        let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let read = serde_path_to_error::deserialize(&mut reader);
-        read.map_err(|error| {
-            let location = error.path().to_string();
-            let error = error.into_inner();
-            let kind = if error.is_syntax() || error.is_eof() { "json_invalid" } else { "value_error" };
-            invalid(&path, "body", &location, kind, &error.to_string())
-        })
-        .and_then(|value| match reader.end() {
-            Ok(()) => Ok(Self(value)),
-            Err(error) => Err(invalid(&path, "body", ".", "json_invalid", &error.to_string())),
-        })
+        let bytes = read_body(request, app.config.max_body).await?;
+        let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+        parse(text, &path).map(Self)
     }
+}
+
+fn parse<T: DeserializeOwned>(text: &[u8], path: &str) -> Result<T, Problem> {
+    let text: &[u8] = if text.iter().all(u8::is_ascii_whitespace) { b"{}" } else { text };
+    check_numbers(text).map_err(|error| Problem::bad_request(error.to_string()))?;
+    // A list would be read as the fields in their order.
+    if text.trim_ascii_start().first() != Some(&b'{') && serde_json::from_slice::<IgnoredAny>(text).is_ok() {
+        return Err(invalid(path, "body", ".", "value_error", "the body must be a JSON object"));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let location = error.path().to_string();
+        let error = error.into_inner();
+        let kind = if error.is_syntax() || error.is_eof() { "json_invalid" } else { "value_error" };
+        invalid(path, "body", &location, kind, &error.to_string())
+    })?;
+    reader.end().map_err(|error| invalid(path, "body", ".", "json_invalid", &error.to_string()))?;
+    Ok(value)
 }
 
 /// Marks a request whose path ended in a slash before the slash was removed.

@@ -10,13 +10,14 @@ use super::extract::is_platform;
 type ErrorAnswer = (&'static str, &'static str, &'static str);
 
 /// All error answers of the routes.
-const ERRORS: [ErrorAnswer; 13] = [
+const ERRORS: [ErrorAnswer; 14] = [
     ("400", "BadRequest", "The request is invalid; the body gives the reason."),
     ("401", "Unauthorized", "The key or token is missing or invalid."),
     ("403", "Forbidden", "The key does not allow this request."),
     ("404", "NotFound", "The resource does not exist, or belongs to another user."),
     ("409", "Conflict", "The memories of the owner were deleted during the request; nothing was stored."),
     ("413", "BodyTooLarge", "The request body is too large."),
+    ("415", "UnsupportedEncoding", "The Content-Encoding of the request body is not supported."),
     ("422", "InvalidValue", "A value is invalid; `detail` is a list with the location of each error."),
     ("429", "TooManyRequests", "The rate limit is exceeded; `Retry-After` gives the seconds to wait."),
     ("500", "InternalError", "An internal error occurred; the server's log has the reason."),
@@ -95,7 +96,7 @@ fn add_errors(operation: &mut Operation, path: &str, method: &str, is_public: bo
             "400" => has_input,
             "401" | "403" | "429" => !is_public,
             "404" => path.contains('{'),
-            "413" => has_body,
+            "413" | "415" => has_body,
             "422" => has_input && !is_platform(path),
             "500" | "503" => true,
             // Reads with a key write as well: the time of the key's last use.

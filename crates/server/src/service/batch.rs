@@ -1,4 +1,4 @@
-//! Changes of many memories in one request: all are checked first, then they are changed one by one.
+//! Changes of many memories in one request. All are checked first, then they are one commit.
 
 use std::sync::Arc;
 
@@ -32,14 +32,12 @@ impl App {
                 request.check().map_err(|error| refused(memory.id, &error))?;
                 requests.push(request);
             }
-            let mut updated = Vec::with_capacity(ids.len());
-            for (id, request) in ids.iter().zip(&requests) {
-                updated.push(app.engine.update(*id, request)?);
-            }
+            let changes: Vec<(MemoryId, UpdateRequest)> = ids.iter().copied().zip(requests).collect();
+            let updated = app.engine.update_batch(&changes)?;
             let results = updated.iter().map(|memory| EventResult::new(EventKind::Update, memory)).collect();
             let event_id = app.events.save(event.succeeded(results), common_user(&memories).as_deref());
             let events = updated.iter().map(|memory| MemoryEvent::new(EventKind::Update, memory)).collect();
-            Ok((events, (updated.len(), event_id)))
+            Ok((events, (changes.len(), event_id)))
         })
         .await
     }
@@ -54,9 +52,7 @@ impl App {
         let event = Event::new(RequestKind::Delete, json!({"memories": ids.len()}));
         self.with_webhooks(move |app| {
             let memories = app.own_memories(&caller, &ids)?;
-            for memory in &memories {
-                app.engine.delete(memory.id)?;
-            }
+            app.engine.delete_batch(&ids)?;
             let results = memories.iter().map(|memory| EventResult::new(EventKind::Delete, memory)).collect();
             let event_id = app.events.save(event.succeeded(results), common_user(&memories).as_deref());
             let events = memories.iter().map(|memory| MemoryEvent::new(EventKind::Delete, memory)).collect();

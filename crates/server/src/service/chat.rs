@@ -43,10 +43,10 @@ impl Turn {
         Ok(Self { turn: ChatTurn { scope: recall_scope, messages, max_tokens }, scope, remember })
     }
 
-    /// The request to extract facts from this turn: from its last message, and from as much of the answer as fits into
+    /// The request to extract facts from this turn: from the message that is answered, and from as much of the answer as fits into
     /// a message. Earlier messages were handled in their own turns.
     pub(crate) fn learn_request(&self, answer: &str) -> LearnRequest {
-        let mut messages: Vec<Message> = self.turn.messages.last().cloned().into_iter().collect();
+        let mut messages: Vec<Message> = self.turn.question().cloned().into_iter().collect();
         let content = answer[..answer.floor_char_boundary(MAX_TEXT_BYTES)].to_owned();
         messages.push(Message { role: Role::Assistant, content, ..Message::default() });
         let add = AddRequest { scope: self.scope.clone(), messages, ..AddRequest::default() };

@@ -11,9 +11,6 @@ use super::webhooks::MemoryEvent;
 use crate::auth::Caller;
 use crate::error::Problem;
 
-/// Payload key: whether changes of the memory are refused.
-pub(crate) const IMMUTABLE: &str = "immutable";
-
 impl App {
     /// Stores messages verbatim. The scope of the request must come from [`Caller::scope`].
     pub(crate) async fn add(self: &Arc<Self>, request: AddRequest) -> Result<Vec<AddedMemory>, Problem> {
@@ -174,7 +171,7 @@ pub(crate) fn visible_history(engine: &Engine, caller: &Caller, id: MemoryId) ->
 
 /// Refuses a change of a memory that was stored as immutable.
 pub(super) fn check_mutable(memory: &Memory) -> Result<(), Problem> {
-    if memory.payload.as_map().get(IMMUTABLE) == Some(&true.into()) {
+    if memory.payload.is_immutable() {
         return Err(
             Problem::bad_request(format!("Memory {} is immutable.", memory.id)).hint("Delete it and add a new one.")
         );

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 
 mod all_routes;
+mod bodies;
 mod isolation;
 mod learning;
 mod mem0_accounts;
@@ -9,13 +10,16 @@ mod mem0_configure;
 mod mem0_entities;
 mod mem0_keys;
 mod mem0_memories;
+mod messages;
 mod metadata;
+mod metadata_updates;
 mod older_version;
 mod openapi;
 mod platform_deletion;
 mod platform_memories;
 mod platform_resources;
 mod redact;
+mod reserved_metadata;
 mod server;
 mod unreadable;
 mod webhooks;

@@ -147,7 +147,6 @@ async fn keys_of_the_platform_are_refused_as_new_metadata() {
         // Other values than those that are shown as metadata.
         ("1000003", json!({"app_id": 43})),
         ("1000003", json!({"immutable": true})),
-        ("1000001", json!({"timestamp": 1_700_000_000})),
     ] {
         let body = json!({"metadata": metadata});
         let refused = server.call(ADMIN, "PUT", &format!("/v1/memories/{id}/"), body).await.expect(400);

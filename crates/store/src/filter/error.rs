@@ -36,8 +36,8 @@ pub enum FilterError {
         /// The JSON type found.
         found: &'static str,
     },
-    /// A key that no field can have: empty, or starting with `$`.
-    #[error("{path}: no field can have this name; use a payload key, or AND, OR, NOT")]
+    /// The name of a logical operator where a field is expected.
+    #[error("{path}: AND, OR and NOT are not fields; use them beside the fields")]
     UnusableKey {
         /// The location.
         path: String,

@@ -14,7 +14,8 @@ pub struct FieldFilter {
 }
 
 impl FieldFilter {
-    /// The payload key; never empty, never a scope key or the name of a logical operator.
+    /// The payload key, or the name of a memory's session or event time; never a scope key or the name of a logical
+    /// operator.
     pub fn key(&self) -> &str {
         &self.key
     }

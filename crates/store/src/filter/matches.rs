@@ -1,31 +1,85 @@
 //! Evaluation of filters on payloads.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{FieldFilter, Filter, Instant, Number, Range, Test};
+use super::{FieldFilter, Filter, Instant, Number, Range, Scalar, Test};
+
+/// The key of a memory's session, even if its metadata has a key `session`.
+pub const SESSION: &str = "$session";
+/// The key of a memory's event time, even if its metadata has a key `event_time`.
+pub const EVENT_TIME: &str = "$event_time";
+
+/// What a filter knows of a memory beside its payload.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin<'m> {
+    /// Its session.
+    pub session: Option<&'m str>,
+    /// When its text was said.
+    pub event_time: Option<Timestamp>,
+}
 
 impl Filter {
-    /// Whether a memory with this payload matches. Only an `icontains` of more than 64 bytes allocates.
+    /// Whether a memory with this payload, of no session and without event time, matches. Only an `icontains` of more than
+    /// 64 bytes allocates.
     pub fn matches(&self, payload: &Map<String, Value>) -> bool {
+        self.matches_with(payload, Origin::default())
+    }
+
+    /// Whether a memory with this payload, session and event time matches.
+    pub fn matches_with(&self, payload: &Map<String, Value>, origin: Origin<'_>) -> bool {
         match self {
-            Self::And(group) => group.iter().all(|part| part.matches(payload)),
-            Self::Or(group) => group.iter().any(|part| part.matches(payload)),
-            Self::Not(inner) => !inner.matches(payload),
+            Self::And(group) => group.iter().all(|part| part.matches_with(payload, origin)),
+            Self::Or(group) => group.iter().any(|part| part.matches_with(payload, origin)),
+            Self::Not(inner) => !inner.matches_with(payload, origin),
             Self::Scope(scope) => scope.admits(payload.get(scope.key.as_str()).and_then(Value::as_str)),
-            Self::Field(field) => field.matches(payload),
+            Self::Field(field) => field.matches(payload, origin),
+        }
+    }
+
+    /// Whether the session or the event time of a memory may decide.
+    pub fn reads_origin(&self) -> bool {
+        match self {
+            Self::And(group) | Self::Or(group) => group.iter().any(Self::reads_origin),
+            Self::Not(inner) => inner.reads_origin(),
+            Self::Scope(_) => false,
+            Self::Field(field) => field.reads_origin(),
         }
     }
 }
 
+/// Whether a payload key can't be filtered by, because the filter language gives its name another meaning.
+pub fn is_filter_word(key: &str) -> bool {
+    ["AND", "OR", "NOT", "$and", "$or", "$not", SESSION, EVENT_TIME].contains(&key)
+}
+
 impl FieldFilter {
-    fn matches(&self, payload: &Map<String, Value>) -> bool {
+    /// Whether its key may mean the session or the event time of a memory.
+    pub fn reads_origin(&self) -> bool {
+        [SESSION, EVENT_TIME].iter().any(|own| self.key == *own || self.key == own[1..])
+    }
+
+    fn matches(&self, payload: &Map<String, Value>, origin: Origin<'_>) -> bool {
         let value = lookup(payload, &self.key);
+        if value.is_none() && self.reads_origin() {
+            let is_session = self.key.ends_with(&SESSION[1..]);
+            return match origin.event_time.filter(|_| !is_session) {
+                Some(time) => self.test.matches_time(time),
+                None => self.test.matches(origin.session.filter(|_| is_session).map(Value::from).as_ref()),
+            };
+        }
+        self.test.matches(value)
+    }
+}
+
+impl Test {
+    fn matches(&self, value: Option<&Value>) -> bool {
         let any = |test: &dyn Fn(&Value) -> bool| match value {
             None => false,
             Some(Value::Array(elements)) => elements.iter().any(test),
             Some(value) => test(value),
         };
-        match &self.test {
+        match self {
             Test::Eq(scalar) => any(&|value| scalar.compare(value).is_some_and(|order| order.is_eq())),
             Test::Ne(scalar) => !any(&|value| scalar.compare(value).is_some_and(|order| order.is_eq())),
             Test::In(list) => any(&|value| list.has(value)),
@@ -38,6 +92,27 @@ impl FieldFilter {
                 Some(Value::Array(elements)) => !elements.is_empty(),
                 Some(_) => true,
             },
+        }
+    }
+}
+
+impl Test {
+    /// Whether a time passes. It equals every notation of its instant, and the number of its seconds since 1970.
+    fn matches_time(&self, time: Timestamp) -> bool {
+        let text = Value::from(time.to_string());
+        let seconds = Value::from(time.as_microsecond() as f64 / 1e6);
+        let instant = Instant::parse(&time.to_string());
+        let equals = |scalar: &Scalar| match scalar {
+            Scalar::Text(other) => instant.is_some() && Instant::parse(other) == instant,
+            other => other.compare(&seconds).is_some_and(|order| order.is_eq()),
+        };
+        match self {
+            Self::Eq(scalar) => equals(scalar),
+            Self::Ne(scalar) => !equals(scalar),
+            Self::In(list) => list.iter().any(equals),
+            Self::NotIn(list) => !list.iter().any(equals),
+            Self::Range(range) => range.has(&text) || range.has(&seconds),
+            Self::Contains(_) | Self::IContains(_) | Self::Exists => self.matches(Some(&text)),
         }
     }
 }
@@ -55,6 +130,9 @@ impl Range {
 
 /// The value of the literal key, else of the path that its dots describe.
 fn lookup<'a>(payload: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    if [SESSION, EVENT_TIME].contains(&key) {
+        return None;
+    }
     if let Some(value) = payload.get(key) {
         return Some(value);
     }

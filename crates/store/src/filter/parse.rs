@@ -22,7 +22,10 @@ impl Filter {
     }
 
     /// Reads `{key: value}`, where the key is always a field.
-    pub(super) fn parse_condition(key: &str, value: &Value) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Same as [`Filter::parse`]; also if the key is the name of a logical operator.
+    pub fn parse_condition(key: &str, value: &Value) -> Result<Self> {
         let path = Path::ROOT;
         let path = path.key(key);
         match Logical::from_name(key) {
@@ -97,9 +100,6 @@ impl Parser {
     }
 
     fn condition(&mut self, key: &str, value: &Value, path: Path<'_>, depth: usize) -> Result<Filter> {
-        if key.is_empty() || key.starts_with('$') {
-            return Err(FilterError::UnusableKey { path: path.render() });
-        }
         match ScopeKey::from_name(key) {
             Some(scope) => self.scope(scope, value, path, depth),
             None => self.field(key, value, path, depth),

@@ -11,8 +11,9 @@ use qdrant_client::qdrant::{
 
 use super::codec::{memory_id, payload, point_id};
 use super::inner::Inner;
+use super::provenances::provenances;
 use super::pushdown::remote_filter;
-use crate::{Filter, MemoryId, Payload, Result};
+use crate::{Filter, MemoryId, Payload, Provenance, Result};
 
 /// Points in one response.
 const BATCH: u32 = 1000;
@@ -111,13 +112,27 @@ pub(super) async fn fetch_points(
 pub(super) fn matching_ids(inner: &Inner, filter: &Filter) -> Result<HashSet<MemoryId>> {
     let (candidates, exact) = remote_filter(filter);
     let points = scroll_memories(inner, candidates, !exact)?;
-    let mut ids = HashSet::with_capacity(points.len());
-    for point in points {
-        if exact || filter.matches(payload(point.payload).as_map()) {
-            ids.insert(memory_id(point.id)?);
-        }
+    if exact {
+        return points.into_iter().map(|point| memory_id(point.id)).collect();
     }
-    Ok(ids)
+    Ok(matching(inner, filter, points)?.into_iter().map(|(id, _)| id).collect())
+}
+
+/// Those of the points that a filter matches, with their payloads.
+pub(super) fn matching(
+    inner: &Inner,
+    filter: &Filter,
+    points: Vec<RetrievedPoint>,
+) -> Result<Vec<(MemoryId, Payload)>> {
+    let read = |point: RetrievedPoint| Ok((memory_id(point.id)?, payload(point.payload)));
+    let mut found = points.into_iter().map(read).collect::<Result<Vec<_>>>()?;
+    let ids: Vec<MemoryId> = found.iter().map(|(id, _)| *id).filter(|_| filter.reads_origin()).collect();
+    let known = provenances(inner, &ids)?;
+    found.retain(|(id, payload)| {
+        let origin = known.get(id).map(Provenance::origin).unwrap_or_default();
+        filter.matches_with(payload.as_map(), origin)
+    });
+    Ok(found)
 }
 
 /// Sends updates of a collection and waits until reads include them.

@@ -1,6 +1,6 @@
 //! Reads: by id, by list, by session, and of the whole store.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use super::inner::{Inner, start};
 use super::outbox::apply_unapplied;
 use super::point_set::PointSet;
 use super::points::{count_points, fetch, fetch_points, matching_ids};
+use super::provenances::provenances;
 use super::pushdown::has_scope_ids;
 use super::tables::{
-    EXISTS, LEDGER_SCHEMA, PROVENANCE_COLUMNS, first_count, has_scope_id, id_at, id_value, indexable_text,
-    provenance_at, scope_ids, session_id, to_i64,
+    EXISTS, LEDGER_SCHEMA, first_count, has_scope_id, id_at, indexable_text, scope_ids, session_id, to_i64,
 };
 use crate::cursor;
 use crate::database::{Sql, Value, snapshot};
@@ -31,9 +31,6 @@ use crate::{
 
 /// Memories in one query of [`visit`].
 const BATCH: usize = 500;
-/// Possible numbers of ids in one statement. A shorter list is filled up to the next number, so that there are few
-/// different statements to prepare.
-const ID_COUNTS: [usize; 3] = [4, 24, 128];
 
 pub(super) fn info(inner: &Inner) -> Result<StoreInfo> {
     let [history, links, messages] = snapshot(inner.ledger(), |sql| {
@@ -66,31 +63,6 @@ pub(super) fn get(inner: &Arc<Inner>, ids: &[MemoryId]) -> Result<Vec<Option<Mem
     let points = inner.client.finish(fetching)?;
     let one = |id: &MemoryId| Some(memory(*id, points.get(id)?, provenances.get(id)));
     Ok(ids.iter().map(one).collect())
-}
-
-/// The provenances of those memories that the ledger knows.
-fn provenances(inner: &Inner, ids: &[MemoryId]) -> Result<HashMap<MemoryId, Provenance>> {
-    let mut found = HashMap::with_capacity(ids.len());
-    if ids.is_empty() {
-        return Ok(found);
-    }
-    snapshot(inner.ledger(), |sql| {
-        for batch in ids.chunks(ID_COUNTS[ID_COUNTS.len() - 1]) {
-            let count = ID_COUNTS.into_iter().find(|count| *count >= batch.len()).unwrap_or(batch.len());
-            let parameters: Vec<String> = (1..=count).map(|number| format!("${number}")).collect();
-            let last = batch.last().copied();
-            let filled = batch.iter().copied().chain(std::iter::repeat_n(last, count - batch.len()).flatten());
-            let rows = sql.query(
-                &format!("SELECT id, {PROVENANCE_COLUMNS} FROM memories WHERE id IN ({})", parameters.join(", ")),
-                &filled.map(id_value).collect::<Vec<_>>(),
-            )?;
-            for row in rows {
-                found.insert(id_at(&row, 0)?, provenance_at(&row, 1)?);
-            }
-        }
-        Ok(())
-    })?;
-    Ok(found)
 }
 
 pub(super) fn get_stored(inner: &Inner, ids: &[MemoryId]) -> Result<Vec<Option<StoredMemory>>> {
@@ -147,7 +119,7 @@ pub(super) fn list(
     let ids: Vec<MemoryId> = rows.into_iter().map(|(_, id)| id).collect();
     let mut items = get_existing(inner, &ids)?;
     // The owner of a memory may have changed after the ledger was read.
-    items.retain(|memory| filter.is_none_or(|filter| filter.matches(memory.payload.as_map())));
+    items.retain(|memory| filter.is_none_or(|filter| memory.matches(filter)));
     Ok(Page { items, total, next })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use qdrant_client::qdrant::Filter as RemoteFilter;
 
-use super::codec::{memory_id, payload};
+use super::codec::payload;
 use super::entities::{find_mentioned, mentioned_entities};
 use super::entity_updates::EntityChanges;
 use super::external_changes::{ensure_recorded, ensure_recorded_before_write};
@@ -18,7 +18,7 @@ use super::plan::{LedgerChange, Plan};
 use super::planned_write::PlannedWrite;
 use super::planner::Planner;
 use super::point_set::PointSet;
-use super::points::{fetch, fetch_points, scroll_memories};
+use super::points::{fetch, fetch_points, matching, scroll_memories, scroll_payloads};
 use super::pushdown::remote_filter;
 use super::record_points::record_points;
 use super::tables::{EXISTS, check_versions, id_value, memory_row};
@@ -276,18 +276,10 @@ pub(super) fn remove_matching(inner: &Arc<Inner>, filter: Option<&Filter>, now: 
 
 /// The payloads of all memories that the filter matches.
 fn matching_payloads(inner: &Inner, filter: Option<&Filter>) -> Result<Vec<(MemoryId, Payload)>> {
-    let points = match filter {
-        Some(filter) => scroll_memories(inner, remote_filter(filter).0, true)?,
-        None => scroll_memories(inner, RemoteFilter::default(), true)?,
-    };
-    let mut matching = Vec::new();
-    for point in points {
-        let (id, payload) = (memory_id(point.id)?, payload(point.payload));
-        if filter.is_none_or(|filter| filter.matches(payload.as_map())) {
-            matching.push((id, payload));
-        }
+    match filter {
+        Some(filter) => matching(inner, filter, scroll_memories(inner, remote_filter(filter).0, true)?),
+        None => scroll_payloads(inner, RemoteFilter::default()),
     }
-    Ok(matching)
 }
 
 /// The sequence numbers of memories.

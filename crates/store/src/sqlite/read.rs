@@ -8,9 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::entities;
 use super::open::SqliteOptions;
-use super::row::{
-    MEMORY_COLUMNS, STORED_MEMORY_COLUMNS, id_at, memory_at, parse_payload, payload_at, stored_memory_at, to_usize,
-};
+use super::row::{MEMORY_COLUMNS, STORED_MEMORY_COLUMNS, id_at, memory_at, parse_payload, stored_memory_at, to_usize};
 use super::schema;
 use super::scopes::{exact_scope, pinned_condition, scope_condition};
 use crate::cursor;
@@ -73,25 +71,29 @@ pub(super) fn get_stored(connection: &Connection, ids: &[MemoryId]) -> Result<Ve
 pub(super) fn matching_ids(connection: &Connection, filter: Option<&Filter>) -> Result<Vec<MemoryId>> {
     let Some((condition, values)) = pinned_condition(connection, filter)? else { return Ok(Vec::new()) };
     let filter = filter.filter(|filter| !filter.is_scope_only());
-    let payload_column = if filter.is_some() { "payload" } else { "NULL" };
+    let columns = if filter.is_some() { MEMORY_COLUMNS } else { "m.slot, m.id" };
     let mut statement =
-        connection.prepare(&format!("SELECT id, {payload_column} FROM memories WHERE {condition} ORDER BY slot"))?;
+        connection.prepare(&format!("SELECT {columns} FROM memories m WHERE {condition} ORDER BY m.slot"))?;
     let mut rows = statement.query(params_from_iter(values))?;
     let mut ids = Vec::new();
     while let Some(row) = rows.next()? {
         let matches = match filter {
-            Some(filter) => filter.matches(payload_at(row, 1)?.as_map()),
+            Some(filter) => memory_at(row)?.matches(filter),
             None => true,
         };
         if matches {
-            ids.push(id_at(row, 0)?);
+            ids.push(id_at(row, 1)?);
         }
     }
     Ok(ids)
 }
 
-/// Whether a filter matches the payload in a slot.
+/// Whether a filter matches the memory in a slot.
 pub(super) fn slot_matches(connection: &Connection, filter: &Filter, slot: i64) -> Result<bool> {
+    if filter.reads_origin() {
+        let found = select_memories(connection, "WHERE m.slot = ?", &[Value::Integer(slot)])?;
+        return Ok(found.first().is_some_and(|memory| memory.matches(filter)));
+    }
     let mut statement = connection.prepare_cached("SELECT payload FROM memories WHERE slot = ?")?;
     let text: Option<String> = statement.query_row([slot], |found| found.get(0)).optional()?;
     match text {
@@ -168,7 +170,8 @@ fn list_by_filter(
     let mut rows = statement.query(params_from_iter(values))?;
     let (mut items, mut total, mut to_skip) = (Vec::new(), 0, page.offset);
     while let Some(row) = rows.next()? {
-        if !filter.matches(payload_at(row, 2)?.as_map()) {
+        let memory = memory_at(row)?;
+        if !memory.matches(filter) {
             continue;
         }
         total += 1;
@@ -176,7 +179,7 @@ fn list_by_filter(
         if slot < before && to_skip > 0 {
             to_skip -= 1;
         } else if slot < before && items.len() <= page.limit {
-            items.push((slot, memory_at(row)?));
+            items.push((slot, memory));
         }
     }
     Ok((items, total))

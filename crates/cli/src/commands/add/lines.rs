@@ -2,10 +2,10 @@
 
 use std::io::{self, BufRead, Read};
 
-use mnemon_engine::{AddRequest, Engine, MAX_TEXT_BYTES, Message};
+use mnemon_engine::{AddRequest, Engine, MAX_TEXT_BYTES, Message, is_json, read_json};
 use serde_json::{Value, json};
 
-use super::messages::read_json;
+use super::messages::from_json;
 use crate::error::{CliError, ErrorReport, Exit};
 use crate::output::{Output, added_to_json};
 use crate::settings::Settings;
@@ -75,8 +75,9 @@ fn store_line(
 
 /// A line that is a list in JSON or begins with a brace is read as messages. Any other line is the text itself.
 fn parse(line: &str, defaults: &Message) -> Result<Vec<Message>, String> {
-    let value: Value = match serde_json::from_str(line) {
+    let value: Value = match read_json(line) {
         Ok(value @ (Value::Object(_) | Value::Array(_))) => value,
+        Err(error) if line.starts_with(['{', '[']) && is_json(line) => return Err(error),
         Err(error) if line.starts_with('{') => {
             return Err(format!(
                 r#"the line begins with a brace but is not valid JSON ({error}); send such a text as {{"content": "…"}}"#
@@ -84,7 +85,7 @@ fn parse(line: &str, defaults: &Message) -> Result<Vec<Message>, String> {
         }
         _ => return Ok(vec![Message { content: line.to_owned(), ..defaults.clone() }]),
     };
-    read_json(&value, defaults)
+    from_json(&value, defaults)
 }
 
 fn print_result(result: &Value, out: &Output) -> anyhow::Result<()> {
@@ -94,7 +95,10 @@ fn print_result(result: &Value, out: &Output) -> anyhow::Result<()> {
     match result["id"].as_str() {
         Some(id) => out.write(&format!("{id}\n")),
         None => {
-            out.note(&format!("line {}: skipped, a system message or a duplicate", result["line"]));
+            out.note(&format!(
+                "line {}: skipped: an instruction, a message without text, or a duplicate",
+                result["line"]
+            ));
             Ok(())
         }
     }
@@ -123,6 +127,7 @@ mod tests {
             ("{name} is a placeholder", "content"),
             (r#"["a", 1]"#, "messages[1]: "),
             (r#"{"role": "user"}"#, "messages.content: "),
+            (r#"{"content": "x", "timestamp": 18446744073709551616}"#, "timestamp: the number"),
             (r#"{"content": "x", "user_id": "bob"}"#, "user_id"),
             (r#"["a", {"content": "x", "session": "s"}]"#, "session"),
             (r#"{"messages": [{"content": "x", "user_id": "bob"}]}"#, "user_id"),

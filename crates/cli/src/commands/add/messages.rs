@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::Context;
-use mnemon_engine::Message;
+use mnemon_engine::{Message, is_json, read_json};
 use serde_json::Value;
 
 use crate::error::CliError;
@@ -13,7 +13,7 @@ use crate::error::CliError;
 const UNSUPPORTED: [&str; 6] = ["user_id", "agent_id", "run_id", "session", "metadata", "expiration_date"];
 
 /// Reads messages in any of the forms of [`Message::list_from_json`].
-pub(super) fn read_json(value: &Value, defaults: &Message) -> Result<Vec<Message>, String> {
+pub(super) fn from_json(value: &Value, defaults: &Message) -> Result<Vec<Message>, String> {
     let messages = value.get("messages").unwrap_or(value);
     let messages = messages.as_array().map_or(std::slice::from_ref(messages), Vec::as_slice);
     let has = |key: &str| value.get(key).is_some() || messages.iter().any(|message| message.get(key).is_some());
@@ -36,14 +36,15 @@ pub(super) fn read(file: &Path, defaults: &Message) -> anyhow::Result<Vec<Messag
 }
 
 fn parse(text: &str, defaults: &Message) -> Result<Vec<Message>, String> {
-    if let Ok(value) = serde_json::from_str::<Value>(text) {
-        return read_json(&value, defaults);
+    if is_json(text) {
+        return from_json(&read_json(text)?, defaults);
     }
     let mut messages = Vec::new();
-    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-        let value: Value =
-            serde_json::from_str(line).map_err(|error| format!("line {number} is not valid JSON: {error}"))?;
-        let read = read_json(&value, defaults);
+    // Joined files may have a byte order mark at any line.
+    let lines = text.lines().map(|line| line.trim_start_matches('\u{feff}'));
+    for (number, line) in (1..).zip(lines).filter(|(_, line)| !line.trim().is_empty()) {
+        let value = read_json(line).map_err(|error| format!("line {number} is not valid JSON: {error}"))?;
+        let read = from_json(&value, defaults);
         messages.extend(read.map_err(|fault| format!("line {number}: {fault}"))?);
     }
     Ok(messages)
@@ -61,6 +62,8 @@ mod tests {
             "{\"content\": \"a\"}\n\n{\"content\": \"b\"}\n",
             "\"a\"\n{\"messages\": [\"b\"]}",
             r#"["a", {"content": "b"}]"#,
+            "\u{feff}[\"a\", \"\u{feff}b\"]",
+            "\u{feff}\"a\"\n\u{feff}{\"content\": \"b\"}",
         ] {
             let messages = parse(text, &Message::default()).unwrap();
             assert_eq!(
@@ -73,6 +76,7 @@ mod tests {
             ("plain", "line 1 is not valid JSON"),
             ("[1]", "messages[0]: "),
             (r#"{"messages": 1}"#, "messages: "),
+            (r#"[{"content": "x", "timestamp": 1e400}]"#, "[0].timestamp: the number"),
             (r#"{"content": "x", "user_id": "bob"}"#, "`user_id` is not supported"),
             (r#"["a", {"content": "x", "metadata": {}}]"#, "`metadata` is not supported"),
             ("\"a\"\n[\"b\", {}]", "line 2: messages[1].content: "),

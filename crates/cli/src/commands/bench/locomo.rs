@@ -181,7 +181,8 @@ fn read(folder: &Path, args: &LocomoArgs) -> anyhow::Result<Conversation> {
             _ => (Role::User, Some(speaker)),
         };
         let content = if caption.is_empty() { text_of_turn } else { format!("{text_of_turn} [shares {caption}]") };
-        let message = Message { role, content, name, timestamp: parse_time(&text(&turn, "time")) };
+        let message =
+            Message { role, content, name, timestamp: parse_time(&text(&turn, "time")), ..Message::default() };
         let (session, id) = (text(&turn, "session"), text(&turn, "id"));
         kept.insert(id.clone());
         match sessions.last_mut() {

@@ -34,6 +34,7 @@ pub(super) fn add_conversation(conversation: &Conversation, engine: &Engine) -> 
             content: (*content).into(),
             name: Some((*name).into()),
             timestamp: Some(start.checked_add(jiff::Span::new().minutes(minute))?),
+            ..Message::default()
         })
     };
     let request = AddRequest {

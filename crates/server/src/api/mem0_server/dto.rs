@@ -117,8 +117,10 @@ impl Item {
             ("updated_at".to_owned(), parts.updated_at.unwrap_or_default()),
         ]);
         fields.extend(parts.promoted);
-        if let Some(lemmas) = memory.payload.as_map().get(keys::TEXT_LEMMATIZED) {
-            fields.insert(keys::TEXT_LEMMATIZED.to_owned(), lemmas.clone());
+        for key in [keys::TEXT_LEMMATIZED, keys::IMMUTABLE] {
+            if let Some(value) = memory.payload.as_map().get(key) {
+                fields.insert(key.to_owned(), value.clone());
+            }
         }
         fields
     }

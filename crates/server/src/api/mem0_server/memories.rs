@@ -56,7 +56,7 @@ pub(crate) struct AddBody {
 }
 
 /// Response of `POST /memories`.
-#[derive(Serialize, ToSchema)]
+#[derive(Default, Serialize, ToSchema)]
 pub(crate) struct AddAnswer {
     results: Vec<AddedItem>,
     /// What extracted the facts: `llm`, or `extractive` for the built-in rules. Absent if `infer` is false.
@@ -71,6 +71,9 @@ pub(crate) struct AddAnswer {
     /// Why the request is pending.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// Which messages, or parts of them, are not stored: instructions, tool calls, images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 /// A memory that was stored.
@@ -125,7 +128,7 @@ pub(crate) async fn add(
     let (infer, sync) = (body.infer.unwrap_or(true) || procedure, body.sync.unwrap_or(false));
     let instructions = body.prompt.take().filter(|prompt| !prompt.trim().is_empty());
     let add = body.request(&caller)?;
-    let mut answer = AddAnswer { results: Vec::new(), extractor: None, event_id: None, status: None, reason: None };
+    let mut answer = AddAnswer { note: add.skipped(), ..AddAnswer::default() };
     if !infer {
         answer.results = app.add(add).await?.into_iter().map(AddedItem::from).collect();
         return Ok((StatusCode::OK, Json(answer)));
@@ -273,7 +276,7 @@ pub(crate) async fn get(
 pub(crate) struct UpdateBody {
     /// The new text.
     text: Option<String>,
-    /// The new metadata; replaces all of the old metadata.
+    /// Metadata to set; keys that are not given stay.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
     /// The new last day on which the memory is shown, `YYYY-MM-DD`; null removes it.
@@ -291,7 +294,12 @@ pub(crate) async fn update(
     Path(id): Path<String>,
     Body(body): Body<UpdateBody>,
 ) -> Result<Json<Done>, Problem> {
-    let request = UpdateRequest { text: body.text, metadata: body.metadata, expiration_date: body.expiration_date };
+    let request = UpdateRequest {
+        text: body.text,
+        metadata: body.metadata,
+        expiration_date: body.expiration_date,
+        ..UpdateRequest::default()
+    };
     app.update(&caller, memory_id(&id)?, request).await?;
     Ok(Json(Done::new("Memory updated successfully!")))
 }

@@ -9,10 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::dto::{
-    APP_ID, CATEGORIES, ENTITY_KEYS, IMMUTABLE, OneOrMany, STRUCTURED_ATTRIBUTES, TIMESTAMP, check_length,
-    check_metadata,
-};
+use super::dto::{APP_ID, CATEGORIES, ENTITY_KEYS, OneOrMany, STRUCTURED_ATTRIBUTES, check_length, check_metadata};
 use super::projects;
 use crate::api::dto::{Messages, MessagesDoc, is_procedural, optional_timestamp, tag};
 use crate::auth::{Caller, Writer};
@@ -82,6 +79,9 @@ pub(super) struct AddAnswer {
     /// What extracted the facts: `llm`, or `extractive` for the built-in rules. Absent if `infer` is false.
     #[serde(skip_serializing_if = "Option::is_none")]
     extractor: Option<&'static str>,
+    /// Which messages, or parts of them, are not stored: instructions, tool calls, images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 /// A memory that was stored.
@@ -168,21 +168,15 @@ impl AddBody {
             check_length(CATEGORIES, &categories)?;
             metadata.insert(CATEGORIES.into(), json!(categories));
         }
-        if self.immutable == Some(true) {
-            metadata.insert(IMMUTABLE.into(), true.into());
-        }
         if let Some(attributes) = self.structured_attributes {
             metadata.insert(STRUCTURED_ATTRIBUTES.into(), Value::Object(attributes));
-        }
-        let timestamp = optional_timestamp(self.timestamp.as_ref())?;
-        if let Some(timestamp) = timestamp {
-            metadata.insert(TIMESTAMP.into(), timestamp.to_string().into());
         }
         Ok(AddRequest {
             scope: caller.scope(user.as_deref(), agent.as_deref(), run.as_deref())?,
             messages: self.messages.0,
             metadata,
-            timestamp,
+            timestamp: optional_timestamp(self.timestamp.as_ref())?,
+            immutable: self.immutable == Some(true),
             expiration_date: self.expiration_date,
             ..AddRequest::default()
         })
@@ -206,9 +200,10 @@ pub(super) async fn add(
     let sync = body.sync.unwrap_or(false);
     let instructions = [body.agent_custom_instructions.take(), body.custom_instructions.take()];
     let request = body.request(&caller)?;
+    let note = request.skipped();
     if !infer {
         let (event_id, added) = app.add_with_event(request).await?;
-        return Ok((StatusCode::OK, Json(AddAnswer::stored(added, event_id, None))));
+        return Ok((StatusCode::OK, Json(AddAnswer::stored(added, event_id, None, note))));
     }
     let [for_agents, for_all] = instructions.map(|text| text.filter(|text| !text.trim().is_empty()));
     let of_agent = request.scope.agent_id.is_some() && request.scope.user_id.is_none();
@@ -219,11 +214,13 @@ pub(super) async fn add(
     let learned = app.learn(LearnRequest { add: request, instructions, procedure }, sync).await?;
     let LearnResult { event_id, extractor, outcome } = learned;
     Ok(match outcome {
-        AddOutcome::Stored(stored) => (StatusCode::OK, Json(AddAnswer::stored(stored, event_id, Some(extractor)))),
+        AddOutcome::Stored(stored) => {
+            (StatusCode::OK, Json(AddAnswer::stored(stored, event_id, Some(extractor), note)))
+        }
         AddOutcome::Pending { public_reason, .. } => {
             let message = format!("The messages are queued until a model is available: {public_reason}");
             let extractor = Some(extractor.as_str());
-            let answer = AddAnswer { message, status: "PENDING", results: Vec::new(), event_id, extractor };
+            let answer = AddAnswer { message, status: "PENDING", results: Vec::new(), event_id, extractor, note };
             (StatusCode::ACCEPTED, Json(answer))
         }
         AddOutcome::Cancelled => return Err(Problem::cancelled()),
@@ -231,7 +228,7 @@ pub(super) async fn add(
 }
 
 impl AddAnswer {
-    fn stored(added: Vec<AddedMemory>, event_id: String, extractor: Option<Extractor>) -> Self {
+    fn stored(added: Vec<AddedMemory>, event_id: String, extractor: Option<Extractor>, note: Option<String>) -> Self {
         let item = |added: AddedMemory| AddedItem {
             id: added.id.to_string(),
             data: AddedData { memory: added.memory.clone() },
@@ -241,7 +238,8 @@ impl AddAnswer {
             event_id: event_id.clone(),
         };
         Self {
-            message: "Memories stored".to_owned(),
+            message: if added.is_empty() { "Nothing was stored" } else { "Memories stored" }.to_owned(),
+            note,
             status: "SUCCEEDED",
             results: added.into_iter().map(item).collect(),
             event_id: event_id.clone(),

@@ -33,7 +33,7 @@ struct OneUpdate {
     memory_id: IdText,
     /// The new text.
     text: Option<String>,
-    /// The new metadata; replaces all of the old metadata.
+    /// The new metadata; replaces all of the old metadata. The fields beside it stay.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
 }
@@ -94,8 +94,8 @@ fn read_ids<'a>(ids: impl Iterator<Item = &'a IdText>) -> Result<Vec<MemoryId>, 
 
 /// Change many memories
 ///
-/// If one of the memories does not exist or one of the changes is invalid, nothing is changed. Otherwise the memories
-/// are changed one by one.
+/// All changes are made together: if one of the memories does not exist or one of the changes is invalid, nothing is
+/// changed. Several changes of one memory are applied in their order.
 #[utoipa::path(put, path = "/v1/batch", tag = tag::PLATFORM, request_body = UpdateBody,
     responses((status = 200, body = Updated), (status = 404, body = ErrorBody), (status = 502, body = ErrorBody)))]
 pub(super) async fn update(
@@ -112,7 +112,7 @@ pub(super) async fn update(
 
 /// Delete many memories
 ///
-/// If one of the memories does not exist, nothing is deleted. Otherwise the memories are deleted one by one.
+/// All are deleted together: if one of the memories does not exist, nothing is deleted.
 #[utoipa::path(delete, path = "/v1/batch", tag = tag::PLATFORM, request_body = DeleteBody,
     responses((status = 200, body = Deleted), (status = 404, body = ErrorBody)))]
 pub(super) async fn delete(

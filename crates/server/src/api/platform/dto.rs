@@ -4,21 +4,23 @@ use axum::extract::FromRequestParts;
 use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
+use jiff::Timestamp;
 use mnemon_engine::{Explanation, SearchHit};
-use mnemon_store::{Memory, Payload, keys};
+use mnemon_store::{Memory, keys};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::error::Problem;
 use crate::http::extract::usize_or_text;
-pub(super) use crate::service::IMMUTABLE;
 
 /// The app of a memory; not part of its scope.
 pub(super) const APP_ID: &str = "app_id";
 /// The categories of a memory.
 pub(super) const CATEGORIES: &str = "categories";
-/// The time of the message, RFC 3339.
+/// Whether changes are refused.
+const IMMUTABLE: &str = "immutable";
+/// The time of the message, RFC 3339. It is the event time of the memory; older versions stored it among the metadata, too.
 pub(super) const TIMESTAMP: &str = "timestamp";
 /// Attributes that the caller stored with a memory.
 pub(super) const STRUCTURED_ATTRIBUTES: &str = "structured_attributes";
@@ -26,8 +28,8 @@ pub(super) const STRUCTURED_ATTRIBUTES: &str = "structured_attributes";
 /// The keys that a memory's owner is named by.
 pub(super) const ENTITY_KEYS: [&str; 4] = ["user_id", "agent_id", APP_ID, "run_id"];
 
-/// Keys that are fields beside `metadata` and are stored among the metadata.
-pub(super) const PLATFORM_KEYS: [&str; 5] = [APP_ID, CATEGORIES, IMMUTABLE, TIMESTAMP, STRUCTURED_ATTRIBUTES];
+/// Keys that are fields beside `metadata`, and can't be given inside it.
+const PLATFORM_KEYS: [&str; 4] = [APP_ID, CATEGORIES, IMMUTABLE, STRUCTURED_ATTRIBUTES];
 
 /// Most items in a list of a request.
 pub(super) const MAX_ITEMS: usize = 1000;
@@ -96,10 +98,11 @@ pub(super) fn memory_json(memory: &Memory) -> Map<String, Value> {
     let metadata: Map<String, Value> = memory
         .payload
         .metadata()
-        .filter(|(key, value)| !is_platform_value(key, value))
+        .filter(|(key, value)| !is_platform_value(memory, key, value))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let promoted = |key: &str| map.get(key).filter(|value| is_platform_value(key, value)).cloned();
+    let promoted = |key: &str| map.get(key).filter(|value| is_platform_value(memory, key, value)).cloned();
+    let said = memory.provenance.event_time.map(|time| Value::from(time.to_string()));
     let fields = json!({
         "id": memory.id.to_string(),
         "memory": memory.payload.text(),
@@ -113,13 +116,13 @@ pub(super) fn memory_json(memory: &Memory) -> Map<String, Value> {
         "hash": value(keys::HASH),
         "metadata": metadata,
         "categories": promoted(CATEGORIES).unwrap_or_else(|| json!([])),
-        "immutable": promoted(IMMUTABLE).unwrap_or(false.into()),
+        "immutable": memory.payload.is_immutable(),
         "structured_attributes": promoted(STRUCTURED_ATTRIBUTES),
         "replaced_by": null,
         "synthesized": false,
         "expiration_date": value(keys::EXPIRATION_DATE),
-        "timestamp": promoted(TIMESTAMP),
-        "created_at": promoted(TIMESTAMP).unwrap_or_else(|| value(keys::CREATED_AT)),
+        "timestamp": said.clone(),
+        "created_at": said.unwrap_or_else(|| value(keys::CREATED_AT)),
         "updated_at": value(keys::UPDATED_AT),
     });
     match fields {
@@ -128,22 +131,32 @@ pub(super) fn memory_json(memory: &Memory) -> Map<String, Value> {
     }
 }
 
-/// Whether a payload value has the type that the platform stores under this key. Values of other types are metadata.
-pub(super) fn is_platform_value(key: &str, value: &Value) -> bool {
+/// Whether a value of a memory's payload is shown as a field of the platform. Values of other types are metadata. A
+/// timestamp is one that an older version stored beside the same event time.
+pub(super) fn is_platform_value(memory: &Memory, key: &str, value: &Value) -> bool {
     match key {
-        APP_ID | TIMESTAMP => value.is_string(),
+        APP_ID => value.is_string(),
+        TIMESTAMP => {
+            let time: Option<Timestamp> = value.as_str().and_then(|text| text.parse().ok());
+            time.is_some() && time.map(Timestamp::as_microsecond) == event_micros(memory)
+        }
         CATEGORIES => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
-        IMMUTABLE => value.is_boolean(),
         STRUCTURED_ATTRIBUTES => value.is_object(),
         _ => false,
     }
 }
 
-/// Refuses metadata with keys that are fields of the platform. A memory that another program stored may have metadata
-/// under such a key: of the `stored` payload, a value that is shown as metadata may be sent again.
-pub(super) fn check_metadata(metadata: &Map<String, Value>, stored: Option<&Payload>) -> Result<(), Problem> {
+fn event_micros(memory: &Memory) -> Option<i64> {
+    memory.provenance.event_time.map(Timestamp::as_microsecond)
+}
+
+/// Refuses metadata with keys that are fields of the platform. Another program or route may have stored metadata under
+/// such a key: of the `stored` memory, a value that is shown as metadata may be sent again.
+pub(super) fn check_metadata(metadata: &Map<String, Value>, stored: Option<&Memory>) -> Result<(), Problem> {
     let is_stored = |key: &str, value: &Value| {
-        !is_platform_value(key, value) && stored.and_then(|payload| payload.as_map().get(key)) == Some(value)
+        stored.is_some_and(|memory| {
+            !is_platform_value(memory, key, value) && memory.payload.as_map().get(key) == Some(value)
+        })
     };
     let field = |key: &&str| metadata.get(*key).is_some_and(|value| !is_stored(key, value));
     match PLATFORM_KEYS.into_iter().find(field) {

@@ -4,11 +4,11 @@
 use jiff::ToSpan;
 use jiff::civil::Date;
 use mnemon_engine::EngineError;
-use mnemon_store::filter::{Instant, MAX_CONDITIONS, ScopeKey, check_id};
+use mnemon_store::filter::{EVENT_TIME, Instant, MAX_CONDITIONS, SESSION, ScopeKey, check_id};
 use mnemon_store::{Filter, MemoryId, is_reserved_key, keys};
 use serde_json::{Map, Value};
 
-use super::dto::{APP_ID, CATEGORIES, ENTITY_KEYS, PLATFORM_KEYS, TIMESTAMP};
+use super::dto::{APP_ID, CATEGORIES, ENTITY_KEYS, TIMESTAMP};
 use crate::api::dto::from_unix_seconds;
 use crate::error::Problem;
 
@@ -163,7 +163,9 @@ impl Parser {
         }
         match key {
             _ if ENTITY_KEYS.contains(&key) => entity_filter(key, value).map_err(|problem| at(path, problem)),
-            keys::CREATED_AT | keys::UPDATED_AT | keys::EXPIRATION_DATE | TIMESTAMP => time(key, value, path),
+            keys::CREATED_AT | keys::UPDATED_AT | keys::EXPIRATION_DATE => time(key, value, path),
+            TIMESTAMP | "event_time" => time(EVENT_TIME, value, path),
+            "session" => checked(Filter::parse_condition(SESSION, value)),
             CATEGORIES => categories(value, path),
             "text" | "keywords" | "keywords_search" => keywords(value, path),
             "metadata" => metadata(value, path),
@@ -172,7 +174,7 @@ impl Parser {
             ))
             .hint(
                 "The keys are AND, OR, NOT, user_id, agent_id, app_id, run_id, created_at, updated_at, timestamp, \
-                 expiration_date, text, keywords, categories, metadata, memory_ids.",
+                 event_time, expiration_date, session, text, keywords, categories, metadata, memory_ids.",
             )),
         }
     }
@@ -298,14 +300,10 @@ fn metadata(value: &Value, path: &str) -> Result<Filter, Problem> {
     let mut all = None;
     for (key, value) in map {
         let path = format!("{path}.{key}");
-        if is_reserved_key(key) || PLATFORM_KEYS.contains(&key.as_str()) {
+        if is_reserved_key(key) || [APP_ID, CATEGORIES].contains(&key.as_str()) {
             return Err(refused(&path, "is not metadata; use it beside `metadata`"));
         }
-        if ["AND", "OR", "NOT"].contains(&key.as_str()) {
-            return Err(refused(&path, "use AND, OR and NOT beside `metadata`, not inside"));
-        }
-        let condition = Map::from_iter([(key.clone(), value.clone())]);
-        all = combine(all, Some(checked(Filter::parse(&Value::Object(condition)))?), Filter::and);
+        all = combine(all, Some(checked(Filter::parse_condition(key, value))?), Filter::and);
     }
     all.ok_or_else(|| refused(path, "must not be empty"))
 }
@@ -348,16 +346,13 @@ fn time(key: &str, value: &Value, path: &str) -> Result<Filter, Problem> {
             bound("lte", time)?;
         }
     }
-    let within = |key: &str| {
-        let condition = Map::from_iter([(key.to_owned(), Value::Object(bounds.clone()))]);
-        checked(Filter::parse(&Value::Object(condition)))
-    };
+    let within = |key: &str| checked(Filter::parse_condition(key, &Value::Object(bounds.clone())));
     if key != keys::CREATED_AT {
         return within(key);
     }
-    // A memory with a timestamp counts as created at that time, as answers show it.
-    let without_timestamp = within(key)?.and(!checked(Filter::exists(TIMESTAMP))?);
-    Ok(within(TIMESTAMP)?.or(without_timestamp))
+    // A memory with an event time counts as created at that time, as answers show it.
+    let stored_then = within(key)?.and(!checked(Filter::exists(EVENT_TIME))?);
+    Ok(within(EVENT_TIME)?.or(stored_then))
 }
 
 /// A time as text that can be compared, and the date if it is a whole day.
@@ -421,13 +416,16 @@ fn at(path: &str, mut problem: Problem) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use mnemon_store::filter::Origin;
     use serde_json::json;
 
     use super::*;
 
     fn matches(filter: Value, payload: Value) -> bool {
         let parsed = ParsedFilters::parse(&filter).unwrap_or_else(|problem| panic!("{filter}: {}", problem.message));
-        parsed.filter.unwrap().matches(payload.as_object().unwrap())
+        let event_time = payload.get("$event_time").and_then(|time| time.as_str()?.parse().ok());
+        let origin = Origin { session: payload.get("$session").and_then(Value::as_str), event_time };
+        parsed.filter.unwrap().matches_with(payload.as_object().unwrap(), origin)
     }
 
     #[test]
@@ -435,7 +433,8 @@ mod tests {
         let memory = json!({
             "data": "Likes green Tea", "user_id": "ana", "app_id": "shop", "categories": ["food", "home"], "k": 1,
             "created_at": "2024-05-31T23:59:00Z", "updated_at": "2024-05-31T23:59:00Z",
-            "timestamp": "2023-11-14T22:13:20Z", "expiration_date": "2030-01-01",
+            "$event_time": "2023-11-14T22:13:20Z", "$session": "monday", "expiration_date": "2030-01-01",
+            "timestamp": "yesterday", "event_time": 7, "session": "mine", "immutable": true, "$price": 5,
         });
         for (filter, expected) in [
             (json!({"user_id": "ana"}), true),
@@ -461,6 +460,15 @@ mod tests {
             (json!({"created_at": "2023-11-14"}), true),
             (json!({"timestamp": 1_700_000_000}), true),
             (json!({"timestamp": {"lt": 1_700_000_000}}), false),
+            (json!({"event_time": {"gte": "2023-11-14", "lte": "2023-11-14"}}), true),
+            (json!({"session": "monday"}), true),
+            (json!({"session": {"ne": "monday"}}), false),
+            (json!({"session": "mine"}), false),
+            (
+                json!({"metadata": {"timestamp": "yesterday", "immutable": true, "event_time": 7, "session": "mine"}}),
+                true,
+            ),
+            (json!({"metadata": {"$price": {"gt": 4}}}), true),
             (json!({"expiration_date": {"lte": "2030-01-01"}}), true),
         ] {
             assert_eq!(matches(filter.clone(), memory.clone()), expected, "{filter}");
@@ -472,6 +480,12 @@ mod tests {
         let in_may = || json!({"created_at": {"gte": "2024-05-01", "lte": "2024-05-31"}});
         assert!(matches(in_may(), json!({"created_at": "2024-05-31T23:59:00Z"})));
         assert!(!matches(in_may(), json!({"created_at": "2024-06-01T00:00:00Z"})));
+        for timestamp in
+            [json!(1_721_577_600), json!("yesterday"), json!("1999-01-01T00:00:00Z"), json!(null), json!({})]
+        {
+            let memory = json!({"created_at": "2024-05-31T23:59:00Z", "timestamp": timestamp, "event_time": timestamp});
+            assert!(matches(in_may(), memory), "{timestamp}");
+        }
     }
 
     #[test]
@@ -500,6 +514,7 @@ mod tests {
             json!({"metadata": {"user_id": "bob"}}),
             json!({"metadata": {"app_id": "x"}}),
             json!({"metadata": {"OR": [{"user_id": "bob"}]}}),
+            json!({"metadata": {"$or": [{"user_id": "bob"}]}}),
             json!({"memory_ids": []}),
             json!({"memory_ids": [null]}),
             json!({"created_at": "soon"}),

@@ -2,13 +2,13 @@
 
 use axum::extract::State;
 use jiff::civil::Date;
-use mnemon_engine::UpdateRequest;
+use mnemon_engine::{MetadataMode, UpdateRequest};
 use mnemon_store::{HistoryEvent, Memory, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::dto::{CATEGORIES, MemoryDoc, TIMESTAMP, check_metadata, is_platform_value, memory_json, select_fields};
+use super::dto::{CATEGORIES, MemoryDoc, check_metadata, is_platform_value, memory_json, select_fields};
 use crate::api::dto::{optional_timestamp, tag};
 use crate::auth::{Reader, Writer};
 use crate::error::{ErrorBody, Problem};
@@ -32,7 +32,7 @@ pub(super) async fn get(
 pub(super) struct UpdateBody {
     /// The new text.
     text: Option<String>,
-    /// The new metadata; replaces all of the old metadata.
+    /// The new metadata; replaces all of the old metadata. The fields beside it stay.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
     /// The time of the message: unix seconds, or RFC 3339.
@@ -67,21 +67,16 @@ pub(super) struct Change {
 impl Change {
     /// The change for the engine. The platform's values, which are stored among the metadata, are kept.
     pub(super) fn into_request(self, old: &Memory) -> Result<UpdateRequest, Problem> {
-        let mut metadata = self.metadata;
-        if let Some(metadata) = &metadata {
-            check_metadata(metadata, Some(&old.payload))?;
+        if let Some(metadata) = &self.metadata {
+            check_metadata(metadata, Some(old))?;
         }
-        if metadata.is_some() || self.timestamp.is_some() {
-            let replaced = metadata.is_some();
-            let kept = old.payload.metadata().filter(|(key, value)| !replaced || is_platform_value(key, value));
-            let mut all: Map<String, Value> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
-            all.extend(metadata.unwrap_or_default());
-            if let Some(timestamp) = self.timestamp {
-                all.insert(TIMESTAMP.into(), timestamp.to_string().into());
-            }
-            metadata = Some(all);
-        }
-        Ok(UpdateRequest { text: self.text, metadata, expiration_date: self.expiration_date })
+        Ok(UpdateRequest {
+            text: self.text,
+            metadata: self.metadata,
+            metadata_mode: MetadataMode::Replace(is_platform_value),
+            event_time: self.timestamp,
+            expiration_date: self.expiration_date,
+        })
     }
 }
 

@@ -204,3 +204,31 @@ fn scope_keys_compare_strings_only() {
     check(json!({"agent_id": {"nin": ["a", "b"]}}), json!({"agent_id": "b"}), false);
     check(json!({"agent_id": {"ne": "a"}}), json!({}), true);
 }
+
+#[test]
+fn session_and_event_time_are_the_memorys_own_unless_its_metadata_has_them() {
+    let origin = Origin { session: Some("monday"), event_time: Some("2024-05-06T09:00:00Z".parse().unwrap()) };
+    let own = json!({"session": "mine", "event_time": 7});
+    for (filter, without, with) in [
+        (json!({"session": "monday"}), true, false),
+        (json!({"session": "mine"}), false, true),
+        (json!({"$session": "monday"}), true, true),
+        (json!({"$session": {"ne": "monday"}}), false, false),
+        (json!({"event_time": "2024-05-06T11:00:00+02:00"}), true, false),
+        (json!({"event_time": 7}), false, true),
+        (json!({"$event_time": {"gte": "2024-05-06", "lt": "2024-05-07"}}), true, true),
+        (json!({"$event_time": {"in": ["2024-05-06T09:00:00.0Z", "2024-05-07T09:00:00Z"]}}), true, true),
+        (json!({"$event_time": 1_714_986_000}), true, true),
+        (json!({"$event_time": {"gt": 1_714_986_000}}), false, false),
+        (json!({"NOT": [{"$event_time": "*"}]}), false, false),
+    ] {
+        let parsed = parse(filter.clone());
+        assert!(parsed.reads_origin());
+        assert_eq!(parsed.matches_with(&serde_json::Map::new(), origin), without, "{filter}");
+        assert_eq!(parsed.matches_with(own.as_object().unwrap(), origin), with, "{filter} with metadata");
+        // Without a session and an event time, only metadata can match.
+        let positive = json!({"NOT": [filter.clone()]});
+        assert_ne!(parsed.matches(&serde_json::Map::new()), parse(positive).matches(&serde_json::Map::new()));
+    }
+    assert!(!parse(json!({"user_id": "ana", "k": 1})).reads_origin());
+}
