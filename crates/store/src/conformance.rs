@@ -11,6 +11,7 @@ mod database;
 mod documents;
 mod entities;
 mod fixture;
+mod provenance;
 mod queue;
 mod reads;
 mod search;
@@ -36,6 +37,7 @@ pub const STORIES: &[(&str, Story)] = &[
     ("visits_are_complete", reads::visits_are_complete),
     ("summaries_of_scopes", reads::summaries_of_scopes),
     ("owners_are_counted", reads::owners_are_counted),
+    ("filters_read_session_and_event_time", provenance::filters_read_session_and_event_time),
     ("change_sets_are_all_or_nothing", writes::change_sets_are_all_or_nothing),
     ("an_outdated_version_is_a_conflict", writes::an_outdated_version_is_a_conflict),
     ("links_are_removed_with_their_memories", writes::links_are_removed_with_their_memories),

@@ -179,6 +179,7 @@ fn request(args: &AddArgs, settings: &Settings) -> anyhow::Result<AddRequest> {
         expiration_date: args.expires,
         skip_duplicates: args.skip_duplicates,
         links,
+        immutable: false,
     })
 }
 

@@ -1,5 +1,7 @@
 //! Values that several commands parse from arguments: ids, filters, metadata, times.
 
+use std::convert::Infallible;
+
 use jiff::Timestamp;
 use mnemon_engine::{EngineError, is_json, read_json, read_time};
 use mnemon_store::{Filter, MemoryId, Role, Scope, StoreError};
@@ -59,9 +61,8 @@ fn json(flag: &str, text: &str) -> Result<Value, CliError> {
 }
 
 /// Parses the role of messages.
-pub(crate) fn role(text: &str) -> Result<Role, String> {
-    let role = Role::of_message(text);
-    if role.as_str().is_empty() { Err("give `user` or `assistant`".to_owned()) } else { Ok(role) }
+pub(crate) fn role(text: &str) -> Result<Role, Infallible> {
+    Ok(Role::of_message(text))
 }
 
 /// Parses a memory's id.

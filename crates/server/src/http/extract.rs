@@ -1,13 +1,15 @@
 //! Extractors for bodies, queries and paths. Their error answers give the location of the error.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request};
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
 use mnemon_engine::check_numbers;
 use mnemon_store::MemoryId;
-use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -32,12 +34,8 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Body<T> {
 fn parse<T: DeserializeOwned>(text: &[u8], path: &str) -> Result<T, Problem> {
     let text: &[u8] = if text.iter().all(u8::is_ascii_whitespace) { b"{}" } else { text };
     check_numbers(text).map_err(|error| Problem::bad_request(error.to_string()))?;
-    // A list would be read as the fields in their order.
-    if text.trim_ascii_start().first() != Some(&b'{') && serde_json::from_slice::<IgnoredAny>(text).is_ok() {
-        return Err(invalid(path, "body", ".", "value_error", "the body must be a JSON object"));
-    }
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let location = error.path().to_string();
         let error = error.into_inner();
         let kind = if error.is_syntax() || error.is_eof() { "json_invalid" } else { "value_error" };
@@ -45,6 +43,29 @@ fn parse<T: DeserializeOwned>(text: &[u8], path: &str) -> Result<T, Problem> {
     })?;
     reader.end().map_err(|error| invalid(path, "body", ".", "json_invalid", &error.to_string()))?;
     Ok(value)
+}
+
+/// A value that is an object in JSON. A struct alone is also read from a list, as its fields in their order.
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
 }
 
 /// Marks a request whose path ended in a slash before the slash was removed.

@@ -185,7 +185,7 @@ async fn a_body_must_be_an_object() {
                     answer.status,
                     answer.body
                 );
-                assert!(answer.body.to_string().contains("must be a JSON object"), "{method} {path}: {}", answer.body);
+                assert!(answer.body.to_string().contains("expected a JSON object"), "{method} {path}: {}", answer.body);
                 tried += 1;
             }
         }
@@ -193,4 +193,10 @@ async fn a_body_must_be_an_object() {
     assert!(tried > 100, "{tried}");
     assert_eq!(server.get(ADMIN, "/memories").await.body["count"], 0);
     assert_eq!(server.post(ADMIN, "/memories", Value::Null).await.status, 422);
+    let id = server.remember(ANA, "I like tea.").await;
+    for method in ["PUT", "DELETE"] {
+        let body = json!({"memories": [[id, "Changed.", null]]});
+        server.call(ANA, method, "/v1/batch/", body).await.expect(400);
+    }
+    assert_eq!(server.get(ANA, &format!("/memories/{id}")).await.expect(200)["memory"], "I like tea.");
 }

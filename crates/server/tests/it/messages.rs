@@ -72,6 +72,17 @@ async fn messages_without_words_are_skipped_and_named() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_a_list_has_the_note_in_a_header() {
+    let server = TestServer::start().await;
+    let call = json!({"role": "assistant", "content": null, "tool_calls": [{"id": "c1"}]});
+    let answer = server.post(ANA, "/v1/memories/", json!({"messages": [call]})).await;
+    assert_eq!((answer.status, &answer.body), (200, &json!([])));
+    assert!(answer.headers["x-mnemon-note"].to_str().unwrap().contains("1 message without text"));
+    let answer = server.post(ANA, "/v1/memories/", json!({"messages": "I like tea."})).await;
+    assert_eq!(answer.headers.get("x-mnemon-note"), None);
+}
+
+#[tokio::test]
 async fn parts_with_text_are_stored_and_the_others_named() {
     let server = TestServer::start().await;
     let image = json!({"type": "image_url", "image_url": {"url": "https://example.org/cat.png"}});

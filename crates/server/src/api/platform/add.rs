@@ -1,7 +1,7 @@
 //! Adding memories.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::civil::Date;
 use mnemon_engine::{AddOutcome, AddRequest, AddedMemory, Extractor, LearnRequest, LearnResult};
 use mnemon_store::filter::check_id;
@@ -249,6 +249,8 @@ impl AddAnswer {
 }
 
 /// Add memories (older clients)
+///
+/// If the answer is a list, the header `X-Mnemon-Note` has what `note` has in an object.
 #[utoipa::path(post, path = "/v1/memories", tag = tag::PLATFORM, request_body = AddBody,
     responses((status = 200, body = OldAddAnswer), (status = 202, body = OldAddAnswer),
         (status = 409, body = ErrorBody), (status = 502, body = ErrorBody)))]
@@ -256,10 +258,15 @@ pub(super) async fn add_old(
     state: State<AppState>,
     writer: Writer,
     Body(body): Body<AddBody>,
-) -> Result<(StatusCode, Json<OldAddAnswer>), Problem> {
+) -> Result<(StatusCode, HeaderMap, Json<OldAddAnswer>), Problem> {
     let as_object = body.output_format.as_deref() == Some("v1.1");
     let (status, Json(answer)) = add(state, writer, Body(body)).await?;
     // A list has no place for the status PENDING.
     let as_object = as_object || status == StatusCode::ACCEPTED;
-    Ok((status, Json(if as_object { OldAddAnswer::Object(answer) } else { OldAddAnswer::List(answer.results) })))
+    if as_object {
+        return Ok((status, HeaderMap::new(), Json(OldAddAnswer::Object(answer))));
+    }
+    let note = answer.note.and_then(|note| HeaderValue::from_str(&note).ok());
+    let headers = note.into_iter().map(|note| (HeaderName::from_static("x-mnemon-note"), note)).collect();
+    Ok((status, headers, Json(OldAddAnswer::List(answer.results))))
 }

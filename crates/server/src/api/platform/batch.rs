@@ -13,7 +13,7 @@ use super::memory::Change;
 use crate::api::dto::tag;
 use crate::auth::Writer;
 use crate::error::{ErrorBody, Problem};
-use crate::http::extract::{Body, Json, memory_id};
+use crate::http::extract::{Body, Json, Object, memory_id};
 use crate::service::AppState;
 
 /// Request of `PUT /v1/batch`.
@@ -21,8 +21,8 @@ use crate::service::AppState;
 #[schema(as = PlatformBatchUpdate)]
 pub(super) struct UpdateBody {
     /// 1 to 1000 memories.
-    #[schema(min_items = 1, max_items = 1000)]
-    memories: Vec<OneUpdate>,
+    #[schema(min_items = 1, max_items = 1000, value_type = Vec<OneUpdate>)]
+    memories: Vec<Object<OneUpdate>>,
 }
 
 /// A memory to change; absent fields stay.
@@ -52,12 +52,18 @@ pub(super) struct DeleteBody {
 #[schema(as = PlatformBatchDeleteItem)]
 #[serde(untagged)]
 enum OneDelete {
-    Object {
-        #[schema(value_type = String)]
-        memory_id: IdText,
-    },
+    #[schema(value_type = NamedMemory)]
+    Object(Object<NamedMemory>),
     #[schema(value_type = String)]
     Id(IdText),
+}
+
+/// A memory.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PlatformBatchDeleteMemory)]
+struct NamedMemory {
+    #[schema(value_type = String)]
+    memory_id: IdText,
 }
 
 /// Response of `PUT /v1/batch`.
@@ -103,8 +109,12 @@ pub(super) async fn update(
     Writer(caller): Writer,
     Body(body): Body<UpdateBody>,
 ) -> Result<Json<Updated>, Problem> {
-    let ids = read_ids(body.memories.iter().map(|update| &update.memory_id))?;
-    let change = |update: OneUpdate| Change { text: update.text, metadata: update.metadata, ..Change::default() };
+    let ids = read_ids(body.memories.iter().map(|Object(update)| &update.memory_id))?;
+    let change = |Object(update): Object<OneUpdate>| Change {
+        text: update.text,
+        metadata: update.metadata,
+        ..Change::default()
+    };
     let changes = ids.into_iter().zip(body.memories.into_iter().map(change)).collect();
     let (updated, event_id) = app.update_batch(caller, changes, Change::into_request).await?;
     Ok(Json(Updated { message: format!("Successfully updated {updated} memories"), updated, event_id }))
@@ -121,7 +131,7 @@ pub(super) async fn delete(
     Body(body): Body<DeleteBody>,
 ) -> Result<Json<Deleted>, Problem> {
     let mut ids = read_ids(body.memories.iter().map(|one| match one {
-        OneDelete::Object { memory_id } | OneDelete::Id(memory_id) => memory_id,
+        OneDelete::Object(Object(NamedMemory { memory_id })) | OneDelete::Id(memory_id) => memory_id,
     }))?;
     let mut seen = HashSet::new();
     ids.retain(|id| seen.insert(*id));

@@ -1,7 +1,7 @@
 //! Deleting all memories of an owner. A request that is not entirely clear deletes nothing.
 
 use axum::extract::State;
-use mnemon_engine::{Event, RequestKind};
+use mnemon_engine::{Event, RequestKind, read_json};
 use mnemon_store::Filter;
 use mnemon_store::filter::ScopeKey;
 use serde::Serialize;
@@ -99,8 +99,10 @@ impl Selection {
             }
         }
         if let Some(text) = given.get("metadata").and_then(Value::as_str) {
-            let metadata = serde_json::from_str::<Value>(text).map_err(|_| {
-                Problem::bad_request("metadata: must be a JSON object such as {\"k\": 1}; nothing was deleted")
+            let metadata = read_json(text).map_err(|fault| {
+                Problem::bad_request(format!(
+                    "metadata: must be a JSON object such as {{\"k\": 1}}; nothing was deleted: {fault}"
+                ))
             });
             filters.push(metadata_filter(&metadata?)?);
         }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::parse;
+use crate::filter::Origin;
 
 fn check(filter: Value, payload: Value, expected: bool) {
     let map = payload.as_object().unwrap();
