@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use mnemon_store::{Mention, Payload, Sparse, Terms};
 use mnemon_text::bm25::SparseVector;
-use mnemon_text::{dates, entity};
+use mnemon_text::{IndexTerms, dates, entity};
 
 use crate::engine::Engine;
 use crate::error::Result;
@@ -15,7 +15,7 @@ use crate::terms::count_terms;
 pub(crate) struct Analysis {
     pub(crate) lemmas: String,
     pub(crate) bm25: Sparse,
-    pub(crate) terms: Vec<u32>,
+    pub(crate) terms: IndexTerms,
     pub(crate) entities: Vec<entity::Entity>,
     pub(crate) holds_time_word: bool,
 }

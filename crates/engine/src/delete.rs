@@ -207,7 +207,7 @@ fn recount_remaining(session: &[Memory], removed: &HashSet<MemoryId>) -> Vec<Cha
         if session[at.saturating_sub(CONTEXT_MEMORIES)..at].iter().any(|other| removed.contains(&other.id)) {
             let own = mnemon_text::index_terms(memory.payload.text());
             let context: Vec<Vec<u32>> =
-                before.iter().map(|other| mnemon_text::index_terms(other.payload.text())).collect();
+                before.iter().map(|other| mnemon_text::index_terms(other.payload.text()).words).collect();
             let context: Vec<&[u32]> = context.iter().map(Vec::as_slice).collect();
             changes.push(Change::SetTerms(memory.id, count_terms(&own, &context, memory.payload.speaker())));
         }

@@ -7,6 +7,7 @@ mod query;
 mod request;
 mod rerank;
 mod superseded;
+mod terms;
 
 use mnemon_store::{MemoryId, Search, View, run_search};
 

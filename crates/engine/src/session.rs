@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use jiff::{Span, Timestamp};
 use mnemon_store::{Change, Memory, MemoryId, Provenance, Scope, SessionWindow, Store, Terms};
+use mnemon_text::IndexTerms;
 
 use crate::error::Result;
 use crate::terms::{CONTEXT_MEMORIES, count_terms};
@@ -33,7 +34,7 @@ impl Tail {
     fn after(last: &[Memory]) -> Self {
         let next_position =
             last.last().and_then(|memory| memory.provenance.position).map_or(0, |p| p.saturating_add(1));
-        let terms = last.iter().rev().map(|memory| mnemon_text::index_terms(memory.payload.text())).collect();
+        let terms = last.iter().rev().map(|memory| mnemon_text::index_terms(memory.payload.text()).words).collect();
         Self { next_position, terms }
     }
 }
@@ -71,7 +72,7 @@ impl<'e> Sessions<'e> {
         scope: &Scope,
         session: &str,
         time: Timestamp,
-        own: &[u32],
+        own: &IndexTerms,
         speaker: Option<&str>,
     ) -> Result<(u32, Terms)> {
         let tail = match self.tails.entry((scope.clone(), session.to_owned())) {
@@ -85,7 +86,7 @@ impl<'e> Sessions<'e> {
         let terms = count_terms(own, &before, speaker);
         let position = tail.next_position;
         tail.next_position = tail.next_position.saturating_add(1);
-        tail.terms.push_front(own.to_vec());
+        tail.terms.push_front(own.words.clone());
         tail.terms.truncate(CONTEXT_MEMORIES);
         self.latest.insert(scope.clone(), Some((session.to_owned(), Some(time))));
         Ok((position, terms))
@@ -111,14 +112,14 @@ pub(crate) fn recount(
         Some(text) => mnemon_text::index_terms(text),
         None => mnemon_text::index_terms(other.payload.text()),
     };
-    let mut sequence: Vec<(MemoryId, Vec<u32>, &Memory)> =
+    let mut sequence: Vec<(MemoryId, IndexTerms, &Memory)> =
         around.iter().map(|other| (other.id, text_of(other), other)).collect();
     let index = around.partition_point(|other| other.provenance.position < Some(*position));
     if text.is_some() {
         sequence.insert(index, (memory.id, own, memory));
     }
     let terms_at = |at: usize| {
-        let before: Vec<&[u32]> = sequence[..at].iter().rev().map(|(_, terms, _)| terms.as_slice()).collect();
+        let before: Vec<&[u32]> = sequence[..at].iter().rev().map(|(_, terms, _)| &terms.words[..]).collect();
         let (_, own, memory) = &sequence[at];
         count_terms(own, &before, memory.payload.speaker())
     };

@@ -103,6 +103,14 @@ impl Embedder for MiniLmEmbedder {
         }
         Ok(vectors)
     }
+
+    fn known_share(&self, text: &str) -> f32 {
+        self.tokenizer.known_share(text)
+    }
+
+    fn is_english_only(&self) -> bool {
+        true
+    }
 }
 
 impl std::fmt::Debug for MiniLmEmbedder {

@@ -84,6 +84,14 @@ impl Embedder for StaticEmbedder {
             texts.map_init(buffer, |pieces, text| self.embed_one(text, pieces)).collect()
         })
     }
+
+    fn known_share(&self, text: &str) -> f32 {
+        self.tokenizer.known_share(text)
+    }
+
+    fn is_english_only(&self) -> bool {
+        true
+    }
 }
 
 fn row(piece: usize) -> Range<usize> {

@@ -112,6 +112,34 @@ impl WordPiece {
         ids.truncate(end);
     }
 
+    /// The share of a text's words, 0 ..= 1, that have a meaning in the vocabulary. A word that is one piece counts 1, one
+    /// of long pieces ½. Unknown words, single letters outside ASCII, and words of short pieces count 0; a word with accents
+    /// counts half of that, because the vocabulary has it without. 1 for a text without words.
+    pub fn known_share(&self, text: &str) -> f32 {
+        let (mut words, mut known) = (0.0f32, 0.0);
+        let mut ids = Vec::new();
+        for word in
+            text.split(|c: char| !c.is_alphanumeric() && !c.is_mark_nonspacing()).filter(|word| !word.is_empty())
+        {
+            ids.clear();
+            self.encode(word, MAX_WORD_CHARS, &mut ids);
+            let chars = word.chars().count();
+            let has_unknown = ids.contains(&self.unknown);
+            let share = match ids.len() {
+                0 => continue,
+                _ if has_unknown || (!word.is_ascii() && chars < 2) => 0.0,
+                1 => 1.0,
+                pieces if chars >= 3 * pieces => 0.5,
+                _ => 0.0,
+            };
+            // A text without spaces is one word here, but many in fact.
+            let weight = if word.is_ascii() { 1.0 } else { (chars as f32 / 6.0).max(1.0) };
+            words += weight;
+            known += weight * if word.is_ascii() { share } else { share / 2.0 };
+        }
+        if words > 0.0 { known / words } else { 1.0 }
+    }
+
     /// Reads a character outside ASCII.
     fn read(&self, c: char, word: &mut Word, ids: &mut Vec<u16>) {
         if c == char::REPLACEMENT_CHARACTER || c.is_other() {

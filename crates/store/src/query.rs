@@ -27,15 +27,17 @@ impl<'a> View<'a> {
 pub struct CandidateQuery<'a> {
     /// The embedding of the question, L2-normalised.
     pub vector: &'a [f32],
-    /// The distinct terms of the question.
-    pub terms: &'a [u32],
+    /// The distinct terms of the question, each with its weight: 1 for a word, less for weaker evidence.
+    pub terms: &'a [(u32, f32)],
     /// Parameters of BM25.
     pub bm25: Bm25,
     /// Number of best memories to take by each signal: dense, text, context.
     pub per_signal: usize,
     /// Number of best memories to average in the session of each candidate.
     pub per_session: usize,
-    /// The best memories of a session are those with the largest cosine + `text_share` · BM25 of the text.
+    /// The best memories of a session are those with the largest `dense_share` · cosine + `text_share` · BM25 of the text.
+    pub dense_share: f32,
+    /// See `dense_share`.
     pub text_share: f32,
 }
 
@@ -48,7 +50,7 @@ pub struct Bm25 {
     pub b: f32,
     /// The assumed average number of terms.
     pub avg_len: f32,
-    /// Σ idf·tf is divided by sqrt(`norm` · Σ idf of the question's terms).
+    /// Σ weight·idf·tf is divided by sqrt(`norm` · Σ weight·idf of the question's terms).
     pub norm: f32,
 }
 
@@ -57,7 +59,7 @@ pub struct Bm25 {
 pub struct Candidates {
     /// The union of the best memories by dense, text and context, oldest first.
     pub hits: Vec<Candidate>,
-    /// Mean of (cosine + `text_share` · BM25 of the text) over the best memories of each candidate's session, by session
+    /// Mean of (`dense_share` · cosine + `text_share` · BM25 of the text) over the best memories of each candidate's session, by session
     /// number.
     pub sessions: HashMap<u32, f32>,
     /// Memories of the pinned scope that have not expired; other conditions of the filter do not apply.

@@ -7,9 +7,8 @@ pub mod unicode;
 pub mod stopwords;
 pub mod tokenize;
 
-mod spaceless;
-
 // Analyses that are built on them.
+pub mod analysis;
 pub mod bm25;
 pub mod dates;
 
@@ -19,7 +18,8 @@ pub mod lemma;
 
 pub mod entity;
 
+pub use analysis::{IndexTerms, index_terms};
 pub use bm25::SparseVector;
 pub use dates::DateParts;
 pub use stopwords::is_stopword;
-pub use tokenize::{index_terms, stem, term_id, term_ids, terms, words};
+pub use tokenize::{stem, term_id, term_ids, terms, words};

@@ -6,9 +6,8 @@ use std::sync::LazyLock;
 
 use rust_stemmers::{Algorithm, Stemmer};
 
-use crate::spaceless;
 use crate::stopwords::is_stopword;
-use crate::unicode::{is_mark, is_word};
+use crate::unicode::is_word;
 
 /// Maximum number of characters of a token; fastembed drops longer ones.
 const MAX_TOKEN_CHARS: usize = 40;
@@ -43,40 +42,8 @@ pub fn term_ids(text: &str) -> Vec<u32> {
     ids
 }
 
-/// [`term_ids`] for ranking: finds words in scripts without spaces too.
-///
-/// fastembed treats a whole run of Chinese as one token and splits Hindi at each vowel sign. Here a run of Han, kana, Hangul,
-/// Thai, Lao, Khmer or Myanmar characters is split into its overlapping pairs (a single character is a term), vowel signs are
-/// part of their words, and accents, points and tone marks that are separate characters are dropped. Each emoji is a term.
-/// For text without those scripts, combining marks and emoji, the result equals [`term_ids`].
-pub fn index_terms(text: &str) -> Vec<u32> {
-    if text.is_ascii() {
-        return term_ids(text);
-    }
-    let mut ids = Vec::with_capacity(text.len() / 8);
-    for (_, run) in Runs::new(text, |c| is_word(c) || is_mark(c)) {
-        if run.is_ascii() {
-            lower_ascii(run, |word| ids.extend(stem_if_kept(word).map(|stem| term_id(&stem))));
-            continue;
-        }
-        let mut run = run.to_lowercase();
-        run.retain(|c| !is_mark(c) || spaceless::belongs_to_word(c));
-        for part in run.split(|c| !is_word(c) && !is_mark(c)) {
-            spaceless::split_word(part, |piece, is_word| {
-                if is_word {
-                    ids.extend(stem_if_kept(piece).map(|stem| term_id(&stem)));
-                } else {
-                    ids.push(term_id(piece));
-                }
-            });
-        }
-    }
-    ids.extend(text.chars().filter(|&c| is_emoji(c)).map(|c| term_id(c.encode_utf8(&mut [0; 4]))));
-    ids
-}
-
 /// Whether a character is a pictograph, a symbol or a letter of a flag. Skin tones only modify others and are not.
-fn is_emoji(c: char) -> bool {
+pub(crate) fn is_emoji(c: char) -> bool {
     matches!(c, '\u{2600}'..='\u{27bf}' | '\u{1f1e6}'..='\u{1f1ff}' | '\u{1f300}'..='\u{1faff}')
         && !matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
 }
@@ -97,7 +64,7 @@ fn stemmed(word: &str) -> Cow<'_, str> {
 }
 
 /// The stem of a word, unless fastembed drops the word.
-fn stem_if_kept(word: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn stem_if_kept(word: &str) -> Option<Cow<'_, str>> {
     // fastembed drops tokens of one punctuation character; the only one that is a word character is "_".
     let is_dropped =
         word == "_" || is_stopword(word) || (word.len() > MAX_TOKEN_CHARS && word.chars().count() > MAX_TOKEN_CHARS);
@@ -208,25 +175,5 @@ mod tests {
         assert_eq!(term_id("foo"), 156_908_512);
         assert_eq!(term_id("hello"), 613_153_351);
         assert_eq!(term_id(""), 0);
-    }
-
-    #[test]
-    fn index_terms_split_text_without_spaces() {
-        let check = |text: &str, expected: &[&str]| {
-            let expected: Vec<u32> = expected.iter().map(|term| term_id(term)).collect();
-            assert_eq!(index_terms(text), expected, "{text:?}");
-        };
-        check("東京タワー", &["東京", "京タ", "タワ", "ワー"]);
-        check("猫 が", &["猫", "が"]);
-        check("私はRustを使う", &["私は", "rust", "を使", "使う"]);
-        check("2023年5月", &["2023", "年", "5", "月"]);
-        check("서울에서", &["서울", "울에", "에서"]);
-        // Thai keeps its vowel signs and drops its tone marks.
-        check("ที่นี่", &["ที", "\u{e35}น", "นี"]);
-        // Hindi keeps its vowel signs and drops the virama; accents in NFD and the points of Arabic are dropped.
-        check("हिन्दी", &["हिनदी"]);
-        check("re\u{301}sume\u{301}s 1\u{fe0f}\u{20e3}", &["resum", "1"]);
-        check("كِتَاب", &["كتاب"]);
-        check("Москва не сразу", &["москва", "не", "сразу"]);
     }
 }

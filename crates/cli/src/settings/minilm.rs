@@ -59,6 +59,14 @@ impl Embedder for LocalMiniLm {
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ModelError> {
         self.model()?.embed(texts)
     }
+
+    fn known_share(&self, text: &str) -> f32 {
+        self.model().map_or(1.0, |model| model.known_share(text))
+    }
+
+    fn is_english_only(&self) -> bool {
+        true
+    }
 }
 
 /// The folder of the setting, otherwise the default folder.

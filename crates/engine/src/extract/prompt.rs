@@ -260,9 +260,9 @@ pub(crate) fn first_chars(text: &str, chars: usize) -> &str {
 /// Completes a fact: sources that the model did not name are found by shared words, and the role follows from the sources.
 fn attribute(mut fact: Fact, window: &[Part<'_>]) -> Fact {
     if fact.sources.is_empty() {
-        let words = mnemon_text::index_terms(&fact.text);
+        let words = mnemon_text::index_terms(&fact.text).words;
         let shared_words = |text: &str| {
-            let terms = mnemon_text::index_terms(text);
+            let terms = mnemon_text::index_terms(text).words;
             words.iter().filter(|word| terms.contains(word)).count()
         };
         let counts: Vec<(usize, usize)> = window.iter().map(|part| (part.index, shared_words(part.text))).collect();

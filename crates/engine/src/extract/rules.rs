@@ -213,12 +213,13 @@ fn plain_word(word: &str) -> String {
 
 /// Number of words that are neither function words nor small talk.
 fn content_words(sentence: &str) -> usize {
-    static SMALL_TALK: LazyLock<std::collections::HashSet<u32>> =
-        LazyLock::new(|| SMALL_TALK_WORDS.split_whitespace().flat_map(mnemon_text::index_terms).collect());
+    static SMALL_TALK: LazyLock<std::collections::HashSet<u32>> = LazyLock::new(|| {
+        SMALL_TALK_WORDS.split_whitespace().flat_map(|word| mnemon_text::index_terms(word).words).collect()
+    });
     if !sentence.contains(char::is_alphanumeric) {
         return 0;
     }
-    mnemon_text::index_terms(sentence).iter().filter(|term| !SMALL_TALK.contains(term)).count()
+    mnemon_text::index_terms(sentence).words.iter().filter(|term| !SMALL_TALK.contains(term)).count()
 }
 
 fn says_yes_or_no(sentence: &str) -> bool {

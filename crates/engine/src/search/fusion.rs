@@ -2,12 +2,15 @@
 
 use std::cmp::Ordering;
 
+use mnemon_models::Embedder;
 use mnemon_store::{Candidate, CandidateQuery, Search};
+use mnemon_text::analysis::Language;
 use mnemon_text::dates;
 
 use super::answer::{Explanation, Ranked, Ranking, Signal, SignalKind};
 use super::query::{Question, names};
 use super::request::{DEFAULT_THRESHOLD, SearchRequest};
+use super::terms::question_terms;
 use crate::config::Weights;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -16,31 +19,36 @@ use crate::error::Result;
 pub(super) fn rank(engine: &Engine, request: &SearchRequest, reads: &dyn Search) -> Result<(Vec<Ranked>, Ranking)> {
     let config = &engine.config.fusion;
     let names = names(&request.query);
-    let terms: Vec<u32> = names.iter().map(|(_, term)| *term).collect();
-    let stats = reads.scope_stats(&terms)?;
+    let asked = names.iter().map(|(_, term)| *term).chain(Language::all().map(Language::marker));
+    let stats = reads.scope_stats(&asked.collect::<Vec<_>>())?;
     let question = Question::new(&request.query, &names, &stats);
+    let marked = Language::all().zip(&stats.document_frequency[names.len()..]);
+    let languages: Vec<Language> =
+        marked.filter(|(_, memories)| **memories > 0).map(|(language, _)| language).collect();
+    let terms = question_terms(&question.stripped, &languages, reads)?;
     let vector = engine.embed(&[&question.stripped])?.pop().unwrap_or_default();
-    let mut terms = mnemon_text::index_terms(&question.stripped);
-    terms.sort_unstable();
-    terms.dedup();
+    let doubt = doubt(&*engine.embedder, &question.stripped);
+    let (dense_share, text_share) = (1.0 - DENSE_LOSS * doubt, config.session_text + SESSION_TEXT_GAIN * doubt);
     let found = reads.candidates(&CandidateQuery {
         vector: &vector,
         terms: &terms,
         bm25: config.bm25,
         per_signal: config.candidates.max(request.top_k),
         per_session: config.session_best,
-        text_share: config.session_text,
+        dense_share,
+        text_share,
     })?;
     let (weights, ranking) = if 2 * found.in_session >= found.in_scope {
         (&config.ordered, Ranking::Fusion)
     } else {
         (&config.facts, Ranking::Facts)
     };
+    let weights = &for_doubt(weights, doubt);
     let mut ranked: Vec<(f32, Ranked)> = Vec::with_capacity(found.hits.len());
     for candidate in &found.hits {
         let session = found.sessions.get(&candidate.session).copied();
         // A memory without a session counts as a session of one memory.
-        let session = session.unwrap_or(candidate.dense + config.session_text * candidate.text);
+        let session = session.unwrap_or(dense_share * candidate.dense + text_share * candidate.text);
         let signals = signals(weights, &question, candidate, session);
         let raw: f32 = signals.iter().map(|signal| signal.weight * signal.value).sum();
         let score = squash(raw);
@@ -58,6 +66,36 @@ pub(super) fn rank(engine: &Engine, request: &SearchRequest, reads: &dyn Search)
     ranked.sort_by(|a, b| b.0.partial_cmp(&a.0).unwrap_or(Ordering::Equal));
     ranked.truncate(request.top_k);
     Ok((ranked.into_iter().map(|(_, hit)| hit).collect(), ranking))
+}
+
+/// How much of its weight `dense` loses if the embedder knows none of the question's words.
+const DENSE_LOSS: f32 = 0.8;
+/// What is added to the weights of `text`, `text_sum` and the text within `session` then.
+const TEXT_GAIN: f32 = 1.25;
+const TEXT_SUM_GAIN: f32 = 0.1;
+const SESSION_TEXT_GAIN: f32 = 1.0;
+/// Of the words of an English question some are rare names, which the embedder does not know: up to this share is normal.
+const NORMAL_UNKNOWN: f32 = 0.4;
+
+/// How little the embedder's vectors say about a question: 0 if it knows its words and its language, 1 if it knows none.
+fn doubt(embedder: &dyn Embedder, question: &str) -> f32 {
+    if embedder.is_english_only() && Language::of(question).is_some() {
+        return 1.0;
+    }
+    let unknown = 1.0 - embedder.known_share(question);
+    ((unknown - NORMAL_UNKNOWN) / (1.0 - NORMAL_UNKNOWN)).clamp(0.0, 1.0)
+}
+
+/// The weights for a question of which the embedder knows little: exact words count more, closeness less.
+fn for_doubt(weights: &Weights, doubt: f32) -> Weights {
+    let mut weights = weights.clone();
+    weights.dense *= 1.0 - DENSE_LOSS * doubt;
+    for (weight, gain) in [(&mut weights.text, TEXT_GAIN), (&mut weights.text_sum, TEXT_SUM_GAIN)] {
+        if *weight > 0.0 {
+            *weight += gain * doubt;
+        }
+    }
+    weights
 }
 
 /// s / (1 + s): 0 for a sum of 0, ½ for a sum of 1, towards 1 for large sums. Keeps the order.

@@ -73,11 +73,7 @@ fn name_term(word: &str) -> Option<u32> {
     if !core.chars().next()?.is_uppercase() {
         return None;
     }
-    let lower = core.to_lowercase();
-    if mnemon_text::is_stopword(&lower) {
-        return None;
-    }
-    Some(mnemon_text::term_id(&mnemon_text::stem(&lower)))
+    mnemon_text::index_terms(core).words.first().copied()
 }
 
 /// Whether a text contains a name between word boundaries.

@@ -191,7 +191,7 @@ impl<'e> Restore<'e> {
         }
         let before: Vec<&[u32]> = tail.last.iter().map(|(_, terms)| terms.as_slice()).collect();
         let terms = count_terms(&own, &before, speaker);
-        tail.last.insert(0, (position, own));
+        tail.last.insert(0, (position, own.words));
         tail.last.truncate(CONTEXT_MEMORIES);
         Ok(terms)
     }

@@ -79,8 +79,8 @@ impl Visible<'_> {
         self.allowed.iter().map(|record| (record.memory.id, score(record))).collect()
     }
 
-    /// Σ idf·tf of the text (field 0) or the context (field 1), and Σ idf of the question.
-    fn lexical(&self, terms: &[u32], field: usize) -> (HashMap<MemoryId, f64>, f64) {
+    /// Σ weight·idf·tf of the text (field 0) or the context (field 1), and Σ weight·idf of the question.
+    fn lexical(&self, terms: &[(u32, f32)], field: usize) -> (HashMap<MemoryId, f64>, f64) {
         let count = |record: &Record, term: u32| {
             let found = record.terms.counts.iter().find(|count| count.term == term);
             f64::from(found.map_or(0, |count| [count.in_text, count.in_context][field]))
@@ -94,9 +94,9 @@ impl Visible<'_> {
         let sums = self.scores(|record| {
             let len = f64::from([record.terms.text_len, record.terms.context_len][field]);
             let tf = |f: f64| f * (k + 1.0) / (f + k * (1.0 - b + b * len / avg));
-            terms.iter().map(|&term| idf(term) * tf(count(record, term))).sum()
+            terms.iter().map(|&(term, weight)| f64::from(weight) * idf(term) * tf(count(record, term))).sum()
         });
-        (sums, terms.iter().map(|&term| idf(term)).sum())
+        (sums, terms.iter().map(|&(term, weight)| f64::from(weight) * idf(term)).sum())
     }
 }
 
@@ -193,13 +193,16 @@ fn check_searches(store: &dyn Store, model: &Model, random: &mut Random, lag: bo
             speakers.dedup();
             assert_eq!(actors, speakers, "{case}");
 
+            let weights = [1.0, 0.4, 0.7].into_iter().cycle();
+            let weighted: Vec<(u32, f32)> = terms.iter().copied().zip(weights).collect();
             for (per_signal, per_session) in [(1, 1), (4, 3), (1000, 2)] {
                 let query = CandidateQuery {
                     vector: &vector,
-                    terms: &terms,
+                    terms: &weighted,
                     bm25: BM25,
                     per_signal,
                     per_session,
+                    dense_share: 0.75,
                     text_share: 0.5,
                 };
                 check_candidates(store, model, &view, &query, &case);
@@ -340,7 +343,10 @@ fn session_score(visible: &Visible<'_>, key: &(Scope, String), signals: &Signals
         .iter()
         .map(|record| &record.memory)
         .filter(|memory| memory.provenance.session.as_ref() == Some(&key.1) && memory.payload.scope() == key.0)
-        .map(|memory| signals.dense[&memory.id] + f64::from(query.text_share) * signals.text(memory.id))
+        .map(|memory| {
+            f64::from(query.dense_share) * signals.dense[&memory.id]
+                + f64::from(query.text_share) * signals.text(memory.id)
+        })
         .collect();
     best.sort_by(|a, b| b.total_cmp(a));
     best.truncate(query.per_session);
@@ -474,7 +480,7 @@ pub(super) fn scopes_are_isolated(open: Open<'_>) {
             let sparse: Sparse = (0..30).map(|term| (term, 1.0)).collect();
             let query = SparseQuery { vector: &sparse, limit: 999 };
             run_search(&*store, view, |reads| reads.sparse(&query)).unwrap().iter().for_each(|hit| own(hit.0));
-            let terms: Vec<u32> = (0..30).collect();
+            let terms: Vec<(u32, f32)> = (0..30).map(|term| (term, 1.0)).collect();
             let vector = random.vector();
             let query = CandidateQuery {
                 vector: &vector,
@@ -482,6 +488,7 @@ pub(super) fn scopes_are_isolated(open: Open<'_>) {
                 bm25: BM25,
                 per_signal: 999,
                 per_session: 3,
+                dense_share: 1.0,
                 text_share: 0.5,
             };
             run_search(&*store, view, |reads| reads.candidates(&query))

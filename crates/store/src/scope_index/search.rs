@@ -155,7 +155,7 @@ pub(crate) fn candidates(index: &ScopeIndex, rows: &Rows<'_>, query: &CandidateQ
             let members = index.sessions.get(&session).map_or(&[][..], Vec::as_slice);
             let near = |member: &u32| {
                 let at = *member as usize;
-                Hit { score: dense[at] + query.text_share * lexical.text.normed(at), row: *member }
+                Hit { score: query.dense_share * dense[at] + query.text_share * lexical.text.normed(at), row: *member }
             };
             let mut near: Vec<Hit> = members.iter().filter(|at| rows.in_scope[**at as usize]).map(near).collect();
             // If no condition can exclude some of them, the first ones are enough.
@@ -274,7 +274,7 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// BM25 scores of all rows for one field.
 struct Field {
     sums: Vec<f32>,
-    /// 1 / sqrt(norm · Σ idf of the question's terms).
+    /// 1 / sqrt(norm · Σ weight·idf of the question's terms).
     scale: f32,
 }
 
@@ -290,9 +290,9 @@ struct Lexical {
 }
 
 impl Lexical {
-    /// score = Σ idf·tf with tf = f·(k + 1) / (f + k·(1 − b + b·len / avg_len)) and
+    /// score = Σ weight·idf·tf with tf = f·(k + 1) / (f + k·(1 − b + b·len / avg_len)) and
     /// idf = ln(1 + (N − n + ½) / (n + ½)), N and n over the scope, for text and for text with context.
-    fn score(index: &ScopeIndex, in_scope: &[bool], count: usize, terms: &[u32], bm25: &Bm25) -> Self {
+    fn score(index: &ScopeIndex, in_scope: &[bool], count: usize, terms: &[(u32, f32)], bm25: &Bm25) -> Self {
         let memories = count as f32;
         let mut sums = [vec![0f32; index.rows.len()], vec![0f32; index.rows.len()]];
         let mut idf_sums = [0f32; 2];
@@ -301,14 +301,14 @@ impl Lexical {
             count * (bm25.k + 1.0) / (count + bm25.k * (1.0 - bm25.b + bm25.b * len as f32 / bm25.avg_len))
         };
         let [text, context] = &mut sums;
-        for term in terms {
-            let list = index.postings.get(term).map_or(&[][..], Vec::as_slice);
+        for &(term, weight) in terms {
+            let list = index.postings.get(&term).map_or(&[][..], Vec::as_slice);
             let mut holding = [0usize; 2];
             for posting in list.iter().filter(|posting| in_scope[posting.row as usize]) {
                 holding[0] += usize::from(posting.in_text > 0);
                 holding[1] += usize::from(posting.in_context > 0);
             }
-            let idf = holding.map(|n| (1.0 + (memories - n as f32 + 0.5) / (n as f32 + 0.5)).ln());
+            let idf = holding.map(|n| weight * (1.0 + (memories - n as f32 + 0.5) / (n as f32 + 0.5)).ln());
             idf_sums[0] += idf[0];
             idf_sums[1] += idf[1];
             for posting in list {

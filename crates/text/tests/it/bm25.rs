@@ -2,10 +2,12 @@
 
 use std::io::Cursor;
 
+use mnemon_text::analysis::{first_terms, query_words};
 use mnemon_text::bm25::{Params, encode};
 use mnemon_text::{index_terms, stem, term_id, term_ids, terms, words};
 use proptest::prelude::*;
 use serde_json::Value;
+use unicode_normalization::UnicodeNormalization as _;
 
 #[test]
 fn vectors_equal_those_of_fastembed() {
@@ -64,8 +66,8 @@ fn spaced_text() -> impl Strategy<Value = String> {
 
 #[test]
 fn each_emoji_is_a_term() {
-    assert_eq!(index_terms("Party 🎉🦄!"), [term_ids("party")[0], term_id("🎉"), term_id("🦄")]);
-    assert_eq!(index_terms("👍🏽"), [term_id("👍")]);
+    assert_eq!(index_terms("Party 🎉🦄!").words, [term_ids("party")[0], term_id("🎉"), term_id("🦄")]);
+    assert_eq!(index_terms("👍🏽").words, [term_id("👍")]);
 }
 
 proptest! {
@@ -105,19 +107,36 @@ proptest! {
     }
 
     #[test]
-    fn index_terms_are_term_ids_where_words_have_spaces(text in spaced_text()) {
-        prop_assert_eq!(index_terms(&text), term_ids(&text));
+    fn first_terms_are_term_ids_where_words_have_spaces(text in spaced_text()) {
+        prop_assert_eq!(first_terms(&text), term_ids(&text));
     }
 
     #[test]
-    fn words_are_found_in_text_without_spaces(before in "[一-龥ぁ-んァ-ヶ가-힣]{0,9}", word in "[一-龥ぁ-んァ-ヶ가-힣]{2,6}", after in "[一-龥ぁ-ん]{0,9}") {
-        let found = index_terms(&format!("{before}{word}{after}"));
-        prop_assert!(index_terms(&word).iter().all(|id| found.contains(id)));
+    fn first_terms_are_found_in_text_without_spaces(before in "[一-龥ぁ-んァ-ヶ가-힣]{0,9}", word in "[一-龥ぁ-んァ-ヶ가-힣]{2,6}", after in "[一-龥ぁ-ん]{0,9}") {
+        let found = first_terms(&format!("{before}{word}{after}"));
+        prop_assert!(first_terms(&word).iter().all(|id| found.contains(id)));
+    }
+
+    #[test]
+    fn forms_of_a_text_have_the_same_terms(text in any_text()) {
+        let terms = index_terms(&text);
+        prop_assert_eq!(&index_terms(&text.nfd().collect::<String>()), &terms);
+        prop_assert_eq!(&index_terms(&text.nfc().collect::<String>()), &terms);
+        prop_assert_eq!(&index_terms(&text.nfkc().collect::<String>()), &terms);
+    }
+
+    #[test]
+    fn a_word_alone_is_found(word in "[一-龥]{1,4}|[ァ-ヴ]{2,6}|[ก-ฮ]{2,6}|[א-ת]{2,7}|[а-я]{2,9}|[α-ω]{2,9}|[क-ह]{2,6}") {
+        let terms = index_terms(&word);
+        for asked in query_words(&word, &[]) {
+            prop_assert!(asked.forms.iter().all(|form| terms.words.contains(form) || terms.parts.contains(form)));
+        }
     }
 
     #[test]
     fn any_text_is_processed_without_panic(text in any_text()) {
         index_terms(&text);
+        query_words(&text, &mnemon_text::analysis::Language::all().collect::<Vec<_>>());
         stem(&text);
     }
 }

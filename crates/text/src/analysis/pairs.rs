@@ -5,7 +5,7 @@
 /// Splits a word. Calls `each` with each piece, and whether the piece is a word of a script with spaces.
 ///
 /// A run of a script without spaces is split into its overlapping pairs; a run of one character is that character.
-pub(crate) fn split_word(word: &str, mut each: impl FnMut(&str, bool)) {
+pub(super) fn split_word(word: &str, mut each: impl FnMut(&str, bool)) {
     let mut rest = word;
     while let Some(first) = rest.chars().next() {
         let spaceless = is_spaceless(first);
@@ -18,13 +18,14 @@ pub(crate) fn split_word(word: &str, mut each: impl FnMut(&str, bool)) {
 
 /// Whether a mark is part of the word: true for vowel signs; false for accents, vowel points and tone marks, which are
 /// optional in writing.
-pub(crate) fn belongs_to_word(mark: char) -> bool {
+pub(super) fn belongs_to_word(mark: char) -> bool {
     // The points of Hebrew and Arabic are optional in writing, although Unicode classifies them as alphabetic.
     mark.is_alphabetic()
         && !matches!(mark, '\u{345}' | '\u{591}'..='\u{5c7}' | '\u{610}'..='\u{6ed}' | '\u{8d3}'..='\u{8ff}')
 }
 
-fn pairs(run: &str, mut each: impl FnMut(&str)) {
+/// Calls `each` with the overlapping pairs of characters of a run; a run of one character is that character.
+pub(super) fn pairs(run: &str, mut each: impl FnMut(&str)) {
     let starts = || run.char_indices().map(|(at, _)| at);
     let ends = starts().skip(2).chain([run.len()]);
     if starts().nth(1).is_none() {
@@ -36,7 +37,7 @@ fn pairs(run: &str, mut each: impl FnMut(&str)) {
 }
 
 /// Han, bopomofo, kana, Hangul, Thai, Lao, Khmer, Myanmar. (Korean has spaces, but glues particles to its nouns.)
-fn is_spaceless(c: char) -> bool {
+pub(super) fn is_spaceless(c: char) -> bool {
     matches!(c,
         '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1100}'..='\u{11ff}' | '\u{1780}'..='\u{17ff}'
         | '\u{3005}'..='\u{3007}' | '\u{3021}'..='\u{303c}' | '\u{3040}'..='\u{31bf}' | '\u{31f0}'..='\u{31ff}'
