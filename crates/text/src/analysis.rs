@@ -89,7 +89,7 @@ pub fn index_terms(text: &str) -> IndexTerms {
 
 /// The distinct words of a question, for memories in these languages of the Latin script besides English.
 ///
-/// A question is often too short to tell its language; therefore each of its words is looked up in the form that it has in
+/// A question is often too short to show its language; therefore each of its words is looked up in the form that it has in
 /// each of the languages. Function words of the question's language are dropped, unless there are no other words.
 pub fn query_words(text: &str, languages: &[Language]) -> Vec<QueryWord> {
     let folded = Folded::new(text);

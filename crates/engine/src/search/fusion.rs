@@ -70,7 +70,7 @@ pub(super) fn rank(engine: &Engine, request: &SearchRequest, reads: &dyn Search)
 
 /// How much of its weight `dense` loses if the embedder knows none of the question's words.
 const DENSE_LOSS: f32 = 0.8;
-/// What is added to the weights of `text`, `text_sum` and the text within `session` then.
+/// Added to the weights of `text`, `text_sum` and the text within `session` then.
 const TEXT_GAIN: f32 = 1.25;
 const TEXT_SUM_GAIN: f32 = 0.1;
 const SESSION_TEXT_GAIN: f32 = 1.0;
@@ -88,7 +88,7 @@ fn doubt(embedder: &dyn Embedder, question: &str) -> f32 {
 
 /// The weights for a question of which the embedder knows little: exact words count more, closeness less.
 fn for_doubt(weights: &Weights, doubt: f32) -> Weights {
-    let mut weights = weights.clone();
+    let mut weights = *weights;
     weights.dense *= 1.0 - DENSE_LOSS * doubt;
     for (weight, gain) in [(&mut weights.text, TEXT_GAIN), (&mut weights.text_sum, TEXT_SUM_GAIN)] {
         if *weight > 0.0 {

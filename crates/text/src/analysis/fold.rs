@@ -57,7 +57,7 @@ pub(super) fn without_accents(word: &str) -> Cow<'_, str> {
             'þ' => plain.push_str("th"),
             'ı' => plain.push('i'),
             'ς' => plain.push('σ'),
-            // Letters of their own, although Unicode decomposes them.
+            // Separate letters, although Unicode decomposes them.
             'й' | 'ї' => plain.push(c),
             'أ' | 'إ' | 'آ' | 'ٱ' => plain.push('ا'),
             'ى' | 'ی' => plain.push('ي'),

@@ -16,7 +16,7 @@ use crate::unicode::is_word;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Language(usize);
 
-/// What is known of a language.
+/// A language and its rules.
 struct Description {
     code: &'static str,
     stemmer: Option<Algorithm>,
@@ -130,7 +130,7 @@ static WORDS: LazyLock<HashMap<String, u32>> = LazyLock::new(|| {
 });
 
 const ENGLISH_BIT: u32 = 1 << 31;
-/// Frequent English words that are no stopwords; some are function words of another language, with or without accents.
+/// Frequent English words outside the list of stopwords; some are function words of another language, with or without accents.
 const MORE_ENGLISH: &str =
     "would could might may go goes going get got take took like want let man men die made make one two ok okay";
 /// What a function word and a letter of a language count.

@@ -1,6 +1,6 @@
 //! Scripts without spaces between words: overlapping pairs of characters, without particles and question words.
 //!
-//! Lucene's `CJKBigramFilter` indexes the same pairs, and with them single characters, if it is told to.
+//! Lucene's `CJKBigramFilter` indexes the same pairs, and with them single characters, if configured so.
 
 use std::collections::HashSet;
 use std::ops::Range;

@@ -9,7 +9,7 @@ use super::fold::without_accents;
 /// The alphabet of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alphabet {
-    /// Also digits, and whatever has no other rule.
+    /// Also digits and words without letters.
     Latin,
     Cyrillic,
     Greek,
