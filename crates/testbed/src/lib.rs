@@ -6,6 +6,7 @@
 
 mod cluster;
 mod embeddings;
+pub mod endpoint;
 mod guard;
 mod ports;
 mod postgres;
@@ -17,6 +18,7 @@ pub mod trials;
 
 pub use cluster::Cluster;
 pub use embeddings::EmbeddingsEndpoint;
+pub use endpoint::{Behaviour, FakeEndpoint};
 pub use guard::ChildGuard;
 pub use postgres::{Database, POSTGRES, fresh_database, postgres_url};
 pub use qdrant::{QDRANT, Qdrant, TestQdrant, shared, unique};

@@ -21,6 +21,18 @@ pub struct ReceivedRequest {
 }
 
 impl ReceivedRequest {
+    /// Whether it asks for embeddings.
+    pub fn is_for_embeddings(&self) -> bool {
+        !self.body["input"].is_null()
+    }
+
+    /// The texts that it contains: those to embed, or those of its messages.
+    pub fn all_texts(&self) -> Vec<&str> {
+        let inputs = self.body["input"].as_array().into_iter().flatten();
+        let contents = self.body["messages"].as_array().into_iter().flatten().map(|message| &message["content"]);
+        inputs.chain(contents).filter_map(Value::as_str).collect()
+    }
+
     /// The texts of a request for embeddings.
     ///
     /// # Panics
