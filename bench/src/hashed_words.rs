@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use mnemon_models::{Embedder, ModelError};
+use mnemon_models::{Embedder, Embedding, ModelError};
 
 /// Each word is a fixed pseudo-random direction, a text the sum of its words.
 pub struct HashedWords {
@@ -55,9 +55,9 @@ impl Embedder for HashedWords {
         &self.fingerprint
     }
 
-    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ModelError> {
+    fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>, ModelError> {
         let start = Instant::now();
-        let vectors = texts.iter().map(|text| self.vector(text)).collect();
+        let vectors = texts.iter().map(|text| Embedding::whole(self.vector(text))).collect();
         self.nanos.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         Ok(vectors)
     }

@@ -45,14 +45,6 @@ pub fn sparse_vector(lemmas: &str, text: &str) -> Sparse {
     indices.into_iter().zip(values).collect()
 }
 
-/// The text that is embedded for a memory: `Speaker: text`, or the text alone where no speaker is known.
-pub(crate) fn embedding_text(payload: &Payload) -> String {
-    match payload.speaker() {
-        Some(speaker) => format!("{speaker}: {}", payload.text()),
-        None => payload.text().to_owned(),
-    }
-}
-
 /// Turns the entities of several texts into mentions, embedding all names in one batch.
 pub(crate) fn mentions<'a>(
     engine: &Engine,

@@ -5,10 +5,11 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use mnemon_models::{ChatModel, Embedder};
-use mnemon_store::{ChangeSet, Scope, Store, StoreError};
+use mnemon_models::{ChatModel, Embedder, Embedding};
+use mnemon_store::{ChangeSet, Payload, Scope, Store, StoreError};
 
 use crate::config::{EngineConfig, ModelServices};
+use crate::embedding_text::embedding_text;
 use crate::error::{EngineError, Result};
 
 /// Maximum number of attempts of a write that conflicts with other writers.
@@ -83,13 +84,30 @@ impl Engine {
 
     /// Embeds texts: one vector for each.
     pub(crate) fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
+        Ok(self.embed_texts(texts)?.into_iter().map(|embedding| embedding.vector).collect())
+    }
+
+    /// Embeds texts of any length.
+    pub(crate) fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
         if texts.is_empty() {
             return Ok(Vec::new());
         }
         let start = Instant::now();
-        let vectors = self.embedder.embed(texts)?;
+        let embeddings = self.embedder.embed_texts(texts)?;
         metrics::histogram!("mnemon_embed_seconds").record(start.elapsed());
         metrics::counter!("mnemon_embedded_texts_total").increment(texts.len() as u64);
-        Ok(vectors)
+        Ok(embeddings)
+    }
+
+    /// Embeds the texts of payloads, and records in each how that was done. Returns the vectors.
+    pub(crate) fn embed_payloads<'p>(&self, payloads: impl Iterator<Item = &'p mut Payload>) -> Result<Vec<Vec<f32>>> {
+        let payloads: Vec<&mut Payload> = payloads.collect();
+        let texts: Vec<String> = payloads.iter().map(|payload| embedding_text(payload)).collect();
+        let embeddings = self.embed_texts(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let record = |(payload, embedding): (&mut Payload, Embedding)| {
+            payload.set_embedded(embedding.pieces, embedding.left_out);
+            embedding.vector
+        };
+        Ok(payloads.into_iter().zip(embeddings).map(record).collect())
     }
 }

@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 mod config;
+mod embedding_text;
 mod engine;
 mod error;
 
@@ -43,7 +44,7 @@ pub use foreign::{ForeignPoint, embed_entities, embed_mentions, enrich, mentions
 pub use json::{OversizedNumber, check_numbers, is_json, read_json};
 pub use learn::{AddOutcome, DOCUMENT_KINDS, JobResult, LearnRequest, LearnResult, MAX_INSTRUCTIONS, PendingJobs};
 pub use message::Message;
-pub use read::{ListRequest, MemoryDetail};
+pub use read::{EmbeddingCounts, ListRequest, MemoryDetail};
 pub use reembed::{Reembed, ReembedReport};
 pub use search::{
     Explanation, LlmReranker, Mem0Query, Mem0Score, Profile, Ranking, SearchAnswer, SearchHit, SearchRequest, Signal,

@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 use mnemon_store::{
-    Entity, Filter, HistoryEvent, Link, Memory, MemoryId, Owner, Page, PageRequest, Scope, ScopeSummary,
+    Entity, Filter, FilterError, HistoryEvent, Link, Memory, MemoryId, Owner, Page, PageRequest, Scope, ScopeSummary,
     SessionMessage, Store, StoreError, keys,
 };
 
@@ -28,6 +28,17 @@ pub struct ListRequest {
     pub limit: usize,
     /// Includes expired memories.
     pub show_expired: bool,
+}
+
+/// How many memories have a vector that is not that of their whole text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EmbeddingCounts {
+    /// The vector is the mean of the vectors of several pieces.
+    pub in_pieces: usize,
+    /// The embedder refused a part of the text, or all of it.
+    pub incomplete: usize,
+    /// The embedder refused the whole text: only its words are searched.
+    pub without_vector: usize,
 }
 
 /// A memory with its entities and links.
@@ -89,6 +100,22 @@ impl Engine {
         let found: Vec<Memory> = self.store.get(ids)?.into_iter().flatten().filter(is_shown).collect();
         let total = found.len();
         Ok(Page { items: found.into_iter().skip(request.offset).take(request.limit).collect(), total, next: None })
+    }
+
+    /// Counts the memories, expired ones included, whose vector is not that of their whole text.
+    ///
+    /// # Errors
+    /// Only if the store fails.
+    pub fn embedding_counts(&self) -> Result<EmbeddingCounts> {
+        let count = |filter: Result<Filter, FilterError>| -> Result<usize> {
+            let page = PageRequest { cursor: None, offset: 0, limit: 1 };
+            Ok(self.store.list(Some(&filter.map_err(StoreError::from)?), None, &page)?.total)
+        };
+        Ok(EmbeddingCounts {
+            in_pieces: count(Filter::operator(keys::VECTOR_PIECES, "gte", 2.into()))?,
+            incomplete: count(Filter::operator(keys::VECTOR_LEFT_OUT, "gte", 1.into()))?,
+            without_vector: count(Filter::operator(keys::VECTOR_PIECES, "lte", 0.into()))?,
+        })
     }
 
     /// The history of a memory, oldest event first; empty for an unknown id.

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use mnemon_models::Embedder;
-use mnemon_store::sqlite::{ReembedCounts, Reembedding, TextToEmbed};
+use mnemon_models::{Embedder, Embedding};
+use mnemon_store::sqlite::{NewVector, ReembedCounts, Reembedding, TextToEmbed};
 use mnemon_store::{SqliteStore, StoreError};
 
-use crate::analyse::embedding_text;
+use crate::embedding_text::embedding_text;
 use crate::error::{EngineError, Result};
 
 /// Texts that are embedded and saved together; an interrupted run loses at most these. They fill four requests to a
@@ -122,7 +122,7 @@ impl<'a> Reembed<'a> {
         let again = self.embed(&texts)?;
         let mut least = 1.0_f32;
         for ((text, kept), again) in sample.iter().zip(&again) {
-            let cosine = cosine(kept, again);
+            let cosine = cosine(kept, &again.vector);
             if cosine < MIN_COSINE {
                 return Err(EngineError::EmbedderChanged { text: text.text().chars().take(80).collect(), cosine });
             }
@@ -131,8 +131,10 @@ impl<'a> Reembed<'a> {
         Ok((sample.len(), least))
     }
 
-    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
-        if texts.is_empty() { Ok(Vec::new()) } else { Ok(self.embedder.embed(texts)?) }
+    fn embed(&self, texts: &[&str]) -> Result<Vec<NewVector>> {
+        let new = |Embedding { vector, pieces, left_out }: Embedding| NewVector { vector, pieces, left_out };
+        let embeddings = if texts.is_empty() { Vec::new() } else { self.embedder.embed_texts(texts)? };
+        Ok(embeddings.into_iter().map(new).collect())
     }
 }
 

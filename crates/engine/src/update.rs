@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use mnemon_store::{
-    Change, ChangeSet, HistoryEvent, Memory, MemoryId, Mention, Record, Scope, StoreError, StoredMemory, keys,
+    Change, ChangeSet, HistoryEvent, Memory, MemoryId, Mention, Payload, Record, Scope, StoreError, StoredMemory, keys,
 };
 use serde_json::{Map, Value};
 
 use crate::add::text_hash;
-use crate::analyse::{Analysis, analyse, embedding_text, mentions};
+use crate::analyse::{Analysis, analyse, mentions};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::message::without_bom;
@@ -48,6 +48,8 @@ pub enum MetadataMode {
 struct NewText {
     text: String,
     analysis: Analysis,
+    /// The payload that has the record of how the text was embedded.
+    embedded: Payload,
     vector: Vec<f32>,
     mentions: Vec<Mention>,
 }
@@ -96,14 +98,14 @@ impl Engine {
             let text = without_bom(text);
             let mut payload = memory.payload.clone();
             payload.set(keys::DATA, text);
-            analysed.push((*id, text.to_owned(), analyse(text), embedding_text(&payload)));
+            analysed.push((*id, text.to_owned(), analyse(text), payload));
         }
-        let embedded: Vec<&str> = analysed.iter().map(|(_, _, _, text)| text.as_str()).collect();
-        let vectors = self.embed(&embedded)?;
+        let vectors = self.embed_payloads(analysed.iter_mut().map(|(_, _, _, payload)| payload))?;
         let mentions = mentions(self, analysed.iter().map(|(_, _, analysis, _)| analysis.entities.as_slice()))?;
         let texts = analysed.into_iter().zip(vectors).zip(mentions);
-        let new_text =
-            |(((id, text, analysis, _), vector), mentions)| (id, NewText { text, analysis, vector, mentions });
+        let new_text = |(((id, text, analysis, embedded), vector), mentions)| {
+            (id, NewText { text, analysis, embedded, vector, mentions })
+        };
         Ok(texts.map(new_text).collect())
     }
 
@@ -177,6 +179,7 @@ impl NewText {
         memory.payload.set(keys::DATA, self.text.as_str());
         memory.payload.set(keys::HASH, text_hash(&self.text));
         memory.payload.set(keys::TEXT_LEMMATIZED, self.analysis.lemmas.as_str());
+        memory.payload.copy_embedded(&self.embedded);
     }
 }
 

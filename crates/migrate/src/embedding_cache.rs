@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use mnemon_models::{Embedder, ModelError};
+use mnemon_models::{Embedder, Embedding, ModelError};
 use parking_lot::Mutex;
 
 /// The number of cached vectors: about 30 MB with 384 dims.
@@ -11,7 +11,7 @@ const MAX_CACHED: usize = 20_000;
 /// Caches the vectors of another embedder.
 pub(crate) struct CachedEmbedder<'e> {
     inner: &'e dyn Embedder,
-    vectors: Mutex<HashMap<String, Vec<f32>>>,
+    vectors: Mutex<HashMap<String, Embedding>>,
 }
 
 impl<'e> CachedEmbedder<'e> {
@@ -29,8 +29,8 @@ impl Embedder for CachedEmbedder<'_> {
         self.inner.fingerprint()
     }
 
-    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ModelError> {
-        let mut found: HashMap<&str, Vec<f32>> = {
+    fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>, ModelError> {
+        let mut found: HashMap<&str, Embedding> = {
             let vectors = self.vectors.lock();
             texts.iter().filter_map(|text| Some((*text, vectors.get(*text)?.clone()))).collect()
         };
@@ -42,7 +42,7 @@ impl Embedder for CachedEmbedder<'_> {
             .into_iter()
             .collect();
         if !missing.is_empty() {
-            let embedded = self.inner.embed(&missing)?;
+            let embedded = self.inner.embed_texts(&missing)?;
             let mut vectors = self.vectors.lock();
             if vectors.len() + missing.len() > MAX_CACHED {
                 vectors.clear();
@@ -72,9 +72,9 @@ mod tests {
             "recording"
         }
 
-        fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ModelError> {
+        fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>, ModelError> {
             self.0.lock().extend(texts.iter().map(|text| (*text).to_owned()));
-            Ok(texts.iter().map(|text| vec![text.len() as f32]).collect())
+            Ok(texts.iter().map(|text| Embedding::whole(vec![text.len() as f32])).collect())
         }
     }
 

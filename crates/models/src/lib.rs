@@ -11,11 +11,12 @@ mod llm;
 #[cfg(feature = "minilm")]
 mod minilm;
 mod openai;
+mod pieces;
 mod rerank;
 mod service;
 mod text;
 
-pub use embedder::Embedder;
+pub use embedder::{Embedder, Embedding};
 pub use error::{ModelError, ModelKind, RefusalCause};
 pub use llm::{
     ChatAnswer, ChatMessage, ChatModel, ChatRequest, ChatRole, Finish, JsonShape, LlmClient, LlmConfig, LlmProvider,

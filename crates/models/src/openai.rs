@@ -4,20 +4,24 @@ mod answer;
 mod batches;
 mod config;
 mod endpoint;
+mod learned;
+mod request;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::runtime::Runtime;
 
-use crate::embedder::{Embedder, normalise};
+use crate::embedder::{Embedder, Embedding, Parts};
 use crate::error::{ModelError, ModelKind};
+use crate::pieces::cut;
 use crate::service;
-use crate::text::first_chars;
 use batches::batches;
-use config::MAX_BATCH;
 pub use config::OpenAiConfig;
 use endpoint::Endpoint;
 
 /// Embeds texts with an OpenAI-compatible service.
+///
+/// What the service refuses is learned: it is sent no longer texts, no more texts at once and no parameters than it accepts.
+/// A text that is too long is embedded in pieces, and what no request can embed is left out.
 ///
 /// Calls block, so they must not be made from async code. The embedder may be dropped anywhere.
 ///
@@ -42,10 +46,10 @@ impl OpenAiEmbedder {
         Ok(Self { endpoint, fingerprint, runtime: Some(runtime) })
     }
 
-    /// Embeds texts that are not blank.
-    async fn embed_all(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ModelError> {
+    /// Embeds texts that are not blank and not too long.
+    async fn embed_all(&self, texts: &[&str]) -> Result<Vec<Parts>, ModelError> {
         let config = &self.endpoint.config;
-        let batches = batches(texts, config.batch_texts.clamp(1, MAX_BATCH), config.batch_chars);
+        let batches = batches(texts, config.batch_texts.max(1), config.batch_chars);
         let requests = batches.into_iter().map(|batch| self.endpoint.embed(batch));
         stream::iter(requests).buffered(config.concurrency.max(1)).try_concat().await
     }
@@ -60,31 +64,27 @@ impl Embedder for OpenAiEmbedder {
         &self.fingerprint
     }
 
-    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ModelError> {
-        let mut vectors = vec![Vec::new(); texts.len()];
-        let mut indexes = Vec::with_capacity(texts.len());
-        let mut sent = Vec::with_capacity(texts.len());
-        for (index, text) in texts.iter().enumerate() {
+    fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>, ModelError> {
+        let max_chars = self.endpoint.config.max_chars.max(1);
+        let fits = |text: &str| self.endpoint.learned.fits(text) && text.chars().nth(max_chars).is_none();
+        let mut owners = Vec::with_capacity(texts.len());
+        let mut pieces = Vec::with_capacity(texts.len());
+        for (owner, text) in texts.iter().enumerate() {
             // Services reject empty texts.
-            if text.trim().is_empty() {
-                vectors[index] = vec![0.0; self.dims()];
-            } else {
-                indexes.push(index);
-                sent.push(first_chars(text, self.endpoint.config.max_chars));
+            for piece in cut(text, &fits).into_iter().filter(|piece| !piece.trim().is_empty()) {
+                owners.push(owner);
+                pieces.push(piece);
             }
         }
-        if sent.is_empty() {
-            return Ok(vectors);
+        let mut parts = vec![Parts::default(); texts.len()];
+        if !pieces.is_empty() {
+            let found = match &self.runtime {
+                Some(runtime) => runtime.block_on(self.embed_all(&pieces))?,
+                None => unreachable!("the runtime exists until the embedder is dropped"),
+            };
+            owners.iter().zip(&found).for_each(|(owner, found)| parts[*owner].join(found));
         }
-        let answers = match &self.runtime {
-            Some(runtime) => runtime.block_on(self.embed_all(&sent))?,
-            None => unreachable!("the runtime exists until the embedder is dropped"),
-        };
-        for (index, mut vector) in indexes.into_iter().zip(answers) {
-            normalise(&mut vector);
-            vectors[index] = vector;
-        }
-        Ok(vectors)
+        Ok(parts.into_iter().map(|parts| parts.embedding(self.dims())).collect())
     }
 }
 

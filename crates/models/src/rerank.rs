@@ -3,12 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
 use crate::error::{ModelError, ModelKind};
-use crate::service::{self, Failure, RetryPolicy, Service};
+use crate::service::{self, Address, Failure, RetryPolicy, Root, Service, clean_key};
 
 /// Scores how well texts answer a question. Calls block; shared between threads.
 pub trait Reranker: Send + Sync {
@@ -90,21 +89,18 @@ impl HttpReranker {
     /// # Errors
     /// [`ModelError::Settings`] if the configuration can't work.
     pub fn new(config: RerankConfig) -> Result<Self, ModelError> {
-        let mut headers = HeaderMap::new();
-        if let Some(key) = &config.api_key {
-            let mut bearer = HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| ModelError::Settings {
-                kind: ModelKind::Reranker,
-                setting: "RERANKER_API_KEY",
-                reason: "has invalid characters: copy it again".into(),
-            })?;
-            bearer.set_sensitive(true);
-            headers.insert(AUTHORIZATION, bearer);
-        }
+        let kind = ModelKind::Reranker;
+        let address = Address::new(kind, "reranker_url", &config.base_url, Root::Host)?;
+        let headers = address.key_header(kind, "RERANKER_API_KEY", config.api_key.as_deref())?;
         let policy = RetryPolicy { timeout: config.timeout, deadline: config.timeout.saturating_mul(2), retries: 2 };
-        let service =
-            Service::new(ModelKind::Reranker, "reranker_url", &config.base_url, &["/rerank"], headers, policy)?;
+        let service = Service::new(kind, address, headers, policy);
         let runtime = Some(service::runtime(ModelKind::Reranker)?);
-        Ok(Self { model: config.model, has_key: config.api_key.is_some(), service, runtime })
+        Ok(Self {
+            model: config.model,
+            has_key: config.api_key.as_deref().and_then(clean_key).is_some(),
+            service,
+            runtime,
+        })
     }
 
     fn read(&self, body: &[u8], texts: usize) -> Result<Vec<f32>, ModelError> {
@@ -135,7 +131,7 @@ impl Reranker for HttpReranker {
         };
         match result {
             Ok(body) => self.read(&body, texts.len()),
-            Err(Failure::Unavailable { reason, wait }) => Err(self.service.unavailable(reason, wait)),
+            Err(Failure::Unavailable { reason, wait, .. }) => Err(self.service.unavailable(reason, wait)),
             Err(Failure::Configuration(error)) => Err(error),
             Err(Failure::Refused { status, refusal }) => {
                 Err(self.service.refused(status, &refusal, &self.model, self.has_key))

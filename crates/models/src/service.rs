@@ -1,6 +1,8 @@
 //! Calls to a model behind HTTP: one client, retries with backoff, a deadline, and a circuit breaker.
 
+mod address;
 mod breaker;
+mod reason;
 mod refusal;
 
 use std::fmt;
@@ -14,6 +16,7 @@ use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use crate::error::{ModelError, ModelKind};
+pub(crate) use address::{Address, Root, add_headers, clean_key, header_of_key};
 use breaker::Breaker;
 pub(crate) use refusal::Refusal;
 
@@ -37,10 +40,29 @@ pub(crate) struct RetryPolicy {
     pub(crate) retries: u32,
 }
 
+/// How a failure is judged that has no stated reason: the service may be unavailable, or unable to process this request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// The service is unavailable: the failure counts for the circuit breaker.
+    Always,
+    /// The caller finds out which, by another request. A request that can be cut is retried once only.
+    InDoubt { can_be_cut: bool },
+    /// The same, without a retry.
+    Never,
+}
+
 /// Why a call failed.
 pub(crate) enum Failure {
     /// The service is not available. A retry may succeed, after the time that the service asks to wait.
-    Unavailable { reason: String, wait: Option<Duration> },
+    Unavailable {
+        reason: String,
+        wait: Option<Duration>,
+        /// The status of its answer; 0 if there was none.
+        status: u16,
+        /// Failed attempts that are not counted for the circuit breaker, because the request may be the reason; 0 if the
+        /// service is the reason. See [`Service::count_failures`].
+        in_doubt: u32,
+    },
     /// The service rejects the request; a retry would be rejected too.
     Refused { status: u16, refusal: Refusal },
     /// The configuration can't work; no request was sent.
@@ -52,7 +74,7 @@ pub(crate) struct Service {
     kind: ModelKind,
     /// The base URL without credentials.
     pub(crate) server: String,
-    base: Url,
+    address: Address,
     headers: HeaderMap,
     /// Keys that an error response may quote; they are redacted.
     secrets: Vec<String>,
@@ -70,34 +92,14 @@ impl fmt::Debug for Service {
 }
 
 impl Service {
-    /// A service at `base_url`, which is the value of `setting`. `path_suffixes` are removed from its end, for users who
-    /// set the whole address of a route.
-    pub(crate) fn new(
-        kind: ModelKind,
-        setting: &'static str,
-        base_url: &str,
-        path_suffixes: &[&str],
-        headers: HeaderMap,
-        policy: RetryPolicy,
-    ) -> Result<Self, ModelError> {
-        let server = without_credentials(base_url);
-        let mut base = base_url.trim().trim_end_matches('/');
-        for suffix in path_suffixes {
-            base = base.strip_suffix(suffix).unwrap_or(base);
-        }
-        let base = Url::parse(base)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-            .ok_or_else(|| {
-                let reason =
-                    format!("is `{server}`; it must be the base URL of a service, such as https://api.openai.com/v1");
-                ModelError::Settings { kind, setting, reason }
-            })?;
+    /// A service at an address.
+    pub(crate) fn new(kind: ModelKind, address: Address, headers: HeaderMap, policy: RetryPolicy) -> Self {
         let secret =
             |value: &HeaderValue| value.to_str().ok().map(|text| text.trim_start_matches("Bearer ").to_owned());
         let secrets = headers.values().filter(|value| value.is_sensitive()).filter_map(secret);
-        let secrets = secrets.filter(|secret| secret.len() > 3).collect();
-        Ok(Self { kind, server, base, headers, secrets, client: OnceLock::new(), policy, breaker: Breaker::default() })
+        let secrets = secrets.chain(address.query_values()).filter(|secret| secret.len() > 3).collect();
+        let (server, client) = (address.server.clone(), OnceLock::new());
+        Self { kind, server, address, headers, secrets, client, policy, breaker: Breaker::default() }
     }
 
     fn client(&self) -> Result<&Client, Failure> {
@@ -112,7 +114,7 @@ impl Service {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT.min(self.policy.timeout))
             .user_agent(concat!("mnemon/", env!("CARGO_PKG_VERSION")));
-        if self.base.scheme() == "http" {
+        if self.address.base.scheme() == "http" {
             // The system may have no certificates.
             builder = builder.tls_certs_only([]);
         }
@@ -124,42 +126,69 @@ impl Service {
 
     /// Posts JSON to a path below the base URL and returns the body of the answer, at most `max_bytes` of it.
     pub(crate) async fn post(&self, path: &str, body: &impl Serialize, max_bytes: usize) -> Result<Vec<u8>, Failure> {
-        self.with_retries(async |timeout| {
+        self.post_with(path, body, max_bytes, Retry::Always).await
+    }
+
+    /// The same for a request that may itself be the reason of a failure.
+    pub(crate) async fn post_with(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        max_bytes: usize,
+        retry: Retry,
+    ) -> Result<Vec<u8>, Failure> {
+        let attempt = async |timeout| {
             let mut response = self.send(path, body, timeout, true).await?;
             read(&mut response, max_bytes).await.map_err(|error| transport_failure(&error, timeout))
-        })
-        .await
+        };
+        self.with_retries(retry, attempt).await
     }
 
     /// Posts JSON and returns the answer as soon as its headers have arrived, for the caller to stream the body.
     pub(crate) async fn open(&self, path: &str, body: &impl Serialize) -> Result<Response, Failure> {
-        self.with_retries(async |timeout| self.send(path, body, timeout, false).await).await
+        self.with_retries(Retry::Always, async |timeout| self.send(path, body, timeout, false).await).await
     }
 
     /// Makes attempts until one succeeds, is rejected, or no retries or time are left.
-    async fn with_retries<T>(&self, attempt: impl AsyncFn(Duration) -> Result<T, Failure>) -> Result<T, Failure> {
+    async fn with_retries<T>(
+        &self,
+        retry: Retry,
+        attempt: impl AsyncFn(Duration) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let deadline = Instant::now() + self.policy.deadline;
         let mut pause = BACKOFF;
-        let mut retries = 0;
+        let (mut retries, mut uncounted) = (0, 0);
         loop {
             if let Err(open) = self.breaker.check() {
                 if open.wait > MAX_BREAKER_WAIT || Instant::now() + open.wait >= deadline {
-                    return Err(Failure::Unavailable { reason: open.reason, wait: Some(open.wait) });
+                    let (reason, wait) = (open.reason, Some(open.wait));
+                    return Err(Failure::Unavailable { reason, wait, status: 0, in_doubt: 0 });
                 }
                 tokio::time::sleep(open.wait.mul_f64(1.0 + jitter())).await;
                 continue;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             let result = attempt(left.min(self.policy.timeout)).await;
-            let Err(Failure::Unavailable { reason, wait: requested }) = result else {
+            let Err(Failure::Unavailable { reason, wait: requested, status, in_doubt }) = result else {
                 self.breaker.record_answer();
                 return result;
             };
-            self.breaker.record_failure(&reason);
+            let is_in_doubt = in_doubt > 0 && retry != Retry::Always;
+            if is_in_doubt {
+                uncounted += 1;
+            } else {
+                self.count_failures(&reason, uncounted + 1);
+                uncounted = 0;
+            }
             // The jitter keeps calls that failed together from being repeated together.
             let wait = requested.unwrap_or_default().max(pause.mul_f64(jitter()));
-            if retries >= self.policy.retries || Instant::now() + wait >= deadline {
-                return Err(Failure::Unavailable { reason, wait: requested });
+            let max_retries = match retry {
+                Retry::Never => 0,
+                Retry::InDoubt { can_be_cut: true } if is_in_doubt => self.policy.retries.min(1),
+                _ => self.policy.retries,
+            };
+            if retries >= max_retries || Instant::now() + wait >= deadline {
+                return Err(Failure::Unavailable { reason, wait: requested, status, in_doubt: uncounted });
             }
             retries += 1;
             tokio::time::sleep(wait).await;
@@ -167,7 +196,14 @@ impl Service {
         }
     }
 
+    /// Counts failures for the circuit breaker: the service, not the request, was the reason of failures in doubt.
+    pub(crate) fn count_failures(&self, reason: &str, failures: u32) {
+        (0..failures).for_each(|_| self.breaker.record_failure(reason));
+    }
+
     /// Sends one request; returns only successful responses. The timeout is for the whole response, or for its headers.
+    ///
+    /// If the service does not know the route, the other places are tried where it may have it.
     async fn send(
         &self,
         path: &str,
@@ -175,14 +211,36 @@ impl Service {
         timeout: Duration,
         whole: bool,
     ) -> Result<Response, Failure> {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        let mut unknown = None;
+        for (at, url) in self.address.urls(path) {
+            match self.send_to(url, body, timeout, whole).await {
+                Err(failure @ Failure::Refused { status: 404, .. }) => unknown = unknown.or(Some(failure)),
+                Ok(response) => {
+                    self.address.found(at);
+                    return Ok(response);
+                }
+                failure => return failure,
+            }
+        }
+        match unknown {
+            Some(failure) => Err(failure),
+            None => unreachable!("each route has a URL"),
+        }
+    }
+
+    async fn send_to(
+        &self,
+        url: Url,
+        body: &impl Serialize,
+        timeout: Duration,
+        whole: bool,
+    ) -> Result<Response, Failure> {
         let mut request = self.client()?.post(url).json(body);
         if whole {
             request = request.timeout(timeout);
         }
         let Ok(sent) = tokio::time::timeout(timeout, request.send()).await else {
-            return Err(Failure::Unavailable { reason: timeout_reason(timeout), wait: None });
+            return Err(Failure::Unavailable { reason: timeout_reason(timeout), wait: None, status: 0, in_doubt: 1 });
         };
         let mut response = sent.map_err(|error| transport_failure(&error, timeout))?;
         let status = response.status();
@@ -194,15 +252,14 @@ impl Service {
         let mut refusal = Refusal::parse(&text);
         refusal.message = self.without_secrets(&refusal.message);
         let may_recover = matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();
-        // Some services answer 500 to parameters that they do not support.
-        let is_unsupported = status.as_u16() == 500 && refusal.is_about_parameters();
-        if may_recover && !is_unsupported && !refusal.is_about_quota() {
+        if may_recover && !refusal.is_about_the_request(status.as_u16()) && !refusal.is_about_quota() {
             let described = refusal.describe(status.as_u16());
             let reason = match wait {
                 Some(wait) => format!("{described} (retry after {} s)", wait.as_secs()),
                 None => described,
             };
-            return Err(Failure::Unavailable { reason, wait });
+            let in_doubt = u32::from(status.is_server_error() && wait.is_none());
+            return Err(Failure::Unavailable { reason, wait, status: status.as_u16(), in_doubt });
         }
         Err(Failure::Refused { status: status.as_u16(), refusal })
     }
@@ -297,7 +354,9 @@ fn transport_failure(error: &reqwest::Error, timeout: Duration) -> Failure {
         Some(known) => known.to_lowercase(),
         None => cause,
     };
-    Failure::Unavailable { reason, wait: None }
+    // A service that was reached may have failed because of the request.
+    let in_doubt = u32::from(!error.is_connect());
+    Failure::Unavailable { reason, wait: None, status: 0, in_doubt }
 }
 
 fn timeout_reason(timeout: Duration) -> String {

@@ -34,10 +34,15 @@ pub mod keys {
     pub const IMMUTABLE: &str = "mnemon_immutable";
     /// Ids of the messages that a fact was extracted from.
     pub const SOURCE_MESSAGES: &str = "source_messages";
+    /// The number of pieces whose mean the vector is; 0 if no part of the text was embedded. Absent if the text was embedded
+    /// as a whole.
+    pub const VECTOR_PIECES: &str = "vector_pieces";
+    /// The number of pieces that the embedder refused; absent if there are none.
+    pub const VECTOR_LEFT_OUT: &str = "vector_left_out";
 }
 
 /// Reserved keys that are shown beside the metadata, in this order.
-const PROMOTED_KEYS: [&str; 9] = [
+const PROMOTED_KEYS: [&str; 11] = [
     "user_id",
     "agent_id",
     "run_id",
@@ -47,6 +52,8 @@ const PROMOTED_KEYS: [&str; 9] = [
     keys::EXPIRATION_DATE,
     keys::SOURCE_MESSAGES,
     keys::MEMORY_TYPE,
+    keys::VECTOR_PIECES,
+    keys::VECTOR_LEFT_OUT,
 ];
 /// Reserved keys that every format shows in its own way, or not at all.
 const INTERNAL_KEYS: [&str; 7] =
@@ -164,6 +171,35 @@ impl Payload {
         self.0.iter().filter(|(key, _)| !is_reserved_key(key))
     }
 
+    /// Records how the text was embedded: of how many pieces the vector is the mean, and how many were left out.
+    pub fn set_embedded(&mut self, pieces: usize, left_out: usize) {
+        self.remove(keys::VECTOR_PIECES);
+        self.remove(keys::VECTOR_LEFT_OUT);
+        if (pieces, left_out) != (1, 0) {
+            self.set(keys::VECTOR_PIECES, pieces);
+        }
+        if left_out > 0 {
+            self.set(keys::VECTOR_LEFT_OUT, left_out);
+        }
+    }
+
+    /// Takes the record of [`set_embedded`](Self::set_embedded) over from another payload.
+    pub fn copy_embedded(&mut self, other: &Self) {
+        for key in [keys::VECTOR_PIECES, keys::VECTOR_LEFT_OUT] {
+            self.remove(key);
+            if let Some(value) = other.0.get(key) {
+                self.set(key, value.clone());
+            }
+        }
+    }
+
+    /// The payload without the record of [`set_embedded`](Self::set_embedded), which depends on the embedder.
+    #[must_use]
+    pub fn without_embedded(mut self) -> Self {
+        self.set_embedded(1, 0);
+        self
+    }
+
     /// Replaces the caller's metadata. `metadata` must have none of [`reserved_keys`].
     pub fn set_metadata(&mut self, metadata: Map<String, Value>) {
         self.0.retain(|key, _| is_reserved_key(key));
@@ -232,6 +268,23 @@ mod tests {
         let seven = Some(Value::from(7));
         assert_eq!((&parts.hash, &parts.created_at, &parts.updated_at), (&seven, &seven, &seven));
         assert_eq!(Payload::default().split(), PayloadParts::default());
+    }
+
+    #[test]
+    fn a_text_that_was_embedded_as_a_whole_has_no_record() {
+        let mut payload = Payload::default();
+        payload.set("colour", "red");
+        let whole = payload.clone();
+        for (pieces, left_out, expected) in [
+            (3, 0, r#"{"colour":"red","vector_pieces":3}"#),
+            (0, 2, r#"{"colour":"red","vector_pieces":0,"vector_left_out":2}"#),
+        ] {
+            payload.set_embedded(pieces, left_out);
+            assert_eq!(serde_json::to_string(payload.as_map()).unwrap(), expected);
+            assert_eq!(payload.clone().without_embedded(), whole);
+        }
+        payload.set_embedded(1, 0);
+        assert_eq!(payload, whole);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use jiff::civil::Date;
 
 pub use mem0_history::read_mem0_history;
 pub use open::{SqliteOptions, UNKNOWN_EMBEDDER};
-pub use reembed::{ReembedCounts, Reembedding, SwitchReport, TextToEmbed};
+pub use reembed::{NewVector, ReembedCounts, Reembedding, SwitchReport, TextToEmbed};
 
 use connections::Connections;
 use search::SqliteSearch;

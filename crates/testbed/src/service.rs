@@ -28,9 +28,11 @@ impl ReceivedRequest {
 
     /// The texts that it contains: those to embed, or those of its messages.
     pub fn all_texts(&self) -> Vec<&str> {
-        let inputs = self.body["input"].as_array().into_iter().flatten();
-        let contents = self.body["messages"].as_array().into_iter().flatten().map(|message| &message["content"]);
-        inputs.chain(contents).filter_map(Value::as_str).collect()
+        if self.is_for_embeddings() {
+            return self.texts();
+        }
+        let messages = self.body["messages"].as_array().into_iter().flatten();
+        messages.filter_map(|message| message["content"].as_str()).collect()
     }
 
     /// The texts of a request for embeddings.
@@ -38,7 +40,10 @@ impl ReceivedRequest {
     /// # Panics
     /// If it is another request.
     pub fn texts(&self) -> Vec<&str> {
-        self.body["input"].as_array().expect("a list").iter().map(|text| text.as_str().expect("a text")).collect()
+        match &self.body["input"] {
+            Value::String(text) => vec![text],
+            texts => texts.as_array().expect("a list").iter().map(|text| text.as_str().expect("a text")).collect(),
+        }
     }
 }
 

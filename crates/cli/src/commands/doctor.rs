@@ -35,6 +35,7 @@ pub(crate) fn run(args: &DoctorArgs, settings: &Settings, out: &Output) -> anyho
     let mut findings = store.check()?;
     findings.extend(mnemon_server::check_documents(&documents)?);
     let pending = engine.pending_jobs()?;
+    let embedded = engine.embedding_counts()?;
     let answer = json!({
         "ok": findings.is_empty(),
         "version": env!("CARGO_PKG_VERSION"),
@@ -42,6 +43,11 @@ pub(crate) fn run(args: &DoctorArgs, settings: &Settings, out: &Output) -> anyho
         "store": store_to_json(&info),
         "mended": findings_to_json(&repaired),
         "findings": findings_to_json(&findings),
+        "embedded": {
+            "in_pieces": embedded.in_pieces,
+            "incomplete": embedded.incomplete,
+            "without_vector": embedded.without_vector,
+        },
         "warnings": store.warnings().iter().map(hint::warning).collect::<Vec<_>>(),
         "waiting": pending.requests,
         "waiting_reason": pending.reason,
@@ -67,6 +73,15 @@ fn to_text(answer: &Value, fixed: bool, warning: &str) -> String {
         for finding in items(key) {
             let word = |key: &str| finding[key].as_str().unwrap_or_default();
             text.push_str(&format!("{mark:<9} {}: {} {}\n", word("check"), finding["count"], word("detail")));
+        }
+    }
+    for (key, what) in [
+        ("in_pieces", "long: its vector is the mean of its pieces' vectors"),
+        ("incomplete", "with a part that the embedder refuses: `mnemon get` shows how many"),
+        ("without_vector", "that the embedder refuses: only its words are searched"),
+    ] {
+        if let Some(count) = answer["embedded"][key].as_u64().filter(|count| *count > 0) {
+            text.push_str(&format!("embedded  {} {what}\n", pluralize(count as usize, "memory", "memories")));
         }
     }
     if let Some(pending) = answer["waiting"].as_u64().filter(|pending| *pending > 0) {

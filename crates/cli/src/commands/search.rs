@@ -124,6 +124,7 @@ fn to_text(hit: &SearchHit, out: &Output) -> String {
     lines += &format!("      {}\n", out.dim(&details));
     if let Some(explanation) = &hit.explanation {
         lines += &explain::table(explanation);
+        lines += &explain::embedded(&hit.memory.payload);
     }
     lines
 }

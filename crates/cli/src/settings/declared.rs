@@ -46,6 +46,18 @@ settings! {
         /// Timeout of one attempt; a request with its retries takes at most twice as long.
         embedder_timeout: Duration = Duration::from_secs(25);
 
+        /// Additional headers of requests to the embedder, as a JSON object, such as {"api-key": "…"}. The key of Azure's
+        /// endpoints is sent as `api-key` without this setting.
+        embedder_headers: String = String::new(), secret: true, unset: "none";
+
+        /// Maximum number of texts in one request, from 1 to 2048. A service that refuses so many is sent fewer without this
+        /// setting.
+        embedder_batch_texts: u32 = 128, unit: "texts";
+
+        /// Maximum number of characters that are embedded as one piece, at least 100. The vector of a longer text is the mean
+        /// of the vectors of its pieces; so is that of a text that the service refuses for its length.
+        embedder_max_chars: u32 = 24_000, unit: "characters";
+
         /// Source of `mnemon models pull` without `--from`: files are downloaded from URL/OWNER/MODEL/resolve/main/.
         models_url: Option<String> = None, example: "https://models.example.com";
     }

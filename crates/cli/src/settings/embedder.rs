@@ -40,8 +40,11 @@ pub(super) fn resolve(values: &Values, environment: &Environment) -> anyhow::Res
     let name = values.embedder.trim();
     let local = name == "minilm" || name.starts_with("minilm:");
     if name == "builtin" || local {
-        for (key, set) in [("embedder_url", values.embedder_url.is_some()), ("embedder_dims", values.embedder_dims > 0)]
-        {
+        for (key, set) in [
+            ("embedder_url", values.embedder_url.is_some()),
+            ("embedder_dims", values.embedder_dims > 0),
+            ("embedder_headers", !values.embedder_headers.trim().is_empty()),
+        ] {
             if set {
                 let message =
                     format!("{key} applies to a model behind an endpoint only: set embedder to openai:MODEL as well");
@@ -78,15 +81,34 @@ pub(super) fn resolve(values: &Values, environment: &Environment) -> anyhow::Res
     if let Some(url) = values.embedder_url.clone().or_else(|| environment.non_blank(url)) {
         config.base_url = url;
     }
-    if ollama && !config.base_url.trim_end_matches('/').ends_with("/v1") {
-        // Ollama's OpenAI-compatible API.
-        config.base_url = format!("{}/v1", config.base_url.trim_end_matches('/'));
+    if ollama {
+        config.base_url = ollama_url(&config.base_url);
     }
     config.api_key = environment.non_blank(key);
+    config.headers = super::llm::headers(values, "embedder_headers", &values.embedder_headers)?;
+    let (batch_texts, max_chars) = (values.embedder_batch_texts, values.embedder_max_chars);
+    if !(1..=2048).contains(&batch_texts) {
+        return Err(values.invalid("embedder_batch_texts", "a number from 1 to 2048").into());
+    }
+    if max_chars < 100 {
+        return Err(values.invalid("embedder_max_chars", "a number of at least 100").into());
+    }
+    (config.batch_texts, config.max_chars) = (batch_texts as usize, max_chars as usize);
     config.timeout = values.embedder_timeout;
     // Leaves time for one retry.
     config.deadline = config.timeout.saturating_mul(2);
     Ok(EmbedderSettings::OpenAi(Box::new(config)))
+}
+
+/// The base URL of Ollama's OpenAI-compatible API. The given one may be that of its native API, or of a route.
+fn ollama_url(url: &str) -> String {
+    let url = url.trim_matches(|char: char| char.is_whitespace() || matches!(char, '"' | '\'')).trim_end_matches('/');
+    if url.contains("/v1") {
+        return url.to_owned();
+    }
+    let routes = ["/api/embeddings", "/api/embed", "/api/chat", "/api/generate", "/api"];
+    let base = routes.iter().find_map(|route| url.strip_suffix(route)).unwrap_or(url);
+    format!("{}/v1", base.trim_end_matches('/'))
 }
 
 /// `minilm` or `minilm:FOLDER`.
@@ -185,6 +207,49 @@ mod tests {
         assert!(!config("openai:text-embedding-3-small", 1536, &[]).send_dims);
         assert!(!config("openai:text-embedding-3-small", 0, &[]).send_dims);
         assert!(!config("openai:all-MiniLM-L6-v2", 256, &[]).send_dims);
+    }
+
+    #[test]
+    fn the_url_of_ollama_may_be_that_of_its_native_api() {
+        for url in [
+            "http://o:1",
+            "http://o:1/",
+            "http://o:1/v1/",
+            "'http://o:1/api'",
+            "http://o:1/api/embed",
+            "http://o:1/api/embeddings/",
+        ] {
+            let config = config("ollama:nomic-embed-text", 0, &[("OLLAMA_BASE_URL", url)]);
+            assert_eq!(config.base_url, "http://o:1/v1", "{url}");
+        }
+    }
+
+    #[test]
+    fn headers_and_limits_are_checked() {
+        let with = |change: fn(&mut Values)| {
+            let mut values = Values { embedder: "openai:text-embedding-3-small".into(), ..Values::default() };
+            change(&mut values);
+            resolve(&values, &Environment::of(Vec::<(&str, &str)>::new()).unwrap())
+        };
+        let Ok(EmbedderSettings::OpenAi(config)) = with(|values| {
+            values.embedder_headers = r#"{"api-key": "hush"}"#.into();
+            (values.embedder_batch_texts, values.embedder_max_chars) = (10, 2000);
+        }) else {
+            panic!("valid settings");
+        };
+        assert_eq!(config.headers, [("api-key".to_owned(), "hush".to_owned())]);
+        assert_eq!((config.batch_texts, config.max_chars), (10, 2000));
+        assert!(!format!("{config:?}").contains("hush"));
+        for change in [
+            (|values: &mut Values| values.embedder_headers = "x".into()) as fn(&mut Values),
+            |values| values.embedder_headers = r#"{"a": 1}"#.into(),
+            |values| values.embedder_batch_texts = 0,
+            |values| values.embedder_batch_texts = 2049,
+            |values| values.embedder_max_chars = 99,
+            |values| (values.embedder, values.embedder_headers) = ("builtin".into(), r#"{"a": "b"}"#.into()),
+        ] {
+            assert!(with(change).is_err());
+        }
     }
 
     #[test]

@@ -94,13 +94,17 @@ fn config(name: &str, values: &Values, environment: &Environment) -> anyhow::Res
     // Leaves time for one retry within the default timeout of a server's request.
     config.deadline = config.timeout + config.timeout.mul_f64(0.375);
     config.extra = object(values, "llm_extra", &values.llm_extra)?;
-    for (name, value) in object(values, "llm_headers", &values.llm_headers)? {
-        let Value::String(value) = value else {
-            return Err(values.invalid("llm_headers", &format!("a string as the value of {name}")).into());
-        };
-        config.headers.push((name, value));
-    }
+    config.headers = headers(values, "llm_headers", &values.llm_headers)?;
     Ok(config)
+}
+
+/// Headers as a JSON object.
+pub(super) fn headers(values: &Values, key: &str, text: &str) -> Result<Vec<(String, String)>, CliError> {
+    let header = |(name, value)| match value {
+        Value::String(value) => Ok((name, value)),
+        _ => Err(values.invalid(key, &format!("a string as the value of {name}"))),
+    };
+    object(values, key, text)?.into_iter().map(header).collect()
 }
 
 fn object(values: &Values, key: &str, text: &str) -> Result<Map<String, Value>, CliError> {

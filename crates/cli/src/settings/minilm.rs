@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use mnemon_models::{Embedder, MiniLmEmbedder, ModelError};
+use mnemon_models::{Embedder, Embedding, MiniLmEmbedder, ModelError};
 
 use crate::error::CliError;
 
@@ -56,8 +56,8 @@ impl Embedder for LocalMiniLm {
         MiniLmEmbedder::FINGERPRINT
     }
 
-    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ModelError> {
-        self.model()?.embed(texts)
+    fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>, ModelError> {
+        self.model()?.embed_texts(texts)
     }
 
     fn known_share(&self, text: &str) -> f32 {

@@ -4,11 +4,13 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Stdio;
 
-use mnemon_testbed::EmbeddingsEndpoint;
-use serde_json::Value;
+use mnemon_testbed::endpoint::{self, Case};
+use mnemon_testbed::{Behaviour, EmbeddingsEndpoint, FakeEndpoint};
+use serde_json::{Value, json};
 
 use crate::listening;
 use crate::sandbox::Sandbox;
+use crate::serve::{Connection, ServerProcess};
 
 const DIMS: usize = 8;
 /// A URL without a server.
@@ -137,4 +139,47 @@ fn a_server_reports_an_unavailable_embedder() {
     child.wait().unwrap();
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert!(answer.contains("embedder_unavailable") && answer.contains("try again"), "{answer}");
+}
+
+/// A server starts and serves others at endpoints with every peculiarity, while one person stores long texts.
+#[test]
+fn a_server_starts_at_every_kind_of_endpoint() {
+    let few = |cases: Vec<Case>| cases.into_iter().step_by(6);
+    let base64 = Case { name: "base64".into(), behaviour: Behaviour::Base64 };
+    let cases = endpoint::refused_keys("encoding_format")
+        .into_iter()
+        .chain(few(endpoint::text_limits(500)))
+        .chain(few(endpoint::vague(500)))
+        .chain(few(endpoint::batch_limits(1)))
+        .chain([base64]);
+    let folder = tempfile::tempdir().unwrap();
+    for (number, case) in cases.enumerate() {
+        let name = &case.name;
+        let endpoint = FakeEndpoint::start(vec![case.behaviour.clone()]);
+        // As in a file of variables whose quotes were kept, without the path.
+        let url = format!("\"{}/\"", endpoint.url().trim_end_matches("/v1"));
+        let variables = [
+            ("MNEMON_EMBEDDER", "openai:some-model"),
+            ("MNEMON_EMBEDDER_DIMS", "16"),
+            ("OPENAI_BASE_URL", url.as_str()),
+            ("OPENAI_API_KEY", "'Bearer hush'"),
+        ];
+        let server = ServerProcess::start_with(&folder.path().join(format!("{number}.db")), &variables);
+        let mut http = Connection::open(&server.address).unwrap();
+        let mut add = |key: &str, user: &str, text: &str| {
+            let body = json!({"messages": [{"role": "user", "content": text}], "user_id": user, "infer": false});
+            http.call("POST", "/memories", key, &body).unwrap().0
+        };
+        let long = "We walked along the river in the evening. ".repeat(120);
+        for _ in 0..2 {
+            assert_eq!(add("ka", "ana", &long), 200, "{name}");
+            assert_eq!(add("kb", "bob", "Bob likes gardens."), 200, "{name}");
+        }
+        let question = json!({"query": "gardens", "filters": {"user_id": "bob"}});
+        let (status, found) = http.call("POST", "/search", "kb", &question).unwrap();
+        assert_eq!((status, found["results"].as_array().map(Vec::len)), (200, Some(1)), "{name}: {found}");
+        let sent = endpoint.requests();
+        let key = "authorization: Bearer hush".to_owned();
+        assert!(sent.iter().all(|request| request.headers.contains(&key)), "{name}");
+    }
 }

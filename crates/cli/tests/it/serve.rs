@@ -22,11 +22,17 @@ pub(crate) struct ServerProcess {
 
 impl ServerProcess {
     pub(crate) fn start(store: &Path) -> Self {
+        Self::start_with(store, &[])
+    }
+
+    /// With these variables besides.
+    pub(crate) fn start_with(store: &Path, variables: &[(&str, &str)]) -> Self {
         let mut child = Sandbox::new()
             .std_command()
             .args(["--json", "--store", &format!("sqlite:{}", store.display()), "serve", "--bind", "127.0.0.1:0"])
             .env("API_KEYS", r#"{"ka": "ana", "kb": "bob"}"#)
             .env("MNEMON_LOG", "error")
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

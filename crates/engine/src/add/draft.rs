@@ -9,7 +9,7 @@ use mnemon_store::{
 };
 
 use super::request::{AddRequest, AddedMemory};
-use crate::analyse::{Analysis, analyse, embedding_text, mentions};
+use crate::analyse::{Analysis, analyse, mentions};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::message::{Message, without_bom};
@@ -67,9 +67,9 @@ impl Draft {
         }
     }
 
-    /// The memory with its session, and its terms in that session.
-    fn place(&self, sessions: &mut Sessions<'_>, request: &AddRequest) -> Result<(Memory, Terms)> {
-        let mut memory = Memory { id: self.id, payload: self.payload.clone(), provenance: Provenance::default() };
+    /// The memory with this payload and its session, and its terms in that session.
+    fn place(&self, payload: &Payload, sessions: &mut Sessions<'_>, request: &AddRequest) -> Result<(Memory, Terms)> {
+        let mut memory = Memory { id: self.id, payload: payload.clone(), provenance: Provenance::default() };
         memory.provenance.event_time = self.dated.then_some(self.time);
         let (own, speaker) = (&self.analysis.terms, self.payload.speaker());
         if request.unordered {
@@ -126,9 +126,9 @@ impl DraftBatch<'_> {
         engine: &Engine,
         still_wanted: &dyn Fn() -> Result<bool>,
     ) -> Result<Option<Vec<Vec<AddedMemory>>>> {
-        let texts: Vec<String> = self.drafts.iter().map(|draft| embedding_text(&draft.payload)).collect();
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let vectors = engine.embed(&texts)?;
+        let mut payloads: Vec<Payload> = self.drafts.iter().map(|draft| draft.payload.clone()).collect();
+        let vectors = engine.embed_payloads(payloads.iter_mut())?;
+        let embedded: Vec<(Payload, Vec<f32>)> = payloads.into_iter().zip(vectors).collect();
         let mentions = mentions(engine, self.drafts.iter().map(|draft| draft.analysis.entities.as_slice()))?;
         let mut scopes: Vec<&Scope> = self.requests.iter().map(|request| &request.scope).collect();
         scopes.sort();
@@ -137,7 +137,7 @@ impl DraftBatch<'_> {
             if !still_wanted()? {
                 return Ok((ChangeSet::default(), None));
             }
-            let (changes, added) = self.changes(engine, &vectors, &mentions)?;
+            let (changes, added) = self.changes(engine, &embedded, &mentions)?;
             Ok((ChangeSet { expected: Vec::new(), changes }, Some(added)))
         })
     }
@@ -145,7 +145,7 @@ impl DraftBatch<'_> {
     fn changes(
         &self,
         engine: &Engine,
-        vectors: &[Vec<f32>],
+        embedded: &[(Payload, Vec<f32>)],
         mentions: &[Vec<Mention>],
     ) -> Result<(Vec<Change>, Vec<Vec<AddedMemory>>)> {
         let store = &*engine.store;
@@ -155,7 +155,9 @@ impl DraftBatch<'_> {
         let mut added = vec![Vec::new(); self.requests.len()];
         let mut seen = HashSet::new();
         let stored = self.stored(store)?;
-        for (((draft, vector), mentions), stored) in self.drafts.iter().zip(vectors).zip(mentions).zip(stored) {
+        for (((draft, (payload, vector)), mentions), stored) in
+            self.drafts.iter().zip(embedded).zip(mentions).zip(stored)
+        {
             let request = &self.requests[draft.request];
             let hash = draft.payload.str(keys::HASH).unwrap_or_default();
             let repeated = !seen.insert((&request.scope, hash));
@@ -168,7 +170,7 @@ impl DraftBatch<'_> {
             {
                 continue;
             }
-            let (memory, terms) = draft.place(&mut sessions, request)?;
+            let (memory, terms) = draft.place(payload, &mut sessions, request)?;
             changes.push(Change::History(Box::new(HistoryEvent::added(&memory, self.now))));
             changes.extend(draft.links(store, request, self.now)?);
             changes.push(Change::Insert(Box::new(Record {

@@ -11,7 +11,6 @@ use super::format::ImportFormat;
 use super::insert::insert_new;
 use super::reader::for_each_line;
 use super::report::{ImportReport, RejectedRecord};
-use crate::analyse::embedding_text;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::foreign::{ForeignPoint, embed_mentions, enrich};
@@ -52,12 +51,12 @@ pub(super) fn import(engine: &Engine, path: &Path, progress: &mut dyn FnMut(usiz
 fn store_points(engine: &Engine, points: Vec<Point>, imported: &mut ImportReport) -> Result<()> {
     let mut new = Vec::with_capacity(points.len());
     let mut lines = Vec::with_capacity(points.len());
-    for point in points {
+    for mut point in points {
         let vector = match point.vector {
             Some(vector) => vector,
             // A memory without text gets the zero vector, which is similar to no other.
             None if point.payload.text().is_empty() => vec![0.0; engine.embedder.dims()],
-            None => engine.embed(&[&embedding_text(&point.payload)])?.pop().unwrap_or_default(),
+            None => engine.embed_payloads(std::iter::once(&mut point.payload))?.pop().unwrap_or_default(),
         };
         new.push(ForeignPoint { id: point.id, payload: point.payload, vector });
         lines.push(point.line);
@@ -71,7 +70,9 @@ fn store_points(engine: &Engine, points: Vec<Point>, imported: &mut ImportReport
         let existing = engine.store.get(&[id])?.pop().flatten();
         if existing.is_none() && seen.insert(id) {
             changes.push(Change::Insert(Box::new(record)));
-        } else if existing.is_some_and(|existing| existing.payload == record.memory.payload) {
+        } else if existing.is_some_and(|existing| {
+            existing.payload.without_embedded() == record.memory.payload.clone().without_embedded()
+        }) {
             imported.unchanged += 1;
         } else {
             let reason = format!("{}; the stored memory was not changed", StoreError::Exists(id));

@@ -4,14 +4,16 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use mnemon_store::{Change, ChangeSet, Entity, MemoryId, Record, Scope, SessionWindow, StoreInfo, StoredMemory, Terms};
+use mnemon_store::{
+    Change, ChangeSet, Entity, Memory, MemoryId, Record, Scope, SessionWindow, StoreInfo, StoredMemory, Terms,
+};
 
 use super::format::{ImportFormat, ImportOptions};
 use super::insert::insert_new;
 use super::line::{self, Line};
 use super::reader::for_each_line;
 use super::report::{ImportReport, RejectedRecord, TransferCounts};
-use crate::analyse::{embed_names, embedding_text};
+use crate::analyse::embed_names;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::read::stored_scope;
@@ -128,9 +130,8 @@ impl<'e> Restore<'e> {
         let mut memories = std::mem::take(&mut self.memories);
         let mut changes = Vec::with_capacity(memories.len());
         if self.options.reembed {
-            let texts: Vec<String> =
-                memories.iter().map(|(_, stored)| embedding_text(&stored.memory.payload)).collect();
-            let vectors = self.engine.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
+            let vectors =
+                self.engine.embed_payloads(memories.iter_mut().map(|(_, stored)| &mut stored.memory.payload))?;
             memories.iter_mut().zip(vectors).for_each(|((_, stored), vector)| stored.vector = vector);
         }
         for (line, stored) in memories {
@@ -158,7 +159,12 @@ impl<'e> Restore<'e> {
     fn is_stored(&mut self, line: usize, stored: &StoredMemory) -> Result<bool> {
         let id = stored.memory.id;
         let Some(existing) = self.engine.store.get_stored(&[id])?.pop().flatten() else { return Ok(false) };
-        let is_same = existing.memory == stored.memory && (self.options.reembed || existing.vector == stored.vector);
+        let is_same = if self.options.reembed {
+            // The vector and its record come from this embedder.
+            same_memory(&existing.memory, &stored.memory)
+        } else {
+            existing.memory == stored.memory && existing.vector == stored.vector
+        };
         if is_same {
             self.imported.unchanged += 1;
         } else {
@@ -325,4 +331,10 @@ impl<'e> ExportCheck<'e> {
             Err(format!("the vector has {finite} finite numbers, the store has {dims} dims"))
         }
     }
+}
+
+/// Whether two memories are the same, however they were embedded.
+fn same_memory(one: &Memory, other: &Memory) -> bool {
+    let plain = |memory: &Memory| memory.payload.clone().without_embedded();
+    (one.id, &one.provenance) == (other.id, &other.provenance) && plain(one) == plain(other)
 }

@@ -11,6 +11,7 @@ mod chat;
 mod concurrency;
 mod crash;
 mod delete;
+mod endpoints;
 mod events;
 mod expiry;
 mod fixture;
@@ -47,7 +48,8 @@ const ON_ALL: [(&str, Tests); 16] = [
 ];
 
 /// Tests of store files. They run first, because the kills take longest.
-const ON_SQLITE: [(&str, Tests); 2] = [("import_chat", import_chat::FILE_TESTS), ("crash", crash::TESTS)];
+const ON_SQLITE: [(&str, Tests); 3] =
+    [("import_chat", import_chat::FILE_TESTS), ("crash", crash::TESTS), ("endpoints", endpoints::FILE_TESTS)];
 
 /// Tests of Qdrant's snapshots.
 const ON_QDRANT: [(&str, Tests); 1] = [("mem0_golden", mem0_golden::SNAPSHOT_TESTS)];

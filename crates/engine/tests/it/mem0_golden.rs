@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mnemon_engine::{Engine, EngineConfig, Mem0Query};
-use mnemon_models::{Embedder, ModelError};
+use mnemon_models::{Embedder, Embedding, ModelError};
 use mnemon_store::{Change, ChangeSet, Entity, Memory, MemoryId, Payload, Provenance, Record, Store, Terms, View};
 use serde_json::Value;
 
@@ -26,8 +26,8 @@ impl Embedder for Stored {
         "stored"
     }
 
-    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ModelError> {
-        Ok(vec![vec![0.0; 384]; texts.len()])
+    fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>, ModelError> {
+        Ok(vec![Embedding::whole(vec![0.0; 384]); texts.len()])
     }
 }
 

@@ -11,7 +11,7 @@ use mnemon_migrate::{
     MigrateError, Migration, MigrationContext, Phase, Refusal, Route, ServerHooks, SourceSpec, Switch, TargetSpec,
     cutover, preflight, rebuild, retire, rollback, verify_migration,
 };
-use mnemon_models::{Embedder, ModelError};
+use mnemon_models::{Embedder, Embedding, ModelError};
 use mnemon_store::database::SqliteDatabase;
 use mnemon_store::qdrant::{LEDGER_SCHEMA, NewCollection, QdrantOptions};
 use mnemon_store::{Filter, MemoryId, Payload, QdrantStore, Terms};
@@ -48,7 +48,7 @@ impl Embedder for ByWords {
         "by words"
     }
 
-    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ModelError> {
+    fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>, ModelError> {
         let vector = |text: &&str| {
             let mut vector = vec![0.0f32; DIMS];
             for word in text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
@@ -56,7 +56,7 @@ impl Embedder for ByWords {
                 vector[usize::from(hash[0]) * 256 % DIMS + usize::from(hash[1]) % 128] += 1.0;
             }
             let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt().max(1e-9);
-            vector.iter().map(|value| value / length).collect()
+            Embedding::whole(vector.iter().map(|value| value / length).collect())
         };
         Ok(texts.iter().map(vector).collect())
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use reqwest::Response;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, Semaphore};
@@ -20,7 +20,9 @@ use super::reasoning::{ReasoningFilter, clean_answer};
 use super::stream::{self, Events};
 use super::wire::{self, AnswerPart};
 use crate::error::{ModelError, ModelKind};
-use crate::service::{self, Failure, Refusal, RetryPolicy, Service};
+use crate::service::{
+    self, Address, Failure, Refusal, RetryPolicy, Root, Service, add_headers, clean_key, header_of_key,
+};
 
 /// Maximum number of bytes that are read of an answer.
 const MAX_ANSWER: usize = 16 << 20;
@@ -60,9 +62,10 @@ impl LlmClient {
             return Err(invalid_setting("llm", "names no model"));
         }
         let policy = RetryPolicy { timeout: config.timeout, deadline: config.deadline, retries: config.retries };
-        let paths = ["/chat/completions", "/messages", "/api/chat"];
-        let service =
-            Service::new(ModelKind::LanguageModel, "llm_url", &config.base_url, &paths, headers(&config)?, policy)?;
+        let root = if config.provider == LlmProvider::Ollama { Root::HostOnly } else { Root::Versioned };
+        let address = Address::new(ModelKind::LanguageModel, "llm_url", &config.base_url, root)?;
+        let headers = headers(&config, &address)?;
+        let service = Service::new(ModelKind::LanguageModel, address, headers, policy);
         Ok(Self {
             permits: Semaphore::new(config.concurrency.max(1)),
             config,
@@ -102,7 +105,7 @@ impl LlmClient {
                     is_settled.store(true, Ordering::Release);
                     return Ok(answer);
                 }
-                Err(Failure::Unavailable { reason, wait }) => {
+                Err(Failure::Unavailable { reason, wait, .. }) => {
                     self.remember(quirks, &lessons);
                     return Err(self.service.unavailable(reason, wait));
                 }
@@ -138,7 +141,12 @@ impl LlmClient {
     }
 
     fn refused(&self, status: u16, refusal: &Refusal) -> ModelError {
-        self.service.refused(status, refusal, &self.config.model, self.config.api_key.is_some())
+        self.service.refused(
+            status,
+            refusal,
+            &self.config.model,
+            self.config.api_key.as_deref().and_then(clean_key).is_some(),
+        )
     }
 
     fn wrong_answer(&self, fault: String) -> ModelError {
@@ -283,26 +291,17 @@ fn invalid_setting(setting: &'static str, reason: &str) -> ModelError {
     ModelError::Settings { kind: ModelKind::LanguageModel, setting, reason: reason.to_owned() }
 }
 
-fn headers(config: &LlmConfig) -> Result<HeaderMap, ModelError> {
-    let mut headers = HeaderMap::new();
-    if let Some(key) = &config.api_key {
-        let (name, text) = match config.provider {
-            LlmProvider::Anthropic => (HeaderName::from_static("x-api-key"), key.clone()),
-            _ => (AUTHORIZATION, format!("Bearer {key}")),
-        };
-        let mut value = HeaderValue::try_from(text)
-            .map_err(|_| invalid_setting("LLM_API_KEY", "has invalid characters: copy it again"))?;
-        value.set_sensitive(true);
-        headers.insert(name, value);
-    }
+fn headers(config: &LlmConfig, address: &Address) -> Result<HeaderMap, ModelError> {
+    let kind = ModelKind::LanguageModel;
+    let mut headers = match (config.provider, config.api_key.as_deref().and_then(clean_key)) {
+        (LlmProvider::Anthropic, Some(key)) => {
+            header_of_key(kind, "LLM_API_KEY", HeaderName::from_static("x-api-key"), key)?
+        }
+        (_, key) => address.key_header(kind, "LLM_API_KEY", key.as_deref())?,
+    };
     if config.provider == LlmProvider::Anthropic {
         headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
     }
-    for (name, value) in &config.headers {
-        let invalid = || invalid_setting("llm_headers", &format!("has `{name}`, which is not a valid HTTP header"));
-        let mut text = HeaderValue::try_from(value).map_err(|_| invalid())?;
-        text.set_sensitive(true);
-        headers.insert(HeaderName::try_from(name).map_err(|_| invalid())?, text);
-    }
+    add_headers(kind, "llm_headers", &mut headers, &config.headers)?;
     Ok(headers)
 }

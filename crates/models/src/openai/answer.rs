@@ -1,6 +1,11 @@
 //! Reads the vectors of an answer.
 
-use serde::Deserialize;
+use std::fmt;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 #[derive(Deserialize)]
 struct Answer {
@@ -10,25 +15,73 @@ struct Answer {
 #[derive(Deserialize)]
 struct Row {
     index: Option<usize>,
-    embedding: Vec<f32>,
+    embedding: Numbers,
 }
 
-/// Reads the vectors, in the order of the texts.
-///
-/// # Errors
-/// A description of the fault.
-pub(super) fn vectors(body: &[u8], texts: usize) -> Result<Vec<Vec<f32>>, String> {
-    let answer: Answer =
-        serde_json::from_slice(body).map_err(|error| format!("something other than vectors ({error})"))?;
+/// A vector as a list of numbers or, although floats were requested, in base64; `None` if it has numbers that are not
+/// finite, which a model gives that overflows.
+struct Numbers(Option<Vec<f32>>);
+
+impl<'de> Deserialize<'de> for Numbers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumbersVisitor)
+    }
+}
+
+struct NumbersVisitor;
+
+impl<'de> Visitor<'de> for NumbersVisitor {
+    type Value = Numbers;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of numbers or base64")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Numbers, A::Error> {
+        let (mut numbers, mut has_null) = (Vec::new(), false);
+        while let Some(number) = list.next_element::<Option<f32>>()? {
+            has_null |= number.is_none();
+            numbers.push(number.unwrap_or_default());
+        }
+        Ok(Numbers((!has_null).then_some(numbers)))
+    }
+
+    /// Little-endian f32.
+    fn visit_str<E: Error>(self, text: &str) -> Result<Numbers, E> {
+        let bytes = BASE64_STANDARD.decode(text.trim()).map_err(|_| E::custom("the text is not base64"))?;
+        let (numbers, []) = bytes.as_chunks::<4>() else {
+            return Err(E::custom(format!("{} bytes of base64 are not a vector", bytes.len())));
+        };
+        let numbers: Vec<f32> = numbers.iter().map(|number| f32::from_le_bytes(*number)).collect();
+        Ok(Numbers(Some(numbers).filter(|numbers| numbers.iter().all(|number| number.is_finite()))))
+    }
+}
+
+/// Why an answer can't be used.
+#[derive(Debug, PartialEq)]
+pub(super) enum Fault {
+    /// It has another number of vectors than the request has texts.
+    Count(String),
+    /// Another fault, as the end of a sentence that begins with "it answered".
+    Other(String),
+}
+
+/// The vectors of texts, in their order; `None` for a text whose vector has numbers that are not finite.
+pub(super) type Vectors = Vec<Option<Vec<f32>>>;
+
+/// Reads the vectors of an answer.
+pub(super) fn vectors(body: &[u8], texts: usize) -> Result<Vectors, Fault> {
+    let answer: Answer = serde_json::from_slice(body)
+        .map_err(|error| Fault::Other(format!("something other than vectors ({error})")))?;
     let found = answer.data.len();
     if found != texts {
-        return Err(format!("{found} vectors for {texts} texts"));
+        return Err(Fault::Count(format!("{found} vectors for {texts} texts")));
     }
-    let mut vectors: Vec<Option<Vec<f32>>> = vec![None; texts];
+    let mut vectors: Vec<Option<Option<Vec<f32>>>> = vec![None; texts];
     for (at, row) in answer.data.into_iter().enumerate() {
         match vectors.get_mut(row.index.unwrap_or(at)) {
-            Some(slot @ None) => *slot = Some(row.embedding),
-            _ => return Err(format!("indexes that do not match {texts} texts")),
+            Some(slot @ None) => *slot = Some(row.embedding.0),
+            _ => return Err(Fault::Other(format!("indexes that do not match {texts} texts"))),
         }
     }
     Ok(vectors.into_iter().flatten().collect())
@@ -40,10 +93,16 @@ mod tests {
 
     #[test]
     fn vectors_come_in_the_order_of_their_texts() {
-        let body = br#"{"data": [{"index": 1, "embedding": [2]}, {"index": 0, "embedding": [1.0]}], "usage": {}}"#;
-        assert_eq!(vectors(body, 2).unwrap(), [[1.0], [2.0]]);
-        let body = br#"{"data": [{"embedding": [1]}, {"embedding": [2]}]}"#;
-        assert_eq!(vectors(body, 2).unwrap(), [[1.0], [2.0]]);
+        let two = [Some(vec![1.0]), Some(vec![2.0])];
+        for body in [
+            &br#"{"data": [{"index": 1, "embedding": [2]}, {"index": 0, "embedding": [1.0]}], "usage": {}}"#[..],
+            br#"{"data": [{"embedding": [1]}, {"embedding": [2]}]}"#,
+            br#"{"data": [{"embedding": "AACAPw=="}, {"embedding": [2]}]}"#,
+        ] {
+            assert_eq!(vectors(body, 2).unwrap(), two);
+        }
+        let body = br#"{"data": [{"embedding": [1, null]}, {"embedding": "AADAfw=="}]}"#;
+        assert_eq!(vectors(body, 2).unwrap(), [None, None]);
     }
 
     #[test]
@@ -55,9 +114,10 @@ mod tests {
             (br#"{"data": [{"index": 0, "embedding": [1]}, {"index": 0, "embedding": [1]}]}"#, "indexes"),
             (br#"{"data": [{"index": 0, "embedding": [1]}, {"index": 2, "embedding": [1]}]}"#, "indexes"),
             (br#"{"data": [{"index": 0, "embedding": [1]}, {"index": 1, "embedding": [1e99]}]}"#, "out of range"),
-            (br#"{"data": [{"index": 0, "embedding": "AAAA"}]}"#, "something other than vectors"),
+            (br#"{"data": [{"index": 0, "embedding": "AAAA"}, {"embedding": [1]}]}"#, "3 bytes"),
+            (br#"{"data": [{"index": 0, "embedding": "??"}, {"embedding": [1]}]}"#, "not base64"),
         ] {
-            let error = vectors(body, 2).unwrap_err();
+            let (Fault::Count(error) | Fault::Other(error)) = vectors(body, 2).unwrap_err();
             assert!(error.contains(fault), "{error}");
         }
     }

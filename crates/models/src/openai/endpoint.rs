@@ -1,39 +1,47 @@
-//! Requests to the service, and its errors.
+//! An endpoint that embeds texts: it adapts requests to what the endpoint accepts.
 
 use std::future::Future;
 use std::pin::Pin;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use serde::Serialize;
-
-use super::answer;
+use super::answer::Vectors;
 use super::config::OpenAiConfig;
+use super::learned::{Feature, Learned};
+use super::request::{Outcome, Refused};
+use crate::embedder::Parts;
 use crate::error::{ModelError, ModelKind};
-use crate::service::{Failure, Refusal, RetryPolicy, Service};
-use crate::text::first_chars;
+use crate::pieces::{cut, halves, size};
+use crate::service::{Address, Refusal, Retry, RetryPolicy, Root, Service, add_headers, clean_key};
 
-/// A text that is rejected as too long is halved until it has fewer characters than this.
-const MIN_CHARS: usize = 500;
-/// Assumed maximum length of one vector element in JSON, in bytes; limits the size of the response.
-const NUMBER_BYTES: usize = 40;
+/// A refused text of less than twice this size is not cut any more: its content is the reason, not its length.
+const MIN_PIECE: usize = 64;
+/// How often a text is halved whose content is refused, to find the part that is the reason.
+const MAX_CONTENT_HALVINGS: u32 = 3;
+/// A text that every embedder can embed: if it is refused too, the other text was not the reason.
+const PROBE: &str = "hello";
 
-/// The body of a request.
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    input: &'a [&'a str],
-    encoding_format: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dimensions: Option<usize>,
-}
-
-type Vectors<'f> = Pin<Box<dyn Future<Output = Result<Vec<Vec<f32>>, ModelError>> + 'f>>;
+type Embedded<'f> = Pin<Box<dyn Future<Output = Result<Vec<Parts>, ModelError>> + 'f>>;
 
 /// An endpoint that embeds texts.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub(super) config: OpenAiConfig,
-    service: Service,
+    pub(super) service: Service,
+    pub(super) learned: Learned,
+}
+
+/// Why a request for texts was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It used a feature that the endpoint does not support and that is given up now.
+    Feature,
+    /// A text, or all together, are too long.
+    TooLong,
+    /// There are too many texts.
+    TooMany,
+    /// The content of a text.
+    Content,
+    /// One of these: other requests are answered.
+    Unknown,
 }
 
 impl Endpoint {
@@ -41,74 +49,211 @@ impl Endpoint {
         if config.model.trim().is_empty() || config.dims == 0 {
             return Err(invalid_setting("embedder", "needs the name of a model and its dims"));
         }
-        let mut headers = HeaderMap::new();
-        if let Some(key) = &config.api_key {
-            let mut bearer = HeaderValue::try_from(format!("Bearer {key}"))
-                .map_err(|_| invalid_setting("OPENAI_API_KEY", "has invalid characters: copy it again"))?;
-            bearer.set_sensitive(true);
-            headers.insert(AUTHORIZATION, bearer);
-        }
+        let kind = ModelKind::Embedder;
+        let address = Address::new(kind, "embedder_url", &config.base_url, Root::Versioned)?;
+        let mut headers = address.key_header(kind, "OPENAI_API_KEY", config.api_key.as_deref())?;
+        add_headers(kind, "embedder_headers", &mut headers, &config.headers)?;
         let policy = RetryPolicy { timeout: config.timeout, deadline: config.deadline, retries: config.retries };
-        let service =
-            Service::new(ModelKind::Embedder, "embedder_url", &config.base_url, &["/embeddings"], headers, policy)?;
-        Ok(Self { config, service })
+        Ok(Self { service: Service::new(kind, address, headers, policy), config, learned: Learned::default() })
     }
 
-    /// Embeds texts, in one request if the service accepts them together, else in several.
-    ///
+    /// Embeds texts that are not blank: one entry for each. They are sent in one request if the service accepts them
+    /// together, else in several.
+    pub(super) fn embed<'f>(&'f self, texts: &'f [&'f str]) -> Embedded<'f> {
+        self.embed_part(texts, MAX_CONTENT_HALVINGS)
+    }
+
     /// Returns a boxed future, because it calls itself for the parts.
-    pub(super) fn embed<'f>(&'f self, texts: &'f [&'f str]) -> Vectors<'f> {
+    fn embed_part<'f>(&'f self, texts: &'f [&'f str], content_halvings: u32) -> Embedded<'f> {
         Box::pin(async move {
-            let (status, refusal) = match self.send(texts).await {
-                Ok(body) => return self.read(&body, texts.len()),
-                Err(Failure::Unavailable { reason, wait }) => return Err(self.service.unavailable(reason, wait)),
-                Err(Failure::Configuration(error)) => return Err(error),
-                Err(Failure::Refused { status, refusal }) => (status, refusal),
-            };
-            let too_long = status == 413 || (matches!(status, 400 | 422) && refusal.is_about_length());
+            let fits = |text: &str| self.learned.fits(text);
             match texts {
-                _ if !too_long => Err(self.refused(status, &refusal)),
-                // A single text that is too long is embedded by its beginning.
-                [text] => match text.chars().count() {
-                    ..MIN_CHARS => Err(self.refused(status, &refusal)),
-                    chars => self.embed(&[first_chars(text, chars / 2)]).await,
-                },
+                [text] if !fits(text) => {
+                    let pieces = cut(text, &fits);
+                    if pieces.len() > 1 {
+                        return self.embed_pieces(&pieces, content_halvings).await;
+                    }
+                }
+                [_] => {}
+                _ if !self.learned.fit_together(texts) || !texts.iter().all(|text| fits(text)) => {
+                    return self.embed_halves(texts, content_halvings).await;
+                }
+                _ => {}
+            }
+            let can_be_cut = texts.len() > 1 || texts.iter().any(|text| size(text) >= 2 * MIN_PIECE);
+            let refused = match self.send(texts, &[], Retry::InDoubt { can_be_cut }).await? {
+                Outcome::Refused(refused) => refused,
+                Outcome::Vectors(vectors) => return self.collect(texts, vectors, content_halvings).await,
+            };
+            let verdict = self.judge(texts, refused).await?;
+            match (verdict, texts) {
+                (Verdict::Feature, _) => self.embed_part(texts, content_halvings).await,
+                (_, [text]) => self.embed_refused(text, verdict, content_halvings).await,
                 _ => {
-                    let (first, rest) = texts.split_at(texts.len() / 2);
-                    let mut vectors = self.embed(first).await?;
-                    vectors.extend(self.embed(rest).await?);
-                    Ok(vectors)
+                    if verdict == Verdict::TooMany && self.learned.limit_texts(texts.len() / 2) {
+                        self.log(&format!("accepts fewer than {} texts in a request", texts.len()));
+                    }
+                    let parts = self.embed_halves(texts, content_halvings).await?;
+                    // The halves were accepted as they are, so no single text was the reason.
+                    if parts.iter().all(Parts::is_whole) {
+                        let total: usize = texts.iter().map(|text| size(text)).sum();
+                        match verdict {
+                            Verdict::TooLong => self.learned.limit_total(total / 2),
+                            Verdict::Unknown => self.learned.limit_texts(texts.len() / 2),
+                            _ => false,
+                        };
+                    }
+                    Ok(parts)
                 }
             }
         })
     }
 
-    async fn send(&self, texts: &[&str]) -> Result<Vec<u8>, Failure> {
-        let body = Body {
-            model: &self.config.model,
-            input: texts,
-            encoding_format: "float",
-            dimensions: self.config.send_dims.then_some(self.config.dims),
+    /// Embeds the parts of a single text that was refused, or leaves it out.
+    async fn embed_refused(
+        &self,
+        text: &str,
+        verdict: Verdict,
+        content_halvings: u32,
+    ) -> Result<Vec<Parts>, ModelError> {
+        let size = size(text);
+        let left = if verdict == Verdict::Content { content_halvings.checked_sub(1) } else { Some(content_halvings) };
+        let halves = halves(text).filter(|_| size >= 2 * MIN_PIECE);
+        let (Some((first, rest)), Some(left)) = (halves, left) else {
+            if verdict == Verdict::Unknown
+                // An overloaded service fails now and then: one more try, after another text was embedded.
+                && let Outcome::Vectors(vectors) = self.send(&[text], &[], Retry::Never).await?
+                && let Some(vector) = vectors.into_iter().flatten().next()
+            {
+                let mut parts = Parts::default();
+                parts.add(vector);
+                return Ok(vec![parts]);
+            }
+            self.log(&format!("refuses a text of {} characters, which is left out", text.chars().count()));
+            let mut parts = Parts::default();
+            parts.leave_out();
+            return Ok(vec![parts]);
         };
-        // Enough for vectors that are eight times as long as expected, so that the error can name their length.
-        let max_bytes = (1 << 20) + texts.len() * self.config.dims * NUMBER_BYTES * 8;
-        self.service.post("/embeddings", &body, max_bytes).await
+        if verdict == Verdict::TooLong && self.learned.limit_size(size / 2) {
+            self.log(&format!("accepts texts of fewer than {} characters", text.chars().count()));
+        }
+        // One after the other: the first teaches the limit to the second.
+        let mut parts = self.embed_pieces(&[first], left).await?;
+        let others = self.embed_pieces(&[rest], left).await?;
+        if verdict == Verdict::Unknown && parts.iter().chain(&others).all(Parts::is_whole) {
+            self.learned.limit_size(size / 2);
+        }
+        parts[0].join(&others[0]);
+        Ok(parts)
     }
 
-    fn read(&self, body: &[u8], texts: usize) -> Result<Vec<Vec<f32>>, ModelError> {
-        let vectors = answer::vectors(body, texts).map_err(|fault| self.service.unreadable_answer(fault))?;
-        match vectors.iter().find(|vector| vector.len() != self.config.dims) {
-            None => Ok(vectors),
-            Some(vector) => Err(ModelError::Dims {
-                model: self.config.model.clone(),
-                expected: self.config.dims,
-                found: vector.len(),
-            }),
+    /// Embeds the pieces of one text. Returns its one entry.
+    async fn embed_pieces(&self, pieces: &[&str], content_halvings: u32) -> Result<Vec<Parts>, ModelError> {
+        let pieces: Vec<&str> = pieces.iter().copied().filter(|piece| !piece.trim().is_empty()).collect();
+        let mut whole = Parts::default();
+        if !pieces.is_empty() {
+            self.embed_part(&pieces, content_halvings).await?.iter().for_each(|parts| whole.join(parts));
+        }
+        Ok(vec![whole])
+    }
+
+    async fn embed_halves(&self, texts: &[&str], content_halvings: u32) -> Result<Vec<Parts>, ModelError> {
+        let (first, rest) = texts.split_at(texts.len() / 2);
+        let mut parts = self.embed_part(first, content_halvings).await?;
+        parts.extend(self.embed_part(rest, content_halvings).await?);
+        Ok(parts)
+    }
+
+    /// The parts of an answer. A text without a usable vector is embedded alone, and then in parts.
+    async fn collect(&self, texts: &[&str], vectors: Vectors, content_halvings: u32) -> Result<Vec<Parts>, ModelError> {
+        let mut all = Vec::with_capacity(texts.len());
+        for (text, vector) in texts.iter().zip(vectors) {
+            let mut parts = Parts::default();
+            match vector {
+                Some(vector) => parts.add(vector),
+                None if texts.len() > 1 => parts.join(&self.embed_part(&[text], content_halvings).await?[0]),
+                None => parts.join(&self.embed_refused(text, Verdict::Content, content_halvings).await?[0]),
+            }
+            all.push(parts);
+        }
+        Ok(all)
+    }
+
+    /// Why a request was refused. What the endpoint does not support is given up.
+    ///
+    /// # Errors
+    /// If the reason is not these texts: [`ModelError::Refused`], or [`ModelError::Unavailable`].
+    async fn judge(&self, texts: &[&str], refused: Refused) -> Result<Verdict, ModelError> {
+        let Refused { status, refusal, in_doubt, mut used } = refused;
+        let is_about_settings = matches!(status, 300..=399 | 401 | 404) || refusal.is_about_quota();
+        if in_doubt == 0 && is_about_settings {
+            return Err(self.refused(status, &refusal));
+        }
+        let can_be_cut = texts.len() > 1 || texts.iter().any(|text| size(text) >= 2 * MIN_PIECE);
+        if texts.len() > 1 && refusal.is_about_count() {
+            return Ok(Verdict::TooMany);
+        }
+        if can_be_cut && (status == 413 || refusal.is_about_length()) {
+            return Ok(Verdict::TooLong);
+        }
+        // The words may quote the texts, so a feature is only given up if that helps.
+        used.sort_by_key(|feature| !refusal.names(feature.key()));
+        match self.probe(status, &used).await? {
+            Some(given_up) if given_up => Ok(Verdict::Feature),
+            Some(_) if refusal.is_about_content() => Ok(Verdict::Content),
+            Some(_) => Ok(Verdict::Unknown),
+            None if in_doubt > 0 => {
+                self.service.count_failures(&refusal.message, in_doubt);
+                Err(self.service.unavailable(refusal.message, None))
+            }
+            None => Err(self.refused(status, &refusal)),
         }
     }
 
+    /// Sends a text that every embedder can embed, then without features that the endpoint may not support. `None` if all
+    /// are refused; otherwise whether a feature was given up.
+    async fn probe(&self, status: u16, used: &[Feature]) -> Result<Option<bool>, ModelError> {
+        let mut omitted = Vec::new();
+        // A service that does not answer in time, or does not allow the request, has not looked at features.
+        let features = used.iter().filter(|_| !matches!(status, 0 | 403)).map(Some);
+        for feature in std::iter::once(None).chain(features) {
+            omitted.extend(feature.copied());
+            match self.send(&[PROBE], &omitted, Retry::Never).await {
+                Ok(Outcome::Vectors(_)) => {
+                    omitted.iter().for_each(|feature| self.give_up(*feature));
+                    return Ok(Some(!omitted.is_empty()));
+                }
+                Ok(Outcome::Refused(Refused { in_doubt, refusal, .. })) => {
+                    self.service.count_failures(&refusal.message, in_doubt);
+                }
+                Err(ModelError::Unavailable { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    fn give_up(&self, feature: Feature) {
+        if self.learned.give_up(feature) {
+            match feature {
+                Feature::List => self.log("does not support lists of texts; each text is sent alone"),
+                _ => self.log(&format!("does not support `{}`; it is not sent any more", feature.key())),
+            }
+        }
+    }
+
+    fn log(&self, lesson: &str) {
+        let (endpoint, model) = (&self.service.server, &self.config.model);
+        tracing::info!(%endpoint, %model, "the embedder {lesson}");
+    }
+
     fn refused(&self, status: u16, refusal: &Refusal) -> ModelError {
-        self.service.refused(status, refusal, &self.config.model, self.config.api_key.is_some())
+        self.service.refused(
+            status,
+            refusal,
+            &self.config.model,
+            self.config.api_key.as_deref().and_then(clean_key).is_some(),
+        )
     }
 }
 

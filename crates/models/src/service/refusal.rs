@@ -16,7 +16,7 @@ pub(crate) struct Refusal {
     /// The parameter that it names.
     pub(crate) param: Option<String>,
     /// The service's error code.
-    code: String,
+    pub(super) code: String,
 }
 
 impl Refusal {
@@ -60,28 +60,9 @@ impl Refusal {
         }
     }
 
-    /// Whether the account's quota is used up, so that a retry is useless.
-    pub(crate) fn is_about_quota(&self) -> bool {
-        self.code == "insufficient_quota"
-    }
-
-    /// Whether it is about the parameters of the request.
-    pub(crate) fn is_about_parameters(&self) -> bool {
-        let message = self.message.to_lowercase();
-        ["validation error", "not supported", "unsupported", "unrecognized", "not permitted", "unexpected keyword"]
-            .iter()
-            .any(|words| message.contains(words))
-    }
-
-    /// Whether the input was too long.
-    pub(crate) fn is_about_length(&self) -> bool {
-        let message = self.message.to_lowercase();
-        // "token" may also be the API key, and `max_tokens` is a parameter.
-        let message = message.replace("max_tokens", "").replace("max_completion_tokens", "");
-        ["token", "too long", "too large", "context length", "maximum length", "sequence length", "input length"]
-            .iter()
-            .any(|word| message.contains(word))
-            && !message.contains("auth")
+    /// The refusal of a request whose failure has this reason.
+    pub(crate) fn of_failure(reason: String) -> Self {
+        Self { message: reason, ..Self::default() }
     }
 }
 
@@ -102,11 +83,5 @@ mod tests {
         ] {
             assert_eq!(Refusal::parse(body.as_bytes()).message, expected);
         }
-        let about = |message: &str| Refusal { message: message.into(), ..Refusal::default() }.is_about_length();
-        assert!(about("This model's maximum context length is 8192 tokens"));
-        assert!(about("the input length exceeds the context length"));
-        assert!(!about("invalid auth token"));
-        assert!(!about("unknown field `encoding_format`"));
-        assert!(!about("Unsupported parameter: 'max_tokens'"));
     }
 }

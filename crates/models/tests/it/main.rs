@@ -2,6 +2,7 @@
 
 mod llm;
 mod openai;
+mod refusals;
 mod rerank;
 mod static_embedder;
 mod wordpiece;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use mnemon_models::{Embedder, ModelError, OpenAiConfig, OpenAiEmbedder, RefusalCause};
-use mnemon_testbed::{FakeService, ReceivedRequest, Reply};
+use mnemon_testbed::{FakeEndpoint, FakeService, Reply, endpoint};
 use serde_json::json;
 
 /// An embedder of 2 dims.
@@ -20,7 +20,7 @@ fn embedder(service: &FakeService, change: impl FnOnce(&mut OpenAiConfig)) -> Op
 
 fn unchanged(_: &mut OpenAiConfig) {}
 
-/// The error of a service that rejects requests with this status, sent with this key, and the number of its requests.
+/// The error of a service that rejects requests with this status, sent with this key, and how often the text was sent.
 fn error_of(status: &'static str, message: &'static str, key: Option<&str>) -> (ModelError, usize) {
     let service = FakeService::start(move |_, _| Reply::refusal(status, message));
     let change = |config: &mut OpenAiConfig| {
@@ -28,7 +28,12 @@ fn error_of(status: &'static str, message: &'static str, key: Option<&str>) -> (
         config.api_key = key.map(Into::into);
     };
     let error = embedder(&service, change).embed(&["1 0"]).expect_err("it is rejected");
-    (error, service.requests().len())
+    (error, sent(&service, "1 0"))
+}
+
+/// How often a text was sent. Others may be sent to find out whether it is the reason of a failure.
+fn sent(service: &FakeService, text: &str) -> usize {
+    service.requests().iter().filter(|request| request.texts() == [text]).count()
 }
 
 #[test]
@@ -115,7 +120,7 @@ fn the_number_of_retries_is_limited() {
     let error = embedder(&service, |config| config.retries = 2).embed(&["0 1"]).expect_err("it never answers");
     assert!(matches!(error, ModelError::Unavailable { .. }), "{error}");
     assert!(error.to_string().contains("HTTP 500: never"), "{error}");
-    assert_eq!(service.requests().len(), 3);
+    assert_eq!(sent(&service, "0 1"), 3);
 }
 
 #[test]
@@ -203,7 +208,7 @@ fn many_texts_are_sent_in_batches_four_at_a_time() {
     });
     let texts: Vec<String> = (0..128 * BATCHES).map(|number| format!("1 {number}")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let vectors = embedder(&service, |config| config.batch_texts = 1000).embed(&texts).expect("it answers");
+    let vectors = embedder(&service, unchanged).embed(&texts).expect("it answers");
     for (number, vector) in vectors.iter().enumerate() {
         assert!((vector[1] / vector[0] - number as f32).abs() <= number as f32 * 1e-5, "{number}: {vector:?}");
     }
@@ -214,36 +219,68 @@ fn many_texts_are_sent_in_batches_four_at_a_time() {
 
 #[test]
 fn characters_of_batches_and_texts_are_limited() {
-    let service = FakeService::start(|_, request| Reply::vectors(request));
-    let limited = |config: &mut OpenAiConfig| (config.batch_chars, config.max_chars) = (8, 5);
-    // The last text is truncated to `1 000`.
-    let vectors = embedder(&service, limited).embed(&["1 0", "0 1", "1 1", "1 000 7"]).expect("it answers");
-    assert_eq!(vectors[3], [1.0, 0.0]);
-    let sent: HashSet<Vec<String>> = service
+    let endpoint = FakeEndpoint::start(Vec::new());
+    let mut config = OpenAiConfig::new("some-model", endpoint::DIMS);
+    config.base_url = endpoint.url().to_owned();
+    (config.batch_chars, config.max_chars) = (8, 5);
+    // The last text is embedded in two pieces.
+    let found = OpenAiEmbedder::new(config).expect("a configuration").embed_texts(&["ab", "cd", "ef", "one two"]);
+    assert_eq!(found.expect("it answers").iter().map(|found| found.pieces).collect::<Vec<_>>(), [1, 1, 1, 2]);
+    let sent: HashSet<Vec<String>> = endpoint
         .requests()
         .iter()
         .map(|request| request.texts().iter().map(|text| (*text).to_owned()).collect())
         .collect();
-    let expected = [vec!["1 0", "0 1"], vec!["1 1", "1 000"]];
+    let expected = [vec!["ab", "cd", "ef"], vec!["one ", "two"]];
     assert_eq!(sent, expected.map(|batch| batch.into_iter().map(str::to_owned).collect()).into());
 }
 
 #[test]
-fn texts_that_are_too_long_are_sent_alone_and_then_truncated() {
-    const MAX_CHARS: usize = 1500;
-    let service = FakeService::start(|_, request: &ReceivedRequest| {
-        let chars: usize = request.texts().iter().map(|text| text.len()).sum();
-        match chars {
-            0..=MAX_CHARS => Reply::vectors(request),
-            _ => Reply::refusal("400 Bad Request", "This model's maximum context length is 1500 tokens"),
-        }
-    });
-    let long = format!("0 1.{}", "0".repeat(9996));
-    let texts = ["3 4", &long, "1 0"];
-    assert_eq!(
-        embedder(&service, unchanged).embed(&texts).expect("parts are accepted"),
-        [[0.6, 0.8], [0.0, 1.0], [1.0, 0.0]]
-    );
+fn headers_and_the_query_of_the_url_are_sent() {
+    let service = FakeService::start(|_, request| Reply::vectors(request));
+    let change = |config: &mut OpenAiConfig| {
+        config.base_url = format!(" '{}/deployments/D/embeddings?api-version=2024-02-01' ", service.url);
+        config.api_key = Some("\"Bearer the-key\"\n".into());
+        config.headers = vec![("api-key".into(), "hush".into())];
+    };
+    let embedder = embedder(&service, change);
+    embedder.embed(&["1 0"]).expect("it answers");
+    let request = &service.requests()[0];
+    assert_eq!(request.line, "POST /v1/deployments/D/embeddings?api-version=2024-02-01 HTTP/1.1");
+    for header in ["api-key: hush", "authorization: Bearer the-key"] {
+        assert!(request.headers.iter().any(|sent| sent == header), "{:?}", request.headers);
+    }
+    assert!(!format!("{embedder:?}").contains("hush"));
+}
+
+#[test]
+fn a_service_without_a_version_in_its_path_is_found() {
+    for (known, base) in
+        [("/v1/embeddings", ""), ("/embeddings", ""), ("/embeddings", "/"), ("/v1/embeddings", "/embeddings")]
+    {
+        let service = FakeService::start(move |_, request| match request.line.split(' ').nth(1) == Some(known) {
+            true => Reply::vectors(request),
+            false => Reply::refusal("404 Not Found", "no such route"),
+        });
+        let host = service.url.trim_end_matches("/v1").to_owned();
+        let embedder = embedder(&service, |config| config.base_url = format!("{host}{base}"));
+        embedder.embed(&["1 0"]).expect("it answers");
+        let before = service.requests().len();
+        embedder.embed(&["1 0"]).expect("it answers");
+        assert_eq!(service.requests().len(), before + 1, "{known} {base}");
+    }
+}
+
+#[test]
+fn secrets_of_the_query_are_not_shown() {
+    let service =
+        FakeService::start(|_, _| Reply::refusal("401 Unauthorized", "the key hush-1 and the code hush-2 are wrong"));
+    let change = |config: &mut OpenAiConfig| {
+        config.base_url = format!("{}?code=hush-2", service.url);
+        config.api_key = Some("hush-1".into());
+    };
+    let error = embedder(&service, change).embed(&["1 0"]).expect_err("it is rejected");
+    assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
 }
 
 #[test]

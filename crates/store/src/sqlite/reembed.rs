@@ -1,5 +1,6 @@
 //! Moves a store to another embedder. New vectors are stored beside the old ones, which are used until all are present.
 
+mod embedded;
 mod rows;
 mod switch;
 
@@ -33,6 +34,24 @@ impl std::fmt::Debug for Reembedding<'_> {
             .field("embedder", &self.embedder)
             .field("dims", &self.dims)
             .finish_non_exhaustive()
+    }
+}
+
+/// A new vector of a text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewVector {
+    /// The vector, of the new embedder.
+    pub vector: Vec<f32>,
+    /// The number of pieces whose mean it is, see [`Payload::set_embedded`].
+    pub pieces: usize,
+    /// The number of pieces that were left out.
+    pub left_out: usize,
+}
+
+impl From<Vec<f32>> for NewVector {
+    /// The vector of a text that was embedded as a whole.
+    fn from(vector: Vec<f32>) -> Self {
+        Self { vector, pieces: 1, left_out: 0 }
     }
 }
 
@@ -106,7 +125,7 @@ impl<'s> Reembedding<'s> {
     /// [`StoreError::ReembedRefused`] if there is not one vector for each text; [`StoreError::Dims`] for a vector that is not of
     /// the new embedder; [`StoreError::Reembedding`] or [`StoreError::EmbedderMismatch`] if another process has started
     /// another move or has finished this one.
-    pub fn store_vectors(&self, texts: &[TextToEmbed], vectors: &[Vec<f32>]) -> Result<()> {
+    pub fn store_vectors(&self, texts: &[TextToEmbed], vectors: &[NewVector]) -> Result<()> {
         self.connections.write(|connection| {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             self.check_begun(&tx)?;
@@ -124,17 +143,21 @@ impl<'s> Reembedding<'s> {
         EmbeddedRows { connection, dims: self.dims, embedding_text: self.embedding_text }
     }
 
-    fn write_vectors(&self, tx: &Transaction<'_>, texts: &[TextToEmbed], vectors: &[Vec<f32>]) -> Result<()> {
+    fn write_vectors(&self, tx: &Transaction<'_>, texts: &[TextToEmbed], vectors: &[NewVector]) -> Result<()> {
         if texts.len() != vectors.len() {
             let message = format!("{} vectors for {} texts", vectors.len(), texts.len());
             return Err(StoreError::ReembedRefused(message));
         }
-        for (text, vector) in texts.iter().zip(vectors) {
+        for (text, new) in texts.iter().zip(vectors) {
+            let vector = &new.vector;
             let finite = vector.iter().filter(|value| value.is_finite()).count();
             if vector.len() != self.dims || finite != self.dims {
                 return Err(StoreError::Dims { expected: self.dims, found: finite });
             }
             tx.prepare_cached(text.kind.insert())?.execute(params![text.slot, text.digest, vector_to_blob(vector)])?;
+            if text.kind == RowKind::Memory {
+                embedded::note(tx, text.slot, new)?;
+            }
         }
         Ok(())
     }
@@ -179,5 +202,5 @@ fn clear(tx: &Transaction<'_>) -> Result<()> {
     for key in TARGET {
         tx.execute("DELETE FROM meta WHERE key = ?", [key])?;
     }
-    Ok(())
+    embedded::forget(tx)
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::path::Path;
 
-use mnemon_store::sqlite::{Reembedding, SwitchReport};
+use mnemon_store::sqlite::{NewVector, Reembedding, SwitchReport};
 use mnemon_store::{
     Change, ChangeSet, MemoryId, Payload, Result, SqliteStore, Store, StoreError, StoreWarning, View, run_search,
 };
@@ -33,7 +33,8 @@ fn to_other(store: &SqliteStore) -> Reembedding<'_> {
 fn embed_some(moving: &Reembedding<'_>, limit: usize) -> usize {
     let missing = moving.missing(None, limit).unwrap();
     let texts: Vec<&str> = missing.iter().map(|text| text.text()).collect();
-    moving.store_vectors(&missing, &embed(&texts)).unwrap();
+    let vectors: Vec<NewVector> = embed(&texts).into_iter().map(NewVector::from).collect();
+    moving.store_vectors(&missing, &vectors).unwrap();
     missing.len()
 }
 
@@ -156,7 +157,7 @@ fn a_switch_is_atomic() {
         let refused = moving.switch(9, |texts| Ok::<_, StoreError>(vec![wrong.clone(); texts.len()]));
         assert!(matches!(refused, Err(StoreError::Dims { expected: MORE, .. })), "{refused:?}");
     }
-    let few = moving.switch(9, |_| Ok::<_, StoreError>(Vec::new()));
+    let few = moving.switch(9, |_| Ok::<_, StoreError>(Vec::<Vec<f32>>::new()));
     assert!(matches!(few, Err(StoreError::ReembedRefused(_))), "{few:?}");
     assert_eq!(moving.counts().unwrap().embedded, 4);
     assert_eq!(SqliteStore::embedder_of(&path).unwrap(), Some(("test".into(), DIMS)));

@@ -20,6 +20,12 @@ pub enum Behaviour {
     RefusedWord(&'static str, Reply),
     /// Refuses every request.
     Always(Reply),
+    /// Refuses lists of texts to embed; accepts one text that is not in a list.
+    ListRefused(Reply),
+    /// Embeds only the first text of a request.
+    FirstTextOnly,
+    /// Sends vectors of nulls for texts that contain this word.
+    NullVectors(&'static str),
     /// Sends vectors in base64 even if floats were requested.
     Base64,
     /// Sends vectors of this length, also if another was requested.
@@ -41,7 +47,8 @@ impl Behaviour {
             Self::RefusedKey(key, reply) => (request.body.get(key).is_some(), reply),
             Self::RefusedWord(word, reply) => (texts.iter().any(|text| text.contains(word)), reply),
             Self::Always(reply) => (true, reply),
-            Self::Base64 | Self::VectorLength(_) => return None,
+            Self::ListRefused(reply) => (request.body["input"].is_array(), reply),
+            Self::Base64 | Self::VectorLength(_) | Self::FirstTextOnly | Self::NullVectors(_) => return None,
         };
         is_refused.then(|| reply.clone())
     }
@@ -52,22 +59,31 @@ impl Behaviour {
             return reply;
         }
         match self {
-            Self::Base64 => change_vectors(&reply, |vector| json!(vectors::base64(&vector))),
-            Self::VectorLength(length) => change_vectors(&reply, |mut vector| {
+            Self::Base64 => change_vectors(&reply, |_, vector| json!(vectors::base64(&vector))),
+            Self::VectorLength(length) => change_vectors(&reply, |_, mut vector| {
                 vector.resize(*length, 0.0);
                 json!(vector)
             }),
+            Self::NullVectors(word) => change_vectors(&reply, |at, vector| match request.texts()[at].contains(word) {
+                true => json!(vec![Value::Null; vector.len()]),
+                false => json!(vector),
+            }),
+            Self::FirstTextOnly => {
+                let mut body: Value = serde_json::from_str(&reply.body).expect("an answer in JSON");
+                body["data"].as_array_mut().expect("a list of vectors").truncate(1);
+                Reply::new(reply.status, &body)
+            }
             _ => reply,
         }
     }
 }
 
-/// The answer with each vector changed.
-fn change_vectors(reply: &Reply, change: impl Fn(Vec<f32>) -> Value) -> Reply {
+/// The answer with each vector changed, by its number.
+fn change_vectors(reply: &Reply, change: impl Fn(usize, Vec<f32>) -> Value) -> Reply {
     let mut body: Value = serde_json::from_str(&reply.body).expect("an answer in JSON");
-    for row in body["data"].as_array_mut().expect("a list of vectors") {
+    for (at, row) in body["data"].as_array_mut().expect("a list of vectors").iter_mut().enumerate() {
         let vector = serde_json::from_value(row["embedding"].take()).expect("a vector");
-        row["embedding"] = change(vector);
+        row["embedding"] = change(at, vector);
     }
     Reply::new(reply.status, &body)
 }

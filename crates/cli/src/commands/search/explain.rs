@@ -1,6 +1,9 @@
 //! Explanations of scores in plain words.
 
 use mnemon_engine::{Explanation, Signal, SignalKind};
+use mnemon_store::{Payload, keys};
+
+use crate::output::pluralize;
 
 /// What a signal means.
 pub(in crate::commands) fn meaning(signal: SignalKind) -> &'static str {
@@ -36,6 +39,18 @@ pub(super) fn table(explanation: &Explanation) -> String {
         format!("      {share:>6.2} = {value:>5.2} × {weight:<5.3} {name:<12} {meaning}\n")
     };
     contributions(explanation).into_iter().map(line).collect()
+}
+
+/// A line for a text that was not embedded as a whole.
+pub(super) fn embedded(payload: &Payload) -> String {
+    let number = |key| payload.as_map().get(key).and_then(serde_json::Value::as_u64);
+    let pieces = match number(keys::VECTOR_PIECES) {
+        None => return String::new(),
+        Some(0) => "not embedded: only its words are searched".to_owned(),
+        Some(pieces) => format!("embedded in {}", pluralize(pieces as usize, "piece", "pieces")),
+    };
+    let left_out = number(keys::VECTOR_LEFT_OUT).map(|count| format!(", {count} left out")).unwrap_or_default();
+    format!("      {pieces}{left_out}\n")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::rows::RowKind;
-use super::{Reembedding, TextToEmbed, clear};
+use super::{NewVector, Reembedding, TextToEmbed, clear, embedded};
 use crate::sqlite::open::MOVED_FROM;
 use crate::sqlite::write;
 use crate::{Result, StoreError};
@@ -34,19 +34,19 @@ impl Reembedding<'_> {
     /// # Errors
     /// Errors of `embed`; [`StoreError::Corrupt`] if a memory or an entity has no new vector. The store is not changed
     /// then.
-    pub fn switch<E: From<StoreError>>(
+    pub fn switch<E: From<StoreError>, V: Into<NewVector>>(
         &self,
         at_most: usize,
-        embed: impl FnOnce(&[&str]) -> Result<Vec<Vec<f32>>, E>,
+        embed: impl FnOnce(&[&str]) -> Result<Vec<V>, E>,
     ) -> Result<Option<SwitchReport>, E> {
         self.connections.write(|connection| Ok(self.switch_on(connection, at_most, embed)))?
     }
 
-    fn switch_on<E: From<StoreError>>(
+    fn switch_on<E: From<StoreError>, V: Into<NewVector>>(
         &self,
         connection: &mut Connection,
         at_most: usize,
-        embed: impl FnOnce(&[&str]) -> Result<Vec<Vec<f32>>, E>,
+        embed: impl FnOnce(&[&str]) -> Result<Vec<V>, E>,
     ) -> Result<Option<SwitchReport>, E> {
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
         let started = Instant::now();
@@ -57,10 +57,12 @@ impl Reembedding<'_> {
         }
         if !missing.is_empty() {
             let texts: Vec<&str> = missing.iter().map(TextToEmbed::text).collect();
-            self.write_vectors(&tx, &missing, &embed(&texts)?)?;
+            let vectors: Vec<NewVector> = embed(&texts)?.into_iter().map(Into::into).collect();
+            self.write_vectors(&tx, &missing, &vectors)?;
         }
         let [memories, entities] = RowKind::ALL.map(|kind| self.replace_vectors(&tx, kind));
         let (memories, entities) = (memories?, entities?);
+        embedded::record(&tx)?;
         self.record_embedder(&tx)?;
         clear(&tx)?;
         write::commit_to_all_scopes(self.cache, tx)?;

@@ -1,0 +1,111 @@
+//! One request to the service, and its outcome.
+
+use serde::Serialize;
+
+use super::answer::{self, Fault, Vectors};
+use super::endpoint::Endpoint;
+use super::learned::Feature;
+use crate::error::ModelError;
+use crate::service::{Failure, Refusal, Retry};
+
+/// Assumed maximum length of one vector element in JSON, in bytes; limits the size of the response.
+const NUMBER_BYTES: usize = 40;
+
+/// The body of a request.
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    input: Input<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding_format: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dimensions: Option<usize>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Input<'a> {
+    One(&'a str),
+    List(&'a [&'a str]),
+}
+
+/// The outcome of a request that the service answered.
+pub(super) enum Outcome {
+    /// One vector for each text; `None` for a text to which the model gives no usable vector.
+    Vectors(Vectors),
+    /// It refuses the request.
+    Refused(Refused),
+}
+
+/// A refused request.
+pub(super) struct Refused {
+    /// 0 if there was no answer in time.
+    pub(super) status: u16,
+    pub(super) refusal: Refusal,
+    /// The attempts that failed without a reason, so that the service may be unavailable; 0 if the service refuses the
+    /// request.
+    pub(super) in_doubt: u32,
+    /// The features that the request used.
+    pub(super) used: Vec<Feature>,
+}
+
+impl Endpoint {
+    /// Sends texts without the features that the endpoint does not support, and without those in `omitted`.
+    pub(super) async fn send(&self, texts: &[&str], omitted: &[Feature], retry: Retry) -> Result<Outcome, ModelError> {
+        let uses = |feature: &Feature| self.learned.supports(*feature) && !omitted.contains(feature);
+        let is_possible = |feature: &Feature| match feature {
+            Feature::EncodingFormat => true,
+            Feature::Dimensions => self.config.send_dims,
+            Feature::List => texts.len() > 1 || uses(&Feature::List),
+        };
+        let used: Vec<Feature> = Feature::ALL.into_iter().filter(uses).filter(is_possible).collect();
+        let body = Body {
+            model: &self.config.model,
+            input: match texts {
+                [text] if !used.contains(&Feature::List) => Input::One(text),
+                texts => Input::List(texts),
+            },
+            encoding_format: used.contains(&Feature::EncodingFormat).then_some("float"),
+            dimensions: used.contains(&Feature::Dimensions).then_some(self.config.dims),
+        };
+        // Enough for vectors that are eight times as long as expected, so that the error can name their length.
+        let max_bytes = (1 << 20) + texts.len() * self.config.dims * NUMBER_BYTES * 8;
+        let (status, refusal, in_doubt) = match self.service.post_with("/embeddings", &body, max_bytes, retry).await {
+            Ok(body) => match self.read(&body, texts.len())? {
+                Ok(vectors) => return Ok(Outcome::Vectors(vectors)),
+                Err(refusal) => (200, refusal, 0),
+            },
+            Err(Failure::Refused { status, refusal }) => (status, refusal, 0),
+            Err(Failure::Unavailable { reason, wait, in_doubt: 0, .. }) => {
+                return Err(self.service.unavailable(reason, wait));
+            }
+            Err(Failure::Unavailable { reason, status, in_doubt, .. }) => {
+                (status, Refusal::of_failure(reason), in_doubt)
+            }
+            Err(Failure::Configuration(error)) => return Err(error),
+        };
+        Ok(Outcome::Refused(Refused { status, refusal, in_doubt, used }))
+    }
+
+    /// Reads the vectors, or the error that some services send with status 200.
+    fn read(&self, body: &[u8], texts: usize) -> Result<Result<Vectors, Refusal>, ModelError> {
+        match answer::vectors(body, texts) {
+            Ok(vectors) => match vectors.iter().flatten().find(|vector| vector.len() != self.config.dims) {
+                None => Ok(Ok(vectors)),
+                Some(vector) => Err(ModelError::Dims {
+                    model: self.config.model.clone(),
+                    expected: self.config.dims,
+                    found: vector.len(),
+                }),
+            },
+            // Services that embed one text at a time may ignore the others.
+            Err(Fault::Count(fault)) if texts > 1 => Ok(Err(Refusal::of_failure(fault))),
+            Err(Fault::Count(fault)) => Err(self.service.unreadable_answer(fault)),
+            Err(Fault::Other(fault)) => {
+                let refusal = Refusal::parse(body);
+                let is_error = body.trim_ascii_start().starts_with(b"{") && !refusal.message.is_empty();
+                if is_error { Ok(Err(refusal)) } else { Err(self.service.unreadable_answer(fault)) }
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What a refusal is about, read from the words of many services. No other place reads these words.
+
+use super::Refusal;
+
+/// Words for things that can be too long, and for their excess.
+const LENGTHS: [&str; 16] = [
+    "token",
+    "length",
+    "character",
+    "context",
+    "prompt",
+    "input",
+    "text",
+    "message",
+    "request",
+    "payload",
+    "body",
+    "tensor",
+    "entity",
+    "content",
+    "内容",
+    "长度",
+];
+const EXCESSES: [&str; 28] = [
+    "exceed",
+    "too long",
+    "too_long",
+    "too large",
+    "too_large",
+    "too big",
+    "too many",
+    "maximum",
+    "max length",
+    "max_length",
+    "maxlength",
+    "max input",
+    "less than",
+    "at most",
+    "longer than",
+    "larger than",
+    "reduce",
+    "overflow",
+    "must match",
+    "up to",
+    "should be [1",
+    "window of",
+    "limit is",
+    "context length",
+    "过长",
+    "超过",
+    "超长",
+    "最大",
+];
+/// Words for many texts, and for limits of their number.
+const BATCHES: [&str; 16] = [
+    "batch",
+    "inputs",
+    "items",
+    "item count",
+    "instances",
+    "instance(s)",
+    "texts",
+    "documents",
+    "array",
+    "list",
+    "requests",
+    "sequence, expected a string",
+    "type: string",
+    "valid string",
+    "数组",
+    "strings",
+];
+const LIMITS: [&str; 14] = [
+    "too many",
+    "at most",
+    "max",
+    "larger than",
+    "greater than",
+    "limit",
+    "invalid",
+    "allowed",
+    "too long",
+    "expected",
+    "should be",
+    "split",
+    "exceed",
+    "最大",
+];
+/// Words of those who count requests over time, or have too many of them.
+const BUSY: [&str; 8] =
+    ["rate limit", "rate_limit", "per min", "per day", "per second", "overload", "quota", "too many requests"];
+const PARAMETERS: [&str; 16] = [
+    "validation error",
+    "not supported",
+    "does not support",
+    "unsupported",
+    "unrecognized",
+    "not permitted",
+    "unexpected keyword",
+    "unexpected argument",
+    "unknown field",
+    "unknown name",
+    "unknown parameter",
+    "unknown argument",
+    "extra_forbidden",
+    "extraneous",
+    "extra fields",
+    "additional properties",
+];
+const FILTERS: [&str; 14] = [
+    "content_filter",
+    "content filter",
+    "content management",
+    "responsibleai",
+    "filtered",
+    "safety",
+    "prohibited",
+    "guardrail",
+    "inappropriate",
+    "moderation",
+    "flagged",
+    "inspection",
+    "sensitive",
+    "content policy",
+];
+
+fn has(words: &str, list: &[&str]) -> bool {
+    list.iter().any(|word| words.contains(word))
+}
+
+impl Refusal {
+    /// The message and the code in lower case, without the parameters that limit an answer.
+    fn words(&self) -> String {
+        let words = format!("{} {}", self.message, self.code).to_lowercase();
+        words.replace("max_tokens", "").replace("max_completion_tokens", "")
+    }
+
+    /// Whether the account's quota is used up, so that a retry is useless.
+    pub(crate) fn is_about_quota(&self) -> bool {
+        self.code == "insufficient_quota"
+    }
+
+    /// Whether it is about the parameters of the request.
+    pub(crate) fn is_about_parameters(&self) -> bool {
+        has(&self.words(), &PARAMETERS)
+    }
+
+    /// Whether it names a key of the request.
+    pub(crate) fn names(&self, key: &str) -> bool {
+        let is_part = |char: char| char.is_ascii_alphanumeric() || char == '_';
+        self.param.as_deref().and_then(|param| param.split(['.', '[']).next()) == Some(key)
+            || self.message.to_lowercase().split(|char| !is_part(char)).any(|word| word == key)
+    }
+
+    /// Whether the texts of the request are too long: one of them, or all together.
+    pub(crate) fn is_about_length(&self) -> bool {
+        let words = self.words();
+        has(&words, &LENGTHS)
+            && has(&words, &EXCESSES)
+            && (!has(&words, &BUSY) || words.contains("request too large"))
+            && !words.contains("auth")
+    }
+
+    /// Whether the request has too many texts.
+    pub(crate) fn is_about_count(&self) -> bool {
+        let words = self.words().replace("physical batch size", "");
+        has(&words, &BATCHES) && has(&words, &LIMITS) && !has(&words, &BUSY) && !words.contains("token")
+    }
+
+    /// Whether a filter of the service refuses the content of the request.
+    pub(crate) fn is_about_content(&self) -> bool {
+        has(&self.words(), &FILTERS)
+    }
+
+    /// Whether the request itself is the reason of an error with this status, so that a retry of the same request is
+    /// useless. Status 429, 503 and the like are about the service, unless the message says otherwise.
+    pub(crate) fn is_about_the_request(&self, status: u16) -> bool {
+        match status {
+            408 | 425 => false,
+            429 => self.words().contains("request too large"),
+            500 => {
+                self.is_about_parameters() || self.is_about_length() || self.is_about_count() || self.is_about_content()
+            }
+            501..=599 => self.is_about_length() || self.is_about_content(),
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(message: &str) -> Refusal {
+        Refusal { message: message.into(), ..Refusal::default() }
+    }
+
+    #[test]
+    fn length_is_recognised_in_many_words() {
+        for message in [
+            "This model's maximum context length is 8192 tokens",
+            "the input length exceeds the context length",
+            "input is too large to process. increase the physical batch size",
+            "String should have at most 2000 characters",
+        ] {
+            assert!(of(message).is_about_length(), "{message}");
+            assert!(!of(message).is_about_count(), "{message}");
+        }
+        for message in [
+            "invalid auth token",
+            "unknown field `encoding_format`",
+            "Unsupported parameter: 'max_tokens'",
+            "Rate limit reached: limit is 30000 tokens per min",
+            "the model does not exist",
+        ] {
+            assert!(!of(message).is_about_length(), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_busy_service_is_not_a_refusal() {
+        for (status, message, expected) in [
+            (429, "Rate limit reached: maximum of 30000 tokens per min", false),
+            (429, "Request too large for the model: limit 6000 tokens per min, requested 9000", true),
+            (503, "the server is overloaded with too many requests", false),
+            (500, "Internal Server Error", false),
+            (500, "input length exceeds maximum context length", true),
+            (502, "", false),
+            (400, "", true),
+        ] {
+            assert_eq!(of(message).is_about_the_request(status), expected, "{status} {message}");
+        }
+    }
+
+    #[test]
+    fn keys_are_found_as_words() {
+        assert!(of("Unknown name \"dimensions\": cannot find field").names("dimensions"));
+        assert!(!of("max_dimensions is wrong").names("dimensions"));
+        let param = Refusal { param: Some("encoding_format".into()), ..Refusal::default() };
+        assert!(param.names("encoding_format") && !param.names("user"));
+    }
+}
