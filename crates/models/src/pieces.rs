@@ -9,25 +9,30 @@ const WIDE_ENDS: [char; 3] = ['。', '！', '？'];
 /// Cuts a text into pieces that fit, of about the same length. Joined, they are the text; none begins or ends inside a
 /// character that a reader sees. A piece that does not fit has only one such character.
 pub(crate) fn cut<'t>(text: &'t str, fits: &impl Fn(&str) -> bool) -> Vec<&'t str> {
+    if fits(text) {
+        return vec![text];
+    }
     match halves(text) {
-        Some((first, rest)) if !fits(text) => [cut(first, fits), cut(rest, fits)].concat(),
-        _ => vec![text],
+        Some((first, rest)) => [cut(first, fits), cut(rest, fits)].concat(),
+        None => vec![text],
     }
 }
 
 /// Cuts a text near its middle, at the best place there is; `None` for a text of one character.
 pub(crate) fn halves(text: &str) -> Option<(&str, &str)> {
-    let middle = text.len() / 2;
-    let (from, to) = (text.ceil_char_boundary(text.len() / 4), text.floor_char_boundary(text.len() - text.len() / 4));
+    let (quarter, middle) = (text.len() / 4, text.len() / 2);
     let mut best: Option<(Place, usize)> = None;
     let mut before = Before::default();
-    for (at, char) in text[from..to.max(from)].char_indices() {
-        let at = from + at;
+    for (at, char) in text.char_indices() {
         let place = before.place(char);
-        let distance = |at: usize| at.abs_diff(middle);
-        if at > from
+        let is_better = |(rank, other): (Place, usize)| {
+            place > rank || (place == rank && at.abs_diff(middle) < other.abs_diff(middle))
+        };
+        if at > 0
+            && (quarter..=text.len() - quarter).contains(&at)
             && place > Place::Inside
-            && best.is_none_or(|(rank, other)| place > rank || (place == rank && distance(at) < distance(other)))
+            && best.is_none_or(is_better)
+            && is_character_boundary(text, at)
         {
             best = Some((place, at));
         }
@@ -37,11 +42,15 @@ pub(crate) fn halves(text: &str) -> Option<(&str, &str)> {
     Some(text.split_at(at))
 }
 
+fn is_character_boundary(text: &str, at: usize) -> bool {
+    GraphemeCursor::new(at, text.len(), true).is_boundary(text, 0).unwrap_or(false)
+}
+
 /// The boundary of visible characters that is next to a place in a text.
 fn character_boundary(text: &str, at: usize) -> Option<usize> {
     let cursor = || GraphemeCursor::new(at, text.len(), true);
     let is_inside = |at: &usize| (1..text.len()).contains(at);
-    if cursor().is_boundary(text, 0).unwrap_or(false) && is_inside(&at) {
+    if is_inside(&at) && is_character_boundary(text, at) {
         return Some(at);
     }
     let next = cursor().next_boundary(text, 0).ok().flatten().filter(is_inside);

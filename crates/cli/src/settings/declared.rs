@@ -46,8 +46,8 @@ settings! {
         /// Timeout of one attempt; a request with its retries takes at most twice as long.
         embedder_timeout: Duration = Duration::from_secs(25);
 
-        /// Additional headers of requests to the embedder, as a JSON object, such as {"api-key": "…"}. The key of Azure's
-        /// endpoints is sent as `api-key` without this setting.
+        /// Additional HTTP headers of requests to the embedder, as a JSON object of strings. The key of an Azure endpoint is
+        /// sent as `api-key` without this setting.
         embedder_headers: String = String::new(), secret: true, unset: "none";
 
         /// Maximum number of texts in one request, from 1 to 2048. A service that refuses so many is sent fewer without this

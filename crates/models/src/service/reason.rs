@@ -21,7 +21,8 @@ const LENGTHS: [&str; 16] = [
     "内容",
     "长度",
 ];
-const EXCESSES: [&str; 28] = [
+const EXCESSES: [&str; 29] = [
+    "max ",
     "exceed",
     "too long",
     "too_long",
