@@ -2,8 +2,8 @@
 
 mod address;
 mod breaker;
-mod reason;
 mod refusal;
+mod words;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
