@@ -31,8 +31,9 @@ pub(crate) struct Item {
     /// The id of the newer memory that supersedes this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     superseded_by: Option<String>,
-    /// Those of user_id, agent_id, run_id, actor_id, role, attributed_to, expiration_date, source_messages and
-    /// memory_type that the memory has.
+    /// Those of user_id, agent_id, run_id, actor_id, role, attributed_to, expiration_date, source_messages, memory_type,
+    /// vector_pieces (the pieces whose mean the vector is) and vector_left_out (pieces that the embedder refused) that the
+    /// memory has.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     promoted: Map<String, Value>,
