@@ -13,6 +13,7 @@ use crate::read::{source_message_ids, stored_scope};
 use crate::session::recount;
 use crate::terms::{CONTEXT_MEMORIES, count_terms};
 use crate::time::now_text;
+use crate::validate::check_owners;
 
 /// Memories that are read together.
 const BATCH: usize = 10_000;
@@ -71,8 +72,10 @@ impl Engine {
     /// remaining memories of their sessions are recounted. Returns the number of deleted memories.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] if other writers keep changing the same scopes.
+    /// [`StoreError::Busy`] if other writers keep changing the same scopes; [`EngineError::Invalid`](crate::EngineError::Invalid)
+    /// for a filter with two different values of one scope id.
     pub fn delete_matching(&self, filter: &Filter) -> Result<usize> {
+        check_owners(filter)?;
         if matches_by_owner_only(filter) {
             return self.delete_by_owner(filter);
         }

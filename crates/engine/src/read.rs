@@ -9,6 +9,7 @@ use mnemon_store::{
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::time::today;
+use crate::validate::check_owners;
 
 /// Maximum number of memories on a page.
 const MAX_PAGE: usize = 1000;
@@ -75,13 +76,16 @@ impl Engine {
     /// A page of memories, newest first unless `ids` are given, with the total number over all pages.
     ///
     /// # Errors
-    /// [`EngineError::Invalid`] for a limit outside 1 ..= 1000; [`StoreError::InvalidCursor`].
+    /// [`EngineError::Invalid`] for a limit outside 1 ..= 1000, or a filter with two different values of one scope id; [`StoreError::InvalidCursor`].
     pub fn list(&self, request: &ListRequest) -> Result<Page<Memory>> {
         if !(1..=MAX_PAGE).contains(&request.limit) {
             return Err(EngineError::invalid(format!(
                 "limit is {}; it must be 1 to {MAX_PAGE}: use the cursor to read more",
                 request.limit
             )));
+        }
+        if let Some(filter) = &request.filter {
+            check_owners(filter)?;
         }
         let today = (!request.show_expired).then(today);
         if let Some(ids) = &request.ids {

@@ -26,7 +26,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Invalid`](crate::EngineError::Invalid) for a blank question, a filter that names none of the scope
-    /// ids, `top_k` outside 1 ..= 1000, or a threshold outside 0 ..= 1.
+    /// ids or two different values of one, `top_k` outside 1 ..= 1000, or a threshold outside 0 ..= 1.
     pub fn search(&self, request: &SearchRequest) -> Result<SearchAnswer> {
         request.check()?;
         let reranker = self.model_services.reranker.as_deref().filter(|_| request.rerank);
@@ -37,7 +37,7 @@ impl Engine {
             None => 0,
         };
         let deep = SearchRequest { top_k: request.top_k.max(depth).min(MAX_TOP_K), ..request.clone() };
-        let view = View::new(&deep.filter, (!deep.show_expired).then(today));
+        let view = View::new(&deep.filter, (!deep.show_expired).then(today)).with_ids(deep.ids.as_deref());
         let mut answer = run_search(self.store(), view, |reads| self.rank(&deep, reads))?;
         if let Some(reranker) = reranker {
             rerank::rerank(reranker, &request.query, &mut answer);

@@ -1,7 +1,7 @@
 //! Limits that texts, payloads and metadata must keep.
 
 use mnemon_store::filter::is_filter_word;
-use mnemon_store::{Payload, is_reserved_key};
+use mnemon_store::{Filter, Payload, SCOPE_KEYS, is_reserved_key};
 use serde_json::{Map, Value};
 
 use crate::config::MAX_TEXT_BYTES;
@@ -20,6 +20,19 @@ pub(crate) fn check_text(text: &str) -> Result<(), String> {
         return Err("is empty".into());
     }
     check_length(text)
+}
+
+/// Checks that a filter does not require two different values of one scope id at once. Such a filter matches nothing, so it
+/// is a mistake.
+pub(crate) fn check_owners(filter: &Filter) -> Result<()> {
+    for key in SCOPE_KEYS {
+        if let Some([first, second]) = filter.conflict(key) {
+            return Err(EngineError::invalid(format!(
+                "{key} is required to be `{first}` and `{second}` at once; name one of them"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Checks that a text is not too long.

@@ -20,7 +20,8 @@
 //! * Numbers compare by exact value, whether written as integer or float; `true` does not equal `1`, `"1"` does not equal
 //!   `1`.
 //! * Dates compare as instants: `YYYY-MM-DD`, with or without time, fraction and offset; without an offset they are UTC. A
-//!   stored value that is not a date never matches a range of dates, and one that is not a number never matches a range of
+//!   day as a bound is the whole day: `{"lte": "2024-05-31"}` includes all of that day, `{"gt": "2024-05-31"}` begins with
+//!   the next one. A stored day is its first instant. A stored value that is not a date never matches a range of dates, and one that is not a number never matches a range of
 //!   numbers.
 //! * `{"k": "*"}` matches any value except null and the empty list. With an operator (`{"k": {"eq": "*"}}`) or in a list,
 //!   `*` is a normal string.

@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use serde_json::{Map, Value};
 
 use crate::Scope;
+use crate::filter::Instant;
 
 /// Keys of a payload that Mnemon reads or writes itself; all others are metadata of the caller.
 pub mod keys {
@@ -153,7 +154,7 @@ impl Payload {
 
     /// The last day on which the memory is visible; `None` if the value is missing or invalid.
     pub fn expiration_date(&self) -> Option<Date> {
-        self.str(keys::EXPIRATION_DATE).and_then(|text| text.trim().parse().ok())
+        self.str(keys::EXPIRATION_DATE).and_then(|text| text.trim().parse().ok().or_else(|| parse_day(text)))
     }
 
     /// Whether the memory expired before `today`.
@@ -230,9 +231,36 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
     civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
+/// Reads a day: `YYYY-MM-DD`, or a time, of which it is the day in UTC.
+pub fn parse_day(text: &str) -> Option<Date> {
+    Instant::parse(text).map(Instant::day)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_read_as_its_day_in_utc() {
+        let day = jiff::civil::date(2030, 1, 31);
+        for text in [
+            "2030-01-31",
+            " 2030-01-31 ",
+            "2030-01-31T23:59:59Z",
+            "2030-01-31 12:00:00.5",
+            "2030-01-31T00:00:00.000Z",
+            "2030-01-31T00:00:00+00:00",
+            "2030-02-01T01:00:00+02:00",
+            "2030-01-30T20:00:00-05:00",
+        ] {
+            assert_eq!(parse_day(text), Some(day), "{text}");
+        }
+        for text in ["", "tomorrow", "2030-02-30", "20300131", "1900000000"] {
+            assert_eq!(parse_day(text), None, "{text}");
+        }
+        let payload = |text: &str| Payload::new([("expiration_date".to_owned(), text.into())].into_iter().collect());
+        assert_eq!(payload("2030-01-31T10:00:00Z").expiration_date(), Some(day));
+    }
 
     #[test]
     fn times_are_read_as_instants() {

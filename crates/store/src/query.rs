@@ -13,12 +13,20 @@ pub struct View<'a> {
     pub filter: &'a Filter,
     /// Memories that expired before this day are hidden; `None` shows all.
     pub today: Option<Date>,
+    /// Only the memories with these ids; `None` shows all.
+    pub ids: Option<&'a [MemoryId]>,
 }
 
 impl<'a> View<'a> {
     /// The memories that the filter matches, without those that expired before `today`.
     pub fn new(filter: &'a Filter, today: Option<Date>) -> Self {
-        Self { filter, today }
+        Self { filter, today, ids: None }
+    }
+
+    /// Of these, only the memories with these ids.
+    #[must_use]
+    pub fn with_ids(self, ids: Option<&'a [MemoryId]>) -> Self {
+        Self { ids, ..self }
     }
 }
 

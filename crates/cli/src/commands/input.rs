@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use jiff::Timestamp;
 use mnemon_engine::{EngineError, is_json, read_json, read_time};
-use mnemon_store::{Filter, MemoryId, Role, Scope, StoreError};
+use mnemon_store::{Filter, MemoryId, Role, Scope, StoreError, parse_day};
 use serde_json::{Map, Value};
 
 use crate::error::CliError;
@@ -70,11 +70,9 @@ pub(crate) fn memory_id(text: &str) -> anyhow::Result<MemoryId> {
     Ok(text.trim().parse::<MemoryId>().map_err(StoreError::from).map_err(EngineError::from)?)
 }
 
-/// Parses the day of `--expires`.
+/// Parses the day of `--expires`; of a time, its day in UTC.
 pub(crate) fn date(text: &str) -> Result<jiff::civil::Date, String> {
-    // jiff accepts more, such as a date with a time.
-    let has_length_of_day = text.len() == 10;
-    text.parse().ok().filter(|_| has_length_of_day).ok_or_else(|| "give a day as YYYY-MM-DD".to_owned())
+    parse_day(text).ok_or_else(|| "give a day as YYYY-MM-DD, or a time such as 2024-05-01T12:00:00Z".to_owned())
 }
 
 /// Parses a time: RFC 3339, a date, or seconds since 1970.
@@ -138,7 +136,10 @@ mod tests {
     #[test]
     fn an_expiration_date_has_no_time() {
         assert!(date("2030-01-31").is_ok());
-        for bad in ["2030-1-31", "2030-02-30", "20300131", "2030-01-31T00:00:00", "tomorrow", ""] {
+        for time in ["2030-01-31T00:00:00Z", "2030-01-31 23:59", "2030-02-01T01:00:00+02:00"] {
+            assert_eq!(date(time), date("2030-01-31"), "{time}");
+        }
+        for bad in ["2030-1-31", "2030-02-30", "20300131", "tomorrow", ""] {
             assert!(date(bad).is_err(), "{bad}");
         }
     }

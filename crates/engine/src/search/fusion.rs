@@ -54,7 +54,7 @@ pub(super) fn rank(engine: &Engine, request: &SearchRequest, reads: &dyn Search)
         let score = squash(raw);
         let shown = match request.threshold {
             Some(threshold) => score >= threshold,
-            None => score >= DEFAULT_THRESHOLD || candidate.text_sum > 0.0,
+            None => score >= DEFAULT_THRESHOLD || candidate.text_sum > 0.0 || request.ids.is_some(),
         };
         if !shown {
             continue;

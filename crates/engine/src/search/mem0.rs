@@ -56,7 +56,8 @@ pub(super) fn rank(engine: &Engine, request: &SearchRequest, reads: &dyn Search)
         lemmas: lemmas.split_whitespace().count(),
         entities: vectors.collect(),
     };
-    let threshold = request.threshold.unwrap_or(DEFAULT_THRESHOLD);
+    let default = if request.ids.is_some() { f32::NEG_INFINITY } else { DEFAULT_THRESHOLD };
+    let threshold = request.threshold.unwrap_or(default);
     let scored = scores(engine.store(), reads, config, &request.filter, &query, request.top_k, threshold)?;
     let ranked = scored.into_iter().map(|hit| Ranked {
         id: hit.id,

@@ -1,8 +1,9 @@
 //! A request to search.
 
-use mnemon_store::Filter;
+use mnemon_store::{Filter, MemoryId};
 
 use crate::error::{EngineError, Result};
+use crate::validate::check_owners;
 
 /// The default threshold, the same as mem0's.
 pub(super) const DEFAULT_THRESHOLD: f32 = 0.1;
@@ -26,10 +27,12 @@ pub struct SearchRequest {
     pub query: String,
     /// Which memories to search. Must name one user_id, agent_id or run_id.
     pub filter: Filter,
+    /// Only these memories, before any are left out as too low in rank.
+    pub ids: Option<Vec<MemoryId>>,
     /// Maximum number of hits, 1 ..= 1000; mem0's default is 20.
     pub top_k: usize,
     /// Minimum score, 0 ..= 1; under `mem0` the minimum cosine, as there. If absent: 0.1, except that under `fusion` a
-    /// memory that contains a word of the question is kept with any score.
+    /// memory that contains a word of the question is kept with any score, and that memories named by `ids` are always kept.
     pub threshold: Option<f32>,
     /// The ranking profile.
     pub profile: Profile,
@@ -49,6 +52,7 @@ impl SearchRequest {
         Self {
             query: query.into(),
             filter,
+            ids: None,
             top_k: 20,
             threshold: None,
             profile: Profile::default(),
@@ -57,6 +61,11 @@ impl SearchRequest {
             rerank: false,
             latest_only: false,
         }
+    }
+
+    /// Whether the request leaves out a memory with this id.
+    pub(super) fn leaves_out(&self, id: &MemoryId) -> bool {
+        self.ids.as_ref().is_some_and(|ids| !ids.contains(id))
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -69,6 +78,7 @@ impl SearchRequest {
         if let Some(threshold) = self.threshold.filter(|threshold| !(0.0..=1.0).contains(threshold)) {
             return Err(EngineError::invalid(format!("threshold is {threshold}; it must be 0 to 1")));
         }
+        check_owners(&self.filter)?;
         let owner = self.filter.scope();
         if !owner.any_pinned() && !owner.is_contradiction() {
             return Err(EngineError::invalid("the filter must name one user_id, agent_id or run_id"));

@@ -24,7 +24,9 @@ pub(super) fn prefer_current(store: &dyn Store, request: &SearchRequest, answer:
     }
     let today = today();
     let is_visible = |memory: &Memory| {
-        memory.matches(&request.filter) && (request.show_expired || !memory.payload.is_expired(today))
+        !request.leaves_out(&memory.id)
+            && memory.matches(&request.filter)
+            && (request.show_expired || !memory.payload.is_expired(today))
     };
     let current_ids: Vec<MemoryId> = current.values().copied().collect();
     let memories = store.get(&current_ids)?;

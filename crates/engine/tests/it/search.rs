@@ -1,7 +1,7 @@
 //! Searching: invalid requests, the consistency of answers, and filters.
 
-use mnemon_engine::{AddRequest, EngineError, Profile, SearchRequest};
-use mnemon_store::Scope;
+use mnemon_engine::{AddRequest, EngineError, ListRequest, Message, Profile, SearchRequest};
+use mnemon_store::{MemoryId, Scope};
 use serde_json::json;
 
 use crate::fixture::{add, by_user, filter, note, search, world};
@@ -9,6 +9,8 @@ use crate::fixture::{add, by_user, filter, note, search, world};
 tests!(
     invalid_searches_are_rejected,
     a_contradictory_filter_finds_nothing,
+    a_filter_with_two_owners_at_once_is_refused,
+    memories_named_by_id_are_found_at_any_rank,
     answers_are_consistent,
     filters_narrow_a_search
 );
@@ -43,9 +45,8 @@ fn a_contradictory_filter_finds_nothing() {
     add(&world, note("ana", "Something."));
     add(&world, note("ben", "Something."));
     for value in [
-        json!({"AND": [{"user_id": "ana"}, {"user_id": "ben"}]}),
         json!({"AND": [{"user_id": "ana"}, {"user_id": {"ne": "ana"}}]}),
-        json!({"user_id": "ana", "AND": [{"user_id": "ben"}, {"run_id": "r"}]}),
+        json!({"user_id": "ana", "NOT": [{"user_id": ["ana", "ben"]}]}),
     ] {
         for profile in [Profile::Fusion, Profile::Mem0] {
             let request = SearchRequest {
@@ -55,6 +56,70 @@ fn a_contradictory_filter_finds_nothing() {
             };
             assert!(world.search(&request).unwrap().hits.is_empty(), "{value}");
         }
+    }
+}
+
+fn a_filter_with_two_owners_at_once_is_refused() {
+    let world = world();
+    add(&world, note("ana", "Something."));
+    for key in ["user_id", "agent_id", "run_id"] {
+        for value in [
+            json!({"AND": [{key: "ana"}, {key: "ben"}]}),
+            json!({key: "ana", "AND": [{key: "ben"}, {"x": 1}]}),
+            json!({key: "ana", "AND": [{"AND": [{key: ["ben", "cleo"]}]}]}),
+            json!({key: {"eq": "ana", "in": ["ben"]}}),
+        ] {
+            let filter = filter(value.clone());
+            let list = ListRequest { filter: Some(filter.clone()), limit: 9, ..ListRequest::default() };
+            for error in [
+                world.search(&SearchRequest::new("something", filter.clone())).unwrap_err(),
+                world.list(&list).unwrap_err(),
+                world.delete_matching(&filter).unwrap_err(),
+            ] {
+                let text = error.to_string();
+                assert!([key, "`ana`", "ben"].iter().all(|word| text.contains(word)), "{value}: {text}");
+            }
+        }
+    }
+    assert_eq!(search(&world, "ana", "something").len(), 1);
+}
+
+/// The wanted memory has no word and nothing of the meaning of the question, which 1,500 others have.
+fn memories_named_by_id_are_found_at_any_rank() {
+    let world = world();
+    let wanted = add(&world, note("ana", "Zephyr plays the oboe."));
+    let texts = |from: usize| (from..from + 500).map(|n| format!("Green tea number {n} is in the kitchen."));
+    for from in [0, 500, 1000] {
+        let messages = texts(from).map(|content| Message { content, ..Message::default() }).collect();
+        add(&world, AddRequest { messages, ..note("ana", "") });
+    }
+    let other = search(&world, "ana", "green tea")[0].memory.id;
+    let foreign = add(&world, note("ben", "Green tea of Ben."));
+    for profile in [Profile::Fusion, Profile::Mem0] {
+        let request = |ids: &[MemoryId]| SearchRequest {
+            profile,
+            ids: Some(ids.to_vec()),
+            ..SearchRequest::new("which green tea is in the kitchen?", by_user("ana"))
+        };
+        let found = |request: &SearchRequest| -> Vec<MemoryId> {
+            world.search(request).unwrap().hits.iter().map(|hit| hit.memory.id).collect()
+        };
+        assert_eq!(found(&request(&[wanted])), [wanted], "{profile:?}");
+        assert_eq!(found(&request(&[wanted, other])), [other, wanted], "{profile:?}: best first");
+        assert_eq!(found(&SearchRequest { top_k: 1, ..request(&[wanted, other]) }), [other]);
+        assert_eq!(found(&SearchRequest { threshold: Some(0.9), ..request(&[wanted]) }), []);
+        assert_eq!(found(&SearchRequest { rerank: true, latest_only: true, ..request(&[wanted]) }), [wanted]);
+        assert_eq!(found(&request(&[])), []);
+        assert_eq!(found(&request(&[foreign])), [], "another's memory");
+        let explained = world.search(&SearchRequest { explain: true, ..request(&[wanted]) }).unwrap();
+        assert!(explained.hits[0].explanation.is_some());
+        let narrowed = |condition: serde_json::Value| {
+            let filter = filter(json!({"AND": [{"user_id": "ana"}, condition]}));
+            found(&SearchRequest { filter, ..request(&[wanted, other]) })
+        };
+        assert_eq!(narrowed(json!({"data": {"contains": "oboe"}})), [wanted]);
+        assert_eq!(narrowed(json!({"NOT": [{"data": {"icontains": "GREEN"}}]})), [wanted]);
+        assert_eq!(narrowed(json!({"NOT": [{"data": {"contains": "oboe"}}]})), [other]);
     }
 }
 

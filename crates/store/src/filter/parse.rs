@@ -244,7 +244,8 @@ fn join(before: Option<Filter>, next: Filter, operator: impl Fn(Filter, Filter) 
     }
 }
 
-/// Combines the range operators of one key to one interval.
+/// Combines the range operators of one key to one interval. A day as a bound is the whole day: `lte` includes it, and `gt`
+/// begins after it.
 fn range(operators: &Map<String, Value>, path: Path<'_>) -> Result<Option<Range>> {
     let mut numbers = [None; 4];
     let mut instants = [None; 4];
@@ -255,7 +256,8 @@ fn range(operators: &Map<String, Value>, path: Path<'_>) -> Result<Option<Range>
         match operand {
             Value::Null => return Err(FilterError::Null { path: path.render() }),
             Value::String(text) => {
-                instants[slot] = Some(Instant::parse(text).ok_or_else(|| invalid("a string that is not a date"))?);
+                let (first, last) = Instant::parse_span(text).ok_or_else(|| invalid("a string that is not a date"))?;
+                instants[slot] = Some(if matches!(operator, "gt" | "lte") { last } else { first });
             }
             other => numbers[slot] = Some(Number::of(other).ok_or_else(|| invalid(kind(other)))?),
         }

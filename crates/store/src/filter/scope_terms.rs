@@ -1,6 +1,6 @@
 //! The conditions that a whole filter sets on the owner.
 
-use super::{Filter, ScopeFilter, ScopeKey, ScopeTest};
+use super::{FieldFilter, Filter, Scalar, ScopeFilter, ScopeKey, ScopeTest, Test};
 
 /// The conditions of a filter on the owner. Every memory that the filter matches satisfies all three.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,13 +52,37 @@ impl Filter {
     /// (`OR [user a, user b]` is "a or b"). Negations and [`Filter::has_scope`] add no condition.
     pub fn scope(&self) -> ScopeTerms<'_> {
         ScopeTerms {
-            terms: ScopeKey::ALL.map(|key| match allowed(self, key).as_deref() {
+            terms: ScopeKey::ALL.map(|key| match allowed(self, key.as_str()).as_deref() {
                 None => ScopeTerm::Free,
                 Some([]) => ScopeTerm::Contradiction,
                 Some([id]) => ScopeTerm::Pinned(id),
                 Some(ids) => ScopeTerm::AnyOf(ids.to_vec()),
             }),
         }
+    }
+
+    /// Two different values that the filter requires under `key` at once, a scope key or a key with one text, so that no
+    /// memory can match. Several values of one condition are separated by commas.
+    pub fn conflict(&self, key: &str) -> Option<[String; 2]> {
+        let Self::And(group) = self else { return None };
+        let mut before: Option<Vec<&str>> = None;
+        for part in group {
+            if let Some(conflict) = part.conflict(key) {
+                return Some(conflict);
+            }
+            let Some(values) = allowed(part, key) else { continue };
+            before = Some(match before {
+                None => values,
+                Some(before) => {
+                    let both: Vec<&str> = before.iter().filter(|value| values.contains(value)).copied().collect();
+                    if both.is_empty() {
+                        return Some([before.join(", "), values.join(", ")]);
+                    }
+                    both
+                }
+            });
+        }
+        None
     }
 
     /// Whether the filter only pins ids: comparing the ids of [`ScopeTerms::pinned`] then gives the same result as
@@ -76,11 +100,19 @@ fn pins_only(filter: &Filter) -> bool {
     }
 }
 
-/// The ids that a match can have under `key`, sorted; `None` if there is no condition.
-fn allowed(filter: &Filter, key: ScopeKey) -> Option<Vec<&str>> {
+/// The texts that a match can have under `key`, sorted; `None` if there is no condition.
+fn allowed<'f>(filter: &'f Filter, key: &str) -> Option<Vec<&'f str>> {
     match filter {
-        Filter::Scope(ScopeFilter { key: own, test: ScopeTest::In(ids) }) if *own == key => {
+        Filter::Scope(ScopeFilter { key: own, test: ScopeTest::In(ids) }) if own.as_str() == key => {
             Some(ids.iter().map(String::as_str).collect())
+        }
+        Filter::Field(FieldFilter { key: own, test: Test::Eq(Scalar::Text(text)) }) if own == key => Some(vec![text]),
+        Filter::Field(FieldFilter { key: own, test: Test::In(list) }) if own == key => {
+            let text = |value: &'f Scalar| match value {
+                Scalar::Text(text) => Some(text.as_str()),
+                _ => None,
+            };
+            list.iter().map(text).collect()
         }
         Filter::And(group) => group.iter().filter_map(|part| allowed(part, key)).reduce(|mut left, right| {
             left.retain(|id| right.binary_search(id).is_ok());

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::civil::{DateTime, Time, date};
+use jiff::civil::{Date, DateTime, Time, date};
 use jiff::fmt::temporal::{DateTimeParser, PiecesOffset};
 use jiff::{SignedDuration, Timestamp};
 
@@ -18,19 +18,33 @@ impl Instant {
     /// Without an offset it is UTC, without a time the first instant of the day. Leading and trailing white space is
     /// ignored. `None` for other formats, such as compact dates (`20240501`, usually a number) and named time zones.
     pub fn parse(text: &str) -> Option<Self> {
+        Self::parse_span(text).map(|(first, _)| first)
+    }
+
+    /// The first and the last instant that a text stands for, in the formats of [`Instant::parse`]. They are the same
+    /// for a text with a time; a day ends a nanosecond before the next one.
+    pub fn parse_span(text: &str) -> Option<(Self, Self)> {
         let text = text.trim();
         if !starts_like_a_date(text.as_bytes()) || text.contains('[') {
             return None;
         }
         let pieces = PARSER.parse_pieces(text).ok()?;
-        let civil = pieces.date().to_datetime(pieces.time().unwrap_or(Time::midnight()));
+        let (first, last) = pieces.time().map_or((Time::midnight(), Time::MAX), |time| (time, time));
         let offset = match pieces.offset() {
             None | Some(PiecesOffset::Zulu) => 0,
             Some(PiecesOffset::Numeric(offset)) => offset.offset().seconds(),
             Some(_) => return None,
         };
-        let utc = civil.saturating_sub(SignedDuration::from_secs(offset.into()));
-        Some(Self(utc.max(date(0, 1, 1).to_datetime(Time::midnight()))))
+        let at = |time: Time| {
+            let utc = pieces.date().to_datetime(time).saturating_sub(SignedDuration::from_secs(offset.into()));
+            Self(utc.max(date(0, 1, 1).to_datetime(Time::midnight())))
+        };
+        Some((at(first), at(last)))
+    }
+
+    /// The day in UTC.
+    pub fn day(self) -> Date {
+        self.0.date()
     }
 
     /// The instant as a [`Timestamp`]; `None` on the last day of 9999, which is out of its range.
@@ -76,6 +90,16 @@ mod tests {
         }
         assert_eq!(noon.to_string(), "2024-05-01T12:00:00Z");
         assert_eq!(noon.timestamp(), "2024-05-01T12:00:00Z".parse().ok());
+    }
+
+    #[test]
+    fn a_day_lasts_until_the_next_one() {
+        let (first, last) = Instant::parse_span("2024-02-29").unwrap();
+        assert_eq!((first.to_string().as_str(), first.day()), ("2024-02-29T00:00:00Z", date(2024, 2, 29)));
+        assert_eq!((last.to_string().as_str(), last.day()), ("2024-02-29T23:59:59.999999999Z", date(2024, 2, 29)));
+        let (first, last) = Instant::parse_span("2024-03-01T01:00:00+02:00").unwrap();
+        assert_eq!((first, first.day()), (last, date(2024, 2, 29)));
+        assert!(Instant::parse_span("9999-12-31").is_some());
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl<'s> QdrantSearch<'s> {
     /// Runs `work` on the index of the scope that the filter pins, with the rows that the view shows. Returns
     /// `T::default()` if no memory can match.
     fn with_rows<T: Default>(&self, work: impl FnOnce(&ScopeIndex, &Rows<'_>) -> Result<T>) -> Result<T> {
-        let View { filter, today } = self.view;
+        let View { filter, today, ids: named } = self.view;
         if filter.scope().is_contradiction() {
             return Ok(T::default());
         }
@@ -64,7 +64,7 @@ impl<'s> QdrantSearch<'s> {
         };
         let conditions = (!filter.is_scope_only()).then(|| Box::new(decide) as Decide<'_>);
         let ids = rows.map(|row| row.map(|row| row.id));
-        work(index, &Rows::of(index, &ids, today, conditions))
+        work(index, &Rows::of(index, &ids, today, conditions).with_ids(index, named))
     }
 }
 

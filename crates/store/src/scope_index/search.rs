@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
 
 use jiff::civil::Date;
 use rayon::prelude::*;
@@ -18,6 +18,8 @@ pub(crate) struct Rows<'v> {
     in_scope: Vec<bool>,
     /// Whether `in_scope` is true for all rows, which is the common case and needs no check of each row.
     whole: bool,
+    /// Whether each row is in scope and has one of the ids of the view; `None` if the view names no ids.
+    named: Option<Vec<bool>>,
     /// The conditions of the filter besides the scope.
     conditions: Option<Conditions<'v>>,
 }
@@ -52,7 +54,20 @@ impl<'v> Rows<'v> {
         let in_scope =
             if whole { vec![true; index.rows.len()] } else { index.rows.iter().map(inside).collect::<Vec<_>>() };
         let conditions = decide.map(|decide| Conditions { decide, results: RefCell::new(vec![None; in_scope.len()]) });
-        Self { in_scope, whole, conditions }
+        Self { in_scope, whole, named: None, conditions }
+    }
+
+    /// Of these rows, only those with one of the ids. Statistics still count all rows in scope.
+    pub(crate) fn with_ids(self, index: &ScopeIndex, ids: Option<&[MemoryId]>) -> Self {
+        let Some(ids) = ids else { return self };
+        let ids: HashSet<&MemoryId> = ids.iter().collect();
+        let named = index.rows.iter().zip(&self.in_scope).map(|(row, inside)| *inside && ids.contains(&row.id));
+        Self { named: Some(named.collect()), ..self }
+    }
+
+    /// The rows that the view can show, before its conditions.
+    fn possible(&self) -> &[bool] {
+        self.named.as_deref().unwrap_or(&self.in_scope)
     }
 
     fn count(&self) -> usize {
@@ -65,9 +80,8 @@ impl<'v> Rows<'v> {
     /// Whether the view shows a row.
     fn shows(&self, index: &ScopeIndex, row: u32) -> Result<bool> {
         let at = row as usize;
-        let Some(conditions) = self.conditions.as_ref().filter(|_| self.in_scope[at]) else {
-            return Ok(self.in_scope[at]);
-        };
+        let possible = self.possible()[at];
+        let Some(conditions) = self.conditions.as_ref().filter(|_| possible) else { return Ok(possible) };
         if let Some(known) = conditions.results.borrow()[at] {
             return Ok(known);
         }
@@ -92,7 +106,7 @@ impl<'v> Rows<'v> {
     fn best(&self, index: &ScopeIndex, scores: &[f32], limit: usize, floor: f32) -> Result<Vec<Hit>> {
         let mut count = if self.conditions.is_some() { limit.saturating_mul(4) } else { limit };
         loop {
-            let hits = best(scores, &self.in_scope, count, floor);
+            let hits = best(scores, self.possible(), count, floor);
             let all = hits.len() < count;
             let mut shown = Vec::with_capacity(limit.min(hits.len()));
             for hit in hits {
@@ -157,7 +171,7 @@ pub(crate) fn candidates(index: &ScopeIndex, rows: &Rows<'_>, query: &CandidateQ
                 let at = *member as usize;
                 Hit { score: query.dense_share * dense[at] + query.text_share * lexical.text.normed(at), row: *member }
             };
-            let mut near: Vec<Hit> = members.iter().filter(|at| rows.in_scope[**at as usize]).map(near).collect();
+            let mut near: Vec<Hit> = members.iter().filter(|at| rows.possible()[**at as usize]).map(near).collect();
             // If no condition can exclude some of them, the first ones are enough.
             if rows.conditions.is_none() && (1..near.len()).contains(&query.per_session) {
                 near.select_nth_unstable(query.per_session - 1);

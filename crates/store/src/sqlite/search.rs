@@ -33,7 +33,7 @@ impl<'s> SqliteSearch<'s> {
         with_bm25: bool,
         work: impl FnOnce(&Connection, &ScopeIndex, &Rows<'_>) -> Result<T>,
     ) -> Result<T> {
-        let View { filter, today } = self.view;
+        let View { filter, today, ids: named } = self.view;
         let pinned = filter.scope();
         if pinned.is_contradiction() {
             return Ok(T::default());
@@ -57,7 +57,7 @@ impl<'s> SqliteSearch<'s> {
             let Some(index) = index.as_ref() else { return Ok(T::default()) };
             let decide = |row: &Row| slot_matches(connection, filter, row.slot);
             let conditions = (!filter.is_scope_only()).then(|| Box::new(decide) as Decide<'_>);
-            work(connection, index, &Rows::of(index, &ids, today, conditions))
+            work(connection, index, &Rows::of(index, &ids, today, conditions).with_ids(index, named))
         })
     }
 }

@@ -111,6 +111,27 @@ fn ranges_of_instants() {
         ],
     );
     check(json!({"t": {"lte": "9999-12-31T23:59:59Z"}}), json!({"t": "2024-05-01"}), true);
+    // A day as a bound is the whole day.
+    for (operator, start, noon, end, next) in [
+        ("gte", true, true, true, true),
+        ("gt", false, false, false, true),
+        ("lte", true, true, true, false),
+        ("lt", false, false, false, false),
+    ] {
+        for day in ["2024-05-31", " 2024-05-31 "] {
+            let filter = json!({"t": {operator: day}});
+            check(filter.clone(), json!({"t": "2024-05-31"}), start);
+            check(filter.clone(), json!({"t": "2024-05-31T12:00:00+02:00"}), noon);
+            check(filter.clone(), json!({"t": "2024-05-31 23:59:59.999999"}), end);
+            check(filter.clone(), json!({"t": "2024-06-01T00:00:00Z"}), next);
+            check(filter.clone(), json!({"t": "2024-05-30T23:59:59.999Z"}), operator.starts_with('l'));
+            let instant = json!({"t": {operator: "2024-05-31T00:00:00Z"}});
+            check(instant, json!({"t": "2024-05-31T12:00:00Z"}), operator.starts_with('g'));
+        }
+    }
+    check(json!({"t": {"gte": "2024-05-31", "lte": "2024-05-31"}}), json!({"t": "2024-05-31T18:00:00Z"}), true);
+    check(json!({"t": {"gt": "2024-05-30", "lt": "2024-06-01"}}), json!({"t": "2024-05-31T18:00:00Z"}), true);
+    check(json!({"t": {"lte": "9999-12-31"}}), json!({"t": "9999-12-31T23:59:59.999999Z"}), true);
     // Equality compares the strings.
     check(json!({"t": "2024-05-01T00:00:00Z"}), json!({"t": "2024-05-01T00:00:00+00:00"}), false);
 }

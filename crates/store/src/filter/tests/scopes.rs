@@ -52,6 +52,30 @@ fn terms_of_all_keys() {
 }
 
 #[test]
+fn two_values_that_are_required_at_once_are_named() {
+    for (filter, expected) in [
+        (json!({"AND": [{"k": "a"}, {"k": "b"}]}), Some(["a", "b"])),
+        (json!({"k": "a", "AND": [{"x": 1, "AND": {"k": "b"}}]}), Some(["a", "b"])),
+        (json!({"k": {"eq": "a", "in": ["b", "c"]}}), Some(["a", "b, c"])),
+        (json!({"OR": [{"k": "b"}, {"k": "a", "x": 1}], "k": "c"}), Some(["a, b", "c"])),
+        (json!({"x": 1, "AND": [{"k": ["a", "b"]}, {"k": ["b", "c"]}, {"k": "a"}]}), Some(["b", "a"])),
+        (json!({"k": "a", "AND": [{"k": " a ", "x": 1}]}), None),
+        (json!({"k": ["a", "b"], "AND": [{"k": "b"}]}), None),
+        (json!({"OR": [{"k": "a"}, {"k": "b"}]}), None),
+        (json!({"k": "a", "NOT": [{"k": "b"}]}), None),
+        (json!({"k": "a", "AND": [{"k": {"ne": "b"}}]}), None),
+        (json!({"k": "a", "other": "b"}), None),
+    ] {
+        for key in ["user_id", "agent_id", "run_id", "app_id"] {
+            // Only ids of the scope are trimmed.
+            let text = filter.to_string().replace("\"k\"", &format!("\"{key}\"")).replace("\" a \"", "\"a\"");
+            let found = parse(serde_json::from_str(&text).unwrap()).conflict(key);
+            assert_eq!(found, expected.map(|pair| pair.map(str::to_owned)), "{text}");
+        }
+    }
+}
+
+#[test]
 fn filters_of_scopes_compare_ids_unchanged() {
     let scope = Scope { user_id: Some(" an odd id ".into()), agent_id: None, run_id: Some("*".into()) };
     let filter = Filter::of_scope(&scope).unwrap();
