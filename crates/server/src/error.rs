@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use crate::answer::{ErrorFormat, error_format};
 use crate::request_id;
 
 /// An error answer.
@@ -20,6 +21,8 @@ pub(crate) struct Problem {
     pub(crate) code: ErrorCode,
     pub(crate) message: String,
     hint: Option<&'static str>,
+    /// The parameter or key that is at fault, if it is one.
+    param: Option<String>,
     /// The list of faults in FastAPI's format, in place of the message.
     list: Option<Box<Value>>,
     /// Boxed, because nearly every `Result` of this crate has room for a `Problem`.
@@ -42,6 +45,26 @@ pub(crate) struct ErrorBody {
     request_id: String,
 }
 
+/// The body of every error answer of the routes of OpenAI's API.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OpenAiErrorBody {
+    error: OpenAiError,
+}
+
+/// An error in OpenAI's format.
+#[derive(Debug, Serialize, ToSchema)]
+struct OpenAiError {
+    /// The error message, and what the caller can do about it.
+    message: String,
+    /// `invalid_request_error`, `rate_limit_error` or `server_error`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The parameter that is at fault; null if it is none.
+    param: Option<String>,
+    /// A stable code for the kind of error.
+    code: String,
+}
+
 impl Problem {
     /// The status and the hint are those of the code.
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
@@ -51,6 +74,7 @@ impl Problem {
             code,
             message: message.into(),
             hint: code.hint(),
+            param: None,
             list: None,
             headers: Box::default(),
         }
@@ -59,6 +83,30 @@ impl Problem {
     pub(crate) fn hint(mut self, hint: &'static str) -> Self {
         self.hint = Some(hint);
         self
+    }
+
+    /// Names the parameter or key that is at fault.
+    pub(crate) fn param(mut self, name: &str) -> Self {
+        self.param = Some(name.to_owned());
+        self
+    }
+
+    /// The error in OpenAI's format.
+    pub(crate) fn to_openai(&self) -> OpenAiErrorBody {
+        let kind = match self.status {
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            status if status.is_server_error() => "server_error",
+            _ => "invalid_request_error",
+        };
+        let hint = self.hint.map_or_else(String::new, |hint| format!(" {hint}"));
+        OpenAiErrorBody {
+            error: OpenAiError {
+                message: format!("{}{hint}", self.message),
+                kind,
+                param: self.param.clone(),
+                code: self.code.as_str().to_owned(),
+            },
+        }
     }
 
     fn header(mut self, name: impl axum::http::header::IntoHeaderName, value: impl Into<HeaderValue>) -> Self {
@@ -193,7 +241,13 @@ impl Problem {
     pub(crate) fn unprocessable(location: &[&str], kind: &str, message: String, input: Value) -> Self {
         let list = json!([{"type": kind, "loc": location, "msg": message, "input": input}]);
         let message = format!("{}: {message}", location.join("."));
-        Self { list: Some(Box::new(list)), status: StatusCode::UNPROCESSABLE_ENTITY, ..Self::bad_request(message) }
+        let param = location.get(1..).map(|steps| steps.join(".")).filter(|param| !param.is_empty());
+        Self {
+            param,
+            list: Some(Box::new(list)),
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            ..Self::bad_request(message)
+        }
     }
 }
 
@@ -226,6 +280,11 @@ impl From<StoreError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        if error_format() == ErrorFormat::OpenAi {
+            let mut response = (self.status, Json(self.to_openai())).into_response();
+            response.headers_mut().extend(*self.headers);
+            return response;
+        }
         let body = ErrorBody {
             detail: self.list.map_or_else(|| self.message.clone().into(), |list| *list),
             error: self.message,

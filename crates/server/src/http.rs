@@ -4,8 +4,10 @@ mod body;
 pub(crate) mod extract;
 mod observe;
 mod openapi;
+pub(crate) mod parameters;
 mod router;
 mod serve;
+mod unread;
 
 pub(crate) use observe::recorder;
 pub(crate) use openapi::describe;

@@ -1,6 +1,7 @@
 //! The HTTP server of Mnemon: the legacy backend, mem0's server, mem0's hosted platform and OpenAI's chat completions,
 //! over one engine.
 
+mod answer;
 mod cache;
 mod config;
 mod error;

@@ -1,5 +1,7 @@
 //! Wire types that several surfaces share.
 
+use std::fmt::Display;
+
 use jiff::Timestamp;
 use mnemon_engine::{ChatContext, Message, read_time};
 use serde::de::{Deserializer, Error as _};
@@ -35,9 +37,12 @@ pub(crate) struct MessageDoc {
     content: Option<String>,
     /// The name of the speaker.
     name: Option<String>,
+    /// The time of the message, if it differs from that of the request: unix seconds, or RFC 3339.
+    #[schema(value_type = Option<f64>)]
+    timestamp: Option<Value>,
 }
 
-/// A text, a message, or a list of messages.
+/// A text, a message, or a list of messages; also an object with one of these under `messages`.
 #[derive(ToSchema)]
 #[schema(as = Messages)]
 #[serde(untagged)]
@@ -46,6 +51,7 @@ pub(crate) enum MessagesDoc {
     Text(String),
     One(MessageDoc),
     Many(Vec<MessageDoc>),
+    Object { messages: Vec<MessageDoc> },
 }
 
 impl<'de> Deserialize<'de> for Messages {
@@ -62,6 +68,25 @@ pub(crate) fn is_procedural(memory_type: Option<&str>) -> Result<bool, Problem> 
         Some("procedural_memory") => Ok(true),
         Some(_) => Err(Problem::bad_request("memory_type must be procedural_memory")),
     }
+}
+
+/// The value that a request gives under one of several names, or under several.
+///
+/// # Errors
+/// 400 if two of them differ.
+pub(crate) fn one_value<T: PartialEq + Display + Copy>(given: &[(&str, Option<T>)]) -> Result<Option<T>, Problem> {
+    let mut found: Option<(&str, T)> = None;
+    for (name, value) in given {
+        let Some(value) = value else { continue };
+        match found {
+            Some((first, other)) if other != *value => {
+                let message = format!("{first} is `{other}` and {name} is `{value}`; give only one of them");
+                return Err(Problem::bad_request(message).param(name));
+            }
+            _ => found = Some((name, *value)),
+        }
+    }
+    Ok(found.map(|(_, value)| value))
 }
 
 /// A memory that the language model was given.

@@ -7,16 +7,18 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use mnemon_engine::ChatContext;
 use mnemon_models::{ChatAnswer, Finish};
+use mnemon_store::SCOPE_KEYS;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::dto::{Messages, MessagesDoc, UsedMemory, tag};
+use super::dto::{Messages, MessagesDoc, UsedMemory, one_value, tag};
 use super::sse::{Events, stream};
+use crate::answer;
 use crate::auth::{Caller, Reader};
-use crate::error::{ErrorBody, Problem};
+use crate::error::{OpenAiErrorBody, Problem};
 use crate::http::extract::{Body, Json};
 use crate::service::{App, AppState, Turn};
 
@@ -24,8 +26,8 @@ pub(super) fn guarded() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(complete)).routes(routes!(models))
 }
 
-/// Request of `POST /v1/chat/completions`. Other fields are ignored: the model and its settings are configured on the
-/// server.
+/// Request of `POST /v1/chat/completions`. Other fields, such as `model` and `temperature`, are named in `ignored` of the
+/// answer: the model and its settings are configured on the server.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ChatCompletionRequest)]
 pub(super) struct CompletionBody {
@@ -34,16 +36,17 @@ pub(super) struct CompletionBody {
     messages: Messages,
     /// Whether to answer with server-sent events.
     stream: Option<bool>,
-    /// `include_usage` adds an event with the number of tokens.
+    /// With `stream`: `include_usage` adds an event with the number of tokens.
     #[schema(value_type = Option<Object>)]
     stream_options: Option<Value>,
     /// Most tokens of the answer.
     max_tokens: Option<u32>,
-    /// The newer name of `max_tokens`.
+    /// The newer name of `max_tokens`, with the same value if both are given.
     max_completion_tokens: Option<u32>,
-    /// The user, if the key is an admin key; otherwise the user of the key is used.
+    /// The user, if the key is an admin key. Another user than that of a user's key is named in `ignored`.
     user: Option<String>,
-    /// `agent_id` and `run_id`, which are stored with the extracted facts.
+    /// `agent_id` and `run_id`, which are stored with the extracted facts, and `user_id`, the same as `user`. Other keys are
+    /// named in `ignored`.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
     /// Whether to extract and store facts from this turn; default true. A read-only key must send `false`.
@@ -140,44 +143,44 @@ impl StreamHeader {
 impl CompletionBody {
     fn turn(self, caller: &Caller) -> Result<Turn, Problem> {
         if self.tools.is_some_and(|tools| !tools.is_empty()) {
-            return Err(Problem::bad_request("tools are not supported"));
+            return Err(Problem::bad_request("tools are not supported").param("tools"));
         }
         if self.response_format.is_some_and(|format| !format.is_null() && format["type"] != "text") {
             let message = "response_format is not supported: describe the format in the messages instead";
-            return Err(Problem::bad_request(message));
+            return Err(Problem::bad_request(message).param("response_format"));
+        }
+        if self.stream_options.as_ref().is_some_and(|options| !options.is_null() && !options.is_object()) {
+            return Err(Problem::bad_request("stream_options must be an object").param("stream_options"));
         }
         if self.n.is_some_and(|n| n != 1) {
-            return Err(Problem::bad_request("n must be 1"));
+            return Err(Problem::bad_request("n must be 1").param("n"));
         }
         let metadata = self.metadata.unwrap_or_default();
         let id = |key: &str| match metadata.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(id)) => Ok(Some(id.as_str())),
-            Some(_) => Err(Problem::bad_request(format!("metadata.{key} must be a string"))),
+            Some(_) => Err(Problem::bad_request(format!("metadata.{key} must be a string")).param("metadata")),
         };
         // OpenAI clients may send any string as `user`, so the user of the key takes precedence.
-        let user = self.user.as_deref().filter(|_| caller.user.is_none());
-        let scope = caller.scope(user.or(id("user_id")?), id("agent_id")?, id("run_id")?)?;
-        let max_tokens = self.max_completion_tokens.or(self.max_tokens);
+        let user = match (&caller.user, self.user.as_deref()) {
+            (Some(own), Some(user)) if own != user => {
+                answer::ignore("user");
+                None
+            }
+            (_, user) => user,
+        };
+        let user = one_value(&[("user", user), ("metadata.user_id", id("user_id")?)])?;
+        let scope = caller.scope(user, id("agent_id")?, id("run_id")?)?;
+        for key in metadata.keys().filter(|key| !SCOPE_KEYS.contains(&key.as_str())) {
+            answer::ignore(&format!("metadata.{key}"));
+        }
+        let options = self.stream_options.as_ref().and_then(Value::as_object).into_iter().flatten();
+        for (key, _) in options.filter(|(key, _)| *key != "include_usage" || self.stream != Some(true)) {
+            answer::ignore(&format!("stream_options.{key}"));
+        }
+        let max_tokens =
+            one_value(&[("max_tokens", self.max_tokens), ("max_completion_tokens", self.max_completion_tokens)])?;
         Turn::new(caller, scope, self.messages.0, max_tokens, self.remember)
-    }
-}
-
-/// An error in OpenAI's format, in which its clients expect the reason.
-pub(super) struct OpenAiProblem(Problem);
-
-impl From<Problem> for OpenAiProblem {
-    fn from(problem: Problem) -> Self {
-        Self(problem)
-    }
-}
-
-impl IntoResponse for OpenAiProblem {
-    fn into_response(self) -> Response {
-        let Self(problem) = self;
-        let kind = if problem.status.is_server_error() { "server_error" } else { "invalid_request_error" };
-        let error = json!({"message": problem.message, "type": kind, "param": null, "code": problem.code.as_str()});
-        (problem.status, axum::Json(json!({"error": error}))).into_response()
     }
 }
 
@@ -186,12 +189,12 @@ impl IntoResponse for OpenAiProblem {
 /// The language model gets the conversation together with the user's memories, and answers. Facts are extracted from
 /// the turn after the answer is sent.
 #[utoipa::path(post, path = "/v1/chat/completions", tag = tag::OPENAI, request_body = CompletionBody,
-    responses((status = 200, body = Completion), (status = 502, body = ErrorBody)))]
+    responses((status = 200, body = Completion), (status = 502, body = OpenAiErrorBody)))]
 pub(super) async fn complete(
     State(app): State<AppState>,
     Reader(caller): Reader,
     Body(body): Body<CompletionBody>,
-) -> Result<Response, OpenAiProblem> {
+) -> Result<Response, Problem> {
     let streamed = body.stream.unwrap_or(false);
     let with_usage = body.stream_options.as_ref().is_some_and(|options| options["include_usage"] == true);
     let turn = body.turn(&caller)?;
@@ -245,11 +248,7 @@ fn stream_answer(
     let answer = match app.engine.reply(context, Some(&mut on_delta)) {
         Ok(answer) => answer,
         Err(error) => {
-            let problem = Problem::from(error);
-            events.send(
-                None,
-                &json!({"error": {"message": problem.message, "code": problem.code.as_str(), "type": "server_error"}}),
-            );
+            events.send(None, &json!(Problem::from(error).to_openai()));
             return None;
         }
     };

@@ -2,18 +2,24 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request};
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
+use jiff::civil::Date;
 use mnemon_engine::check_numbers;
-use mnemon_store::MemoryId;
+use mnemon_store::{MemoryId, parse_day};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::body::read_body;
+use super::parameters::Parameters;
+use crate::answer;
 use crate::error::Problem;
 use crate::service::AppState;
 
@@ -25,9 +31,14 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Body<T> {
 
     async fn from_request(request: Request, app: &AppState) -> Result<Self, Problem> {
         let path = original_path(request.extensions(), request.uri().path());
+        let parameters = request.extensions().get::<Arc<Parameters>>().cloned();
         let bytes = read_body(request, app.config.max_body).await?;
         let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
-        parse(text, &path).map(Self)
+        let value = parse(text, &path)?;
+        if let Some(parameters) = parameters {
+            parameters.check_body(text)?;
+        }
+        Ok(Self(value))
     }
 }
 
@@ -118,12 +129,27 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     }
 }
 
-/// A JSON answer.
+/// A JSON answer. An object also has `ignored`: the names of the parameters and keys that the request gave and that
+/// nothing reads.
 pub(crate) struct Json<T>(pub(crate) T);
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> axum::response::Response {
-        axum::Json(self.0).into_response()
+        let ignored = answer::ignored();
+        if ignored.is_empty() {
+            return axum::Json(self.0).into_response();
+        }
+        match serde_json::to_string(&self.0).and_then(|body| Ok((body, serde_json::to_string(&ignored)?))) {
+            Ok((body, names)) => {
+                let body = match body.strip_suffix('}') {
+                    Some("{") => format!("{{\"ignored\":{names}}}"),
+                    Some(fields) => format!("{fields},\"ignored\":{names}}}"),
+                    None => body,
+                };
+                ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+            }
+            Err(_) => Problem::internal().into_response(),
+        }
     }
 }
 
@@ -136,15 +162,47 @@ pub(crate) fn memory_id(text: &str) -> Result<MemoryId, Problem> {
 /// as FastAPI has it.
 fn invalid(path: &str, part: &str, location: &str, kind: &str, message: &str) -> Problem {
     let mut steps = vec![part];
-    steps.extend(location.split('.').filter(|step| !step.is_empty()));
+    // `?`: the text ends before the key does.
+    steps.extend(location.split('.').filter(|step| !step.is_empty() && *step != "?"));
     if is_platform(path) {
-        return Problem::bad_request(format!("{}: {message}", steps.join(".")));
+        let problem = Problem::bad_request(format!("{}: {message}", steps.join(".")));
+        return if steps.len() > 1 { problem.param(&steps[1..].join(".")) } else { problem };
     }
     Problem::unprocessable(&steps, kind, message.to_owned(), Value::Null)
 }
 
 pub(crate) fn is_platform(path: &str) -> bool {
     ["/v1/", "/v2/", "/v3/", "/api/v1/"].iter().any(|prefix| path.starts_with(prefix))
+}
+
+/// Whether a path belongs to OpenAI's API: the first step after `/v1` is one of its resources.
+pub(crate) fn is_openai(path: &str) -> bool {
+    const RESOURCES: [&str; 22] = [
+        "assistants",
+        "audio",
+        "batches",
+        "chat",
+        "completions",
+        "containers",
+        "conversations",
+        "edits",
+        "embeddings",
+        "engines",
+        "evals",
+        "files",
+        "fine_tuning",
+        "images",
+        "models",
+        "moderations",
+        "realtime",
+        "responses",
+        "threads",
+        "uploads",
+        "vector_stores",
+        "videos",
+    ];
+    let resource = path.strip_prefix("/v1/").and_then(|rest| rest.split('/').next());
+    resource.is_some_and(|resource| RESOURCES.contains(&resource))
 }
 
 fn original_path(extensions: &axum::http::Extensions, path: &str) -> String {
@@ -156,6 +214,18 @@ pub(crate) fn double_option<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+/// Deserializes a day: `YYYY-MM-DD`, or a time, of which it is the day in UTC.
+pub(crate) fn day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date>, D::Error> {
+    let invalid = || D::Error::custom("must be a day such as 2024-05-31, or a time such as 2024-05-31T12:00:00Z");
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| parse_day(&text).ok_or_else(invalid)).transpose()
+}
+
+/// The same where null has a meaning different from an absent field: null is `Some(None)`.
+pub(crate) fn double_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Date>>, D::Error> {
+    day(deserializer).map(Some)
 }
 
 /// Deserializes a whole number, which may also be a string (as in a query) or a float without a fraction.

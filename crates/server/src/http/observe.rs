@@ -10,6 +10,9 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
 
+use super::extract::is_openai;
+use super::parameters::{IGNORED, ignored_header};
+use crate::answer::{self, ErrorFormat};
 use crate::auth::{AuthKind, AuthenticatedCaller};
 use crate::error::Problem;
 use crate::request_id;
@@ -34,17 +37,18 @@ pub(crate) async fn observe(State(app): State<AppState>, mut request: Request, n
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", |route| route.as_str()).to_owned();
+    let format = error_format(&request);
     let from = request.extensions().get::<SocketAddr>().copied();
     let authenticated = AuthenticatedCaller::default();
     request.extensions_mut().insert(authenticated.clone());
     let answer = async {
-        let handler = async { next.run(read_small_body(request).await).await };
-        match tokio::time::timeout(app.config.request_timeout, handler).await {
-            Ok(response) => response,
-            Err(_) => Problem::timeout().into_response(),
+        let mut response = next.run(request).await;
+        if let Some(names) = ignored_header() {
+            response.headers_mut().insert(IGNORED, names);
         }
+        response
     };
-    let mut response = request_id::scope(id.clone(), answer).await;
+    let mut response = request_id::scope(id.clone(), answer::scope(format, answer)).await;
     let elapsed = started.elapsed();
     let status = response.status().as_u16();
     let labels = [("method", method.to_string()), ("route", route), ("status", status.to_string())];
@@ -87,6 +91,26 @@ pub(crate) async fn observe(State(app): State<AppState>, mut request: Request, n
     // Answers contain memories, which a shared cache must not store.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// The format in which the client expects errors: OpenAI's on the paths of its API, and under `/v1` if the path is unknown
+/// and the client is OpenAI's.
+fn error_format(request: &Request) -> ErrorFormat {
+    let path = request.uri().path();
+    let is_client = || {
+        let is_unknown = request.extensions().get::<MatchedPath>().is_none() && path.starts_with("/v1/");
+        is_unknown && request.headers().keys().any(|name| name.as_str().starts_with("x-stainless-"))
+    };
+    if is_openai(path) || is_client() { ErrorFormat::OpenAi } else { ErrorFormat::Mem0 }
+}
+
+/// The middleware that answers a request that takes too long.
+pub(crate) async fn limit_time(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    let handler = async { next.run(read_small_body(request).await).await };
+    match tokio::time::timeout(app.config.request_timeout, handler).await {
+        Ok(response) => response,
+        Err(_) => Problem::timeout().into_response(),
+    }
 }
 
 /// The largest body that is read before the request is handled, in bytes. A larger one is read by the handler.

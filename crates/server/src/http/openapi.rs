@@ -4,7 +4,7 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, ResponseBuilder, SecurityRequirement};
 
-use super::extract::is_platform;
+use super::extract::{is_openai, is_platform};
 
 /// An error answer: status, name of the shared response, description.
 type ErrorAnswer = (&'static str, &'static str, &'static str);
@@ -27,6 +27,9 @@ const ERRORS: [ErrorAnswer; 14] = [
     ("507", "DiskFull", "The disk of the server is full; nothing was stored."),
 ];
 
+/// The beginning of the names of shared responses in OpenAI's format.
+const OPENAI: &str = "OpenAi";
+
 /// Adds what all routes have in common. A route names in its own description only those error answers that do not
 /// follow from its path, parameters and body.
 pub(crate) fn describe(api: &mut OpenApi) {
@@ -34,7 +37,9 @@ pub(crate) fn describe(api: &mut OpenApi) {
     api.info.version = env!("CARGO_PKG_VERSION").into();
     api.info.description = Some(
         "Long-term memory for AI agents, compatible with mem0. Every path is also served with a slash at its end. A method \
-         that a path does not support is answered with 405 (`method_not_allowed`)."
+         that a path does not support is answered with 405 (`method_not_allowed`). Parameters and keys that a route does not have are named in `ignored` of an \
+         answer that is an object, and in the header `X-Mnemon-Ignored` of every answer; a deletion of many memories refuses \
+         them."
             .into(),
     );
     api.info.license = None;
@@ -57,9 +62,11 @@ pub(crate) fn describe(api: &mut OpenApi) {
         .into(),
     );
     for (_, name, description) in ERRORS {
-        let body = Content::new(Some(RefOr::Ref(Ref::from_schema_name("ErrorBody"))));
-        let response = ResponseBuilder::new().description(description).content("application/json", body);
-        components.responses.insert(name.into(), response.build().into());
+        for (prefix, body) in [("", "ErrorBody"), (OPENAI, "OpenAiErrorBody")] {
+            let body = Content::new(Some(RefOr::Ref(Ref::from_schema_name(body))));
+            let response = ResponseBuilder::new().description(description).content("application/json", body);
+            components.responses.insert(format!("{prefix}{name}"), response.build().into());
+        }
     }
     for (path, item) in &mut api.paths.paths {
         let operations = [
@@ -109,7 +116,8 @@ fn add_errors(operation: &mut Operation, path: &str, method: &str, is_public: bo
             None => false,
         };
         if implied || named {
-            responses.insert(status.into(), RefOr::Ref(Ref::from_response_name(name)));
+            let prefix = if is_openai(path) { OPENAI } else { "" };
+            responses.insert(status.into(), RefOr::Ref(Ref::from_response_name(format!("{prefix}{name}"))));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Uri;
 use hyper::body::Incoming;
@@ -17,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 
 use super::extract::HadTrailingSlash;
+use super::unread::ReadToEnd;
 use crate::config::Config;
 
 /// Serves connections until `stop` completes, then finishes the accepted requests within the configured grace period.
@@ -36,7 +38,9 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, config: &Config
         let _ = stream.set_nodelay(true);
         let router = router.clone();
         let answer = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-            let mut request: Request = request.map(axum::body::Body::new);
+            let (parts, body) = request.into_parts();
+            let body = ReadToEnd::new(Body::new(body), &parts.headers);
+            let mut request = Request::from_parts(parts, Body::new(body));
             request.extensions_mut().insert(from);
             if let Some(uri) = without_trailing_slash(request.uri()) {
                 *request.uri_mut() = uri;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 
 mod all_routes;
+mod asking;
 mod bodies;
 mod isolation;
 mod learning;
@@ -14,12 +15,15 @@ mod messages;
 mod metadata;
 mod metadata_updates;
 mod older_version;
+mod openai_errors;
 mod openapi;
+mod parameters;
 mod platform_deletion;
 mod platform_memories;
 mod platform_resources;
 mod redact;
 mod reserved_metadata;
 mod server;
+mod transport;
 mod unreadable;
 mod webhooks;

@@ -155,8 +155,7 @@ async fn deleting_all_memories_of_one_user_keeps_those_of_others() {
     add(&server, BOB, "a fact of Bob", json!({})).await;
     for query in ["", "?user_id=*", "?user_id=", "?user_id=%20", "?filters=%7B%7D", "?filters=%5Bobject%20Object%5D"] {
         for key in [ANA, ADMIN] {
-            let refused = if query.contains("filters") { 422 } else { 400 };
-            server.call(key, "DELETE", &format!("/memories{query}"), Value::Null).await.expect(refused);
+            server.call(key, "DELETE", &format!("/memories{query}"), Value::Null).await.expect(400);
         }
     }
     server.call(ANA, "DELETE", "/memories?user_id=bob", Value::Null).await.expect(403);
@@ -226,9 +225,10 @@ async fn invalid_searches_are_refused() {
     {
         server.post(ADMIN, "/search", body).await.expect(400);
     }
-    // Ids beside the filters take precedence over those in the filters.
-    let over = json!({"query": "tea", "user_id": "ana", "filters": {"user_id": "bob"}});
-    assert_eq!(found(&server, ADMIN, over).await, ["Ana likes tea"]);
+    let same = json!({"query": "tea", "user_id": " ana ", "filters": {"user_id": "ana"}});
+    assert_eq!(found(&server, ADMIN, same).await, ["Ana likes tea"]);
+    let other = json!({"query": "tea", "user_id": "ana", "filters": {"user_id": "bob"}});
+    server.post(ADMIN, "/search", other).await.expect(400);
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn lists_have_pages_and_limits() {
     let next = server.get(ANA, &format!("/memories?cursor={}", first["next"].as_str().unwrap())).await.expect(200);
     assert_eq!((next["results"].as_array().unwrap().len(), &next["next"]), (5, &Value::Null));
     let none = server.get(ANA, "/memories?top_k=0").await.expect(200);
-    assert_eq!(none, json!({"results": [], "count": 25, "next": null}));
+    assert_eq!(none, json!({"results": [], "count": 25, "total": 25, "next": null}));
     server.get(ANA, "/memories?top_k=1000").await.expect(200);
     let refused = server.get(ANA, "/memories?top_k=1001").await.expect(422);
     assert_json_snapshot!("top_k_too_large", redact(refused));

@@ -143,7 +143,7 @@ async fn the_project_is_readable_by_all_and_changed_by_admins() {
     assert_eq!(changed["message"], "Updated project successfully.");
     let fields = format!("{path}?fields=custom_instructions&fields=custom_categories&org_id=default");
     let settings = server.get(ANA, &fields).await.expect(200);
-    assert_eq!(settings, json!({"custom_instructions": "x", "custom_categories": [{"a": "b"}]}));
+    assert_eq!(settings, json!({"custom_instructions": "x", "custom_categories": [{"a": "b"}], "ignored": ["org_id"]}));
     assert_eq!(server.get(ANA, path).await.expect(200)["decay"], true);
     assert_eq!(server.call(ADMIN, "PATCH", path, json!({"org_id": "default"})).await.status, 400);
     assert_eq!(server.call(ADMIN, "DELETE", path, Value::Null).await.status, 400);

@@ -59,6 +59,7 @@ pub(crate) async fn list(
 /// they are revoked. With a user's key, only the memories of that user are deleted.
 #[utoipa::path(delete, path = "/entities/{entity_type}/{entity_id}", tag = tag::MEM0_SERVER,
     params(("entity_type" = String, Path, description = "`user`, `agent` or `run`"), ("entity_id" = String, Path)),
+    extensions(("x-refuses-unknown" = json!(true))),
     responses((status = 200, body = Done)))]
 pub(crate) async fn delete(
     State(app): State<AppState>,

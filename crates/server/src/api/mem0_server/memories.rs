@@ -10,10 +10,11 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::dto::{HistoryRow, Item};
-use crate::api::dto::{Done, Messages, MessagesDoc, is_procedural, optional_timestamp, tag};
+use crate::answer;
+use crate::api::dto::{Done, Messages, MessagesDoc, is_procedural, one_value, optional_timestamp, tag};
 use crate::auth::{Caller, Reader, Writer};
 use crate::error::{ErrorBody, Problem};
-use crate::http::extract::{Body, Json, Path, Query, double_option, memory_id, usize_or_text};
+use crate::http::extract::{Body, Json, Path, Query, day, double_day, memory_id, usize_or_text};
 use crate::service::{AppState, visible_history};
 
 /// mem0's default page size.
@@ -39,6 +40,7 @@ pub(crate) struct AddBody {
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
     /// The last day on which the memories are shown, `YYYY-MM-DD`.
+    #[serde(default, deserialize_with = "day")]
     #[schema(value_type = Option<String>, format = Date)]
     expiration_date: Option<Date>,
     /// Whether to extract facts; default true. If false, every message is stored verbatim. Without a language model,
@@ -126,6 +128,10 @@ pub(crate) async fn add(
 ) -> Result<(StatusCode, Json<AddAnswer>), Problem> {
     let procedure = is_procedural(body.memory_type.as_deref())?;
     let (infer, sync) = (body.infer.unwrap_or(true) || procedure, body.sync.unwrap_or(false));
+    if !infer {
+        let unused = [("prompt", body.prompt.is_some()), ("sync", body.sync.is_some())];
+        unused.into_iter().filter(|(_, given)| *given).for_each(|(name, _)| answer::ignore(name));
+    }
     let instructions = body.prompt.take().filter(|prompt| !prompt.trim().is_empty());
     let add = body.request(&caller)?;
     let mut answer = AddAnswer { note: add.skipped(), ..AddAnswer::default() };
@@ -161,10 +167,47 @@ pub(crate) struct ListQuery {
     #[serde(default, deserialize_with = "usize_or_text")]
     #[param(maximum = 1000)]
     top_k: Option<usize>,
+    /// Another name for `top_k`.
+    #[serde(default, deserialize_with = "usize_or_text")]
+    #[param(maximum = 1000)]
+    limit: Option<usize>,
+    /// Another name for `top_k`.
+    #[serde(default, deserialize_with = "usize_or_text")]
+    #[param(maximum = 1000)]
+    page_size: Option<usize>,
+    /// The number of the page, from 1; not together with `cursor`.
+    #[serde(default, deserialize_with = "usize_or_text")]
+    #[param(minimum = 1)]
+    page: Option<usize>,
     /// Whether to include expired memories.
     show_expired: Option<bool>,
     /// The `next` of the previous page.
     cursor: Option<String>,
+}
+
+impl ListQuery {
+    /// The page size, if the request gives one.
+    fn limit(&self) -> Result<Option<usize>, Problem> {
+        let names = [("top_k", self.top_k), ("limit", self.limit), ("page_size", self.page_size)];
+        if let Some((name, Some(limit))) = names.iter().find(|(_, limit)| limit.is_some_and(|limit| limit > MAX_TOP_K))
+        {
+            let message = format!("Input should be less than or equal to {MAX_TOP_K}");
+            return Err(Problem::unprocessable(&["query", name], "less_than_equal", message, (*limit).into()));
+        }
+        one_value(&names)
+    }
+
+    /// Number of memories on the pages before.
+    fn offset(&self, limit: usize) -> Result<usize, Problem> {
+        let Some(page) = self.page else { return Ok(0) };
+        if self.cursor.is_some() {
+            return Err(Problem::bad_request("page and cursor are both given; give only one of them").param("page"));
+        }
+        let before = page.checked_sub(1).and_then(|before| before.checked_mul(limit.max(1)));
+        before.filter(|before| *before <= i64::MAX as usize).ok_or_else(|| {
+            Problem::unprocessable(&["query", "page"], "value_error", "must be 1 or more".to_owned(), page.into())
+        })
+    }
 }
 
 /// A page of memories, newest first.
@@ -175,6 +218,8 @@ pub(crate) struct ListAnswer {
     results: Vec<Listed>,
     /// Number of memories on all pages.
     count: usize,
+    /// The same as `count`.
+    total: usize,
     /// The `cursor` of the next page; null on the last page.
     next: Option<String>,
 }
@@ -205,13 +250,10 @@ pub(crate) async fn list(
         let scope = caller.scope(query.user_id.as_deref(), query.agent_id.as_deref(), query.run_id.as_deref())?;
         Some(Filter::of_scope(&scope).ok_or_else(Problem::no_scope)?)
     };
-    let limit = query.top_k.unwrap_or(if all_users { MAX_TOP_K } else { DEFAULT_TOP_K });
-    if limit > MAX_TOP_K {
-        let message = format!("Input should be less than or equal to {MAX_TOP_K}");
-        return Err(Problem::unprocessable(&["query", "top_k"], "less_than_equal", message, limit.into()));
-    }
+    let limit = query.limit()?.unwrap_or(if all_users { MAX_TOP_K } else { DEFAULT_TOP_K });
     let request = ListRequest {
         filter,
+        offset: query.offset(limit)?,
         cursor: query.cursor,
         limit: limit.max(1),
         show_expired: query.show_expired.unwrap_or(all_users),
@@ -226,12 +268,12 @@ pub(crate) async fn list(
         true => Listed::WholePayload(Item::with_whole_payload(memory)),
         false => Listed::Item(Box::new(Item::new(memory))),
     };
-    Ok(Json(ListAnswer { results: page.items.iter().map(listed).collect(), count: page.total, next: page.next }))
+    let results = page.items.iter().map(listed).collect();
+    Ok(Json(ListAnswer { results, count: page.total, total: page.total, next: page.next }))
 }
 
 /// Query of `DELETE /memories`. Unknown parameters are refused, because they may be meant as conditions.
 #[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ScopeQuery {
     user_id: Option<String>,
@@ -243,6 +285,7 @@ pub(crate) struct ScopeQuery {
 ///
 /// Deletes the memories that have all of the ids. With a user's key, only memories of its user are deleted.
 #[utoipa::path(delete, path = "/memories", tag = tag::MEM0_SERVER, params(ScopeQuery),
+    extensions(("x-refuses-unknown" = json!(true))),
     responses((status = 200, body = Done)))]
 pub(crate) async fn delete_all(
     State(app): State<AppState>,
@@ -280,7 +323,7 @@ pub(crate) struct UpdateBody {
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
     /// The new last day on which the memory is shown, `YYYY-MM-DD`; null removes it.
-    #[serde(default, deserialize_with = "double_option")]
+    #[serde(default, deserialize_with = "double_day")]
     #[schema(value_type = Option<String>, format = Date)]
     expiration_date: Option<Option<Date>>,
 }

@@ -27,7 +27,7 @@ pub(crate) struct Confirmation {
 /// Requires `"confirm": "reset"` in the body, or `?confirm=reset`; mem0's server does not. History, keys and settings
 /// stay.
 #[utoipa::path(post, path = "/reset", tag = tag::MEM0_SERVER, params(Confirmation),
-    request_body(content = Option<Confirmation>), responses((status = 200, body = Done)))]
+    extensions(("x-refuses-unknown" = json!(true))), request_body(content = Option<Confirmation>), responses((status = 200, body = Done)))]
 pub(crate) async fn reset(
     State(app): State<AppState>,
     Admin(caller): Admin,

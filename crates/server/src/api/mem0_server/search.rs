@@ -8,13 +8,14 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::dto::Item;
-use crate::api::dto::tag;
+use crate::api::dto::{one_value, tag};
 use crate::auth::{Caller, Reader};
 use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json, usize_or_text};
 use crate::service::AppState;
 
-/// mem0's default.
+/// mem0's defaults.
+const DEFAULT_TOP_K: usize = 20;
 const THRESHOLD: f32 = 0.1;
 
 /// Request of `POST /search`.
@@ -44,11 +45,11 @@ pub(crate) struct SearchBody {
     rerank: Option<bool>,
     /// Whether to hide superseded facts.
     latest_only: Option<bool>,
-    /// The same as in `filters`, for older clients.
+    /// The same as in `filters`, for older clients. Must not differ from an id there.
     user_id: Option<String>,
-    /// The same as in `filters`, for older clients.
+    /// The same as in `filters`, for older clients. Must not differ from an id there.
     agent_id: Option<String>,
-    /// The same as in `filters`, for older clients.
+    /// The same as in `filters`, for older clients. Must not differ from an id there.
     run_id: Option<String>,
 }
 
@@ -63,20 +64,18 @@ pub(crate) struct SearchAnswer {
 
 impl SearchBody {
     fn request(self, caller: &Caller) -> Result<SearchRequest, Problem> {
-        let mut filters = self.filters.unwrap_or_default();
+        let mut conditions = Vec::new();
+        if let Some(filters) = self.filters.filter(|filters| !filters.is_empty()) {
+            conditions.push(Filter::parse(&Value::Object(filters)).map_err(EngineError::from)?);
+        }
         for (key, id) in [("user_id", self.user_id), ("agent_id", self.agent_id), ("run_id", self.run_id)] {
             if let Some(id) = id {
-                filters.insert(key.to_owned(), id.into());
+                conditions.push(Filter::eq(key, id).map_err(EngineError::from)?);
             }
         }
-        let requested = if filters.is_empty() {
-            None
-        } else {
-            Some(Filter::parse(&Value::Object(filters)).map_err(EngineError::from)?)
-        };
-        let Some(filter) = caller.filter(requested)? else { return Err(Problem::no_scope()) };
+        let Some(filter) = caller.filter(Filter::all(conditions))? else { return Err(Problem::no_scope()) };
         Ok(SearchRequest {
-            top_k: self.top_k.or(self.limit).unwrap_or(20),
+            top_k: one_value(&[("top_k", self.top_k), ("limit", self.limit)])?.unwrap_or(DEFAULT_TOP_K),
             threshold: self.threshold,
             explain: self.explain.unwrap_or(false),
             show_expired: self.show_expired.unwrap_or(false),

@@ -9,12 +9,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::dto::{APP_ID, CATEGORIES, ENTITY_KEYS, OneOrMany, STRUCTURED_ATTRIBUTES, check_length, check_metadata};
+use super::dto::{
+    APP_ID, CATEGORIES, ENTITY_KEYS, OneOrMany, STRUCTURED_ATTRIBUTES, check_length, check_metadata, wants_object,
+};
 use super::projects;
+use crate::answer;
 use crate::api::dto::{Messages, MessagesDoc, is_procedural, optional_timestamp, tag};
 use crate::auth::{Caller, Writer};
 use crate::error::{ErrorBody, Problem};
-use crate::http::extract::{Body, Json};
+use crate::http::extract::{Body, Json, day};
 use crate::service::AppState;
 
 /// Request of `POST /v3/memories/add`.
@@ -51,6 +54,7 @@ pub(super) struct AddBody {
     #[schema(value_type = Option<f64>)]
     timestamp: Option<Value>,
     /// The last day on which the memories are shown, `YYYY-MM-DD`.
+    #[serde(default, deserialize_with = "day")]
     #[schema(value_type = Option<String>, format = Date)]
     expiration_date: Option<Date>,
     /// Whether to refuse later changes.
@@ -62,7 +66,7 @@ pub(super) struct AddBody {
     structured_attributes: Option<Map<String, Value>>,
     /// `procedural_memory`: store one summary of what an agent did. Requires an agent_id and a language model.
     memory_type: Option<String>,
-    /// Only for `/v1`: `v1.1` answers with an object, any other value with a list.
+    /// `v1.1` answers with an object. On `/v1` also `v1.0`, the default there, which answers with a list.
     output_format: Option<String>,
 }
 
@@ -129,8 +133,9 @@ impl Ids {
             )));
         };
         let slot = &mut self.0[index];
-        if slot.as_ref().is_some_and(|other| other != id) {
-            return Err(Problem::bad_request(format!("{key} is given twice with different values")));
+        if let Some(other) = slot.as_ref().filter(|other| other.trim() != id.trim()) {
+            let message = format!("{key} is given as `{other}` and as `{id}`; give only one of them");
+            return Err(Problem::bad_request(message).param(key));
         }
         *slot = Some(id.to_owned());
         Ok(())
@@ -196,7 +201,16 @@ pub(super) async fn add(
     Body(mut body): Body<AddBody>,
 ) -> Result<(StatusCode, Json<AddAnswer>), Problem> {
     let procedure = is_procedural(body.memory_type.as_deref())?;
+    wants_object(body.output_format.take().as_deref(), true);
     let infer = body.infer.unwrap_or(true) || procedure;
+    if !infer {
+        let unused = [
+            ("custom_instructions", body.custom_instructions.is_some()),
+            ("agent_custom_instructions", body.agent_custom_instructions.is_some()),
+            ("sync", body.sync.is_some()),
+        ];
+        unused.into_iter().filter(|(_, given)| *given).for_each(|(name, _)| answer::ignore(name));
+    }
     let sync = body.sync.unwrap_or(false);
     let instructions = [body.agent_custom_instructions.take(), body.custom_instructions.take()];
     let request = body.request(&caller)?;
@@ -257,9 +271,9 @@ impl AddAnswer {
 pub(super) async fn add_old(
     state: State<AppState>,
     writer: Writer,
-    Body(body): Body<AddBody>,
+    Body(mut body): Body<AddBody>,
 ) -> Result<(StatusCode, HeaderMap, Json<OldAddAnswer>), Problem> {
-    let as_object = body.output_format.as_deref() == Some("v1.1");
+    let as_object = wants_object(body.output_format.take().as_deref(), false);
     let (status, Json(answer)) = add(state, writer, Body(body)).await?;
     // A list has no place for the status PENDING.
     let as_object = as_object || status == StatusCode::ACCEPTED;

@@ -15,10 +15,8 @@ use crate::api::dto::tag;
 use crate::auth::{Caller, Writer};
 use crate::error::Problem;
 use crate::http::extract::{Json, Query};
+use crate::http::parameters::OF_EVERY_REQUEST;
 use crate::service::AppState;
-
-/// Query parameters that clients add to every request.
-const IGNORED: [&str; 7] = ["org_id", "project_id", "org_name", "project_name", "source", "output_format", "version"];
 
 /// Query of `DELETE /v1/memories`. Unknown parameters are refused.
 #[derive(IntoParams)]
@@ -61,7 +59,7 @@ impl Selection {
     fn parse(query: Vec<(String, String)>, caller: &Caller) -> Result<Self, Problem> {
         let mut given: Map<String, Value> = Map::new();
         for (key, value) in query {
-            if IGNORED.contains(&key.as_str()) {
+            if OF_EVERY_REQUEST.contains(&key.as_str()) {
                 continue;
             }
             if !ENTITY_KEYS.contains(&key.as_str()) && key != "metadata" {
@@ -121,6 +119,7 @@ fn checked(filter: Result<Filter, mnemon_store::FilterError>) -> Result<Filter, 
 /// Deletes the memories that have all of the ids, including expired ones. `*` matches any id; all four ids as `*` match
 /// everything. With a user's key, only memories of its user are deleted.
 #[utoipa::path(delete, path = "/v1/memories", tag = tag::PLATFORM, params(DeleteAllQuery),
+    extensions(("x-refuses-unknown" = json!(true))),
     responses((status = 200, body = DeletedAll)))]
 pub(super) async fn delete_all(
     State(app): State<AppState>,

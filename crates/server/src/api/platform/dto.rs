@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::answer;
 use crate::error::Problem;
 use crate::http::extract::usize_or_text;
 
@@ -190,6 +191,20 @@ pub(super) fn select_fields(mut memory: Map<String, Value>, fields: Option<&[Str
         memory.retain(|key, _| key == "id" || fields.iter().any(|field| field == key));
     }
     memory
+}
+
+/// Whether an answer is an object, by the `output_format` of the request: `v1.1` is an object, `v1.0` a list. Without one,
+/// and for an unknown one, which the answer names as ignored, `default` decides. If that is an object, there is no list.
+pub(super) fn wants_object(output_format: Option<&str>, default: bool) -> bool {
+    match output_format {
+        Some("v1.1") => true,
+        Some("v1.0") if !default => false,
+        Some(_) => {
+            answer::ignore("output_format");
+            default
+        }
+        None => default,
+    }
 }
 
 /// Refuses a list with more than [`MAX_ITEMS`] items.

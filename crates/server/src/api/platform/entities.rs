@@ -145,6 +145,7 @@ pub(super) async fn get(
 /// The path must end in a slash. For a user, the user's events, exports and feedback are deleted as well. With a user's
 /// key, only memories of its user are deleted. An entity without memories is answered with `deleted: 0`.
 #[utoipa::path(delete, path = "/v2/entities/{entity_type}/{entity_name}", tag = tag::PLATFORM,
+    extensions(("x-refuses-unknown" = json!(true))),
     params(("entity_type" = String, Path), ("entity_name" = String, Path)),
     responses((status = 200, body = DeletedAll)))]
 pub(super) async fn delete(
@@ -169,6 +170,7 @@ pub(super) async fn delete(
 
 /// Delete all memories of an entity (older clients)
 #[utoipa::path(delete, path = "/v1/entities/{entity_type}/{entity_id}", tag = tag::PLATFORM,
+    extensions(("x-refuses-unknown" = json!(true))),
     params(("entity_type" = String, Path), ("entity_id" = String, Path)),
     responses((status = 200, body = DeletedAll)))]
 pub(super) async fn delete_old(

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use super::dto::{ENTITY_KEYS, MemoryDoc, PageNumber, PageQuery, Paged, RequestUrl, memory_json};
 use super::queries::{AuthorizedQuery, MemoryQuery};
+use crate::answer;
 use crate::api::dto::tag;
 use crate::auth::{Caller, Reader, Writer};
 use crate::error::{ErrorBody, Problem};
@@ -94,15 +95,20 @@ pub(super) struct ExportRow {
     created_at: Timestamp,
 }
 
-/// The filters together with the ids beside them.
-fn merged_filters(filters: Option<&Value>, ids: &[Option<Value>; 4]) -> Map<String, Value> {
+/// The filters together with the ids beside them, which must not differ from the filters.
+fn merged_filters(filters: Option<&Value>, ids: &[Option<Value>; 4]) -> Result<Map<String, Value>, Problem> {
     let mut merged = filters.and_then(Value::as_object).cloned().unwrap_or_default();
     for (key, id) in ENTITY_KEYS.iter().zip(ids) {
-        if let Some(id) = id {
-            merged.entry(*key).or_insert_with(|| id.clone());
+        let Some(id) = id else { continue };
+        let in_filters = merged.entry(*key).or_insert_with(|| id.clone());
+        if let (Some(first), Some(second)) = (id.as_str(), in_filters.as_str())
+            && first.trim() != second.trim()
+        {
+            let message = format!("{key} is `{first}`, and filters.{key} is `{second}`; give only one of them");
+            return Err(Problem::bad_request(message));
         }
     }
-    merged
+    Ok(merged)
 }
 
 /// Export memories
@@ -122,7 +128,7 @@ pub(super) async fn create(
         return Err(Problem::bad_request("schema: must be a JSON schema, as an object or a string"));
     }
     let ids = [body.user_id, body.agent_id, body.app_id, body.run_id];
-    let filters = merged_filters(body.filters.as_ref(), &ids);
+    let filters = merged_filters(body.filters.as_ref(), &ids)?;
     let query = MemoryQuery { filters: body.filters, ids, ..MemoryQuery::default() }.authorize(&caller)?;
     // The export is deleted with the user whose memories it contains.
     let user = query.filter.as_ref().and_then(|filter| filter.scope().pinned(ScopeKey::User)).map(str::to_owned);
@@ -202,7 +208,16 @@ pub(super) async fn get(
     Body(body): Body<WantedBody>,
 ) -> Result<Json<Export>, Problem> {
     let ids = [body.user_id, body.agent_id, body.app_id, body.run_id];
-    let filters = merged_filters(body.filters.as_ref(), &ids);
+    let filters = merged_filters(body.filters.as_ref(), &ids)?;
+    let is_given = |filters: &Value| filters.as_object().is_none_or(|filters| !filters.is_empty());
+    let has_filters = body.filters.as_ref().is_some_and(is_given);
+    if body.memory_export_id.is_some() {
+        let beside = ENTITY_KEYS.iter().zip(&ids).map(|(key, id)| (*key, id.is_some()));
+        beside.chain([("filters", has_filters)]).filter(|(_, given)| *given).for_each(|(key, _)| answer::ignore(key));
+    } else if has_filters || ids.iter().any(Option::is_some) {
+        let filters = body.filters.filter(is_given);
+        MemoryQuery { filters, ids, ..MemoryQuery::default() }.authorize(&caller)?;
+    }
     let found = app.with_documents(move |documents| {
         let exports = exports(documents);
         if let Some(id) = body.memory_export_id {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::dto::IdText;
+use crate::answer;
 use crate::api::dto::tag;
 use crate::auth::Writer;
 use crate::error::{ErrorBody, Problem};
@@ -62,6 +63,9 @@ pub(super) async fn give(
     if let Some(word) = feedback.as_deref().filter(|word| !VALUES.contains(word)) {
         let word: String = word.chars().take(40).collect();
         return Err(Problem::bad_request(format!("feedback: `{word}` is not one of {}, or null", VALUES.join(", "))));
+    }
+    if feedback.is_none() && body.feedback_reason.is_some() {
+        answer::ignore("feedback_reason");
     }
     let reason = body.feedback_reason.filter(|_| feedback.is_some());
     if reason.as_ref().is_some_and(|reason| reason.len() > MAX_REASON) {

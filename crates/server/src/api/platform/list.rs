@@ -11,6 +11,7 @@ use super::dto::{
     MAX_ITEMS, MemoryDoc, OneOrMany, PageNumber, PageQuery, Paged, RequestUrl, check_length, memory_json, select_fields,
 };
 use super::queries::MemoryQuery;
+use crate::answer;
 use crate::api::dto::tag;
 use crate::auth::{Caller, Reader};
 use crate::error::Problem;
@@ -39,19 +40,19 @@ pub(super) struct ListBody {
     fields: Option<Vec<String>>,
     /// Whether to include expired memories.
     show_expired: Option<bool>,
-    /// Only for `/v2`; otherwise in `filters`.
+    /// Only for `/v2`, and not different from `filters`; otherwise in `filters`.
     user_id: Option<Value>,
-    /// Only for `/v2`; otherwise in `filters`.
+    /// Only for `/v2`, and not different from `filters`; otherwise in `filters`.
     agent_id: Option<Value>,
-    /// Only for `/v2`; otherwise in `filters`.
+    /// Only for `/v2`, and not different from `filters`; otherwise in `filters`.
     app_id: Option<Value>,
-    /// Only for `/v2`; otherwise in `filters`.
+    /// Only for `/v2`, and not different from `filters`; otherwise in `filters`.
     run_id: Option<Value>,
-    /// The number of the page, from 1; the query parameter takes precedence.
+    /// The number of the page, from 1. The query parameter takes precedence; another value here is named as ignored.
     #[serde(default, deserialize_with = "usize_or_text")]
     #[schema(minimum = 1)]
     page: Option<usize>,
-    /// Page size, 1 to 1000; default 100; the query parameter takes precedence.
+    /// Page size, 1 to 1000; default 100. The query parameter takes precedence; another value here is named as ignored.
     #[serde(default, deserialize_with = "usize_or_text")]
     #[schema(minimum = 1, maximum = 1000)]
     page_size: Option<usize>,
@@ -65,6 +66,11 @@ async fn list_page(
     body: ListBody,
     ids_in_filters_only: bool,
 ) -> Result<Paged<Map<String, Value>>, Problem> {
+    for (name, in_query, in_body) in [("page", query.page, body.page), ("page_size", query.page_size, body.page_size)] {
+        if in_query.is_some() && in_body.is_some_and(|page| Some(page) != in_query) {
+            answer::ignore(&format!("body.{name}"));
+        }
+    }
     let page = PageNumber::new(query.page.or(body.page), query.page_size.or(body.page_size), DEFAULT_PAGE_SIZE)?;
     let fields = body.fields;
     check_length("fields", fields.as_deref().unwrap_or_default())?;

@@ -12,7 +12,7 @@ use super::dto::{CATEGORIES, MemoryDoc, check_metadata, is_platform_value, memor
 use crate::api::dto::{optional_timestamp, tag};
 use crate::auth::{Reader, Writer};
 use crate::error::{ErrorBody, Problem};
-use crate::http::extract::{Body, Json, Path, Query, double_option, memory_id};
+use crate::http::extract::{Body, Json, Path, Query, double_day, memory_id};
 use crate::service::{AppState, visible_history};
 
 /// Get a memory
@@ -39,7 +39,7 @@ pub(super) struct UpdateBody {
     #[schema(value_type = Option<f64>)]
     timestamp: Option<Value>,
     /// The new last day on which the memory is shown, `YYYY-MM-DD`; null removes it.
-    #[serde(default, deserialize_with = "double_option")]
+    #[serde(default, deserialize_with = "double_day")]
     #[schema(value_type = Option<String>, format = Date)]
     expiration_date: Option<Option<Date>>,
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::answer;
 use crate::api::dto::{Done, tag};
 use crate::auth::{Admin, Reader};
 use crate::error::{ErrorBody, Problem};
@@ -69,6 +70,28 @@ pub(super) struct ProjectDoc {
     exclusion_prompt: Option<Value>,
 }
 
+/// The settings to change; absent ones stay.
+#[derive(ToSchema)]
+#[schema(as = PlatformProjectChange)]
+#[expect(dead_code, reason = "only describes the wire format")]
+pub(super) struct ChangeDoc {
+    /// Sent to the language model with every add without instructions. At most 64 KiB; null or an empty text
+    /// clears it.
+    custom_instructions: Option<String>,
+    /// The same, used instead for memories with an agent_id and no user_id.
+    agent_custom_instructions: Option<String>,
+    custom_categories: Option<Value>,
+    multilingual: Option<Value>,
+    decay: Option<Value>,
+    memory_depth: Option<Value>,
+    usecase_setting: Option<Value>,
+    version: Option<Value>,
+    retrieval_criteria: Option<Value>,
+    enable_graph: Option<Value>,
+    inclusion_prompt: Option<Value>,
+    exclusion_prompt: Option<Value>,
+}
+
 /// Query of the project's settings.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -107,6 +130,9 @@ pub(super) async fn get(
     for key in SETTINGS {
         settings.insert(key.into(), stored.get(key).cloned().unwrap_or_default());
     }
+    for field in fields.iter().filter(|field| !settings.contains_key(*field)) {
+        answer::ignore(&format!("fields.{field}"));
+    }
     if !fields.is_empty() {
         settings.retain(|key, _| fields.contains(key));
     }
@@ -120,7 +146,7 @@ pub(super) async fn get(
 /// and returned, and have no effect; the `message` of the response names those.
 #[utoipa::path(patch, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}", tag = tag::PLATFORM,
     params(("org_id" = String, Path), ("project_id" = String, Path)),
-    request_body = ProjectDoc, responses((status = 200, body = Done)))]
+    request_body = ChangeDoc, responses((status = 200, body = Done)))]
 pub(super) async fn update(
     State(app): State<AppState>,
     _: Admin,

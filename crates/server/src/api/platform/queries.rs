@@ -3,7 +3,7 @@
 use mnemon_store::{Filter, MemoryId};
 use serde_json::Value;
 
-use super::dto::{ENTITY_KEYS, OneOrMany};
+use super::dto::{APP_ID, ENTITY_KEYS, OneOrMany};
 use super::filters::{
     ParsedFilters, categories_filter, created_filter, entity_filter, keywords_filter, metadata_filter,
 };
@@ -70,6 +70,11 @@ impl MemoryQuery {
         }
         if let Some(created) = created_filter(self.start_date.as_deref(), self.end_date.as_deref())? {
             query.and(created);
+        }
+        // The engine checks the ids of the scope.
+        if let Some([first, second]) = query.filter.as_ref().and_then(|filter| filter.conflict(APP_ID)) {
+            let message = format!("{APP_ID} is required to be `{first}` and `{second}` at once; name one of them");
+            return Err(Problem::bad_request(message));
         }
         Ok(AuthorizedQuery { filter: caller.filter(query.filter)?, ids: query.ids })
     }

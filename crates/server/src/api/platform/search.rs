@@ -1,21 +1,20 @@
 //! Searching memories.
 
 use axum::extract::State;
-use mnemon_engine::{SearchHit, SearchRequest};
+use mnemon_engine::SearchRequest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::dto::{MemoryDoc, OneOrMany, check_length, hit_json, select_fields};
+use super::dto::{MemoryDoc, OneOrMany, check_length, hit_json, select_fields, wants_object};
 use super::queries::MemoryQuery;
-use crate::api::dto::tag;
+use crate::api::dto::{one_value, tag};
 use crate::auth::{Caller, Reader};
 use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json, double_option, usize_or_text};
 use crate::service::AppState;
 
 const DEFAULT_TOP_K: usize = 10;
-const MAX_TOP_K: usize = 1000;
 
 /// Request of `POST /v3/memories/search`.
 #[derive(Deserialize, ToSchema)]
@@ -38,7 +37,7 @@ pub(super) struct SearchBody {
     #[schema(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// Lowest score of a result, from 0 to 1. Default 0.1, except that a memory with a word of the query is always
-    /// included.
+    /// included, and so are memories that `memory_ids` names.
     #[schema(minimum = 0, maximum = 1)]
     threshold: Option<f32>,
     /// The fields of the memories to return; default all.
@@ -54,15 +53,15 @@ pub(super) struct SearchBody {
     rerank: Option<bool>,
     /// Whether to hide superseded facts.
     latest_only: Option<bool>,
-    /// Only for `/v1` and `/v2`; otherwise in `filters`.
+    /// Only for `/v1` and `/v2`, and not different from `filters`; otherwise in `filters`.
     user_id: Option<Value>,
-    /// Only for `/v1` and `/v2`; otherwise in `filters`.
+    /// Only for `/v1` and `/v2`, and not different from `filters`; otherwise in `filters`.
     agent_id: Option<Value>,
-    /// Only for `/v1` and `/v2`; otherwise in `filters`.
+    /// Only for `/v1` and `/v2`, and not different from `filters`; otherwise in `filters`.
     app_id: Option<Value>,
-    /// Only for `/v1` and `/v2`; otherwise in `filters`.
+    /// Only for `/v1` and `/v2`, and not different from `filters`; otherwise in `filters`.
     run_id: Option<Value>,
-    /// Only for `/v1` and `/v2`: `v1.1` answers with an object, any other value with a list.
+    /// `v1.1` answers with an object. On `/v1` and `/v2` also `v1.0`, the default there, which answers with a list.
     output_format: Option<String>,
 }
 
@@ -106,13 +105,9 @@ async fn find(
     check_length("fields", fields.as_deref().unwrap_or_default())?;
     let query = query.authorize(&caller)?;
     let Some(filter) = query.filter else { return Err(Problem::no_scope()) };
-    let top_k = body.top_k.or(body.limit).unwrap_or(DEFAULT_TOP_K);
-    if !(1..=MAX_TOP_K).contains(&top_k) {
-        return Err(Problem::bad_request(format!("top_k is {top_k}; must be 1 to {MAX_TOP_K}")));
-    }
     let request = SearchRequest {
-        // Hits are selected by id after the search, so other memories must not displace them.
-        top_k: if query.ids.is_some() { MAX_TOP_K } else { top_k },
+        ids: query.ids,
+        top_k: one_value(&[("top_k", body.top_k), ("limit", body.limit)])?.unwrap_or(DEFAULT_TOP_K),
         threshold: body.threshold,
         explain: true,
         show_expired: body.show_expired.unwrap_or(false),
@@ -122,9 +117,7 @@ async fn find(
     };
     let rerank_requested = request.rerank;
     let answer = app.search(request).await?;
-    let is_named = |hit: &&SearchHit| query.ids.as_ref().is_none_or(|ids| ids.contains(&hit.memory.id));
-    let hits = answer.hits.iter().filter(is_named).take(top_k);
-    let results = hits.map(|hit| select_fields(hit_json(hit), fields.as_deref())).collect();
+    let results = answer.hits.iter().map(|hit| select_fields(hit_json(hit), fields.as_deref())).collect();
     Ok(SearchAnswer { results, reranked: rerank_requested.then_some(answer.reranked) })
 }
 
@@ -136,6 +129,7 @@ pub(super) async fn search(
     Reader(caller): Reader,
     Body(body): Body<SearchBody>,
 ) -> Result<Json<SearchAnswer>, Problem> {
+    wants_object(body.output_format.as_deref(), true);
     Ok(Json(find(app, caller, body, true).await?))
 }
 
@@ -147,7 +141,7 @@ pub(super) async fn search_v2(
     Reader(caller): Reader,
     Body(body): Body<SearchBody>,
 ) -> Result<Json<OldSearchAnswer>, Problem> {
-    let as_object = body.output_format.as_deref() == Some("v1.1");
+    let as_object = wants_object(body.output_format.as_deref(), false);
     let answer = find(app, caller, body, false).await?;
     Ok(Json(if as_object { OldSearchAnswer::Object(answer) } else { OldSearchAnswer::List(answer.results) }))
 }

@@ -116,16 +116,23 @@ fn checked_event_types(types: Vec<String>) -> Result<Vec<String>, Problem> {
     Ok(unique)
 }
 
-/// List webhooks, newest first
+/// A project as it is stored with a webhook.
+fn stored_project(project: &str) -> String {
+    project.chars().take(MAX_NAME).collect()
+}
+
+/// List the webhooks of a project, newest first
 #[utoipa::path(get, path = "/api/v1/webhooks/projects/{project_id}", tag = tag::PLATFORM,
     params(("project_id" = String, Path)), responses((status = 200, body = Vec<WebhookRow>)))]
 pub(super) async fn list(
     State(app): State<AppState>,
     _: Admin,
-    Path(_project): Path<String>,
+    Path(project): Path<String>,
 ) -> Result<Json<Vec<WebhookRow>>, Problem> {
     let webhooks = app.webhooks.clone();
-    let found = app.blocking(move || webhooks.list()).await??;
+    let mut found = app.blocking(move || webhooks.list()).await??;
+    let project = stored_project(&project);
+    found.retain(|webhook| webhook.project == project);
     Ok(Json(found.into_iter().map(WebhookRow::new).collect()))
 }
 
@@ -145,7 +152,7 @@ pub(super) async fn create(
         name: checked_name(body.name.unwrap_or_default())?,
         url: checked_url(body.url)?,
         event_types: checked_event_types(body.event_types)?,
-        project: project.chars().take(MAX_NAME).collect(),
+        project: stored_project(&project),
     };
     let webhooks = app.webhooks.clone();
     let made = app.blocking(move || webhooks.create(new)).await??;
