@@ -64,8 +64,8 @@ const EXPOSED: [HeaderName; 7] = [
     header::WWW_AUTHENTICATE,
 ];
 
-/// Pages of the configured origins may send any header that [`only_harmless_headers`] leaves: clients add headers of their
-/// own, such as `Mem0-User-ID` and `X-Stainless-Lang`.
+/// Pages of the configured origins may send any header that [`only_harmless_headers`] leaves: clients add further
+/// ones, such as `Mem0-User-ID` and `X-Stainless-Lang`.
 fn cors(origins: &[String]) -> CorsLayer {
     let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
     CorsLayer::new()
@@ -76,7 +76,7 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_credentials(true)
 }
 
-/// Headers by which a proxy tells the server who the client is, by their beginning. A page must not send them.
+/// Headers of proxies that name the client, by their beginning. A page must not send them.
 const OF_PROXIES: [&str; 11] = [
     "x-forwarded",
     "forwarded",

@@ -21,7 +21,7 @@ impl Instant {
         Self::parse_span(text).map(|(first, _)| first)
     }
 
-    /// The first and the last instant that a text stands for, in the formats of [`Instant::parse`]. They are the same
+    /// The first and the last instant of a text, in the formats of [`Instant::parse`]. They are the same
     /// for a text with a time; a day ends a nanosecond before the next one.
     pub fn parse_span(text: &str) -> Option<(Self, Self)> {
         let text = text.trim();
