@@ -71,6 +71,9 @@ pub enum MigrateError {
         /// What failed, and what to do.
         reason: String,
     },
+    /// An address of Qdrant speaks another protocol. The text names it and the protocol.
+    #[error("{0}")]
+    WrongAddress(String),
     /// A disk is full. The written part stays, and another run continues from there.
     #[error("not enough disk space for {}{}; free disk space and run it again: it continues where it stopped", path.display(), describe_space(*.needs, *.free))]
     NoSpace {
@@ -118,6 +121,7 @@ impl MigrateError {
             Self::Refused(_) | Self::Busy(_) => ErrorCode::Refused,
             Self::SwitchFailed(_) => ErrorCode::SwitchFailed,
             Self::WorkerPanicked => ErrorCode::Failed,
+            Self::WrongAddress(_) => ErrorCode::DatastoreMisconfigured,
             Self::Server { .. } => ErrorCode::DatastoreUnavailable,
             Self::NoSpace { .. } => ErrorCode::Full,
             Self::Checksum { .. } => ErrorCode::Checksum,

@@ -3,6 +3,7 @@
 
 mod state;
 
+mod addresses;
 mod endpoints;
 mod progress;
 mod switch;
@@ -29,9 +30,10 @@ pub use error::{MigrateError, Refusal, Result};
 pub use phases::{
     Artifact, ArtifactKind, BackupDifference, BackupEvent, BackupOptions, BackupPlan, BackupReport, COUNTS_FILE,
     CollectionBackup, CutoverReport, Difference, EntityComparison, HistoryComparison, MANIFEST_FILE, Manifest,
-    Obstacle, PreflightNote, PreflightReport, RebuildReport, RehearsalReport, RollbackReport, ServerHooks,
-    VerificationReport, VerifyOptions, WordSearch, backup, check_embedder, cutover, inspect, plan_backup, preflight,
-    read_counts, rebuild, rehearse, retire, rollback, verify, verify_backup, verify_backup_in, verify_migration,
+    NameForecast, Obstacle, PreflightNote, PreflightReport, RebuildReport, RehearsalReport, RollbackReport,
+    ServerHooks, StartChecks, Started, VerificationReport, VerifyOptions, WordSearch, backup, check_start, cutover,
+    inspect, plan_backup, preflight, read_counts, rebuild, rehearse, retire, rollback, verify, verify_backup,
+    verify_backup_in, verify_migration,
 };
 pub use progress::{ENTITIES_STEP, Progress};
 pub use state::{

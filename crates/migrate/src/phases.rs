@@ -2,6 +2,7 @@
 
 mod backup;
 mod cutover;
+mod embedder;
 mod history;
 mod preflight;
 mod rebuild;
@@ -17,12 +18,14 @@ pub use backup::{
 };
 pub use cutover::{CutoverReport, ServerHooks, cutover};
 pub use history::HistoryComparison;
-pub use preflight::{COUNTS_FILE, Obstacle, PreflightNote, PreflightReport, inspect, preflight, read_counts};
+pub use preflight::{
+    COUNTS_FILE, NameForecast, Obstacle, PreflightNote, PreflightReport, inspect, preflight, read_counts,
+};
 pub use rebuild::{RebuildReport, rebuild};
 pub use rehearse::{RehearsalReport, rehearse};
 pub use retire::retire;
 pub use rollback::{RollbackReport, rollback};
-pub use start::check_embedder;
+pub use start::{StartChecks, Started, check_start};
 pub use verify::{
     Difference, EntityComparison, VerificationReport, VerifyOptions, WordSearch, verify, verify_migration,
 };

@@ -1,6 +1,7 @@
 //! The state of a migration: a JSON file in the migration's folder, which one process at a time has locked.
 
 mod parts;
+mod route;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use parts::{Part, PartResult, PartState};
+pub use route::{Route, SourceSpec, TargetSpec};
 
 use crate::carried::CarriedPoints;
 use crate::error::{MigrateError, Refusal, Result};
@@ -21,55 +23,6 @@ const VERSION: u32 = 1;
 const STATE_FILE: &str = "state.json";
 const LOCK_FILE: &str = "lock";
 const CARRIED_FILE: &str = "carried.db";
-
-/// Where a migration reads.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum SourceSpec {
-    /// A collection on a running Qdrant.
-    Collection {
-        /// The gRPC addresses of Qdrant.
-        grpc: Vec<String>,
-        /// The REST address of Qdrant.
-        rest: String,
-        /// Its name.
-        name: String,
-    },
-    /// A snapshot file.
-    Snapshot {
-        /// The file.
-        file: PathBuf,
-    },
-}
-
-/// Where a migration writes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum TargetSpec {
-    /// A SQLite store.
-    Sqlite {
-        /// Its file.
-        file: PathBuf,
-    },
-    /// A new collection on the Qdrant of the source.
-    Collection {
-        /// Its name.
-        name: String,
-    },
-    /// The collection of the source itself.
-    InPlace,
-}
-
-/// The source and the target of a migration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Route {
-    /// The source.
-    #[serde(rename = "from")]
-    pub source: SourceSpec,
-    /// The target.
-    #[serde(rename = "to")]
-    pub target: TargetSpec,
-}
 
 /// A phase of a migration. The order is that of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -94,6 +47,16 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// The parts that the phase has.
+    pub fn parts(self) -> &'static [Part] {
+        match self {
+            Self::Backup => &[Part::Points, Part::History],
+            Self::Rehearse => &[Part::Points, Part::SparseVectors, Part::Entities],
+            Self::Rebuild | Self::Verify => &[Part::Points, Part::SparseVectors, Part::Entities, Part::History],
+            Self::Preflight | Self::Cutover | Self::Rollback | Self::Retire => &[],
+        }
+    }
+
     /// The name of the phase, as in the commands.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -169,6 +132,21 @@ impl MigrationState {
         }
     }
 
+    /// Checks whether the migration in a folder can have a route. Until the first point is copied it can change, and a
+    /// wrong address always.
+    ///
+    /// # Errors
+    /// [`MigrateError::Refused`] if a migration with another source or target has started.
+    pub fn check_route(&self, folder: &Path, route: &Route) -> Result<()> {
+        match &self.route {
+            Some(current) if self.started && current != route && !current.has_same_server(route) => {
+                let (folder, current) = (folder.to_owned(), current.to_string());
+                Err(Refusal::OtherMigration { folder, current, requested: route.to_string() }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the migration is to carry over this part.
     pub fn asks_for(&self, part: Part) -> bool {
         match part {
@@ -193,20 +171,6 @@ impl MigrationState {
         let is_proved = self.is_done(Phase::Verify) || self.switch.is_some();
         verified
             .is_some_and(|verified| verified.ok && is_proved && rebuilt.is_none_or(|rebuilt| rebuilt.at <= verified.at))
-    }
-}
-
-impl Route {
-    /// Whether the other route is the same, except that one of the server's two addresses may differ.
-    fn has_same_server(&self, other: &Self) -> bool {
-        let (
-            SourceSpec::Collection { grpc, rest, name },
-            SourceSpec::Collection { grpc: grpc_of, rest: rest_of, name: name_of },
-        ) = (&self.source, &other.source)
-        else {
-            return self == other;
-        };
-        self.target == other.target && name == name_of && (grpc == grpc_of || rest == rest_of)
     }
 }
 
@@ -284,30 +248,17 @@ impl Migration {
     /// [`MigrateError::Refused`] if a migration with others has started in this folder, or if source and target are the
     /// same.
     pub fn set_route(&mut self, route: Route) -> Result<()> {
-        if let (SourceSpec::Collection { name: from, .. }, TargetSpec::Collection { name: to }) =
-            (&route.source, &route.target)
-            && from == to
-        {
-            return Err(Refusal::SameCollection(from.clone()).into());
+        route.check()?;
+        self.state.check_route(&self.folder, &route)?;
+        if self.state.route.as_ref() == Some(&route) {
+            return Ok(());
         }
-        match &self.state.route {
-            Some(current) if *current == route => Ok(()),
-            // A wrong port can always be corrected.
-            Some(current) if current.has_same_server(&route) => {
-                self.state.route = Some(route);
-                self.save()
-            }
-            // Until the first point is copied, the route can change.
-            Some(current) if self.state.started => {
-                let (folder, current) = (self.folder.clone(), current.to_string());
-                Err(Refusal::OtherMigration { folder, current, requested: route.to_string() }.into())
-            }
-            _ => {
-                self.state.route = Some(route);
-                self.state.ended.retain(|phase, _| *phase == Phase::Backup);
-                self.save()
-            }
+        let is_other = !self.state.route.as_ref().is_some_and(|current| current.has_same_server(&route));
+        self.state.route = Some(route);
+        if is_other {
+            self.state.ended.retain(|phase, _| *phase == Phase::Backup);
         }
+        self.save()
     }
 
     /// Source and target.
@@ -371,20 +322,6 @@ impl Migration {
             serde_json::to_vec_pretty(&self.state).map_err(|error| MigrateError::Invalid(error.to_string()))?;
         text.push(b'\n');
         replace_file(&self.folder.join(STATE_FILE), &text)
-    }
-}
-
-impl std::fmt::Display for Route {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.source {
-            SourceSpec::Collection { name, rest, .. } => write!(f, "{rest} `{name}`")?,
-            SourceSpec::Snapshot { file } => write!(f, "{}", file.display())?,
-        }
-        match &self.target {
-            TargetSpec::Sqlite { file } => write!(f, " → {}", file.display()),
-            TargetSpec::Collection { name } => write!(f, " → `{name}`"),
-            TargetSpec::InPlace => write!(f, ", in place"),
-        }
     }
 }
 

@@ -14,6 +14,7 @@ mod retire;
 mod rollback;
 mod route_args;
 mod run;
+mod start;
 mod status;
 mod switch_args;
 mod verify;

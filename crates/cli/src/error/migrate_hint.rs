@@ -11,6 +11,9 @@ pub(super) fn migrate_hint(error: &MigrateError) -> Option<String> {
             Some("give the one that mem0 writes to (--source, QDRANT_COLLECTION_NAME)".to_owned())
         }
         MigrateError::DamagedState { .. } => Some("restore the file, or give another --dir".to_owned()),
+        MigrateError::WrongAddress(_) => {
+            Some("give the REST port with --qdrant-port, the gRPC port with --qdrant-grpc-port, and https:// in --qdrant-host".to_owned())
+        }
         MigrateError::Store(error) => store_hint(error),
         MigrateError::Engine(error) => engine_hint(error),
         _ => None,
@@ -27,7 +30,8 @@ fn refusal_hint(refusal: &Refusal) -> Option<String> {
         Refusal::TargetIsAlias { .. }
         | Refusal::TargetHasOtherVectors { .. }
         | Refusal::TargetHasNoBm25 { .. }
-        | Refusal::TargetNotEmpty { .. } => "give another target (--target, or --to sqlite:FILE)",
+        | Refusal::TargetNotEmpty { .. }
+        | Refusal::TargetHasEntities { .. } => "give another target (--target, or --to sqlite:FILE)",
         Refusal::TargetFileExists(_) => "give a new file (--to sqlite:FILE)",
         Refusal::CantAddBm25 { .. } => "upgrade Qdrant, or give a new collection with --target",
         Refusal::NoEmbedder { dims, .. } => {
@@ -84,7 +88,10 @@ pub(crate) fn obstacle(obstacle: &Obstacle) -> String {
 /// A note with the setting that it is about.
 pub(crate) fn note(note: &PreflightNote) -> String {
     match note {
-        PreflightNote::OtherEmbedder { .. } => format!("{note} (MNEMON_EMBEDDER=openai:MODEL)"),
+        PreflightNote::OtherEmbedder { .. } => format!(
+            "{note} (MNEMON_EMBEDDER=openai:MODEL, MNEMON_EMBEDDER_DIMS); `mnemon migrate rebuild` needs it, or --without-entities"
+        ),
+        PreflightNote::OtherModel { .. } => format!("{note}: check MNEMON_EMBEDDER"),
         PreflightNote::SourceHasBm25 | PreflightNote::SourceChanges { .. } => note.to_string(),
     }
 }

@@ -14,6 +14,7 @@ mod parts;
 mod refusals;
 mod slow_proxy;
 mod stack;
+mod start;
 mod switch;
 
 use mnemon_testbed::trials::{Trials, without_qdrant_binary};
@@ -47,6 +48,10 @@ fn main() {
         concurrent_writes::writes_during_the_copy_are_copied,
         switch::cutover_rollback_and_second_cutover,
         refusals::dangerous_calls_are_refused,
+        start::a_history_that_can_not_be_read_is_refused_at_the_start,
+        start::wrong_addresses_are_explained,
+        start::unusable_targets_and_folders_are_refused_at_the_start,
+        start::files_that_are_no_snapshots_are_refused_at_the_start,
         parts::a_migration_without_a_fitting_embedder_is_not_done,
         parts::each_part_fails_and_is_resumed_by_the_same_command,
         parts::what_the_target_lacks_is_found_and_repaired,

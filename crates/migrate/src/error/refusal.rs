@@ -53,6 +53,14 @@ pub enum Refusal {
         /// About how many memories it holds.
         count: u64,
     },
+    /// The collection of the target's entities holds entities that this migration did not write.
+    #[error("{location}_entities holds {count} entities that this migration did not write")]
+    TargetHasEntities {
+        /// The target.
+        location: String,
+        /// The number of entities.
+        count: u64,
+    },
     /// The file of the target exists.
     #[error("{} exists", .0.display())]
     TargetFileExists(PathBuf),

@@ -23,6 +23,7 @@ mod unfinished;
 mod verify;
 
 pub use events::BackupEvent;
+pub(super) use history::check_history_source;
 pub(super) use layout::HISTORY as HISTORY_FILE;
 pub use manifest::{Artifact, ArtifactKind, CollectionBackup, MANIFEST_FILE, Manifest};
 pub use options::BackupOptions;

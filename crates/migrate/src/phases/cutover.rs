@@ -1,7 +1,8 @@
 //! Cutover: copies the last writes, switches traffic to the new store and checks it.
 
+use super::embedder::entity_embedder;
 use super::history::import_history;
-use super::rebuild::{Copy, entity_embedder};
+use super::rebuild::Copy;
 use super::rollback::sync_back;
 use crate::endpoints::MigrationContext;
 use crate::error::{MigrateError, Refusal, Result};

@@ -1,5 +1,7 @@
 //! Preflight: counts the source's points and checks whether the migration is possible.
 
+mod names;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
@@ -7,8 +9,12 @@ use std::path::{Path, PathBuf};
 
 use mnemon_engine::EngineError;
 
+pub use names::NameForecast;
+use names::NameSurvey;
+
+use super::start::check_target;
 use crate::endpoints::MigrationContext;
-use crate::error::{MigrateError, Refusal, Result};
+use crate::error::{MigrateError, Result};
 use crate::files::{free_bytes, replace_file};
 use crate::progress::Progress;
 use crate::source::SourceInfo;
@@ -21,6 +27,10 @@ pub const COUNTS_FILE: &str = "pre-cutover-counts.txt";
 /// The room that a memory takes in a SQLite store beside its vector, in bytes; measured.
 const BYTES_PER_MEMORY: u64 = 3_000;
 
+/// The cosine from which two vectors of a text are taken to be of the same model. Rounding and another normalisation
+/// change it little.
+const SAME_MODEL: f64 = 0.9;
+
 /// What a preflight found.
 #[derive(Debug)]
 pub struct PreflightReport {
@@ -30,6 +40,8 @@ pub struct PreflightReport {
     pub version: Option<String>,
     /// The counts and anomalies of the source.
     pub survey: Survey,
+    /// The names to embed.
+    pub names: NameForecast,
     /// What makes the migration impossible until it is fixed.
     pub obstacles: Vec<Obstacle>,
     /// What the user should know.
@@ -70,12 +82,21 @@ pub enum PreflightNote {
     SourceHasBm25,
     /// The configured embedder is not the one that filled the source.
     #[error(
-        "the embedder does not make vectors of {dims} dims: no entities will be written, and search by meaning will not work \
+        "the embedder does not make vectors of {dims} dims: the entities can't be created, and search by meaning will not work \
          until the model that mem0 used is set"
     )]
     OtherEmbedder {
         /// Dims of the source.
         dims: usize,
+    },
+    /// The embedder has the right dims, but makes other vectors than the source has for the same texts.
+    #[error(
+        "for the same texts the embedder makes other vectors than those of the source (cosine at most 0.{percent:02}): it is not the model \
+         that mem0 used, and search by meaning will not work with it"
+    )]
+    OtherModel {
+        /// The best cosine of some texts, in percent.
+        percent: u8,
     },
     /// The source changed while it was read.
     #[error("the source reported {reported} points, but {read} were read: clients are writing to it now")]
@@ -127,9 +148,10 @@ pub fn inspect(
     let version = route.server(context)?.map(|server| server.version()).transpose()?;
     let source = route.source(context)?;
     let info = source.info().clone();
-    let mut survey = Survey::default();
+    let (mut survey, mut names) = (Survey::default(), NameSurvey::default());
     source.scan(&mut |page| {
         survey.add(&page);
+        names.add(&page);
         progress("surveyed", survey.points, info.points);
         ControlFlow::Continue(())
     })?;
@@ -144,12 +166,18 @@ pub fn inspect(
     if info.has_bm25 && !matches!(route.target, TargetSpec::InPlace) {
         notes.push(PreflightNote::SourceHasBm25);
     }
-    match context.embedder_with_dims(info.dims) {
-        None => notes.push(PreflightNote::OtherEmbedder { dims: info.dims }),
-        // An embedder that fails should be found now, not when the first entities are written.
-        Some(embedder) => {
-            obstacles.extend(embedder.embed(&["preflight"]).err().map(|error| Obstacle::Embedder(error.into())));
-        }
+    let embedder = context.embedder_with_dims(info.dims);
+    if embedder.is_none() {
+        notes.push(PreflightNote::OtherEmbedder { dims: info.dims });
+    }
+    let counted = names.counted();
+    // An embedder that fails should be found now, not when the first entities are written.
+    let names = names.finish(embedder).unwrap_or_else(|error| {
+        obstacles.push(Obstacle::Embedder(error));
+        counted
+    });
+    if let Some(cosine) = names.cosine.filter(|cosine| *cosine < SAME_MODEL) {
+        notes.push(PreflightNote::OtherModel { percent: (cosine * 100.0).clamp(0.0, 99.0) as u8 });
     }
     if survey.points as u64 != info.points {
         notes.push(PreflightNote::SourceChanges { reported: info.points, read: survey.points });
@@ -161,25 +189,7 @@ pub fn inspect(
             counts_differ.insert(user.clone(), [*expected, found]);
         }
     }
-    Ok(PreflightReport { info, version, survey, obstacles, notes, counts_differ })
-}
-
-/// Checks whether the target can be used, without creating it.
-fn check_target(route: &Route, context: &MigrationContext<'_>, dims: usize, started: bool) -> Result<()> {
-    if let TargetSpec::Sqlite { file } = &route.target {
-        if started || !file.exists() {
-            return Ok(());
-        }
-        return Err(Refusal::TargetFileExists(file.clone()).into());
-    }
-    let target = route.target(context, dims)?;
-    if started || matches!(route.target, TargetSpec::InPlace) {
-        return Ok(());
-    }
-    match target.approximate_count()? {
-        Some(count) if count > 0 => Err(Refusal::TargetNotEmpty { location: target.location(), count }.into()),
-        _ => Ok(()),
-    }
+    Ok(PreflightReport { info, version, survey, names, obstacles, notes, counts_differ })
 }
 
 /// An obstacle if the disk of a SQLite target may be too small. Twice the expected size must be free.

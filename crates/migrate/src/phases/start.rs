@@ -1,20 +1,124 @@
 //! What can be known before a phase begins is checked before it writes anything.
 
-use crate::endpoints::MigrationContext;
-use crate::error::{Refusal, Result};
-use crate::state::{Migration, Part};
+use std::path::{Path, PathBuf};
 
-/// Checks that an embedder makes vectors of the source's length, if the migration asks for entities. Sends it nothing.
+use super::backup::check_history_source;
+use crate::addresses::check_addresses;
+use crate::endpoints::MigrationContext;
+use crate::error::{MigrateError, Refusal, Result};
+use crate::files::{free_bytes, io_error, with_suffix};
+use crate::state::{Route, SourceSpec, TargetSpec};
+
+/// What a phase is going to use.
+#[derive(Clone, Debug, Default)]
+pub struct StartChecks {
+    /// mem0's history database.
+    pub history: Option<PathBuf>,
+    /// Folders that are written to. They need not exist.
+    pub folders: Vec<PathBuf>,
+    /// The folder of a new backup, whose size is estimated.
+    pub backup: Option<PathBuf>,
+    /// Whether the phase uses only Qdrant's REST address.
+    pub only_rest: bool,
+    /// Whether the target is filled; `started` says whether this migration has begun to fill it.
+    pub target: Option<Started>,
+    /// Whether entities are created.
+    pub entities: bool,
+}
+
+/// Whether a migration has begun to write to its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Started(pub bool);
+
+/// Checks everything that a phase needs. Writes nothing, except a file in each folder that is deleted at once.
 ///
 /// # Errors
-/// [`Refusal::NoEmbedder`]; those of the source.
-pub fn check_embedder(migration: &Migration, context: &MigrationContext<'_>) -> Result<()> {
-    if !migration.state.asks_for(Part::Entities) {
+/// The first fault: of the history, a folder, the addresses, the source, the embedder or the target.
+pub fn check_start(route: &Route, context: &MigrationContext<'_>, checks: &StartChecks) -> Result<()> {
+    if let Some(history) = &checks.history {
+        check_history_source(history)?;
+    }
+    for folder in checks.folders.iter().chain(&checks.backup) {
+        check_folder(folder)?;
+    }
+    check_addresses(route, context, !checks.only_rest)?;
+    if checks.only_rest {
         return Ok(());
     }
-    let dims = migration.route()?.dims(context)?;
-    match context.embedder_with_dims(dims) {
-        Some(_) => Ok(()),
-        None => Err(Refusal::NoEmbedder { dims, given: context.embedder.map(|embedder| embedder.dims()) }.into()),
+    let (dims, points) = source_size(route, context)?;
+    if checks.entities && context.embedder_with_dims(dims).is_none() {
+        return Err(Refusal::NoEmbedder { dims, given: context.embedder.map(|embedder| embedder.dims()) }.into());
     }
+    if let Some(folder) = checks.backup.as_ref().filter(|_| matches!(route.source, SourceSpec::Collection { .. })) {
+        // The vectors alone; payloads and indexes come on top.
+        let needs = points * dims as u64 * 4;
+        if let Some(free) = free_bytes(folder).filter(|free| *free < needs) {
+            return Err(MigrateError::NoSpace { path: folder.clone(), needs: Some(needs), free: Some(free) });
+        }
+    }
+    match checks.target {
+        Some(Started(started)) => check_target(route, context, dims, started),
+        None => Ok(()),
+    }
+}
+
+/// Checks whether the target can be used, without creating it. `started`: whether this migration has begun to fill it.
+pub(super) fn check_target(route: &Route, context: &MigrationContext<'_>, dims: usize, started: bool) -> Result<()> {
+    if let TargetSpec::Sqlite { file } = &route.target {
+        if !started && file.exists() {
+            return Err(Refusal::TargetFileExists(file.clone()).into());
+        }
+        return check_folder(file.parent().unwrap_or(Path::new("")));
+    }
+    if let TargetSpec::Collection { name } = &route.target {
+        check_collection_name(name)?;
+    }
+    let target = route.target(context, dims)?;
+    target.check(dims)?;
+    if started || matches!(route.target, TargetSpec::InPlace) {
+        return Ok(());
+    }
+    match target.approximate_count()? {
+        Some(count) if count > 0 => {
+            return Err(Refusal::TargetNotEmpty { location: target.location(), count }.into());
+        }
+        _ => {}
+    }
+    match target.entity_count()? {
+        0 => Ok(()),
+        count => Err(Refusal::TargetHasEntities { location: target.location(), count }.into()),
+    }
+}
+
+/// Refuses a name that Qdrant refuses for a new collection.
+fn check_collection_name(name: &str) -> Result<()> {
+    let is_valid = (1..=255).contains(&name.len())
+        && !name.contains(['<', '>', ':', '"', '/', '\\', '|', '?', '*', '\0', '\u{1F}']);
+    if is_valid {
+        return Ok(());
+    }
+    Err(MigrateError::Invalid(format!("`{name}` is not a valid name of a collection")))
+}
+
+/// Length of the vectors and number of points of the source. A snapshot file is not unpacked; its number of points is 0.
+fn source_size(route: &Route, context: &MigrationContext<'_>) -> Result<(usize, u64)> {
+    #[cfg(feature = "snapshot")]
+    if let SourceSpec::Snapshot { file } = &route.source {
+        return Ok((crate::source::snapshot_dims(file)?, 0));
+    }
+    let source = route.source(context)?;
+    Ok((source.info().dims, source.info().points))
+}
+
+/// Checks that files can be written to a folder, or to the folder in which it will be created.
+fn check_folder(folder: &Path) -> Result<()> {
+    let folder = std::path::absolute(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+        .map_err(io_error(folder))?;
+    let Some(existing) = folder.ancestors().find(|folder| folder.exists()) else { return Ok(()) };
+    if !existing.is_dir() {
+        let source = std::io::Error::from(std::io::ErrorKind::NotADirectory);
+        return Err(MigrateError::Io { path: existing.to_owned(), source });
+    }
+    let probe = with_suffix(&existing.join(".mnemon-write-test"), &std::process::id().to_string());
+    std::fs::File::create_new(&probe).and_then(|_| std::fs::remove_file(&probe)).map_err(io_error(existing))
 }

@@ -18,6 +18,7 @@ use qdrant_edge::{VectorInternal, WithPayloadInterface};
 use serde_json::Value;
 
 use super::interface::{Source, SourceInfo};
+use super::snapshot_file::{NOT_A_SNAPSHOT, dense_dims};
 use crate::error::{MigrateError, Result};
 use crate::files::free_bytes;
 
@@ -165,9 +166,6 @@ impl Snapshot {
     }
 }
 
-const NOT_A_SNAPSHOT: &str = "it is not a tar archive with the config.json of a collection; give the file that POST \
-                              /collections/NAME/snapshots created";
-
 /// The contents of the file.
 #[derive(Default)]
 struct Unpacked {
@@ -262,17 +260,4 @@ fn extract_file<R: Read>(entry: &mut tar::Entry<'_, R>, path: &Path, target: &Pa
         std::fs::create_dir_all(folder)?;
     }
     entry.unpack(file).map(drop)
-}
-
-/// The length of the unnamed dense vector.
-fn dense_dims(params: &Value) -> Result<usize, String> {
-    let vectors = &params["vectors"];
-    let unnamed = if vectors.get("size").is_some() { vectors } else { &vectors[""] };
-    let Some(size) = unnamed["size"].as_u64() else {
-        return Err("the collection has no unnamed dense vector: mem0 did not create it".into());
-    };
-    if unnamed["distance"] != "Cosine" {
-        return Err(format!("the collection has {} distance, but mem0 uses Cosine", unnamed["distance"]));
-    }
-    usize::try_from(size).map_err(|_| "the collection's vectors are too long".into())
 }

@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Phase;
-
 /// A part of a migration's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -58,17 +56,5 @@ impl PartResult {
     /// A result.
     pub fn new(state: PartState, detail: impl Into<String>) -> Self {
         Self { state, detail: detail.into() }
-    }
-}
-
-impl Phase {
-    /// The parts that the phase has.
-    pub fn parts(self) -> &'static [Part] {
-        match self {
-            Self::Backup => &[Part::Points, Part::History],
-            Self::Rehearse => &[Part::Points, Part::SparseVectors, Part::Entities],
-            Self::Rebuild | Self::Verify => &[Part::Points, Part::SparseVectors, Part::Entities, Part::History],
-            Self::Preflight | Self::Cutover | Self::Rollback | Self::Retire => &[],
-        }
     }
 }

@@ -8,6 +8,7 @@ use mnemon_migrate::{
 use serde_json::{Value, json};
 
 use super::route_args::RouteArgs;
+use super::start::check_backup_start;
 use crate::commands::progress::ProgressLine;
 use crate::error::Exit;
 use crate::output::Output;
@@ -67,6 +68,7 @@ pub(super) fn run(args: &BackupArgs, settings: &Settings, out: &Output) -> anyho
         return Ok(if report.is_green() { Exit::Ok } else { Exit::Differences });
     }
     let options = options(args, settings)?;
+    check_backup_start(&options, &args.route.dir, settings)?;
     if args.dry_run {
         let plan = mnemon_migrate::plan_backup(&options)?;
         out.value(&plan_to_json(&plan, &options), |_| plan_to_text(&plan, &options))?;

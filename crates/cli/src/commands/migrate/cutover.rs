@@ -10,6 +10,7 @@ use super::context::{migration_context, source_store, target_opener, with_progre
 use super::report;
 use super::restart::run_then;
 use super::route_args::RouteArgs;
+use super::start::open_checked;
 use super::switch_args::SwitchArgs;
 use crate::commands::smoke::{self, ApiKey, Status, Target};
 use crate::error::Exit;
@@ -55,7 +56,7 @@ pub(super) struct CutoverArgs {
 
 pub(super) fn run(args: &CutoverArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let embedder = wiring::embedder(settings)?;
-    let mut migration = args.route.open()?;
+    let mut migration = open_checked(&args.route, settings)?;
     let folder = migration.folder().to_owned();
     let mut context = migration_context(settings, &embedder, &folder);
     let open = target_opener(settings);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mnemon_migrate::Migration;
+use mnemon_migrate::{Migration, MigrationState};
 
 /// What to migrate besides memories.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -19,6 +19,12 @@ pub(super) struct PartArgs {
 }
 
 impl PartArgs {
+    /// The history to carry over, given now or before.
+    pub(super) fn history_of(&self, known: Option<&MigrationState>) -> Option<PathBuf> {
+        let before = known.and_then(|state| state.history.clone()).filter(|_| !self.without_history);
+        self.history.clone().or(before)
+    }
+
     /// Records them in the migration, for the phases that follow.
     pub(super) fn record(&self, migration: &mut Migration) -> anyhow::Result<()> {
         let history = match &self.history {

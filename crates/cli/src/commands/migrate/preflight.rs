@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::context::{migration_context, with_progress};
 use super::route_args::RouteArgs;
+use super::start::open_checked;
 use super::{legacy_counts, report};
 use crate::error::Exit;
 use crate::output::Output;
@@ -32,7 +33,7 @@ pub(super) struct PreflightArgs {
 
 pub(super) fn run(args: &PreflightArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let embedder = wiring::embedder(settings)?;
-    let mut migration = args.route.open()?;
+    let mut migration = open_checked(&args.route, settings)?;
     let context = migration_context(settings, &embedder, migration.folder());
     let mut expected = args.counts.as_deref().map(mnemon_migrate::read_counts).transpose()?.unwrap_or_default();
     if let Some(url) = &args.legacy_url {

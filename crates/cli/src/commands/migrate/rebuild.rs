@@ -8,6 +8,7 @@ use super::context::{migration_context, target_opener, with_progress};
 use super::part_args::PartArgs;
 use super::report;
 use super::route_args::RouteArgs;
+use super::start::open_to_fill;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::settings::Settings;
@@ -44,8 +45,7 @@ pub(super) fn run(args: &RebuildArgs, settings: &Settings, out: &Output) -> anyh
     if args.dry_run {
         return dry_run(args, settings, out);
     }
-    let mut migration = args.route.open()?;
-    args.parts.record(&mut migration)?;
+    let mut migration = open_to_fill(&args.route, &args.parts, None, settings)?;
     let folder = migration.folder().to_owned();
     let mut context = migration_context(settings, &embedder, &folder);
     let open = target_opener(settings);

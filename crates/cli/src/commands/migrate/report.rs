@@ -1,5 +1,6 @@
 //! Reports of the phases, as JSON and as text.
 
+mod texts;
 mod verification;
 
 use std::fmt::Write;
@@ -12,19 +13,14 @@ use mnemon_migrate::{
 };
 use serde_json::{Value, json};
 
+pub(super) use texts::WITHOUT_ENTITIES;
 pub(super) use verification::{verification_to_json, verification_to_text};
 
+use texts::MAX_USERS;
 use verification::write_comparison;
 
 use crate::error::migrate_hint::{note, obstacle};
 use crate::output::truncate;
-
-/// Of a target without entities, and how to add them.
-pub(super) const WITHOUT_ENTITIES: &str = "no entities: search does not find memories by the names in them. `mnemon migrate \
-rebuild` adds them, with the embedding model that mem0 used (MNEMON_EMBEDDER, MNEMON_EMBEDDER_DIMS)";
-
-/// Users listed in the text output. JSON has all.
-const MAX_USERS: usize = 12;
 
 pub(super) fn rehearsal_to_json(rehearsal: &RehearsalReport) -> Value {
     let RehearsalReport { info, survey, copied, entities, verified, verify_took } = rehearsal;
@@ -83,6 +79,9 @@ pub(super) fn preflight_to_json(found: &PreflightReport) -> Value {
         "points": found.survey.points,
         "by_user": found.survey.by_user,
         "anomalies": anomalies_to_json(&found.survey),
+        "entities": found.names.entities,
+        "names": found.names.names,
+        "names_seconds": found.names.takes.map(|takes| takes.as_secs_f64()),
         "obstacles": found.obstacles.iter().map(obstacle).collect::<Vec<_>>(),
         "notes": found.notes.iter().map(note).collect::<Vec<_>>(),
         "counts_differ": found.counts_differ,
@@ -113,11 +112,16 @@ pub(super) fn dry_run_to_text(found: &PreflightReport, route: &Route) -> String 
 }
 
 fn write_findings(found: &PreflightReport, text: &mut String) {
-    let PreflightReport { info, version, survey, obstacles, notes, .. } = found;
+    let PreflightReport { info, version, survey, names, obstacles, notes, .. } = found;
     let version = version.as_ref().map_or(String::new(), |version| format!(" on Qdrant {version}"));
     let bm25 = if info.has_bm25 { "with" } else { "without" };
     let _ = writeln!(text, "{} points, {} dims{version}, {bm25} bm25 vectors\n", survey.points, info.dims);
     write_users(survey, text);
+    let takes = match names.takes {
+        Some(takes) => format!("about {takes:.1?}, measured with a few of them"),
+        None => "unknown, no embedder with these dims answers".to_owned(),
+    };
+    let _ = writeln!(text, "\nnames to embed: {} for {} entities; time: {takes}", names.names, names.entities);
     write_anomalies(survey, text);
     for found in notes {
         let _ = writeln!(text, "\nnote: {}", note(found));

@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 use mnemon_migrate::{Migration, Phase};
 use serde_json::json;
 
-use super::context::migration_context;
 use super::part_args::PartArgs;
 use super::route_args::RouteArgs;
+use super::start::open_to_fill;
 use super::{backup, preflight, rebuild, rehearse, verify};
 use crate::commands::confirm::confirm;
 use crate::error::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
-use crate::wiring;
 
 /// What to migrate.
 #[derive(Debug, clap::Args)]
@@ -43,9 +42,9 @@ pub(super) fn run(args: &RunArgs, settings: &Settings, out: &Output) -> anyhow::
     if args.dry_run {
         return dry_run(args, out);
     }
-    let mut migration = args.route.open()?;
-    args.parts.record(&mut migration)?;
-    refuse_without_embedder(&migration, settings)?;
+    // A snapshot file is its own backup, and a complete backup needs no space.
+    let backup = if is_done(&args.route, Phase::Backup)? { None } else { Some(args.route.dir.join("backup")) };
+    let migration = open_to_fill(&args.route, &args.parts, backup, settings)?;
     // Each phase takes the lock of the migration. It is free between phases.
     drop(migration);
     let route = args.route.clone();
@@ -70,13 +69,6 @@ pub(super) fn run(args: &RunArgs, settings: &Settings, out: &Output) -> anyhow::
     }
     out.note("next: mnemon migrate cutover");
     Ok(Exit::Ok)
-}
-
-/// Refuses to begin if entities are to be created and no embedder fits.
-fn refuse_without_embedder(migration: &Migration, settings: &Settings) -> anyhow::Result<()> {
-    let embedder = wiring::embedder(settings)?;
-    let folder = migration.folder().to_owned();
-    Ok(mnemon_migrate::check_embedder(migration, &migration_context(settings, &embedder, &folder))?)
 }
 
 fn is_done(route: &RouteArgs, phase: Phase) -> anyhow::Result<bool> {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::context::{migration_context, target_opener, with_progress};
 use super::report;
 use super::route_args::RouteArgs;
+use super::start::open_checked;
 use crate::error::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
@@ -26,7 +27,7 @@ pub(super) struct VerifyArgs {
 
 pub(super) fn run(args: &VerifyArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let embedder = wiring::embedder(settings)?;
-    let mut migration = args.route.open()?;
+    let mut migration = open_checked(&args.route, settings)?;
     let folder = migration.folder().to_owned();
     let mut context = migration_context(settings, &embedder, &folder);
     let open = target_opener(settings);

@@ -13,6 +13,33 @@ use crate::files;
 const MAX_TRIES: u32 = 50;
 /// The pause between two tries.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// The longest wait for a locked database that is only checked.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+const LOCKED: &str = "another process keeps it locked: stop mem0 for a moment and run it again";
+const NO_HISTORY: &str = "it has no table `history`: give the file that mem0's history_db_path names";
+
+/// Checks that a file is mem0's history database and can be read. Changes nothing.
+pub(in crate::phases) fn check_history_source(file: &Path) -> Result<()> {
+    let metadata = std::fs::metadata(file).map_err(files::io_error(file))?;
+    if metadata.is_dir() {
+        return Err(invalid(file, "it is a folder: give the file in it"));
+    }
+    if metadata.len() == 0 {
+        return Err(invalid(file, "it is empty"));
+    }
+    let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => invalid(file, "it is not a SQLite database"),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => invalid(file, LOCKED),
+        _ => invalid(file, &error.to_string()),
+    };
+    let database = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
+    database.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    if !has_history(&database).map_err(failed)? {
+        return Err(invalid(file, NO_HISTORY));
+    }
+    database.query_row("SELECT count(*) FROM history", [], |row| row.get::<_, i64>(0)).map_err(failed).map(drop)
+}
 
 /// Copies a consistent state of the database, and returns the number of rows of its table `history`.
 pub(super) fn copy_history(from: &Path, to: &Path) -> Result<u64> {
@@ -61,8 +88,7 @@ fn transfer(source: &Connection, target: &mut Connection, from: &Path) -> Result
         }
         std::thread::sleep(RETRY_PAUSE);
     }
-    let reason = "another process keeps it locked: stop mem0 for a moment and run it again";
-    Err(Failure::Migrate(invalid(from, reason)))
+    Err(Failure::Migrate(invalid(from, LOCKED)))
 }
 
 /// Checks every page of a copy without changing anything, and returns the number of rows of its table `history`.
@@ -75,14 +101,16 @@ pub(super) fn check_history(file: &Path) -> Result<u64, String> {
     if verdict != "ok" {
         return Err(format!("it is damaged, according to SQLite ({verdict})"));
     }
-    let has_table: bool = database
-        .query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'history'", [], |row| row.get(0))
-        .map_err(describe)?;
-    if !has_table {
-        return Err("it has no table `history`: give the file that mem0's history_db_path names".into());
+    if !has_history(&database).map_err(describe)? {
+        return Err(NO_HISTORY.into());
     }
     let rows: i64 = database.query_row("SELECT count(*) FROM history", [], |row| row.get(0)).map_err(describe)?;
     Ok(rows.unsigned_abs())
+}
+
+fn has_history(database: &Connection) -> rusqlite::Result<bool> {
+    let query = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'history'";
+    database.query_row(query, [], |row| row.get(0))
 }
 
 fn invalid(path: &Path, reason: &str) -> MigrateError {

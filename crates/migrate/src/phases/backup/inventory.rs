@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::history::check_history_source;
 use super::options::BackupOptions;
 use crate::error::{MigrateError, Result};
 use crate::files;
@@ -34,16 +35,18 @@ pub(super) struct CollectionState {
     pub(super) info: Value,
 }
 
-/// Checks that the files to copy exist, before anything is done.
+/// Checks that the files to copy can be read, before anything is done.
 pub(super) fn check_input_files(options: &BackupOptions) -> Result<()> {
-    for path in [&options.history, &options.neo4j_dump].into_iter().flatten() {
-        let metadata = std::fs::metadata(path).map_err(files::io_error(path))?;
-        if metadata.is_dir() {
-            return Err(MigrateError::Invalid(format!("{} is a folder: give the file in it", path.display())));
-        }
-        if metadata.len() == 0 {
-            return Err(MigrateError::Invalid(format!("{} is empty", path.display())));
-        }
+    if let Some(history) = &options.history {
+        check_history_source(history)?;
+    }
+    let Some(dump) = &options.neo4j_dump else { return Ok(()) };
+    let metadata = std::fs::metadata(dump).map_err(files::io_error(dump))?;
+    if metadata.is_dir() {
+        return Err(MigrateError::Invalid(format!("{} is a folder: give the file in it", dump.display())));
+    }
+    if metadata.len() == 0 {
+        return Err(MigrateError::Invalid(format!("{} is empty", dump.display())));
     }
     Ok(())
 }

@@ -4,7 +4,8 @@ use mnemon_engine::{ForeignPoint, embed_mentions, enrich};
 use mnemon_models::Embedder;
 use mnemon_store::MemoryId;
 
-use super::{RebuildReport, entity_embedder};
+use super::super::embedder::entity_embedder;
+use super::report::RebuildReport;
 use crate::carried::{CarriedPoints, Digest, EntitiesOf, digest};
 use crate::endpoints::MigrationContext;
 use crate::entities::write_entities;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mnemon_migrate::{MigrationState, Part, PartState, Phase, TargetSpec, VerificationReport, WordSearch};
 use serde_json::{Value, json};
 
-use super::{MAX_USERS, WITHOUT_ENTITIES};
+use super::texts::{MAX_USERS, WITHOUT_ENTITIES};
 use crate::output::truncate;
 
 pub(crate) fn verification_to_json(verified: &VerificationReport, took: Duration) -> Value {
