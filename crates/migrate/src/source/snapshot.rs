@@ -18,7 +18,7 @@ use qdrant_edge::{VectorInternal, WithPayloadInterface};
 use serde_json::Value;
 
 use super::interface::{Source, SourceInfo};
-use super::snapshot_file::{NOT_A_SNAPSHOT, dense_dims};
+use super::snapshot_file::{NOT_A_SNAPSHOT, check_ids, dense_dims};
 use crate::error::{MigrateError, Result};
 use crate::files::free_bytes;
 
@@ -231,13 +231,7 @@ fn unpack(file: &Path, folder: &Path) -> Result<Unpacked> {
         }
     }
     for segment in segments.into_keys() {
-        if segment.join("CURRENT").exists() || segment.join("payload_index").join("CURRENT").exists() {
-            let reason =
-                "its segments are RocksDB files, as written by Qdrant before 1.16: restore it in a newer Qdrant, which \
-                 converts it, and make a new snapshot there"
-                    .to_owned();
-            return Err(MigrateError::Snapshot { path: file.to_owned(), reason });
-        }
+        check_ids(&segment).map_err(|reason| MigrateError::Snapshot { path: file.to_owned(), reason })?;
     }
     Ok(unpacked)
 }

@@ -58,3 +58,33 @@ pub(super) fn dense_dims(params: &Value) -> Result<usize, String> {
     }
     usize::try_from(size).map_err(|_| "the collection's vectors are too long".into())
 }
+
+/// Refuses a segment whose vectors have no ids here. An older Qdrant kept the ids of segments that take new points in RocksDB,
+/// which the reader ignores: such a segment would be read as empty.
+///
+/// # Errors
+/// Why the segment can't be read.
+pub(super) fn check_ids(segment: &Path) -> Result<(), String> {
+    if segment.join("CURRENT").exists() || segment.join("payload_index/CURRENT").exists() {
+        return Err(format!("a segment is a folder of RocksDB: {CONVERT}"));
+    }
+    let has_ids =
+        ["mutable_id_tracker.mappings", "id_tracker.mappings"].iter().any(|file| segment.join(file).is_file());
+    if has_ids || count_vectors(segment) == 0 {
+        return Ok(());
+    }
+    Err(format!("a segment keeps the ids of its points in RocksDB, which can't be read here: {CONVERT}"))
+}
+
+const CONVERT: &str = "it was written by an older Qdrant; restore the snapshot on a newer one, which converts it, and make a \
+                       snapshot there";
+
+/// The number of vectors in a segment; only whether it is 0 is certain.
+fn count_vectors(segment: &Path) -> u64 {
+    let storage = segment.join("vector_storage");
+    if let Ok(status) = std::fs::read(storage.join("vectors/status.dat")) {
+        return status.first_chunk().map_or(0, |len| u64::from_le_bytes(*len));
+    }
+    // A header of four bytes, then the vectors.
+    std::fs::metadata(storage.join("matrix.dat")).map_or(0, |matrix| matrix.len().saturating_sub(4))
+}

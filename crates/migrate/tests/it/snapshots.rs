@@ -106,3 +106,42 @@ fn invalid_snapshots_are_refused() {
     let missing = open(&folder.path().join("nothing")).unwrap_err();
     assert!(matches!(missing, MigrateError::Io { .. }), "{missing}");
 }
+
+/// An older Qdrant kept the ids of a segment in RocksDB. The reader ignores them, and takes the segment for empty.
+#[test]
+fn segments_without_readable_ids_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("old.snapshot");
+    let is_id_file = |path: &str| path.contains("id_tracker");
+    for (keep, is_read) in
+        [(&(|_: &str| true) as &dyn Fn(&str) -> bool, true), (&|path: &str| !is_id_file(path), false)]
+    {
+        std::fs::write(&file, repacked(&std::fs::read(fixture("legacy_v1")).unwrap(), keep)).unwrap();
+        match open(&file) {
+            Ok(snapshot) => assert!(is_read && snapshot.info().points == 204, "{} points", snapshot.info().points),
+            Err(error) => assert!(!is_read && error.to_string().contains("RocksDB"), "{error}"),
+        }
+    }
+}
+
+/// The archive with those files of its segments that are kept.
+fn repacked(archive: &[u8], keep: &dyn Fn(&str) -> bool) -> Vec<u8> {
+    let mut packed = tar::Builder::new(Vec::new());
+    for entry in tar::Archive::new(archive).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().display().to_string();
+        if !keep(&path) || !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+        if path.ends_with(".tar") {
+            bytes = repacked(&bytes, keep);
+        }
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        packed.append_data(&mut header, &path, &bytes[..]).unwrap();
+    }
+    packed.into_inner().unwrap()
+}
