@@ -40,7 +40,7 @@ pub(crate) fn check_addresses(route: &Route, context: &MigrationContext<'_>, nee
     Err(MigrateError::WrongAddress(faults.join("; ")))
 }
 
-/// What is wrong with an address that should speak a protocol; `None` if it does, or if it does not answer.
+/// The fault of an address that should speak a protocol; `None` if it does, or if it does not answer.
 fn fault_of((address, expected): (&str, Protocol)) -> Option<String> {
     let (scheme, host) = address.split_once("://")?;
     let found = protocol_of(host)?;

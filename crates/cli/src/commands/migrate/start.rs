@@ -58,7 +58,7 @@ fn open_with(route: &RouteArgs, settings: &Settings, mut checks: StartChecks) ->
         resolved.check()?;
         known.as_ref().map_or(Ok(()), |known| known.check_route(&route.dir, resolved))?;
     }
-    // A target that is in use has refusals of its own, and after `retire` the source does not exist.
+    // A target that is in use has other refusals, and after `retire` the source does not exist.
     let is_in_use = known.as_ref().is_some_and(|state| state.switched);
     if let Some(resolved) = resolved.or(known.and_then(|state| state.route)).filter(|_| !is_in_use) {
         let embedder = wiring::embedder(settings)?;
