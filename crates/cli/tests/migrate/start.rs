@@ -182,6 +182,10 @@ pub(crate) fn files_that_are_no_snapshots_are_refused_at_the_start(random: &mut 
     std::fs::write(stack.path("text.snapshot"), "not a snapshot ".repeat(100)).unwrap();
     std::fs::write(stack.path("empty.snapshot"), "").unwrap();
     std::fs::create_dir(stack.path("folder.snapshot")).unwrap();
+    std::fs::write(stack.path("whole.snapshot"), &whole).unwrap();
+    let found =
+        stack.run(&["preflight", "--dir", "whole", "--snapshot", "whole.snapshot", "--to", "sqlite:new.db"]).ok();
+    assert_eq!(found["points"], 204, "{found}");
     for file in ["missing", "folder", "empty", "text", "header", "half"] {
         let file = format!("{file}.snapshot");
         let fault = ["--snapshot", &file, "--to", "sqlite:new.db"];

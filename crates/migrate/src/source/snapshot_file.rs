@@ -29,7 +29,9 @@ pub(crate) fn snapshot_dims(file: &Path) -> Result<usize> {
     let mut config = None;
     for entry in archive.entries_with_seek().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
-        if entry.raw_file_position() + entry.size() > metadata.len() {
+        // The header has the size in the archive, which is smaller than that of a sparse file.
+        let size = entry.header().entry_size().map_err(damaged)?;
+        if entry.raw_file_position() + size > metadata.len() {
             return Err(unreadable(CUT_OFF.into()));
         }
         let path = entry.path().map_err(damaged)?.into_owned();
