@@ -130,7 +130,8 @@ fn repacked(archive: &[u8], keep: &dyn Fn(&str) -> bool) -> Vec<u8> {
     for entry in tar::Archive::new(archive).entries().unwrap() {
         let mut entry = entry.unwrap();
         let path = entry.path().unwrap().display().to_string();
-        if !keep(&path) || !entry.header().entry_type().is_file() {
+        let kind = entry.header().entry_type();
+        if !keep(&path) || !(kind.is_file() || kind.is_gnu_sparse()) {
             continue;
         }
         let mut bytes = Vec::new();
