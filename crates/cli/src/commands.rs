@@ -15,6 +15,7 @@ mod list;
 mod migrate;
 #[cfg(feature = "minilm")]
 mod models;
+mod parked;
 mod progress;
 mod reembed;
 mod search;
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Import(import::ImportArgs),
     /// Export the store as JSON lines, which `import` restores without loss
     Export(export::ExportArgs),
+    /// List requests from which nothing could be learnt; try them again, edit or drop them
+    Parked(parked::ParkedArgs),
     /// Check the store, and repair it with --fix
     Doctor(doctor::DoctorArgs),
     /// Move the store to another embedder while it is in use
@@ -102,6 +105,7 @@ impl Command {
             Self::Serve(args) => args.on_closed_stdout(),
             Self::Keys(args) => args.on_closed_stdout(),
             Self::Export(args) => args.on_closed_stdout(),
+            Self::Parked(args) => args.on_closed_stdout(),
             Self::Doctor(args) => args.on_closed_stdout(),
             Self::Migrate(args) => args.on_closed_stdout(),
             #[cfg(feature = "minilm")]
@@ -125,6 +129,7 @@ pub(crate) fn run(command: &Command, settings: &Settings, out: &Output) -> anyho
         Command::Stats(args) => stats::run(args, settings, out),
         Command::Import(args) => import::run(args, settings, out),
         Command::Export(args) => export::run(args, settings, out),
+        Command::Parked(args) => parked::run(args, settings, out),
         Command::Doctor(args) => doctor::run(args, settings, out),
         Command::Reembed(args) => reembed::run(args, settings, out),
         Command::Migrate(args) => migrate::run(args, settings, out),
@@ -162,6 +167,10 @@ mod tests {
                 "reembed --to builtin",
                 "doctor --fix",
                 "keys revoke 7",
+                "parked retry 7",
+                "parked retry --all",
+                "parked edit 7 --messages f",
+                "parked drop 7",
                 "serve",
                 "smoke --url http://localhost",
                 "bench locomo --data d",
@@ -182,7 +191,8 @@ mod tests {
         check(&["export", "doctor", "keys create --admin"], OnClosed::Stop(Exit::Failed));
         #[cfg(feature = "minilm")]
         check(&["models list"], OnClosed::Stop(Exit::Ok));
-        let readers = ["search x", "list", "get 7", "history 7", "stats", "keys list", "serve --openapi", "tour"];
+        let readers =
+            ["search x", "list", "get 7", "history 7", "stats", "keys list", "parked list", "serve --openapi", "tour"];
         check(&readers, OnClosed::Stop(Exit::Ok));
         check(&["migrate status"], OnClosed::Stop(Exit::Ok));
     }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
-use mnemon_models::{ChatAnswer, ChatMessage, ChatRequest, ChatRole};
+use mnemon_models::{ChatAnswer, ChatMessage, ChatRequest, ChatRole, RefusalCause};
 use mnemon_store::{Filter, Role, Scope};
 use serde_json::json;
 
@@ -106,21 +106,47 @@ impl Engine {
         Ok(ChatContext { memories, request: ChatRequest { messages, json: None, max_tokens: turn.max_tokens } })
     }
 
-    /// The model's answer. With `stream` it is also handed over in parts as it is generated.
+    /// The model's answer. With `stream` it is also handed over in parts as it is generated. If the conversation is too
+    /// long for the model, its oldest messages are left out, but never the last one.
     ///
     /// # Errors
     /// [`EngineError::NoLanguageModel`], or the model's failure.
-    pub fn reply(&self, context: &ChatContext, stream: Option<OnDelta<'_>>) -> Result<ChatAnswer> {
+    pub fn reply(&self, context: &ChatContext, mut stream: Option<OnDelta<'_>>) -> Result<ChatAnswer> {
         let llm = self.require_language_model()?;
-        Ok(match stream {
-            Some(on_part) => llm.chat_stream(&context.request, on_part)?,
-            None => llm.chat(&context.request)?,
-        })
+        let mut request = context.request.clone();
+        loop {
+            let answer = match &mut stream {
+                Some(on_part) => llm.chat_stream(&request, on_part),
+                None => llm.chat(&request),
+            };
+            let error = match answer {
+                Ok(answer) => return Ok(answer),
+                Err(error) => EngineError::from(error),
+            };
+            let is_too_long = error.llm_refusal() == Some(RefusalCause::TooLong);
+            if !is_too_long || !shorten(&mut request.messages) {
+                return Err(error);
+            }
+        }
     }
 
     fn require_language_model(&self) -> Result<&dyn mnemon_models::ChatModel> {
         self.language_model().ok_or(EngineError::NoLanguageModel("chat"))
     }
+}
+
+/// Leaves out the older half of the messages between the instructions and the last message; returns whether there were
+/// any.
+fn shorten(messages: &mut Vec<ChatMessage>) -> bool {
+    let last = messages.len().saturating_sub(1);
+    let old = messages[..last].iter().filter(|message| message.role != ChatRole::System).count();
+    let mut left = old.div_ceil(2);
+    messages.retain(|message| {
+        let is_left_out = left > 0 && message.role != ChatRole::System;
+        left -= usize::from(is_left_out);
+        !is_left_out
+    });
+    old > 0
 }
 
 /// The name of a memory in the prompt.
@@ -174,6 +200,21 @@ mod tests {
         let in_a_loop = [message("user", 5), message("assistant", 0), message("Tool", 7), message("Developer", 2)];
         assert_eq!(lens(&in_a_loop), [5, 7, 2]);
         assert_eq!(lens(&[message("user", 5), message("tool", 90_000)]), [5]);
+    }
+
+    #[test]
+    fn a_conversation_is_shortened_down_to_its_last_message() {
+        use ChatRole::{Assistant, System, User};
+        let mut messages: Vec<ChatMessage> = [System, User, Assistant, System, User, User]
+            .into_iter()
+            .enumerate()
+            .map(|(n, role)| ChatMessage::new(role, n.to_string()))
+            .collect();
+        let mut steps = Vec::new();
+        while shorten(&mut messages) {
+            steps.push(messages.iter().map(|message| message.content.as_str()).collect::<String>());
+        }
+        assert_eq!(steps, ["0345", "035"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod classify;
 mod code;
 mod hint;
 
-use mnemon_models::ModelError;
+use mnemon_models::{ModelError, ModelKind, RefusalCause};
 use mnemon_store::{FilterError, StoreError};
 
 pub use code::{ErrorCode, Exit};
@@ -125,6 +125,14 @@ impl EngineError {
     /// What an operator can change, for logs: settings are named by their key.
     pub fn log_hint(&self) -> Option<String> {
         self.settings_hint(&str::to_owned)
+    }
+
+    /// Why the language model's service refuses a request, if it does.
+    pub(crate) fn llm_refusal(&self) -> Option<RefusalCause> {
+        match self {
+            Self::Model(ModelError::Refused { kind: ModelKind::LanguageModel, cause, .. }) => Some(*cause),
+            _ => None,
+        }
     }
 
     /// Whether the request is at fault, so that a changed request may succeed.

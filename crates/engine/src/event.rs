@@ -7,7 +7,8 @@ mod job;
 mod record;
 mod store;
 
-pub(crate) use job::{JobState, PlannedFact, StoredLink, StoredMessage};
+pub use job::NotLearnt;
+pub(crate) use job::{JobFailure, JobState, PlannedFact, StoredLink, StoredMessage};
 pub use record::{Event, EventData, EventResult, EventStatus, RequestKind};
 pub use store::Events;
 pub(crate) use store::KIND;

@@ -10,6 +10,7 @@ mod jobs;
 mod learner;
 mod old_jobs;
 mod outcome;
+mod parked;
 mod request;
 mod retry;
 
@@ -17,6 +18,7 @@ use mnemon_store::{DocumentKind, RetryPolicy, Scope};
 
 pub use learner::MAX_INSTRUCTIONS;
 pub use outcome::{AddOutcome, JobResult, LearnResult, PendingJobs};
+pub use parked::ParkedRequest;
 pub use request::LearnRequest;
 
 use crate::engine::Engine;
@@ -35,7 +37,7 @@ pub const DOCUMENT_KINDS: &[DocumentKind] =
 impl Engine {
     /// Learns from messages: extracts facts and stores them.
     ///
-    /// If a model fails, the request becomes a pending job, which [`Engine::run_due_job`] tries again.
+    /// If a model fails, the request becomes a pending job, which [`Engine::run_due_job`] tries again, or is parked.
     ///
     /// # Errors
     /// [`EngineError::Invalid`](crate::EngineError::Invalid) for no messages, empty ones or invalid metadata, before

@@ -38,11 +38,13 @@ pub use chat::{ChatContext, ChatTurn, OnDelta};
 pub use config::{EngineConfig, FusionWeights, MAX_TEXT_BYTES, Mem0Config, ModelServices, Weights};
 pub use engine::Engine;
 pub use error::{EngineError, ErrorCode, Exit, Result};
-pub use event::{Event, EventData, EventResult, EventStatus, Events, RequestKind};
+pub use event::{Event, EventData, EventResult, EventStatus, Events, NotLearnt, RequestKind};
 pub use extract::Extractor;
 pub use foreign::{ForeignPoint, embed_entities, embed_mentions, enrich, mentions_in};
 pub use json::{OversizedNumber, check_numbers, is_json, read_json};
-pub use learn::{AddOutcome, DOCUMENT_KINDS, JobResult, LearnRequest, LearnResult, MAX_INSTRUCTIONS, PendingJobs};
+pub use learn::{
+    AddOutcome, DOCUMENT_KINDS, JobResult, LearnRequest, LearnResult, MAX_INSTRUCTIONS, ParkedRequest, PendingJobs,
+};
 pub use message::Message;
 pub use read::{EmbeddingCounts, ListRequest, MemoryDetail};
 pub use reembed::{Reembed, ReembedReport};

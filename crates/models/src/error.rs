@@ -50,6 +50,8 @@ pub enum RefusalCause {
     Quota,
     /// The input is too long.
     TooLong,
+    /// A filter refuses the content of the input or of the answer.
+    Filtered,
     /// Another reason.
     Other,
 }

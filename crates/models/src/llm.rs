@@ -3,10 +3,12 @@
 mod chat;
 mod client;
 mod config;
+mod headers;
 pub mod json;
 mod quirks;
 mod reasoning;
 mod stream;
+mod truncation;
 mod wire;
 
 pub use chat::{ChatAnswer, ChatMessage, ChatModel, ChatRequest, ChatRole, Finish, JsonShape, Usage};

@@ -2,6 +2,8 @@
 
 mod address;
 mod breaker;
+mod privacy;
+mod reason;
 mod refusal;
 mod words;
 
@@ -18,6 +20,7 @@ use tokio::runtime::Runtime;
 use crate::error::{ModelError, ModelKind};
 pub(crate) use address::{Address, Root, add_headers, clean_key, header_of_key};
 use breaker::Breaker;
+pub(crate) use reason::message_of;
 pub(crate) use refusal::Refusal;
 
 /// Timeout for making a connection.
@@ -139,7 +142,11 @@ impl Service {
     ) -> Result<Vec<u8>, Failure> {
         let attempt = async |timeout| {
             let mut response = self.send(path, body, timeout, true).await?;
-            read(&mut response, max_bytes).await.map_err(|error| transport_failure(&error, timeout))
+            let answer = read(&mut response, max_bytes).await.map_err(|error| transport_failure(&error, timeout))?;
+            match self.failure_in(&answer, body) {
+                Some(failure) => Err(failure),
+                None => Ok(answer),
+            }
         };
         self.with_retries(retry, attempt).await
     }
@@ -249,19 +256,39 @@ impl Service {
         }
         let wait = retry_after(&response);
         let text = read(&mut response, MAX_REFUSAL).await.map_err(|error| transport_failure(&error, timeout))?;
-        let mut refusal = Refusal::parse(&text);
-        refusal.message = self.without_secrets(&refusal.message);
-        let may_recover = matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();
-        if may_recover && !refusal.is_about_the_request(status.as_u16()) && !refusal.is_about_quota() {
-            let described = refusal.describe(status.as_u16());
+        Err(self.failure(status.as_u16(), Refusal::parse(&text), wait, body))
+    }
+
+    /// The failure that the body of a successful response describes.
+    pub(crate) fn failure_in(&self, answer: &[u8], sent: &impl Serialize) -> Option<Failure> {
+        let is_short = answer.len() <= MAX_REFUSAL;
+        let (status, refusal) = is_short.then(|| Refusal::in_success(answer)).flatten()?;
+        Some(self.failure(status, refusal, None, sent))
+    }
+
+    /// The failure of an error response with this status, to a request with this body.
+    fn failure(&self, status: u16, mut refusal: Refusal, wait: Option<Duration>, sent: &impl Serialize) -> Failure {
+        refusal.message = self.cleaned(&refusal.message, sent);
+        let may_recover = matches!(status, 408 | 425 | 429) || (500..600).contains(&status);
+        if may_recover && !refusal.is_about_the_request(status) && !refusal.is_about_quota() {
+            let described = refusal.describe(status);
             let reason = match wait {
                 Some(wait) => format!("{described} (retry after {} s)", wait.as_secs()),
                 None => described,
             };
-            let in_doubt = u32::from(status.is_server_error() && wait.is_none());
-            return Err(Failure::Unavailable { reason, wait, status: status.as_u16(), in_doubt });
+            let in_doubt = u32::from((500..600).contains(&status) && wait.is_none());
+            return Failure::Unavailable { reason, wait, status, in_doubt };
         }
-        Err(Failure::Refused { status: status.as_u16(), refusal })
+        Failure::Refused { status, refusal }
+    }
+
+    /// A service's text without keys and quotations of the request.
+    pub(crate) fn cleaned(&self, text: &str, sent: &impl Serialize) -> String {
+        let text = privacy::without_keys(&self.without_secrets(text));
+        match serde_json::to_value(sent) {
+            Ok(sent) => privacy::without_quotes(&text, &privacy::texts_of(&sent)),
+            Err(_) => text,
+        }
     }
 
     fn without_secrets(&self, text: &str) -> String {
@@ -286,7 +313,7 @@ impl Service {
 
     /// The error of an answer that can't be read.
     pub(crate) fn unreadable_answer(&self, answer: impl Into<String>) -> ModelError {
-        let answer = self.without_secrets(&answer.into());
+        let answer = privacy::without_keys(&self.without_secrets(&answer.into()));
         ModelError::Answer { kind: self.kind, server: self.server.clone(), answer, is_empty: false }
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct Problem {
     hint: Option<&'static str>,
     /// The parameter or key that is at fault, if it is one.
     param: Option<String>,
+    /// The error of a model with the message of its service. Only admins see it.
+    reason: Option<String>,
     /// The list of faults in FastAPI's format, in place of the message.
     list: Option<Box<Value>>,
     /// Boxed, because nearly every `Result` of this crate has room for a `Problem`.
@@ -38,6 +40,9 @@ pub(crate) struct ErrorBody {
     error: String,
     /// A stable code for the kind of error.
     code: String,
+    /// The error of a model with the message of its service; only with an admin's key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     /// What the caller can do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
@@ -75,6 +80,7 @@ impl Problem {
             message: message.into(),
             hint: code.hint(),
             param: None,
+            reason: None,
             list: None,
             headers: Box::default(),
         }
@@ -99,9 +105,10 @@ impl Problem {
             _ => "invalid_request_error",
         };
         let hint = self.hint.map_or_else(String::new, |hint| format!(" {hint}"));
+        let reason = self.reason().map_or_else(String::new, |reason| format!(" ({reason})"));
         OpenAiErrorBody {
             error: OpenAiError {
-                message: format!("{}{hint}", self.message),
+                message: format!("{}{reason}{hint}", self.message),
                 kind,
                 param: self.param.clone(),
                 code: self.code.as_str().to_owned(),
@@ -224,17 +231,28 @@ impl Problem {
         }
     }
 
-    /// A model does not answer, or does not work with its settings. Its message is for operators and may quote a part
-    /// of the key, so it is only logged.
+    /// The error of a model with the message of its service, if the caller may see it.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref().filter(|_| crate::admin_request::is_current())
+    }
+
+    /// A model does not answer, refuses the request, or does not work with its settings. The message of its service is for
+    /// operators, so it is logged, and answered to admins only.
     fn model_failed(error: &EngineError, failure: &ModelError) -> Self {
         let (code, kind) = (error.code(), failure.kind());
         let (request_id, name, hint) = (request_id::current(), code.as_str(), error.log_hint());
-        if matches!(failure, ModelError::Unavailable { .. }) {
-            tracing::warn!(request_id, code = name, %error, "model unavailable");
-            return Self::new(code, format!("The {kind} is unavailable; try again later."));
+        let message = match (code, failure) {
+            (_, ModelError::Unavailable { .. }) => format!("The {kind} is unavailable; try again later."),
+            (ErrorCode::LlmInputTooLong, _) => format!("The messages are too long for the {kind}."),
+            (ErrorCode::LlmContentRefused, _) => format!("The {kind} refuses the content of the messages."),
+            _ => format!("The {kind} does not work with its current settings."),
+        };
+        if error.is_callers_error() || matches!(failure, ModelError::Unavailable { .. }) {
+            tracing::warn!(request_id, code = name, %error, "{message}");
+        } else {
+            tracing::error!(request_id, code = name, %error, hint, "model failed");
         }
-        tracing::error!(request_id, code = name, %error, hint, "model failed");
-        Self::new(code, format!("The {kind} does not work with its current settings."))
+        Self { reason: Some(error.to_string()), ..Self::new(code, message) }
     }
 
     /// An invalid value, in FastAPI's format: its location, the kind of error, the message and the given value.
@@ -285,7 +303,9 @@ impl IntoResponse for Problem {
             response.headers_mut().extend(*self.headers);
             return response;
         }
+        let reason = self.reason().map(str::to_owned);
         let body = ErrorBody {
+            reason,
             detail: self.list.map_or_else(|| self.message.clone().into(), |list| *list),
             error: self.message,
             code: self.code.as_str().to_owned(),

@@ -10,6 +10,7 @@ mod request_id;
 pub mod auth;
 mod service;
 
+mod admin_request;
 mod api;
 mod documents;
 mod http;

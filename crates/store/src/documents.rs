@@ -83,8 +83,8 @@ pub trait DocumentStore: Send + Sync {
     /// Documents that are due at `now`, the longest due first. A document that can't be read is an error in its place.
     fn due(&self, kind: &'static str, now: Timestamp, limit: usize) -> Result<Vec<Result<Document>>>;
 
-    /// The number of documents of a kind that have a due time.
-    fn count_queued(&self, kind: &'static str) -> Result<usize>;
+    /// The number of documents of a kind that are due at `now`.
+    fn count_due(&self, kind: &'static str, now: Timestamp) -> Result<usize>;
 
     /// Sets the due time of a document that is due at `now` or earlier even if its body can't be read; returns whether
     /// it did. Of several callers at the same time only one succeeds, if it sets a later time than `now`. Synced.

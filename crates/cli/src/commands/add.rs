@@ -3,6 +3,8 @@
 mod lines;
 mod messages;
 
+pub(super) use messages::read as read_messages;
+
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -124,6 +126,12 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
             if let Some(skipped) = skipped {
                 answer["note"] = skipped.into();
             }
+            for one in &learned.not_learnt {
+                out.note(&format!("nothing was learnt from message {}: {}", one.message + 1, one.reason));
+            }
+            if !learned.not_learnt.is_empty() {
+                answer["not_learnt"] = json!(learned.not_learnt);
+            }
             out.value(&answer, |_| added.iter().map(|one| format!("{}  {}\n", one.id, one.memory)).collect())?;
         }
         AddOutcome::Cancelled => {
@@ -141,6 +149,15 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
                 json!({"results": [], "extractor": extractor, "event_id": id, "status": "PENDING", "reason": reason});
             out.value(&answer, |_| format!("queued as {id}\n"))?;
         }
+        AddOutcome::Parked { error, public_reason } => {
+            let id = learned.event_id;
+            let reason = error.map_or(public_reason.to_owned(), |error| ErrorReport::of(&(*error).into()).message);
+            out.note(&format!("nothing was learnt, and the messages are kept; see `mnemon parked list`: {reason}"));
+            let answer =
+                json!({"results": [], "extractor": extractor, "event_id": id, "status": "FAILED", "reason": reason});
+            out.value(&answer, |_| format!("parked as {id}\n"))?;
+            return Ok(Exit::Failed);
+        }
     }
     // Jobs that were queued earlier may be due.
     while let Some(finished) = engine.run_due_job()? {
@@ -153,6 +170,9 @@ fn learn(args: &AddArgs, add: AddRequest, settings: &Settings, out: &Output) -> 
                 ));
             }
             AddOutcome::Cancelled => {}
+            AddOutcome::Parked { public_reason, .. } => {
+                out.note(&format!("queued job {} is parked: {public_reason}", finished.event_id));
+            }
             AddOutcome::Pending { .. } => break,
         }
     }

@@ -50,7 +50,8 @@ pub(crate) fn run(args: &DoctorArgs, settings: &Settings, out: &Output) -> anyho
         },
         "warnings": store.warnings().iter().map(hint::warning).collect::<Vec<_>>(),
         "waiting": pending.requests,
-        "waiting_reason": pending.reason,
+        "waiting_reason": pending.detail.or(pending.reason),
+        "parked": pending.parked,
     });
     out.value(&answer, |answer| to_text(answer, args.fix, &out.bold("WARNING")))?;
     Ok(if findings.is_empty() { Exit::Ok } else { Exit::Differences })
@@ -90,6 +91,10 @@ fn to_text(answer: &Value, fixed: bool, warning: &str) -> String {
             pluralize(pending as usize, "request", "requests"),
             answer["waiting_reason"].as_str().map(|reason| format!(" ({reason})")).unwrap_or_default(),
         ));
+    }
+    if let Some(parked) = answer["parked"].as_u64().filter(|parked| *parked > 0) {
+        let requests = pluralize(parked as usize, "request", "requests");
+        text.push_str(&format!("parked    {requests}, from which nothing could be learnt: see `mnemon parked list`\n"));
     }
     for sentence in items("warnings") {
         text.push_str(&format!("{warning} {}\n", sentence.as_str().unwrap_or_default()));

@@ -60,9 +60,14 @@ pub(crate) fn run(args: &ExportArgs, settings: &Settings, out: &Output) -> anyho
     Ok(Exit::Ok)
 }
 
-/// Requests that are queued for a model are not memories yet and not exported. Returns how many there are.
+/// Requests that are queued for a model, or parked, are not memories and not exported. Returns how many are queued.
 fn note_pending(engine: &Engine, out: &Output) -> anyhow::Result<usize> {
-    let pending = engine.pending_jobs()?.requests;
+    let jobs = engine.pending_jobs()?;
+    if jobs.parked > 0 {
+        let requests = pluralize(jobs.parked, "parked request", "parked requests");
+        out.note(&format!("not exported: {requests}; see `mnemon parked list`"));
+    }
+    let pending = jobs.requests;
     if pending > 0 {
         let requests = pluralize(pending, "request", "requests");
         out.note(&format!(

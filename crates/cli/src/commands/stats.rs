@@ -20,12 +20,18 @@ pub(crate) struct StatsArgs {
 pub(crate) fn run(args: &StatsArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     match settings.scope(&args.scope)? {
         Some(scope) => {
-            let summary = wiring::open_engine_any_embedder(settings)?.stats(&scope)?;
+            let engine = wiring::open_engine_any_embedder(settings)?;
+            let summary = engine.stats(&scope)?;
+            let parked = engine.parked_requests(None)?;
+            let own = parked.iter().filter(|request| {
+                scope.ids().iter().zip(request.scope.ids()).all(|(id, own)| id.is_none() || *id == own)
+            });
             let mut answer = Map::new();
             for (key, id) in mnemon_store::SCOPE_KEYS.into_iter().zip(scope.ids()) {
                 answer.extend(id.map(|id| (key.to_owned(), Value::from(id))));
             }
             answer.extend(summary_to_json(&summary));
+            answer.insert("parked".to_owned(), own.count().into());
             out.value(&answer.into(), lines)?;
         }
         None => {
@@ -35,10 +41,12 @@ pub(crate) fn run(args: &StatsArgs, settings: &Settings, out: &Output) -> anyhow
             users.retain(|owner| owner.kind == OwnerKind::User);
             let answer = json!({
                 "store": store_to_json(&info),
+                "parked": engine.pending_jobs()?.parked,
                 "users": users.iter().map(|user| json!({"user_id": user.id, "memory_count": user.memories})).collect::<Vec<_>>(),
             });
             out.value(&answer, |answer| {
                 let mut text = lines(&answer["store"]);
+                text.push_str(&format!("{:<13} {}\n", "parked", answer["parked"]));
                 text.push_str(&format!("\n{}\n", pluralize(users.len(), "user", "users")));
                 for user in &users {
                     text.push_str(&format!("  {:>9}  {}\n", user.memories, one_line(&user.id)));

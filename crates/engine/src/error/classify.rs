@@ -1,6 +1,6 @@
 //! Which code the errors of stores and models have. Both crates are below this one and do not know the table.
 
-use mnemon_models::{ModelError, ModelKind};
+use mnemon_models::{ModelError, ModelKind, RefusalCause};
 use mnemon_store::StoreError;
 
 use super::code::ErrorCode;
@@ -53,6 +53,15 @@ impl From<&ModelError> for ErrorCode {
             | ModelError::Answer { .. }
             | ModelError::Dims { .. } => false,
         };
+        match error {
+            ModelError::Refused { kind: ModelKind::LanguageModel, cause: RefusalCause::TooLong, .. } => {
+                return Self::LlmInputTooLong;
+            }
+            ModelError::Refused { kind: ModelKind::LanguageModel, cause: RefusalCause::Filtered, .. } => {
+                return Self::LlmContentRefused;
+            }
+            _ => {}
+        }
         match (error.kind(), is_unavailable) {
             (ModelKind::LanguageModel, true) => Self::LlmUnavailable,
             (ModelKind::LanguageModel, false) => Self::LlmFailed,

@@ -63,6 +63,12 @@ error_codes! {
     InvalidScope "invalid_scope" 400 Usage;
     /// The cursor is not one of this store.
     InvalidCursor "invalid_cursor" 400 Usage;
+    /// The messages are too long for the language model.
+    LlmInputTooLong "llm_input_too_long" 400 Failed
+        "Send fewer or shorter messages, or use a language model with a larger context.";
+    /// The language model, or a filter before it, refuses the content of the messages.
+    LlmContentRefused "llm_content_refused" 400 Failed
+        "Send other messages. The server's log has the reason under this request_id.";
     /// The request deletes all memories and was not confirmed.
     ConfirmationRequired "confirmation_required" 400 Refused
         "Send {\"confirm\": \"reset\"}. To delete the memories of one user, use DELETE /memories.";

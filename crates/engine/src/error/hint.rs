@@ -69,6 +69,9 @@ fn refusal_hint(kind: ModelKind, model: &str, cause: RefusalCause, name: &dyn Fn
         RefusalCause::Moved => format!("set {} to the address that it redirects to", name(url)),
         RefusalCause::Quota => format!("check the plan and the billing of the account of {key}"),
         RefusalCause::TooLong => "the input is too long: send less text at a time".to_owned(),
+        RefusalCause::Filtered => {
+            "a filter refuses the content: send other text, or change the filter at the service".to_owned()
+        }
         RefusalCause::Other => match kind {
             ModelKind::Embedder => format!("check that {}, now `{model}`, names an embedding model", name(setting)),
             ModelKind::LanguageModel => format!("check {}, now `{model}`, and the other llm_ settings", name(setting)),
@@ -82,7 +85,7 @@ mod tests {
     use super::*;
 
     const KINDS: [ModelKind; 3] = [ModelKind::Embedder, ModelKind::LanguageModel, ModelKind::Reranker];
-    const CAUSES: [RefusalCause; 8] = [
+    const CAUSES: [RefusalCause; 9] = [
         RefusalCause::NoKey,
         RefusalCause::InvalidKey,
         RefusalCause::KeyNotAllowed,
@@ -90,6 +93,7 @@ mod tests {
         RefusalCause::Moved,
         RefusalCause::Quota,
         RefusalCause::TooLong,
+        RefusalCause::Filtered,
         RefusalCause::Other,
     ];
 
@@ -111,7 +115,8 @@ mod tests {
                 let named: Vec<&str> = text.split('<').skip(1).filter_map(|rest| rest.split('>').next()).collect();
                 assert!(named.iter().all(|key| key.starts_with(own)), "{kind}, {cause:?}: {text}");
                 let names_key = text.contains("_API_KEY");
-                assert_eq!(named.is_empty(), names_key || cause == RefusalCause::TooLong, "{kind}, {cause:?}: {text}");
+                let is_about_text = matches!(cause, RefusalCause::TooLong | RefusalCause::Filtered);
+                assert_eq!(named.is_empty(), names_key || is_about_text, "{kind}, {cause:?}: {text}");
             }
         }
     }

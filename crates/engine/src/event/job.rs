@@ -31,6 +31,36 @@ pub(crate) struct JobState {
     pub(crate) planned: Option<Vec<PlannedFact>>,
     /// Number of failed attempts.
     pub(crate) attempts: usize,
+    /// Number of those in which a model answered, but refused the request or answered unusably. `None` in jobs of an older
+    /// version, which did not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refusals: Option<usize>,
+    /// The last failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<JobFailure>,
+    /// Messages that nothing can be learnt from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) not_learnt: Vec<NotLearnt>,
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct JobFailure {
+    /// The code of the error.
+    pub(crate) code: String,
+    /// The error with the message of the model's service: for operators only.
+    pub(crate) detail: String,
+}
+
+/// A message of a request that nothing was learnt from, because the language model refuses it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotLearnt {
+    /// Its position among the messages of the request, from 0. Messages without text do not count.
+    pub message: usize,
+    /// Who it is from.
+    pub role: Role,
+    /// Why nothing was learnt from it, without the message of the model's service.
+    pub reason: String,
 }
 
 impl JobState {

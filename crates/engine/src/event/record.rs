@@ -5,7 +5,7 @@ use mnemon_store::{EventKind, EventName, Memory, Role, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::job::JobState;
+use super::job::{JobState, NotLearnt};
 use crate::add::AddedMemory;
 
 /// A request that adds, changes or deletes memories, and its outcome.
@@ -35,7 +35,10 @@ pub struct Event {
     pub completed_at: Option<Timestamp>,
     /// Why it is pending, or why it failed.
     pub error: Option<String>,
-    /// The job of a pending learning request, with its messages.
+    /// Messages of the request that nothing was learnt from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_learnt: Vec<NotLearnt>,
+    /// The job of a learning request that is pending or parked, with its messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) job: Option<JobState>,
 }
@@ -150,6 +153,7 @@ impl Event {
             started_at: received,
             completed_at: None,
             error: None,
+            not_learnt: Vec::new(),
             job: None,
         }
     }
@@ -165,6 +169,7 @@ impl Event {
     pub(crate) fn succeed(&mut self, results: Vec<EventResult>) {
         self.results = results;
         self.error = None;
+        self.not_learnt = self.job.as_mut().map(|job| std::mem::take(&mut job.not_learnt)).unwrap_or_default();
         self.end(EventStatus::Succeeded);
     }
 
@@ -172,6 +177,35 @@ impl Event {
     pub(crate) fn fail(&mut self, reason: &str) {
         self.error = Some(reason.to_owned());
         self.end(EventStatus::Failed);
+    }
+
+    /// Records that the request is parked: it will not be done unless somebody resumes it. Its job is kept.
+    pub(crate) fn park(&mut self, reason: &str) {
+        let job = self.job.take();
+        self.fail(reason);
+        self.job = job;
+    }
+
+    /// Makes a parked request pending again, with new attempts.
+    pub(crate) fn resume(&mut self) {
+        self.status = EventStatus::Pending;
+        self.error = Some("it is queued".to_owned());
+        self.updated_at = Timestamp::now();
+        self.completed_at = None;
+        self.latency = 0.0;
+        if let Some(job) = &mut self.job {
+            (job.attempts, job.refusals) = (0, Some(0));
+        }
+    }
+
+    /// Whether the request is parked: its status is [`EventStatus::Failed`], and it is kept with its messages.
+    pub fn is_parked(&self) -> bool {
+        self.status == EventStatus::Failed && self.job.is_some()
+    }
+
+    /// The last failure of a pending or parked request, with the message of the model's service: for operators only.
+    pub fn failure_detail(&self) -> Option<&str> {
+        self.job.as_ref()?.failure.as_ref().map(|failure| failure.detail.as_str())
     }
 
     fn end(&mut self, status: EventStatus) {

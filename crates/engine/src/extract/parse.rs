@@ -1,18 +1,29 @@
 //! Parses the answer of a language model into facts.
+//!
+//! Models write facts in many forms. Every complete fact is kept, and nothing that the model did not write.
+
+mod lines;
 
 use std::collections::BTreeSet;
 
 use mnemon_models::json;
 use mnemon_store::{EventKind, MemoryId, Role};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::fact::Fact;
 use crate::validate::check_text;
 
 /// Keys under which models put the list of facts, although the prompt asks for the first one.
-const LIST_KEYS: [&str; 4] = ["memory", "memories", "facts", "results"];
+const LIST_KEYS: [&str; 5] = ["memory", "memories", "facts", "results", "items"];
+/// Keys under which models put the whole answer.
+const ANSWER_KEYS: [&str; 9] =
+    ["result", "data", "output", "response", "answer", "arguments", "parameters", "json", "content"];
 /// Keys under which models put the text of a fact.
-const TEXT_KEYS: [&str; 5] = ["text", "memory", "fact", "content", "data"];
+const TEXT_KEYS: [&str; 7] = ["text", "memory", "fact", "content", "data", "statement", "value"];
+/// Those of them that only a fact has.
+const OWN_TEXT_KEYS: [&str; 3] = ["text", "fact", "statement"];
+/// Most answers inside of each other, such as JSON in a string in JSON.
+const MAX_DEPTH: usize = 6;
 
 /// The facts of an answer.
 #[derive(Debug, Default, PartialEq)]
@@ -31,27 +42,26 @@ enum Item {
 }
 
 /// Parses an answer. `known` holds the memories that the prompt listed, by their numbers there; `messages` is the number
-/// of messages.
+/// of messages. `is_ended` says that the model ended the answer itself: then closing brackets at its end may be missing.
 ///
 /// # Errors
 /// A description of the fault if the answer has no list of facts, or if no item of the list is a fact.
-pub(super) fn parse_answer(text: &str, known: &[MemoryId], messages: usize) -> Result<ParsedAnswer, String> {
-    let mut answer = ParsedAnswer::default();
-    let (mut lists, mut invalid) = (0, 0);
-    for found in json::find(text) {
-        let Some(items) = fact_list(&found.value) else { continue };
-        lists += 1;
-        answer.cut |= found.cut;
-        for item in items {
-            match parse_item(item, known, messages) {
-                Item::Fact(fact) => answer.facts.push(fact),
-                Item::OtherOperation => {}
-                Item::Invalid => invalid += 1,
-            }
-        }
-    }
+pub(super) fn parse_answer(
+    text: &str,
+    known: &[MemoryId],
+    messages: usize,
+    is_ended: bool,
+) -> Result<ParsedAnswer, String> {
+    let mut reader = AnswerReader { known, messages, is_ended, ..AnswerReader::default() };
+    reader.read_text(text, 0);
+    let AnswerReader { mut answer, lists, invalid, .. } = reader;
     if lists == 0 {
-        return Err("without a list of facts".into());
+        let Some(facts) = lines::facts(text) else { return Err("without a list of facts".into()) };
+        let facts = facts.into_iter().map(|fact| parse_item(&fact.into(), known, messages));
+        answer.facts.extend(facts.filter_map(|item| match item {
+            Item::Fact(fact) => Some(fact),
+            Item::OtherOperation | Item::Invalid => None,
+        }));
     }
     if invalid > 0 && answer.facts.is_empty() {
         return Err(format!("with {invalid} items that are not facts"));
@@ -62,12 +72,157 @@ pub(super) fn parse_answer(text: &str, known: &[MemoryId], messages: usize) -> R
     Ok(answer)
 }
 
-fn fact_list(value: &Value) -> Option<&Vec<Value>> {
-    match value {
-        Value::Array(items) => Some(items),
-        Value::Object(map) => LIST_KEYS.iter().find_map(|key| map.get(*key)?.as_array()),
-        _ => None,
+/// Collects the facts of an answer.
+#[derive(Default)]
+struct AnswerReader<'k> {
+    known: &'k [MemoryId],
+    messages: usize,
+    is_ended: bool,
+    answer: ParsedAnswer,
+    /// Lists of facts, also empty ones.
+    lists: usize,
+    /// Items that are not facts.
+    invalid: usize,
+}
+
+impl AnswerReader<'_> {
+    fn read_text(&mut self, text: &str, depth: usize) {
+        if depth > MAX_DEPTH {
+            return;
+        }
+        if let Some(inner) = json::quoted(text) {
+            return self.read_text(&inner, depth + 1);
+        }
+        let text = &without_fences(text);
+        let found = json::find(text);
+        let has_values = !found.is_empty();
+        // One object a line, each of them a fact.
+        let are_facts = found.len() > 1 && found.iter().all(|found| fact_text(&found.value).is_some());
+        for found in found {
+            let before = self.lists;
+            match are_facts {
+                true => self.read_item(&found.value, depth),
+                false => self.read(&found.value, depth),
+            }
+            self.lists += usize::from(are_facts);
+            if let Some(tail) = found.tail.as_ref().filter(|_| self.is_ended) {
+                self.lists += 1;
+                self.read_item(tail, depth);
+            }
+            let is_complete = self.is_ended && !found.lost;
+            self.answer.cut |= found.cut && !is_complete && self.lists > before;
+        }
+        if has_values {
+            return;
+        }
+        if is_empty(text) {
+            self.lists += 1;
+        } else if let Some((start, end)) = text.find('"').zip(text.rfind('"'))
+            && let Some(inner) = json::quoted(&text[start..=end]).filter(|inner| holds_json(inner))
+        {
+            self.read_text(&inner, depth + 1);
+        }
     }
+
+    /// Reads a value that may contain lists of facts.
+    fn read(&mut self, value: &Value, depth: usize) {
+        if depth > MAX_DEPTH {
+            return;
+        }
+        match value {
+            Value::Array(items) if items.is_empty() || items.iter().any(|item| !is_scalar(item)) => {
+                self.lists += 1;
+                items.iter().for_each(|item| self.read_item(item, depth));
+            }
+            Value::Object(map) => self.read_object(map, depth),
+            Value::String(text) if holds_json(text) => self.read_text(text, depth + 1),
+            _ => {}
+        }
+    }
+
+    fn read_object(&mut self, map: &Map<String, Value>, depth: usize) {
+        let of_list_key = LIST_KEYS.iter().find_map(|key| map.get(*key).filter(|value| is_container(value)));
+        if let Some(list) = of_list_key {
+            match list {
+                Value::Array(items) => {
+                    self.lists += 1;
+                    items.iter().for_each(|item| self.read_item(item, depth));
+                }
+                Value::Null => self.lists += 1,
+                // Facts by their numbers.
+                Value::Object(map) if map.keys().all(|key| key.parse::<usize>().is_ok()) => {
+                    self.lists += 1;
+                    map.values().for_each(|item| self.read_item(item, depth));
+                }
+                other => self.read(other, depth + 1),
+            }
+        } else if OWN_TEXT_KEYS.iter().any(|key| map.get(*key).is_some_and(Value::is_string)) {
+            self.lists += 1;
+            self.read_item(&Value::Object(map.clone()), depth);
+        } else if let Some(inner) = ANSWER_KEYS.iter().find_map(|key| map.get(*key).filter(|value| is_container(value)))
+        {
+            self.read(inner, depth + 1);
+        } else if let (1, Some(inner)) = (map.len(), map.values().next()) {
+            self.read(inner, depth + 1);
+        }
+    }
+
+    fn read_item(&mut self, item: &Value, depth: usize) {
+        let has_list =
+            |map: &Map<String, Value>| LIST_KEYS.iter().any(|key| map.get(*key).is_some_and(Value::is_array));
+        match item {
+            Value::Array(_) => return self.read(item, depth + 1),
+            Value::Object(map) if has_list(map) => return self.read_object(map, depth + 1),
+            Value::String(text) if holds_json(text) => return self.read_text(text, depth + 1),
+            _ => {}
+        }
+        if let Some(text) = fact_text(item).filter(|text| holds_json(text)) {
+            return self.read_text(text, depth + 1);
+        }
+        match parse_item(item, self.known, self.messages) {
+            Item::Fact(fact) => self.answer.facts.push(fact),
+            Item::OtherOperation => {}
+            Item::Invalid => self.invalid += 1,
+        }
+    }
+}
+
+/// Whether a value of a key may hold facts, or says that there are none.
+fn is_container(value: &Value) -> bool {
+    match value {
+        Value::Array(_) | Value::Object(_) | Value::Null => true,
+        Value::String(text) => holds_json(text),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Whether a value can't be a fact.
+fn is_scalar(value: &Value) -> bool {
+    matches!(value, Value::Null | Value::Bool(_) | Value::Number(_))
+}
+
+/// Whether a text is JSON rather than a fact.
+fn holds_json(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with(['{', '[']) || (text.starts_with('"') && text.contains(['{', '[']))
+}
+
+/// An answer without the lines that open and close code fences.
+fn without_fences(text: &str) -> String {
+    let lines = text.lines().map(|line| if line.trim_start().starts_with("```") { "" } else { line });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Whether an answer is JSON without a fact: `[]` or `{}`, alone or in a code fence or in prose.
+fn is_empty(text: &str) -> bool {
+    let text: String = text.chars().filter(|char| !char.is_whitespace()).collect();
+    let alone = text.trim_matches('`').trim_start_matches("json");
+    matches!(alone, "{}" | "null") || text.contains("[]")
+}
+
+/// The text of an item that is an object.
+fn fact_text(item: &Value) -> Option<&str> {
+    TEXT_KEYS.iter().find_map(|key| item.as_object()?.get(*key)?.as_str())
 }
 
 fn parse_item(item: &Value, known: &[MemoryId], messages: usize) -> Item {
@@ -79,7 +234,7 @@ fn parse_item(item: &Value, known: &[MemoryId], messages: usize) -> Item {
             if !event.eq_ignore_ascii_case(add) {
                 return Item::OtherOperation;
             }
-            TEXT_KEYS.iter().find_map(|key| map.get(*key)?.as_str())
+            fact_text(item)
         }
         _ => None,
     };
@@ -119,63 +274,4 @@ fn numbers(value: &Value) -> impl Iterator<Item = usize> + '_ {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn known() -> Vec<MemoryId> {
-        (10..14).map(MemoryId::Number).collect()
-    }
-
-    /// Checks the texts of the facts, and whether the answer is truncated.
-    fn check(text: &str, expected: &[&str], cut: bool) {
-        let answer = parse_answer(text, &known(), 3).unwrap();
-        let texts: Vec<&str> = answer.facts.iter().map(|fact| fact.text.as_str()).collect();
-        assert_eq!((texts.as_slice(), answer.cut), (expected, cut), "{text}");
-    }
-
-    #[test]
-    fn many_forms_of_answers_are_parsed() {
-        check(r#"{"memory": [{"id": "0", "text": "a"}, {"id": "1", "text": " b "}]}"#, &["a", "b"], false);
-        check(r#"Here you are: {"facts": ["a", "b"]} Anything else?"#, &["a", "b"], false);
-        check(r#"[{"memory": "a"}]"#, &["a"], false);
-        check(r#"{"memory": []}"#, &[], false);
-        check(r#"{"memory": [{"text": "a"}]} {"memory": [{"text": "b"}]}"#, &["a", "b"], false);
-        check(r#"{"memory": [{"text": "a", "id": "0"}, {"text": "b"#, &["a"], true);
-        check("```json\n{\"memory\": [{\"text\": \"a\"}]}\n``` and prose", &["a"], false);
-    }
-
-    #[test]
-    fn invalid_items_are_skipped_and_invalid_answers_rejected() {
-        check(r#"{"memory": [{"text": 7}, {"text": "a"}, null, {"text": " "}, {"text": "…"}]}"#, &["a"], false);
-        for bad in [r#"{"memory": [{"text": 7}]}"#, r#"{"memory": [1, 2]}"#] {
-            assert!(parse_answer(bad, &[], 0).is_err(), "{bad}");
-        }
-        for bad in ["Sorry, I can't.", "", r#"{"memory": "none"}"#, r#"{"other": [1]}"#, "{}"] {
-            assert!(parse_answer(bad, &[], 0).unwrap_err().contains("without a list"), "{bad}");
-        }
-    }
-
-    #[test]
-    fn operations_other_than_adding_are_ignored() {
-        check(r#"{"memory": [{"text": "a", "event": "DELETE"}, {"text": "b", "event": "ADD"}]}"#, &["b"], false);
-    }
-
-    #[test]
-    fn links_lead_to_listed_memories_only() {
-        let text = r#"{"memory": [{"text": "a", "attributed_to": "Assistant", "sources": [2, "0", 9],
-            "linked_memory_ids": ["1", 3, "9", "x", "2"], "supersedes": ["2"]}]}"#;
-        let fact = &parse_answer(text, &known(), 3).unwrap().facts[0];
-        assert_eq!(fact.related, [MemoryId::Number(11), MemoryId::Number(13)]);
-        assert_eq!(fact.supersedes, [MemoryId::Number(12)]);
-        assert_eq!((fact.sources.as_slice(), &fact.attributed_to), (&[0, 2][..], &Some(Role::Assistant)));
-    }
-
-    #[test]
-    fn ten_thousand_facts_are_parsed() {
-        let items: Vec<Value> = (0..10_000).map(|n| serde_json::json!({"text": format!("fact {n}")})).collect();
-        let text = serde_json::json!({"memory": items}).to_string();
-        assert_eq!(parse_answer(&text, &[], 0).unwrap().facts.len(), 10_000);
-        let cut = parse_answer(&text[..text.len() / 2], &[], 0).unwrap();
-        assert!(cut.cut && cut.facts.len() > 4000, "{}", cut.facts.len());
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::request::LearnRequest;
 use crate::add::AddRequest;
-use crate::event::{Event, JobState, PlannedFact, RequestKind, StoredLink, StoredMessage};
+use crate::event::{Event, JobState, NotLearnt, PlannedFact, RequestKind, StoredLink, StoredMessage};
 use crate::extract::Extractor;
 use crate::message::Message;
 
@@ -18,8 +18,12 @@ pub(super) struct Job {
     pub(super) received: Timestamp,
     /// The extracted facts, once extraction is done.
     pub(super) planned: Option<Vec<PlannedFact>>,
+    /// Messages that nothing can be learnt from.
+    pub(super) not_learnt: Vec<NotLearnt>,
     /// Number of failed attempts.
     pub(super) attempts: usize,
+    /// Number of those in which a model answered.
+    pub(super) refusals: usize,
     /// Whether its event is queued. If it is not any more, the job was cancelled or finished.
     pub(super) queued: bool,
 }
@@ -27,7 +31,17 @@ pub(super) struct Job {
 impl Job {
     pub(super) fn new(request: LearnRequest, extractor: Extractor, received: Timestamp) -> Self {
         let id = uuid::Uuid::new_v4().to_string();
-        Self { id, request, extractor, received, planned: None, attempts: 0, queued: false }
+        Self {
+            id,
+            request,
+            extractor,
+            received,
+            planned: None,
+            not_learnt: Vec::new(),
+            attempts: 0,
+            refusals: 0,
+            queued: false,
+        }
     }
 
     /// The id under which a message is stored, the same in every attempt.
@@ -45,7 +59,7 @@ impl Job {
         event_of_add(self.id.clone(), self.state(), reason)
     }
 
-    fn state(&self) -> JobState {
+    pub(super) fn state(&self) -> JobState {
         let add = &self.request.add;
         let [user_id, agent_id, run_id] = add.scope.ids().map(|id| id.map(str::to_owned));
         let message = |message: &Message| StoredMessage {
@@ -72,6 +86,9 @@ impl Job {
             received: self.received,
             planned: self.planned.clone(),
             attempts: self.attempts,
+            refusals: Some(self.refusals),
+            failure: None,
+            not_learnt: self.not_learnt.clone(),
         }
     }
 
@@ -102,7 +119,10 @@ impl Job {
             extractor: state.extractor,
             received: state.received,
             planned: state.planned,
+            not_learnt: state.not_learnt,
             attempts: state.attempts,
+            // A job of an older version may have failed in this way each time.
+            refusals: state.refusals.unwrap_or(state.attempts),
             queued: true,
         }
     }

@@ -5,11 +5,11 @@ use mnemon_store::{Queue, Scope};
 use super::job::Job;
 use super::old_jobs::OldJobs;
 use super::outcome::PendingJobs;
-use super::retry::{pause, policy, public_reason};
+use super::retry::{is_about_request, pause, policy, public_reason};
 use crate::add::{AddedMemory, carries_ids_of};
 use crate::config::ModelServices;
 use crate::error::{EngineError, Result};
-use crate::event::{Event, EventResult, Events, KIND, PlannedFact};
+use crate::event::{Event, EventResult, EventStatus, Events, JobFailure, KIND, NotLearnt, PlannedFact};
 
 /// Jobs that are read to find out why one failed.
 const BATCH: usize = 32;
@@ -80,12 +80,20 @@ impl Jobs {
 
     /// Records the extracted facts in the job. If two workers extracted the same job, the first recorded facts count,
     /// so that each fact has one id. Returns the facts that count, or `None` if the job was cancelled or finished.
-    pub(super) fn record_facts(&self, job: &Job, facts: Vec<PlannedFact>) -> Result<Option<Vec<PlannedFact>>> {
+    pub(super) fn record_facts(
+        &self,
+        job: &Job,
+        facts: Vec<PlannedFact>,
+        not_learnt: &[NotLearnt],
+    ) -> Result<Option<Vec<PlannedFact>>> {
         let Some(stored) = self.stored.as_ref().filter(|_| job.queued) else { return Ok(Some(facts)) };
         let mut recorded = None;
         stored.queue.update(&job.id, &mut |event| {
             let Some(state) = &mut event.job else { return false };
             let is_first = state.planned.is_none();
+            if is_first {
+                state.not_learnt = not_learnt.to_vec();
+            }
             recorded = Some(state.planned.get_or_insert_with(|| facts.clone()).clone());
             is_first
         })?;
@@ -99,20 +107,40 @@ impl Jobs {
         Ok(stored.queue.collection().get(&job.id)?.is_some_and(|event| event.due.is_some()))
     }
 
-    /// Schedules another attempt of a failed job.
-    pub(super) fn retry_later(&self, id: &str, attempts: usize, error: &EngineError) -> Result<()> {
-        let Some(stored) = &self.stored else { return Ok(()) };
-        let pause = pause(stored.queue.policy(), attempts + 1, error);
-        stored.queue.retry_later(id, pause, &mut |event| {
-            event.error = Some(public_reason(error).to_owned());
+    /// Schedules another attempt of a failed job, or parks it; returns whether it will be tried again.
+    pub(super) fn retry_later(&self, job: &Job, error: &EngineError) -> Result<bool> {
+        let Some(stored) = &self.stored else { return Ok(true) };
+        let attempts = job.attempts + 1;
+        let refusals = job.refusals + usize::from(is_about_request(error));
+        let pause = pause(stored.queue.policy(), attempts, refusals, error);
+        let (reason, id) = (public_reason(error), job.id.as_str());
+        let mut change = |event: &mut Event| {
+            event.error = Some(reason.to_owned());
             event.updated_at = jiff::Timestamp::now();
             if let Some(state) = &mut event.job {
-                state.attempts = attempts + 1;
+                (state.attempts, state.refusals) = (attempts, Some(refusals));
+                state.failure = Some(JobFailure { code: error.code().as_str().to_owned(), detail: error.to_string() });
             }
-        })?;
-        tracing::warn!(event_id = id, %error, hint = error.log_hint(), "a job failed and will be tried again");
+            if pause.is_none() {
+                event.park(reason);
+            }
+        };
+        let hint = error.log_hint();
+        let Some(pause) = pause else {
+            stored.queue.park(id, &mut change)?;
+            tracing::error!(event_id = id, %error, hint, attempts, "a job failed and is parked");
+            metrics::counter!("mnemon_extractions_parked_total").increment(1);
+            return Ok(false);
+        };
+        stored.queue.retry_later(id, pause, &mut change)?;
+        tracing::warn!(event_id = id, %error, hint, "a job failed and will be tried again");
         metrics::counter!("mnemon_extractions_postponed_total").increment(1);
-        Ok(())
+        Ok(true)
+    }
+
+    /// The queue of events, if jobs can be stored.
+    pub(super) fn queue(&self) -> Option<&Queue<Event>> {
+        self.stored.as_ref().map(|stored| &stored.queue)
     }
 
     /// Makes a job due now.
@@ -156,10 +184,21 @@ impl Jobs {
     pub(super) fn summary(&self) -> Result<PendingJobs> {
         let Some(stored) = &self.stored else { return Ok(PendingJobs::default()) };
         let requests = stored.queue.count()? + stored.old.count()?;
-        let failed = |event: Event| event.error.filter(|_| event.job.is_some_and(|state| state.attempts > 0));
+        let failed = |event: Event| {
+            let job = event.job.filter(|job| job.attempts > 0 && event.status == EventStatus::Pending)?;
+            Some((event.error?, job.failure))
+        };
         let events = stored.queue.queued(BATCH)?.into_iter().flatten();
-        let reason = events.map(|event| event.body).find_map(failed);
-        Ok(PendingJobs { requests, reason: reason.or(stored.old.reason()?) })
+        let (reason, failure) = events.map(|event| event.body).find_map(failed).unzip();
+        let JobFailure { code, detail } = failure.flatten().unwrap_or_default();
+        let some = |text: String| Some(text).filter(|text| !text.is_empty());
+        Ok(PendingJobs {
+            requests,
+            reason: reason.or(stored.old.reason()?),
+            code: some(code),
+            detail: some(detail),
+            parked: stored.queue.count_parked()?,
+        })
     }
 }
 

@@ -15,8 +15,8 @@ use crate::add::{AddRequest, AddedMemory, Draft, DraftBatch, build_payload};
 use crate::analyse::analyse;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
-use crate::event::PlannedFact;
-use crate::extract::{ExtractionInput, Extractor, Fact, extract_by_rules, extract_facts, record_procedure};
+use crate::event::{NotLearnt, PlannedFact};
+use crate::extract::{Extraction, ExtractionInput, Extractor, Fact, extract_by_rules, extract_facts, record_procedure};
 use crate::message::{Message, without_bom};
 use crate::time::{in_microseconds, time_text, today};
 
@@ -71,7 +71,7 @@ impl<'e> Learner<'e> {
                 return Err(error);
             }
         };
-        Ok(LearnResult { event_id: job.id, extractor: job.extractor, outcome })
+        Ok(LearnResult { event_id: job.id, extractor: job.extractor, outcome, not_learnt: job.not_learnt })
     }
 
     /// See [`Engine::learn_later`].
@@ -100,8 +100,13 @@ impl<'e> Learner<'e> {
     }
 
     fn retry_later(&self, job: &Job, error: EngineError) -> Result<AddOutcome> {
-        self.jobs.retry_later(&job.id, job.attempts, &error)?;
-        Ok(AddOutcome::Pending { public_reason: public_reason(&error), error: Some(Box::new(error)) })
+        let public_reason = public_reason(&error);
+        let is_tried_again = self.jobs.retry_later(job, &error)?;
+        let error = Some(Box::new(error));
+        Ok(match is_tried_again {
+            true => AddOutcome::Pending { error, public_reason },
+            false => AddOutcome::Parked { error, public_reason },
+        })
     }
 
     /// Checks a request and makes a job of it.
@@ -141,10 +146,12 @@ impl<'e> Learner<'e> {
     fn process(&self, job: &mut Job) -> Result<Option<Vec<AddedMemory>>> {
         let start = Instant::now();
         if job.planned.is_none() {
-            let facts = self.extract(job)?.into_iter().map(PlannedFact::new).collect();
+            let (facts, not_learnt) = self.extract(job)?;
+            let facts = facts.into_iter().map(PlannedFact::new).collect();
             metrics::histogram!("mnemon_extract_seconds", "extractor" => job.extractor.as_str())
                 .record(start.elapsed());
-            job.planned = self.jobs.record_facts(job, facts)?;
+            job.planned = self.jobs.record_facts(job, facts, &not_learnt)?;
+            job.not_learnt = not_learnt;
             if job.planned.is_none() {
                 return Ok(None);
             }
@@ -155,19 +162,20 @@ impl<'e> Learner<'e> {
         Ok(Some(added))
     }
 
-    fn extract(&self, job: &Job) -> Result<Vec<Fact>> {
+    /// The facts, and the messages that nothing can be learnt from.
+    fn extract(&self, job: &Job) -> Result<(Vec<Fact>, Vec<NotLearnt>)> {
         match self.engine.language_model().filter(|_| job.extractor == Extractor::Llm) {
             Some(llm) => self.extract_by_model(llm, job),
-            None => Ok(extract_by_rules(&job.request.add.messages)),
+            None => Ok((extract_by_rules(&job.request.add.messages), Vec::new())),
         }
     }
 
-    fn extract_by_model(&self, llm: &dyn ChatModel, job: &Job) -> Result<Vec<Fact>> {
+    fn extract_by_model(&self, llm: &dyn ChatModel, job: &Job) -> Result<(Vec<Fact>, Vec<NotLearnt>)> {
         let LearnRequest { add, instructions, procedure } = &job.request;
         let (indexes, messages): (Vec<usize>, Vec<Message>) =
             add.messages.iter().cloned().enumerate().filter(|(_, message)| !message.role.is_instruction()).unzip();
         if messages.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
         let scope = &add.scope;
         let (earlier, existing) = if *procedure {
@@ -187,14 +195,19 @@ impl<'e> Learner<'e> {
         if *procedure {
             let text = record_procedure(llm, &input)?;
             let sources = (0..messages.len()).collect();
-            return Ok(vec![Fact { text, attributed_to: None, sources, related: Vec::new(), supersedes: Vec::new() }]);
+            let fact = Fact { text, attributed_to: None, sources, related: Vec::new(), supersedes: Vec::new() };
+            return Ok((vec![fact], Vec::new()));
         }
-        let mut facts = extract_facts(llm, &input, &mut || self.jobs.renew(&job.id))?;
+        let Extraction { mut facts, refused } = extract_facts(llm, &input, &mut || self.jobs.renew(&job.id))?;
         for fact in &mut facts {
             // From indexes in the prompt to indexes in the request.
             fact.sources = fact.sources.iter().filter_map(|source| indexes.get(*source).copied()).collect();
         }
-        Ok(facts)
+        let not_learnt = refused.into_iter().filter_map(|(at, error)| {
+            let (message, role) = (*indexes.get(at)?, messages.get(at)?.role.clone());
+            Some(NotLearnt { message, role, reason: public_reason(&error).to_owned() })
+        });
+        Ok((facts, not_learnt.collect()))
     }
 
     /// The owner's memories that are nearest to the messages, with their texts.

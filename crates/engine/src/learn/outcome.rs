@@ -4,6 +4,7 @@ use mnemon_store::Scope;
 
 use crate::add::AddedMemory;
 use crate::error::EngineError;
+use crate::event::NotLearnt;
 use crate::extract::Extractor;
 
 /// The result of a learning request.
@@ -15,6 +16,8 @@ pub struct LearnResult {
     pub extractor: Extractor,
     /// The outcome.
     pub outcome: AddOutcome,
+    /// Messages that nothing was learnt from, if facts of others were stored.
+    pub not_learnt: Vec<NotLearnt>,
 }
 
 /// The outcome of a learning request.
@@ -24,6 +27,14 @@ pub enum AddOutcome {
     Stored(Vec<AddedMemory>),
     /// The request is stored durably and will be tried again, because a model failed.
     Pending {
+        /// The error of the model, with the message of its service: for operators. `None` if another call got it.
+        error: Option<Box<EngineError>>,
+        /// The reason without that message: for callers.
+        public_reason: &'static str,
+    },
+    /// The request is stored durably and will not be tried again unless somebody resumes it: a model answers, but refuses
+    /// the request or answers unusably.
+    Parked {
         /// The error of the model, with the message of its service: for operators. `None` if another call got it.
         error: Option<Box<EngineError>>,
         /// The reason without that message: for callers.
@@ -52,4 +63,10 @@ pub struct PendingJobs {
     pub requests: usize,
     /// Why one of them failed, in a form that callers may see; `None` if none has failed.
     pub reason: Option<String>,
+    /// The code of that error; `None` if an older version recorded it.
+    pub code: Option<String>,
+    /// That error with the message of the model's service: for operators only.
+    pub detail: Option<String>,
+    /// The number of parked requests, which are not among [`PendingJobs::requests`].
+    pub parked: usize,
 }

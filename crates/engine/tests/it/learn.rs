@@ -293,8 +293,8 @@ impl DocumentStore for Faulty {
         self.documents.due(kind, now, limit)
     }
 
-    fn count_queued(&self, kind: &'static str) -> mnemon_store::Result<usize> {
-        self.documents.count_queued(kind)
+    fn count_due(&self, kind: &'static str, now: jiff::Timestamp) -> mnemon_store::Result<usize> {
+        self.documents.count_due(kind, now)
     }
 
     fn reschedule(

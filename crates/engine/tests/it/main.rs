@@ -20,6 +20,7 @@ mod languages;
 mod learn;
 mod mem0_golden;
 mod mem0_import;
+mod parked;
 mod search;
 mod session;
 mod transfer;
@@ -28,7 +29,7 @@ mod update;
 use mnemon_testbed::trials::{Trials, unset};
 use stores::{KINDS, SQLITE, Tests};
 
-const ON_ALL: [(&str, Tests); 16] = [
+const ON_ALL: [(&str, Tests); 17] = [
     ("add", add::TESTS),
     ("any_text", any_text::TESTS),
     ("chat", chat::TESTS),
@@ -40,6 +41,7 @@ const ON_ALL: [(&str, Tests); 16] = [
     ("learn", learn::TESTS),
     ("mem0_import", mem0_import::TESTS),
     ("mem0_golden", mem0_golden::TESTS),
+    ("parked", parked::TESTS),
     ("search", search::TESTS),
     ("session", session::TESTS),
     ("import_chat", import_chat::TESTS),

@@ -1,5 +1,6 @@
 //! A client of one model at one endpoint.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,21 +9,20 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use reqwest::Response;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, Semaphore};
 
 use super::chat::{ChatAnswer, ChatModel, ChatRequest, Finish};
-use super::config::{LlmConfig, LlmProvider};
+use super::config::LlmConfig;
+use super::headers::{headers, invalid_setting};
 use super::quirks::Quirks;
 use super::reasoning::{ReasoningFilter, clean_answer};
 use super::stream::{self, Events};
+use super::truncation::truncated_at;
 use super::wire::{self, AnswerPart};
-use crate::error::{ModelError, ModelKind};
-use crate::service::{
-    self, Address, Failure, Refusal, RetryPolicy, Root, Service, add_headers, clean_key, header_of_key,
-};
+use crate::error::{ModelError, ModelKind, RefusalCause};
+use crate::service::{self, Address, Failure, Refusal, RetryPolicy, Root, Service};
 
 /// Maximum number of bytes that are read of an answer.
 const MAX_ANSWER: usize = 16 << 20;
@@ -50,6 +50,15 @@ pub struct LlmClient {
     permits: Semaphore,
     /// `None` only while the client is dropped.
     runtime: Option<Runtime>,
+}
+
+/// Attempts after a refusal without a reason.
+struct Guesses {
+    left: VecDeque<(Quirks, String)>,
+    /// The lessons before them.
+    lessons: Vec<String>,
+    /// The refusal.
+    first: (u16, Refusal),
 }
 
 impl LlmClient {
@@ -97,6 +106,8 @@ impl LlmClient {
         let _first = first.filter(|_| !is_settled.load(Ordering::Acquire));
         let mut quirks = self.quirks().clone();
         let mut lessons: Vec<String> = Vec::new();
+        // Attempts after a refusal without a reason.
+        let mut guesses: Option<Guesses> = None;
         loop {
             let body = wire::body(&self.config, request, &quirks, stream);
             let (status, refusal) = match send(&body).await {
@@ -106,7 +117,10 @@ impl LlmClient {
                     return Ok(answer);
                 }
                 Err(Failure::Unavailable { reason, wait, .. }) => {
-                    self.remember(quirks, &lessons);
+                    // Guesses have not helped yet.
+                    if guesses.is_none() {
+                        self.remember(quirks, &lessons);
+                    }
                     return Err(self.service.unavailable(reason, wait));
                 }
                 Err(Failure::Configuration(error)) => return Err(error),
@@ -116,11 +130,26 @@ impl LlmClient {
             // are not kept.
             let mut next = quirks.clone();
             let lesson = next.learn(status, &refusal, &body).filter(|_| lessons.len() < MAX_LESSONS);
-            let Some(lesson) = lesson.filter(|_| wire::body(&self.config, request, &next, stream) != body) else {
+            if let Some(lesson) = lesson.filter(|_| wire::body(&self.config, request, &next, stream) != body) {
+                lessons.push(lesson);
+                quirks = next;
+                continue;
+            }
+            // An endpoint that has answered such a request refuses something else.
+            if is_settled.load(Ordering::Acquire) || !is_vague(status, &refusal) {
                 return Err(self.refused(status, &refusal));
+            }
+            let guesses = guesses.get_or_insert_with(|| Guesses {
+                left: quirks.guesses(&body).into(),
+                lessons: lessons.clone(),
+                first: (status, refusal),
+            });
+            let Some((guess, lesson)) = guesses.left.pop_front() else {
+                let (status, refusal) = &guesses.first;
+                return Err(self.refused(*status, refusal));
             };
-            lessons.push(lesson);
-            quirks = next;
+            lessons = guesses.lessons.iter().cloned().chain([lesson]).collect();
+            quirks = guess;
         }
     }
 
@@ -153,6 +182,35 @@ impl LlmClient {
         self.service.unreadable_answer(fault)
     }
 
+    /// The error of an answer that a filter or the model refuses, or that leaves out a part of the request.
+    fn refused_with_success(&self, reason: String, cause: RefusalCause) -> ModelError {
+        let (kind, server, model) = (ModelKind::LanguageModel, self.service.server.clone(), self.config.model.clone());
+        ModelError::Refused { kind, server, model, reason, cause }
+    }
+
+    /// The error of a failure that a response with a successful status describes.
+    fn error_of(&self, failure: Failure) -> ModelError {
+        match failure {
+            Failure::Unavailable { reason, wait, .. } => self.service.unavailable(reason, wait),
+            Failure::Refused { status, refusal } => self.refused(status, &refusal),
+            Failure::Configuration(error) => error,
+        }
+    }
+
+    /// The error without what the endpoint quotes of the request.
+    fn without_quotes(&self, error: ModelError, request: &ChatRequest) -> ModelError {
+        let texts: Vec<&str> = request.messages.iter().map(|message| message.content.as_str()).collect();
+        match error {
+            ModelError::Answer { kind, server, answer, is_empty } => {
+                ModelError::Answer { kind, server, answer: self.service.cleaned(&answer, &texts), is_empty }
+            }
+            ModelError::Refused { kind, server, model, reason, cause } => {
+                ModelError::Refused { kind, server, model, reason: self.service.cleaned(&reason, &texts), cause }
+            }
+            other => other,
+        }
+    }
+
     fn empty_answer(&self, has_reasoning: bool) -> ModelError {
         let answer = if has_reasoning { "with reasoning and without an answer" } else { "with an empty text" };
         self.service.empty_answer(answer)
@@ -160,6 +218,9 @@ impl LlmClient {
 
     /// The answer that a complete text contains.
     fn answer(&self, part: AnswerPart) -> Result<ChatAnswer, ModelError> {
+        if let Some(reason) = part.refused {
+            return Err(self.refused_with_success(reason, RefusalCause::Filtered));
+        }
         let mut text = clean_answer(&part.text);
         if text.is_empty() && part.text.trim().is_empty() {
             // Some services return the answer as reasoning.
@@ -181,6 +242,9 @@ impl LlmClient {
             Ok(events) => self.read_events(events, on_delta).await,
             Err(response) => {
                 let body = response.bytes().await.map_err(|error| self.wrong_answer(error.to_string()))?;
+                if let Some(failure) = self.service.failure_in(&body, &()) {
+                    return Err(self.error_of(failure));
+                }
                 let part = wire::answer(self.config.provider, &body).map_err(|fault| self.wrong_answer(fault))?;
                 let answer = self.answer(part)?;
                 let _ = on_delta(&answer.text);
@@ -220,6 +284,7 @@ impl LlmClient {
             whole.text.push_str(&part.text);
             whole.reasoning.push_str(&part.reasoning);
             whole.finish = part.finish.or(whole.finish);
+            whole.refused = part.refused.or(whole.refused);
             whole.usage = part.usage.or(whole.usage);
             is_complete |= part.finish.is_some();
             if !delta.is_empty() {
@@ -238,7 +303,7 @@ impl LlmClient {
             answer.push_str(&rest);
             let _ = on_delta(&rest);
         }
-        if answer.trim().is_empty() {
+        if answer.trim().is_empty() || whole.refused.is_some() {
             let answer = self.answer(whole)?;
             let _ = on_delta(&answer.text);
             return Ok(answer);
@@ -253,7 +318,7 @@ impl ChatModel for LlmClient {
     }
 
     fn chat(&self, request: &ChatRequest) -> Result<ChatAnswer, ModelError> {
-        self.block_on(async {
+        let answer = self.block_on(async {
             let path = wire::path(self.config.provider);
             let body = self.send_adapted(request, false, async |body| {
                 let _permit = self.permits.acquire().await;
@@ -261,7 +326,16 @@ impl ChatModel for LlmClient {
             });
             let part = wire::answer(self.config.provider, &body.await?);
             self.answer(part.map_err(|fault| self.wrong_answer(fault))?)
-        })
+        });
+        let answer = answer.map_err(|error| self.without_quotes(error, request))?;
+        // A chat goes on with the end of a conversation; facts would be missing.
+        match request.json.as_ref().and(answer.usage).and_then(|usage| truncated_at(usage, request)) {
+            Some(tokens) => {
+                let reason = format!("it reads only {tokens} tokens of the request");
+                Err(self.refused_with_success(reason, RefusalCause::TooLong))
+            }
+            None => Ok(answer),
+        }
     }
 
     fn chat_stream(
@@ -269,12 +343,13 @@ impl ChatModel for LlmClient {
         request: &ChatRequest,
         on_delta: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<ChatAnswer, ModelError> {
-        self.block_on(async {
+        let answer = self.block_on(async {
             let path = wire::path(self.config.provider);
             let _permit = self.permits.acquire().await;
             let response = self.send_adapted(request, true, async |body| self.service.open(path, body).await).await?;
             self.read_stream(response, on_delta).await
-        })
+        });
+        answer.map_err(|error| self.without_quotes(error, request))
     }
 }
 
@@ -287,21 +362,11 @@ impl Drop for LlmClient {
     }
 }
 
-fn invalid_setting(setting: &'static str, reason: &str) -> ModelError {
-    ModelError::Settings { kind: ModelKind::LanguageModel, setting, reason: reason.to_owned() }
-}
-
-fn headers(config: &LlmConfig, address: &Address) -> Result<HeaderMap, ModelError> {
-    let kind = ModelKind::LanguageModel;
-    let mut headers = match (config.provider, config.api_key.as_deref().and_then(clean_key)) {
-        (LlmProvider::Anthropic, Some(key)) => {
-            header_of_key(kind, "LLM_API_KEY", HeaderName::from_static("x-api-key"), key)?
-        }
-        (_, key) => address.key_header(kind, "LLM_API_KEY", key.as_deref())?,
-    };
-    if config.provider == LlmProvider::Anthropic {
-        headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
-    }
-    add_headers(kind, "llm_headers", &mut headers, &config.headers)?;
-    Ok(headers)
+/// Whether a refusal has no reason, so that any parameter may be at fault.
+fn is_vague(status: u16, refusal: &Refusal) -> bool {
+    matches!(status, 400 | 422)
+        && refusal.param.is_none()
+        && !refusal.is_about_length()
+        && !refusal.is_about_content()
+        && !refusal.is_about_quota()
 }

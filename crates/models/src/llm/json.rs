@@ -1,33 +1,57 @@
 //! Reads JSON in the form in which language models write it: surrounded by prose, with extra commas, truncated.
 
-use serde_json::{Map, Number, Value};
+mod reader;
+mod string;
 
-/// Maximum nesting of values.
-const MAX_DEPTH: usize = 64;
+use serde_json::Value;
+
+use reader::Reader;
+
+/// Most values in one text that are read again with tolerance for quotes inside strings, which takes longer.
+const MAX_TOLERANT: usize = 64;
 
 /// A JSON value in a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// The value. If it is truncated, only its complete parts: incomplete items of lists are left out, and so are
-    /// incomplete values of keys unless they are lists or objects.
+    /// The value. If it is truncated, only its complete parts: incomplete items of lists are left out unless they contain
+    /// complete objects, and so are incomplete values of keys unless they are lists or objects.
     pub value: Value,
     /// Whether it is truncated: the text ends before the value.
     pub cut: bool,
+    /// The incomplete item of a list that was left out, if nothing of it is missing but closing brackets.
+    pub tail: Option<Value>,
+    /// Whether a part is missing, beside closing brackets.
+    pub lost: bool,
 }
 
-/// Finds the objects and lists in a text, in order, with any text between them. Tolerates extra commas, comments, single
-/// quotes, unquoted keys, line breaks in strings, and Python's `True`, `False`, `None`.
+impl Found {
+    /// A value that is not truncated.
+    pub fn whole(value: Value) -> Self {
+        Self { value, cut: false, tail: None, lost: false }
+    }
+}
+
+/// Finds the objects and lists in a text, in order, with any text between them. Tolerates extra and missing commas,
+/// comments, single and curly quotes, quotes inside strings, unquoted keys, line breaks in strings, missing and wrong
+/// closing brackets, and Python's `True`, `False`, `None`. Of equal keys the last one counts.
 pub fn find(text: &str) -> Vec<Found> {
     let mut found = Vec::new();
     let mut at = 0;
+    let mut tolerant = 0;
     while let Some(offset) = text[at..].find(['{', '[']) {
         let start = at + offset;
-        let mut reader = Reader { text, at: start, cut: false };
-        match reader.value(0) {
+        let mut reader = Reader::new(text, start, false);
+        let mut value = reader.value(0);
+        if value.is_none() && tolerant < MAX_TOLERANT {
+            tolerant += 1;
+            reader = Reader::new(text, start, true);
+            value = reader.value(0);
+        }
+        match value {
             Some(value) if !is_prose(&value) || reader.cut => {
                 at = reader.at.max(start + 1);
-                if !is_prose(&value) {
-                    found.push(Found { value, cut: reader.cut });
+                if !is_prose(&value) || reader.tail.is_some() {
+                    found.push(Found { value, cut: reader.cut, tail: reader.tail, lost: reader.lost });
                 }
             }
             _ => at = start + 1,
@@ -36,226 +60,34 @@ pub fn find(text: &str) -> Vec<Found> {
     found
 }
 
+/// The text that a JSON string holds, if the whole text is one; also if its end is missing.
+pub fn quoted(text: &str) -> Option<String> {
+    let text = text.trim();
+    let mut reader = Reader::new(text, 0, false);
+    let read = text.starts_with('"').then(|| reader.string('"'))?;
+    read.filter(|_| reader.at == text.len()).or_else(|| reader.cut.then(|| string::unescaped(&text[1..])))
+}
+
+/// The object in a service's response, read with the same tolerance if it is not valid JSON: models return halves of
+/// surrogate pairs, and proxies bytes that are not UTF-8.
+///
+/// # Errors
+/// A description of the fault.
+pub(super) fn parse_body(body: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(body).or_else(|error| {
+        let text = String::from_utf8_lossy(body);
+        let first = find(&text).into_iter().next().filter(|found| !found.cut && found.value.is_object());
+        first.map(|found| found.value).ok_or_else(|| format!("invalid JSON ({error})"))
+    })
+}
+
 /// Whether a value is probably part of the prose: `{}`, `[]`, or a reference such as `[1]`.
 fn is_prose(value: &Value) -> bool {
     match value {
         Value::Object(map) => map.is_empty(),
-        Value::Array(items) => !items.iter().any(|item| item.is_object() || item.is_string()),
+        Value::Array(items) => !items.iter().any(|item| item.is_object() || item.is_string() || item.is_array()),
         _ => true,
     }
-}
-
-struct Reader<'t> {
-    text: &'t str,
-    at: usize,
-    cut: bool,
-}
-
-impl<'t> Reader<'t> {
-    fn rest(&self) -> &'t str {
-        &self.text[self.at..]
-    }
-
-    fn peek(&self) -> Option<char> {
-        self.rest().chars().next()
-    }
-
-    /// Skips white space and comments.
-    fn skip_space(&mut self) {
-        loop {
-            let rest = self.rest();
-            let trimmed = rest.trim_start_matches(|char: char| char.is_whitespace() || char == '\u{feff}');
-            self.at += rest.len() - trimmed.len();
-            if trimmed.starts_with("//") {
-                self.at += trimmed.find('\n').unwrap_or(trimmed.len());
-            } else if trimmed.starts_with("/*") {
-                self.at += trimmed.find("*/").map_or(trimmed.len(), |end| end + 2);
-            } else {
-                return;
-            }
-        }
-    }
-
-    /// Reads a value; `None` if it is invalid, or truncated without a complete part.
-    fn value(&mut self, depth: usize) -> Option<Value> {
-        self.skip_space();
-        match self.peek() {
-            None => {
-                self.cut = true;
-                None
-            }
-            Some('{') if depth < MAX_DEPTH => self.object(depth),
-            Some('[') if depth < MAX_DEPTH => self.list(depth),
-            Some(quote @ ('"' | '\'')) => self.string(quote).map(Value::String),
-            Some(_) => self.word(),
-        }
-    }
-
-    fn object(&mut self, depth: usize) -> Option<Value> {
-        self.at += 1;
-        let mut map = Map::new();
-        loop {
-            self.skip_space();
-            let key = match self.peek() {
-                None => {
-                    self.cut = true;
-                    break;
-                }
-                Some('}') => {
-                    self.at += 1;
-                    break;
-                }
-                Some(',') => {
-                    self.at += 1;
-                    continue;
-                }
-                Some(quote @ ('"' | '\'')) => self.string(quote),
-                Some(_) => self.bare_word(),
-            };
-            if self.cut {
-                break;
-            }
-            let key = key?;
-            self.skip_space();
-            match self.peek() {
-                Some(':') => self.at += 1,
-                None => {
-                    self.cut = true;
-                    break;
-                }
-                Some(_) => return None,
-            }
-            let value = self.value(depth + 1);
-            if let Some(value) = value.filter(|value| !self.cut || value.is_array() || value.is_object()) {
-                map.insert(key, value);
-            } else if !self.cut {
-                return None;
-            }
-            if self.cut {
-                break;
-            }
-        }
-        Some(Value::Object(map))
-    }
-
-    fn list(&mut self, depth: usize) -> Option<Value> {
-        self.at += 1;
-        let mut items = Vec::new();
-        loop {
-            self.skip_space();
-            match self.peek() {
-                None => {
-                    self.cut = true;
-                    break;
-                }
-                Some(']') => {
-                    self.at += 1;
-                    break;
-                }
-                Some(',') => {
-                    self.at += 1;
-                    continue;
-                }
-                Some(_) => {}
-            }
-            let item = self.value(depth + 1);
-            if self.cut {
-                // A truncated item may differ from the intended one.
-                break;
-            }
-            items.push(item?);
-        }
-        Some(Value::Array(items))
-    }
-
-    fn string(&mut self, quote: char) -> Option<String> {
-        self.at += 1;
-        let mut text = String::new();
-        let mut chars = self.text[self.at..].char_indices();
-        while let Some((offset, char)) = chars.next() {
-            match char {
-                '\\' => match chars.next().map(|(_, char)| char) {
-                    Some('n') => text.push('\n'),
-                    Some('t') => text.push('\t'),
-                    Some('r') => text.push('\r'),
-                    Some('b') => text.push('\u{8}'),
-                    Some('f') => text.push('\u{c}'),
-                    Some('u') => text.push(escaped(&mut chars)),
-                    Some(other) => text.push(other),
-                    None => break,
-                },
-                _ if char == quote => {
-                    self.at += offset + char.len_utf8();
-                    return Some(text);
-                }
-                _ => text.push(char),
-            }
-        }
-        self.at = self.text.len();
-        self.cut = true;
-        None
-    }
-
-    /// Reads an unquoted word.
-    fn bare_word(&mut self) -> Option<String> {
-        let rest = self.rest();
-        let end = rest.find(|char: char| !(char.is_alphanumeric() || "_-+.$".contains(char))).unwrap_or(rest.len());
-        let word = rest[..end].to_owned();
-        self.at += end;
-        self.cut |= self.at == self.text.len();
-        (!word.is_empty()).then_some(word)
-    }
-
-    /// Reads a number, `true`, `null` and similar words.
-    fn word(&mut self) -> Option<Value> {
-        let word = self.bare_word()?;
-        Some(match word.as_str() {
-            "true" | "True" => Value::Bool(true),
-            "false" | "False" => Value::Bool(false),
-            "null" | "None" | "undefined" | "NaN" => Value::Null,
-            number => Value::Number(number.parse::<Number>().ok()?),
-        })
-    }
-}
-
-/// Reads `\uXXXX`, or a surrogate pair of two of them.
-fn escaped(chars: &mut std::str::CharIndices<'_>) -> char {
-    let mut unit = || {
-        let mut ahead = chars.clone();
-        let mut unit = 0;
-        for _ in 0..4 {
-            unit = unit * 16 + ahead.next()?.1.to_digit(16)?;
-        }
-        *chars = ahead;
-        Some(unit)
-    };
-    let Some(first) = unit() else { return char::REPLACEMENT_CHARACTER };
-    if !(0xD800..0xDC00).contains(&first) {
-        return char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER);
-    }
-    let mut ahead = chars.clone();
-    if ahead.next().map(|(_, char)| char) == Some('\\') && ahead.next().map(|(_, char)| char) == Some('u') {
-        let before = chars.clone();
-        *chars = ahead;
-        let mut unit = 0;
-        let mut digits = chars.clone();
-        for _ in 0..4 {
-            match digits.next().and_then(|(_, char)| char.to_digit(16)) {
-                Some(digit) => unit = unit * 16 + digit,
-                None => {
-                    *chars = before;
-                    return char::REPLACEMENT_CHARACTER;
-                }
-            }
-        }
-        if (0xDC00..0xE000).contains(&unit) {
-            *chars = digits;
-            return char::from_u32(0x10000 + ((first - 0xD800) << 10) + (unit - 0xDC00))
-                .unwrap_or(char::REPLACEMENT_CHARACTER);
-        }
-        *chars = before;
-    }
-    char::REPLACEMENT_CHARACTER
 }
 
 #[cfg(test)]
@@ -300,11 +132,71 @@ mod tests {
         check(r#"{"n": 12"#, &[]);
     }
 
+    #[test]
+    fn quotes_and_brackets_are_tolerated() {
+        let whole = json!({"memory": [{"text": "a"}, {"text": "b"}]});
+        for text in [
+            r#"{“memory”: [{“text”: “a”}, {“text”: “b”}]}"#,
+            r#"{„memory“: [{„text“: „a“}, {„text“: „b“}]}"#,
+            r#"{‘memory’: [{‘text’: ‘a’}, {‘text’: ‘b’}]}"#,
+            r#"{"memory”: [{"text": “a"}, {“text": "b”}]}"#,
+            r#"{"memory": [{"text": "a"}, {"text": "b"]}"#,
+            r#"{"memory": [{"text": "a"}, {"text": "b"}}"#,
+            r#"{"memory": [{"text": "a"} {"text": "b"}]}"#,
+            r#"{"memory": [{"text": "a"}, {"text": "b"}]}]}"#,
+            "{memory: [{text: 'a'}, /* two */ {text: 'b'},],}",
+        ] {
+            check(text, &[(whole.clone(), false)]);
+        }
+        check(
+            r#"{"a": "He said "hi" to me", "b": ""yes""}"#,
+            &[(json!({"a": "He said \"hi\" to me", "b": "\"yes\""}), false)],
+        );
+        check("{'a': 'I don't'}", &[(json!({"a": "I don't"}), false)]);
+        check(r#"{"a": NaN, "b": -Infinity, "c": 007, "a": 1}"#, &[(json!({"a": 1, "b": null, "c": "007"}), false)]);
+        check(r#"[[{"a": 1}]]"#, &[(json!([[{"a": 1}]]), false)]);
+    }
+
+    #[test]
+    fn a_tail_lacks_closing_brackets_only() {
+        for (text, value, tail, lost) in [
+            (r#"{"memory": [{"text": "a"}"#, json!({"memory": [{"text": "a"}]}), None, false),
+            (r#"{"memory": [{"text": "a""#, json!({"memory": []}), Some(json!({"text": "a"})), false),
+            (
+                r#"[{"memory": [{"n": ["1"]}, {"text": "a""#,
+                json!([{"memory": [{"n": ["1"]}]}]),
+                Some(json!({"text": "a"})),
+                false,
+            ),
+            (r#"{"memory": [{"text": "a"#, json!({"memory": []}), None, true),
+            (r#"{"memory": [{"text": "a"}], "no"#, json!({"memory": [{"text": "a"}]}), None, true),
+        ] {
+            assert_eq!(find(text), vec![Found { value, cut: true, tail, lost }], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_in_quotes_is_unquoted() {
+        assert_eq!(quoted(r#" "{\"a\": 1}" "#).as_deref(), Some(r#"{"a": 1}"#));
+        assert_eq!(quoted(r#""{\"a\": 1"#).as_deref(), Some(r#"{"a": 1"#));
+        assert_eq!((quoted(r#""a" and "b""#), quoted("a")), (None, None));
+    }
+
+    #[test]
+    fn bodies_are_read_although_they_are_not_valid_json() {
+        assert_eq!(parse_body(br#"{"a": "\ud83d!"}"#).unwrap(), json!({"a": "\u{fffd}!"}));
+        assert_eq!(parse_body(b"{\"a\": \"\xff!\"}").unwrap(), json!({"a": "\u{fffd}!"}));
+        assert_eq!(parse_body(b"\xef\xbb\xbf{\"a\": NaN}").unwrap(), json!({"a": null}));
+        for bad in [&b"{\"a\": \"x"[..], b"", b"no", b"[{\"a\": NaN}]"] {
+            assert!(parse_body(bad).unwrap_err().starts_with("invalid JSON"), "{bad:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn valid_json_is_read_unchanged(texts in proptest::collection::vec(".*", 0..4), number: i64, flag: bool) {
             let value = json!({"texts": texts, "n": number, "flag": flag, "inner": {"none": null, "f": 1.5}});
-            prop_assert_eq!(find(&value.to_string()), vec![Found { value: value.clone(), cut: false }]);
+            prop_assert_eq!(find(&value.to_string()), vec![Found::whole(value.clone())]);
         }
 
         #[test]

@@ -37,6 +37,8 @@ pub(super) struct Quirks {
     pub(super) tokens: TokensKey,
     /// Parameters that are not sent.
     pub(super) dropped: BTreeSet<String>,
+    /// Whether the model knows no system messages.
+    pub(super) no_system: bool,
 }
 
 /// Keys that a request must have.
@@ -48,7 +50,9 @@ impl Quirks {
     /// Adapts the requests so that the endpoint accepts them, and returns a description for the log; `None` if no parameter
     /// seems to be the reason of the refusal.
     pub(super) fn learn(&mut self, status: u16, refusal: &Refusal, sent: &Map<String, Value>) -> Option<String> {
-        if !matches!(status, 400 | 415 | 422 | 500 | 501) {
+        // Some routers answer 404 if no provider of a model supports a parameter.
+        let is_route = status == 404 && (refusal.is_about_json() || refusal.is_about_parameters());
+        if !matches!(status, 200 | 400 | 405 | 406 | 409 | 415 | 422 | 500..=599) && !is_route {
             return None;
         }
         let message = refusal.message.to_lowercase();
@@ -72,10 +76,12 @@ impl Quirks {
                 });
             }
         }
+        if refusal.is_about_roles() && !self.no_system && has_system_message(sent) {
+            self.no_system = true;
+            return Some("knows no system messages; the instruction is a part of the user's message".into());
+        }
         let asks_for_json = JSON_KEYS.iter().any(|key| sent.contains_key(*key));
-        let is_about_json = ["response_format", "json_schema", "json_object", "format"].iter().any(|key| is_named(key))
-            || message.contains("json mode")
-            || message.contains("structured output");
+        let is_about_json = refusal.is_about_json() || is_named("format");
         if asks_for_json && is_about_json {
             return Some(self.weaken_json_mode());
         }
@@ -91,11 +97,46 @@ impl Quirks {
         if let Some(key) = named {
             return Some(self.drop_parameter(key));
         }
-        if asks_for_json && status != 500 && !refusal.is_about_length() && refusal.param.is_none() {
-            // The endpoint names no parameter; this is the most likely one.
-            return Some(self.weaken_json_mode());
-        }
         None
+    }
+
+    /// Attempts after a refusal without a reason: without each optional parameter of the request alone, and then without
+    /// all of them. Each with a description for the log.
+    pub(super) fn guesses(&self, sent: &Map<String, Value>) -> Vec<(Self, String)> {
+        let mut guesses = Vec::new();
+        let mut all = self.clone();
+        if JSON_KEYS.iter().any(|key| sent.contains_key(*key)) {
+            while all.json != JsonMode::PromptOnly {
+                let lesson = all.weaken_json_mode();
+                guesses.push((Self { json: all.json, ..self.clone() }, lesson));
+            }
+        }
+        for key in ["max_tokens", "max_completion_tokens"].into_iter().filter(|key| sent.contains_key(*key)) {
+            all.tokens = TokensKey::Unsupported;
+            if key == "max_tokens" {
+                let guess = Self { tokens: TokensKey::MaxCompletionTokens, ..self.clone() };
+                guesses.push((guess, "uses `max_completion_tokens` instead of `max_tokens`".into()));
+            }
+            let guess = Self { tokens: TokensKey::Unsupported, ..self.clone() };
+            guesses.push((guess, "does not support a limit of tokens".into()));
+        }
+        let known = ["max_tokens", "max_completion_tokens"];
+        let is_other = |key: &&String| !REQUIRED_KEYS.iter().chain(&JSON_KEYS).chain(&known).any(|known| known == key);
+        for key in sent.keys().filter(is_other) {
+            let mut guess = self.clone();
+            let lesson = guess.drop_parameter(key);
+            all.drop_parameter(key);
+            guesses.push((guess, lesson));
+        }
+        if has_system_message(sent) {
+            let guess = Self { no_system: true, ..self.clone() };
+            guesses.push((guess, "knows no system messages; the instruction is a part of the user's message".into()));
+            all.no_system = true;
+        }
+        if guesses.len() > 1 {
+            guesses.push((all, "supports no optional parameters; none is sent any more".into()));
+        }
+        guesses
     }
 
     fn drop_parameter(&mut self, key: &str) -> String {
@@ -117,6 +158,12 @@ impl Quirks {
             _ => "does not support `response_format`; only the prompt asks for JSON".into(),
         }
     }
+}
+
+/// Whether a request has a message of the system.
+fn has_system_message(sent: &Map<String, Value>) -> bool {
+    let messages = sent.get("messages").and_then(Value::as_array);
+    messages.is_some_and(|messages| messages.iter().any(|message| message["role"] == "system"))
 }
 
 #[cfg(test)]
@@ -183,12 +230,64 @@ mod tests {
     }
 
     #[test]
-    fn without_a_named_parameter_the_json_mode_is_weakened() {
+    fn the_instruction_moves_into_the_users_message() {
+        let sent = json!({"model": "gemma", "messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "y"}]});
+        for message in [
+            "Developer instruction is not enabled for models/gemma-3-27b-it",
+            "System role not supported",
+            "'messages.0.role': 'system' is not supported. Only user and assistant roles are supported!",
+            "Conversation roles must alternate user/assistant/user/assistant/...",
+            "Invalid value: 'system'. Supported roles are: 'user' and 'assistant'.",
+            "This model does not support system messages.",
+            "Unexpected role 'system' in message 0",
+            "Please use a valid role: user, model.",
+        ] {
+            assert!(learned(sent.clone(), &[message]).no_system, "{message}");
+        }
+        let plain = json!({"model": "gemma", "messages": [{"role": "user", "content": "y"}]});
+        let refusal = refusal("System role not supported");
+        assert_eq!(Quirks::default().learn(400, &refusal, plain.as_object().unwrap()), None);
+    }
+
+    #[test]
+    fn a_schema_that_a_server_fails_to_compile_weakens_the_json_mode() {
         let sent = json!({"model": "x", "response_format": {"type": "json_schema"}});
-        let sent = sent.as_object().unwrap();
-        let mut quirks = Quirks::default();
-        assert!(quirks.learn(400, &refusal("Bad Request"), sent).is_some());
-        assert_eq!(quirks.json, JsonMode::ObjectOfSchema);
-        assert_eq!(Quirks::default().learn(400, &refusal("the context length is 4096 tokens"), sent), None);
+        for message in [
+            "failed to parse grammar",
+            "Unable to compile JSON schema: unsupported keyword",
+            "Invalid schema for response_format 'memories'",
+            "xgrammar: the schema has an unknown type",
+            "guided_json is not available with this engine",
+            "No endpoints found that support structured outputs",
+        ] {
+            for status in [400, 404, 422, 500, 502] {
+                let mut quirks = Quirks::default();
+                assert!(quirks.learn(status, &refusal(message), sent.as_object().unwrap()).is_some(), "{message}");
+                assert_eq!(quirks.json, JsonMode::ObjectOfSchema, "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn guesses_try_each_parameter_alone_and_then_all() {
+        let sent = json!({"model": "x", "stream": true, "messages": [{"role": "system"}], "temperature": 1, "max_tokens": 9,
+            "response_format": {"type": "json_schema"}, "store": false});
+        let guesses = Quirks::default().guesses(sent.as_object().unwrap());
+        let count = guesses.len();
+        assert_eq!(count, 3 + 2 + 2 + 1 + 1);
+        for (guess, lesson) in &guesses[..count - 1] {
+            let changes = [
+                guess.json != JsonMode::Schema,
+                guess.tokens != TokensKey::MaxTokens,
+                !guess.dropped.is_empty(),
+                guess.no_system,
+            ];
+            assert_eq!(changes.iter().filter(|changed| **changed).count(), 1, "{lesson}");
+        }
+        let (all, _) = &guesses[count - 1];
+        assert_eq!((all.json, all.tokens, all.no_system), (JsonMode::PromptOnly, TokensKey::Unsupported, true));
+        assert_eq!(all.dropped.len(), 2);
+        let bare = json!({"model": "x", "messages": [{"role": "user"}]});
+        assert!(Quirks::default().guesses(bare.as_object().unwrap()).is_empty());
     }
 }

@@ -5,11 +5,13 @@ mod ollama;
 mod openai;
 mod part;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::chat::ChatRequest;
+use super::chat::{ChatRequest, ChatRole};
 use super::config::{LlmConfig, LlmProvider};
+use super::json::parse_body;
 use super::quirks::Quirks;
+use crate::service::message_of;
 pub(super) use part::AnswerPart;
 
 /// The path that is appended to the base URL.
@@ -35,12 +37,39 @@ pub(super) fn body(config: &LlmConfig, request: &ChatRequest, quirks: &Quirks, s
     body
 }
 
+/// The messages of a request. If the model knows no system messages, their texts begin the first message, which is the
+/// user's, and the roles of the others take turns.
+fn messages(request: &ChatRequest, quirks: &Quirks) -> Value {
+    let mut turns: Vec<(ChatRole, String)> = Vec::new();
+    if quirks.no_system {
+        let system = request.messages.iter().filter(|message| message.role == ChatRole::System);
+        turns.extend(system.map(|message| (ChatRole::User, message.content.clone())));
+        turns.extend(
+            request
+                .messages
+                .iter()
+                .filter(|message| message.role != ChatRole::System)
+                .map(|message| (message.role, message.content.clone())),
+        );
+        turns = turns.into_iter().fold(Vec::new(), |mut turns: Vec<(ChatRole, String)>, (role, text)| {
+            match turns.last_mut().filter(|(last, _)| *last == role) {
+                Some((_, content)) => *content = format!("{content}\n\n{text}"),
+                None => turns.push((role, text)),
+            }
+            turns
+        });
+    } else {
+        turns.extend(request.messages.iter().map(|message| (message.role, message.content.clone())));
+    }
+    turns.iter().map(|(role, content)| json!({"role": role.as_str(), "content": content})).collect()
+}
+
 /// Reads a complete answer.
 ///
 /// # Errors
 /// A description of what the endpoint answered instead.
 pub(super) fn answer(provider: LlmProvider, body: &[u8]) -> Result<AnswerPart, String> {
-    let json: Value = serde_json::from_slice(body).map_err(|error| format!("invalid JSON ({error})"))?;
+    let json = parse_body(body)?;
     match provider {
         LlmProvider::OpenAi => openai::answer(&json),
         LlmProvider::Anthropic => anthropic::answer(&json),
@@ -53,10 +82,11 @@ pub(super) fn answer(provider: LlmProvider, body: &[u8]) -> Result<AnswerPart, S
 /// # Errors
 /// A description of what the endpoint answered instead.
 pub(super) fn event(provider: LlmProvider, data: &str) -> Result<AnswerPart, String> {
-    let json: Value = serde_json::from_str(data).map_err(|error| format!("an event with invalid JSON ({error})"))?;
+    let json = parse_body(data.as_bytes()).map_err(|fault| format!("an event with {fault}"))?;
     if let Some(error) = json.get("error").filter(|error| !error.is_null()) {
-        let message = error.get("message").and_then(Value::as_str).or(error.as_str());
-        return Err(format!("an error in the middle of its answer: {}", message.unwrap_or("without a message")));
+        let message = message_of(error);
+        let message = if message.is_empty() { "without a message" } else { &message };
+        return Err(format!("an error in the middle of its answer: {message}"));
     }
     match provider {
         LlmProvider::OpenAi => Ok(openai::event(&json)),

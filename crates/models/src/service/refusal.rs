@@ -1,13 +1,13 @@
 //! Why a service rejected a request, read from its error response.
 
-use serde_json::Value;
-
+use super::reason::{self, Reason};
 use crate::error::RefusalCause;
 use crate::text::first_chars;
 
-/// Maximum number of characters of the service's message that are kept.
-const MAX_MESSAGE_CHARS: usize = 300;
-
+/// Maximum number of characters of the service's message that are reported.
+const MAX_REPORTED_CHARS: usize = 300;
+/// Maximum number of characters of the service's message that are searched for the cause.
+const MAX_MESSAGE_CHARS: usize = 4000;
 /// Why a service rejected a request.
 #[derive(Debug, Default)]
 pub(crate) struct Refusal {
@@ -17,30 +17,39 @@ pub(crate) struct Refusal {
     pub(crate) param: Option<String>,
     /// The service's error code.
     pub(super) code: String,
+    /// Names in the response, in lower case.
+    pub(super) signals: Vec<String>,
 }
 
 impl Refusal {
-    /// Reads `{"error": {"message", "code", "param"}}` and the variants of other services.
+    /// Reads the reason from the body of a response of any form.
     pub(crate) fn parse(body: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(body);
-        let json: Value = serde_json::from_slice(body).unwrap_or_default();
-        let error = &json["error"];
-        let found = [&error["message"], error, &json["message"], &json["detail"]].into_iter().find_map(Value::as_str);
-        let listed = json["detail"].is_array().then(|| json["detail"].to_string());
-        // An HTML page has no useful message.
-        let plain = if json.is_null() && !text.trim_start().starts_with('<') { text.as_ref() } else { "" };
-        let message = found.or(listed.as_deref()).unwrap_or(plain);
-        let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-        Self {
-            message: first_chars(&message, MAX_MESSAGE_CHARS).to_owned(),
-            param: error["param"].as_str().map(str::to_owned),
-            code: error["code"].as_str().unwrap_or_default().to_owned(),
-        }
+        Self::of(reason::read(body))
+    }
+
+    /// Reads the error in a response whose status says that it succeeded, and the status that it should have had: the one that
+    /// the error names; else 503 if a retry may help, or the response's own.
+    pub(crate) fn in_success(body: &[u8]) -> Option<(u16, Self)> {
+        let reason = reason::in_success(body)?;
+        let status = reason.status;
+        let refusal = Self::of(reason);
+        let message = refusal.message.to_lowercase();
+        let may_recover =
+            ["overloaded", "rate limit", "rate_limit", "too many requests", "temporarily", "timed out", "timeout"]
+                .iter()
+                .any(|words| message.contains(words) || refusal.signals.iter().any(|signal| signal.contains(words)));
+        Some((status.unwrap_or(if may_recover { 503 } else { 200 }), refusal))
+    }
+
+    fn of(reason: Reason) -> Self {
+        let Reason { message, param, code, signals, .. } = reason;
+        Self { message: first_chars(&message, MAX_MESSAGE_CHARS).to_owned(), param, code, signals }
     }
 
     /// What the status and the message mean.
     pub(crate) fn cause(&self, status: u16, has_key: bool) -> RefusalCause {
         match status {
+            _ if self.is_about_content() => RefusalCause::Filtered,
             401 if !has_key => RefusalCause::NoKey,
             401 => RefusalCause::InvalidKey,
             403 => RefusalCause::KeyNotAllowed,
@@ -56,7 +65,7 @@ impl Refusal {
     pub(crate) fn describe(&self, status: u16) -> String {
         match self.message.as_str() {
             "" => format!("HTTP {status}"),
-            message => format!("HTTP {status}: {message}"),
+            message => format!("HTTP {status}: {}", first_chars(message, MAX_REPORTED_CHARS)),
         }
     }
 
@@ -79,9 +88,37 @@ mod tests {
             (r#"{"detail": [{"loc": ["body", "store"]}]}"#, r#"[{"loc":["body","store"]}]"#),
             ("upstream connect error", "upstream connect error"),
             ("<html><body>502</body></html>", ""),
+            (r#"[{"error": {"message": "API key not valid"}}]"#, "API key not valid"),
             ("", ""),
         ] {
             assert_eq!(Refusal::parse(body.as_bytes()).message, expected);
+        }
+    }
+
+    #[test]
+    fn refusals_of_content_are_recognized() {
+        for body in [
+            r#"{"error": {"message": "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.", "code": "content_filter", "status": 400}}"#,
+            r#"{"error": {"message": "x", "innererror": {"code": "ResponsibleAIPolicyViolation"}}}"#,
+            r#"{"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}"#,
+            r#"[{"error": {"message": "x", "status": "SAFETY"}}]"#,
+            r#"{"error": {"message": "Your input was flagged", "metadata": {"reasons": ["violence"]}}}"#,
+            r#"{"error": {"code": "1301", "message": "系统检测到输入可能包含敏感内容"}}"#,
+            r#"{"error": {"message": "Content Exists Risk"}}"#,
+            r#"{"error": {"message": "Output blocked", "type": "content_policy_violation"}}"#,
+            r#"{"code": "DataInspectionFailed", "message": "Input data may contain inappropriate content."}"#,
+            r#"{"message": "Guardrail was enabled and blocked the request"}"#,
+            r#"{"error": {"message": "Provider returned error", "metadata": {"raw": "{\"error\":{\"code\":\"content_filter\"}}"}}}"#,
+        ] {
+            for status in [400, 403, 422, 500] {
+                assert_eq!(Refusal::parse(body.as_bytes()).cause(status, true), RefusalCause::Filtered, "{body}");
+            }
+        }
+        for body in [
+            r#"{"error": "maximum context length is 8192 tokens"}"#,
+            r#"{"error": {"message": "case-sensitive name", "type": "invalid_request_error"}}"#,
+        ] {
+            assert!(!Refusal::parse(body.as_bytes()).is_about_content(), "{body}");
         }
     }
 }

@@ -108,21 +108,59 @@ const PARAMETERS: [&str; 16] = [
     "extra fields",
     "additional properties",
 ];
-const FILTERS: [&str; 14] = [
+/// Names of causes that are about the content of a request.
+const CONTENT_SIGNALS: [&str; 18] = [
     "content_filter",
-    "content filter",
+    "contentfilter",
+    "content_policy",
+    "contentpolicy",
+    "responsibleaipolicy",
+    "prohibited_content",
+    "prohibitedcontent",
+    "blockreason",
+    "block_reason",
+    "blocklist",
+    "guardrail",
+    "data_inspection_failed",
+    "datainspectionfailed",
+    "moderation",
+    "unsafe_content",
+    "content_violation",
+    "flagged_input",
+    "sensitive_content",
+];
+/// Words for the same.
+const CONTENT_WORDS: [&str; 30] = [
     "content management",
     "responsibleai",
     "filtered",
-    "safety",
     "prohibited",
-    "guardrail",
     "inappropriate",
-    "moderation",
     "flagged",
-    "inspection",
-    "sensitive",
+    "data_inspection",
+    "data inspection",
+    "content filter",
+    "content_filter",
+    "content management policy",
     "content policy",
+    "content moderation",
+    "requires moderation",
+    "moderation policy",
+    "content exists risk",
+    "safety system",
+    "safety filter",
+    "safety setting",
+    "was flagged",
+    "been flagged",
+    "inappropriate content",
+    "unsafe content",
+    "prohibited content",
+    "prohibited_content",
+    "sensitive content",
+    "sensitive information",
+    "guardrail",
+    "usage polic",
+    "敏感",
 ];
 
 fn has(words: &str, list: &[&str]) -> bool {
@@ -170,7 +208,73 @@ impl Refusal {
 
     /// Whether a filter of the service refuses the content of the request.
     pub(crate) fn is_about_content(&self) -> bool {
-        has(&self.words(), &FILTERS)
+        let words = self.words();
+        let is_violation = words.contains("violat") && has(&words, &["polic", "guideline", "terms"]);
+        let is_name = |signal: &String| {
+            matches!(signal.as_str(), "safety" | "recitation" | "spii" | "refusal") || has(signal, &CONTENT_SIGNALS)
+        };
+        is_violation || has(&words, &CONTENT_WORDS) || self.signals.iter().any(is_name)
+    }
+
+    /// Whether the endpoint can't answer with JSON in the requested way.
+    pub(crate) fn is_about_json(&self) -> bool {
+        let message = self.message.to_lowercase();
+        let names = [
+            "response_format",
+            "response format",
+            "json_schema",
+            "json schema",
+            "jsonschema",
+            "json_object",
+            "json mode",
+            "json_mode",
+            "structured output",
+            "grammar",
+            "guided_",
+            "guided decoding",
+            "xgrammar",
+            "outlines",
+        ];
+        names.iter().any(|name| message.contains(name))
+            || self.param.as_deref().is_some_and(|param| param.starts_with("response_format"))
+    }
+
+    /// Whether the model knows no system messages, or requires that user and assistant take turns.
+    pub(crate) fn is_about_roles(&self) -> bool {
+        let message = self.message.to_lowercase();
+        let names_role = ["system", "developer"].iter().any(|role| message.contains(role))
+            && ["role", "instruction", "message", "prompt"].iter().any(|word| message.contains(word));
+        let is_refused = [
+            "not enabled",
+            "not support",
+            "unsupported",
+            "n't support",
+            "not allowed",
+            "not permitted",
+            "not accept",
+            "invalid",
+            "unknown",
+            "unexpected",
+            "unrecognized",
+            "must be one of",
+            "should be one of",
+            "only user and",
+        ];
+        names_role && is_refused.iter().any(|words| message.contains(words))
+            || [
+                "must alternate",
+                "should alternate",
+                "only user and assistant",
+                "only user, assistant",
+                "only user and model",
+                "valid role: user, model",
+                "first message must be",
+                "start with a user",
+                "start with user",
+                "begin with a user",
+            ]
+            .iter()
+            .any(|words| message.contains(words))
     }
 
     /// Whether the request itself is the reason of an error with this status, so that a retry of the same request is
@@ -180,9 +284,14 @@ impl Refusal {
             408 | 425 => false,
             429 => self.words().contains("request too large"),
             500 => {
-                self.is_about_parameters() || self.is_about_length() || self.is_about_count() || self.is_about_content()
+                self.is_about_parameters()
+                    || self.is_about_length()
+                    || self.is_about_count()
+                    || self.is_about_content()
+                    || self.is_about_json()
+                    || self.is_about_roles()
             }
-            501..=599 => self.is_about_length() || self.is_about_content(),
+            501..=599 => self.is_about_length() || self.is_about_content() || self.is_about_json(),
             _ => true,
         }
     }

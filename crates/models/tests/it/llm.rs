@@ -126,7 +126,9 @@ fn refusals_that_no_parameter_explains_are_errors() {
     assert!(client.chat(&for_json()).is_err() && client.chat(&for_json()).is_err());
     let formats: Vec<Value> =
         service.requests().iter().map(|request| request.body["response_format"]["type"].clone()).collect();
-    let round = [json!("json_schema"), json!("json_object"), json!("json_object"), Value::Null];
+    let (schema, object) = (json!("json_schema"), json!("json_object"));
+    // Each JSON mode, then the instruction in the user's message, then both.
+    let round = [schema.clone(), object.clone(), object, Value::Null, schema, Value::Null];
     assert_eq!(formats, [round.clone(), round].concat());
 }
 
@@ -189,7 +191,7 @@ fn an_answer_in_the_reasoning_is_used_and_truncation_is_reported() {
 
 #[test]
 fn unusable_answers_are_errors() {
-    for body in [json!({}), json!({"choices": []}), json!([1]), json!({"error": {"message": "overloaded"}})] {
+    for body in [json!({}), json!({"choices": []}), json!([1]), json!({"choices": [{"error": {"message": "x"}}]})] {
         let service = FakeService::start(move |_, _| Reply::new("200 OK", &body));
         let error = client(&service, unchanged).chat(&question()).unwrap_err();
         assert!(matches!(error, ModelError::Answer { is_empty: false, .. }), "{error:?}");

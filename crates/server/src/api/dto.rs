@@ -89,6 +89,22 @@ pub(crate) fn one_value<T: PartialEq + Display + Copy>(given: &[(&str, Option<T>
     Ok(found.map(|(_, value)| value))
 }
 
+/// A message that nothing was learnt from, because the language model refuses it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NotLearnt {
+    /// Its position among the messages of the request, from 0. Messages without text do not count.
+    message: usize,
+    /// Its role.
+    role: String,
+    reason: String,
+}
+
+impl From<mnemon_engine::NotLearnt> for NotLearnt {
+    fn from(one: mnemon_engine::NotLearnt) -> Self {
+        Self { message: one.message, role: one.role.to_string(), reason: one.reason }
+    }
+}
+
 /// A memory that the language model was given.
 #[derive(Clone, Serialize, ToSchema)]
 pub(super) struct UsedMemory {

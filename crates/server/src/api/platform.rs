@@ -12,6 +12,7 @@ mod filters;
 mod list;
 mod memory;
 mod not_implemented;
+mod parked;
 mod ping;
 mod projects;
 mod queries;
@@ -48,6 +49,9 @@ pub(super) fn guarded() -> OpenApiRouter<AppState> {
         .routes(routes!(events::list))
         .routes(routes!(events::get))
         .routes(routes!(events::get_plural))
+        .routes(routes!(parked::list))
+        .routes(routes!(parked::retry))
+        .routes(routes!(parked::edit, parked::remove))
         .routes(routes!(batch::update, batch::delete))
         .routes(routes!(entities::list))
         .routes(routes!(entities::filters))

@@ -13,6 +13,7 @@ use subtle::ConstantTimeEq;
 
 use super::keys::digest;
 use super::{AuthKind, Caller};
+use crate::admin_request;
 use crate::config::AuthMode;
 use crate::error::Problem;
 use crate::service::{App, AppState};
@@ -33,8 +34,9 @@ pub(crate) async fn authenticate(
     if let Some(authenticated) = request.extensions().get::<AuthenticatedCaller>() {
         let _ = authenticated.0.set(caller.clone());
     }
+    let is_admin = caller.is_admin();
     request.extensions_mut().insert(caller);
-    let mut response = next.run(request).await;
+    let mut response = admin_request::scope(is_admin, next.run(request)).await;
     response.headers_mut().extend(limits);
     Ok(response)
 }

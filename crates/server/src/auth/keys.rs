@@ -219,8 +219,8 @@ mod tests {
         fn due(&self, kind: &'static str, now: Timestamp, limit: usize) -> Result<Vec<Result<Document>>> {
             self.documents.due(kind, now, limit)
         }
-        fn count_queued(&self, kind: &'static str) -> Result<usize> {
-            self.documents.count_queued(kind)
+        fn count_due(&self, kind: &'static str, now: jiff::Timestamp) -> Result<usize> {
+            self.documents.count_due(kind, now)
         }
         fn reschedule(&self, _: &'static str, _: &str, _: Timestamp, _: Timestamp) -> Result<bool> {
             Err(StoreError::Full)

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mnemon_engine::{AddOutcome, EngineError, Event, EventStatus, Extractor, JobResult, LearnRequest, LearnResult};
+use mnemon_engine::{
+    AddOutcome, EngineError, Event, EventStatus, Extractor, JobResult, LearnRequest, LearnResult, NotLearnt,
+};
 use mnemon_store::Scope;
 
 use super::app::{App, AppState};
@@ -36,20 +38,24 @@ impl App {
             Err(_) => {
                 let Ok(event_id) = queued.try_recv() else { return Err(Problem::timeout()) };
                 let outcome = pending("it is still being processed");
-                return Ok(LearnResult { event_id, extractor: Extractor::Llm, outcome });
+                return Ok(LearnResult { event_id, extractor: Extractor::Llm, outcome, not_learnt: Vec::new() });
             }
         };
         if wait
             && matches!(learned.outcome, AddOutcome::Pending { .. })
-            && let Some(outcome) = self.finished(&learned.event_id, deadline).await?
+            && let Some((outcome, not_learnt)) = self.finished(&learned.event_id, deadline).await?
         {
-            return Ok(LearnResult { outcome, ..learned });
+            return Ok(LearnResult { outcome, not_learnt, ..learned });
         }
         Ok(learned)
     }
 
     /// Waits until a job is finished, and returns its outcome; `None` at the deadline.
-    async fn finished(&self, event_id: &str, deadline: Instant) -> Result<Option<AddOutcome>, Problem> {
+    async fn finished(
+        &self,
+        event_id: &str,
+        deadline: Instant,
+    ) -> Result<Option<(AddOutcome, Vec<NotLearnt>)>, Problem> {
         while Instant::now() < deadline {
             // Before the event is read, so that an end in between is noticed.
             let mut finished = std::pin::pin!(self.job_finished.notified());
@@ -57,7 +63,7 @@ impl App {
             let (events, id) = (self.events.clone(), event_id.to_owned());
             // A failed read is tried again until the deadline.
             let event = self.blocking(move || events.find(&id).ok().flatten()).await?;
-            if let Some(outcome) = event.and_then(|document| outcome_of(&document.body)) {
+            if let Some(outcome) = event.and_then(|event| Some((outcome_of(&event.body)?, event.body.not_learnt))) {
                 return Ok(Some(outcome));
             }
             let next_read = (Instant::now() + EVENT_POLL).min(deadline);
@@ -133,6 +139,9 @@ fn outcome_of(event: &Event) -> Option<AddOutcome> {
     match event.status {
         EventStatus::Pending => None,
         EventStatus::Succeeded => event.added().map(AddOutcome::Stored),
+        EventStatus::Failed if event.is_parked() => {
+            Some(AddOutcome::Parked { error: None, public_reason: "see its event" })
+        }
         EventStatus::Failed => Some(pending("the request failed")),
     }
 }

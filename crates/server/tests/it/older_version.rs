@@ -91,7 +91,7 @@ async fn pending_requests_and_deliveries_of_an_older_version_are_finished() {
     let before = texts(&TestServer::over_with_llm(&path, &endpoint, config()).await, ADMIN).await;
     assert_eq!((before.len(), endpoint.requests().len()), (8, 5));
     let left = ["extraction", "delivery"].map(|kind| all(&store, kind).len());
-    assert_eq!((left, store.count_queued("event").unwrap()), ([0, 0], 0));
+    assert_eq!((left, store.count_due("event", jiff::Timestamp::MAX).unwrap()), ([0, 0], 0));
     let store: std::sync::Arc<dyn DocumentStore> = std::sync::Arc::new(store);
     assert_eq!(check_documents(&store).unwrap(), []);
 }

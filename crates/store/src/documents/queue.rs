@@ -2,7 +2,7 @@
 //!
 //! A queued job is a document with a due time. A worker claims a job by moving its due time to the end of a lease,
 //! which only one worker of all processes can do. If the worker's process ends, the job is due again when the lease
-//! expires.
+//! expires. A job that could not be done is parked: it is kept, and never due until somebody resumes it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,7 +151,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// [`StoreError::UnreadableDocument`]; others if the document store fails.
     pub fn retry_later(&self, id: &str, pause: Duration, change: &mut dyn FnMut(&mut T)) -> Result<bool> {
         let changed = self.jobs.change(id, &mut |job| {
-            let is_queued = job.due.is_some();
+            let is_queued = is_queued(job.due);
             if is_queued {
                 job.due = Some(after(pause));
                 change(&mut job.body);
@@ -197,16 +197,81 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         Ok(())
     }
 
-    /// The number of queued jobs.
+    /// Parks a queued job: it is kept, and is not due any more. Returns whether it was queued.
+    ///
+    /// # Errors
+    /// [`StoreError::UnreadableDocument`]; others if the document store fails.
+    pub fn park(&self, id: &str, change: &mut dyn FnMut(&mut T)) -> Result<bool> {
+        let changed = self.jobs.change(id, &mut |job| {
+            let is_queued = is_queued(job.due);
+            if is_queued {
+                job.due = Some(parked_due());
+                change(&mut job.body);
+            }
+            is_queued
+        })?;
+        Ok(changed.is_some())
+    }
+
+    /// Makes a parked job due now; returns it if it is parked and `change` returns true.
+    ///
+    /// # Errors
+    /// [`StoreError::UnreadableDocument`]; others if the document store fails.
+    pub fn resume(&self, id: &str, change: &mut dyn FnMut(&mut T) -> bool) -> Result<Option<Document<T>>> {
+        self.jobs.change(id, &mut |job| {
+            let is_resumed = is_parked(job.due) && change(&mut job.body);
+            if is_resumed {
+                job.due = Some(Timestamp::now());
+            }
+            is_resumed
+        })
+    }
+
+    /// Takes a parked job out of the queue and keeps its document as a record; returns whether it was parked.
+    ///
+    /// # Errors
+    /// [`StoreError::UnreadableDocument`]; others if the document store fails.
+    pub fn drop_parked(&self, id: &str, record: &mut dyn FnMut(&mut T)) -> Result<bool> {
+        let changed = self.jobs.change(id, &mut |job| {
+            let is_parked = is_parked(job.due);
+            if is_parked {
+                job.due = None;
+                record(&mut job.body);
+            }
+            is_parked
+        })?;
+        Ok(changed.is_some())
+    }
+
+    /// The number of queued jobs that are not parked.
     ///
     /// # Errors
     /// If the document store fails.
     pub fn count(&self) -> Result<usize> {
-        self.documents.count_queued(self.jobs.kind())
+        self.documents.count_due(self.jobs.kind(), last_due())
     }
 
-    /// The first queued jobs, whether they are claimed or not, in the order of their due times. A job that can't be
-    /// read is an error in its place.
+    /// The number of parked jobs.
+    ///
+    /// # Errors
+    /// If the document store fails.
+    pub fn count_parked(&self) -> Result<usize> {
+        let all = self.documents.count_due(self.jobs.kind(), Timestamp::MAX)?;
+        Ok(all.saturating_sub(self.count()?))
+    }
+
+    /// The parked jobs, the longest queued first. A job that can't be read is an error in its place.
+    ///
+    /// # Errors
+    /// If the document store fails.
+    pub fn parked(&self) -> Result<Vec<Result<Document<T>>>> {
+        let mut jobs = self.queued(usize::MAX)?;
+        jobs.retain(|job| job.as_ref().map_or(true, |job| is_parked(job.due)));
+        Ok(jobs)
+    }
+
+    /// The first queued jobs, whether they are claimed or not, in the order of their due times; parked ones come last. A
+    /// job that can't be read is an error in its place.
     ///
     /// # Errors
     /// If the document store fails.
@@ -226,14 +291,32 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     }
 
     fn set_due(&self, id: &str, due: Timestamp) -> Result<bool> {
-        self.documents.reschedule(self.jobs.kind(), id, Timestamp::MAX, due)
+        self.documents.reschedule(self.jobs.kind(), id, last_due(), due)
     }
+}
+
+/// The due time of a parked job: near the end of time, within the range of every database.
+fn parked_due() -> Timestamp {
+    Timestamp::MAX.checked_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MAX)
+}
+
+/// The latest due time of a job that is not parked.
+fn last_due() -> Timestamp {
+    Timestamp::MAX.checked_sub(SignedDuration::from_hours(2)).unwrap_or(Timestamp::MAX)
+}
+
+fn is_parked(due: Option<Timestamp>) -> bool {
+    due.is_some_and(|due| due > last_due())
+}
+
+fn is_queued(due: Option<Timestamp>) -> bool {
+    due.is_some_and(|due| due <= last_due())
 }
 
 /// The time after a pause from now.
 fn after(pause: Duration) -> Timestamp {
     let pause = SignedDuration::try_from(pause).unwrap_or(SignedDuration::MAX);
-    Timestamp::now().checked_add(pause).unwrap_or(Timestamp::MAX)
+    Timestamp::now().checked_add(pause).unwrap_or(last_due()).min(last_due())
 }
 
 #[cfg(test)]

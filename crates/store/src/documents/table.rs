@@ -92,9 +92,9 @@ impl<T: Tables + ?Sized> DocumentStore for T {
         Ok(rows.iter().map(|row| document_at(row, kind)).collect())
     }
 
-    fn count_queued(&self, kind: &'static str) -> Result<usize> {
-        let query = "SELECT count(*) FROM documents WHERE kind = $1 AND due IS NOT NULL";
-        let rows = snapshot(self, |sql| sql.query(query, &[kind.into()]))?;
+    fn count_due(&self, kind: &'static str, now: Timestamp) -> Result<usize> {
+        let query = "SELECT count(*) FROM documents WHERE kind = $1 AND due <= $2";
+        let rows = snapshot(self, |sql| sql.query(query, &[kind.into(), now.as_microsecond().into()]))?;
         Ok(usize::try_from(first_int(&rows)?).unwrap_or(0))
     }
 

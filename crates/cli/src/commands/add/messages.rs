@@ -24,7 +24,7 @@ pub(super) fn from_json(value: &Value, defaults: &Message) -> Result<Vec<Message
 }
 
 /// Reads the messages of a file, or of stdin for `-`.
-pub(super) fn read(file: &Path, defaults: &Message) -> anyhow::Result<Vec<Message>> {
+pub(in crate::commands) fn read(file: &Path, defaults: &Message) -> anyhow::Result<Vec<Message>> {
     let mut text = String::new();
     if file == Path::new("-") {
         std::io::stdin().read_to_string(&mut text).context("reading messages from stdin")?;

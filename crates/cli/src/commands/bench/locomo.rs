@@ -224,8 +224,12 @@ fn add_conversation(
             None => engine.add(add)?,
             Some(_) => match engine.learn(LearnRequest { add, ..LearnRequest::default() })?.outcome {
                 AddOutcome::Stored(added) => added,
-                AddOutcome::Pending { error: Some(error), .. } => return Err((*error).into()),
-                AddOutcome::Pending { public_reason, .. } => anyhow::bail!("{public_reason}"),
+                AddOutcome::Pending { error: Some(error), .. } | AddOutcome::Parked { error: Some(error), .. } => {
+                    return Err((*error).into());
+                }
+                AddOutcome::Pending { public_reason, .. } | AddOutcome::Parked { public_reason, .. } => {
+                    anyhow::bail!("{public_reason}")
+                }
                 AddOutcome::Cancelled => anyhow::bail!("the request was cancelled"),
             },
         };

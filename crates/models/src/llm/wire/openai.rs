@@ -2,16 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use super::part::{AnswerPart, finish, set, text_at, usage};
-use crate::llm::chat::{ChatMessage, ChatRequest};
+use super::messages;
+use super::part::{AnswerPart, finish, refused, set, text_at, usage};
+use crate::llm::chat::ChatRequest;
 use crate::llm::config::LlmConfig;
 use crate::llm::quirks::{JsonMode, Quirks, TokensKey};
+use crate::service::message_of;
 
 pub(super) fn body(config: &LlmConfig, request: &ChatRequest, quirks: &Quirks, stream: bool) -> Map<String, Value> {
-    let message = |message: &ChatMessage| json!({"role": message.role.as_str(), "content": message.content});
     let mut body = Map::new();
     body.insert("model".into(), config.model.as_str().into());
-    body.insert("messages".into(), request.messages.iter().map(message).collect());
+    body.insert("messages".into(), messages(request, quirks));
     if stream {
         body.insert("stream".into(), true.into());
     }
@@ -40,16 +41,19 @@ pub(super) fn body(config: &LlmConfig, request: &ChatRequest, quirks: &Quirks, s
 
 pub(super) fn answer(json: &Value) -> Result<AnswerPart, String> {
     let Some(choice) = json["choices"].get(0) else {
-        return Err(match text_at(&json["error"], &["message"]) {
-            "" => "no `choices`".into(),
-            message => format!("an error with a successful status: {message}"),
-        });
+        let feedback = json.get("promptFeedback").or(json.get("prompt_feedback"));
+        return match feedback.and_then(|feedback| feedback.get("blockReason").or(feedback.get("block_reason"))) {
+            Some(reason) => {
+                Ok(AnswerPart { refused: Some(format!("the prompt is blocked: {reason}")), ..AnswerPart::default() })
+            }
+            None => Err("no `choices`".into()),
+        };
     };
-    let message = &choice["message"];
-    let refusal = text_at(message, &["refusal"]);
-    if !refusal.is_empty() {
-        return Err(format!("with a refusal: {refusal}"));
+    let error = choice.get("error").filter(|error| !error.is_null()).map(message_of);
+    if let Some(error) = error.filter(|error| !error.is_empty()) {
+        return Err(format!("an error with a successful status: {error}"));
     }
+    let message = &choice["message"];
     Ok(AnswerPart { usage: usage(&json["usage"], "prompt_tokens", "completion_tokens"), ..part(choice, message) })
 }
 
@@ -68,6 +72,10 @@ fn part(choice: &Value, message: &Value) -> AnswerPart {
         text: parts.unwrap_or_else(|| text_at(message, &["content"]).to_owned()),
         reasoning: text_at(message, &["reasoning_content", "reasoning"]).to_owned(),
         finish: finish(choice["finish_reason"].as_str()),
+        refused: match text_at(message, &["refusal"]) {
+            "" => refused(choice["finish_reason"].as_str()),
+            refusal => Some(format!("the model refuses: {refusal}")),
+        },
         usage: None,
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct AnswerPart {
     pub(crate) reasoning: String,
     /// Why the answer ended, in the last part.
     pub(crate) finish: Option<Finish>,
+    /// What a filter or the model says if it refuses the content.
+    pub(crate) refused: Option<String>,
     pub(crate) usage: Option<Usage>,
 }
 
@@ -27,6 +29,27 @@ pub(super) fn finish(reason: Option<&str>) -> Option<Finish> {
         "length" | "max_tokens" | "model_length" | "MAX_TOKENS" => Finish::Length,
         _ => Finish::Stop,
     })
+}
+
+/// The reason why an answer ended, if a filter or the model refuses the content.
+pub(super) fn refused(reason: Option<&str>) -> Option<String> {
+    const NAMES: [&str; 12] = [
+        "content_filter",
+        "content-filter",
+        "safety",
+        "prohibited",
+        "blocklist",
+        "spii",
+        "recitation",
+        "refusal",
+        "guardrail",
+        "sensitive",
+        "flagged",
+        "error_toxic",
+    ];
+    let reason = reason?;
+    let name = reason.to_lowercase();
+    NAMES.iter().any(|known| name.contains(known)).then(|| format!("it ends with `{reason}`"))
 }
 
 /// Reads the numbers of tokens under two keys.

@@ -115,6 +115,10 @@ fn reply(app: &App, turn: &Turn, context: &ChatContext, response: String) -> Cha
             let reason = format!("the extraction of facts is queued until a model is available: {public_reason}");
             reply.warning = Some(reason);
         }
+        Ok(LearnResult { outcome: AddOutcome::Parked { public_reason, .. }, event_id, .. }) => {
+            reply.event_id = Some(event_id);
+            reply.warning = Some(format!("no facts were stored: {public_reason}"));
+        }
         Ok(LearnResult { outcome: AddOutcome::Cancelled, .. }) => reply.warning = not_stored(Problem::cancelled()),
         // The answer itself succeeded.
         Err(error) => reply.warning = not_stored(error.into()),

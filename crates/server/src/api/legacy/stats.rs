@@ -1,6 +1,7 @@
 //! Statistics of a user: `GET /stats/{user_id}` and `GET /graph/relationships/{user_id}`.
 
 use axum::extract::State;
+use mnemon_engine::Engine;
 use mnemon_store::ScopeSummary;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -21,6 +22,8 @@ pub(super) struct Stats {
     entities: usize,
     /// Number of links between memories.
     relationships: usize,
+    /// Number of requests that are kept although nothing could be learnt from them; see /v1/parked.
+    parked_requests: usize,
     /// When the first memory was stored, RFC 3339.
     first_memory_at: Option<String>,
     /// When the last memory was stored, RFC 3339.
@@ -37,13 +40,16 @@ pub(super) async fn stats(
 ) -> Result<Json<Stats>, Problem> {
     let scope = caller.scope(Some(&user), None, None)?;
     let user_id = scope.user_id.clone().unwrap_or_default();
-    let ScopeSummary { memories, entities, links, first, last } =
-        app.with_engine(move |engine| Ok(engine.stats(&scope)?)).await?;
+    let work =
+        move |engine: &Engine| Ok((engine.stats(&scope)?, engine.parked_requests(scope.user_id.as_deref())?.len()));
+    let (summary, parked_requests) = app.with_engine(work).await?;
+    let ScopeSummary { memories, entities, links, first, last } = summary;
     Ok(Json(Stats {
         user_id,
         memory_count: memories,
         entities,
         relationships: links,
+        parked_requests,
         first_memory_at: first,
         last_memory_at: last,
     }))

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::dto::{HistoryRow, Item};
 use crate::answer;
-use crate::api::dto::{Done, Messages, MessagesDoc, is_procedural, one_value, optional_timestamp, tag};
+use crate::api::dto::{Done, Messages, MessagesDoc, NotLearnt, is_procedural, one_value, optional_timestamp, tag};
 use crate::auth::{Caller, Reader, Writer};
 use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json, Path, Query, day, double_day, memory_id, usize_or_text};
@@ -68,14 +68,18 @@ pub(crate) struct AddAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     event_id: Option<String>,
     /// `PENDING`, with status 202: the messages are stored and queued until a model is available.
+    /// `FAILED`, with status 202: nothing could be learnt, and the request is parked, see /v1/parked.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
-    /// Why the request is pending.
+    /// Why the request is pending or parked.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// Which messages, or parts of them, are not stored: instructions, tool calls, images.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
+    /// Messages that nothing was learnt from, because the language model refuses them. Absent if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_learnt: Vec<NotLearnt>,
 }
 
 /// A memory that was stored.
@@ -117,7 +121,8 @@ impl AddBody {
 /// Add memories
 ///
 /// Status 200: the memories are stored durably, as extracted facts, or verbatim if `infer` is false. Status 202: a
-/// model is unavailable; the messages are stored and queued until it is available.
+/// model is unavailable; the messages are stored and queued until it is available (`PENDING`), or nothing can be learnt
+/// from them, and the request is parked (`FAILED`).
 #[utoipa::path(post, path = "/memories", tag = tag::MEM0_SERVER, request_body = AddBody,
     responses((status = 200, body = AddAnswer), (status = 202, body = AddAnswer), (status = 409, body = ErrorBody),
         (status = 502, body = ErrorBody)))]
@@ -142,6 +147,7 @@ pub(crate) async fn add(
     let reply = app.learn(LearnRequest { add, instructions, procedure }, sync).await?;
     answer.extractor = Some(reply.extractor.as_str());
     answer.event_id = Some(reply.event_id);
+    answer.not_learnt = reply.not_learnt.into_iter().map(NotLearnt::from).collect();
     Ok(match reply.outcome {
         AddOutcome::Stored(stored) => {
             answer.results = stored.into_iter().map(AddedItem::from).collect();
@@ -149,6 +155,11 @@ pub(crate) async fn add(
         }
         AddOutcome::Pending { public_reason, .. } => {
             answer.status = Some("PENDING");
+            answer.reason = Some(public_reason.to_owned());
+            (StatusCode::ACCEPTED, Json(answer))
+        }
+        AddOutcome::Parked { public_reason, .. } => {
+            answer.status = Some("FAILED");
             answer.reason = Some(public_reason.to_owned());
             (StatusCode::ACCEPTED, Json(answer))
         }

@@ -14,7 +14,7 @@ use super::dto::{
 };
 use super::projects;
 use crate::answer;
-use crate::api::dto::{Messages, MessagesDoc, is_procedural, optional_timestamp, tag};
+use crate::api::dto::{Messages, MessagesDoc, NotLearnt, is_procedural, optional_timestamp, tag};
 use crate::auth::{Caller, Writer};
 use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json, day};
@@ -76,6 +76,7 @@ pub(super) struct AddBody {
 pub(super) struct AddAnswer {
     message: String,
     /// `SUCCEEDED`: stored. `PENDING`, with status 202: the messages are stored and queued until a model is available.
+    /// `FAILED`, with status 202: nothing could be learnt, and the request is parked, see /v1/parked.
     status: &'static str,
     /// The id of the event, see /v1/event/{event_id}.
     event_id: String,
@@ -86,6 +87,9 @@ pub(super) struct AddAnswer {
     /// Which messages, or parts of them, are not stored: instructions, tool calls, images.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
+    /// Messages that nothing was learnt from, because the language model refuses them. Absent if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_learnt: Vec<NotLearnt>,
 }
 
 /// A memory that was stored.
@@ -226,15 +230,25 @@ pub(super) async fn add(
         None => projects::instructions(&app, of_agent).await?,
     };
     let learned = app.learn(LearnRequest { add: request, instructions, procedure }, sync).await?;
-    let LearnResult { event_id, extractor, outcome } = learned;
+    let LearnResult { event_id, extractor, outcome, not_learnt } = learned;
     Ok(match outcome {
         AddOutcome::Stored(stored) => {
-            (StatusCode::OK, Json(AddAnswer::stored(stored, event_id, Some(extractor), note)))
+            let mut answer = AddAnswer::stored(stored, event_id, Some(extractor), note);
+            answer.not_learnt = not_learnt.into_iter().map(NotLearnt::from).collect();
+            (StatusCode::OK, Json(answer))
         }
         AddOutcome::Pending { public_reason, .. } => {
             let message = format!("The messages are queued until a model is available: {public_reason}");
             let extractor = Some(extractor.as_str());
-            let answer = AddAnswer { message, status: "PENDING", results: Vec::new(), event_id, extractor, note };
+            let (status, results, not_learnt) = ("PENDING", Vec::new(), Vec::new());
+            let answer = AddAnswer { message, status, results, event_id, extractor, note, not_learnt };
+            (StatusCode::ACCEPTED, Json(answer))
+        }
+        AddOutcome::Parked { public_reason, .. } => {
+            let message = format!("The messages are kept, and nothing was learnt from them: {public_reason}");
+            let (status, results, not_learnt) = ("FAILED", Vec::new(), Vec::new());
+            let extractor = Some(extractor.as_str());
+            let answer = AddAnswer { message, status, results, event_id, extractor, note, not_learnt };
             (StatusCode::ACCEPTED, Json(answer))
         }
         AddOutcome::Cancelled => return Err(Problem::cancelled()),
@@ -258,6 +272,7 @@ impl AddAnswer {
             results: added.into_iter().map(item).collect(),
             event_id: event_id.clone(),
             extractor: extractor.map(Extractor::as_str),
+            not_learnt: Vec::new(),
         }
     }
 }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::dto::{PageNumber, PageQuery, Paged, RequestUrl};
-use crate::api::dto::tag;
-use crate::auth::Reader;
+use crate::api::dto::{NotLearnt, tag};
+use crate::auth::{Caller, Reader};
 use crate::error::Problem;
 use crate::http::extract::{Json, Path, Query};
 use crate::service::AppState;
@@ -22,7 +22,7 @@ pub(super) struct Event {
     #[schema(value_type = String)]
     event_type: &'static str,
     /// `SUCCEEDED`: done. `PENDING`: queued until a model is available; `error` gives the reason. `FAILED`: will not be
-    /// done.
+    /// done, unless it is parked.
     #[schema(value_type = String)]
     status: &'static str,
     /// The request.
@@ -43,6 +43,16 @@ pub(super) struct Event {
     #[schema(value_type = Option<String>, format = DateTime)]
     completed_at: Option<Timestamp>,
     error: Option<String>,
+    /// The last error with the message of the model's service; only with an admin's key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_detail: Option<String>,
+    /// Whether the request is parked: `FAILED`, and kept with its messages; see /v1/parked. Absent if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    parked: bool,
+    /// Messages of the request that nothing was learnt from, because the language model refuses them. Absent if there are
+    /// none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_learnt: Vec<NotLearnt>,
 }
 
 /// A memory in an event.
@@ -61,9 +71,13 @@ pub(super) struct EventData {
     memory: String,
 }
 
-impl From<mnemon_engine::Event> for Event {
-    fn from(event: mnemon_engine::Event) -> Self {
+impl Event {
+    /// An event as this caller may see it.
+    fn of(event: mnemon_engine::Event, caller: &Caller) -> Self {
         Self {
+            error_detail: event.failure_detail().filter(|_| caller.is_admin()).map(str::to_owned),
+            parked: event.is_parked(),
+            not_learnt: event.not_learnt.into_iter().map(NotLearnt::from).collect(),
             id: event.id,
             event_type: event.event_type.as_str(),
             status: event.status.as_str(),
@@ -103,8 +117,9 @@ pub(super) async fn list(
     let page = PageNumber::new(query.page, query.page_size, DEFAULT_PAGE_SIZE)?;
     let request = PageRequest { offset: page.offset(), limit: page.size, ..PageRequest::default() };
     let stored = app.events.clone();
-    let (count, events) = app.blocking(move || stored.list(caller.user.as_deref(), &request)).await??;
-    Ok(Json(url.page(page, count, events.into_iter().map(Event::from).collect())))
+    let user = caller.user.clone();
+    let (count, events) = app.blocking(move || stored.list(user.as_deref(), &request)).await??;
+    Ok(Json(url.page(page, count, events.into_iter().map(|event| Event::of(event, &caller)).collect())))
 }
 
 /// Get an event
@@ -118,7 +133,8 @@ pub(super) async fn get(
     let stored = app.events.clone();
     let found = app.blocking(move || stored.find(&id)).await??;
     let own = found.filter(|document| caller.is_admin() || document.owner == caller.user);
-    own.map(|document| Json(document.body.into())).ok_or_else(|| Problem::not_found("This event does not exist."))
+    own.map(|document| Json(Event::of(document.body, &caller)))
+        .ok_or_else(|| Problem::not_found("This event does not exist."))
 }
 
 /// Get an event (alternative path)

@@ -1,0 +1,100 @@
+//! Facts in an answer without JSON: one a line.
+
+/// Marks of an item of a list.
+const BULLETS: [char; 5] = ['-', '*', '•', '–', '·'];
+/// How facts begin that are not marked as items.
+const SUBJECTS: [&str; 4] = ["User ", "User's ", "Assistant ", "Assistant's "];
+/// How lines begin in which the model speaks of itself or to the reader.
+const CHATTER: [&str; 22] = [
+    "i ",
+    "i'",
+    "i’",
+    "we ",
+    "let ",
+    "let'",
+    "let’",
+    "sorry",
+    "sure",
+    "certainly",
+    "of course",
+    "okay",
+    "ok,",
+    "here ",
+    "here'",
+    "here’",
+    "unfortunately",
+    "as an ai",
+    "please",
+    "note:",
+    "thanks",
+    "thank you",
+];
+/// What models write if there are no facts.
+const NOTHING: [&str; 12] = [
+    "none",
+    "nothing",
+    "no facts",
+    "no new facts",
+    "no facts found",
+    "no memories",
+    "no new memories",
+    "no relevant facts",
+    "no new information",
+    "no information",
+    "n/a",
+    "null",
+];
+/// Most lines of an answer that are not facts: an introduction and a conclusion.
+const MAX_OTHER_LINES: usize = 3;
+
+/// The facts of an answer that is a list in plain text, perhaps with a sentence before and after it, or lines about the
+/// user. `None` if it is something else, such as a refusal; an empty list if it says that there are no facts.
+pub(super) fn facts(text: &str) -> Option<Vec<String>> {
+    // JSON that can't be read.
+    if text.contains(['{', '[']) {
+        return None;
+    }
+    let lines: Vec<&str> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("```")).collect();
+    let whole = text.trim().trim_matches(|char: char| char.is_ascii_punctuation()).to_lowercase();
+    if NOTHING.contains(&whole.as_str()) {
+        return Some(Vec::new());
+    }
+    let mut facts: Vec<String> = lines.iter().filter_map(|line| item(line)).map(plain).collect();
+    if facts.is_empty() {
+        facts = lines.iter().map(|line| plain(line)).filter(|line| is_about_a_speaker(line)).collect();
+    }
+    let others = lines.len() - facts.len();
+    let is_list = !facts.is_empty() && others <= MAX_OTHER_LINES.min(facts.len() + 1);
+    (is_list && facts.iter().all(|fact| is_statement(fact))).then_some(facts)
+}
+
+/// The content of a line that is marked as an item of a list.
+fn item(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix(BULLETS).or_else(|| {
+        let rest = line.trim_start_matches('(').trim_start_matches(|char: char| char.is_ascii_digit());
+        (rest.len() < line.len()).then(|| rest.strip_prefix(['.', ')', ':']))?
+    })?;
+    rest.starts_with(char::is_whitespace).then(|| rest.trim())
+}
+
+/// A line without the marks of bold text, and without quotes around it.
+fn plain(line: &str) -> String {
+    let line = line.replace("**", "");
+    let line = line.trim().trim_matches(['"', '“', '”', '`']);
+    line.trim().to_owned()
+}
+
+fn is_about_a_speaker(line: &str) -> bool {
+    let line = line.strip_prefix("The ").or_else(|| line.strip_prefix("the ")).unwrap_or(line);
+    let mut chars = line.chars();
+    let capital = chars.next().map(|first| first.to_uppercase().chain(chars).collect::<String>()).unwrap_or_default();
+    SUBJECTS.iter().any(|subject| capital.starts_with(subject)) && line.ends_with(['.', '!', '。'])
+}
+
+/// Whether a line can be a fact: it has at least two words, and the model does not speak of itself.
+fn is_statement(line: &str) -> bool {
+    let lower = line.to_lowercase();
+    let has_words = line.contains(char::is_whitespace) || !line.is_ascii();
+    has_words && !line.ends_with(':') && !CHATTER.iter().any(|words| lower.starts_with(words))
+}
