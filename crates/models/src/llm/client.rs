@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, Semaphore};
 
 use super::chat::{ChatAnswer, ChatModel, ChatRequest, Finish};
-use super::config::LlmConfig;
+use super::config::{LlmConfig, LlmProvider};
 use super::headers::{headers, invalid_setting};
 use super::quirks::Quirks;
 use super::reasoning::{ReasoningFilter, clean_answer};
@@ -22,7 +22,7 @@ use super::stream::{self, Events};
 use super::truncation::truncated_at;
 use super::wire::{self, AnswerPart};
 use crate::error::{ModelError, ModelKind, RefusalCause};
-use crate::service::{self, Address, Failure, Refusal, RetryPolicy, Root, Service};
+use crate::service::{self, Address, Failure, Refusal, RetryPolicy, Root, Service, clean_key};
 
 /// Maximum number of bytes that are read of an answer.
 const MAX_ANSWER: usize = 16 << 20;
