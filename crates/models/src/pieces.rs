@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn the_best_place_near_the_middle_is_chosen() {
         for (text, first) in [
-            ("We moved. It rained all day. We slept.", "We moved. It rained all day. "),
+            ("We moved. It rained all day. We slept.", "We moved. "),
             ("one two three four", "one two "),
             ("First line. And more.\n\nSecond one. And more.", "First line. And more.\n\n"),
             ("我的猫叫米索。它喜欢睡觉。", "我的猫叫米索。"),

@@ -193,6 +193,9 @@ impl Endpoint {
         if texts.len() > 1 && refusal.is_about_count() {
             return Ok(Verdict::TooMany);
         }
+        if texts.len() > 1 && status == 413 && !refusal.is_about_length() {
+            return Ok(Verdict::Unknown);
+        }
         if can_be_cut && (status == 413 || refusal.is_about_length()) {
             return Ok(Verdict::TooLong);
         }

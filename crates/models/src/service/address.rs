@@ -171,9 +171,11 @@ pub(crate) fn clean_key(key: &str) -> Option<String> {
     let mut key = unquoted(key);
     loop {
         let before = key;
-        for prefix in ["Authorization:", "Bearer "] {
-            if key.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)) {
-                key = unquoted(&key[prefix.len()..]);
+        for prefix in ["Authorization:", "Bearer"] {
+            let start = key.get(..prefix.len()).filter(|start| start.eq_ignore_ascii_case(prefix));
+            let rest = start.map(|start| &key[start.len()..]);
+            if let Some(rest) = rest.filter(|rest| prefix.ends_with(':') || rest.is_empty() || rest.starts_with(' ')) {
+                key = unquoted(rest);
             }
         }
         if key == before {
