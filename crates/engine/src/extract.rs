@@ -4,8 +4,10 @@ mod ask;
 mod fact;
 mod parse;
 mod prompt;
+mod question;
 mod rules;
 mod window;
+mod words;
 
 pub(crate) use ask::{Extraction, extract_facts, record_procedure};
 pub use fact::Extractor;

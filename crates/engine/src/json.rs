@@ -8,6 +8,8 @@ use crate::message::without_bom;
 
 /// Maximum nesting that is looked at; the parser refuses deeper texts.
 const MAX_DEPTH: usize = 200;
+/// Every number of this length without an exponent fits.
+const MAX_SHORT: usize = 18;
 /// Characters of a key or number that are shown.
 const MAX_SHOWN: usize = 64;
 
@@ -110,6 +112,10 @@ fn end_of_string(text: &[u8], start: usize) -> usize {
 
 /// Whether a number keeps its value; true also for a text that is not a number.
 fn fits(number: &str) -> bool {
+    // Most numbers, such as those of vectors, are seen to fit without being read.
+    if number.len() <= MAX_SHORT && !number.contains(['e', 'E']) {
+        return true;
+    }
     let digits = number.strip_prefix('-').unwrap_or(number);
     if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         let digits = digits.trim_start_matches('0');

@@ -64,7 +64,10 @@ impl Message {
             content,
             unread_parts,
             role: optional_text(map, "role").map_err(within)?.map_or_else(|| defaults.role.clone(), Role::of_message),
-            name: optional_text(map, "name").map_err(within)?.map(str::to_owned).or_else(|| defaults.name.clone()),
+            name: optional_text(map, "name")
+                .map_err(within)?
+                .map(|name| without_bom(name).to_owned())
+                .or_else(|| defaults.name.clone()),
             timestamp: optional_time(map).map_err(within)?.or(defaults.timestamp),
         })
     }
@@ -114,6 +117,11 @@ fn part_text(part: &Value) -> Result<Option<&str>, &'static str> {
         Value::Object(part) => part,
         _ => return Err("has parts that are neither texts nor objects"),
     };
+    let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
+    // Thoughts, and what tools are asked and answer, are not what the author said, even if they have a text.
+    if ["thinking", "redacted_thinking", "reasoning"].contains(&kind) || kind.starts_with("tool") {
+        return Ok(None);
+    }
     match part.get("text").or_else(|| part.get("refusal")) {
         Some(Value::String(text)) => Ok(Some(without_bom(text))),
         Some(Value::Object(text)) if text.get("value").is_some_and(Value::is_string) => Ok(text["value"].as_str()),
@@ -227,6 +235,13 @@ mod tests {
             (json!({"content": [{"type": "tool_use", "id": "c1", "name": "f", "input": {}}]}), "", 1),
             (json!({"content": [{"type": "tool_result", "tool_use_id": "c1", "content": "21"}]}), "", 1),
             (json!({"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "a"}]}), "a", 1),
+            (json!({"content": [{"type": "reasoning", "text": "hm"}, {"type": "text", "text": "a"}]}), "a", 1),
+            (
+                json!({"content": [{"type": "tool-call", "toolName": "f"}, {"type": "tool-result", "text": "21"}]}),
+                "",
+                2,
+            ),
+            (json!({"content": [{"type": "input_audio", "input_audio": {"data": ""}}, {"type": "file"}]}), "", 2),
             (json!({"content": "a", "images": ["aGk="]}), "a", 1),
             (json!({"content": null}), "", 1),
             (json!({"content": []}), "", 1),

@@ -1,16 +1,16 @@
 //! Extraction by rules, without a language model: keeps sentences that state something, verbatim, and skips small talk.
 //!
 //! A message is split into sentences. Greetings, thanks, exclamations without content, and questions that say nothing about
-//! the person who asks are skipped; a statement that ends in a question ("I live in Bergen, right?") is kept. The remaining sentences become one fact, or several if the message is long. A short
-//! answer is stored together with its question, and a sentence that begins with a pronoun together with the sentence before
-//! it, so that each fact can be understood alone.
-
-use std::sync::LazyLock;
+//! the person who asks are skipped; a statement that ends in a question ("I live in Bergen, right?") is kept. The remaining
+//! sentences become one fact, or several if the message is long. A short answer is stored together with its question, and a
+//! sentence that begins with a pronoun together with the sentence before it, so that each fact can be understood alone.
 
 use mnemon_store::Role;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::fact::Fact;
+use super::question::states_before_asking;
+use super::words::{content_words, is_own_word, plain_word};
 use crate::message::Message;
 
 /// Maximum length of a fact in characters; a fact is not extended beyond it.
@@ -105,121 +105,10 @@ fn is_statement(sentence: &str) -> bool {
             || states_before_asking(sentence))
 }
 
-/// Whether a question follows a statement in its sentence: one in the first person ("I'm vegan, what can I eat?"), or one
-/// about others with a tag question ("Ben plays chess, doesn't he?"). A tag after "You …" really asks.
-fn states_before_asking(sentence: &str) -> bool {
-    let clauses: Vec<Vec<String>> = sentence
-        .split([',', ';', ':', '\u{2013}', '\u{2014}', '\u{2026}', '，', '、'])
-        .flat_map(|clause| clause.split(" - "))
-        .flat_map(|clause| clause.split("..."))
-        .map(|clause| clause.unicode_words().map(plain_word).collect())
-        .filter(|words: &Vec<String>| !words.is_empty())
-        .collect();
-    let Some((last, before)) = clauses.split_last() else { return false };
-    let is_own = |words: &[String]| words.first().is_some_and(|first| is_own_word(first) || first.starts_with("j'"));
-    if before.iter().any(|words| is_own(after_opening(words)) && states(after_opening(words))) {
-        return true;
-    }
-    if is_tag(last) {
-        let statement = before.iter().map(|words| after_opening(words)).find(|words| states(words));
-        return statement.is_some_and(|words| !begins_a_question(&words[0]) && !words[0].starts_with("you"));
-    }
-    // Without a comma: "I live in Bergen right?".
-    let words = after_opening(last);
-    let has_tag = (1..=MAX_TAG_WORDS).any(|count| words.len() > count && is_tag(&words[words.len() - count..]));
-    before.is_empty() && has_tag && is_own(words)
-}
-
-/// Maximum number of words of a tag question.
-const MAX_TAG_WORDS: usize = 3;
-
-/// Whether words are a tag question: "right?", "you know?", "isn't it?", "do they not?".
-fn is_tag(words: &[String]) -> bool {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let words = match words.as_slice() {
-        ["and" | "but" | "or" | "so", rest @ ..] if !rest.is_empty() => rest,
-        all => all,
-    };
-    match words {
-        [
-            "right" | "ok" | "okay" | "yeah" | "yes" | "no" | "eh" | "huh" | "hm" | "hey" | "innit" | "correct"
-            | "true" | "really" | "see" | "remember" | "agreed" | "y'know" | "alright",
-        ] => true,
-        ["you", "know" | "see"] | ["know", "what", "i", "mean"] | ["am", "i", "right"] | ["all", "right"] => true,
-        ["is", "that", "right" | "ok" | "okay" | "correct"] | ["if", "you", "know", "what", "i", "mean"] => true,
-        ["don't" | "wouldn't", "you", "think" | "say" | "agree"] => true,
-        [verb, subject] | [verb, subject, "not"] => is_auxiliary(verb) && is_pronoun(subject),
-        _ => false,
-    }
-}
-
-/// Whether a word is an auxiliary verb, also with "n't".
-fn is_auxiliary(word: &str) -> bool {
-    let positive = match word {
-        "can't" => "can",
-        "won't" => "will",
-        "shan't" => "shall",
-        "ain't" => "is",
-        other => other.strip_suffix("n't").unwrap_or(other),
-    };
-    ["am", "is", "are", "was", "were", "do", "does", "did", "have", "has", "had", "can", "could", "will", "would"]
-        .contains(&positive)
-        || ["shall", "should", "may", "might", "must", "need"].contains(&positive)
-}
-
-fn is_pronoun(word: &str) -> bool {
-    ["i", "you", "he", "she", "it", "we", "they", "there", "that", "this", "these", "those", "one"].contains(&word)
-}
-
-/// Whether a sentence that begins with this word asks.
-fn begins_a_question(word: &str) -> bool {
-    let asks = ["who", "whose", "whom", "what", "which", "when", "where", "why", "how", "what's", "who's", "where's"];
-    is_auxiliary(word) || asks.contains(&word) || ["how's", "when's", "any", "if", "whether"].contains(&word)
-}
-
-/// The words of a clause after words that only lead to it.
-fn after_opening(words: &[String]) -> &[String] {
-    let opens =
-        ["and", "but", "so", "well", "because", "since", "hey", "hi", "oh", "also", "actually", "now", "anyway"];
-    let start = words.iter().take_while(|word| opens.contains(&word.as_str())).count();
-    &words[start..]
-}
-
-/// Whether the words of a clause have content beyond that somebody asks.
-fn states(words: &[String]) -> bool {
-    let asks = ["wonder", "wondering", "wondered", "curious", "ask", "asking", "asked", "confused"];
-    content_words(&words.join(" ")) > words.iter().filter(|word| asks.contains(&word.as_str())).count()
-}
-
 /// Whether the speaker mentions themselves or a number, as in "I earn $85,000, so can you give me advice?".
 fn is_personal(sentence: &str) -> bool {
     sentence.contains(|char: char| char.is_ascii_digit())
         || sentence.unicode_words().any(|word| is_own_word(&plain_word(word)))
-}
-
-/// Whether a word is one that people use of themselves.
-fn is_own_word(word: &str) -> bool {
-    [
-        "i", "i'm", "i've", "i'd", "i'll", "my", "we", "we're", "we've", "our", "ich", "mein", "meine", "je", "mon",
-        "yo", "mi",
-    ]
-    .contains(&word)
-}
-
-/// A word in lower case with a plain apostrophe.
-fn plain_word(word: &str) -> String {
-    word.to_lowercase().replace('\u{2019}', "'")
-}
-
-/// Number of words that are neither function words nor small talk.
-fn content_words(sentence: &str) -> usize {
-    static SMALL_TALK: LazyLock<std::collections::HashSet<u32>> = LazyLock::new(|| {
-        SMALL_TALK_WORDS.split_whitespace().flat_map(|word| mnemon_text::index_terms(word).words).collect()
-    });
-    if !sentence.contains(char::is_alphanumeric) {
-        return 0;
-    }
-    mnemon_text::index_terms(sentence).words.iter().filter(|term| !SMALL_TALK.contains(term)).count()
 }
 
 fn says_yes_or_no(sentence: &str) -> bool {
@@ -234,16 +123,6 @@ fn begins_with_pronoun(sentence: &str) -> bool {
     ["he", "she", "it", "they", "this", "that", "these", "those", "his", "her", "its", "their", "there", "then", "so"]
         .contains(&first.as_str())
 }
-
-/// Words of politeness and small talk, which state nothing.
-const SMALL_TALK_WORDS: &str = "hi hello hey howdy greetings morning evening bye goodbye cheers thanks thank thx ty welcome \
-    please sorry wow whoa oh ooh ah aw aww ha haha hahaha lol hmm hm um uh yeah yep yup yes no nope ok okay k sure fine \
-    great good nice cool awesome amazing fantastic wonderful excellent perfect lovely sweet brilliant incredible \
-    impressive inspiring interesting fun funny glad happy hear hearing sound sounds really absolutely definitely totally \
-    exactly certainly course right true indeed agree agreed well luck congrats congratulations wish best care talk later \
-    soon catch chat see keep appreciate anytime problem worries worry way go stuff thing things lot bit gosh god omg \
-    yay hooray tell told let know think guess mean look looks like forward great-job job proud support hope help assist \
-    question questions ask anything else today day feel free";
 
 #[cfg(test)]
 mod tests {
@@ -323,6 +202,10 @@ mod tests {
             "My dog is sick, any advice?",
             "Well, we adopted a cat, isn't that great?",
             "Ich wohne in Graz, oder?",
+            "I live in Bergen, right??",
+            "I live in Bergen, amirite?",
+            "It's my birthday tomorrow, did you know?",
+            "Bergen is where I grew up, you know?",
         ] {
             check(&[("user", text)], &[text]);
         }
@@ -350,6 +233,8 @@ mod tests {
             "You know?",
             "Would Ben like chess, do you think?",
             "Tea, coffee or juice?",
+            "Hi, my friend, how are you?",
+            "Would you like tea, my dear?",
         ] {
             check(&[("user", text)], &[]);
         }

@@ -53,6 +53,26 @@ async fn fields_of_the_platform_survive_every_change() {
     assert_eq!(after["metadata"], json!({"timestamp": "yesterday"}));
 }
 
+#[tokio::test]
+async fn a_timestamp_that_an_older_version_stored_is_the_same_field() {
+    let server = TestServer::start().await;
+    for body in [json!({"timestamp": 1_600_000_000}), json!({"timestamp": 1_600_000_000, "metadata": {"k": 2}})] {
+        let request = mnemon_engine::AddRequest {
+            scope: mnemon_store::Scope::user("ana").unwrap(),
+            messages: vec![mnemon_engine::Message { content: "I like tea.".into(), ..Default::default() }],
+            metadata: json!({"timestamp": "2023-11-14T22:13:20Z", "k": 1}).as_object().unwrap().clone(),
+            timestamp: Some("2023-11-14T22:13:20Z".parse().unwrap()),
+            ..Default::default()
+        };
+        let path = format!("/v1/memories/{}/", server.engine.add(request).unwrap()[0].id);
+        let before = server.get(ANA, &path).await.expect(200);
+        assert_eq!((&before["timestamp"], &before["metadata"]), (&json!("2023-11-14T22:13:20Z"), &json!({"k": 1})));
+        let after = server.call(ANA, "PUT", &path, body.clone()).await.expect(200);
+        let metadata = body.get("metadata").cloned().unwrap_or(json!({"k": 1}));
+        assert_eq!((&after["timestamp"], &after["metadata"]), (&json!("2020-09-13T12:26:40Z"), &metadata));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_at_the_same_time_lose_nothing() {
     let server = TestServer::start().await;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::dto::{CATEGORIES, MemoryDoc, check_metadata, is_platform_value, memory_json, select_fields};
+use super::dto::{CATEGORIES, MemoryDoc, TIMESTAMP, check_metadata, is_platform_value, memory_json, select_fields};
 use crate::api::dto::{optional_timestamp, tag};
 use crate::auth::{Reader, Writer};
 use crate::error::{ErrorBody, Problem};
@@ -70,10 +70,21 @@ impl Change {
         if let Some(metadata) = &self.metadata {
             check_metadata(metadata, Some(old))?;
         }
+        // A timestamp that an older version stored among the metadata ends with a new one.
+        let (metadata, stays): (_, fn(&Memory, &str, &Value) -> bool) = match (self.metadata, self.timestamp) {
+            (Some(metadata), None) => (Some(metadata), is_platform_value),
+            (Some(metadata), Some(_)) => {
+                (Some(metadata), |memory, key, value| key != TIMESTAMP && is_platform_value(memory, key, value))
+            }
+            (None, Some(_)) => {
+                (Some(Map::new()), |memory, key, value| key != TIMESTAMP || !is_platform_value(memory, key, value))
+            }
+            (None, None) => (None, is_platform_value),
+        };
         Ok(UpdateRequest {
             text: self.text,
-            metadata: self.metadata,
-            metadata_mode: MetadataMode::Replace(is_platform_value),
+            metadata,
+            metadata_mode: MetadataMode::Replace(stays),
             event_time: self.timestamp,
             expiration_date: self.expiration_date,
         })
