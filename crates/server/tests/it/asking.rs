@@ -100,8 +100,8 @@ async fn a_day_as_a_bound_is_the_whole_day_on_every_route() {
         let expected: Vec<&String> =
             dated.iter().zip(expected).filter(|(_, shown)| *shown).map(|((id, _), _)| id).collect();
         for (path, key) in [
-            ("/search", "timestamp"),
-            ("/memories/search", "timestamp"),
+            ("/search", "event_time"),
+            ("/memories/search", "event_time"),
             ("/v3/memories/search", "timestamp"),
             ("/v3/memories/search", "created_at"),
             ("/v3/memories", "timestamp"),

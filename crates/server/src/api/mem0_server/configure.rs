@@ -21,6 +21,7 @@ const ID: &str = "overrides";
 
 /// The settings: `version`, `vector_store`, `llm`, `embedder`, and any others that were set.
 #[derive(Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
 #[schema(value_type = Object)]
 pub(crate) struct Configuration(Map<String, Value>);
 

@@ -32,9 +32,9 @@ pub(crate) async fn reset(
     State(app): State<AppState>,
     Admin(caller): Admin,
     Query(query): Query<Confirmation>,
-    Body(body): Body<Option<Confirmation>>,
+    Body(body): Body<Confirmation>,
 ) -> Result<Json<Done>, Problem> {
-    let words = [query.confirm, body.and_then(|body| body.confirm)];
+    let words = [query.confirm, body.confirm];
     if !words.iter().flatten().any(|word| word == CONFIRMATION) {
         let message = "A reset deletes the memories of all users and must be confirmed.";
         return Err(Problem::new(ErrorCode::ConfirmationRequired, message));
