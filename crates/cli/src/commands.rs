@@ -23,6 +23,7 @@ mod serve;
 mod smoke;
 mod stats;
 mod stop_signal;
+mod store_files;
 mod tour;
 mod update;
 

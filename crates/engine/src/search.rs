@@ -8,6 +8,7 @@ mod request;
 mod rerank;
 mod superseded;
 mod terms;
+mod versions;
 
 use mnemon_store::{MemoryId, Search, View, run_search};
 
@@ -20,6 +21,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::time::today;
 use request::MAX_TOP_K;
+use superseded::Superseded;
 
 impl Engine {
     /// Finds the memories that answer a question, best first.
@@ -36,14 +38,27 @@ impl Engine {
             None if request.latest_only => 2 * request.top_k,
             None => 0,
         };
-        let deep = SearchRequest { top_k: request.top_k.max(depth).min(MAX_TOP_K), ..request.clone() };
-        let view = View::new(&deep.filter, (!deep.show_expired).then(today)).with_ids(deep.ids.as_deref());
-        let mut answer = run_search(self.store(), view, |reads| self.rank(&deep, reads))?;
+        let mut deep = SearchRequest { top_k: request.top_k.max(depth).min(MAX_TOP_K), ..request.clone() };
+        let view = View::new(&request.filter, (!request.show_expired).then(today)).with_ids(request.ids.as_deref());
+        let (mut answer, superseded) = loop {
+            let answer = run_search(self.store(), view, |reads| self.rank(&deep, reads))?;
+            // The profile of mem0 has its order and its scores.
+            if request.profile == Profile::Mem0 && !request.latest_only {
+                break (answer, None);
+            }
+            let superseded = Superseded::of(self.store(), request, &answer)?;
+            let is_complete = answer.hits.len() < deep.top_k || deep.top_k == MAX_TOP_K;
+            if !request.latest_only || is_complete || superseded.current(&answer) >= request.top_k {
+                break (answer, Some(superseded));
+            }
+            // Superseded facts take up the places of others.
+            deep.top_k = (4 * deep.top_k).min(MAX_TOP_K);
+        };
         if let Some(reranker) = reranker {
             rerank::rerank(reranker, &request.query, &mut answer);
         }
-        if request.profile == Profile::Fusion {
-            superseded::prefer_current(self.store(), request, &mut answer)?;
+        if let Some(superseded) = superseded {
+            superseded.prefer_current(request, &mut answer);
         }
         answer.hits.truncate(request.top_k);
         Ok(answer)
@@ -78,7 +93,7 @@ impl Engine {
         // A memory may have been deleted, or its owner changed, since it was ranked.
         let hits = ranked.into_iter().zip(memories).filter_map(|(hit, memory)| {
             let memory = memory.filter(|memory| memory.matches(&request.filter))?;
-            Some(SearchHit { memory, score: hit.score, explanation: hit.explanation, superseded_by: None })
+            Some(SearchHit::new(memory, hit.score, hit.explanation))
         });
         Ok(SearchAnswer { hits: hits.collect(), ranking, reranked: false })
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mnemon_store::StoreWarning;
 
 use crate::auth::ConfiguredKey;
+use crate::forwarded::TrustedProxies;
 
 /// Limits, timeouts and authentication.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Config {
     pub rate_limit: Option<RateLimit>,
     /// Origins whose pages may call the server from a browser; none by default.
     pub cors_origins: Vec<String>,
+    /// Proxies that report the client and the URL of a request; those of this machine by default.
+    pub trusted_proxies: TrustedProxies,
     /// The largest request body, in bytes.
     pub max_body: usize,
     /// Timeout of a request, including its body.
@@ -45,6 +48,7 @@ impl Default for Config {
             admin_key: None,
             rate_limit: None,
             cors_origins: Vec::new(),
+            trusted_proxies: TrustedProxies::loopback(),
             max_body: 8 << 20,
             request_timeout: Duration::from_secs(60),
             header_timeout: Duration::from_secs(15),

@@ -364,6 +364,7 @@ mod tests {
             (unknown.into(), 503, "outcome_unknown"),
             (mismatch.into(), 503, "embedder_mismatch"),
             (StoreError::Full.into(), 507, "full"),
+            (StoreError::ReadOnly { reason: "x".into() }.into(), 503, "read_only"),
             (StoreError::Corrupt("secret".into()).into(), 500, "datastore_unavailable"),
             (StoreError::Database("secret".into()).into(), 500, "datastore_unavailable"),
             (StoreError::Misconfigured("secret".into()).into(), 500, "datastore_unavailable"),

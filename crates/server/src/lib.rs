@@ -5,6 +5,7 @@ mod answer;
 mod cache;
 mod config;
 mod error;
+mod forwarded;
 mod request_id;
 
 pub mod auth;
@@ -19,4 +20,5 @@ mod server;
 pub use api::openapi;
 pub use config::{AuthMode, Config, RateLimit, Secret};
 pub use documents::check_documents;
+pub use forwarded::TrustedProxies;
 pub use server::{ServeError, Server, service};

@@ -112,6 +112,7 @@ fn app(engine: Arc<Engine>, documents: Arc<dyn DocumentStore>, config: Config) -
 /// Once a second: frees memory of rate limits and metrics, and saves the request log.
 async fn housekeeping(app: AppState) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
+    let mut failing = false;
     loop {
         tick.tick().await;
         app.limits.remove_idle();
@@ -121,8 +122,12 @@ async fn housekeeping(app: AppState) {
             let app = app.clone();
             app.clone().blocking(move || app.requests.flush()).await
         };
-        if let Ok(Err(error)) = flush {
-            tracing::warn!(%error, "could not save the request log");
+        let failed = matches!(flush, Ok(Err(_)));
+        if let Ok(Err(error)) = flush
+            && !failing
+        {
+            tracing::warn!(%error, "could not save the request log; trying again without further messages");
         }
+        failing = failed;
     }
 }

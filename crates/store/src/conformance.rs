@@ -33,7 +33,7 @@ pub const STORIES: &[(&str, Story)] = &[
     ("hashes_are_found_in_the_exact_scope", reads::hashes_are_found_in_the_exact_scope),
     ("history_is_in_order", reads::history_is_in_order),
     ("messages_are_stored_and_deleted", reads::messages_are_stored_and_deleted),
-    ("successors_are_found", reads::successors_are_found),
+    ("versions_are_found", reads::versions_are_found),
     ("visits_are_complete", reads::visits_are_complete),
     ("summaries_of_scopes", reads::summaries_of_scopes),
     ("owners_are_counted", reads::owners_are_counted),

@@ -16,7 +16,7 @@ mod sqlite;
 pub use postgres::PostgresDatabase;
 pub use row::{Row, Value};
 pub use sqlite::SqliteDatabase;
-pub(crate) use sqlite::{file, sqlite_snapshot, sqlite_statements, sqlite_transact};
+pub(crate) use sqlite::{file, pool, sqlite_snapshot, sqlite_statements, sqlite_transact};
 
 use crate::{Result, StoreError};
 
@@ -85,6 +85,11 @@ pub trait Database: Tables {
     /// Waits until all earlier commits survive a power failure; see [`Database::transact_unsynced`].
     fn sync(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// Why the database can only be read, if the reason is known; `None` if it can be written.
+    fn read_only(&self) -> Option<String> {
+        None
     }
 
     /// The location, without secrets.

@@ -88,6 +88,12 @@ pub enum StoreError {
     /// The disk is full, or the store reached its size limit.
     #[error("no space left for the store: nothing of this write was stored; free space and try again")]
     Full,
+    /// The file of the store, or of its ledger, can only be read.
+    #[error("the store can only be read ({reason}): nothing of this write was stored")]
+    ReadOnly {
+        /// Which part can't be written, and the error of the operating system.
+        reason: String,
+    },
     /// Another process kept the store locked for too long.
     #[error("the store is locked by another process; nothing was written, try again")]
     Busy,
@@ -251,6 +257,7 @@ impl From<rusqlite::Error> for StoreError {
         }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly { reason: error.to_string() },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error.to_string()),
             _ => Self::Database(error.into()),

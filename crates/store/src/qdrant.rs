@@ -206,8 +206,8 @@ impl Store for QdrantStore {
         links::links_of(self.ledger(), id)
     }
 
-    fn successors(&self, ids: &[MemoryId]) -> Result<Vec<Link>> {
-        links::successors(self.ledger(), ids)
+    fn versions(&self, ids: &[MemoryId]) -> Result<Vec<Link>> {
+        links::versions(self.ledger(), ids)
     }
 
     fn last_messages(&self, scope: &Scope, count: usize) -> Result<Vec<SessionMessage>> {

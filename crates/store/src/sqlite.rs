@@ -159,8 +159,8 @@ impl Store for SqliteStore {
         links::links_of(self, id)
     }
 
-    fn successors(&self, ids: &[MemoryId]) -> Result<Vec<Link>> {
-        links::successors(self, ids)
+    fn versions(&self, ids: &[MemoryId]) -> Result<Vec<Link>> {
+        links::versions(self, ids)
     }
 
     fn last_messages(&self, scope: &Scope, count: usize) -> Result<Vec<SessionMessage>> {
@@ -213,6 +213,8 @@ impl Store for SqliteStore {
             }
             Ok(warnings)
         });
-        read.unwrap_or_default()
+        let mut warnings = read.unwrap_or_default();
+        warnings.extend(self.connections.read_only().map(|reason| StoreWarning::ReadOnly { reason }));
+        warnings
     }
 }

@@ -85,8 +85,9 @@ pub trait Store: Send + Sync {
     /// The links that start or end at a memory.
     fn links_of(&self, id: MemoryId) -> Result<Vec<Link>>;
 
-    /// The links of kind [`Link::SUPERSEDES`] that end at one of these memories.
-    fn successors(&self, ids: &[MemoryId]) -> Result<Vec<Link>>;
+    /// The links of kind [`Link::SUPERSEDES`] through which these memories are linked with others, directly or over others,
+    /// in both directions.
+    fn versions(&self, ids: &[MemoryId]) -> Result<Vec<Link>>;
 
     /// The last messages of exactly this scope, oldest first.
     fn last_messages(&self, scope: &Scope, count: usize) -> Result<Vec<SessionMessage>>;

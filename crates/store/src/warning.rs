@@ -24,6 +24,11 @@ pub enum StoreWarning {
         /// The ledger that is used now.
         ledger: String,
     },
+    /// The file of the store, or of its ledger, can only be read.
+    ReadOnly {
+        /// Which part can't be written, and the error of the operating system.
+        reason: String,
+    },
     /// Accepted writes are not applied to Qdrant yet.
     PendingWrites,
     /// The store was moved to another embedder after it was opened.
@@ -67,6 +72,7 @@ impl fmt::Display for StoreWarning {
                 "collection `{collection}` was served with another ledger than {ledger}, which has its history, links and \
                  sessions"
             ),
+            Self::ReadOnly { reason } => write!(f, "the store can only be read, writes are refused ({reason})"),
             Self::PendingWrites => f.write_str("accepted writes are pending until Qdrant is available"),
             Self::OtherEmbedder { stored, stored_dims, given, given_dims } => write!(
                 f,

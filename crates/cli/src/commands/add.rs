@@ -14,6 +14,7 @@ use mnemon_store::{MemoryId, Role};
 use serde_json::{Value, json};
 
 use super::input::{self, MetadataArgs};
+use super::store_files::check_input;
 use crate::args::ScopeArgs;
 use crate::error::{CliError, ErrorReport, Exit};
 use crate::output::{Output, added_to_json, pluralize};
@@ -62,7 +63,7 @@ pub(crate) struct AddArgs {
     timestamp: Option<Timestamp>,
     #[command(flatten)]
     metadata: MetadataArgs,
-    /// Expiration date: the last day on which the memory is shown
+    /// Expiration date: the last day on which the memory is shown, in UTC
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = input::date)]
     expires: Option<Date>,
     /// Skip texts that the same user, agent and run already have, word for word
@@ -84,7 +85,10 @@ pub(crate) fn run(args: &AddArgs, settings: &Settings, out: &Output) -> anyhow::
     }
     let messages = match (&args.text, &args.messages) {
         (Some(text), _) => vec![Message { content: text.clone(), ..args.defaults() }],
-        (None, Some(file)) => messages::read(file, &args.defaults())?,
+        (None, Some(file)) => {
+            check_input(file, settings.file_of_store())?;
+            messages::read(file, &args.defaults())?
+        }
         (None, None) => Vec::new(),
     };
     if args.infer {

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::import::{counts_to_json, counts_to_text};
 use super::progress;
+use super::store_files::is_part_of_store;
 use crate::error::{CliError, Exit};
 use crate::output::{OnClosed, Output, pluralize};
 use crate::settings::Settings;
@@ -110,18 +111,11 @@ fn check_is_file(file: &Path) -> Result<(), CliError> {
 
 /// Refuses any SQLite database and the files of the store itself, which the export would overwrite.
 fn check_not_database(file: &Path, store: Option<&Path>) -> Result<(), CliError> {
-    let absolute = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or(path.to_owned());
-    let own = store.map(absolute).is_some_and(|store| {
-        ["", "-wal", "-shm", "-journal"].iter().any(|suffix| {
-            let mut name = store.clone().into_os_string();
-            name.push(suffix);
-            absolute(file).as_os_str() == name
-        })
-    });
-    let mut start = [0u8; 16];
-    let is_database =
-        File::open(file).and_then(|mut file| file.read_exact(&mut start)).is_ok() && &start == b"SQLite format 3\0";
-    if is_database || own {
+    let is_database = || {
+        let mut start = [0u8; 16];
+        File::open(file).and_then(|mut file| file.read_exact(&mut start)).is_ok() && &start == b"SQLite format 3\0"
+    };
+    if is_part_of_store(file, store) || is_database() {
         let message = format!(
             "{} is a database or a part of one; the export would overwrite it. Give another file",
             file.display()

@@ -8,6 +8,7 @@ use mnemon_engine::{ImportOptions, ImportReport, Rejection, TransferCounts};
 use serde_json::{Value, json};
 
 use super::progress;
+use super::store_files::check_input;
 use crate::args::ScopeArgs;
 use crate::error::Exit;
 use crate::error::hint::GIVE_OWNER;
@@ -43,6 +44,7 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, out: &Output) -> anyho
         ImportOptions { scope: settings.scope(&args.scope)?, session: args.session.clone(), reembed: args.reembed };
     let at = || args.file.display().to_string();
     let stdin = args.file == Path::new("-");
+    check_input(&args.file, settings.file_of_store())?;
     let report = if stdin || !std::fs::metadata(&args.file).with_context(at)?.is_file() {
         // The engine reads a file more than once, which a pipe does not allow.
         let mut copy = tempfile::NamedTempFile::new().context("a temporary file")?;

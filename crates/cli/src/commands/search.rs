@@ -99,6 +99,9 @@ fn hit_to_json(hit: &SearchHit) -> Value {
     if let Some(by) = hit.superseded_by {
         json["superseded_by"] = by.to_string().into();
     }
+    if !hit.supersedes.is_empty() {
+        json["supersedes"] = hit.supersedes.iter().map(ToString::to_string).collect();
+    }
     if let Some(explanation) = &hit.explanation {
         json["explanation"] = explanation_to_json(explanation);
     }
@@ -118,8 +121,17 @@ fn to_text(hit: &SearchHit, out: &Output) -> String {
     let text = truncate(hit.memory.payload.text(), out.width() - 6);
     let mut lines = format!("{}  {text}\n", out.bold(&format!("{:.2}", hit.score)));
     let superseded = hit.superseded_by.map(|by| format!("superseded by {by}"));
-    let details =
-        [hit.memory.payload.speaker().map(one_line), day(&hit.memory), Some(hit.memory.id.to_string()), superseded];
+    let supersedes = hit.supersedes.first().map(|last| match hit.supersedes.len() {
+        1 => format!("supersedes {last}"),
+        count => format!("supersedes {last} and {} before it", count - 1),
+    });
+    let details = [
+        hit.memory.payload.speaker().map(one_line),
+        day(&hit.memory),
+        Some(hit.memory.id.to_string()),
+        superseded,
+        supersedes,
+    ];
     let details = details.into_iter().flatten().collect::<Vec<_>>().join(" · ");
     lines += &format!("      {}\n", out.dim(&details));
     if let Some(explanation) = &hit.explanation {

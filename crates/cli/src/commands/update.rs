@@ -26,7 +26,7 @@ pub(crate) struct UpdateArgs {
     /// Remove the metadata keys that are not given; without keys, all of them
     #[arg(long)]
     replace_metadata: bool,
-    /// New expiration date: the last day on which the memory is shown
+    /// New expiration date: the last day on which the memory is shown, in UTC
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = input::date)]
     expires: Option<Date>,
     /// Remove the expiration date

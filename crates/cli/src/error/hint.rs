@@ -66,6 +66,9 @@ pub(crate) fn warning(warning: &StoreWarning) -> String {
         StoreWarning::ReembedBegun { .. } => {
             "continue it with `mnemon reembed`, unless that is still running".to_owned()
         }
+        StoreWarning::ReadOnly { .. } => {
+            "make the file, its folder and its disk writable; a running server needs no restart".to_owned()
+        }
         StoreWarning::AliasMoved { .. } | StoreWarning::PendingWrites => return warning.to_string(),
     };
     format!("{warning}: {hint}")

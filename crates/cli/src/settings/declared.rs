@@ -180,6 +180,10 @@ settings! {
         /// Origins of web pages that may call the server, separated by commas: `https://app.example.com`.
         cors_origins: String = String::new(), unset: "none";
 
+        /// Proxies whose headers name the client and the URL of a request: addresses, networks such as `10.0.0.0/8`,
+        /// `loopback` (this machine) or `private` (private networks), separated by commas; `none` for none.
+        trusted_proxies: String = "loopback".into();
+
         /// Largest request body, in MiB.
         max_body_mb: u32 = 8, unit: "MiB";
 

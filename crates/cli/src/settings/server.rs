@@ -40,6 +40,11 @@ pub(super) fn resolve(values: &Values, environment: &Environment) -> anyhow::Res
         admin_key: admin_key.map(Secret::new),
         rate_limit: NonZeroU32::new(values.rate_limit).map(|per_minute| RateLimit { per_minute }),
         cors_origins: origins(values)?,
+        trusted_proxies: values.trusted_proxies.parse().map_err(|_| {
+            let expected =
+                "addresses, networks such as 10.0.0.0/8, `loopback` or `private`, separated by commas, or `none`";
+            values.invalid("trusted_proxies", expected)
+        })?,
         max_body: (values.max_body_mb as usize).clamp(1, 1 << 20) << 20,
         request_timeout: values.request_timeout,
         shutdown_grace: values.shutdown_grace,
@@ -87,6 +92,8 @@ mod tests {
         assert!(with(|values| values.auth = "no".into()).is_err());
         assert!(with(|values| values.cors_origins = "*".into()).is_err());
         assert!(with(|values| values.log_format = "xml".into()).is_err());
+        assert!(with(|values| values.trusted_proxies = "10.0.0.0/8, private".into()).is_ok());
+        assert!(with(|values| values.trusted_proxies = "proxy.local".into()).is_err());
         let keys = [("API_KEYS", r#"{"hush-hush": "ana"}"#), ("ADMIN_API_KEY", "hush")];
         let shown = resolve(&Values::default(), &Environment::of(keys).unwrap());
         assert!(!format!("{:?}", shown.unwrap()).contains("hush"));

@@ -14,6 +14,8 @@ mod listening;
 mod migrate;
 #[cfg(feature = "minilm")]
 mod models;
+#[cfg(target_os = "linux")]
+mod other_programs;
 mod reembed;
 #[path = "../shared/sandbox.rs"]
 mod sandbox;

@@ -16,7 +16,7 @@ use crate::sandbox::Sandbox;
 
 /// A server process; killed when dropped.
 pub(crate) struct ServerProcess {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) address: String,
 }
 
@@ -40,7 +40,7 @@ impl ServerProcess {
         Self { child, address }
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
     }
 }

@@ -18,6 +18,7 @@ impl From<&StoreError> for ErrorCode {
             StoreError::Reembedding { .. } => Self::Refused,
             StoreError::ReembedRefused(_) => Self::Reembedding,
             StoreError::Full => Self::Full,
+            StoreError::ReadOnly { .. } => Self::ReadOnly,
             // A writer of the same scope is an obstacle like a writer that holds the lock.
             StoreError::Busy | StoreError::Conflict => Self::Busy,
             StoreError::Exists(_) => Self::Exists,

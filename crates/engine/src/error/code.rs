@@ -156,6 +156,9 @@ error_codes! {
     /// The store's vectors were made by another embedder than the configured one.
     EmbedderMismatch "embedder_mismatch" 503 Failed
         "The store now uses another embedder. Restart the server with the new embedder setting.";
+    /// The store can only be read: its disk, its file or its folder can't be written.
+    ReadOnly "read_only" 503 Failed
+        "Nothing was stored. Reads and searches go on. Make the file, its folder and its disk writable; the server needs no restart.";
     /// The disk is full, or the store reached its size limit.
     Full "full" 507 Failed
         "Free some space on the server's disk.";

@@ -45,8 +45,17 @@ pub struct SearchHit {
     pub score: f32,
     /// The signals behind the score, if requested.
     pub explanation: Option<Explanation>,
-    /// The newest fact that supersedes this one.
+    /// The newest of the current facts that supersede this one.
     pub superseded_by: Option<MemoryId>,
+    /// The facts that this one supersedes, if it is current: the last ones first, and only those that the request may show.
+    pub supersedes: Vec<MemoryId>,
+}
+
+impl SearchHit {
+    /// A hit whose links were not followed yet.
+    pub(super) fn new(memory: Memory, score: f32, explanation: Option<Explanation>) -> Self {
+        Self { memory, score, explanation, superseded_by: None, supersedes: Vec::new() }
+    }
 }
 
 /// The signals behind a score.

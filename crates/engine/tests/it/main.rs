@@ -23,13 +23,14 @@ mod mem0_import;
 mod parked;
 mod search;
 mod session;
+mod superseded;
 mod transfer;
 mod update;
 
 use mnemon_testbed::trials::{Trials, unset};
 use stores::{KINDS, SQLITE, Tests};
 
-const ON_ALL: [(&str, Tests); 17] = [
+const ON_ALL: [(&str, Tests); 18] = [
     ("add", add::TESTS),
     ("any_text", any_text::TESTS),
     ("chat", chat::TESTS),
@@ -44,6 +45,7 @@ const ON_ALL: [(&str, Tests); 17] = [
     ("parked", parked::TESTS),
     ("search", search::TESTS),
     ("session", session::TESTS),
+    ("superseded", superseded::TESTS),
     ("import_chat", import_chat::TESTS),
     ("transfer", transfer::TESTS),
     ("update", update::TESTS),

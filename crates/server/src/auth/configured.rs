@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{Access, Role};
@@ -35,13 +37,20 @@ impl ConfiguredKey {
     pub fn parse_all(text: &str) -> Result<Vec<Self>, String> {
         let value: Value = serde_json::from_str(text)
             .map_err(|error| format!("API_KEYS is not valid JSON (line {})", error.line()))?;
-        let Value::Object(map) = value else {
+        if !value.is_object() {
             return Err("API_KEYS must be a JSON object that maps each key to a user id".into());
-        };
-        let read = |(number, (key, value)): (usize, (&String, &Value))| {
-            Self::parse(key, value).map_err(|reason| format!("API_KEYS, entry {}: {reason}", number + 1))
-        };
-        map.iter().enumerate().map(read).collect()
+        }
+        // A map would keep only the last of several entries with the same key.
+        let Entries(entries) = serde_json::from_str(text).map_err(|_| "API_KEYS is not valid JSON".to_owned())?;
+        let mut keys: Vec<Self> = Vec::with_capacity(entries.len());
+        for (number, (key, value)) in (1..).zip(&entries) {
+            let key = Self::parse(key, value).map_err(|reason| format!("API_KEYS, entry {number}: {reason}"))?;
+            if let Some(first) = keys.iter().position(|known| known.digest == key.digest) {
+                return Err(format!("API_KEYS, entry {number}: the key is the same as in entry {}", first + 1));
+            }
+            keys.push(key);
+        }
+        Ok(keys)
     }
 
     fn parse(key: &str, value: &Value) -> Result<Self, String> {
@@ -80,6 +89,31 @@ impl ConfiguredKey {
             Role::User => Some(user.ok_or("a key of role `user` must have a user")?),
         };
         Ok(Self { digest: digest(key), user, access })
+    }
+}
+
+/// The entries of a JSON object, also those with the same key.
+struct Entries(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor;
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(EntriesVisitor)
     }
 }
 
@@ -136,6 +170,8 @@ mod tests {
             r#"{"secret": {"user": "a", "scopes": []}}"#,
             r#"{"secret": {"user": "a", "scope": ["read"]}}"#,
             r#"{" ": "a"}"#,
+            r#"{"secret": "a", "secret": "b"}"#,
+            r#"{"secret": "a", "other": "b", " secret ": {"role": "admin"}}"#,
         ];
         for text in cases {
             let error = ConfiguredKey::parse_all(text).unwrap_err();

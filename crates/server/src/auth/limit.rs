@@ -1,6 +1,6 @@
 //! Rate limits: requests of a caller, and login attempts from an address.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 
 use axum::extract::FromRequestParts;
@@ -13,6 +13,7 @@ use governor::{Quota, RateLimiter};
 
 use crate::config::RateLimit;
 use crate::error::Problem;
+use crate::forwarded::Client;
 
 type Keyed<K> = RateLimiter<K, DashMapStateStore<K>, DefaultClock, StateInformationMiddleware>;
 
@@ -65,8 +66,8 @@ impl<S: Sync> FromRequestParts<S> for ClientAddress {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         // Clients without an address share one limit.
-        let from = parts.extensions.get::<SocketAddr>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), SocketAddr::ip);
-        Ok(from.into())
+        let from = parts.extensions.get::<Client>().and_then(|client| client.address);
+        Ok(from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).into())
     }
 }
 
@@ -77,8 +78,7 @@ impl<S: Sync> FromRequestParts<S> for FromLoopback {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let from = parts.extensions.get::<SocketAddr>();
-        Ok(Self(from.is_some_and(|from| from.ip().to_canonical().is_loopback())))
+        Ok(Self(parts.extensions.get::<Client>().is_some_and(|client| client.is_local)))
     }
 }
 

@@ -15,6 +15,7 @@ use super::parameters::{IGNORED, ignored_header};
 use crate::answer::{self, ErrorFormat};
 use crate::auth::{AuthKind, AuthenticatedCaller};
 use crate::error::Problem;
+use crate::forwarded::Client;
 use crate::request_id;
 use crate::service::{AppState, Entry};
 
@@ -38,7 +39,15 @@ pub(crate) async fn observe(State(app): State<AppState>, mut request: Request, n
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", |route| route.as_str()).to_owned();
     let format = error_format(&request);
-    let from = request.extensions().get::<SocketAddr>().copied();
+    let peer = request.extensions().get::<SocketAddr>().copied();
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let client = Client::of(peer, request.headers(), authority, &app.config.trusted_proxies);
+    let from = match client.address.filter(|_| client.is_forwarded) {
+        Some(address) => Some(address.to_string()),
+        None => peer.map(|peer| peer.to_string()),
+    };
+    let proxy = peer.filter(|_| client.is_forwarded).map(|peer| peer.to_string());
+    request.extensions_mut().insert(client);
     let authenticated = AuthenticatedCaller::default();
     request.extensions_mut().insert(authenticated.clone());
     let answer = async {
@@ -65,7 +74,8 @@ pub(crate) async fn observe(State(app): State<AppState>, mut request: Request, n
         latency_ms,
         auth = caller.map_or("none", |caller| caller.kind.as_str()),
         key = caller.map_or("", |caller| caller.name.as_str()),
-        from = from.map(|from| from.to_string()),
+        from,
+        proxy,
     );
     if let Some(caller) = caller.filter(|caller| matches!(caller.kind, AuthKind::ApiKey | AuthKind::AdminApiKey)) {
         app.requests.add(Entry {

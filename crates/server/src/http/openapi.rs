@@ -23,7 +23,11 @@ const ERRORS: [ErrorAnswer; 14] = [
     ("500", "InternalError", "An internal error occurred; the server's log has the reason."),
     ("501", "NotImplemented", "This feature is not implemented."),
     ("502", "ModelFailed", "A model does not work with its current settings, or its answer cannot be used."),
-    ("503", "Unavailable", "The server is busy, the request took too long, or the store or a model is unavailable."),
+    (
+        "503",
+        "Unavailable",
+        "The server is busy, the request took too long, the store can only be read, or the store or a model is unavailable.",
+    ),
     ("507", "DiskFull", "The disk of the server is full; nothing was stored."),
 ];
 

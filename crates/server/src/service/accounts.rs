@@ -79,8 +79,17 @@ impl Accounts {
             Some(found) => found,
             None => {
                 let document = secrets.document("jwt", new_secret.clone());
-                secrets.put_new(&document)?;
-                secrets.get("jwt")?.unwrap_or(document)
+                match secrets.put_new(&document) {
+                    // Without a secret there is no account, so until it is saved nobody can log in.
+                    Err(error @ (StoreError::ReadOnly { .. } | StoreError::Full)) => {
+                        tracing::warn!(%error, "the secret that signs tokens was not saved; it changes with the next start");
+                        document
+                    }
+                    saved => {
+                        saved?;
+                        secrets.get("jwt")?.unwrap_or(document)
+                    }
+                }
             }
         };
         // With an empty secret anyone could sign tokens.

@@ -61,15 +61,28 @@ impl RequestLog {
         }
         // Clients may send the same request id twice; each request is a separate entry.
         let document = |entry| self.saved.document(uuid::Uuid::new_v4().to_string(), entry);
-        self.saved.put(&entries.into_iter().map(document).collect::<Vec<_>>(), Durability::Written)?;
+        let documents: Vec<_> = entries.into_iter().map(document).collect();
+        if let Err(error) = self.saved.put(&documents, Durability::Written) {
+            // They are saved when the store can be written again.
+            let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+            for document in documents.into_iter().rev().take(MAX_ENTRIES.saturating_sub(unsaved.len())) {
+                unsaved.push_front(document.body);
+            }
+            return Err(error);
+        }
         self.saved.trim(MAX_ENTRIES)?;
         Ok(())
     }
 
     /// The last requests, newest first. Blocks.
     pub(crate) fn last(&self, limit: usize) -> Result<Vec<Entry>, StoreError> {
-        self.flush()?;
+        match self.flush() {
+            Err(StoreError::ReadOnly { .. } | StoreError::Full) => {}
+            flushed => flushed?,
+        }
+        let unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let found = self.saved.readable(None, &PageRequest { limit, ..PageRequest::default() })?;
-        Ok(found.items.into_iter().map(|document| document.body).collect())
+        let saved = found.items.into_iter().map(|document| document.body);
+        Ok(unsaved.into_iter().rev().chain(saved).take(limit).collect())
     }
 }

@@ -23,6 +23,9 @@ mod parked;
 mod platform_deletion;
 mod platform_memories;
 mod platform_resources;
+mod proxies;
+#[cfg(target_os = "linux")]
+mod read_only;
 mod redact;
 mod reserved_metadata;
 mod server;

@@ -250,10 +250,10 @@ pub(super) fn messages_are_stored_and_deleted(open: Open<'_>) {
     assert_eq!(contents(&*open()).messages, []);
 }
 
-pub(super) fn successors_are_found(open: Open<'_>) {
+pub(super) fn versions_are_found(open: Open<'_>) {
     let store = open();
     let mut random = Random(5);
-    for number in 0..4 {
+    for number in 0..9 {
         insert(&*store, random.record(id(number), number));
     }
     let link = |source, target, kind: &str| Link {
@@ -262,13 +262,36 @@ pub(super) fn successors_are_found(open: Open<'_>) {
         kind: kind.into(),
         created_at: "2024-01-01T00:00:00Z".into(),
     };
-    let links = [link(1, 0, Link::SUPERSEDES), link(2, 0, Link::RELATED), link(3, 1, Link::SUPERSEDES)];
+    let supersedes = |source, target| link(source, target, Link::SUPERSEDES);
+    // A chain 0 ← 1 ← 3 that forks at 1, a circle of 5 and 6, and another kind of link.
+    let mut links = vec![
+        supersedes(1, 0),
+        supersedes(3, 1),
+        supersedes(4, 1),
+        supersedes(5, 6),
+        supersedes(6, 5),
+        link(2, 0, Link::RELATED),
+    ];
     apply(&*store, links.iter().cloned().map(Change::Link).collect()).unwrap();
-    assert_eq!(store.successors(&[id(0), id(2)]).unwrap(), [links[0].clone()]);
-    assert_eq!(store.successors(&[id(1), id(3)]).unwrap(), [links[2].clone()]);
-    assert_eq!(store.successors(&[]).unwrap(), []);
+    let sorted = |mut links: Vec<Link>| {
+        links.sort_by_key(|link| (link.source, link.target));
+        links
+    };
+    let versions = |ids: &[MemoryId]| sorted(store.versions(ids).unwrap());
+    for member in [0, 1, 3, 4] {
+        assert_eq!(versions(&[id(member), id(2)]), sorted(links[..3].to_vec()), "of {member}");
+    }
+    assert_eq!(versions(&[id(6)]), sorted(links[3..5].to_vec()));
+    let many: Vec<MemoryId> = (0..1200).map(id).collect();
+    assert_eq!(versions(&many), sorted(links[..5].to_vec()));
+    assert_eq!(versions(&[]), []);
+    assert_eq!(versions(&[id(2)]), []);
+    // Where a fact is deleted, those that superseded it supersede its older facts.
+    apply(&*store, vec![Change::Remove(id(1)), Change::Remove(id(5))]).unwrap();
+    links = vec![supersedes(3, 0), supersedes(4, 0)];
+    assert_eq!(versions(&[id(0), id(6)]), sorted(links.clone()));
     apply(&*store, vec![Change::Remove(id(3))]).unwrap();
-    assert_eq!(store.successors(&[id(1)]).unwrap(), []);
+    assert_eq!(versions(&[id(0)]), links[1..]);
 }
 
 pub(super) fn visits_are_complete(open: Open<'_>) {

@@ -2,21 +2,22 @@
 
 pub(crate) mod file;
 mod file_lock;
-mod wal;
+pub(crate) mod pool;
+mod shared_sync;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use parking_lot::Mutex;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Params, ToSql, TransactionBehavior, params_from_iter};
 
 use super::lock::{LOCK_TIMEOUT, LockTable, TableGuard};
 use super::{Database, Durability, Lock, LockGuard, Row, Sql, Tables, Value, earlier_failure, translate};
 use crate::{Result, StoreError};
-use file::{FileKind, check_file, make_durable, open_file, open_reader};
+use file::{FileKind, check_file, make_durable, open_file, open_reader, real_path, size_with_log, with_suffix};
 use file_lock::{FileLock, FileLockGuard};
-use wal::Wal;
+use pool::ConnectionPool;
+use shared_sync::SharedSync;
 
 const WORDS: [(&str, &str); 4] = [
     ("{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT"),
@@ -30,12 +31,10 @@ const WORDS: [(&str, &str); 4] = [
 pub struct SqliteDatabase {
     path: PathBuf,
     steps: Vec<String>,
-    /// Opened by the first write, so that a process that only reads never waits for writers.
-    writer: Mutex<Option<Connection>>,
-    readers: Mutex<Vec<Connection>>,
+    pool: ConnectionPool,
     thread_locks: LockTable,
     file_lock: FileLock,
-    wal: Wal,
+    syncs: SharedSync,
 }
 
 impl std::fmt::Debug for SqliteDatabase {
@@ -61,7 +60,7 @@ impl SqliteDatabase {
             Some(found) if found == newest => {
                 let reader = open_reader(path)?;
                 // The last commits of another process may be only in the log, which the header does not include.
-                check_version(&reader, path, newest)?;
+                check_version(&reader.connection, path, newest)?;
                 (None, Some(reader))
             }
             _ => (Some(open_writer(path, &steps)?), None),
@@ -69,11 +68,10 @@ impl SqliteDatabase {
         Ok(Self {
             path: path.to_owned(),
             steps,
-            writer: Mutex::new(writer),
-            readers: Mutex::new(reader.into_iter().collect()),
+            pool: ConnectionPool::new(path, writer, reader),
             thread_locks: LockTable::default(),
-            file_lock: FileLock::new(with_suffix(path, ".lock")),
-            wal: Wal::new(with_suffix(path, "-wal")),
+            file_lock: FileLock::new(with_suffix(&real_path(path), ".lock")),
+            syncs: SharedSync::default(),
         })
     }
 
@@ -85,27 +83,18 @@ impl SqliteDatabase {
 
 impl Tables for SqliteDatabase {
     fn transact(&self, durability: Durability, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()> {
-        let mut writer = self.writer.lock();
-        let connection = match writer.take() {
-            Some(connection) => connection,
-            None => open_writer(&self.path, &self.steps)?,
-        };
-        sqlite_transact(writer.insert(connection), durability, work)
+        let open = || open_writer(&self.path, &self.steps);
+        self.pool.write(open, || (), |connection| sqlite_transact(connection, durability, work))
     }
 
     fn snapshot(&self, work: &mut dyn FnMut(&mut dyn Sql) -> Result<()>) -> Result<()> {
-        let pooled = self.readers.lock().pop();
-        let connection = match pooled {
-            Some(connection) => connection,
-            None => open_reader(&self.path)?,
-        };
-        // Prepared statements, because each request has several snapshots. A connection that can't end its snapshot is not
-        // used again.
-        connection.prepare_cached("BEGIN")?.execute(())?;
-        let result = sqlite_snapshot(&connection, work);
-        connection.prepare_cached("COMMIT")?.execute(())?;
-        self.readers.lock().push(connection);
-        result
+        self.pool.read(|connection| {
+            // Prepared statements, because each request has several snapshots.
+            connection.prepare_cached("BEGIN")?.execute(())?;
+            let result = sqlite_snapshot(connection, work);
+            connection.prepare_cached("COMMIT")?.execute(())?;
+            result
+        })
     }
 }
 
@@ -122,7 +111,18 @@ impl Database for SqliteDatabase {
     }
 
     fn sync(&self) -> Result<()> {
-        self.wal.sync()
+        // SQLite syncs the whole log with a commit that changes something. This number never differs.
+        let mark = format!("PRAGMA application_id = {}", FileKind::Ledger.application_id());
+        self.syncs.run(|| {
+            self.transact(Durability::Synced, &mut |sql| {
+                sql.execute(&mark, &[])?;
+                Ok(())
+            })
+        })
+    }
+
+    fn read_only(&self) -> Option<String> {
+        self.pool.read_only(|| open_writer(&self.path, &self.steps))
     }
 
     fn location(&self) -> String {
@@ -130,8 +130,7 @@ impl Database for SqliteDatabase {
     }
 
     fn bytes(&self) -> u64 {
-        let size = |suffix| std::fs::metadata(with_suffix(&self.path, suffix)).map_or(0, |data| data.len());
-        size("") + size("-wal")
+        size_with_log(&self.path)
     }
 }
 
@@ -142,12 +141,6 @@ struct SqliteLockGuard<'a> {
 }
 
 impl LockGuard for SqliteLockGuard<'_> {}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
 
 fn open_writer(path: &Path, steps: &[String]) -> Result<Connection> {
     let mut connection = open_file(path, FileKind::Ledger)?;

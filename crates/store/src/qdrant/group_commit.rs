@@ -128,6 +128,7 @@ fn copy_of(error: &StoreError) -> StoreError {
             StoreError::OutcomeUnknown { server: server.clone(), reason: reason.clone() }
         }
         StoreError::Full => StoreError::Full,
+        StoreError::ReadOnly { reason } => StoreError::ReadOnly { reason: reason.clone() },
         StoreError::Busy => StoreError::Busy,
         other => StoreError::Database(other.to_string().into()),
     }

@@ -1,5 +1,7 @@
 //! The table of links between memories.
 
+use std::collections::BTreeMap;
+
 use crate::database::{Row, Sql, Tables, Value, snapshot};
 use crate::{Link, MemoryId, Result, StoreError};
 
@@ -16,21 +18,29 @@ pub(crate) fn links_of(tables: &(impl Tables + ?Sized), id: MemoryId) -> Result<
     rows.iter().map(link_at).collect()
 }
 
-/// The links of kind [`Link::SUPERSEDES`] that end at one of these memories.
-pub(crate) fn successors(tables: &(impl Tables + ?Sized), ids: &[MemoryId]) -> Result<Vec<Link>> {
-    let mut links = Vec::new();
+/// The links of kind [`Link::SUPERSEDES`] through which these memories are linked with others, directly or over others.
+pub(crate) fn versions(tables: &(impl Tables + ?Sized), ids: &[MemoryId]) -> Result<Vec<Link>> {
+    let mut links: BTreeMap<(MemoryId, MemoryId), Link> = BTreeMap::new();
     for batch in ids.chunks(BATCH) {
         let parameters: Vec<String> = (1..=batch.len()).map(|number| format!("${number}")).collect();
         let values: Vec<Value> = batch.iter().map(|id| id.to_bytes().into()).collect();
+        let (kind, ids) = (Link::SUPERSEDES, parameters.join(", "));
         let query = format!(
-            "{SELECT} WHERE kind = '{}' AND target IN ({}) ORDER BY created_at, source",
-            Link::SUPERSEDES,
-            parameters.join(", ")
+            "WITH RECURSIVE linked(id) AS (
+               SELECT source FROM links WHERE kind = '{kind}' AND (source IN ({ids}) OR target IN ({ids}))
+               UNION
+               SELECT CASE WHEN links.source = linked.id THEN links.target ELSE links.source END
+               FROM linked JOIN links ON links.source = linked.id OR links.target = linked.id
+               WHERE links.kind = '{kind}')
+             {SELECT} WHERE kind = '{kind}' AND source IN (SELECT id FROM linked)"
         );
         let rows = snapshot(tables, |sql| sql.query(&query, &values))?;
-        links.extend(rows.iter().map(link_at).collect::<Result<Vec<_>>>()?);
+        for row in &rows {
+            let link = link_at(row)?;
+            links.insert((link.source, link.target), link);
+        }
     }
-    Ok(links)
+    Ok(links.into_values().collect())
 }
 
 /// All links.
@@ -76,8 +86,17 @@ pub(crate) fn delete(sql: &mut dyn Sql, link: &Link) -> Result<()> {
     .map(drop)
 }
 
-/// Deletes all links of a memory.
+/// Deletes all links of a memory. A memory that superseded it supersedes its older facts.
 pub(crate) fn delete_all_of(sql: &mut dyn Sql, id: MemoryId) -> Result<()> {
+    let kind = Link::SUPERSEDES;
+    let bridge = format!(
+        "INSERT INTO links(source, target, kind, created_at)
+         SELECT newer.source, older.target, newer.kind, newer.created_at
+         FROM links newer JOIN links older ON older.source = newer.target
+         WHERE newer.target = $1 AND newer.kind = '{kind}' AND older.kind = '{kind}' AND newer.source <> older.target
+         ON CONFLICT DO NOTHING"
+    );
+    sql.execute(&bridge, &[id.to_bytes().into()])?;
     sql.execute("DELETE FROM links WHERE source = $1 OR target = $1", &[id.to_bytes().into()]).map(drop)
 }
 

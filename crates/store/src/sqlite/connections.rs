@@ -2,19 +2,16 @@
 
 use std::time::Instant;
 
-use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::open::{self, SqliteOptions};
 use crate::Result;
-use crate::database::file::open_reader;
+use crate::database::pool::ConnectionPool;
 
 /// The connections to a store's file.
 pub(super) struct Connections {
     options: SqliteOptions,
-    /// Opened by the first write, so that a process that only reads never waits for writers.
-    writer: Mutex<Option<Connection>>,
-    readers: Mutex<Vec<Connection>>,
+    pool: ConnectionPool,
 }
 
 impl Connections {
@@ -22,7 +19,7 @@ impl Connections {
     pub(super) fn open(options: SqliteOptions) -> Result<Self> {
         let reader = open::open_current(&options)?;
         let writer = if reader.is_none() { Some(open::open_writer(&options)?) } else { None };
-        Ok(Self { writer: Mutex::new(writer), readers: Mutex::new(reader.into_iter().collect()), options })
+        Ok(Self { pool: ConnectionPool::new(&options.path, writer, reader), options })
     }
 
     pub(super) fn options(&self) -> &SqliteOptions {
@@ -32,14 +29,12 @@ impl Connections {
     /// Runs work that writes. Only one thread writes at a time.
     pub(super) fn write<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let requested = Instant::now();
-        let mut writer = self.writer.lock();
-        record_duration("write_wait", requested);
-        let started = Instant::now();
-        let connection = match writer.take() {
-            Some(connection) => connection,
-            None => open::open_writer(&self.options)?,
+        let mut started = requested;
+        let locked = || {
+            record_duration("write_wait", requested);
+            started = Instant::now();
         };
-        let result = work(writer.insert(connection));
+        let result = self.pool.write(|| open::open_writer(&self.options), locked, work);
         record_duration("write", started);
         result
     }
@@ -47,17 +42,17 @@ impl Connections {
     /// Runs work that reads, in its own snapshot.
     pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let started = Instant::now();
-        let pooled = self.readers.lock().pop();
-        let mut connection = match pooled {
-            Some(connection) => connection,
-            None => open_reader(&self.options.path)?,
-        };
-        let snapshot = connection.transaction()?;
-        let result = work(&snapshot);
-        drop(snapshot);
-        self.readers.lock().push(connection);
+        let result = self.pool.read(|connection| {
+            let snapshot = connection.transaction()?;
+            work(&snapshot)
+        });
         record_duration("read", started);
         result
+    }
+
+    /// Why the file can only be read; `None` if it can be written.
+    pub(super) fn read_only(&self) -> Option<String> {
+        self.pool.read_only(|| open::open_writer(&self.options))
     }
 
     /// Same as [`Connections::read`], for work that returns vectors or compares vectors with them.

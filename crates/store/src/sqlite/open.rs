@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::schema;
-use crate::database::file::{FileKind, check_file, make_durable, open_file, open_reader};
+use crate::database::file::{FileKind, Reader, check_file, make_durable, open_file, open_reader};
 use crate::{Result, StoreError};
 
 /// The fingerprint for a store that was filled with vectors of an unknown embedder. The first embedder with the same dims
@@ -36,17 +36,17 @@ impl SqliteOptions {
 
 /// Checks the file before anything is written. Returns a connection for reading if the store exists and is up to date;
 /// `None` if it must be created or updated first.
-pub(super) fn open_current(options: &SqliteOptions) -> Result<Option<Connection>> {
+pub(super) fn open_current(options: &SqliteOptions) -> Result<Option<Reader>> {
     let path = &options.path;
     match check_file(path, FileKind::Store)? {
         Some(found) if found > schema::NEWEST => {
             Err(StoreError::NewerSchema { path: path.clone(), found, known: schema::NEWEST })
         }
         Some(schema::NEWEST) => {
-            let connection = open_reader(path)?;
-            match stored_embedder(&connection)? {
+            let reader = open_reader(path)?;
+            match stored_embedder(&reader.connection)? {
                 Some(stored) if !is_adopted(&stored, options) => {
-                    compare_embedder(stored, options).map(|()| Some(connection))
+                    compare_embedder(stored, options).map(|()| Some(reader))
                 }
                 _ => Ok(None),
             }
@@ -58,7 +58,7 @@ pub(super) fn open_current(options: &SqliteOptions) -> Result<Option<Connection>
 /// Fingerprint and dims of the embedder that filled a store; `None` if the file does not exist or is empty.
 pub(super) fn embedder_of(path: &Path) -> Result<Option<(String, usize)>> {
     match check_file(path, FileKind::Store)? {
-        Some(_) => stored_embedder(&open_reader(path)?),
+        Some(_) => stored_embedder(&open_reader(path)?.connection),
         None => Ok(None),
     }
 }

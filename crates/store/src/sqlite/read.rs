@@ -12,6 +12,7 @@ use super::row::{MEMORY_COLUMNS, STORED_MEMORY_COLUMNS, id_at, memory_at, parse_
 use super::schema;
 use super::scopes::{exact_scope, pinned_condition, scope_condition};
 use crate::cursor;
+use crate::database::file::size_with_log;
 use crate::database::sqlite_snapshot;
 use crate::scope_index::day_number;
 use crate::shared_tables;
@@ -24,11 +25,6 @@ pub(super) fn info(connection: &Connection, options: &SqliteOptions) -> Result<S
     let count = |table: &str| -> Result<usize> {
         Ok(to_usize(connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?))
     };
-    let size = |suffix: &str| {
-        let mut name = options.path.as_os_str().to_owned();
-        name.push(suffix);
-        std::fs::metadata(name).map_or(0, |data| data.len())
-    };
     Ok(StoreInfo {
         location: format!("sqlite:{}", options.path.display()),
         schema: schema::NEWEST,
@@ -39,7 +35,7 @@ pub(super) fn info(connection: &Connection, options: &SqliteOptions) -> Result<S
         history: count("history")?,
         links: count("links")?,
         messages: count("messages")?,
-        bytes: size("") + size("-wal"),
+        bytes: size_with_log(&options.path),
     })
 }
 

@@ -7,7 +7,11 @@ mod database;
 mod disk_full;
 mod files;
 mod fixture;
+#[cfg(target_os = "linux")]
+mod locks;
 mod metrics;
 mod payloads;
+#[cfg(target_os = "linux")]
+mod read_only;
 mod reembed;
 mod repair;

@@ -28,9 +28,12 @@ pub(crate) struct Item {
     /// How the score was computed, if `explain` was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     score_details: Option<ScoreDetails>,
-    /// The id of the newer memory that supersedes this one.
+    /// The id of the newer memory that supersedes this one: of several, the one that was linked last.
     #[serde(skip_serializing_if = "Option::is_none")]
     superseded_by: Option<String>,
+    /// The ids of the older memories that this one supersedes, the last ones first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    supersedes: Vec<String>,
     /// Those of user_id, agent_id, run_id, actor_id, role, attributed_to, expiration_date, source_messages, memory_type,
     /// vector_pieces (the pieces whose mean the vector is) and vector_left_out (pieces that the embedder refused) that the
     /// memory has.
@@ -86,6 +89,7 @@ impl Item {
             score: None,
             score_details: None,
             superseded_by: None,
+            supersedes: Vec::new(),
             promoted,
         }
     }
@@ -98,8 +102,13 @@ impl Item {
     /// A search result.
     pub(crate) fn scored(hit: &SearchHit, threshold: f32) -> Self {
         let details = hit.explanation.as_ref().map(|explanation| ScoreDetails::new(explanation, hit.score, threshold));
-        let superseded_by = hit.superseded_by.map(|id| id.to_string());
-        Self { score: Some(Some(hit.score)), score_details: details, superseded_by, ..Self::new(&hit.memory) }
+        Self {
+            score: Some(Some(hit.score)),
+            score_details: details,
+            superseded_by: hit.superseded_by.map(|id| id.to_string()),
+            supersedes: hit.supersedes.iter().map(ToString::to_string).collect(),
+            ..Self::new(&hit.memory)
+        }
     }
 
     /// The memory with its complete payload, as mem0 lists a whole store: absent ids and dates are null.

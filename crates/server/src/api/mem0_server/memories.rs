@@ -39,7 +39,7 @@ pub(crate) struct AddBody {
     /// Your metadata, stored with each memory.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
-    /// The last day on which the memories are shown, `YYYY-MM-DD`.
+    /// The last day on which the memories are shown, `YYYY-MM-DD`; days are those of UTC.
     #[serde(default, deserialize_with = "day")]
     #[schema(value_type = Option<String>, format = Date)]
     expiration_date: Option<Date>,
@@ -333,7 +333,7 @@ pub(crate) struct UpdateBody {
     /// Metadata to set; keys that are not given stay.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
-    /// The new last day on which the memory is shown, `YYYY-MM-DD`; null removes it.
+    /// The new last day on which the memory is shown, `YYYY-MM-DD`, a day of UTC; null removes it.
     #[serde(default, deserialize_with = "double_day")]
     #[schema(value_type = Option<String>, format = Date)]
     expiration_date: Option<Option<Date>>,

@@ -53,7 +53,7 @@ pub(super) struct AddBody {
     /// The time of the messages: unix seconds, or RFC 3339. Shown as `created_at`.
     #[schema(value_type = Option<f64>)]
     timestamp: Option<Value>,
-    /// The last day on which the memories are shown, `YYYY-MM-DD`.
+    /// The last day on which the memories are shown, `YYYY-MM-DD`; days are those of UTC.
     #[serde(default, deserialize_with = "day")]
     #[schema(value_type = Option<String>, format = Date)]
     expiration_date: Option<Date>,

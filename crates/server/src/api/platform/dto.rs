@@ -1,9 +1,8 @@
 //! Memories and pages in the format of the hosted platform.
 
 use axum::extract::FromRequestParts;
-use axum::http::header::HOST;
+use axum::http::Uri;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri};
 use jiff::Timestamp;
 use mnemon_engine::{Explanation, SearchHit};
 use mnemon_store::{Memory, keys};
@@ -13,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::answer;
 use crate::error::Problem;
+use crate::forwarded::Client;
 use crate::http::extract::usize_or_text;
 
 /// The app of a memory; not part of its scope.
@@ -66,9 +66,11 @@ pub(crate) struct MemoryDoc {
     structured_attributes: Option<Map<String, Value>>,
     /// The id of the newer memory that supersedes this one; of searches only, otherwise null.
     replaced_by: Option<String>,
+    /// The ids of the older memories that this one supersedes, the last ones first; only of searches, if there are any.
+    replaces: Option<Vec<String>>,
     /// Always false: the server does not synthesize memories.
     synthesized: Option<bool>,
-    /// The last day on which the memory is shown.
+    /// The last day on which the memory is shown, a day of UTC.
     expiration_date: Option<Value>,
     /// The time of the message, RFC 3339.
     timestamp: Option<String>,
@@ -174,6 +176,9 @@ pub(super) fn hit_json(hit: &SearchHit) -> Map<String, Value> {
     fields.insert("score".into(), json!(hit.score));
     if let Some(by) = hit.superseded_by {
         fields.insert("replaced_by".into(), by.to_string().into());
+    }
+    if !hit.supersedes.is_empty() {
+        fields.insert("replaces".into(), hit.supersedes.iter().map(ToString::to_string).collect());
     }
     if let Some(explanation) = &hit.explanation {
         fields.insert("score_breakdown".into(), json!(breakdown(explanation)));
@@ -284,6 +289,7 @@ impl PageNumber {
 /// The URL of a request, from which the URLs of other pages are made.
 pub(crate) struct RequestUrl {
     uri: Uri,
+    /// The part before the path, as the client calls the server.
     base: Option<String>,
 }
 
@@ -291,19 +297,11 @@ impl<S: Sync> FromRequestParts<S> for RequestUrl {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self { uri: parts.uri.clone(), base: base(&parts.headers, &parts.uri) })
+        Ok(Self {
+            uri: parts.uri.clone(),
+            base: parts.extensions.get::<Client>().and_then(|client| client.base_url.clone()),
+        })
     }
-}
-
-/// The scheme and host by which the client calls the server.
-fn base(headers: &HeaderMap, uri: &Uri) -> Option<String> {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).or_else(|| uri.authority().map(|a| a.as_str()))?;
-    let scheme = match headers.get("x-forwarded-proto").and_then(|scheme| scheme.to_str().ok()) {
-        Some("https") => "https",
-        _ => "http",
-    };
-    let is_safe = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]_".contains(&b));
-    is_safe.then(|| format!("{scheme}://{host}"))
 }
 
 impl RequestUrl {
@@ -386,12 +384,5 @@ mod tests {
         for (number, size) in [(0, 1), (1, 0), (1, 1001), (usize::MAX, 2)] {
             assert!(PageNumber::new(Some(number), Some(size), 100).is_err());
         }
-    }
-
-    #[test]
-    fn an_invalid_host_is_not_copied_into_urls() {
-        let of = |host: &str| base(&HeaderMap::from_iter([(HOST, host.parse().unwrap())]), &Uri::from_static("/"));
-        assert_eq!(of("memory.example:8000").as_deref(), Some("http://memory.example:8000"));
-        assert_eq!(of("a/b?c"), None);
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct UpdateBody {
     /// The time of the message: unix seconds, or RFC 3339.
     #[schema(value_type = Option<f64>)]
     timestamp: Option<Value>,
-    /// The new last day on which the memory is shown, `YYYY-MM-DD`; null removes it.
+    /// The new last day on which the memory is shown, `YYYY-MM-DD`, a day of UTC; null removes it.
     #[serde(default, deserialize_with = "double_day")]
     #[schema(value_type = Option<String>, format = Date)]
     expiration_date: Option<Option<Date>>,
