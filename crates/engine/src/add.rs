@@ -3,6 +3,8 @@
 mod draft;
 mod request;
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
 use crate::engine::Engine;
@@ -36,6 +38,7 @@ impl Engine {
     /// As [`Engine::add`].
     pub fn add_batch(&self, requests: &[AddRequest]) -> Result<Vec<Vec<AddedMemory>>> {
         let now = now_text();
+        let requests = &self.with_stored_scopes(requests)?[..];
         requests.iter().try_for_each(|request| request.check(self.store()))?;
         let messages: Vec<(usize, usize, &Message)> = requests
             .iter()
@@ -52,5 +55,17 @@ impl Engine {
         };
         let batch = DraftBatch { requests, drafts: &drafts, messages: &[], now: &now };
         Ok(batch.store(self, &|| Ok(true))?.unwrap_or_default())
+    }
+
+    /// The requests with ids in the form in which the store has them.
+    fn with_stored_scopes<'r>(&self, requests: &'r [AddRequest]) -> Result<Cow<'r, [AddRequest]>> {
+        if requests.iter().all(|request| request.scope.ids().into_iter().flatten().all(str::is_ascii)) {
+            return Ok(Cow::Borrowed(requests));
+        }
+        let stored = requests
+            .iter()
+            .map(|request| Ok(AddRequest { scope: self.stored_scope(&request.scope)?, ..request.clone() }))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Cow::Owned(stored))
     }
 }

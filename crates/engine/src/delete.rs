@@ -60,6 +60,7 @@ impl Engine {
     /// # Errors
     /// [`StoreError::InvalidScope`] for a scope without ids, which would match the memories of all owners.
     pub fn delete_all(&self, scope: &Scope) -> Result<usize> {
+        let scope = &self.stored_scope(scope)?;
         let no_ids = || StoreError::InvalidScope("at least one of user_id, agent_id, run_id is required".into());
         let filter = Filter::of_scope(scope).ok_or_else(no_ids)?;
         let _guards = self.lock(&[scope]);
@@ -75,6 +76,7 @@ impl Engine {
     /// [`StoreError::Busy`] if other writers keep changing the same scopes; [`EngineError::Invalid`](crate::EngineError::Invalid)
     /// for a filter with two different values of one scope id.
     pub fn delete_matching(&self, filter: &Filter) -> Result<usize> {
+        let filter = &self.stored_filter(filter)?;
         check_owners(filter)?;
         if matches_by_owner_only(filter) {
             return self.delete_by_owner(filter);

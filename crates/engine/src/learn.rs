@@ -100,9 +100,10 @@ impl Engine {
     /// # Errors
     /// Only if the store of jobs fails.
     pub fn cancel_pending(&self, scope: Option<&Scope>) -> Result<Vec<(String, Scope)>> {
+        let scope = scope.map(|scope| self.stored_scope(scope)).transpose()?;
         let jobs = Jobs::new(&self.model_services);
         let mut cancelled = Vec::new();
-        for (event_id, owner) in jobs.of_owner(scope)? {
+        for (event_id, owner) in jobs.of_owner(scope.as_ref())? {
             // A worker that already holds the lock stores its facts first; a later worker finds a finished job.
             let _guards = self.lock(&[&owner]);
             if jobs.fail(&event_id, CANCELLED)? {

@@ -25,11 +25,14 @@ mod search;
 mod chat;
 mod event;
 mod extract;
+mod joined_owners;
 mod learn;
 mod prompts;
 
 mod foreign;
+mod identity;
 mod reembed;
+mod reindex;
 mod transfer;
 
 pub use add::{AddRequest, AddedMemory, text_hash};

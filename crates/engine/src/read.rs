@@ -1,6 +1,7 @@
 //! Reads memories by id or as a list, their history, their owners, and statistics.
 
 use jiff::civil::Date;
+use mnemon_store::filter::ScopeKey;
 use mnemon_store::{
     Entity, Filter, FilterError, HistoryEvent, Link, Memory, MemoryId, Owner, Page, PageRequest, Scope, ScopeSummary,
     SessionMessage, Store, StoreError, keys,
@@ -84,6 +85,8 @@ impl Engine {
                 request.limit
             )));
         }
+        let stored = request.filter.as_ref().map(|filter| self.stored_filter(filter)).transpose()?;
+        let request = &ListRequest { filter: stored, ..request.clone() };
         if let Some(filter) = &request.filter {
             check_owners(filter)?;
         }
@@ -157,7 +160,8 @@ impl Engine {
     /// # Errors
     /// Only if the store fails.
     pub fn owners(&self, within: Option<&str>) -> Result<Vec<Owner>> {
-        Ok(self.store.owners(within)?)
+        let within = within.map(|user| self.stored_id(ScopeKey::User, user)).transpose()?;
+        Ok(self.store.owners(within.as_deref())?)
     }
 
     /// Counts the records of a scope, expired memories included.
@@ -165,7 +169,7 @@ impl Engine {
     /// # Errors
     /// [`StoreError::InvalidScope`] for a scope without ids.
     pub fn stats(&self, scope: &Scope) -> Result<ScopeSummary> {
-        Ok(self.store.summary(scope)?)
+        Ok(self.store.summary(&self.stored_scope(scope)?)?)
     }
 }
 

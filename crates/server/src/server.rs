@@ -72,6 +72,7 @@ impl Server {
             tokio::spawn(housekeeping(app.clone())),
             tokio::spawn(run_deliveries(app.webhooks.clone(), app.pool.clone())),
             tokio::spawn(run_jobs(app.clone())),
+            tokio::spawn(reindex(app.clone())),
         ];
         serve(listener, router(app.clone(), routes()), &app.config, stop).await;
         for task in tasks {
@@ -110,6 +111,26 @@ fn app(engine: Arc<Engine>, documents: Arc<dyn DocumentStore>, config: Config) -
 }
 
 /// Once a second: frees memory of rate limits and metrics, and saves the request log.
+/// Makes the terms that an older version stored again, with a pause after each batch, so that requests come first.
+async fn reindex(app: AppState) {
+    loop {
+        let batch = app.blocking({
+            let app = app.clone();
+            move || app.engine.reindex_batch()
+        });
+        let pause = match batch.await {
+            Ok(Ok(true)) => Duration::from_millis(100),
+            Ok(Ok(false)) => return,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "could not index memories of an older version; it is tried again");
+                Duration::from_secs(60)
+            }
+            Err(_) => Duration::from_secs(1),
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
 async fn housekeeping(app: AppState) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut failing = false;

@@ -50,11 +50,12 @@ use inner::Inner;
 use search::QdrantSearch;
 
 use crate::database::{Database, Value, snapshot};
-use crate::shared_tables::{history, links, messages};
+use crate::filter::ScopeKey;
+use crate::shared_tables::{history, links, messages, terms_state};
 use crate::{
     ChangeSet, Entity, ExportRecord, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, MessageSelector,
     NearEntity, Owner, Page, PageRequest, Result, Scope, ScopeSummary, ScopeVersion, Search, SessionMessage,
-    SessionWindow, Store, StoreError, StoreInfo, StoreWarning, StoredMemory, View,
+    SessionWindow, Store, StoreError, StoreInfo, StoreWarning, StoredMemory, TermsState, View,
 };
 
 /// The pause between two runs of [`maintain`].
@@ -155,6 +156,10 @@ impl Store for QdrantStore {
         snapshot(self.ledger(), |sql| tables::scope_version(sql, scope))
     }
 
+    fn known_form(&self, key: ScopeKey, id: &str) -> Result<Option<String>> {
+        read::known_form(&self.inner, key as usize, id)
+    }
+
     fn get(&self, ids: &[MemoryId]) -> Result<Vec<Option<Memory>>> {
         read::get(&self.inner, ids)
     }
@@ -250,6 +255,14 @@ impl Store for QdrantStore {
     fn record_without_entities(&self, without: bool) -> Result<()> {
         collection::record_without_entities(&self.inner.client, &self.inner.collections.memories, without)?;
         bindings::check_ledger_id(&self.inner)
+    }
+
+    fn terms_state(&self) -> Result<TermsState> {
+        terms_state::terms_state(self.ledger())
+    }
+
+    fn set_terms_state(&self, state: &TermsState) -> Result<()> {
+        terms_state::set_terms_state(self.ledger(), state)
     }
 
     fn warnings(&self) -> Vec<StoreWarning> {

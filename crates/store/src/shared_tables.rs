@@ -3,6 +3,7 @@
 pub(crate) mod history;
 pub(crate) mod links;
 pub(crate) mod messages;
+pub(crate) mod terms_state;
 
 use std::ops::ControlFlow;
 

@@ -29,12 +29,13 @@ use connections::Connections;
 use search::SqliteSearch;
 
 use crate::database::{Durability, Sql, Tables, sqlite_snapshot, sqlite_transact};
+use crate::filter::ScopeKey;
 use crate::scope_index::Cache;
-use crate::shared_tables::{history, links, messages};
+use crate::shared_tables::{history, links, messages, terms_state};
 use crate::{
     ChangeSet, Entity, ExportRecord, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, MessageSelector,
     NearEntity, Owner, Page, PageRequest, Payload, Result, Scope, ScopeSummary, ScopeVersion, Search, SessionMessage,
-    SessionWindow, Store, StoreInfo, StoreWarning, StoredMemory, View,
+    SessionWindow, Store, StoreInfo, StoreWarning, StoredMemory, TermsState, View,
 };
 
 /// A store in one SQLite file. Several processes may open the same file; each sees the commits of the others.
@@ -110,6 +111,10 @@ impl Store for SqliteStore {
 
     fn scope_version(&self, scope: &Scope) -> Result<ScopeVersion> {
         self.connections.read(|connection| scopes::scope_version(connection, scope))
+    }
+
+    fn known_form(&self, key: ScopeKey, id: &str) -> Result<Option<String>> {
+        self.connections.read(|connection| scopes::known_form(connection, key as usize, id))
     }
 
     fn get(&self, ids: &[MemoryId]) -> Result<Vec<Option<Memory>>> {
@@ -201,6 +206,14 @@ impl Store for SqliteStore {
 
     fn record_without_entities(&self, without: bool) -> Result<()> {
         self.connections.write(|connection| open::record_without_entities(connection, without))
+    }
+
+    fn terms_state(&self) -> Result<TermsState> {
+        terms_state::terms_state(self)
+    }
+
+    fn set_terms_state(&self, state: &TermsState) -> Result<()> {
+        terms_state::set_terms_state(self, state)
     }
 
     fn warnings(&self) -> Vec<StoreWarning> {

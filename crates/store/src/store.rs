@@ -4,10 +4,11 @@ use std::ops::ControlFlow;
 
 use jiff::civil::Date;
 
+use crate::filter::ScopeKey;
 use crate::{
     ChangeSet, Entity, ExportRecord, Filter, Finding, HistoryEvent, Link, Memory, MemoryId, MessageSelector,
     NearEntity, Owner, Page, PageRequest, Result, Scope, ScopeSummary, ScopeVersion, Search, SessionMessage,
-    SessionWindow, StoreError, StoreInfo, StoreWarning, StoredMemory, View,
+    SessionWindow, StoreError, StoreInfo, StoreWarning, StoredMemory, TermsState, View,
 };
 
 /// A store of memories. Its methods block; it is shared between threads.
@@ -36,6 +37,10 @@ pub trait Store: Send + Sync {
 
     /// The version of a scope, for [`ChangeSet::expected`].
     fn scope_version(&self, scope: &Scope) -> Result<ScopeVersion>;
+
+    /// The form in which the store has an owner's id: as given, else composed (NFC), else decomposed (NFD); `None` if no
+    /// memory ever had one of them.
+    fn known_form(&self, key: ScopeKey, id: &str) -> Result<Option<String>>;
 
     /// Memories by id, in the requested order; `None` for an id that does not exist.
     fn get(&self, ids: &[MemoryId]) -> Result<Vec<Option<Memory>>>;
@@ -120,6 +125,12 @@ pub trait Store: Send + Sync {
 
     /// Records that migrated memories have no entities, or that they have them; see [`StoreWarning::NoEntities`].
     fn record_without_entities(&self, without: bool) -> Result<()>;
+
+    /// Which version of terms the memories have.
+    fn terms_state(&self) -> Result<TermsState>;
+
+    /// Records how far the terms of memories were made again.
+    fn set_terms_state(&self, state: &TermsState) -> Result<()>;
 
     /// Why the store is degraded; usually empty. The call is cheap.
     fn warnings(&self) -> Vec<StoreWarning> {

@@ -1,6 +1,7 @@
 //! `mnemon doctor`: checks the store and repairs it.
 
-use mnemon_store::Finding;
+use mnemon_engine::Engine;
+use mnemon_store::{Finding, Owner};
 use serde_json::{Value, json};
 
 use super::stats::{lines, store_to_json};
@@ -18,12 +19,15 @@ pub(crate) struct DoctorArgs {
     /// Repair what can be repaired without losing a memory, then check again
     #[arg(long)]
     fix: bool,
+    /// Join owners whose ids differ only in their Unicode form: `é` may be one character or two
+    #[arg(long)]
+    join_owners: bool,
 }
 
 impl DoctorArgs {
     /// What a closed stdout does to it: the report is the product, repairs are work.
     pub(super) fn on_closed_stdout(&self) -> OnClosed {
-        if self.fix { OnClosed::GoOn } else { OnClosed::Stop(Exit::Failed) }
+        if self.fix || self.join_owners { OnClosed::GoOn } else { OnClosed::Stop(Exit::Failed) }
     }
 }
 
@@ -31,6 +35,10 @@ pub(crate) fn run(args: &DoctorArgs, settings: &Settings, out: &Output) -> anyho
     let (engine, documents) = wiring::open_any_embedder(settings)?;
     let store = engine.store();
     let repaired = if args.fix { store.repair()? } else { Vec::new() };
+    if args.fix {
+        while engine.reindex_batch()? {}
+    }
+    let joined = if args.join_owners { engine.join_owners()? } else { 0 };
     let info = store.info()?;
     let mut findings = store.check()?;
     findings.extend(mnemon_server::check_documents(&documents)?);
@@ -52,9 +60,26 @@ pub(crate) fn run(args: &DoctorArgs, settings: &Settings, out: &Output) -> anyho
         "waiting": pending.requests,
         "waiting_reason": pending.detail.or(pending.reason),
         "parked": pending.parked,
+        "reindexed": engine.reindex_progress()?.map(|progress| json!({"done": progress.done, "total": progress.total})),
+        "joined": joined,
+        "owner_forms": owner_forms(&engine)?,
     });
     out.value(&answer, |answer| to_text(answer, args.fix, &out.bold("WARNING")))?;
     Ok(if findings.is_empty() { Exit::Ok } else { Exit::Differences })
+}
+
+/// The owners whose ids differ only in their Unicode form, each group as a sentence.
+fn owner_forms(engine: &Engine) -> anyhow::Result<Vec<String>> {
+    let sentence = |owners: Vec<Owner>| {
+        let kind = owners[0].kind.as_str();
+        // Debug writes combining marks as escapes, so that the forms look different.
+        let ids: Vec<String> = owners
+            .iter()
+            .map(|owner| format!("{:?} ({})", owner.id, pluralize(owner.memories, "memory", "memories")))
+            .collect();
+        format!("{kind} {} differ only in the Unicode form of their id", ids.join(" and "))
+    };
+    Ok(engine.owners_in_several_forms()?.into_iter().map(sentence).collect())
 }
 
 fn findings_to_json(findings: &[Finding]) -> Value {
@@ -95,6 +120,19 @@ fn to_text(answer: &Value, fixed: bool, warning: &str) -> String {
     if let Some(parked) = answer["parked"].as_u64().filter(|parked| *parked > 0) {
         let requests = pluralize(parked as usize, "request", "requests");
         text.push_str(&format!("parked    {requests}, from which nothing could be learnt: see `mnemon parked list`\n"));
+    }
+    if let Some(done) = answer["reindexed"]["done"].as_u64() {
+        text.push_str(&format!(
+            "terms     {done} of {} memories of an older version are indexed again: a running server or --fix does the others\n",
+            answer["reindexed"]["total"]
+        ));
+    }
+    for sentence in items("owner_forms") {
+        let sentence = sentence.as_str().unwrap_or_default();
+        text.push_str(&format!("owners    {sentence}: `mnemon doctor --join-owners` joins them\n"));
+    }
+    if let Some(joined) = answer["joined"].as_u64().filter(|joined| *joined > 0) {
+        text.push_str(&format!("joined    {}\n", pluralize(joined as usize, "memory", "memories")));
     }
     for sentence in items("warnings") {
         text.push_str(&format!("{warning} {}\n", sentence.as_str().unwrap_or_default()));

@@ -44,7 +44,22 @@ fn repaired_findings_are_reported_and_fixed() {
     let keys: Vec<&str> = found.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         keys,
-        ["ok", "version", "settings", "store", "mended", "findings", "warnings", "waiting", "waiting_reason", "parked"]
+        [
+            "ok",
+            "version",
+            "settings",
+            "store",
+            "mended",
+            "findings",
+            "embedded",
+            "warnings",
+            "waiting",
+            "waiting_reason",
+            "parked",
+            "reindexed",
+            "joined",
+            "owner_forms"
+        ]
     );
     for (counted, count) in [("memories", 2), ("links", 2), ("history", 2), ("messages", 0)] {
         assert_eq!(found["store"][counted], json!(count), "{counted}");

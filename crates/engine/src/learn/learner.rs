@@ -111,6 +111,7 @@ impl<'e> Learner<'e> {
 
     /// Checks a request and makes a job of it.
     fn new_job(&self, mut request: LearnRequest) -> Result<Job> {
+        request.add.scope = self.engine.stored_scope(&request.add.scope)?;
         // An empty message beside others is skipped; alone it is refused, unless it is one that has no words by its nature,
         // such as a tool call: then there is nothing to store.
         let messages = &mut request.add.messages;

@@ -15,6 +15,7 @@ mod endpoints;
 mod events;
 mod expiry;
 mod fixture;
+mod forms;
 mod import_chat;
 mod languages;
 mod learn;
@@ -38,6 +39,7 @@ const ON_ALL: [(&str, Tests); 18] = [
     ("delete", delete::TESTS),
     ("events", events::TESTS),
     ("expiry", expiry::TESTS),
+    ("forms", forms::TESTS),
     ("languages", languages::TESTS),
     ("learn", learn::TESTS),
     ("mem0_import", mem0_import::TESTS),

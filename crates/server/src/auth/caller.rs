@@ -2,7 +2,7 @@
 
 use mnemon_engine::EngineError;
 use mnemon_store::filter::{ScopeKey, ScopeTerm};
-use mnemon_store::{Filter, Memory, Scope};
+use mnemon_store::{Filter, Memory, Scope, is_same_text};
 
 use crate::error::Problem;
 
@@ -92,7 +92,7 @@ impl Caller {
             Scope::new(user, agent, run).map_err(EngineError::from)?
         };
         if let Some(own) = &self.user {
-            if scope.user_id.as_ref().is_some_and(|named| named != own) {
+            if scope.user_id.as_ref().is_some_and(|named| !is_same_text(named, own)) {
                 return Err(Problem::wrong_user());
             }
             scope.user_id = Some(own.clone());
@@ -111,8 +111,10 @@ impl Caller {
     pub(crate) fn filter(&self, requested: Option<Filter>) -> Result<Option<Filter>, Problem> {
         if let (Some(own), Some(requested)) = (&self.user, &requested) {
             match requested.scope().term(ScopeKey::User) {
-                ScopeTerm::Pinned(named) if named != own => return Err(Problem::wrong_user()),
-                ScopeTerm::AnyOf(named) if !named.contains(&own.as_str()) => return Err(Problem::wrong_user()),
+                ScopeTerm::Pinned(named) if !is_same_text(named, own) => return Err(Problem::wrong_user()),
+                ScopeTerm::AnyOf(named) if !named.iter().any(|named| is_same_text(named, own)) => {
+                    return Err(Problem::wrong_user());
+                }
                 _ => {}
             }
         }

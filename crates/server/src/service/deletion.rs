@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mnemon_engine::{Event, ListRequest};
+use mnemon_store::filter::ScopeKey;
 use mnemon_store::{EventKind, Filter, Scope};
 
 use super::app::App;
@@ -33,7 +34,8 @@ impl App {
         self.with_webhooks(move |app| {
             let (events, deleted) = app.delete_matching(filter.as_ref())?;
             if let Some(user) = &user {
-                app.documents.delete_owned_by(user)?;
+                let user = app.engine.stored_id(ScopeKey::User, user)?;
+                app.documents.delete_owned_by(&user)?;
             }
             Ok((events, (deleted, app.events.save(event.succeeded(Vec::new()), owner.as_deref()))))
         })

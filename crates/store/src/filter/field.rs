@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::{Instant, Number};
+use crate::nfc;
 
 /// A condition on one payload key that is not a scope key.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +40,7 @@ pub enum Test {
     NotIn(List),
     /// Within an interval.
     Range(Range),
-    /// A string that contains this one, or a list with this string.
+    /// A string that contains this one, which is in NFC, or a list with this string.
     Contains(String),
     /// Same as `Contains`, ignoring case.
     IContains(Needle),
@@ -54,7 +55,7 @@ pub enum Scalar {
     Bool(bool),
     /// A number.
     Number(Number),
-    /// A string.
+    /// A string, in NFC.
     Text(String),
 }
 
@@ -74,7 +75,7 @@ impl Scalar {
             (_, Value::Null | Value::Array(_) | Value::Object(_)) => return None,
             (Self::Bool(left), Value::Bool(right)) => left.cmp(right),
             (Self::Number(left), Value::Number(_)) => left.cmp(&Number::of(value)?),
-            (Self::Text(left), Value::String(right)) => left.as_str().cmp(right),
+            (Self::Text(left), Value::String(right)) => left.as_str().cmp(&*nfc(right)),
             (left, right) => left.rank().cmp(&rank(right)),
         })
     }
@@ -189,7 +190,7 @@ const LONG_NEEDLE: usize = 64;
 impl Needle {
     /// Folds the text.
     pub fn new(text: &str) -> Self {
-        Self(fold(text).collect())
+        Self(fold(&nfc(text)).collect())
     }
 
     /// The folded text.
@@ -199,6 +200,7 @@ impl Needle {
 
     /// Whether `text` contains the needle.
     pub fn is_in(&self, text: &str) -> bool {
+        let text = &*nfc(text);
         if self.0.is_empty() {
             return true;
         }
@@ -221,7 +223,7 @@ impl Needle {
 
     /// Whether `text` equals the needle.
     pub fn equals(&self, text: &str) -> bool {
-        fold(text).eq(self.0.chars())
+        fold(&nfc(text)).eq(self.0.chars())
     }
 }
 

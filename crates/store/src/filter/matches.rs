@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{FieldFilter, Filter, Instant, Number, Range, Scalar, Test};
+use crate::nfc;
 
 /// The key of a memory's session, even if its metadata has a key `session`.
 pub const SESSION: &str = "$session";
@@ -85,7 +86,9 @@ impl Test {
             Test::In(list) => any(&|value| list.has(value)),
             Test::NotIn(list) => !any(&|value| list.has(value)),
             Test::Range(range) => any(&|value| range.has(value)),
-            Test::Contains(needle) => text_or_element(value, |text| text.contains(needle), |text| text == needle),
+            Test::Contains(needle) => {
+                text_or_element(value, |text| nfc(text).contains(needle), |text| nfc(text) == *needle)
+            }
             Test::IContains(needle) => text_or_element(value, |text| needle.is_in(text), |text| needle.equals(text)),
             Test::Exists => match value {
                 None | Some(Value::Null) => false,

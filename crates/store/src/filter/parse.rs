@@ -9,6 +9,8 @@ use super::{
     ScopeFilter, ScopeKey, ScopeTest, Test, check_id,
 };
 
+use crate::nfc;
+
 type Result<T> = std::result::Result<T, FilterError>;
 
 impl Filter {
@@ -149,7 +151,7 @@ impl Parser {
                 Ok(list) => Test::NotIn(list),
                 Err(only) => Test::Ne(only),
             },
-            "contains" => Test::Contains(text()?.clone()),
+            "contains" => Test::Contains(nfc(text()?).into_owned()),
             "icontains" => Test::IContains(Needle::new(text()?)),
             _ => return Err(FilterError::UnknownOperator { path: path.render() }),
         })
@@ -282,7 +284,7 @@ fn scalar(value: &Value, path: Path<'_>) -> Result<Scalar> {
     match value {
         Value::Null => Err(FilterError::Null { path: path.render() }),
         Value::Bool(bool) => Ok(Scalar::Bool(*bool)),
-        Value::String(text) => Ok(Scalar::Text(text.clone())),
+        Value::String(text) => Ok(Scalar::Text(nfc(text).into_owned())),
         Value::Number(_) | Value::Array(_) | Value::Object(_) => {
             Number::of(value).map(Scalar::Number).ok_or_else(wrong)
         }

@@ -52,6 +52,22 @@ pub enum ScopeTest {
     Present,
 }
 
+impl ScopeTest {
+    pub(super) fn map_ids<E>(&self, map: impl FnMut(&str) -> Result<String, E>) -> Result<Self, E> {
+        let mapped = |ids: &Ids| -> Result<Ids, E> {
+            let mut ids = ids.iter().map(String::as_str).map(map).collect::<Result<Vec<_>, E>>()?;
+            ids.sort_unstable();
+            ids.dedup();
+            Ok(Ids(ids))
+        };
+        Ok(match self {
+            Self::In(ids) => Self::In(mapped(ids)?),
+            Self::NotIn(ids) => Self::NotIn(mapped(ids)?),
+            Self::Present => Self::Present,
+        })
+    }
+}
+
 impl ScopeFilter {
     /// Whether the id of an owner passes the test. `None` means that it is missing or not a string.
     pub fn admits(&self, id: Option<&str>) -> bool {

@@ -1,6 +1,6 @@
 //! The filter tree and the operations that keep it in normal form.
 
-use super::{FieldFilter, ScopeFilter};
+use super::{FieldFilter, ScopeFilter, ScopeKey};
 
 /// A condition on memories, in normal form: a group has at least two filters, none of them a group of the same kind, and
 /// there is no double negation. Filters are made by [`Filter::parse`] or by [`Filter::eq`] and similar functions. The
@@ -89,6 +89,27 @@ impl Filter {
     /// At least one filter matches; `None` without filters.
     pub fn any(filters: impl IntoIterator<Item = Self>) -> Option<Self> {
         filters.into_iter().reduce(Self::or)
+    }
+}
+
+impl Filter {
+    /// The filter with other ids of owners.
+    ///
+    /// # Errors
+    /// Those of `map`.
+    pub fn map_ids<E>(&self, map: &mut dyn FnMut(ScopeKey, &str) -> Result<String, E>) -> Result<Self, E> {
+        let mut each = |group: &Group| -> Result<Group, E> {
+            Ok(Group(group.iter().map(|filter| filter.map_ids(map)).collect::<Result<_, E>>()?))
+        };
+        Ok(match self {
+            Self::And(group) => Self::And(each(group)?),
+            Self::Or(group) => Self::Or(each(group)?),
+            Self::Not(inner) => Self::Not(Box::new(inner.map_ids(map)?)),
+            Self::Scope(ScopeFilter { key, test }) => {
+                Self::Scope(ScopeFilter { key: *key, test: test.map_ids(|id| map(*key, id))? })
+            }
+            Self::Field(field) => Self::Field(field.clone()),
+        })
     }
 }
 

@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 
 use super::inner::Inner;
 use crate::database::{Value, transact};
+use crate::shared_tables::terms_state::write_terms_state;
 use crate::sqlite::UNKNOWN_EMBEDDER;
-use crate::{Durability, Result, StoreError, StoreWarning};
+use crate::{Durability, Result, StoreError, StoreWarning, TermsState};
 
 /// Records collection, embedder and id in a new ledger. For an existing ledger, checks that they are the same.
 pub(super) fn bind_ledger(inner: &Inner) -> Result<()> {
@@ -16,6 +17,9 @@ pub(super) fn bind_ledger(inner: &Inner) -> Result<()> {
         ("id", uuid::Uuid::new_v4().to_string()),
     ];
     let found = transact(inner.ledger(), Durability::Synced, |sql| {
+        if sql.query("SELECT 1 FROM meta WHERE key = $1", &[Value::Text("id".to_owned())])?.is_empty() {
+            write_terms_state(sql, &TermsState::current())?;
+        }
         let mut found = Vec::with_capacity(wanted.len());
         for (key, value) in &wanted {
             let row = [Value::Text((*key).to_owned()), Value::Text(value.clone())];

@@ -86,7 +86,8 @@ fn field_part(field: &FieldFilter) -> Option<Part> {
         return None;
     }
     let text = |value: &Scalar| match value {
-        Scalar::Text(text) => Some(text.clone()),
+        // Qdrant compares bytes, and a text may be stored in other forms.
+        Scalar::Text(text) if text.is_ascii() => Some(text.clone()),
         _ => None,
     };
     let (texts, wanted) = match field.test() {

@@ -17,10 +17,11 @@ use super::points::{count_points, fetch, fetch_points, matching_ids};
 use super::provenances::provenances;
 use super::pushdown::has_scope_ids;
 use super::tables::{
-    EXISTS, LEDGER_SCHEMA, first_count, has_scope_id, id_at, indexable_text, scope_ids, session_id, to_i64,
+    EXISTS, LEDGER_SCHEMA, first_count, has_scope_id, id_at, indexable_text, scope_ids, scope_row, session_id, to_i64,
 };
 use crate::cursor;
 use crate::database::{Sql, Value, snapshot};
+use crate::forms::id_forms;
 use crate::owners::{OwnerCounts, OwnerFields};
 use crate::scope_index::day_number;
 use crate::shared_tables;
@@ -168,6 +169,18 @@ fn list_by_ids(
         }
     }
     Ok((rows, total))
+}
+
+/// The first of the forms of an id that a memory has, also one that another program wrote.
+pub(super) fn known_form(inner: &Inner, kind: usize, id: &str) -> Result<Option<String>> {
+    for form in id_forms(id) {
+        if snapshot(inner.ledger(), |sql| scope_row(sql, kind, &form))?.is_some()
+            || count_points(inner, &inner.collections.memories, PointSet::WithScopeId(kind, &form).filter())? > 0
+        {
+            return Ok(Some(form));
+        }
+    }
+    Ok(None)
 }
 
 pub(super) fn find_by_hash(inner: &Inner, scope: &Scope, hash: &str, today: Option<Date>) -> Result<Option<MemoryId>> {

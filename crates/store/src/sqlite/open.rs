@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::schema;
 use crate::database::file::{FileKind, Reader, check_file, make_durable, open_file, open_reader};
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, TermsState};
 
 /// The fingerprint for a store that was filled with vectors of an unknown embedder. The first embedder with the same dims
 /// that opens the store is assumed to have made them.
@@ -82,7 +82,11 @@ fn record_embedder(connection: &mut Connection, options: &SqliteOptions) -> Resu
     if let Some(stored) = stored_embedder(&tx)?.filter(|stored| !is_adopted(stored, options)) {
         return compare_embedder(stored, options);
     }
+    let is_new = stored_embedder(&tx)?.is_none();
     let mut statement = tx.prepare("INSERT OR REPLACE INTO meta VALUES(?, ?)")?;
+    if is_new {
+        statement.execute(TermsState::current().to_row()?)?;
+    }
     statement.execute(params!["embedder", options.embedder])?;
     statement.execute(params!["dims", options.dims.to_string()])?;
     drop(statement);

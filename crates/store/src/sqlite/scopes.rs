@@ -3,6 +3,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::forms::id_forms;
 use crate::{Filter, Result, Scope, ScopeVersion, StoreError};
 
 /// The condition "has this scope id", by kind, in a form that lets SQLite use the index of that kind.
@@ -13,6 +14,16 @@ pub(super) const HAS_SCOPE_ID: [&str; 3] =
 pub(super) fn scope_id(connection: &Connection, kind: usize, value: &str) -> Result<Option<(i64, i64)>> {
     let mut statement = connection.prepare_cached("SELECT id, version FROM scopes WHERE kind = ? AND value = ?")?;
     Ok(statement.query_row(params![kind as i64, value], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
+/// The first of the forms of an id that a memory had.
+pub(super) fn known_form(connection: &Connection, kind: usize, id: &str) -> Result<Option<String>> {
+    for form in id_forms(id) {
+        if scope_id(connection, kind, &form)?.is_some() {
+            return Ok(Some(form));
+        }
+    }
+    Ok(None)
 }
 
 pub(super) fn scope_version(connection: &Connection, scope: &Scope) -> Result<ScopeVersion> {

@@ -121,9 +121,11 @@ pub(super) enum OldAddAnswer {
     List(Vec<AddedItem>),
 }
 
-/// Checks an `app_id` to be stored.
-pub(super) fn checked_app_id(id: &str) -> Result<&str, Problem> {
-    check_id(id).map_err(|reason| Problem::bad_request(format!("{APP_ID}: {reason}")))
+/// Checks an `app_id`, and brings it into the form in which it is stored.
+pub(super) fn checked_app_id(id: &str) -> Result<String, Problem> {
+    check_id(id)
+        .map(|id| mnemon_store::nfc(id).into_owned())
+        .map_err(|reason| Problem::bad_request(format!("{APP_ID}: {reason}")))
 }
 
 /// The ids of a request, from its fields and its `filters`, in the order of [`ENTITY_KEYS`].

@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use mnemon_engine::{Event, RequestKind};
-use mnemon_store::filter::check_id;
-use mnemon_store::{Filter, Owner, OwnerKind};
+use mnemon_store::filter::{ScopeKey, check_id};
+use mnemon_store::{Filter, Owner, OwnerKind, is_same_text};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -72,8 +72,13 @@ pub(super) struct Entities {
 /// the list; with users last, each entity still exists when it is deleted.
 async fn owners(app: &AppState, caller: &Caller) -> Result<Vec<Owner>, Problem> {
     let user = caller.user.clone();
-    let mut owners = app.with_engine(move |engine| Ok(engine.owners(user.as_deref())?)).await?;
-    if let Some(own) = &caller.user {
+    let (mut owners, own) = app
+        .with_engine(move |engine| {
+            let own = user.map(|user| engine.stored_id(ScopeKey::User, &user)).transpose()?;
+            Ok((engine.owners(own.as_deref())?, own))
+        })
+        .await?;
+    if let Some(own) = &own {
         owners.retain(|owner| owner.kind != OwnerKind::User || owner.id == *own);
     }
     owners.sort_by(|a, b| b.kind.cmp(&a.kind).then_with(|| a.id.cmp(&b.id)));
@@ -135,7 +140,11 @@ pub(super) async fn get(
     Path((entity_type, name)): Path<(String, String)>,
 ) -> Result<Json<Vec<EntityRow>>, Problem> {
     let kind = kind(&entity_type)?;
-    let found = owners(&app, &caller).await?.into_iter().find(|owner| owner.kind == kind && owner.id == name);
+    let owners: Vec<Owner> = owners(&app, &caller).await?.into_iter().filter(|owner| owner.kind == kind).collect();
+    // If a store of an older version has several forms of an id, the one that was asked for.
+    let exact = owners.iter().position(|owner| owner.id == name);
+    let found = exact.or_else(|| owners.iter().position(|owner| is_same_text(&owner.id, &name)));
+    let found = found.and_then(|at| owners.into_iter().nth(at));
     let row = EntityRow::new(found.ok_or_else(|| Problem::not_found("This entity does not exist."))?, &caller);
     Ok(Json(vec![row]))
 }
