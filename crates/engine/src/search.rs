@@ -30,8 +30,8 @@ impl Engine {
     /// [`EngineError::Invalid`](crate::EngineError::Invalid) for a blank question, a filter that names none of the scope
     /// ids or two different values of one, `top_k` outside 1 ..= 1000, or a threshold outside 0 ..= 1.
     pub fn search(&self, request: &SearchRequest) -> Result<SearchAnswer> {
-        request.check()?;
         let request = &SearchRequest { filter: self.stored_filter(&request.filter)?, ..request.clone() };
+        request.check()?;
         let reranker = self.model_services.reranker.as_deref().filter(|_| request.rerank);
         // The reranker may move lower hits to the top, and the current versions of superseded facts may rank lower.
         let depth = match reranker {

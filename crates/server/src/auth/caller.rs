@@ -124,7 +124,11 @@ impl Caller {
 
     /// Whether the caller may access memories with this scope.
     pub(crate) fn owns(&self, scope: &Scope) -> bool {
-        self.user.is_none() || self.user == scope.user_id
+        match (&self.user, &scope.user_id) {
+            (None, _) => true,
+            (Some(own), Some(user)) => is_same_text(own, user),
+            (Some(_), None) => false,
+        }
     }
 
     /// Returns the memory if the caller may access it.

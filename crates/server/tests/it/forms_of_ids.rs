@@ -27,6 +27,8 @@ async fn forms_of_an_id_are_one_owner_on_every_route() {
         for key in ["kz", ADMIN] {
             for (id, in_url) in FORMS.into_iter().zip(IN_URL) {
                 let listed = server.get(key, &format!("/memories?user_id={in_url}")).await.expect(200);
+                let one = listed["results"][0]["id"].as_str().unwrap().to_owned();
+                server.get(key, &format!("/memories/{one}")).await.expect(200);
                 let listed = listed["results"].as_array().unwrap().len();
                 assert!(listed >= stored, "{key} {id:?}: {listed}");
                 let search = json!({"query": "zebra", "filters": {"user_id": id}});
