@@ -39,7 +39,7 @@ pub trait Store: Send + Sync {
     fn scope_version(&self, scope: &Scope) -> Result<ScopeVersion>;
 
     /// The form in which the store has an owner's id: as given, else composed (NFC), else decomposed (NFD); `None` if no
-    /// memory ever had one of them.
+    /// memory has one of them.
     fn known_form(&self, key: ScopeKey, id: &str) -> Result<Option<String>>;
 
     /// Memories by id, in the requested order; `None` for an id that does not exist.

@@ -174,7 +174,7 @@ fn list_by_ids(
 /// The first of the forms of an id that a memory has, also one that another program wrote.
 pub(super) fn known_form(inner: &Inner, kind: usize, id: &str) -> Result<Option<String>> {
     for form in id_forms(id) {
-        if snapshot(inner.ledger(), |sql| scope_row(sql, kind, &form))?.is_some()
+        if snapshot(inner.ledger(), |sql| scope_row(sql, kind, &form))?.is_some_and(|row| row.members > 0)
             || count_points(inner, &inner.collections.memories, PointSet::WithScopeId(kind, &form).filter())? > 0
         {
             return Ok(Some(form));

@@ -16,10 +16,12 @@ pub(super) fn scope_id(connection: &Connection, kind: usize, value: &str) -> Res
     Ok(statement.query_row(params![kind as i64, value], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
 
-/// The first of the forms of an id that a memory had.
+/// The first of the forms of an id that a memory has.
 pub(super) fn known_form(connection: &Connection, kind: usize, id: &str) -> Result<Option<String>> {
     for form in id_forms(id) {
-        if scope_id(connection, kind, &form)?.is_some() {
+        let Some((scope, _)) = scope_id(connection, kind, &form)? else { continue };
+        let query = format!("SELECT 1 FROM memories WHERE {} LIMIT 1", HAS_SCOPE_ID[kind]);
+        if connection.prepare_cached(&query)?.exists([scope])? {
             return Ok(Some(form));
         }
     }
