@@ -31,7 +31,7 @@ mod update;
 use mnemon_testbed::trials::{Trials, unset};
 use stores::{KINDS, SQLITE, Tests};
 
-const ON_ALL: [(&str, Tests); 18] = [
+const ON_ALL: [(&str, Tests); 19] = [
     ("add", add::TESTS),
     ("any_text", any_text::TESTS),
     ("chat", chat::TESTS),
