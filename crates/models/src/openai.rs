@@ -5,6 +5,7 @@ mod batches;
 mod config;
 mod endpoint;
 mod learned;
+mod outcome;
 mod request;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};

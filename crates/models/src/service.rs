@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use crate::error::{ModelError, ModelKind};
-pub(crate) use address::{Address, Root, add_headers, clean_key, header_of_key};
+pub(crate) use address::{Address, Root, add_headers, clean_key, header_of_key, without_credentials};
 use breaker::Breaker;
 pub(crate) use reason::message_of;
 pub(crate) use refusal::Refusal;
@@ -332,17 +332,6 @@ pub(crate) fn runtime(kind: ModelKind) -> Result<Runtime, ModelError> {
         .enable_all()
         .build()
         .map_err(|error| ModelError::Client { kind, reason: error.to_string() })
-}
-
-/// A URL without user name, password and query, for messages.
-pub(crate) fn without_credentials(url: &str) -> String {
-    let Ok(mut parsed) = Url::parse(url.trim()) else {
-        return if url.contains('@') { "[redacted]".into() } else { url.to_owned() };
-    };
-    let _ = parsed.set_username("");
-    let _ = parsed.set_password(None);
-    parsed.set_query(None);
-    parsed.as_str().trim_end_matches('/').to_owned()
 }
 
 /// Reads the body, at most `max_bytes` of it.

@@ -13,15 +13,17 @@ mod segments;
 mod spaced;
 mod spaceless;
 mod stems;
+mod word;
 
 use std::collections::HashSet;
 
 pub use first::first_terms;
 pub use language::Language;
 
-use crate::tokenize::{is_emoji, term_id, term_ids};
+use crate::tokenize::{is_emoji, term_ids};
 use fold::Folded;
 use segments::{Script, segments};
+use word::Word;
 
 /// The version of [`index_terms`]. It is stored with the terms: those of another version must be made again.
 pub const VERSION: u32 = 2;
@@ -46,23 +48,6 @@ pub struct QueryWord {
     pub forms: Vec<u32>,
     /// Terms of parts of the word, which are weaker evidence. They count only if a memory has them.
     pub parts: Vec<u32>,
-}
-
-/// A word of a text, with the terms under which it is found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Word {
-    /// The term of its base form.
-    term: u32,
-    /// Terms of its other forms, which mean the same.
-    forms: Vec<u32>,
-    /// Terms of its parts.
-    parts: Vec<u32>,
-}
-
-impl Word {
-    fn new(base: &str) -> Self {
-        Self { term: term_id(base), ..Self::default() }
-    }
 }
 
 /// The terms of a text that is stored.

@@ -1,13 +1,14 @@
 //! Requests and answers in the format of each provider.
 
 mod anthropic;
+mod messages;
 mod ollama;
 mod openai;
 mod part;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::chat::{ChatRequest, ChatRole};
+use super::chat::ChatRequest;
 use super::config::{LlmConfig, LlmProvider};
 use super::json::parse_body;
 use super::quirks::Quirks;
@@ -35,33 +36,6 @@ pub(super) fn body(config: &LlmConfig, request: &ChatRequest, quirks: &Quirks, s
     }
     body.retain(|key, _| !quirks.dropped.contains(key));
     body
-}
-
-/// The messages of a request. If the model knows no system messages, their texts begin the first message, which is the
-/// user's, and the roles of the others take turns.
-fn messages(request: &ChatRequest, quirks: &Quirks) -> Value {
-    let mut turns: Vec<(ChatRole, String)> = Vec::new();
-    if quirks.no_system {
-        let system = request.messages.iter().filter(|message| message.role == ChatRole::System);
-        turns.extend(system.map(|message| (ChatRole::User, message.content.clone())));
-        turns.extend(
-            request
-                .messages
-                .iter()
-                .filter(|message| message.role != ChatRole::System)
-                .map(|message| (message.role, message.content.clone())),
-        );
-        turns = turns.into_iter().fold(Vec::new(), |mut turns: Vec<(ChatRole, String)>, (role, text)| {
-            match turns.last_mut().filter(|(last, _)| *last == role) {
-                Some((_, content)) => *content = format!("{content}\n\n{text}"),
-                None => turns.push((role, text)),
-            }
-            turns
-        });
-    } else {
-        turns.extend(request.messages.iter().map(|message| (message.role, message.content.clone())));
-    }
-    turns.iter().map(|(role, content)| json!({"role": role.as_str(), "content": content})).collect()
 }
 
 /// Reads a complete answer.

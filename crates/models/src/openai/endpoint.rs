@@ -6,7 +6,7 @@ use std::pin::Pin;
 use super::answer::Vectors;
 use super::config::OpenAiConfig;
 use super::learned::{Feature, Learned};
-use super::request::{Outcome, Refused};
+use super::outcome::{Outcome, Refused};
 use crate::embedder::Parts;
 use crate::error::{ModelError, ModelKind};
 use crate::pieces::{cut, halves, size};

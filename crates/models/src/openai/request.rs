@@ -1,10 +1,11 @@
-//! One request to the service, and its outcome.
+//! One request to the service.
 
 use serde::Serialize;
 
 use super::answer::{self, Fault, Vectors};
 use super::endpoint::Endpoint;
 use super::learned::Feature;
+use super::outcome::{Outcome, Refused};
 use crate::error::ModelError;
 use crate::service::{Failure, Refusal, Retry};
 
@@ -27,26 +28,6 @@ struct Body<'a> {
 enum Input<'a> {
     One(&'a str),
     List(&'a [&'a str]),
-}
-
-/// The outcome of a request that the service answered.
-pub(super) enum Outcome {
-    /// One vector for each text; `None` for a text to which the model gives no usable vector.
-    Vectors(Vectors),
-    /// It refuses the request.
-    Refused(Refused),
-}
-
-/// A refused request.
-pub(super) struct Refused {
-    /// 0 if there was no answer in time.
-    pub(super) status: u16,
-    pub(super) refusal: Refusal,
-    /// The attempts that failed without a reason, so that the service may be unavailable; 0 if the service refuses the
-    /// request.
-    pub(super) in_doubt: u32,
-    /// The features that the request used.
-    pub(super) used: Vec<Feature>,
 }
 
 impl Endpoint {

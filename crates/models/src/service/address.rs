@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
-use super::without_credentials;
 use crate::error::{ModelError, ModelKind};
 
 /// Routes of services. A base URL may end with one: users copy the address of a route.
@@ -195,6 +194,17 @@ fn unquoted(text: &str) -> &str {
         text = inner.trim_matches(is_space);
     }
     text
+}
+
+/// A URL without user name, password and query, for messages.
+pub(crate) fn without_credentials(url: &str) -> String {
+    let Ok(mut parsed) = Url::parse(url.trim()) else {
+        return if url.contains('@') { "[redacted]".into() } else { url.to_owned() };
+    };
+    let _ = parsed.set_username("");
+    let _ = parsed.set_password(None);
+    parsed.set_query(None);
+    parsed.as_str().trim_end_matches('/').to_owned()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::connections::Connections;
 use super::open::{SqliteOptions, check_embedder, read_embedder};
 use crate::scope_index::{Cache, vector_to_blob};
 use crate::{Payload, Result, StoreError, StoreWarning};
+pub use embedded::NewVector;
 pub use rows::TextToEmbed;
 use rows::{EmbeddedRows, RowKind};
 pub use switch::SwitchReport;
@@ -34,24 +35,6 @@ impl std::fmt::Debug for Reembedding<'_> {
             .field("embedder", &self.embedder)
             .field("dims", &self.dims)
             .finish_non_exhaustive()
-    }
-}
-
-/// A new vector of a text.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NewVector {
-    /// The vector, of the new embedder.
-    pub vector: Vec<f32>,
-    /// The number of pieces whose mean it is, see [`Payload::set_embedded`].
-    pub pieces: usize,
-    /// The number of pieces that were left out.
-    pub left_out: usize,
-}
-
-impl From<Vec<f32>> for NewVector {
-    /// The vector of a text that was embedded as a whole.
-    fn from(vector: Vec<f32>) -> Self {
-        Self { vector, pieces: 1, left_out: 0 }
     }
 }
 

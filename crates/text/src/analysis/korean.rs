@@ -1,7 +1,7 @@
 //! Korean words: nouns and verbs without the particles and endings that are glued to them.
 
-use super::Word;
 use super::pairs::pairs;
+use super::word::Word;
 use crate::tokenize::term_id;
 
 /// Particles and endings, which are removed from the end of a word.

@@ -1,10 +1,10 @@
 //! Words of scripts with spaces.
 
-use super::Word;
 use super::fold::without_accents;
 use super::function_words::is_function_word;
 use super::language::Language;
 use super::stems::{self, Alphabet};
+use super::word::Word;
 use crate::tokenize::{stem, stem_if_kept, term_id};
 
 /// Maximum number of characters of a word; longer ones are dropped, as by fastembed.

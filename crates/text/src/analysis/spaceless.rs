@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use super::Word;
 use super::fold::Folded;
+use super::word::Word;
 use crate::tokenize::term_id;
 
 /// Hiragana that follow a word or end a sentence: particles, forms of "to be", question words.

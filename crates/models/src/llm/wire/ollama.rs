@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::messages;
+use super::messages::messages;
 use super::part::{AnswerPart, finish, set, text_at, usage};
 use crate::llm::chat::ChatRequest;
 use crate::llm::config::LlmConfig;

@@ -2,7 +2,6 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::NewVector;
 use crate::sqlite::row::{payload_at, payload_text};
 use crate::{Result, keys};
 
@@ -10,6 +9,24 @@ use crate::{Result, keys};
 const NOTE: &str = "reembed_pieces:";
 /// All these keys are before this one: `;` follows `:`.
 const NOTES_END: &str = "reembed_pieces;";
+
+/// A new vector of a text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewVector {
+    /// The vector, of the new embedder.
+    pub vector: Vec<f32>,
+    /// The number of pieces whose mean it is, see [`Payload::set_embedded`](crate::Payload::set_embedded).
+    pub pieces: usize,
+    /// The number of pieces that were left out.
+    pub left_out: usize,
+}
+
+impl From<Vec<f32>> for NewVector {
+    /// The vector of a text that was embedded as a whole.
+    fn from(vector: Vec<f32>) -> Self {
+        Self { vector, pieces: 1, left_out: 0 }
+    }
+}
 
 /// Notes how a new vector was made, unless it is that of the whole text.
 pub(super) fn note(tx: &Transaction<'_>, slot: i64, new: &NewVector) -> Result<()> {
