@@ -32,7 +32,7 @@ impl Engine {
     /// Returns the number of changed memories. Ids of memories, vectors, links and history stay.
     ///
     /// # Errors
-    /// Only if the store fails; what is joined by then stays joined.
+    /// Only if the store fails; owners that are already joined stay joined.
     pub fn join_owners(&self) -> Result<usize> {
         let mut joined = 0;
         for owner in self.owners_in_several_forms()?.into_iter().flatten() {

@@ -177,7 +177,7 @@ fn a_server_starts_at_every_kind_of_endpoint() {
         }
         let question = json!({"query": "gardens", "filters": {"user_id": "bob"}});
         let (status, found) = http.call("POST", "/search", "kb", &question).unwrap();
-        assert_eq!((status, found["results"].as_array().map(Vec::len)), (200, Some(1)), "{name}: {found}");
+        assert_eq!((status, found["results"].as_array().map(Vec::len)), (200, Some(2)), "{name}: {found}");
         let sent = endpoint.requests();
         let key = "authorization: Bearer hush".to_owned();
         assert!(sent.iter().all(|request| request.headers.contains(&key)), "{name}");

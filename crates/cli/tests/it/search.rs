@@ -64,8 +64,8 @@ fn search_is_limited_to_the_scope() {
     let stolen = r#"{"OR": [{"user_id": "bea"}, {"topic": "health"}]}"#;
     let found = sandbox.texts(&[&["search", "allergy", "--user", "ana", "--filter", stolen][..], &all].concat());
     assert_eq!(found, ["I am allergic to peanuts"]);
-    let other = sandbox.texts(&["search", "allergy", "--user", "ana", "--filter", r#"{"user_id": "bea"}"#]);
-    assert_eq!(other, [] as [&str; 0]);
+    let other = ["search", "allergy", "--user", "ana", "--filter", r#"{"user_id": "bea"}"#];
+    check_refused(&sandbox, &other, 2, "`ana` and `bea` at once");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Requests that the model answers but refuses, or answers unusably: what is learnt all the same, and what is parked.
+//! Requests that the model answers but refuses, or answers unusably: the rest of the request is learnt, the others are parked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -27,7 +27,7 @@ fn for_json() -> ChatRequest {
 
 const BAD: &str = "400 Bad Request";
 
-/// A refusal that does not say what is wrong.
+/// A refusal without a usable reason.
 fn vague() -> Reply {
     Reply::new(BAD, &json!({"error": {"message": "Bad Request", "type": "None", "param": "None", "code": "400"}}))
 }
