@@ -16,7 +16,7 @@ use super::{Database, Durability, Lock, LockGuard, Row, Sql, Tables, Value, earl
 use crate::{Result, StoreError};
 use file::{FileKind, check_file, make_durable, open_file, open_reader, real_path, size_with_log, with_suffix};
 use file_lock::{FileLock, FileLockGuard};
-use pool::ConnectionPool;
+use pool::{ConnectionPool, open_for_writing};
 use shared_sync::SharedSync;
 
 const WORDS: [(&str, &str); 4] = [
@@ -63,7 +63,7 @@ impl SqliteDatabase {
                 check_version(&reader.connection, path, newest)?;
                 (None, Some(reader))
             }
-            _ => (Some(open_writer(path, &steps)?), None),
+            _ => (Some(open_for_writing(path, || open_writer(path, &steps))?), None),
         };
         Ok(Self {
             path: path.to_owned(),

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::open::{self, SqliteOptions};
 use crate::Result;
-use crate::database::pool::ConnectionPool;
+use crate::database::pool::{ConnectionPool, open_for_writing};
 
 /// The connections to a store's file.
 pub(super) struct Connections {
@@ -18,7 +18,7 @@ impl Connections {
     /// Opens the file, or creates it; see [`super::SqliteStore::open`].
     pub(super) fn open(options: SqliteOptions) -> Result<Self> {
         let reader = open::open_current(&options)?;
-        let writer = if reader.is_none() { Some(open::open_writer(&options)?) } else { None };
+        let writer = if reader.is_none() { Some(open_for_writing(&options.path, || open::open_writer(&options))?) } else { None };
         Ok(Self { pool: ConnectionPool::new(&options.path, writer, reader), options })
     }
 

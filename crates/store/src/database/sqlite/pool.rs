@@ -134,6 +134,11 @@ impl ConnectionPool {
     }
 }
 
+/// The error of opening a file for writing: [`StoreError::ReadOnly`] if that is the reason.
+pub(crate) fn open_for_writing(path: &Path, open: impl FnOnce() -> Result<Connection>) -> Result<Connection> {
+    open().map_err(|error| refusal(&error, path).map_or(error, |reason| StoreError::ReadOnly { reason }))
+}
+
 /// Why a write failed, if it was because the file can only be read.
 fn refusal(error: &StoreError, path: &Path) -> Option<String> {
     match error {
