@@ -96,6 +96,7 @@ impl Operation {
             "POST /api/v1/webhooks/projects/{project_id}" => {
                 json!({"url": "https://example.com/hook", "event_types": ["memory_add"]})
             }
+            "PUT /v1/parked/{event_id}" => json!({"messages": "I like tea"}),
             "PUT /api/v1/webhooks/{webhook_id}" => json!({"name": "n"}),
             "PATCH /api/v1/orgs/organizations/{org_id}/projects/{project_id}" => json!({"decay": true}),
             name if name.ends_with("/members") && self.method != "GET" => json!({"email": "m@example.com"}),
