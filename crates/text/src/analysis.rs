@@ -1,7 +1,7 @@
 //! The terms of Mnemon's own ranking: words of any language, so that inflected forms and scripts without spaces are found.
 //!
 //! These terms are stored with a memory and looked up by a question. They are not those of mem0's sparse vectors, which stay
-//! equal to fastembed's: see [`term_ids`](crate::tokenize::term_ids). For English text both are the same.
+//! equal to fastembed's: see [`term_ids`]. For English text both are the same.
 
 mod first;
 mod fold;
