@@ -228,7 +228,7 @@ fn scope_keys_compare_strings_only() {
 }
 
 #[test]
-fn session_and_event_time_are_the_memorys_own_unless_its_metadata_has_them() {
+fn metadata_comes_before_the_session_and_event_time_of_a_memory() {
     let origin = Origin { session: Some("monday"), event_time: Some("2024-05-06T09:00:00Z".parse().unwrap()) };
     let own = json!({"session": "mine", "event_time": 7});
     for (filter, without, with) in [
