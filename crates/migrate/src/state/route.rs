@@ -59,7 +59,7 @@ impl Route {
     /// Refuses the same collection as source and target.
     ///
     /// # Errors
-    /// [`MigrateError::Refused`].
+    /// [`MigrateError::Refused`](crate::MigrateError::Refused).
     pub fn check(&self) -> Result<()> {
         match (&self.source, &self.target) {
             (SourceSpec::Collection { name: from, .. }, TargetSpec::Collection { name: to }) if from == to => {
