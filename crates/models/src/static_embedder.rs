@@ -15,8 +15,9 @@ const VOCABULARY: &str = include_str!("../static-256/vocab.txt");
 /// "static-256:" and the first 16 hex digits of the weights' SHA-256.
 const FINGERPRINT: &str = "static-256:1265e35269e212ee";
 const DIMS: usize = 256;
-/// The buffer for the word pieces of a text has room for so many at first.
-const USUAL_PIECES: usize = 256;
+/// Maximum number of word pieces of a text; the rest is ignored. The mean of more says less about any of them: on long
+/// messages questions find fewer of the right ones.
+const MAX_PIECES: usize = 256;
 /// Minimum number of texts for which other threads are used.
 const MIN_PARALLEL: usize = 64;
 /// Minimum number of texts that a thread embeds.
@@ -49,10 +50,10 @@ impl StaticEmbedder {
         Ok(Self { tokenizer: Arc::new(tokenizer), rows, scales })
     }
 
-    /// Embeds one text of any length; `pieces` is a buffer for its word pieces.
+    /// Embeds one text; `pieces` is a buffer for its word pieces.
     fn embed_one(&self, text: &str, pieces: &mut Vec<u16>) -> Embedding {
         pieces.clear();
-        self.tokenizer.encode(text, usize::MAX / 2, pieces);
+        self.tokenizer.encode(text, MAX_PIECES, pieces);
         let mut sum = vec![0.0; DIMS];
         for &piece in pieces.iter() {
             let piece = usize::from(piece);
@@ -75,7 +76,7 @@ impl Embedder for StaticEmbedder {
     }
 
     fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>, ModelError> {
-        let buffer = || Vec::with_capacity(USUAL_PIECES);
+        let buffer = || Vec::with_capacity(MAX_PIECES);
         Ok(if texts.len() < MIN_PARALLEL {
             let mut pieces = buffer();
             texts.iter().map(|text| self.embed_one(text, &mut pieces)).collect()
