@@ -88,11 +88,11 @@ impl OwnerCounts {
     }
 
     /// All owners in the order of [`crate::Store::owners`]. `name` returns the kind (0 user, 1 agent, 2 run) and the value
-    /// of a scope id.
-    pub(crate) fn finish(self, mut name: impl FnMut(i64) -> Result<(usize, String)>) -> Result<Vec<Owner>> {
+    /// of a scope id; an owner whose scope id has none is left out.
+    pub(crate) fn finish(self, mut name: impl FnMut(i64) -> Result<Option<(usize, String)>>) -> Result<Vec<Owner>> {
         let mut owners: Vec<Owner> = self.apps.into_iter().map(|(id, count)| count.owner(OwnerKind::App, id)).collect();
         for (scope, count) in self.scopes {
-            let (kind, id) = name(scope)?;
+            let Some((kind, id)) = name(scope)? else { continue };
             let kinds = [OwnerKind::User, OwnerKind::Agent, OwnerKind::Run];
             owners.extend(kinds.get(kind).map(|&kind| count.owner(kind, id)));
         }

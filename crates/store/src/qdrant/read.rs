@@ -280,8 +280,8 @@ pub(super) fn owners(inner: &Arc<Inner>, within: Option<&str>) -> Result<Vec<Own
         }
         counts.finish(|id| {
             let rows = sql.query("SELECT kind, value FROM scopes WHERE id = $1", &[Value::Int(id)])?;
-            let row = rows.first().ok_or_else(|| StoreError::Corrupt("a scope id has no row".into()))?;
-            Ok((usize::try_from(row.int(0)?).unwrap_or(usize::MAX), row.text(1)?.to_owned()))
+            let Some(row) = rows.first() else { return Ok(None) };
+            Ok(Some((usize::try_from(row.int(0)?).unwrap_or(usize::MAX), row.text(1)?.to_owned())))
         })
     })
 }

@@ -18,7 +18,11 @@ impl Connections {
     /// Opens the file, or creates it; see [`super::SqliteStore::open`].
     pub(super) fn open(options: SqliteOptions) -> Result<Self> {
         let reader = open::open_current(&options)?;
-        let writer = if reader.is_none() { Some(open_for_writing(&options.path, || open::open_writer(&options))?) } else { None };
+        let writer = if reader.is_none() {
+            Some(open_for_writing(&options.path, || open::open_writer(&options))?)
+        } else {
+            None
+        };
         Ok(Self { pool: ConnectionPool::new(&options.path, writer, reader), options })
     }
 

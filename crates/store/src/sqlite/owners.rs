@@ -1,6 +1,6 @@
 //! Owners of memories, read from one index.
 
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::scopes::scope_id;
 use crate::owners::{OwnerCounts, OwnerFields};
@@ -27,5 +27,6 @@ pub(super) fn owners(connection: &Connection, within: Option<&str>) -> Result<Ve
         counts.add([row.get(0)?, row.get(1)?, row.get(2)?], &fields);
     }
     let mut scope = connection.prepare_cached("SELECT kind, value FROM scopes WHERE id = ?")?;
-    counts.finish(|id| Ok(scope.query_row([id], |row| Ok((row.get::<_, u16>(0)?.into(), row.get(1)?)))?))
+    // The check of the store finds memories whose scope id has no row.
+    counts.finish(|id| Ok(scope.query_row([id], |row| Ok((row.get::<_, u16>(0)?.into(), row.get(1)?))).optional()?))
 }
