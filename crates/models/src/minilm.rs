@@ -9,9 +9,8 @@ use std::path::Path;
 use candle_core::{Device, Result, Tensor};
 use candle_transformers::models::bert::BertModel;
 
-use crate::embedder::{Embedder, Embedding, Parts, normalise};
+use crate::embedder::{Embedder, Embedding, normalise};
 use crate::error::ModelError;
-use crate::pieces;
 use crate::wordpiece::WordPiece;
 use batches::Batch;
 use shape::{CLS, DIMS, HELLO, MAX_PIECES, SEP};
@@ -19,7 +18,7 @@ use shape::{CLS, DIMS, HELLO, MAX_PIECES, SEP};
 /// all-MiniLM-L6-v2, computed as in sentence-transformers: six layers of BERT, the mean over all word pieces, scaled to
 /// length 1.
 ///
-/// 23 million parameters, 90 MB of memory. A text of more than 256 word pieces is embedded in pieces. Vectors differ from PyTorch's in the
+/// 23 million parameters, 90 MB of memory. Texts are truncated at 256 word pieces. Vectors differ from PyTorch's in the
 /// last digits only. The empty text gets the zero vector, unlike in sentence-transformers.
 pub struct MiniLmEmbedder {
     tokenizer: WordPiece,
@@ -51,19 +50,16 @@ impl MiniLmEmbedder {
         }
     }
 
-    /// The word pieces of a text between `[CLS]` and `[SEP]`; none for a text without pieces. `None` if it has more than
-    /// the model can read at once.
-    fn pieces(&self, text: &str) -> Option<Vec<u16>> {
+    /// The word pieces of a text between `[CLS]` and `[SEP]`; none for a text without pieces.
+    fn pieces(&self, text: &str) -> Vec<u16> {
         let mut pieces = vec![CLS];
-        self.tokenizer.encode(text, MAX_PIECES - 1, &mut pieces);
-        match pieces.len() {
-            1 => Some(Vec::new()),
-            MAX_PIECES => None,
-            _ => {
-                pieces.push(SEP);
-                Some(pieces)
-            }
+        self.tokenizer.encode(text, MAX_PIECES - 2, &mut pieces);
+        if pieces.len() == 1 {
+            pieces.clear();
+        } else {
+            pieces.push(SEP);
         }
+        pieces
     }
 
     /// Embeds a batch, in its order.
@@ -97,23 +93,15 @@ impl Embedder for MiniLmEmbedder {
     }
 
     fn embed_texts(&self, texts: &[&str]) -> std::result::Result<Vec<Embedding>, ModelError> {
-        let mut owners = Vec::with_capacity(texts.len());
-        let mut pieces = Vec::with_capacity(texts.len());
-        for (owner, text) in texts.iter().enumerate() {
-            for part in pieces::cut(text, &|part| self.pieces(part).is_some()) {
-                owners.push(owner);
-                // A part that can't be cut any further, which no text of a person has, is left out.
-                pieces.push(self.pieces(part).unwrap_or_default());
-            }
-        }
-        let mut parts = vec![Parts::default(); texts.len()];
+        let pieces: Vec<Vec<u16>> = texts.iter().map(|text| self.pieces(text)).collect();
+        let mut vectors = vec![vec![0.0; DIMS]; texts.len()];
         for batch in batches::batches(&pieces) {
             let found = self.embed_batch(&batch).map_err(|error| ModelError::Compute(Box::new(error)))?;
             for (at, vector) in batch.indexes().zip(found) {
-                parts[owners[at]].add(vector);
+                vectors[at] = vector;
             }
         }
-        Ok(parts.into_iter().map(|parts| parts.embedding(DIMS)).collect())
+        Ok(vectors.into_iter().map(Embedding::whole).collect())
     }
 
     fn known_share(&self, text: &str) -> f32 {
