@@ -59,6 +59,7 @@ impl Operation {
         let path = self.path.replace("{memory_id}", memory).replace("{entity_type}", "user");
         let path = path.replace("{entity_id}", "ana").replace("{entity_name}", "ana").replace("{user_id}", "ana");
         let path = path.replace("{org_id}", "default").replace("{project_id}", "default");
+        let path = path.replace("{event_id}", "no-such-id");
         // Some deletions require the slash.
         let slash = if self.method == "DELETE" && path.contains("/entities/") { "/" } else { "" };
         path.split('{')
