@@ -46,9 +46,13 @@ async fn readyz(State(app): State<AppState>) -> Result<Json<Probe>, Problem> {
 #[utoipa::path(get, path = "/metrics", tag = tag::OPERATIONS,
     responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(State(app): State<AppState>, _: Admin) -> Result<impl IntoResponse, Problem> {
-    let info = app.with_engine(|engine| Ok(engine.store().info()?)).await?;
+    let (info, pending) = app.with_engine(|engine| Ok((engine.store().info()?, engine.pending_jobs()?))).await?;
+    let webhooks = app.webhooks.clone();
+    let deliveries = app.with_documents(move |_| webhooks.queued()).await?;
     metrics::gauge!("mnemon_memories").set(info.memories as f64);
     metrics::gauge!("mnemon_entities").set(info.entities as f64);
     metrics::gauge!("mnemon_store_bytes").set(info.bytes as f64);
+    metrics::gauge!("mnemon_extraction_queue").set(pending.requests as f64);
+    metrics::gauge!("mnemon_webhook_queue").set(deliveries as f64);
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render()))
 }

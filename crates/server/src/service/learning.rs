@@ -155,7 +155,6 @@ pub(crate) async fn run_jobs(app: AppState) {
             let job = app.clone();
             let ran_one = app.blocking_on_model(move || job.run_due_job()).await.unwrap_or(false);
             if !ran_one {
-                update_queue_gauge(&app).await;
                 tokio::select! {
                     () = tokio::time::sleep(poll) => {}
                     () = app.job_enqueued.notified() => {}
@@ -165,9 +164,4 @@ pub(crate) async fn run_jobs(app: AppState) {
     };
     let workers: [_; WORKERS] = std::array::from_fn(|_| worker());
     futures_util::future::join_all(workers).await;
-}
-
-async fn update_queue_gauge(app: &AppState) {
-    let pending = app.with_engine(|engine| Ok(engine.pending_jobs()?)).await;
-    metrics::gauge!("mnemon_extraction_queue").set(pending.unwrap_or_default().requests as f64);
 }

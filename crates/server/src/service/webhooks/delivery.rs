@@ -65,10 +65,14 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl Webhooks {
+    /// The number of queued deliveries. Blocks.
+    pub(crate) fn queued(&self) -> Result<usize, StoreError> {
+        self.deliveries.count()
+    }
+
     /// Claims the delivery that has been due longest. Deliveries whose webhook was deleted or is inactive are dropped.
     /// `None` if none is due. Blocks.
     fn claim(&self) -> Result<Option<Claimed>, StoreError> {
-        metrics::gauge!("mnemon_webhook_queue").set(self.deliveries.count()? as f64);
         while let Some(delivery) = self.deliveries.claim()? {
             let webhook = match self.stored.get(&delivery.body.webhook) {
                 // Deliveries of other webhooks must not wait.
