@@ -11,7 +11,7 @@ use mnemon_models::{
 use mnemon_testbed::{FakeService, ReceivedRequest, Reply};
 use serde_json::{Value, json};
 
-fn client(service: &FakeService, change: impl FnOnce(&mut LlmConfig)) -> LlmClient {
+pub(crate) fn client(service: &FakeService, change: impl FnOnce(&mut LlmConfig)) -> LlmClient {
     let mut config = LlmConfig::new(LlmProvider::OpenAi, "some-model");
     config.base_url.clone_from(&service.url);
     change(&mut config);

@@ -2,19 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use mnemon_models::{
-    ChatMessage, ChatModel, ChatRequest, ChatRole, JsonShape, LlmClient, LlmConfig, LlmProvider, ModelError,
-    RefusalCause,
-};
+use mnemon_models::{ChatMessage, ChatModel, ChatRequest, ChatRole, JsonShape, LlmProvider, ModelError, RefusalCause};
 use mnemon_testbed::{FakeService, ReceivedRequest, Reply};
 use serde_json::{Value, json};
 
-fn client(service: &FakeService, change: impl FnOnce(&mut LlmConfig)) -> LlmClient {
-    let mut config = LlmConfig::new(LlmProvider::OpenAi, "some-model");
-    config.base_url.clone_from(&service.url);
-    change(&mut config);
-    LlmClient::new(config).expect("a valid configuration")
-}
+use crate::llm::client;
 
 fn for_json() -> ChatRequest {
     let messages = vec![
