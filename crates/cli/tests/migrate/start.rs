@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use mnemon_testbed::rest;
+use mnemon_testbed::{EmbeddingsEndpoint, rest};
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
@@ -174,6 +174,9 @@ pub(crate) fn unusable_targets_and_folders_are_refused_at_the_start(random: &mut
 
 pub(crate) fn files_that_are_no_snapshots_are_refused_at_the_start(random: &mut StdRng) {
     let mut stack = Stack::of(50, random);
+    // An embedder that claims the dims of the snapshot and makes others would be an obstacle.
+    let endpoint = EmbeddingsEndpoint::start(|texts| vec![vec![1.0; 384]; texts.len()]);
+    stack.variables.push(("MNEMON_EMBEDDER_URL", endpoint.url().to_owned()));
     stack.variables.push(("MNEMON_EMBEDDER_DIMS", "384".to_owned()));
     let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrate/tests/fixtures");
     let whole = std::fs::read(fixtures.join("legacy_v1.snapshot")).unwrap();
