@@ -14,7 +14,6 @@ use crate::time::now_text;
 
 pub use draft::text_hash;
 pub(crate) use draft::{Draft, DraftBatch, build_payload};
-pub(crate) use request::carries_ids_of;
 pub use request::{AddRequest, AddedMemory};
 
 /// Minimum number of messages for which a second thread is used: fewer are done before it has started.

@@ -55,22 +55,19 @@ impl Engine {
         self.delete_source_messages(messages)
     }
 
-    /// Deletes all memories that have all ids of the scope, expired ones included, in one commit. Returns their number.
+    /// Deletes all memories that have all ids of the scope, as [`Engine::delete_matching`] does. Returns their number.
     ///
     /// # Errors
     /// [`StoreError::InvalidScope`] for a scope without ids, which would match the memories of all owners.
     pub fn delete_all(&self, scope: &Scope) -> Result<usize> {
-        let scope = &self.stored_scope(scope)?;
         let no_ids = || StoreError::InvalidScope("at least one of user_id, agent_id, run_id is required".into());
-        let filter = Filter::of_scope(scope).ok_or_else(no_ids)?;
-        let _guards = self.lock(&[scope]);
-        let removed = self.store.remove_matching(Some(&filter), &now_text())?;
-        self.store.delete_messages(&MessageSelector::InScope(scope.clone()))?;
-        Ok(removed)
+        self.delete_matching(&Filter::of_scope(scope).ok_or_else(no_ids)?)
     }
 
     /// Deletes all memories that match the filter, of all owners, expired ones included, in one commit. The contexts of the
-    /// remaining memories of their sessions are recounted. Returns the number of deleted memories.
+    /// remaining memories of their sessions are recounted. Pending and parked requests whose facts would match are
+    /// cancelled. If the filter asks for owners only, all messages of these owners are deleted, also those that gave no
+    /// fact. Returns the number of deleted memories.
     ///
     /// # Errors
     /// [`StoreError::Busy`] if other writers keep changing the same scopes; [`EngineError::Invalid`](crate::EngineError::Invalid)
@@ -78,8 +75,9 @@ impl Engine {
     pub fn delete_matching(&self, filter: &Filter) -> Result<usize> {
         let filter = &self.stored_filter(filter)?;
         check_owners(filter)?;
-        if matches_by_owner_only(filter) {
-            return self.delete_by_owner(filter);
+        let cancelled = self.cancel_pending(Some(filter))?;
+        if filter.is_of_owners() {
+            return self.delete_by_owner(filter, cancelled.into_iter().map(|(_, owner)| owner));
         }
         for _ in 0..MAX_CONFLICTS {
             let mut scopes = BTreeSet::new();
@@ -95,29 +93,29 @@ impl Engine {
         Err(StoreError::Busy.into())
     }
 
-    /// Deletes all memories of the store and returns their number. Their history is kept, and so are the documents that a
-    /// server stores beside them.
+    /// Deletes all memories of the store with all messages, cancels all requests, and returns the number of memories.
+    /// Their history is kept, and so are the other documents that a server stores beside them.
     ///
     /// # Errors
     /// Only if the store fails.
     pub fn reset(&self) -> Result<usize> {
+        self.cancel_pending(None)?;
         let removed = self.store.remove_matching(None, &now_text())?;
         self.store.delete_messages(&MessageSelector::All)?;
         Ok(removed)
     }
 
     /// Deletes what a filter over owners alone matches. All memories of a session have one owner, so a session is deleted
-    /// as a whole or not at all, and no context changes.
-    fn delete_by_owner(&self, filter: &Filter) -> Result<usize> {
-        let mut messages = Vec::new();
-        self.for_each_match(filter, |memory| messages.extend(source_message_ids(memory)))?;
+    /// as a whole or not at all, and no context changes. `cancelled` are the owners of the requests that were cancelled.
+    fn delete_by_owner(&self, filter: &Filter, cancelled: impl Iterator<Item = Scope>) -> Result<usize> {
         let removed = self.store.remove_matching(Some(filter), &now_text())?;
-        self.delete_source_messages(messages)?;
-        // If the filter names one owner, its messages without facts are deleted too.
-        let owner = Scope::pinned_by(filter);
-        if Filter::of_scope(&owner).as_ref() == Some(filter) {
-            self.store.delete_messages(&MessageSelector::InScope(owner))?;
+        let mut owners: BTreeSet<String> = cancelled.map(|owner| owner.session_scope()).collect();
+        for owner in self.store.message_owners()? {
+            if filter.admits_owner(&self.stored_scope(&Scope::from_session_scope(&owner))?) {
+                owners.insert(owner);
+            }
         }
+        self.store.delete_messages(&MessageSelector::OfOwners(owners.into_iter().collect()))?;
         Ok(removed)
     }
 
@@ -220,14 +218,4 @@ fn recount_remaining(session: &[Memory], removed: &HashSet<MemoryId>) -> Vec<Cha
         before.truncate(CONTEXT_MEMORIES);
     }
     changes
-}
-
-/// Whether a filter has conditions on owners alone.
-fn matches_by_owner_only(filter: &Filter) -> bool {
-    match filter {
-        Filter::And(group) | Filter::Or(group) => group.iter().all(matches_by_owner_only),
-        Filter::Not(inner) => matches_by_owner_only(inner),
-        Filter::Scope(_) => true,
-        Filter::Field(_) => false,
-    }
 }

@@ -14,16 +14,20 @@ mod parked;
 mod request;
 mod retry;
 
-use mnemon_store::{DocumentKind, RetryPolicy, Scope};
+use mnemon_store::filter::Origin;
+use mnemon_store::{DocumentKind, Filter, RetryPolicy, Scope};
 
 pub use learner::MAX_INSTRUCTIONS;
 pub use outcome::{AddOutcome, JobResult, LearnResult, PendingJobs};
 pub use parked::ParkedRequest;
 pub use request::LearnRequest;
 
+use crate::add::{AddRequest, build_payload};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::event::{Event, JobState};
+use crate::time::time_text;
+use job::Job;
 use jobs::Jobs;
 use learner::Learner;
 
@@ -94,22 +98,37 @@ impl Engine {
         retry::policy(self.model_services.lease)
     }
 
-    /// Cancels the pending jobs of owners that have all ids of the scope, or all jobs: their events fail. Returns the
+    /// Cancels the pending and parked jobs whose facts would match the filter, or all jobs: their events fail. Returns the
     /// ids of the events and the owners.
     ///
     /// # Errors
     /// Only if the store of jobs fails.
-    pub fn cancel_pending(&self, scope: Option<&Scope>) -> Result<Vec<(String, Scope)>> {
-        let scope = scope.map(|scope| self.stored_scope(scope)).transpose()?;
+    pub fn cancel_pending(&self, filter: Option<&Filter>) -> Result<Vec<(String, Scope)>> {
+        let filter = filter.map(|filter| self.stored_filter(filter)).transpose()?;
         let jobs = Jobs::new(&self.model_services);
         let mut cancelled = Vec::new();
-        for (event_id, owner) in jobs.of_owner(scope.as_ref())? {
+        for job in jobs.all()? {
+            if let Some(filter) = &filter
+                && !self.facts_match(filter, &job)?
+            {
+                continue;
+            }
+            let owner = job.request.add.scope;
             // A worker that already holds the lock stores its facts first; a later worker finds a finished job.
             let _guards = self.lock(&[&owner]);
-            if jobs.fail(&event_id, CANCELLED)? {
-                cancelled.push((event_id, owner));
+            if jobs.fail(&job.id, CANCELLED)? {
+                cancelled.push((job.id, owner));
             }
         }
         Ok(cancelled)
+    }
+
+    /// Whether the facts of a job will match a filter, whose ids are in the form of the store. Their texts, which are not
+    /// known yet, are taken as empty.
+    fn facts_match(&self, filter: &Filter, job: &Job) -> Result<bool> {
+        let add = AddRequest { scope: self.stored_scope(&job.request.add.scope)?, ..job.request.add.clone() };
+        let payload = build_payload(&add, "", None, "", &time_text(job.received));
+        let origin = Origin { session: add.session.as_deref(), event_time: add.timestamp };
+        Ok(filter.matches_with(payload.as_map(), origin))
     }
 }

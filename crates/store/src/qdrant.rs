@@ -223,6 +223,10 @@ impl Store for QdrantStore {
         messages::messages(self.ledger(), ids)
     }
 
+    fn message_owners(&self) -> Result<Vec<String>> {
+        messages::message_owners(self.ledger())
+    }
+
     fn delete_messages(&self, which: &MessageSelector) -> Result<u64> {
         messages::delete_messages(self.ledger(), which)
     }

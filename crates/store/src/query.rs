@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::civil::Date;
 
-use crate::{Entity, Filter, HistoryEvent, Link, Memory, MemoryId, Scope, SessionMessage, Sparse};
+use crate::{Entity, Filter, HistoryEvent, Link, Memory, MemoryId, SessionMessage, Sparse};
 
 /// Which memories a read may see.
 #[derive(Clone, Copy, Debug)]
@@ -160,8 +160,8 @@ pub enum SessionWindow {
 pub enum MessageSelector {
     /// All messages.
     All,
-    /// The messages of every owner that has all the ids of this scope. The scope must have at least one id.
-    InScope(Scope),
+    /// The messages of these owners, each as [`crate::Scope::session_scope`] writes it.
+    OfOwners(Vec<String>),
     /// The messages with these ids.
     Ids(Vec<String>),
 }

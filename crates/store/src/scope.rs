@@ -70,6 +70,21 @@ impl Scope {
         }
         parts.join("&")
     }
+
+    /// The scope in a text of [`Scope::session_scope`]. Parts that name no id are left out.
+    pub fn from_session_scope(text: &str) -> Self {
+        let mut scope = Self::default();
+        for (key, id) in text.split('&').filter_map(|part| part.split_once('=')) {
+            let id = id.replace("%3D", "=").replace("%26", "&").replace("%25", "%");
+            match ScopeKey::from_name(key) {
+                Some(ScopeKey::User) => scope.user_id = Some(id),
+                Some(ScopeKey::Agent) => scope.agent_id = Some(id),
+                Some(ScopeKey::Run) => scope.run_id = Some(id),
+                None => {}
+            }
+        }
+        scope
+    }
 }
 
 impl Filter {
@@ -106,5 +121,10 @@ mod tests {
     fn session_scope_sorts_and_escapes() {
         let scope = Scope::new(Some("u&1"), Some("a"), None).unwrap();
         assert_eq!(scope.session_scope(), "agent_id=a&user_id=u%261");
+        for id in ["u&1", "%26", "a=b", "%", "%253D", "Zoë"] {
+            let scope = Scope { user_id: Some(id.into()), run_id: Some("r".into()), ..Scope::default() };
+            assert_eq!(Scope::from_session_scope(&scope.session_scope()), scope);
+        }
+        assert!(Scope::from_session_scope("").is_empty() && Scope::from_session_scope("a&b=c").is_empty());
     }
 }

@@ -176,6 +176,10 @@ impl Store for SqliteStore {
         messages::messages(self, ids)
     }
 
+    fn message_owners(&self) -> Result<Vec<String>> {
+        messages::message_owners(self)
+    }
+
     fn delete_messages(&self, which: &MessageSelector) -> Result<u64> {
         messages::delete_messages(self, which)
     }

@@ -100,6 +100,9 @@ pub trait Store: Send + Sync {
     /// Messages by id, in the requested order; `None` for an id that does not exist.
     fn messages(&self, ids: &[String]) -> Result<Vec<Option<SessionMessage>>>;
 
+    /// The owners of messages, each once, as [`Scope::session_scope`] writes them.
+    fn message_owners(&self) -> Result<Vec<String>>;
+
     /// Deletes messages; returns the number of deleted messages.
     fn delete_messages(&self, which: &MessageSelector) -> Result<u64>;
 

@@ -99,7 +99,7 @@ impl AddRequest {
 }
 
 /// Whether a scope has all ids of another one.
-pub(crate) fn carries_ids_of(scope: &Scope, other: &Scope) -> bool {
+fn carries_ids_of(scope: &Scope, other: &Scope) -> bool {
     scope.ids().iter().zip(other.ids()).all(|(own, other)| other.is_none() || *own == other)
 }
 

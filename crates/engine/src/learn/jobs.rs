@@ -1,12 +1,12 @@
 //! The pending jobs, in the queue of events.
 
-use mnemon_store::{Queue, Scope};
+use mnemon_store::Queue;
 
 use super::job::Job;
 use super::old_jobs::OldJobs;
 use super::outcome::PendingJobs;
 use super::retry::{is_about_request, pause, policy, public_reason};
-use crate::add::{AddedMemory, carries_ids_of};
+use crate::add::AddedMemory;
 use crate::config::ModelServices;
 use crate::error::{EngineError, Result};
 use crate::event::{Event, EventResult, EventStatus, Events, JobFailure, KIND, NotLearnt, PlannedFact};
@@ -168,14 +168,13 @@ impl Jobs {
         stored.finish(id, &mut |event| event.fail(reason))
     }
 
-    /// Ids and owners of the jobs whose owner has all ids of the scope, or of all jobs.
-    pub(super) fn of_owner(&self, scope: Option<&Scope>) -> Result<Vec<(String, Scope)>> {
+    /// All jobs, claimed and parked ones included. A job that can't be read is logged and left out.
+    pub(super) fn all(&self) -> Result<Vec<Job>> {
         let Some(stored) = &self.stored else { return Ok(Vec::new()) };
         stored.old.adopt(stored.queue.collection(), jiff::Timestamp::MAX, usize::MAX)?;
         let jobs = stored.queue.queued(usize::MAX)?.into_iter().filter_map(|event| {
             let event = event.inspect_err(|error| tracing::error!(%error, "a job can't be cancelled")).ok()?;
-            let owner = event.body.job?.scope();
-            scope.is_none_or(|scope| carries_ids_of(&owner, scope)).then_some((event.id, owner))
+            Some(Job::from_state(event.id, event.body.job?))
         });
         Ok(jobs.collect())
     }

@@ -12,7 +12,7 @@ use mnemon_store::{Document, DocumentStore, Durability, PageRequest, SqliteStore
 use mnemon_testbed::{FakeService, Reply};
 use serde_json::{Value, json};
 
-use crate::fixture::{World, add, check_store, engine_with_documents, engine_with_llm, fixture, note, user, world};
+use crate::fixture::{World, add, by_user, check_store, engine_with_documents, engine_with_llm, fixture, note, user, world};
 use crate::learn::{Fault, Faulty, echo, learn_from, texts};
 
 tests!(
@@ -55,7 +55,7 @@ fn an_event_holds_the_request_until_it_is_done() {
     assert_eq!(stored["job"]["messages"][0]["content"], "I like tea.");
     let payload = json!({"user_id": "ana", "agent_id": null, "app_id": "diary", "run_id": null, "infer": true});
     assert_eq!((&stored["payload"], &stored["results"]), (&payload, &json!([])));
-    assert_eq!(engine.cancel_pending(Some(&user("ben"))).unwrap().len(), 1);
+    assert_eq!(engine.cancel_pending(Some(&by_user("ben"))).unwrap().len(), 1);
     is_available.store(true, Ordering::SeqCst);
     engine.run_soon(&pending.event_id).unwrap();
     engine.run_soon(&cancelled.event_id).unwrap();
@@ -204,7 +204,7 @@ fn an_older_job_is_cancelled_with_its_owner() {
         job.due = Some("9999-01-01T00:00:00Z".parse().unwrap());
         store.put(&[job, older_event(id, owner, "PENDING")], Durability::Synced).unwrap();
     }
-    assert_eq!(engine.cancel_pending(Some(&user("ana"))).unwrap(), [("1".to_owned(), user("ana"))]);
+    assert_eq!(engine.cancel_pending(Some(&by_user("ana"))).unwrap(), [("1".to_owned(), user("ana"))]);
     assert_eq!((&event(&world, "1")["status"], &event(&world, "2")["status"]), (&json!("FAILED"), &json!("PENDING")));
     engine.run_soon("1").unwrap();
     engine.run_soon("2").unwrap();

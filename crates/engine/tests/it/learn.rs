@@ -524,7 +524,7 @@ fn pending_jobs_are_cancelled_with_their_owner() {
         let learned = engine.learn(learn_from(user(id), &[("user", "I like tea.")])).unwrap();
         ids.lock().unwrap().push(learned.event_id);
     }
-    let cancelled = engine.cancel_pending(Some(&user("ana"))).unwrap();
+    let cancelled = engine.cancel_pending(Some(&by_user("ana"))).unwrap();
     assert!(cancelled.len() == 2 && cancelled.iter().all(|(_, scope)| *scope == user("ana")), "{cancelled:?}");
     assert_eq!(engine.pending_jobs().unwrap().requests, 1);
     assert_eq!(engine.cancel_pending(None).unwrap().len(), 1);

@@ -9,7 +9,7 @@ use mnemon_store::{DocumentStore, Durability, Scope, SqliteStore};
 use mnemon_testbed::{FakeService, ReceivedRequest, Reply};
 use serde_json::json;
 
-use crate::fixture::{World, engine_with_llm, user, user_message, world};
+use crate::fixture::{World, by_user, engine_with_llm, user, user_message, world};
 use crate::learn::{echo, learn_from, texts};
 
 tests!(
@@ -146,7 +146,7 @@ fn a_request_that_is_refused_as_a_whole_is_parked_at_once() {
     let parked = engine.parked_requests(Some("ana")).unwrap();
     assert_eq!((parked.len(), parked[0].messages.len(), parked[0].attempts), (1, 2, 1));
     assert!(engine.parked_requests(Some("ben")).unwrap().is_empty());
-    assert_eq!(engine.cancel_pending(Some(&user("ana"))).unwrap().len(), 1, "it goes with its owner's memories");
+    assert_eq!(engine.cancel_pending(Some(&by_user("ana"))).unwrap().len(), 1, "it goes with its owner's memories");
     assert!(engine.parked_requests(None).unwrap().is_empty());
 }
 

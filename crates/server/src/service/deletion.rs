@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mnemon_engine::{Event, ListRequest};
 use mnemon_store::filter::ScopeKey;
-use mnemon_store::{EventKind, Filter, Scope};
+use mnemon_store::{EventKind, Filter};
 
 use super::app::App;
 use super::webhooks::MemoryEvent;
@@ -17,13 +17,21 @@ const BATCH: usize = 1000;
 
 impl App {
     /// Deletes the memories that match the filter, which must come from [`crate::auth::Caller::filter`]; `None` deletes
-    /// all. Returns the number of deleted memories.
-    pub(crate) async fn delete_all(self: &Arc<Self>, filter: Option<Filter>) -> Result<usize, Problem> {
-        self.with_webhooks(move |app| app.delete_matching(filter.as_ref())).await
+    /// all. With `user`, the user's documents (events, exports, feedback, webhook deliveries) are deleted as well.
+    /// Returns the number of deleted memories and documents.
+    pub(crate) async fn delete_all(
+        self: &Arc<Self>,
+        filter: Option<Filter>,
+        user: Option<String>,
+    ) -> Result<usize, Problem> {
+        self.with_webhooks(move |app| {
+            let (events, deleted) = app.delete_matching(filter.as_ref())?;
+            Ok((events, deleted + app.delete_documents_of(user.as_deref())?))
+        })
+        .await
     }
 
-    /// The same, and saves the event. With `user`, the user's documents (events, exports, feedback) are deleted as
-    /// well. Returns the number of deleted memories and the id of the event.
+    /// The same, and saves the event. Returns the number of deleted memories and the id of the event.
     pub(crate) async fn delete_all_with_event(
         self: &Arc<Self>,
         filter: Option<Filter>,
@@ -33,31 +41,25 @@ impl App {
     ) -> Result<(usize, String), Problem> {
         self.with_webhooks(move |app| {
             let (events, deleted) = app.delete_matching(filter.as_ref())?;
-            if let Some(user) = &user {
-                let user = app.engine.stored_id(ScopeKey::User, user)?;
-                app.documents.delete_owned_by(&user)?;
-            }
+            app.delete_documents_of(user.as_deref())?;
             Ok((events, (deleted, app.events.save(event.succeeded(Vec::new()), owner.as_deref()))))
         })
         .await
     }
 
+    fn delete_documents_of(&self, user: Option<&str>) -> Result<usize, Problem> {
+        let Some(user) = user else { return Ok(0) };
+        Ok(self.documents.delete_owned_by(&self.engine.stored_id(ScopeKey::User, user)?)?)
+    }
+
     fn delete_matching(&self, filter: Option<&Filter>) -> Result<(Vec<MemoryEvent>, usize), Problem> {
         let events = self.deletion_events(filter)?;
-        // A pending job of this owner would store new memories after the deletion.
-        match filter {
-            None => self.cancel_pending(None)?,
-            Some(filter) => {
-                let owner = Scope::pinned_by(filter);
-                if Filter::of_scope(&owner).as_ref() == Some(filter) {
-                    self.cancel_pending(Some(&owner))?;
-                }
-            }
-        }
         let deleted = match filter {
             Some(filter) => self.engine.delete_matching(filter)?,
             None => self.engine.reset()?,
         };
+        // Requests that wait for a job that was cancelled.
+        self.job_finished.notify_waiters();
         Ok((events, deleted))
     }
 

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use mnemon_engine::{
     AddOutcome, EngineError, Event, EventStatus, Extractor, JobResult, LearnRequest, LearnResult, NotLearnt,
 };
-use mnemon_store::Scope;
 
 use super::app::{App, AppState};
 use super::webhooks::MemoryEvent;
@@ -94,13 +93,6 @@ impl App {
         let event_id = self.engine.learn_later(request)?;
         self.job_enqueued.notify_one();
         Ok(event_id)
-    }
-
-    /// Cancels the pending jobs of an owner whose memories are deleted; `None` cancels all jobs. Blocks.
-    pub(crate) fn cancel_pending(&self, scope: Option<&Scope>) -> Result<(), EngineError> {
-        self.engine.cancel_pending(scope)?;
-        self.job_finished.notify_waiters();
-        Ok(())
     }
 
     /// Runs one job that is due; false if none is. Blocks.

@@ -4,6 +4,7 @@
 mod all_routes;
 mod asking;
 mod bodies;
+mod deletion;
 mod forms_of_ids;
 mod isolation;
 mod learning;

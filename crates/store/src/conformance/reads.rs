@@ -242,9 +242,13 @@ pub(super) fn messages_are_stored_and_deleted(open: Open<'_>) {
     assert_eq!(store.messages(&requested).unwrap(), [Some(message(3, &user("bob"))), None, Some(message(0, &ana))]);
 
     assert_eq!(store.delete_messages(&MessageSelector::Ids(vec!["m0".into(), "no".into()])).unwrap(), 1);
-    assert_eq!(store.delete_messages(&MessageSelector::InScope(scope(None, Some("bot"), None))).unwrap(), 1);
+    let mut owners = store.message_owners().unwrap();
+    owners.sort_unstable();
+    assert_eq!(owners, ["agent_id=bot&user_id=ana", "user_id=ana", "user_id=bob"]);
+    let of = |owner: &crate::Scope| MessageSelector::OfOwners(vec![owner.session_scope(), "user_id=no".into()]);
+    assert_eq!(store.delete_messages(&of(&both)).unwrap(), 1);
     assert_eq!(ids(store.last_messages(&ana, 9).unwrap()), ["m2", "m4"]);
-    assert_eq!(store.delete_messages(&MessageSelector::InScope(ana.clone())).unwrap(), 2);
+    assert_eq!(store.delete_messages(&of(&ana)).unwrap(), 2);
     assert_eq!(ids(store.last_messages(&user("bob"), 9).unwrap()), ["m3"]);
     assert_eq!(store.delete_messages(&MessageSelector::All).unwrap(), 1);
     assert_eq!(contents(&*open()).messages, []);

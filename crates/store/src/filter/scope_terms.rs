@@ -1,6 +1,7 @@
 //! The conditions that a whole filter sets on the owner.
 
 use super::{FieldFilter, Filter, Scalar, ScopeFilter, ScopeKey, ScopeTest, Test};
+use crate::Scope;
 
 /// The conditions of a filter on the owner. Every memory that the filter matches satisfies all three.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +90,35 @@ impl Filter {
     /// [`Filter::matches`]. False for a contradiction.
     pub fn is_scope_only(&self) -> bool {
         pins_only(self) && !self.scope().is_contradiction()
+    }
+}
+
+impl Filter {
+    /// Whether the filter has conditions on ids of owners alone: [`Filter::admits_owner`] then decides for all memories of
+    /// an owner.
+    pub fn is_of_owners(&self) -> bool {
+        match self {
+            Self::And(group) | Self::Or(group) => group.iter().all(Self::is_of_owners),
+            Self::Not(inner) => inner.is_of_owners(),
+            Self::Scope(_) => true,
+            Self::Field(_) => false,
+        }
+    }
+
+    /// Whether a filter with conditions on ids of owners alone matches the memories of this owner. False for any other
+    /// filter.
+    pub fn admits_owner(&self, owner: &Scope) -> bool {
+        self.is_of_owners() && admits(self, &owner.ids())
+    }
+}
+
+fn admits(filter: &Filter, ids: &[Option<&str>; 3]) -> bool {
+    match filter {
+        Filter::And(group) => group.iter().all(|part| admits(part, ids)),
+        Filter::Or(group) => group.iter().any(|part| admits(part, ids)),
+        Filter::Not(inner) => !admits(inner, ids),
+        Filter::Scope(scope) => scope.admits(ids[scope.key as usize]),
+        Filter::Field(_) => false,
     }
 }
 

@@ -50,20 +50,19 @@ pub(crate) fn insert(sql: &mut dyn Sql, message: &SessionMessage) -> Result<()> 
     sql.execute(&insert, &values).map(drop)
 }
 
+/// The owners of messages, each once, as [`Scope::session_scope`] writes them.
+pub(crate) fn message_owners(tables: &(impl Tables + ?Sized)) -> Result<Vec<String>> {
+    let rows = snapshot(tables, |sql| sql.query("SELECT DISTINCT session_scope FROM messages", &[]))?;
+    rows.iter().map(|row| Ok(row.text(0)?.to_owned())).collect()
+}
+
 /// Deletes messages; returns the number of deleted messages.
 pub(crate) fn delete_messages(tables: &(impl Tables + ?Sized), which: &MessageSelector) -> Result<u64> {
     transact(tables, Durability::Synced, |sql| match which {
         MessageSelector::All => sql.execute("DELETE FROM messages", &[]),
-        MessageSelector::InScope(scope) => {
-            let mut deleted = 0;
-            for row in sql.query("SELECT DISTINCT session_scope FROM messages", &[])? {
-                let owner = row.text(0)?;
-                if has_all_ids(owner, scope) {
-                    deleted += sql.execute("DELETE FROM messages WHERE session_scope = $1", &[owner.into()])?;
-                }
-            }
-            Ok(deleted)
-        }
+        MessageSelector::OfOwners(owners) => owners.iter().try_fold(0, |deleted, owner| {
+            Ok(deleted + sql.execute("DELETE FROM messages WHERE session_scope = $1", &[owner.as_str().into()])?)
+        }),
         MessageSelector::Ids(ids) => {
             let mut deleted = 0;
             for batch in ids.chunks(BATCH) {
@@ -75,12 +74,6 @@ pub(crate) fn delete_messages(tables: &(impl Tables + ?Sized), which: &MessageSe
             Ok(deleted)
         }
     })
-}
-
-/// Whether an owner, in the format of [`Scope::session_scope`], has all ids of the scope.
-fn has_all_ids(owner: &str, scope: &Scope) -> bool {
-    let wanted = scope.session_scope();
-    !wanted.is_empty() && wanted.split('&').all(|id| owner.split('&').any(|own| own == id))
 }
 
 /// The message in a row that starts with the columns of a message.

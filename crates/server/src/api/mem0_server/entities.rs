@@ -1,7 +1,7 @@
 //! `/entities` of mem0's server: the owners of memories.
 
 use axum::extract::State;
-use mnemon_store::{Filter, Owner, OwnerKind, Scope};
+use mnemon_store::{Filter, Owner, OwnerKind, Scope, is_same_text};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -71,11 +71,8 @@ pub(crate) async fn delete(
         Problem::unprocessable(&["path", "entity_type"], "literal_error", message, kind.into())
     })?;
     let filter = owner_filter(&caller, kind, &id)?;
-    let mut deleted = app.delete_all(Some(filter)).await?;
-    if kind == OwnerKind::User {
-        let id = id.clone();
-        deleted += app.with_documents(move |documents| documents.delete_owned_by(&id)).await?;
-    }
+    let user = (kind == OwnerKind::User).then(|| id.clone());
+    let deleted = app.delete_all(Some(filter), user).await?;
     if deleted == 0 {
         let id: String = id.chars().take(80).collect();
         return Err(Problem::not_found(format!("No memories or other data of {} `{id}` exist.", kind.as_str())));
@@ -88,7 +85,7 @@ pub(crate) async fn delete(
 fn owner_filter(caller: &Caller, kind: OwnerKind, id: &str) -> Result<Filter, Problem> {
     let mut scope = Scope::default();
     match kind {
-        OwnerKind::User if caller.user.as_deref().is_some_and(|own| own != id) => return Err(Problem::wrong_user()),
+        OwnerKind::User if caller.user.as_deref().is_some_and(|own| !is_same_text(own, id)) => return Err(Problem::wrong_user()),
         OwnerKind::User => scope.user_id = Some(id.to_owned()),
         OwnerKind::Agent => scope.agent_id = Some(id.to_owned()),
         _ => scope.run_id = Some(id.to_owned()),

@@ -308,7 +308,7 @@ pub(crate) async fn delete_all(
     }
     let scope = caller.scope(query.user_id.as_deref(), query.agent_id.as_deref(), query.run_id.as_deref())?;
     let filter = Filter::of_scope(&scope).ok_or_else(Problem::no_scope)?;
-    app.delete_all(Some(filter)).await?;
+    app.delete_all(Some(filter), None).await?;
     Ok(Json(Done::new("All relevant memories deleted")))
 }
 

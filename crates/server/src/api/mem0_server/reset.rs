@@ -39,7 +39,7 @@ pub(crate) async fn reset(
         let message = "A reset deletes the memories of all users and must be confirmed.";
         return Err(Problem::new(ErrorCode::ConfirmationRequired, message));
     }
-    let deleted = app.delete_all(None).await?;
+    let deleted = app.delete_all(None, None).await?;
     tracing::warn!(memories = deleted, key = %caller.name, "all memories were deleted");
     Ok(Json(Done::new("All memories reset")))
 }
