@@ -12,7 +12,9 @@ use mnemon_store::{Document, DocumentStore, Durability, PageRequest, SqliteStore
 use mnemon_testbed::{FakeService, Reply};
 use serde_json::{Value, json};
 
-use crate::fixture::{World, add, by_user, check_store, engine_with_documents, engine_with_llm, fixture, note, user, world};
+use crate::fixture::{
+    World, add, by_user, check_store, engine_with_documents, engine_with_llm, fixture, note, user, world,
+};
 use crate::learn::{Fault, Faulty, echo, learn_from, texts};
 
 tests!(
