@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use mnemon_store::{
     Change, ChangeSet, Filter, HistoryEvent, Memory, MemoryId, MessageSelector, PageRequest, Scope, SessionWindow,
-    Store, StoreError,
+    Store, StoreError, keys,
 };
 
 use crate::engine::{Engine, MAX_CONFLICTS};
@@ -17,6 +17,8 @@ use crate::validate::check_owners;
 
 /// Memories that are read together.
 const BATCH: usize = 10_000;
+/// Most source messages that a filter names one by one.
+const MAX_SOURCES: usize = 100;
 /// A window that is larger than any session.
 const WHOLE_SESSION: SessionWindow = SessionWindow::Last(1 << 32);
 
@@ -35,7 +37,7 @@ impl Engine {
             changes.extend(context_changes);
             Ok((ChangeSet { expected: Vec::new(), changes }, source_message_ids(&memory)))
         })?;
-        self.delete_source_messages(messages)
+        self.delete_source_messages(messages, &[&scope])
     }
 
     /// Deletes memories in one commit, all or none. An id that is given twice counts once.
@@ -52,7 +54,7 @@ impl Engine {
             }
             Ok((removal.changes(self.store())?, removal.messages))
         })?;
-        self.delete_source_messages(messages)
+        self.delete_source_messages(messages, &scopes)
     }
 
     /// Deletes all memories that have all ids of the scope, as [`Engine::delete_matching`] does. Returns their number.
@@ -86,7 +88,7 @@ impl Engine {
             })?;
             let scopes: Vec<&Scope> = scopes.iter().collect();
             if let Some(removal) = self.commit(&scopes, || self.removal(filter, &scopes))? {
-                self.delete_source_messages(removal.messages)?;
+                self.delete_source_messages(removal.messages, &scopes)?;
                 return Ok(removal.removed.len());
             }
         }
@@ -146,10 +148,25 @@ impl Engine {
         }
     }
 
-    fn delete_source_messages(&self, ids: Vec<String>) -> Result<()> {
-        if !ids.is_empty() {
-            self.store.delete_messages(&MessageSelector::Ids(ids))?;
+    /// Deletes the source messages of removed memories of these scopes, except those that another memory was extracted from
+    /// as well. It has the same owner.
+    fn delete_source_messages(&self, mut ids: Vec<String>, scopes: &[&Scope]) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
         }
+        let of_sources = match ids.len() {
+            ..=MAX_SOURCES => Filter::one_of(keys::SOURCE_MESSAGES, ids.iter().map(String::as_str))?,
+            _ => Filter::exists(keys::SOURCE_MESSAGES)?,
+        };
+        let mut used: HashSet<String> = HashSet::new();
+        for scope in scopes {
+            let filter = Filter::all(Filter::of_scope(scope).into_iter().chain([of_sources.clone()]));
+            if let Some(filter) = filter {
+                self.for_each_match(&filter, |memory| used.extend(source_message_ids(memory)))?;
+            }
+        }
+        ids.retain(|id| !used.contains(id));
+        self.store.delete_messages(&MessageSelector::Ids(ids))?;
         Ok(())
     }
 }

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use mnemon_engine::{
-    AddOutcome, AddRequest, EngineError, Extractor, LearnRequest, LearnResult, Message, SearchRequest,
+    AddOutcome, AddRequest, Engine, EngineError, Extractor, LearnRequest, LearnResult, Message, SearchRequest,
 };
 use mnemon_store::sqlite::SqliteOptions;
 use mnemon_store::{
-    Document, DocumentStore, Durability, MemoryId, Page, PageRequest, Scope, SqliteStore, StoreError, keys,
+    Document, DocumentStore, Durability, Filter, MemoryId, Page, PageRequest, Scope, SqliteStore, StoreError, keys,
 };
 use mnemon_testbed::{FakeService, ReceivedRequest, Reply};
 use serde_json::{Value, json};
@@ -32,6 +32,7 @@ tests!(
     without_a_model_statements_are_stored,
     empty_requests_are_rejected_before_the_model_is_called,
     deleting_a_memory_deletes_its_messages,
+    a_message_stays_until_its_last_fact_is_deleted,
     pending_jobs_are_cancelled_with_their_owner,
     a_cancelled_job_stores_nothing,
     the_lease_is_renewed_before_each_call
@@ -513,6 +514,47 @@ fn deleting_a_memory_deletes_its_messages() {
     assert_eq!((message_count("ana"), message_count("ben")), (0, 1));
     engine.reset().unwrap();
     assert_eq!(message_count("ben"), 0);
+}
+
+/// Each fact comes from the first of two messages, and the second fact from both.
+fn a_message_stays_until_its_last_fact_is_deleted() {
+    let answer = json!({"memory": [
+        {"text": "User likes tea", "sources": [0]}, {"text": "User is from Porto and likes tea", "sources": [0, 1]},
+    ]});
+    let endpoint = FakeService::start(move |_, request| Reply::chat(request, &answer.to_string()));
+    let deletions: [fn(&Engine, MemoryId); 3] = [
+        |engine, id| engine.delete(id).unwrap(),
+        |engine, id| engine.delete_batch(&[id]).unwrap(),
+        |engine, id| {
+            let text = engine.get(id).unwrap().payload.text().to_owned();
+            let filter = Filter::eq("data", text).unwrap();
+            assert!(engine.delete_matching(&filter).unwrap() > 0);
+        },
+    ];
+    for delete in deletions {
+        let world = world();
+        let engine = engine_with_llm(&world, &endpoint);
+        let learn = |scope: Scope| {
+            let messages = [("user", "I like tea."), ("user", "I am from Porto.")];
+            let AddOutcome::Stored(added) = engine.learn(learn_from(scope, &messages)).unwrap().outcome else {
+                panic!("the request is pending")
+            };
+            [added[0].id, added[1].id]
+        };
+        let left = |scope: &Scope| -> Vec<String> {
+            let messages = engine.store().last_messages(scope, 9).unwrap();
+            messages.into_iter().filter_map(|message| message.content).collect()
+        };
+        let of_agent = Scope::new(Some("ana"), Some("bot"), None).unwrap();
+        let ([one, two], [three, four]) = (learn(user("ana")), learn(of_agent.clone()));
+        delete(&engine, two);
+        if engine.store().get(&[four]).unwrap()[0].is_some() {
+            delete(&engine, four);
+        }
+        assert_eq!((left(&user("ana")), left(&of_agent)), (vec!["I like tea.".into()], vec!["I like tea.".into()]));
+        engine.delete_batch(&[one, three]).unwrap();
+        assert_eq!((left(&user("ana")), left(&of_agent)), (vec![], vec![]));
+    }
 }
 
 fn pending_jobs_are_cancelled_with_their_owner() {
