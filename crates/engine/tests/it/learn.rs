@@ -33,6 +33,7 @@ tests!(
     empty_requests_are_rejected_before_the_model_is_called,
     deleting_a_memory_deletes_its_messages,
     a_message_stays_until_its_last_fact_is_deleted,
+    messages_of_an_interrupted_deletion_are_found,
     pending_jobs_are_cancelled_with_their_owner,
     a_cancelled_job_stores_nothing,
     the_lease_is_renewed_before_each_call
@@ -554,6 +555,41 @@ fn a_message_stays_until_its_last_fact_is_deleted() {
         assert_eq!((left(&user("ana")), left(&of_agent)), (vec!["I like tea.".into()], vec!["I like tea.".into()]));
         engine.delete_batch(&[one, three]).unwrap();
         assert_eq!((left(&user("ana")), left(&of_agent)), (vec![], vec![]));
+    }
+}
+
+/// A deletion that ends after the memories are deleted is found and repaired, or completed by the same call.
+fn messages_of_an_interrupted_deletion_are_found() {
+    let endpoint = FakeService::start(|_, request| match prompt(request).contains("nothing") {
+        true => Reply::chat(request, r#"{"memory": []}"#),
+        false => echo(request),
+    });
+    for by_repair in [true, false] {
+        let world = world();
+        let engine = engine_with_llm(&world, &endpoint);
+        let of_run = Scope::new(Some("ana"), None, Some("r&1")).unwrap();
+        for (scope, text) in [(user("ana"), "I like tea."), (of_run.clone(), "I like milk."), (user("ben"), "nothing")]
+        {
+            engine.learn(learn_from(scope, &[("user", text)])).unwrap();
+        }
+        let gone = add(&world, note("ben", "It is deleted."));
+        add(&world, note("ben", "It stays."));
+        world.delete(gone).unwrap();
+        check_store(&world);
+        let store = engine.store();
+        store.remove_matching(Some(&by_user("ana")), &jiff::Timestamp::now().to_string()).unwrap();
+        let findings = store.check().unwrap();
+        assert_eq!(findings.iter().map(|f| (f.check, f.count)).collect::<Vec<_>>(), [("message_of_deleted_owner", 2)]);
+        if by_repair {
+            assert_eq!(store.repair().unwrap().iter().map(|f| f.count).collect::<Vec<_>>(), [2]);
+        } else {
+            assert_eq!(engine.delete_all(&user("ana")).unwrap(), 0);
+        }
+        // Later messages of the owner are not concerned.
+        engine.learn(learn_from(user("ana"), &[("user", "nothing new")])).unwrap();
+        check_store(&world);
+        let count = |scope: &Scope| store.last_messages(scope, 9).unwrap().len();
+        assert_eq!((count(&user("ana")), count(&of_run), count(&user("ben"))), (1, 0, 1));
     }
 }
 

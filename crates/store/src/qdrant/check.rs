@@ -17,10 +17,10 @@ use super::plan::Plan;
 use super::point_set::PointSet;
 use super::points::{count_points, update};
 use super::record_points::record_current_points;
-use super::tables::id_value;
+use super::tables::{EXISTS, id_value};
 use crate::database::{Lock, snapshot, transact};
-use crate::shared_tables::links;
-use crate::{Durability, Finding, Link, MemoryId, Result, keys};
+use crate::shared_tables::{links, messages};
+use crate::{Durability, Finding, Link, MemoryId, MessageSelector, Result, keys};
 
 /// Inconsistencies that an inspection found.
 #[derive(Default)]
@@ -37,6 +37,8 @@ struct Inspection {
     unrecorded: Vec<MemoryId>,
     /// Memories that exist only in the history.
     vanished: usize,
+    /// Messages that an interrupted deletion left.
+    leftovers: Vec<String>,
 }
 
 fn inspect(inner: &Inner) -> Result<Inspection> {
@@ -59,6 +61,7 @@ fn inspect(inner: &Inner) -> Result<Inspection> {
         .filter(|link| !existing.contains(&link.source) || !existing.contains(&link.target))
         .collect();
     found.vanished = vanished_memories(inner, &existing)?;
+    found.leftovers = snapshot(inner.ledger(), |sql| messages::leftovers(sql, EXISTS))?;
     if inner.collections.has_bm25 {
         let mut without_bm25 = RemoteFilter::must_not([Condition::has_vector(BM25)]);
         without_bm25.must_not.push(Condition::is_empty(keys::TEXT_LEMMATIZED));
@@ -124,6 +127,11 @@ pub(super) fn check(inner: &Arc<Inner>) -> Result<Vec<Finding>> {
             "memories of the history neither exist nor were deleted: `history` shows their last text",
         ),
         (
+            "message_of_deleted_owner",
+            found.leftovers.len(),
+            "a deletion was interrupted: the memories of an owner are deleted, but not their messages: a repair deletes them",
+        ),
+        (
             "entity_without_link",
             found.unreferenced.len(),
             "entities are mentioned by no memory: harmless, a repair removes them",
@@ -162,12 +170,18 @@ pub(super) fn repair(inner: &Arc<Inner>) -> Result<Vec<Finding>> {
         inner.client.wait(update(inner, entities, vec![delete_operation(&found.unreferenced)]))?;
     }
     transact(inner.ledger(), Durability::Synced, |sql| {
+        messages::delete(sql, &MessageSelector::Ids(found.leftovers.clone()))?;
         found.broken_links.iter().try_for_each(|link| links::delete(sql, link))
     })?;
     Ok(nonzero_findings(&[
         ("another_ledger", usize::from(taken_over), "this ledger was recorded as the ledger of the collection"),
         ("pending_writes", applied, "accepted writes were applied to Qdrant"),
         ("memory_unseen", unrecorded, "changes of another program to memories were recorded"),
+        (
+            "message_of_deleted_owner",
+            found.leftovers.len(),
+            "messages of owners whose memories were deleted before were deleted",
+        ),
         ("entity_without_link", found.unreferenced.len(), "entities that no memory mentioned were removed"),
         (
             "entity_link_to_nothing",

@@ -1,6 +1,11 @@
 //! The table of session messages.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
 use crate::database::{Row, Sql, Tables, Value, snapshot, transact};
+use crate::payload::parse_time;
 use crate::{Durability, MessageSelector, Result, Scope, SessionMessage};
 
 /// Ids in one statement.
@@ -56,9 +61,62 @@ pub(crate) fn message_owners(tables: &(impl Tables + ?Sized)) -> Result<Vec<Stri
     rows.iter().map(|row| Ok(row.text(0)?.to_owned())).collect()
 }
 
+/// Ids of messages that an interrupted deletion left: their owner has no memories, and memories of the owner were deleted after
+/// the messages were sent. `exists` is the condition for rows of existing memories.
+pub(crate) fn leftovers(sql: &mut dyn Sql, exists: &str) -> Result<Vec<String>> {
+    let deletions = sql.query(
+        "SELECT user_id, agent_id, run_id, max(updated_at) FROM history WHERE event = 'DELETE'
+         GROUP BY user_id, agent_id, run_id",
+        &[],
+    )?;
+    let mut deleted: BTreeMap<Scope, Timestamp> = BTreeMap::new();
+    for row in &deletions {
+        let [user_id, agent_id, run_id] = row.texts(0)?;
+        if let Some(at) = row.opt_text(3)?.and_then(parse_time) {
+            deleted.insert(Scope { user_id, agent_id, run_id }, at);
+        }
+    }
+    let mut found = Vec::new();
+    for row in sql.query("SELECT DISTINCT session_scope FROM messages", &[])? {
+        let scope = Scope::from_session_scope(row.text(0)?);
+        let Some(at) = deleted.get(&scope) else { continue };
+        if has_memories(sql, &scope, exists)? {
+            continue;
+        }
+        let sent = "SELECT id, created_at FROM messages WHERE session_scope = $1";
+        for message in sql.query(sent, &[row.text(0)?.into()])? {
+            if message.opt_text(1)?.and_then(parse_time).is_some_and(|sent| sent <= *at) {
+                found.push(message.text(0)?.to_owned());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether exactly this scope has memories.
+fn has_memories(sql: &mut dyn Sql, scope: &Scope, exists: &str) -> Result<bool> {
+    let mut ids = [0_i64; 3];
+    for (kind, value) in scope.ids().into_iter().enumerate() {
+        let Some(value) = value else { continue };
+        let rows =
+            sql.query("SELECT id FROM scopes WHERE kind = $1 AND value = $2", &[(kind as i64).into(), value.into()])?;
+        let Some(row) = rows.first() else { return Ok(false) };
+        ids[kind] = row.int(0)?;
+    }
+    let query = format!(
+        "SELECT 1 FROM memories WHERE user_scope = $1 AND agent_scope = $2 AND run_scope = $3 AND {exists} LIMIT 1"
+    );
+    Ok(!sql.query(&query, &ids.map(Value::from))?.is_empty())
+}
+
 /// Deletes messages; returns the number of deleted messages.
 pub(crate) fn delete_messages(tables: &(impl Tables + ?Sized), which: &MessageSelector) -> Result<u64> {
-    transact(tables, Durability::Synced, |sql| match which {
+    transact(tables, Durability::Synced, |sql| delete(sql, which))
+}
+
+/// The same in a transaction of the caller.
+pub(crate) fn delete(sql: &mut dyn Sql, which: &MessageSelector) -> Result<u64> {
+    match which {
         MessageSelector::All => sql.execute("DELETE FROM messages", &[]),
         MessageSelector::OfOwners(owners) => owners.iter().try_fold(0, |deleted, owner| {
             Ok(deleted + sql.execute("DELETE FROM messages WHERE session_scope = $1", &[owner.as_str().into()])?)
@@ -73,7 +131,7 @@ pub(crate) fn delete_messages(tables: &(impl Tables + ?Sized), which: &MessageSe
             }
             Ok(deleted)
         }
-    })
+    }
 }
 
 /// The message in a row that starts with the columns of a message.

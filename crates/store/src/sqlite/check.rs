@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::row::blob_at;
+use crate::database::sqlite_statements;
 use crate::scope_index::sparse_from_blob;
-use crate::{EventKind, Finding, MemoryId, Result};
+use crate::shared_tables::messages;
+use crate::{EventKind, Finding, MemoryId, MessageSelector, Result};
 
 /// A check for rows that should not exist.
 struct RowCheck {
@@ -96,6 +98,9 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<Finding>> {
     add_finding(&mut findings, "bm25_terms", difference.terms, detail);
     let detail = "memories of the history neither exist nor were deleted: `history` shows their last text";
     add_finding(&mut findings, "history_without_memory", vanished_memories(connection)?, detail);
+    let leftovers = messages::leftovers(&mut sqlite_statements(connection), "1 = 1")?;
+    let detail = "a deletion was interrupted: the memories of an owner are deleted, but not their messages";
+    add_finding(&mut findings, "message_of_deleted_owner", leftovers.len(), detail);
     Ok(findings)
 }
 
@@ -113,6 +118,10 @@ pub(super) fn repair(connection: &mut Connection) -> Result<Vec<Finding>> {
             add_finding(&mut repaired, check, count, removed);
         }
     }
+    let leftovers = messages::leftovers(&mut sqlite_statements(&tx), "1 = 1")?;
+    let deleted = messages::delete(&mut sqlite_statements(&tx), &MessageSelector::Ids(leftovers))?;
+    let detail = "messages of owners whose memories were deleted before were deleted";
+    add_finding(&mut repaired, "message_of_deleted_owner", deleted as usize, detail);
     let counts = Bm25Counts::of_signals(&tx)?;
     let difference = counts.difference(&Bm25Counts::stored(&tx)?);
     if difference.documents + difference.terms > 0 {
