@@ -13,7 +13,7 @@ pub fn is_word(c: char) -> bool {
 }
 
 /// Whether a character is a combining mark (general category M).
-pub(crate) fn is_mark(c: char) -> bool {
+pub fn is_mark(c: char) -> bool {
     static MARK: LazyLock<Vec<(char, char)>> = LazyLock::new(|| ranges(r"\p{M}"));
     // U+0300 is the first mark.
     c >= '\u{300}' && contains(&MARK, c)

@@ -2,6 +2,7 @@
 
 use mnemon_store::{Role, ScopeStats};
 use mnemon_text::dates::{self, DateParts};
+use mnemon_text::unicode::{is_mark, is_word};
 
 /// A name in at least this share of a scope's memories does not help to find one of them …
 const COMMON_NAME_SHARE: f64 = 0.35;
@@ -58,19 +59,20 @@ impl Question {
     }
 }
 
-/// The term of a capitalised word, without possessive and punctuation; `None` for other words and for stopwords.
+/// The term of a capitalised word, without possessive and punctuation; `None` for other words, for stopwords and for words
+/// joined by punctuation: a common first part ("Flask-Login" in a scope about Flask) does not make the whole common.
 fn name_term(word: &str) -> Option<u32> {
     let mut core = word;
     for possessive in ["'s", "\u{2019}s"] {
         if let Some(at) = core.find(possessive) {
             let after = &core[at + possessive.len()..];
-            if !after.starts_with(mnemon_text::unicode::is_word) {
+            if !after.starts_with(is_word) {
                 core = &core[..at];
             }
         }
     }
-    let core = core.trim_matches(|c| !mnemon_text::unicode::is_word(c));
-    if !core.chars().next()?.is_uppercase() {
+    let core = core.trim_matches(|c| !is_word(c));
+    if !core.chars().next()?.is_uppercase() || !core.chars().all(|c| is_word(c) || is_mark(c)) {
         return None;
     }
     mnemon_text::index_terms(core).words.first().copied()
@@ -88,7 +90,7 @@ fn contains_word(text: &str, name: &str) -> bool {
 
 /// Whether there is a word boundary between two characters: exactly one of them is a word character.
 fn is_boundary(left: Option<char>, right: Option<char>) -> bool {
-    left.is_some_and(mnemon_text::unicode::is_word) != right.is_some_and(mnemon_text::unicode::is_word)
+    left.is_some_and(is_word) != right.is_some_and(is_word)
 }
 
 #[cfg(test)]
@@ -120,6 +122,15 @@ mod tests {
     fn all_names_are_kept_in_a_small_scope() {
         let text = "Who lives in Lisbon?";
         assert_eq!(Question::new(text, &names(text), &stats(4, vec![4], &[])).stripped, text);
+    }
+
+    #[test]
+    fn a_word_with_a_common_first_part_is_kept() {
+        for text in ["Have we integrated Flask-Login?", "Did we move Flask/Login?", "What is Flask\u{2019}ing?"] {
+            let names = names(text);
+            let stats = stats(10, vec![9; names.len()], &[]);
+            assert_eq!(Question::new(text, &names, &stats).stripped, text);
+        }
     }
 
     #[test]
