@@ -4,6 +4,7 @@ mod answer;
 mod fusion;
 mod mem0;
 mod query;
+mod question_vectors;
 mod request;
 mod rerank;
 mod superseded;
@@ -20,6 +21,7 @@ pub use rerank::LlmReranker;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::time::today;
+use question_vectors::QuestionVectors;
 use request::MAX_TOP_K;
 use superseded::Superseded;
 
@@ -40,9 +42,10 @@ impl Engine {
             None => 0,
         };
         let mut deep = SearchRequest { top_k: request.top_k.max(depth).min(MAX_TOP_K), ..request.clone() };
+        let embedded = QuestionVectors::new(self);
         let view = View::new(&request.filter, (!request.show_expired).then(today)).with_ids(request.ids.as_deref());
         let (mut answer, superseded) = loop {
-            let answer = run_search(self.store(), view, |reads| self.rank(&deep, reads))?;
+            let answer = run_search(self.store(), view, |reads| self.rank(&deep, reads, &embedded))?;
             // The profile of mem0 has its order and its scores.
             if request.profile == Profile::Mem0 && !request.latest_only {
                 break (answer, None);
@@ -84,10 +87,15 @@ impl Engine {
         })
     }
 
-    fn rank(&self, request: &SearchRequest, reads: &dyn Search) -> Result<SearchAnswer> {
+    fn rank(
+        &self,
+        request: &SearchRequest,
+        reads: &dyn Search,
+        embedded: &QuestionVectors<'_>,
+    ) -> Result<SearchAnswer> {
         let (ranked, ranking) = match request.profile {
-            Profile::Fusion => fusion::rank(self, request, reads)?,
-            Profile::Mem0 => (mem0::rank(self, request, reads)?, Ranking::Mem0),
+            Profile::Fusion => fusion::rank(self, request, reads, embedded)?,
+            Profile::Mem0 => (mem0::rank(self, request, reads, embedded)?, Ranking::Mem0),
         };
         let ids: Vec<MemoryId> = ranked.iter().map(|hit| hit.id).collect();
         let memories = self.store.get(&ids)?;

@@ -16,7 +16,7 @@ use crate::error::{EngineError, Result};
 use crate::message::without_bom;
 use crate::session::recount;
 use crate::time::{in_microseconds, now_text};
-use crate::validate::{check_filterable, check_metadata, check_metadata_size, check_text};
+use crate::validate::{check_filterable, check_metadata, check_metadata_size, check_text, metadata_bytes};
 
 /// Changes to a memory. `None` leaves a value unchanged.
 #[derive(Clone, Debug, Default)]
@@ -248,11 +248,9 @@ impl UpdateRequest {
                 })
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect();
-            let before = all.len();
+            let stored_bytes = metadata_bytes(&all);
             all.extend(metadata.clone());
-            if all.len() > before {
-                check_metadata_size(&all)?;
-            }
+            check_metadata_size(&all, stored_bytes)?;
             memory.payload.set_metadata(all);
         }
         if let Some(time) = self.event_time {

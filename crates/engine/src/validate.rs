@@ -65,7 +65,7 @@ pub(crate) fn check_depth(map: &Map<String, Value>) -> Result<(), String> {
 /// Checks a caller's metadata: its depth, its size, and that it sets no key that the store writes itself.
 pub(crate) fn check_metadata(metadata: &Map<String, Value>) -> Result<()> {
     check_depth(metadata).map_err(|fault| EngineError::invalid(format!("metadata {fault}")))?;
-    check_metadata_size(metadata)?;
+    check_metadata_size(metadata, 0)?;
     match metadata.keys().find(|key| is_reserved_key(key)) {
         Some(key) => Err(EngineError::invalid(format!("metadata must not contain the reserved key `{key}`"))),
         None => Ok(()),
@@ -83,13 +83,19 @@ pub(crate) fn check_filterable(metadata: &Map<String, Value>, stored: Option<&Pa
     }
 }
 
-/// Checks that metadata is not too large.
-pub(crate) fn check_metadata_size(metadata: &Map<String, Value>) -> Result<()> {
-    let bytes = serde_json::to_string(metadata).map_or(0, |text| text.len());
-    if bytes > MAX_METADATA_BYTES {
+/// Checks that metadata is not too large. What an older version stored with more than the maximum may not grow:
+/// `stored_bytes` is its [`metadata_bytes`].
+pub(crate) fn check_metadata_size(metadata: &Map<String, Value>, stored_bytes: usize) -> Result<()> {
+    let bytes = metadata_bytes(metadata);
+    if bytes > MAX_METADATA_BYTES && bytes > stored_bytes {
         return Err(EngineError::invalid(format!(
             "metadata has {bytes} bytes; the maximum is {MAX_METADATA_BYTES}: put long texts into messages"
         )));
     }
     Ok(())
+}
+
+/// The length of metadata as JSON, in bytes.
+pub(crate) fn metadata_bytes(metadata: &Map<String, Value>) -> usize {
+    serde_json::to_string(metadata).map_or(0, |text| text.len())
 }

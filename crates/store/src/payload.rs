@@ -154,7 +154,9 @@ impl Payload {
 
     /// The last day on which the memory is visible; `None` if the value is missing or invalid.
     pub fn expiration_date(&self) -> Option<Date> {
-        self.str(keys::EXPIRATION_DATE).and_then(|text| text.trim().parse().ok().or_else(|| parse_day(text)))
+        // jiff's parser of dates would accept a time and drop its offset.
+        self.str(keys::EXPIRATION_DATE)
+            .and_then(|text| if text.contains(':') { parse_day(text) } else { text.trim().parse().ok() })
     }
 
     /// Whether the memory expired before `today`.
@@ -254,6 +256,9 @@ mod tests {
             "2030-01-30T20:00:00-05:00",
         ] {
             assert_eq!(parse_day(text), Some(day), "{text}");
+            let mut payload = Payload::default();
+            payload.set(keys::EXPIRATION_DATE, text);
+            assert_eq!(payload.expiration_date(), Some(day), "{text}");
         }
         for text in ["", "tomorrow", "2030-02-30", "20300131", "1900000000"] {
             assert_eq!(parse_day(text), None, "{text}");

@@ -58,7 +58,7 @@ pub struct QueryWord {
 /// are parts. Korean words lose their particles. Each emoji is a word.
 pub fn index_terms(text: &str) -> IndexTerms {
     let folded = Folded::new(text);
-    let language = Language::of(&folded);
+    let language = Language::of_folded(&folded);
     if folded.is_ascii() && language.is_none() {
         return IndexTerms { words: term_ids(&folded), parts: Vec::new() };
     }
@@ -78,7 +78,8 @@ pub fn index_terms(text: &str) -> IndexTerms {
 /// each of the languages. Function words of the question's language are dropped, unless there are no other words.
 pub fn query_words(text: &str, languages: &[Language]) -> Vec<QueryWord> {
     let folded = Folded::new(text);
-    let own = Language::of(&folded);
+    let own = Language::of_folded(&folded);
+    let may_have_function_words = own.is_none() && !language::has_english_words(&folded);
     let mut words: Vec<QueryWord> = Vec::new();
     each_word(&folded, own, &mut |word, latin| {
         let mut forms = vec![word.term];
@@ -86,10 +87,7 @@ pub fn query_words(text: &str, languages: &[Language]) -> Vec<QueryWord> {
         let mut parts = word.parts;
         let Some(latin) = latin else { return words.push(QueryWord { forms, parts }) };
         let is_function_word = |language: &&Language| language.has_function_word(latin);
-        if own.is_none()
-            && !language::has_english_words(&folded)
-            && languages.iter().any(|language| is_function_word(&language))
-        {
+        if may_have_function_words && languages.iter().any(|language| is_function_word(&language)) {
             return;
         }
         for language in languages.iter().copied().map(Some).chain([None]).filter(|language| *language != own) {

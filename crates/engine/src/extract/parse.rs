@@ -22,6 +22,9 @@ const ANSWER_KEYS: [&str; 9] =
 const TEXT_KEYS: [&str; 7] = ["text", "memory", "fact", "content", "data", "statement", "value"];
 /// Those of them that only a fact has.
 const OWN_TEXT_KEYS: [&str; 3] = ["text", "fact", "statement"];
+/// Keys under which models say why there are no facts.
+const REMARK_KEYS: [&str; 10] =
+    ["error", "errors", "reason", "reasons", "note", "notes", "message", "messages", "warning", "explanation"];
 /// Most answers inside of each other, such as JSON in a string in JSON.
 const MAX_DEPTH: usize = 6;
 
@@ -162,7 +165,9 @@ impl AnswerReader<'_> {
         } else if let Some(inner) = ANSWER_KEYS.iter().find_map(|key| map.get(*key).filter(|value| is_container(value)))
         {
             self.read(inner, depth + 1);
-        } else if let (1, Some(inner)) = (map.len(), map.values().next()) {
+        } else if let (1, Some((key, inner))) = (map.len(), map.iter().next())
+            && !REMARK_KEYS.contains(&key.to_lowercase().as_str())
+        {
             self.read(inner, depth + 1);
         }
     }
@@ -207,10 +212,17 @@ fn holds_json(text: &str) -> bool {
     text.starts_with(['{', '[']) || (text.starts_with('"') && text.contains(['{', '[']))
 }
 
-/// An answer without the lines that open and close code fences.
+/// An answer without the marks of code fences at the beginning and the end of its lines, and the language after a mark. Small
+/// models put a fence and the JSON on one line.
 fn without_fences(text: &str) -> String {
-    let lines = text.lines().map(|line| if line.trim_start().starts_with("```") { "" } else { line });
-    lines.collect::<Vec<_>>().join("\n")
+    let without = |line: &str| -> String {
+        let line = match line.trim_start().strip_prefix("```") {
+            Some(rest) => rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_'),
+            None => line,
+        };
+        line.trim_end().strip_suffix("```").unwrap_or(line).to_owned()
+    };
+    text.lines().map(without).collect::<Vec<_>>().join("\n")
 }
 
 /// Whether an answer is JSON without a fact: `[]` or `{}`, alone or in a code fence or in prose.

@@ -9,6 +9,7 @@ use mnemon_text::dates;
 
 use super::answer::{Explanation, Ranked, Ranking, Signal, SignalKind};
 use super::query::{Question, names};
+use super::question_vectors::QuestionVectors;
 use super::request::{DEFAULT_THRESHOLD, SearchRequest};
 use super::terms::question_terms;
 use crate::config::Weights;
@@ -16,7 +17,12 @@ use crate::engine::Engine;
 use crate::error::Result;
 
 /// Ranks the candidates of a search.
-pub(super) fn rank(engine: &Engine, request: &SearchRequest, reads: &dyn Search) -> Result<(Vec<Ranked>, Ranking)> {
+pub(super) fn rank(
+    engine: &Engine,
+    request: &SearchRequest,
+    reads: &dyn Search,
+    embedded: &QuestionVectors<'_>,
+) -> Result<(Vec<Ranked>, Ranking)> {
     let config = &engine.config.fusion;
     let names = names(&request.query);
     let asked = names.iter().map(|(_, term)| *term).chain(Language::all().map(Language::marker));
@@ -26,7 +32,7 @@ pub(super) fn rank(engine: &Engine, request: &SearchRequest, reads: &dyn Search)
     let languages: Vec<Language> =
         marked.filter(|(_, memories)| **memories > 0).map(|(language, _)| language).collect();
     let terms = question_terms(&question.stripped, &languages, reads)?;
-    let vector = engine.embed(&[&question.stripped])?.pop().unwrap_or_default();
+    let vector = embedded.of(&[&question.stripped])?.pop().unwrap_or_default();
     let doubt = doubt(&*engine.embedder, &question.stripped);
     let (dense_share, text_share) = (1.0 - DENSE_LOSS * doubt, config.session_text + SESSION_TEXT_GAIN * doubt);
     let found = reads.candidates(&CandidateQuery {

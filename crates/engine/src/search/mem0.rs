@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use mnemon_store::{Filter, MemoryId, Search, Sparse, SparseQuery, Store};
 
 use super::answer::{Explanation, Ranked, Signal, SignalKind};
+use super::question_vectors::QuestionVectors;
 use super::request::{DEFAULT_THRESHOLD, SearchRequest};
 use crate::analyse::sparse_vector;
 use crate::config::Mem0Config;
@@ -43,13 +44,18 @@ pub struct Mem0Score {
 }
 
 /// Ranks the candidates of a search.
-pub(super) fn rank(engine: &Engine, request: &SearchRequest, reads: &dyn Search) -> Result<Vec<Ranked>> {
+pub(super) fn rank(
+    engine: &Engine,
+    request: &SearchRequest,
+    reads: &dyn Search,
+    embedded: &QuestionVectors<'_>,
+) -> Result<Vec<Ranked>> {
     let config = &engine.config.mem0;
     let lemmas = mnemon_text::lemma::lemmatize(&request.query);
     let entities = mnemon_text::entity::extract(&request.query);
     let mut texts = vec![request.query.as_str()];
     texts.extend(entities.iter().map(|entity| entity.text.as_str()).take(config.query_entities));
-    let mut vectors = engine.embed(&texts)?.into_iter();
+    let mut vectors = embedded.of(&texts)?.into_iter();
     let query = Mem0Query {
         vector: vectors.next().unwrap_or_default(),
         sparse: sparse_vector(&lemmas, &request.query),

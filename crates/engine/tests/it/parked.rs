@@ -189,6 +189,9 @@ fn an_outage_parks_nothing() {
         Reply::refusal("401 Unauthorized", "no such key"),
         Reply::refusal("404 Not Found", "no such model"),
         Reply::new("429 Too Many Requests", &json!({"error": {"message": "x", "code": "insufficient_quota"}})),
+        Reply::refusal("402 Payment Required", "Insufficient credits"),
+        Reply::refusal("400 Bad Request", "Your credit balance is too low to access the API"),
+        Reply::refusal("403 Forbidden", "Access prohibited: your country is not supported"),
     ] {
         let world = world();
         let is_out = Arc::new(AtomicBool::new(true));

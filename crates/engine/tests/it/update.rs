@@ -11,6 +11,7 @@ tests!(
     metadata_updates_keep_the_text,
     metadata_changes_at_once_lose_nothing,
     a_batch_is_one_change,
+    merged_metadata_stays_within_the_maximum,
     invalid_updates_are_rejected
 );
 
@@ -72,6 +73,19 @@ fn metadata_updates_keep_the_text() {
     assert_eq!(world.update(id, &set(None)).unwrap().payload.expiration_date(), None);
     assert_eq!(world.history(id).unwrap().len(), 4);
     check_store(&world);
+}
+
+fn merged_metadata_stays_within_the_maximum() {
+    let world = world();
+    let metadata = (0..10).map(|at| (format!("k{at}"), json!(1))).collect();
+    let id = add(&world, AddRequest { metadata, ..note("ana", "My dog Nori lives in Lisbon.") });
+    let grow = |at: usize| world.update(id, &with_metadata(json!({format!("k{at}"): "x".repeat(40_000)})));
+    grow(0).unwrap();
+    let error = grow(1).unwrap_err();
+    assert!(matches!(&error, EngineError::Invalid(text) if text.contains("the maximum is")), "{error:?}");
+    assert_eq!(world.get(id).unwrap().payload.as_map()["k1"], 1);
+    world.update(id, &with_metadata(json!({"k0": 1}))).unwrap();
+    grow(1).unwrap();
 }
 
 fn with_metadata(metadata: serde_json::Value) -> UpdateRequest {

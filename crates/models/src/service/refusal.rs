@@ -49,9 +49,11 @@ impl Refusal {
     /// What the status and the message mean.
     pub(crate) fn cause(&self, status: u16, has_key: bool) -> RefusalCause {
         match status {
-            _ if self.is_about_content() => RefusalCause::Filtered,
             401 if !has_key => RefusalCause::NoKey,
             401 => RefusalCause::InvalidKey,
+            402 => RefusalCause::Quota,
+            _ if self.is_about_content() => RefusalCause::Filtered,
+            403 if self.is_about_quota() => RefusalCause::Quota,
             403 => RefusalCause::KeyNotAllowed,
             404 => RefusalCause::UnknownModel,
             300..=399 => RefusalCause::Moved,
@@ -119,6 +121,30 @@ mod tests {
             r#"{"error": {"message": "case-sensitive name", "type": "invalid_request_error"}}"#,
         ] {
             assert!(!Refusal::parse(body.as_bytes()).is_about_content(), "{body}");
+        }
+    }
+
+    #[test]
+    fn refusals_of_an_account_are_not_about_content() {
+        use RefusalCause::{InvalidKey, KeyNotAllowed, Quota};
+        for (status, message, expected) in [
+            (403, "Access prohibited: your country is not supported", KeyNotAllowed),
+            (403, "Your access was terminated due to violation of our policies", KeyNotAllowed),
+            (403, "Your account was flagged for unusual activity. Contact support.", KeyNotAllowed),
+            (403, "The organization is banned: it violated the terms of service with this input", KeyNotAllowed),
+            (401, "Your account was flagged: content policy", InvalidKey),
+            (402, "Insufficient credits. Add more using the dashboard.", Quota),
+            (402, "", Quota),
+            (402, "Insufficient Balance", Quota),
+            (403, "Insufficient balance: this key has no credits", Quota),
+            (400, "Your credit balance is too low to access the API.", Quota),
+            (400, "Budget has been exceeded! Current cost: 10.2, max budget: 10 for these tokens", Quota),
+            (400, "Access denied, please make sure your account is in good standing: Arrearage", Quota),
+            (429, "账户余额不足，请充值", Quota),
+            (400, "Billing hard limit has been reached", Quota),
+        ] {
+            let body = serde_json::json!({"error": {"message": message}}).to_string();
+            assert_eq!(Refusal::parse(body.as_bytes()).cause(status, true), expected, "{status} {message}");
         }
     }
 }

@@ -129,19 +129,14 @@ const CONTENT_SIGNALS: [&str; 18] = [
     "flagged_input",
     "sensitive_content",
 ];
-/// Words for the same.
-const CONTENT_WORDS: [&str; 30] = [
+/// Phrases for the same.
+const CONTENT_PHRASES: [&str; 22] = [
     "content management",
     "responsibleai",
-    "filtered",
-    "prohibited",
-    "inappropriate",
-    "flagged",
     "data_inspection",
     "data inspection",
     "content filter",
     "content_filter",
-    "content management policy",
     "content policy",
     "content moderation",
     "requires moderation",
@@ -150,8 +145,6 @@ const CONTENT_WORDS: [&str; 30] = [
     "safety system",
     "safety filter",
     "safety setting",
-    "was flagged",
-    "been flagged",
     "inappropriate content",
     "unsafe content",
     "prohibited content",
@@ -159,8 +152,52 @@ const CONTENT_WORDS: [&str; 30] = [
     "sensitive content",
     "sensitive information",
     "guardrail",
-    "usage polic",
     "敏感",
+];
+/// Words that mean the same of a request's content, and something else of an account.
+const REFUSED: [&str; 5] = ["filtered", "prohibited", "inappropriate", "flagged", "usage polic"];
+const CONTENT: [&str; 6] = ["content", "prompt", "input", "message", "text", "output"];
+const ACCOUNT: [&str; 15] = [
+    "account",
+    "country",
+    "region",
+    "location",
+    "territory",
+    "your access",
+    "api key",
+    "api_key",
+    "organization",
+    "subscription",
+    "permission",
+    "terminated",
+    "suspended",
+    "banned",
+    "credential",
+];
+/// Words of services whose account has no money left.
+const BILLING: [&str; 22] = [
+    "insufficient_quota",
+    "exceeded_current_quota_error",
+    "insufficient credit",
+    "insufficient balance",
+    "insufficient_balance",
+    "insufficient fund",
+    "credit balance",
+    "out of credit",
+    "enough credit",
+    "no credits",
+    "more credits",
+    "arrear",
+    "payment required",
+    "payment method",
+    "billing hard limit",
+    "billing_hard_limit",
+    "billing_not_active",
+    "spending limit",
+    "budget has been exceeded",
+    "budget exceeded",
+    "余额不足",
+    "欠费",
 ];
 
 fn has(words: &str, list: &[&str]) -> bool {
@@ -174,9 +211,9 @@ impl Refusal {
         words.replace("max_tokens", "").replace("max_completion_tokens", "")
     }
 
-    /// Whether the account's quota is used up, so that a retry is useless.
+    /// Whether the account's quota or money is used up, so that a retry is useless.
     pub(crate) fn is_about_quota(&self) -> bool {
-        self.code == "insufficient_quota"
+        has(&self.words(), &BILLING)
     }
 
     /// Whether it is about the parameters of the request.
@@ -210,10 +247,13 @@ impl Refusal {
     pub(crate) fn is_about_content(&self) -> bool {
         let words = self.words();
         let is_violation = words.contains("violat") && has(&words, &["polic", "guideline", "terms"]);
+        let is_of_content = has(&words, &CONTENT) && !has(&words, &ACCOUNT);
         let is_name = |signal: &String| {
             matches!(signal.as_str(), "safety" | "recitation" | "spii" | "refusal") || has(signal, &CONTENT_SIGNALS)
         };
-        is_violation || has(&words, &CONTENT_WORDS) || self.signals.iter().any(is_name)
+        (is_of_content && (is_violation || has(&words, &REFUSED)))
+            || has(&words, &CONTENT_PHRASES)
+            || self.signals.iter().any(is_name)
     }
 
     /// Whether the endpoint can't answer with JSON in the requested way.

@@ -1,5 +1,8 @@
 //! Korean words: nouns and verbs without the particles and endings that are glued to them.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use super::pairs::pairs;
 use super::word::Word;
 use crate::tokenize::term_id;
@@ -15,6 +18,11 @@ const ENDINGS: &str = "은 는 이 가 을 를 에 의 도 로 와 과 만 야 �
 const FUNCTION_WORDS: &str = "어디 어디에 어디서 어디에서 어디야 어디예요 무엇 뭐 뭐야 무슨 누구 누가 언제 왜 어떻게 어떤 얼마나 얼마 몇 \
     나 나는 나의 나를 내 내가 저 저는 저의 제 제가 우리 우리는 그 그는 이 것 거 수 안 못 더 좀 잘 있다 있어 있어요 있나요 있었어요 있습니다 \
     없다 없어요 이다 된다 돼요 돼 그리고 그런데 하지만 때 때문에 해 했어 하나요 하니 인가요 있는";
+
+static ENDING_WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| ENDINGS.split_whitespace().collect());
+/// Number of syllables of the longest ending.
+static LONGEST_ENDING: LazyLock<usize> =
+    LazyLock::new(|| ENDING_WORDS.iter().map(|ending| syllables(ending)).max().unwrap_or(0));
 
 /// Calls `each` with a word, unless it is a function word.
 ///
@@ -37,22 +45,21 @@ pub(super) fn word(word: &str, each: &mut dyn FnMut(Word)) {
 }
 
 /// The word without its endings. Two syllables stay, or one before an ending of two or more.
-fn base(mut word: &str) -> &str {
-    loop {
-        let shorter = word
-            .char_indices()
-            .skip(1)
-            .map(|(at, _)| word.split_at(at))
-            .find(|(base, ending)| (syllables(base) > 1 || syllables(ending) > 1) && is_ending(ending));
-        match shorter {
-            Some((base, _)) => word = base,
-            None => return word,
-        }
+fn base(word: &str) -> &str {
+    let starts: Vec<usize> = word.char_indices().map(|(at, _)| at).chain([word.len()]).collect();
+    let mut len = starts.len() - 1;
+    let shorter = |len: usize| {
+        (len.saturating_sub(*LONGEST_ENDING).max(1)..len)
+            .find(|&base| (base > 1 || len - base > 1) && is_ending(&word[starts[base]..starts[len]]))
+    };
+    while let Some(base) = shorter(len) {
+        len = base;
     }
+    &word[..starts[len]]
 }
 
 fn is_ending(text: &str) -> bool {
-    ENDINGS.split_whitespace().any(|ending| ending == text)
+    ENDING_WORDS.contains(text)
 }
 
 fn syllables(text: &str) -> usize {

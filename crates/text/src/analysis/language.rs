@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use rust_stemmers::{Algorithm, Stemmer};
 
-use super::fold::without_accents;
+use super::fold::{Folded, without_accents};
 use super::stems;
 use crate::stopwords::{ENGLISH, is_stopword};
 use crate::tokenize::{Runs, term_id};
@@ -148,6 +148,11 @@ impl Language {
 
     /// The language of a text by its function words and letters; `None` if it is English, of another script, or unknown.
     pub fn of(text: &str) -> Option<Self> {
+        Self::of_folded(&Folded::new(text))
+    }
+
+    /// [`Language::of`] for a text in the form in which texts are compared.
+    pub(super) fn of_folded(text: &Folded<'_>) -> Option<Self> {
         let mut points = [0; LANGUAGES.len()];
         let mut english = 0;
         for_each_word(text, |word| {
@@ -264,6 +269,9 @@ mod tests {
         ] {
             check(text, None);
         }
+        // Capitals and decomposed accents are the same text.
+        check("WO WOHNT FRAU MÜLLER?", Some("de"));
+        check("Ou\u{300} est la cle\u{301} ?", Some("fr"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ const KANA: &str = "は が を に で と も の へ や か ね よ な だ 
     あります ありますか ある います いますか いる いました しています していますか している してます した して する します しますか しました しましたか \
     どこ どこに どこで どこへ どこの なに なにを なん いつ だれ だれと だれの なぜ どう どうして どれ どの どんな いくつ いくら どちら どのくらい \
     この その あの これ それ あれ ここ そこ こと もの とき ください たい";
-/// Questions words that are cut out.
+/// Question words that are cut out.
 const HAN: &str = "什么时候 什麼時候 为什么 為什麼 是不是 有没有 有沒有 什么 什麼 怎么样 怎麼樣 怎么 怎麼 怎样 怎樣 哪里 哪裡 哪儿 哪兒 哪个 \
     哪個 哪些 哪家 哪天 多少 几点 幾點 几个 幾個 何時 何処 我们 我們 他们 他們";
 /// Han characters that are in most sentences: alone they say nothing.
@@ -28,6 +28,9 @@ const INDOCHINA: &str = "ที่ไหน เมื่อไหร่ เม�
     ဘယ်မှာ ဘာလဲ ဘယ်သူ ဘယ်တော့ ဘာကြောင့် လဲ ကျွန်တော် ကျွန်မ သည် တယ် မှာ ကို";
 
 static KANA_WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| KANA.split_whitespace().collect());
+/// Number of characters of the longest of them: a run of hiragana may be as long as a text.
+static LONGEST_KANA: LazyLock<usize> =
+    LazyLock::new(|| KANA_WORDS.iter().map(|word| word.chars().count()).max().unwrap_or(0));
 /// In the form that texts have here: without tone marks.
 static INDOCHINA_WORDS: LazyLock<Vec<String>> =
     LazyLock::new(|| INDOCHINA.split_whitespace().map(|word| Folded::new(word).to_string()).collect());
@@ -114,17 +117,20 @@ fn cut_out(chars: &[char], word: &[char], cut: &mut [bool]) {
 }
 
 /// Marks the function words at the end of a run of hiragana, and, if a word stands before the run, at its beginning.
-fn cut_kana(chars: &[char], mut run: Range<usize>, cut: &mut [bool]) {
+fn cut_kana(chars: &[char], run: Range<usize>, cut: &mut [bool]) {
     let is_word = |place: Range<usize>| KANA_WORDS.contains(chars[place].iter().collect::<String>().as_str());
-    if run.start > 0 {
-        while let Some(end) = (run.start + 1..=run.end).rev().find(|&end| is_word(run.start..end)) {
-            cut[run.start..end].fill(true);
-            run.start = end;
+    let Range { mut start, mut end } = run;
+    if start > 0 {
+        let longest = |start: usize| end.min(start + *LONGEST_KANA);
+        while let Some(to) = (start + 1..=longest(start)).rev().find(|&to| is_word(start..to)) {
+            cut[start..to].fill(true);
+            start = to;
         }
     }
-    while let Some(start) = (run.start..run.end).find(|&start| is_word(start..run.end)) {
-        cut[start..run.end].fill(true);
-        run.end = start;
+    let longest = |end: usize| start.max(end.saturating_sub(*LONGEST_KANA));
+    while let Some(from) = (longest(end)..end).find(|&from| is_word(from..end)) {
+        cut[from..end].fill(true);
+        end = from;
     }
 }
 

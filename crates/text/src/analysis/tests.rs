@@ -103,3 +103,19 @@ fn forms_of_a_word_are_one_word_of_the_question() {
     assert!(words[0].forms.contains(&term_id("zahnarzt")));
     assert!(words[0].parts.contains(&term_id("arzt")));
 }
+
+#[test]
+fn the_work_grows_with_the_length_of_a_text_only() {
+    // A cubic search for particles took minutes for each of these, a quadratic one for words of no known language.
+    let unknown: String = (0..50_000).map(|at| format!("xq{at} ")).collect();
+    for text in ["は", "しています", "ア", "요", "습니다", "가", "的", "猫は", "ไหม", "ที่", "ဘာ", "a", "ß", "कर", "🎉"]
+        .map(|piece| format!("猫{}", piece.repeat(200_000 / piece.len())))
+        .iter()
+        .chain([&unknown])
+    {
+        let start = std::time::Instant::now();
+        index_terms(text);
+        query_words(text, &Language::all().collect::<Vec<_>>());
+        assert!(start.elapsed().as_secs() < 60, "{:?}: {:?}", text.chars().take(5).collect::<String>(), start.elapsed());
+    }
+}

@@ -43,6 +43,10 @@ fn forms() -> Vec<String> {
         quoted(list),
         format!("[{plain}]"),
         format!("[[{plain}]]"),
+        format!("```json {plain} ```"),
+        format!("```{plain}```"),
+        format!("Here they are:\n  ```JSON {list}\n```\nThat is all."),
+        format!("```json\n{plain} ```"),
         format!("[{list}]"),
         format!(r#"{{"memory": {}}}"#, quoted(list)),
         format!(r#"{{"memory": {plain}}}"#),
@@ -126,6 +130,9 @@ fn chatter_is_not_a_fact() {
         "{\"memo",
         "# Title",
         "- ",
+        r#"{"error": ["I could not find any facts in it."]}"#,
+        r#"{"Reason": ["There is nothing to remember here."]}"#,
+        r#"{"notes": [{"text": "The conversation is about nothing."}]}"#,
     ] {
         assert!(parse_answer(text, &[], 0, true).is_err(), "{text}");
     }
