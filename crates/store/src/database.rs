@@ -18,7 +18,7 @@ pub use row::{Row, Value};
 pub use sqlite::SqliteDatabase;
 pub(crate) use sqlite::{file, pool, sqlite_snapshot, sqlite_statements, sqlite_transact};
 
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, StoreWarning};
 
 /// What a committed transaction survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +87,8 @@ pub trait Database: Tables {
         Ok(())
     }
 
-    /// Why the database can only be read, if the reason is known; `None` if it can be written.
-    fn read_only(&self) -> Option<String> {
+    /// Why writes are refused, if the reason is known; `None` if they are accepted.
+    fn refusal(&self) -> Option<StoreWarning> {
         None
     }
 

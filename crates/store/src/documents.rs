@@ -74,12 +74,6 @@ pub trait DocumentStore: Send + Sync {
     /// read is an error in its place.
     fn scan(&self, kind: &'static str, owner: Option<&str>, page: &PageRequest) -> Result<Page<Result<Document>>>;
 
-    /// The same, but a document that can't be read fails the whole call.
-    fn documents(&self, kind: &'static str, owner: Option<&str>, page: &PageRequest) -> Result<Page<Document>> {
-        let Page { items, total, next } = self.scan(kind, owner, page)?;
-        Ok(Page { items: items.into_iter().collect::<Result<_>>()?, total, next })
-    }
-
     /// Documents that are due at `now`, the longest due first. A document that can't be read is an error in its place.
     fn due(&self, kind: &'static str, now: Timestamp, limit: usize) -> Result<Vec<Result<Document>>>;
 

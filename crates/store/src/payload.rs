@@ -254,13 +254,37 @@ mod tests {
             "2030-01-31T00:00:00+00:00",
             "2030-02-01T01:00:00+02:00",
             "2030-01-30T20:00:00-05:00",
+            "2030-01-31t23:59:59z",
+            "2030-01-31 23:59:59z",
+            "2030-01-31T10:00Z",
+            "2030-01-31T10:00:00+0000",
+            "2030-02-01T00:30:00+01",
+            "\t2030-01-31T10:00:00Z\n",
         ] {
             assert_eq!(parse_day(text), Some(day), "{text}");
             let mut payload = Payload::default();
             payload.set(keys::EXPIRATION_DATE, text);
             assert_eq!(payload.expiration_date(), Some(day), "{text}");
         }
-        for text in ["", "tomorrow", "2030-02-30", "20300131", "1900000000"] {
+        for text in [
+            "",
+            "tomorrow",
+            "2030-02-30",
+            "20300131",
+            "1900000000",
+            "2030-13-01",
+            "2030-1-31",
+            "2030-W05-4",
+            "2030W054",
+            "2030-031",
+            "31.01.2030",
+            "01/31/2030",
+            "2030-01",
+            "2030-01-31T25:00:00Z",
+            "2030-01-31T10:00:00X",
+            "2030-01-31Z10",
+            "2030-01-31 2030-01-31",
+        ] {
             assert_eq!(parse_day(text), None, "{text}");
         }
         let payload = |text: &str| Payload::new([("expiration_date".to_owned(), text.into())].into_iter().collect());

@@ -231,7 +231,7 @@ impl Store for SqliteStore {
             Ok(warnings)
         });
         let mut warnings = read.unwrap_or_default();
-        warnings.extend(self.connections.read_only().map(|reason| StoreWarning::ReadOnly { reason }));
+        warnings.extend(self.connections.refusal());
         warnings
     }
 }

@@ -29,6 +29,8 @@ pub enum StoreWarning {
         /// Which part can't be written, and the error of the operating system.
         reason: String,
     },
+    /// The disk of the store, or of its ledger, is full.
+    Full,
     /// Accepted writes are not applied to Qdrant yet.
     PendingWrites,
     /// The store was moved to another embedder after it was opened.
@@ -73,6 +75,7 @@ impl fmt::Display for StoreWarning {
                  sessions"
             ),
             Self::ReadOnly { reason } => write!(f, "the store can only be read, writes are refused ({reason})"),
+            Self::Full => f.write_str("the disk is full, so the last write was refused"),
             Self::PendingWrites => f.write_str("accepted writes are pending until Qdrant is available"),
             Self::OtherEmbedder { stored, stored_dims, given, given_dims } => write!(
                 f,

@@ -13,6 +13,7 @@ mod postgres;
 mod qdrant;
 pub mod rest;
 mod service;
+mod small_disk;
 mod snapshot;
 pub mod trials;
 
@@ -23,4 +24,5 @@ pub use guard::ChildGuard;
 pub use postgres::{Database, POSTGRES, fresh_database, postgres_url};
 pub use qdrant::{QDRANT, Qdrant, TestQdrant, shared, unique};
 pub use service::{FakeService, ReceivedRequest, Reply};
+pub use small_disk::SmallDisk;
 pub use snapshot::restore_snapshot;

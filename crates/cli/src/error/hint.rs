@@ -69,6 +69,7 @@ pub(crate) fn warning(warning: &StoreWarning) -> String {
         StoreWarning::ReadOnly { .. } => {
             "make the file, its folder and its disk writable; a running server needs no restart".to_owned()
         }
+        StoreWarning::Full => "free some space; a running server needs no restart".to_owned(),
         StoreWarning::AliasMoved { .. } | StoreWarning::PendingWrites => return warning.to_string(),
     };
     format!("{warning}: {hint}")

@@ -16,6 +16,8 @@ mod migrate;
 mod models;
 #[cfg(target_os = "linux")]
 mod other_programs;
+#[cfg(unix)]
+mod permissions;
 mod reembed;
 #[path = "../shared/sandbox.rs"]
 mod sandbox;

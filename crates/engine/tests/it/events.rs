@@ -153,7 +153,8 @@ fn jobs_of_an_older_version_move_into_their_events() {
     }
     // What can't be read is left, and nothing else.
     let page = PageRequest { limit: 9, ..PageRequest::default() };
-    let left = store.documents("extraction", None, &page).unwrap().items;
+    let left: Vec<Document> =
+        store.scan("extraction", None, &page).unwrap().items.into_iter().map(Result::unwrap).collect();
     let ids: Vec<&str> = left.iter().map(|document| document.id.as_str()).collect();
     assert_eq!((ids, &left[1].body), (vec!["damaged event", "damaged"], &damaged.body));
     check_store(&world);
@@ -264,7 +265,8 @@ fn the_jobs_in_an_older_ledger_are_done() {
 }
 
 fn all(store: &dyn DocumentStore, kind: &'static str) -> Vec<Document> {
-    store.documents(kind, None, &PageRequest { limit: 99, ..PageRequest::default() }).unwrap().items
+    let page = PageRequest { limit: 99, ..PageRequest::default() };
+    store.scan(kind, None, &page).unwrap().items.into_iter().map(Result::unwrap).collect()
 }
 
 /// Runs the jobs that are due. Returns their number.

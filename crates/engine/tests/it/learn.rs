@@ -615,7 +615,7 @@ fn a_cancelled_job_stores_nothing() {
     let endpoint = FakeService::start(move |_, request| {
         let documents = SqliteStore::open(SqliteOptions::new(&path, "none", 1)).unwrap();
         let page = PageRequest { limit: 9, ..PageRequest::default() };
-        for document in documents.documents("event", None, &page).unwrap().items {
+        for document in documents.scan("event", None, &page).unwrap().items.into_iter().map(Result::unwrap) {
             let cancelled = documents.change("event", &document.id, &mut |document| document.due.take().is_some());
             assert!(cancelled.unwrap().is_some());
         }
@@ -643,7 +643,7 @@ fn the_lease_is_renewed_before_each_call() {
     let endpoint = FakeService::start(move |_, request| {
         let documents = SqliteStore::open(SqliteOptions::new(&path, "none", 1)).unwrap();
         let page = PageRequest { limit: 9, ..PageRequest::default() };
-        seen.lock().unwrap().extend(documents.documents("event", None, &page).unwrap().items.pop().unwrap().due);
+        seen.lock().unwrap().extend(documents.scan("event", None, &page).unwrap().items.pop().unwrap().unwrap().due);
         Reply::chat(request, &facts(&["I like tea."]))
     });
     let engine = engine_with_llm(&world, &endpoint);

@@ -38,7 +38,8 @@ fn older_store(folder: &Path, url: &str) -> PathBuf {
 }
 
 fn all(store: &dyn DocumentStore, kind: &'static str) -> Vec<mnemon_store::Document> {
-    store.documents(kind, None, &PageRequest { limit: 99, ..PageRequest::default() }).unwrap().items
+    let page = PageRequest { limit: 99, ..PageRequest::default() };
+    store.scan(kind, None, &page).unwrap().items.into_iter().map(Result::unwrap).collect()
 }
 
 /// The texts of a user's memories.

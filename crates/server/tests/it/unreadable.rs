@@ -20,7 +20,7 @@ fn bodies() -> [Value; 3] {
 /// The ids of all documents of a kind.
 fn ids(store: &dyn DocumentStore, kind: &'static str) -> Vec<String> {
     let page = PageRequest { limit: 99, ..PageRequest::default() };
-    store.documents(kind, None, &page).unwrap().items.into_iter().map(|document| document.id).collect()
+    store.scan(kind, None, &page).unwrap().items.into_iter().map(|document| document.unwrap().id).collect()
 }
 
 /// Fills every kind of document that a request can write. Returns the path of the store's file, a key made at run time,

@@ -13,7 +13,7 @@ use rusqlite::{CachedStatement, Connection, Params, ToSql, TransactionBehavior, 
 
 use super::lock::{LOCK_TIMEOUT, LockTable, TableGuard};
 use super::{Database, Durability, Lock, LockGuard, Row, Sql, Tables, Value, earlier_failure, translate};
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, StoreWarning};
 use file::{FileKind, check_file, make_durable, open_file, open_reader, real_path, size_with_log, with_suffix};
 use file_lock::{FileLock, FileLockGuard};
 use pool::{ConnectionPool, open_for_writing};
@@ -121,8 +121,8 @@ impl Database for SqliteDatabase {
         })
     }
 
-    fn read_only(&self) -> Option<String> {
-        self.pool.read_only(|| open_writer(&self.path, &self.steps))
+    fn refusal(&self) -> Option<StoreWarning> {
+        self.pool.refusal(|| open_writer(&self.path, &self.steps))
     }
 
     fn location(&self) -> String {

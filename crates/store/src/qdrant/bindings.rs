@@ -118,7 +118,7 @@ pub(super) fn warnings(inner: &Inner) -> Vec<StoreWarning> {
         let ledger = inner.ledger.location().to_string();
         warnings.push(StoreWarning::OtherLedger { collection: collection(), ledger });
     }
-    warnings.extend(inner.ledger.read_only().map(|reason| StoreWarning::ReadOnly { reason }));
+    warnings.extend(inner.ledger.refusal());
     if inner.unapplied.exist() {
         warnings.push(StoreWarning::PendingWrites);
     }

@@ -16,6 +16,10 @@ use crate::{CollectionProblem, Result, StoreError, keys};
 
 /// The oldest server version with all features that are used: tenants, IDF and the query interface.
 const OLDEST_VERSION: [u64; 2] = [1, 11];
+/// The version of Qdrant since which a collection has metadata.
+pub(super) const METADATA_VERSION: [u64; 2] = [1, 16];
+/// The version of Qdrant since which the `bm25` slot can be added to an existing collection.
+pub(super) const ADD_SLOT_VERSION: [u64; 2] = [1, 18];
 
 /// An index of a payload key.
 #[derive(Clone, Copy, PartialEq)]
@@ -56,6 +60,8 @@ pub(super) struct Collections {
     /// The alias that the store was opened with, if it was one.
     pub(super) alias: Option<String>,
     pub(super) has_bm25: bool,
+    /// Whether the server keeps metadata of a collection.
+    has_metadata: bool,
 }
 
 impl Collections {
@@ -67,6 +73,7 @@ impl Collections {
         let version =
             client.call("version", |node| node.health_check()).map_err(|error| explain_no_grpc(client, error))?.version;
         check_version(client, &version)?;
+        let has_metadata = is_at_least(&version, METADATA_VERSION);
         let name = &options.collection;
         let target = alias_target(client, name)?;
         if let Some(target) = target.as_ref().filter(|_| !options.takes_alias) {
@@ -79,14 +86,14 @@ impl Collections {
             create(client, &options.new, options.dims, name, true)?;
             let entities = open_entities(client, options, name, None)?;
             ensure_indexes(client, name, &HashMap::new(), &MEMORY_INDEXES)?;
-            return Ok(Self { memories: name.clone(), entities, alias: None, has_bm25: true });
+            return Ok(Self { memories: name.clone(), entities, alias: None, has_bm25: true, has_metadata });
         };
         check_vectors(&info, options, name)?;
         let has_bm25 = has_bm25(&info);
         ensure_indexes(client, name, &info.payload_schema, &MEMORY_INDEXES)?;
         let entities = open_entities(client, options, name, target.as_deref())?;
         let alias = target.is_some().then(|| name.clone());
-        Ok(Self { memories: target.unwrap_or_else(|| name.clone()), entities, alias, has_bm25 })
+        Ok(Self { memories: target.unwrap_or_else(|| name.clone()), entities, alias, has_bm25, has_metadata })
     }
 
     /// Whether the alias points to another collection now.
@@ -100,7 +107,13 @@ impl Collections {
     /// The id of the ledger that is recorded in the collection, and whether its memories have no entities.
     pub(super) fn recorded_facts(&self, client: &Client) -> Result<(Option<String>, bool)> {
         let Some(info) = collection_info(client, &self.memories)? else { return Ok((None, false)) };
-        let without_entities = is_without_entities(&info);
+        let without_entities = if self.has_metadata {
+            is_without_entities(&info)
+        } else {
+            // Not recorded there, so it is concluded.
+            let entities = collection_info(client, &self.entities)?.and_then(|info| info.points_count);
+            info.points_count() > 0 && entities.unwrap_or(0) == 0
+        };
         let ledger = info.config.and_then(|mut config| config.metadata.remove(LEDGER_ID));
         Ok((ledger.and_then(|ledger| ledger.as_str().cloned()), without_entities))
     }
@@ -144,10 +157,7 @@ pub(super) fn explain_no_grpc(client: &Client, error: StoreError) -> StoreError 
 }
 
 pub(super) fn check_version(client: &Client, version: &str) -> Result<()> {
-    let mut parts = version.split(['.', '-']).map(|part| part.parse::<u64>().unwrap_or(0));
-    let found = [parts.next().unwrap_or(0), parts.next().unwrap_or(0)];
-    // A custom build may have no version.
-    if found >= OLDEST_VERSION || found == [0, 0] {
+    if is_at_least(version, OLDEST_VERSION) {
         return Ok(());
     }
     let [major, minor] = OLDEST_VERSION;
@@ -156,6 +166,13 @@ pub(super) fn check_version(client: &Client, version: &str) -> Result<()> {
         client.location()
     );
     Err(StoreError::Misconfigured(message))
+}
+
+/// Whether a version such as `1.18.3` is this one or a newer one. A custom build may have no version, and counts as new.
+pub(super) fn is_at_least(version: &str, oldest: [u64; 2]) -> bool {
+    let mut parts = version.split(['.', '-']).map(|part| part.parse::<u64>().unwrap_or(0));
+    let found = [parts.next().unwrap_or(0), parts.next().unwrap_or(0)];
+    found >= oldest || found == [0, 0]
 }
 
 fn check_vectors(info: &CollectionInfo, options: &QdrantOptions, name: &str) -> Result<()> {
@@ -289,4 +306,26 @@ pub(super) fn ensure_indexes(
         tracing::info!(collection = name, key, "created a missing payload index");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        for (version, expected) in [
+            ("1.16.0", true),
+            ("1.16.0-rc1", true),
+            ("1.18.3", true),
+            ("2.0.0", true),
+            ("1.15.5", false),
+            ("1.9.7", false),
+            ("0.11.0", false),
+            ("", true),
+            ("dev", true),
+        ] {
+            assert_eq!(is_at_least(version, METADATA_VERSION), expected, "{version}");
+        }
+    }
 }

@@ -103,10 +103,7 @@ impl QdrantServer {
     /// # Errors
     /// Same as [`QdrantServer::version`].
     pub fn can_add_bm25(&self) -> Result<bool> {
-        let version = self.version()?;
-        let mut parts = version.split(['.', '-']).map(|part| part.parse::<u64>().unwrap_or(0));
-        let found = [parts.next().unwrap_or(0), parts.next().unwrap_or(0)];
-        Ok(found >= [1, 18] || found == [0, 0])
+        Ok(collection::is_at_least(&self.version()?, collection::ADD_SLOT_VERSION))
     }
 
     /// Describes a collection by its name or alias; `None` if it does not exist.
@@ -381,11 +378,15 @@ impl QdrantServer {
     }
 
     /// Records in a collection that its memories have no entities, or that they have them; see
-    /// [`StoreWarning::NoEntities`](crate::StoreWarning::NoEntities). Servers before 1.16 have no place for it.
+    /// [`StoreWarning::NoEntities`](crate::StoreWarning::NoEntities). Servers before 1.16 have no place for it and ignore it;
+    /// there a collection of memories without any entity counts as recorded.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if Qdrant does not answer.
     pub fn record_without_entities(&self, name: &str, without: bool) -> Result<()> {
+        if !collection::is_at_least(&self.version()?, collection::METADATA_VERSION) {
+            return Ok(());
+        }
         let recorded =
             collection::collection_info(&self.client, name)?.is_some_and(|info| collection::is_without_entities(&info));
         if recorded == without { Ok(()) } else { collection::record_without_entities(&self.client, name, without) }

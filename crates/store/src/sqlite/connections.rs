@@ -5,8 +5,8 @@ use std::time::Instant;
 use rusqlite::Connection;
 
 use super::open::{self, SqliteOptions};
-use crate::Result;
 use crate::database::pool::{ConnectionPool, open_for_writing};
+use crate::{Result, StoreWarning};
 
 /// The connections to a store's file.
 pub(super) struct Connections {
@@ -54,9 +54,9 @@ impl Connections {
         result
     }
 
-    /// Why the file can only be read; `None` if it can be written.
-    pub(super) fn read_only(&self) -> Option<String> {
-        self.pool.read_only(|| open::open_writer(&self.options))
+    /// Why writes are refused; `None` if they are accepted.
+    pub(super) fn refusal(&self) -> Option<StoreWarning> {
+        self.pool.refusal(|| open::open_writer(&self.options))
     }
 
     /// Same as [`Connections::read`], for work that returns vectors or compares vectors with them.

@@ -154,14 +154,14 @@ fn a_ledger_goes_on_reading() {
     let ledger = SqliteDatabase::open(&path, &[DOCUMENTS_SCHEMA]).unwrap();
     let put = |id: &str| ledger.put(&[Document::new("note", id, true.into())], Durability::Synced);
     put("a").unwrap();
-    assert_eq!(ledger.read_only(), None);
+    assert_eq!(ledger.refusal(), None);
     let Some(frozen) = Frozen::new(folder.path()) else { return };
-    assert!(ledger.read_only().is_some());
+    assert!(ledger.refusal().is_some());
     check_refused(put("b"));
     check_refused(ledger.sync());
     assert!(ledger.document("note", "a").unwrap().is_some());
     drop(frozen);
-    assert_eq!(ledger.read_only(), None);
+    assert_eq!(ledger.refusal(), None);
     put("b").unwrap();
     ledger.sync().unwrap();
 }

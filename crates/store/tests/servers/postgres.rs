@@ -81,7 +81,7 @@ fn lost_connections_are_replaced(test_database: &TestDatabase) {
         deleted
     });
     assert!(matches!(lost, Err(StoreError::OutcomeUnknown { .. })), "{lost:?}");
-    assert_eq!(database.documents("note", None, &PageRequest { limit: 9, ..PageRequest::default() }).unwrap().total, 3);
+    assert_eq!(database.scan("note", None, &PageRequest { limit: 9, ..PageRequest::default() }).unwrap().total, 3);
 }
 
 fn locks_of_a_lost_connection_are_released(test_database: &TestDatabase) {
@@ -158,7 +158,7 @@ fn concurrently_replaced_documents_keep_their_position(test_database: &TestDatab
             });
         }
     });
-    let page = stores[0].documents("note", None, &PageRequest { limit: 9, ..PageRequest::default() }).unwrap();
-    let found: Vec<&str> = page.items.iter().rev().map(|document| document.id.as_str()).collect();
+    let page = stores[0].scan("note", None, &PageRequest { limit: 9, ..PageRequest::default() }).unwrap();
+    let found: Vec<&str> = page.items.iter().rev().map(|document| document.as_ref().unwrap().id.as_str()).collect();
     assert_eq!(found, ids);
 }

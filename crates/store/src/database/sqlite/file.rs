@@ -119,6 +119,17 @@ pub(crate) fn open_reader(path: &Path) -> Result<Reader> {
         Err(StoreError::Full | StoreError::ReadOnly { .. } | StoreError::Database(_)) if !has_log(path) => {
             Ok(Reader { connection: set_up_reader(open_immutable(path))?, is_immutable: true })
         }
+        // SQLite does not say that it could not create the shared memory.
+        Err(StoreError::Database(error)) => Err(match write_error(&parent(&real_path(path))) {
+            Some(source) => {
+                let reason = format!("it can't be created, and the log can't be read without it: {source}");
+                StoreError::Io {
+                    path: with_suffix(&real_path(path), "-shm"),
+                    source: std::io::Error::new(source.kind(), reason),
+                }
+            }
+            None => StoreError::Database(error),
+        }),
         result => Ok(Reader { connection: result?, is_immutable: false }),
     }
 }
@@ -247,14 +258,31 @@ impl Header {
 /// show.
 pub(crate) fn read_only_reason(path: &Path) -> Option<String> {
     let path = real_path(path);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = parent(&path);
     let refused = |part: &str, path: &Path| Some(format!("{part}: {}", write_error(path)?));
     // SQLite creates its log and its shared memory if they are missing.
     let of_log = |suffix: &str| match with_suffix(&path, suffix) {
         log if log.exists() => refused("its log", &log),
-        _ => refused("its folder", folder),
+        _ => refused("its folder", &folder),
     };
     refused("its file", &path).or_else(|| of_log("-wal")).or_else(|| of_log("-shm"))
+}
+
+/// Whether the shared memory can be written, as far as its permissions show. The system ends a process that writes to mapped
+/// memory of a file that can't be.
+pub(super) fn can_share_memory(path: &Path) -> bool {
+    write_error(&with_suffix(&real_path(path), "-shm")).is_none()
+}
+
+/// Gives log and shared memory the permissions of their database, if that can be written and they can't. A reader creates
+/// them with its permissions, and they stay when it becomes writable again. Returns whether anything was changed.
+pub(super) fn make_logs_writable(path: &Path) -> bool {
+    let path = real_path(path);
+    let logs = ["-wal", "-shm"].map(|suffix| with_suffix(&path, suffix));
+    let broken: Vec<&PathBuf> = logs.iter().filter(|log| write_error(log).is_some()).collect();
+    let (None, Ok(found)) = (write_error(&path), std::fs::metadata(&path)) else { return false };
+    // Only their owner may do this. For others the write says what is wrong.
+    broken.into_iter().filter(|log| std::fs::set_permissions(log, found.permissions()).is_ok()).count() > 0
 }
 
 /// The error of the operating system for writing to a file or folder that exists. Nothing is opened.
@@ -270,6 +298,11 @@ fn write_error(path: &Path) -> Option<std::io::Error> {
         let is_read_only = std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().readonly());
         is_read_only.then(|| ErrorKind::PermissionDenied.into())
     }
+}
+
+/// The folder of a file.
+fn parent(path: &Path) -> PathBuf {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
 fn has_log(path: &Path) -> bool {

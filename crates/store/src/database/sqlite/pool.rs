@@ -1,13 +1,14 @@
-//! The connections to a file: one that writes, and a pool of readers. They outlive a time in which the file can only be read.
+//! The connections to a file: one that writes, and a pool of readers. They outlive a time in which the file can only be read,
+//! or its disk is full.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
-use super::file::{BUSY_TIMEOUT, Reader, open_reader, read_only_reason};
-use crate::{Result, StoreError};
+use super::file::{BUSY_TIMEOUT, Reader, can_share_memory, make_logs_writable, open_reader, read_only_reason};
+use crate::{Result, StoreError, StoreWarning};
 
 /// The connections to a file that exists.
 pub(crate) struct ConnectionPool {
@@ -15,8 +16,8 @@ pub(crate) struct ConnectionPool {
     /// Opened by the first write, so that a process that only reads never waits for writers.
     writer: Mutex<Option<Connection>>,
     readers: Mutex<Readers>,
-    /// Why the last write was refused, if it was because the file can only be read.
-    refused: Mutex<Option<String>>,
+    /// Why the last write was refused, if the file or its disk is to blame.
+    refused: Mutex<Option<StoreWarning>>,
 }
 
 #[derive(Default)]
@@ -59,7 +60,10 @@ impl ConnectionPool {
     ) -> Result<T> {
         let connection = match writer.take() {
             Some(connection) => Ok(connection),
-            None => self.check_exists().and_then(|()| open()),
+            None => self.check_exists().and_then(|()| {
+                self.repair_logs();
+                open()
+            }),
         };
         match connection.and_then(|connection| work(writer.insert(connection))) {
             Ok(done) => {
@@ -67,11 +71,14 @@ impl ConnectionPool {
                 Ok(done)
             }
             Err(error) => {
+                if matches!(error, StoreError::Full) {
+                    *self.refused.lock() = Some(StoreWarning::Full);
+                }
                 let Some(reason) = refusal(&error, &self.path) else { return Err(error) };
                 // A connection that was opened while the file could only be read stays so, and readers share its state.
                 *writer = None;
                 self.close_readers();
-                *self.refused.lock() = Some(reason.clone());
+                *self.refused.lock() = Some(StoreWarning::ReadOnly { reason: reason.clone() });
                 Err(StoreError::ReadOnly { reason })
             }
         }
@@ -106,32 +113,52 @@ impl ConnectionPool {
         result
     }
 
+    /// Readers that were opened before keep the state in which they could only read.
+    fn repair_logs(&self) {
+        if make_logs_writable(&self.path) {
+            self.close_readers();
+        }
+    }
+
     fn close_readers(&self) {
         let mut readers = self.readers.lock();
         readers.generation += 1;
         readers.idle.clear();
     }
 
-    /// Why the file can only be read; `None` if it can be written, as far as is known. After a refused write this tries
-    /// another one, which changes nothing.
-    pub(crate) fn read_only(&self, open: impl FnOnce() -> Result<Connection>) -> Option<String> {
-        if let Some(reason) = read_only_reason(&self.path) {
-            return Some(reason);
-        }
-        let refused = self.refused.lock().clone()?;
+    /// Why writes are refused; `None` if they are accepted, as far as is known. If that is in doubt, this tries a write that
+    /// changes nothing: after a refused write, and if permissions say so while the file is open for writing.
+    pub(crate) fn refusal(&self, open: impl FnOnce() -> Result<Connection>) -> Option<StoreWarning> {
+        self.repair_logs();
+        let by_permissions = read_only_reason(&self.path).map(|reason| StoreWarning::ReadOnly { reason });
+        let is_certain = by_permissions.is_some();
+        let refused = by_permissions.or_else(|| self.refused.lock().clone())?;
         // If it is in use, its result is known soon.
         let Some(mut writer) = self.writer.try_lock() else { return Some(refused) };
+        if is_certain && (writer.is_none() || !can_share_memory(&self.path)) {
+            return Some(refused);
+        }
         let tried = self.write_with(&mut writer, open, |connection| {
             connection.busy_timeout(Duration::ZERO)?;
-            let tried = connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
+            let tried = write_nothing(connection);
             connection.busy_timeout(BUSY_TIMEOUT)?;
-            Ok(tried?)
+            tried
         });
         match tried {
-            Err(StoreError::ReadOnly { reason }) => Some(reason),
-            Ok(()) | Err(_) => None,
+            Ok(()) => None,
+            Err(StoreError::ReadOnly { reason }) => Some(StoreWarning::ReadOnly { reason }),
+            Err(StoreError::Full) => Some(StoreWarning::Full),
+            Err(_) => is_certain.then_some(refused),
         }
     }
+}
+
+/// Writes a number that stays the same, which needs as much of the disk as the smallest write.
+fn write_nothing(connection: &mut Connection) -> Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let id: i64 = transaction.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    transaction.execute_batch(&format!("PRAGMA application_id = {id}"))?;
+    Ok(transaction.commit()?)
 }
 
 /// The error of opening a file for writing: [`StoreError::ReadOnly`] if that is the reason.
