@@ -38,6 +38,11 @@ pub fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
+/// Whether a text is the beginning of a JSON value, without its end.
+pub fn is_cut_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_err_and(|error| error.is_eof())
+}
+
 /// Checks that every number of a JSON text fits into 64 bits: a whole number as an integer, another one as a finite float.
 /// JSON parsers round the others in silence. A text that is not valid JSON passes as far as it can't be read.
 ///

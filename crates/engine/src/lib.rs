@@ -21,6 +21,7 @@ mod read;
 mod update;
 
 mod search;
+mod versions;
 
 mod chat;
 mod event;
@@ -44,7 +45,7 @@ pub use error::{EngineError, ErrorCode, Exit, Result};
 pub use event::{Event, EventData, EventResult, EventStatus, Events, NotLearnt, RequestKind};
 pub use extract::Extractor;
 pub use foreign::{ForeignPoint, embed_entities, embed_mentions, enrich, mentions_in};
-pub use json::{OversizedNumber, check_numbers, is_json, read_json};
+pub use json::{OversizedNumber, check_numbers, is_cut_json, is_json, read_json};
 pub use learn::{
     AddOutcome, DOCUMENT_KINDS, JobResult, LearnRequest, LearnResult, MAX_INSTRUCTIONS, ParkedRequest, PendingJobs,
 };

@@ -11,9 +11,13 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::time::today;
 use crate::validate::check_owners;
+use crate::versions::Versions;
 
 /// Maximum number of memories on a page.
 const MAX_PAGE: usize = 1000;
+
+/// What the cursors of lists of current facts begin with.
+const CURRENT_CURSOR: &str = "current:";
 
 /// Which memories to list.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +34,8 @@ pub struct ListRequest {
     pub limit: usize,
     /// Includes expired memories.
     pub show_expired: bool,
+    /// Leaves out facts that are superseded, as far as the list would show the newer ones. This reads all memories that match.
+    pub latest_only: bool,
 }
 
 /// How many memories have a vector that is not that of their whole text.
@@ -91,22 +97,61 @@ impl Engine {
             check_owners(filter)?;
         }
         let today = (!request.show_expired).then(today);
+        if request.latest_only {
+            return self.list_current(request, today);
+        }
         if let Some(ids) = &request.ids {
-            return self.list_of(ids, request, today);
+            let found = self.listed(ids, request, today)?;
+            let total = found.len();
+            let items = found.into_iter().skip(request.offset).take(request.limit).collect();
+            return Ok(Page { items, total, next: None });
         }
         let page = PageRequest { cursor: request.cursor.clone(), offset: request.offset, limit: request.limit };
         Ok(self.store.list(request.filter.as_ref(), today, &page)?)
     }
 
-    /// The page of a list of ids.
-    fn list_of(&self, ids: &[MemoryId], request: &ListRequest, today: Option<Date>) -> Result<Page<Memory>> {
+    /// The memories with these ids that the request may list.
+    fn listed(&self, ids: &[MemoryId], request: &ListRequest, today: Option<Date>) -> Result<Vec<Memory>> {
         let is_shown = |memory: &Memory| {
             today.is_none_or(|today| !memory.payload.is_expired(today))
                 && request.filter.as_ref().is_none_or(|filter| memory.matches(filter))
         };
-        let found: Vec<Memory> = self.store.get(ids)?.into_iter().flatten().filter(is_shown).collect();
-        let total = found.len();
-        Ok(Page { items: found.into_iter().skip(request.offset).take(request.limit).collect(), total, next: None })
+        Ok(self.store.get(ids)?.into_iter().flatten().filter(is_shown).collect())
+    }
+
+    /// The page of a list of current facts. Its cursor is the number of facts before the next page.
+    fn list_current(&self, request: &ListRequest, today: Option<Date>) -> Result<Page<Memory>> {
+        let before = match &request.cursor {
+            Some(cursor) => cursor
+                .strip_prefix(CURRENT_CURSOR)
+                .and_then(|before| before.parse::<usize>().ok())
+                .ok_or(StoreError::InvalidCursor)?,
+            None => 0,
+        };
+        let mut found = match &request.ids {
+            Some(ids) => self.listed(ids, request, today)?,
+            None => self.all_matching(request.filter.as_ref(), today)?,
+        };
+        let ids: Vec<MemoryId> = found.iter().map(|memory| memory.id).collect();
+        let versions = Versions::new(&self.store.versions(&ids)?, &ids.iter().copied().collect());
+        found.retain(|memory| versions.superseded_by(memory.id).is_none());
+        let (total, start) = (found.len(), before.saturating_add(request.offset));
+        let items: Vec<Memory> = found.into_iter().skip(start).take(request.limit).collect();
+        let end = start.saturating_add(items.len());
+        let next = (end < total && request.ids.is_none()).then(|| format!("{CURRENT_CURSOR}{end}"));
+        Ok(Page { items, total, next })
+    }
+
+    fn all_matching(&self, filter: Option<&Filter>, today: Option<Date>) -> Result<Vec<Memory>> {
+        let (mut found, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = self.store.list(filter, today, &PageRequest { cursor, offset: 0, limit: MAX_PAGE })?;
+            found.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(found);
+            }
+        }
     }
 
     /// Counts the memories, expired ones included, whose vector is not that of their whole text.

@@ -9,7 +9,6 @@ mod request;
 mod rerank;
 mod superseded;
 mod terms;
-mod versions;
 
 use mnemon_store::{MemoryId, Search, View, run_search};
 

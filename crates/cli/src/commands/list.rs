@@ -37,6 +37,9 @@ pub(crate) struct ListArgs {
     /// Include expired memories
     #[arg(long)]
     show_expired: bool,
+    /// Leave out facts that newer ones replace
+    #[arg(long)]
+    latest_only: bool,
 }
 
 pub(crate) fn run(args: &ListArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
@@ -46,6 +49,7 @@ pub(crate) fn run(args: &ListArgs, settings: &Settings, out: &Output) -> anyhow:
         cursor: args.cursor.clone(),
         limit: if args.all { PAGE_SIZE } else { args.limit },
         show_expired: args.show_expired,
+        latest_only: args.latest_only,
         ..ListRequest::default()
     };
     let engine = wiring::open_engine_any_embedder(settings)?;

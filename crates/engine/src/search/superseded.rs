@@ -6,9 +6,9 @@ use mnemon_store::{Memory, MemoryId, Store};
 
 use super::answer::{SearchAnswer, SearchHit};
 use super::request::SearchRequest;
-use super::versions::Versions;
 use crate::error::Result;
 use crate::time::today;
+use crate::versions::Versions;
 
 /// Factor on the score of a superseded fact.
 const SUPERSEDED_FACTOR: f32 = 0.5;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::{ToSpan, Zoned};
-use mnemon_engine::{AddRequest, Engine, Profile, SearchHit, SearchRequest};
+use mnemon_engine::{AddRequest, Engine, ListRequest, Profile, SearchHit, SearchRequest};
 use mnemon_store::{Change, ChangeSet, Link, MemoryId};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -154,6 +154,28 @@ impl Story {
         };
         let latest: BTreeSet<MemoryId> = ask(engine, user, true).iter().map(|hit| hit.memory.id).collect();
         prop_assert_eq!(latest, set(&is_current), "the current facts");
+        let listed = |ids: Option<&[MemoryId]>, limit: usize| {
+            let ids = ids.map(<[_]>::to_vec);
+            let mut request =
+                ListRequest { filter: Some(by_user(user)), ids, limit, latest_only: true, ..ListRequest::default() };
+            let mut found = Vec::new();
+            loop {
+                let page = engine.list(&request).unwrap();
+                found.extend(page.items.iter().map(|memory| memory.id));
+                request.cursor = page.next;
+                if request.cursor.is_none() {
+                    assert_eq!(page.total, found.len());
+                    return found;
+                }
+            }
+        };
+        let mut current: Vec<MemoryId> = set(&is_current).into_iter().collect();
+        current.sort_by_key(|id| std::cmp::Reverse(ids.iter().position(|other| other == id)));
+        for limit in [1, 3, 50] {
+            prop_assert_eq!(&listed(None, limit), &current, "in pages of {}", limit);
+        }
+        current.reverse();
+        prop_assert_eq!(&listed(Some(&ids), 50), &current, "of the ids");
         let all = ask(engine, user, false);
         prop_assert_eq!(all.iter().map(|hit| hit.memory.id).collect::<BTreeSet<_>>(), set(&|_| true), "all facts");
         for hit in all {

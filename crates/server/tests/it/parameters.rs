@@ -327,7 +327,7 @@ fn requests_of_clients(memory: &str) -> Vec<(&'static str, String, Value, Vec<&'
     let mut requests = vec![
         ("POST", "/v3/memories/add/".to_owned(), add.clone(), unknown_of_add.clone()),
         ("POST", "/v3/memories/search/".to_owned(), search, vec!["reference_date", "keyword_search", "source"]),
-        ("POST", "/v3/memories/?page=1&page_size=100&source=CLI".to_owned(), list, vec!["source", "latest_only"]),
+        ("POST", "/v3/memories/?page=1&page_size=100&source=CLI".to_owned(), list, vec!["source"]),
         ("POST", "/v2/memories/search/".to_owned(), old_search.clone(), vec!["version", "enable_graph", "org_id", "project_id", "filter_memories"]),
         ("POST", "/v1/memories/search/".to_owned(), old_search, vec!["version", "enable_graph", "org_id", "project_id", "filter_memories"]),
         ("POST", "/v2/memories/?page=1&page_size=50".to_owned(), json!({"user_id": "ana", "org_id": "default", "project_id": "default"}), hosted.to_vec()),

@@ -192,6 +192,8 @@ pub(crate) struct ListQuery {
     page: Option<usize>,
     /// Whether to include expired memories.
     show_expired: Option<bool>,
+    /// Whether to leave out facts that newer ones replace.
+    latest_only: Option<bool>,
     /// The `next` of the previous page.
     cursor: Option<String>,
 }
@@ -268,6 +270,7 @@ pub(crate) async fn list(
         cursor: query.cursor,
         limit: limit.max(1),
         show_expired: query.show_expired.unwrap_or(all_users),
+        latest_only: query.latest_only.unwrap_or(false),
         ..ListRequest::default()
     };
     let mut page = app.with_engine(move |engine| Ok(engine.list(&request)?)).await?;

@@ -40,6 +40,8 @@ pub(super) struct ListBody {
     fields: Option<Vec<String>>,
     /// Whether to include expired memories.
     show_expired: Option<bool>,
+    /// Whether to leave out facts that newer ones replace.
+    latest_only: Option<bool>,
     /// Only for `/v2`, and not different from `filters`; otherwise in `filters`.
     user_id: Option<Value>,
     /// Only for `/v2`, and not different from `filters`; otherwise in `filters`.
@@ -91,6 +93,7 @@ async fn list_page(
         filter: query.filter,
         ids: query.ids,
         show_expired: body.show_expired.unwrap_or(false),
+        latest_only: body.latest_only.unwrap_or(false),
         offset: page.offset(),
         limit: page.size,
         ..ListRequest::default()
@@ -146,6 +149,8 @@ pub(super) struct ListQuery {
     fields: Option<String>,
     /// Whether to include expired memories.
     show_expired: Option<bool>,
+    /// Whether to leave out facts that newer ones replace.
+    latest_only: Option<bool>,
     /// The number of the page, from 1. With it the response is a page, without it a list.
     #[serde(default, deserialize_with = "usize_or_text")]
     #[param(minimum = 1)]
@@ -188,6 +193,7 @@ pub(super) async fn list_v1(
         keywords: comma_list(query.keywords),
         fields: comma_list(query.fields).map(OneOrMany::into_list),
         show_expired: query.show_expired,
+        latest_only: query.latest_only,
         ..ListBody::default()
     };
     // A list cannot say that there are further pages, so it gets the largest page.

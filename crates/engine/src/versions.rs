@@ -10,7 +10,7 @@ use mnemon_store::{Link, MemoryId};
 /// the newer one as well: in a circle of links nobody is newer. An invisible fact supersedes nothing, but the links go on
 /// through it: if the last fact of a chain is invisible, the one before it is current again.
 #[derive(Default)]
-pub(super) struct Versions {
+pub(crate) struct Versions {
     /// The facts of each group, visible or not. A group is a single fact, or facts that replace each other in a circle.
     /// Newer groups come before the ones that they replace.
     groups: Vec<Group>,
@@ -31,7 +31,7 @@ struct Group {
 type Dated = (String, MemoryId);
 
 impl Versions {
-    pub(super) fn new(links: &[Link], visible: &HashSet<MemoryId>) -> Self {
+    pub(crate) fn new(links: &[Link], visible: &HashSet<MemoryId>) -> Self {
         let graph = Graph::new(links);
         let mut versions = Self::default();
         for members in graph.groups() {
@@ -66,13 +66,13 @@ impl Versions {
     }
 
     /// The newest of the current facts that replace this one.
-    pub(super) fn superseded_by(&self, id: MemoryId) -> Option<MemoryId> {
+    pub(crate) fn superseded_by(&self, id: MemoryId) -> Option<MemoryId> {
         let group = &self.groups[*self.group_of.get(&id)?];
         group.superseded_by.as_ref().map(|(_, id)| *id)
     }
 
     /// The visible facts that a current fact replaces, the last ones first.
-    pub(super) fn replaced_by(&self, id: MemoryId) -> Vec<MemoryId> {
+    pub(crate) fn replaced_by(&self, id: MemoryId) -> Vec<MemoryId> {
         let Some(&group) = self.group_of.get(&id).filter(|group| self.groups[**group].superseded_by.is_none()) else {
             return Vec::new();
         };
@@ -81,7 +81,7 @@ impl Versions {
     }
 
     /// The current facts that replace this one, all of them.
-    pub(super) fn current_for(&self, id: MemoryId) -> Vec<MemoryId> {
+    pub(crate) fn current_for(&self, id: MemoryId) -> Vec<MemoryId> {
         let Some(&group) = self.group_of.get(&id) else { return Vec::new() };
         let groups = self.reachable(group, |group| &group.newer).into_iter().skip(1).map(|group| &self.groups[group]);
         groups.filter(|group| group.superseded_by.is_none()).flat_map(|group| group.visible.iter().copied()).collect()
