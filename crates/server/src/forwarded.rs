@@ -92,6 +92,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// The host in the URL, perhaps with a port.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.base_url.as_deref()?.split_once("://")?.1.split('/').next()
+    }
+
     /// Reads the headers of a request from this peer. `authority` is the host in the request's own URL.
     pub(crate) fn of(
         peer: Option<SocketAddr>,

@@ -16,6 +16,7 @@ use super::{AuthKind, Caller};
 use crate::admin_request;
 use crate::config::AuthMode;
 use crate::error::Problem;
+use crate::forwarded::Client;
 use crate::service::{App, AppState};
 
 /// A place in a request's extensions where [`authenticate`] stores the caller, for the log.
@@ -45,7 +46,8 @@ pub(crate) async fn authenticate(
 async fn identify(app: &AppState, headers: &HeaderMap, extensions: &Extensions) -> Result<Caller, Problem> {
     if app.config.auth == AuthMode::Off {
         let from_loopback = extensions.get::<SocketAddr>().is_none_or(|from| from.ip().to_canonical().is_loopback());
-        refuse_cross_site(&app.config.cors_origins, headers, from_loopback)?;
+        let client_host = extensions.get::<Client>().and_then(Client::host);
+        refuse_cross_site(&app.config.cors_origins, headers, from_loopback, client_host)?;
         return Ok(Caller::admin(AuthKind::Off, "auth-off"));
     }
     let credentials = credentials(headers)?;
@@ -59,8 +61,15 @@ async fn identify(app: &AppState, headers: &HeaderMap, extensions: &Extensions) 
 }
 
 /// With authentication off, any page in a browser on this machine could call the server. Refuses requests that come
-/// from a page of another site, and host names that such a page may have pointed at this machine (DNS rebinding).
-fn refuse_cross_site(allowed: &[String], headers: &HeaderMap, from_loopback: bool) -> Result<(), Problem> {
+/// from a page of another site, and host names that such a page may have pointed at this machine (DNS rebinding). The latter
+/// are judged by the peer and the `Host` header alone: such a page can send any header of a proxy. A page of another site
+/// can't, so `client_host`, which a trusted proxy reports, counts as the server's own.
+fn refuse_cross_site(
+    allowed: &[String],
+    headers: &HeaderMap,
+    from_loopback: bool,
+    client_host: Option<&str>,
+) -> Result<(), Problem> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let host = header("host").unwrap_or_default();
     let host_name = match host.rsplit_once(':') {
@@ -73,7 +82,8 @@ fn refuse_cross_site(allowed: &[String], headers: &HeaderMap, from_loopback: boo
     let is_same_site = match header("origin") {
         Some(origin) => {
             let origin_host = origin.split_once("://").map_or(origin, |(_, host)| host);
-            origin_host.eq_ignore_ascii_case(host) || allowed.iter().any(|allowed| allowed == origin)
+            let is_own = |host: &str| origin_host.eq_ignore_ascii_case(host);
+            is_own(host) || client_host.is_some_and(is_own) || allowed.iter().any(|allowed| allowed == origin)
         }
         None => !matches!(header("sec-fetch-site"), Some("cross-site" | "same-site")),
     };

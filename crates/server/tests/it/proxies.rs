@@ -1,6 +1,6 @@
 //! Requests through proxies: the URLs in answers, and the limits of logins.
 
-use mnemon_server::{Config, TrustedProxies};
+use mnemon_server::{AuthMode, Config, TrustedProxies};
 use serde_json::json;
 
 use crate::server::{ANA, TestServer, config};
@@ -91,4 +91,33 @@ async fn the_first_account_is_registered_on_the_servers_machine() {
         assert_eq!(register(remote).await.status, 403, "{remote:?}");
     }
     assert_eq!(register(&[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn with_auth_off_a_page_of_the_site_that_the_proxy_serves_may_call() {
+    let search = |server: &TestServer, headers: &[(&str, &str)]| {
+        let request = server.request("POST", "/search").body(r#"{"query": "tea", "user_id": "ana"}"#);
+        TestServer::answer(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)))
+    };
+    let site = "https://mem.example.com";
+    let proxied = [("x-forwarded-host", "mem.example.com"), ("x-forwarded-proto", "https")];
+    let standard = [("forwarded", "for=192.0.2.1;host=mem.example.com;proto=https")];
+    let off = Config { auth: AuthMode::Off, ..Config::default() };
+    let server = TestServer::with(off.clone()).await;
+    for (headers, origin, status) in [
+        (&proxied[..], site, 200),
+        (&standard, site, 200),
+        (&[("x-forwarded-host", "mem.example.com:8443")], "https://mem.example.com:8443", 200),
+        (&proxied, "https://evil.example.com", 403),
+        (&standard, "null", 403),
+        (&[], site, 403),
+        // A page that has pointed its name at this machine can send any header.
+        (&[("host", "evil.example.com"), ("x-forwarded-host", "evil.example.com")], "https://evil.example.com", 403),
+        (&[("host", "evil.example.com"), ("x-forwarded-for", "192.0.2.1")], "https://evil.example.com", 403),
+    ] {
+        let headers = [headers, &[("origin", origin)]].concat();
+        assert_eq!(search(&server, &headers).await.status, status, "{headers:?}");
+    }
+    let stranger = TestServer::with(Config { trusted_proxies: TrustedProxies::default(), ..off }).await;
+    assert_eq!(search(&stranger, &[&proxied[..], &[("origin", site)]].concat()).await.status, 403);
 }
