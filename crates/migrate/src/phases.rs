@@ -25,7 +25,7 @@ pub use rebuild::{RebuildReport, rebuild};
 pub use rehearse::{RehearsalReport, rehearse};
 pub use retire::retire;
 pub use rollback::{RollbackReport, rollback};
-pub use start::{StartChecks, Started, check_start};
+pub use start::{StartChecks, Started, check_space, check_start};
 pub use verify::{
     Difference, EntityComparison, VerificationReport, VerifyOptions, WordSearch, verify, verify_migration,
 };

@@ -20,9 +20,12 @@ use crate::switch::Switch;
 
 /// The version of the file's format.
 const VERSION: u32 = 1;
-const STATE_FILE: &str = "state.json";
-const LOCK_FILE: &str = "lock";
-const CARRIED_FILE: &str = "carried.db";
+/// The state file in the migration's folder.
+pub const STATE_FILE: &str = "state.json";
+/// The file in the migration's folder that one process at a time locks.
+pub const LOCK_FILE: &str = "lock";
+/// The database of the copied points in the migration's folder.
+pub const CARRIED_FILE: &str = "carried.db";
 
 /// A phase of a migration. The order is that of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{MigrateError, Result};
 use crate::files::replace_file;
+use crate::outputs::{check_folder, parent};
 use crate::qdrant_rest::QdrantRest;
 
 /// The setting that names the store in use, with its old and new value.
@@ -66,6 +67,24 @@ impl Switch {
             Self::Alias { alias, was, .. } => set_alias(server, alias, was.as_deref()),
             Self::EnvFile { file, key, was, .. } => set_value(file, key, was.as_deref(), FileFormat::Env),
             Self::Settings { file, was, .. } => set_value(file, "store", was.as_deref(), FileFormat::Toml),
+        }
+    }
+
+    /// Checks that the value can be set, without setting it. An alias needs the server.
+    ///
+    /// # Errors
+    /// [`MigrateError::Io`] if the folder of the file can't be written, because the file is replaced;
+    /// [`MigrateError::SwitchFailed`] if a collection has the name of the alias.
+    pub(crate) fn check(&self, server: Option<&QdrantRest>) -> Result<()> {
+        match (self, server) {
+            (Self::EnvFile { file, .. } | Self::Settings { file, .. }, _) => {
+                let real = fs::canonicalize(file).unwrap_or_else(|_| file.clone());
+                check_folder(parent(&real))
+            }
+            (Self::Alias { alias, .. }, Some(server)) if server.collections()?.contains(alias) => {
+                Err(MigrateError::SwitchFailed(format!("`{alias}` is a collection, so it can't be an alias")))
+            }
+            _ => Ok(()),
         }
     }
 

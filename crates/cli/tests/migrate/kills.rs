@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 use crate::slow_proxy;
-use crate::stack::{SOURCE, Stack, memory, run, run_and_kill};
+use crate::stack::{Points, SOURCE, Stack, memory, run, run_and_kill};
 use mnemon_testbed::trials;
 
 const POINTS: usize = 4000;
@@ -134,13 +134,16 @@ pub(crate) fn of_cutover(random: &mut StdRng) {
         let aliases = rest::get(&format!("{}/aliases", stack.server.http_url())).unwrap();
         aliases["result"]["aliases"][0]["collection_name"].as_str().unwrap().to_owned()
     };
+    let duration = measure(stack.migrate(&["cutover", "--smoke-url", &url, "--env-file", ".env"]));
+    stack.run(&["rollback"]).ok();
+    delete_smoke_data(&stack, SOURCE);
     let (mut kill_count, mut round) = (0, 0);
     while kill_count < kills() {
         round += 1;
         let switch: &[&str] = if round % 2 == 0 { &["--alias", "memories"] } else { &["--env-file", ".env"] };
         let args = [&["cutover", "--smoke-url", &url][..], switch].concat();
         loop {
-            let was_killed = run_and_kill(stack.migrate(&args), Duration::from_millis(random.random_range(20..400)));
+            let was_killed = run_and_kill(stack.migrate(&args), duration.mul_f64(random.random_range(0.05..1.1)));
             let text = std::fs::read_to_string(&file).unwrap();
             assert!(text == env(SOURCE) || text == env("mem0_v3"), "{text}");
             assert!([SOURCE, "mem0_v3"].contains(&alias_target().as_str()));
@@ -163,24 +166,32 @@ pub(crate) fn of_cutover(random: &mut StdRng) {
         assert_eq!((std::fs::read_to_string(&file).unwrap(), alias_target()), (env(SOURCE), SOURCE.to_owned()));
         assert_eq!(source, stack.points(SOURCE));
     }
-    println!("{kill_count} kills in {round} cutovers");
+    println!("{kill_count} kills in {round} cutovers of about {duration:.1?}");
+}
+
+/// A stack after a cutover, with writes since, and its points before.
+fn written_since_cutover(random: &mut StdRng) -> (Stack, Points) {
+    let stack = Stack::of(1500, random);
+    let before = stack.points(SOURCE);
+    std::fs::write(stack.path(".env"), format!("QDRANT_COLLECTION_NAME={SOURCE}\n")).unwrap();
+    stack.run(&["rebuild", "--target", "mem0_v3"]).ok();
+    stack.run(&["verify"]).ok();
+    stack.run(&["cutover", "--env-file", ".env", "--no-smoke"]).ok();
+    let new: Vec<Value> = (0..1500).map(|number| memory(10_000 + number, random)).collect();
+    new.chunks(500).for_each(|batch| stack.upsert("mem0_v3", batch));
+    let ids: Vec<&str> = before.keys().map(String::as_str).collect();
+    stack.delete("mem0_v3", &ids[..300]);
+    (stack, before)
 }
 
 pub(crate) fn of_rollback(random: &mut StdRng) {
+    let duration = measure(written_since_cutover(random).0.migrate(&["rollback"]));
     let (mut kill_count, mut round) = (0, 0);
     while kill_count < kills() {
         round += 1;
-        let stack = Stack::of(1500, random);
-        let before = stack.points(SOURCE);
-        std::fs::write(stack.path(".env"), format!("QDRANT_COLLECTION_NAME={SOURCE}\n")).unwrap();
-        stack.run(&["rebuild", "--target", "mem0_v3"]).ok();
-        stack.run(&["verify"]).ok();
-        stack.run(&["cutover", "--env-file", ".env", "--no-smoke"]).ok();
-        let new: Vec<Value> = (0..1500).map(|number| memory(10_000 + number, random)).collect();
-        new.chunks(500).for_each(|batch| stack.upsert("mem0_v3", batch));
+        let (stack, before) = written_since_cutover(random);
         let ids: Vec<&str> = before.keys().map(String::as_str).collect();
-        stack.delete("mem0_v3", &ids[..300]);
-        kill_count += kill_until_done(random, Duration::from_millis(900), || stack.migrate(&["rollback"]));
+        kill_count += kill_until_done(random, duration, || stack.migrate(&["rollback"]));
         assert_eq!(std::fs::read_to_string(stack.path(".env")).unwrap(), format!("QDRANT_COLLECTION_NAME={SOURCE}\n"));
         let (after, served) = (stack.points(SOURCE), stack.points("mem0_v3"));
         assert_eq!(after.keys().collect::<Vec<_>>(), served.keys().collect::<Vec<_>>());
@@ -194,7 +205,7 @@ pub(crate) fn of_rollback(random: &mut StdRng) {
         let kept = std::fs::read_to_string(stack.path("mnemon-migration/replaced-by-rollback.jsonl")).unwrap();
         assert!(ids[..300].iter().all(|id| kept.contains(id)));
     }
-    println!("{kill_count} kills in {round} rollbacks");
+    println!("{kill_count} kills in {round} rollbacks of about {duration:.1?}");
 }
 
 /// Deletes the test data of smoke tests that were killed.

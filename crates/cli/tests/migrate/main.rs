@@ -12,11 +12,13 @@ mod kills;
 mod listening;
 mod parts;
 mod refusals;
+mod resumption;
 mod slow_proxy;
 mod stack;
 mod start;
 mod switch;
 
+use mnemon_testbed::SmallDisk;
 use mnemon_testbed::trials::{Trials, without_qdrant_binary};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -34,7 +36,7 @@ macro_rules! add_tests {
 fn main() {
     let no_binary = without_qdrant_binary();
     let no_small_disk = || "tests with a full disk: a small one (tmpfs) can't be mounted here";
-    let no_small_disk = (!full_disk::can_be_made()).then(no_small_disk);
+    let no_small_disk = (!SmallDisk::can_be_made()).then(no_small_disk);
     let mut trials = Trials::one_at_a_time();
     add_tests![
         trials, no_binary.as_deref();
@@ -52,15 +54,22 @@ fn main() {
         start::wrong_addresses_are_explained,
         start::unusable_targets_and_folders_are_refused_at_the_start,
         start::files_that_are_no_snapshots_are_refused_at_the_start,
+        start::files_and_names_of_every_phase_are_checked_at_the_start,
+        start::retire_deletes_the_backup_only,
         parts::a_migration_without_a_fitting_embedder_is_not_done,
         parts::each_part_fails_and_is_resumed_by_the_same_command,
         parts::what_the_target_lacks_is_found_and_repaired,
         parts::a_store_without_entities_says_so_until_it_has_them,
+        parts::entities_that_are_not_wanted_need_no_embedder,
+        resumption::a_kill_in_each_part_is_resumed,
+        resumption::damaged_and_foreign_files_of_a_migration_are_refused_and_repaired,
     ];
     add_tests![
         trials, no_small_disk.or(no_binary.as_deref());
         full_disk::a_full_disk_of_the_store_is_reported_and_resumed,
         full_disk::a_full_disk_of_the_backup_is_reported_and_resumed,
+        full_disk::a_disk_that_is_too_small_is_refused_at_the_start,
+        full_disk::a_setting_on_a_read_only_disk_is_refused_at_the_start,
     ];
     trials.run();
 }

@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 
 use crate::stack::{CommandResult, DIMS, Points, SOURCE, Stack, letter_counts, run};
 
-const POINTS: usize = 120;
+pub(crate) const POINTS: usize = 120;
 /// Rows in the history of each memory.
-const ROWS: usize = 2;
+pub(crate) const ROWS: usize = 2;
 /// The targets, with the name of the collection or file.
-const TARGETS: [(&[&str], &str); 3] =
+pub(crate) const TARGETS: [(&[&str], &str); 3] =
     [(&["--target", "mem0_v3"], "mem0_v3"), (&["--in-place"], SOURCE), (&["--to", "sqlite:new.db"], "new.db")];
 
 /// A stack with mem0's history database of all memories.
-fn stack_with_history(random: &mut StdRng) -> (Stack, PathBuf) {
+pub(crate) fn stack_with_history(random: &mut StdRng) -> (Stack, PathBuf) {
     let stack = Stack::of(POINTS, random);
     let file = stack.path("history.db");
     write_history(&file, stack.points(SOURCE).keys().map(String::as_str));
@@ -61,12 +61,12 @@ fn refused(result: &CommandResult, code: i32, parts: &[&str]) {
     }
 }
 
-fn part(stack: &Stack, phase: &str, part: &str) -> Value {
+pub(crate) fn part(stack: &Stack, phase: &str, part: &str) -> Value {
     stack.run(&["status"]).ok()["phases"][phase]["parts"][part]["state"].clone()
 }
 
 /// Checks points, entities and history of the target, without the code of the migration where it is in Qdrant.
-fn assert_complete(stack: &Stack, source: &Points, target: &str) {
+pub(crate) fn assert_complete(stack: &Stack, source: &Points, target: &str) {
     if !target.ends_with(".db") {
         stack.assert_whole(source, target);
     }
@@ -285,4 +285,32 @@ fn without_additions(stack: &Stack, name: &str) -> Points {
         point["bm25"] = json!(false);
     }
     points
+}
+
+/// Without a fitting embedder a rehearsal says what it lacks; if no entities are wanted, an embedder that does not answer
+/// is no obstacle.
+pub(crate) fn entities_that_are_not_wanted_need_no_embedder(random: &mut StdRng) {
+    let (stack, _) = stack_with_history(random);
+    stack.run(&["backup"]).ok();
+    let rehearsed = run(unfitting(stack.migrate(&["rehearse", "--report", "rehearsal.md"])));
+    assert_eq!(rehearsed.ok()["copied"]["entities_rehearsed"], false);
+    let report = std::fs::read_to_string(stack.path("rehearsal.md")).unwrap();
+    let last = report.lines().last().unwrap();
+    assert!(last.contains("entities not rehearsed") && last.contains("--without-entities"), "{report}");
+    assert_eq!(part(&stack, "rehearse", "entities"), "left_out");
+    stack.run(&["rehearse", "--report", "rehearsal.md"]).ok();
+    assert!(!std::fs::read_to_string(stack.path("rehearsal.md")).unwrap().contains("not rehearsed"));
+    assert_eq!(part(&stack, "rehearse", "entities"), "done");
+
+    let silent = |args: &[&str]| {
+        let mut command = stack.migrate(args);
+        command.env("MNEMON_EMBEDDER_URL", "http://127.0.0.1:1");
+        run(command)
+    };
+    let all = ["run", "--yes", "--target", "mem0_v3", "--history", "history.db", "--dir", "other"];
+    let obstacle = silent(&all);
+    assert_eq!(obstacle.code, 4, "{obstacle:?}");
+    let done = silent(&[&all[..], &["--without-entities"]].concat());
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(stack.run(&["status", "--dir", "other"]).ok()["without_entities"], true);
 }

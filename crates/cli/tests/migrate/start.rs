@@ -205,3 +205,113 @@ pub(crate) fn files_that_are_no_snapshots_are_refused_at_the_start(random: &mut 
         );
     }
 }
+
+/// Files that are read or written, addresses and names: whatever is wrong with them is found before anything is written.
+pub(crate) fn files_and_names_of_every_phase_are_checked_at_the_start(random: &mut StdRng) {
+    let stack = Stack::of(50, random);
+    for (file, text) in [(".env", "QDRANT_COLLECTION_NAME=mem0\n"), ("other.env", "A=1\n"), ("counts.txt", "ana\n")] {
+        std::fs::write(stack.path(file), text).unwrap();
+    }
+    std::fs::create_dir(stack.path("folder")).unwrap();
+    std::fs::write(stack.path("empty"), "").unwrap();
+    let url = format!("{}/collections/aliases", stack.server.http_url());
+    rest::post(&url, &json!({"actions": [{"create_alias": {"collection_name": SOURCE, "alias_name": "memories"}}]}))
+        .unwrap();
+    let refused = |args: &[&str], words: &[&str]| {
+        let (files, server) = (files_of(stack.folder.path()), server_state(&stack));
+        let result = stack.run(args);
+        let (_, message) = result.error();
+        assert!(matches!(result.code, 1 | 2 | 4), "{args:?}: {result:?}");
+        for word in words {
+            assert!(message.contains(word), "{args:?} does not mention {word}: {message}");
+        }
+        assert_eq!((files_of(stack.folder.path()), server_state(&stack)), (files, server), "{args:?}: {message}");
+    };
+    let target = ["--target", "mem0_v3"];
+    for (fault, words) in [
+        (&["--counts", "missing.txt"][..], &["missing.txt"][..]),
+        (&["--counts", "folder"], &["folder"]),
+        (&["--counts", "counts.txt"], &["counts.txt, line 1", "user: N"]),
+        (&["--legacy-url", "http://127.0.0.1:1"], &["API_KEYS"]),
+    ] {
+        refused(&[&["preflight"], &target[..], fault].concat(), words);
+    }
+    for (fault, words) in [
+        (&["--neo4j-dump", "missing.dump"][..], &["missing.dump"][..]),
+        (&["--neo4j-dump", "folder"], &["folder"]),
+        (&["--neo4j-dump", "empty"], &["empty"]),
+        (&["--source", "nowhere"], &["nowhere", "mem0"]),
+    ] {
+        refused(&[&["backup"], fault].concat(), words);
+    }
+    stack.run(&["backup"]).ok();
+    stack.run(&[&["rebuild"], &target[..]].concat()).ok();
+    stack.run(&["verify"]).ok();
+    let state = "mnemon-migration/state.json";
+    for report in ["folder", "missing/report.md", ".env/report.md", state, "report.json", "/proc/nowhere/report.md"] {
+        refused(&["verify", "--report", report], &[report.split('/').next().unwrap_or_default()]);
+    }
+    let snapshot = "mnemon-migration/backup/mem0.snapshot";
+    for (fault, words) in [
+        (&["--report", "folder"][..], &["folder"][..]),
+        (&["--report", "missing/report.md"], &["missing"]),
+        (&["--report", snapshot], &["mem0.snapshot", "another file"]),
+        (&["--report", state], &["state.json", "another file"]),
+        (&["--keep", "missing/kept.db"], &["missing"]),
+        (&["--keep", ".env"], &[".env exists"]),
+        (&["--keep", "kept.db", "--report", "folder/../kept.db"], &["kept.db", "another file"]),
+        (&["--scratch", "missing"], &["missing"]),
+        (&["--snapshot", "missing.snapshot"], &["missing.snapshot"]),
+        (&["--snapshot", "folder"], &["folder"]),
+    ] {
+        refused(&[&["rehearse"], fault].concat(), words);
+    }
+    for (fault, words) in [
+        (&["--settings", "missing.toml"][..], &["missing.toml"][..]),
+        (&["--settings", "folder"], &["folder"]),
+        (&["--env-file", "folder"], &["folder"]),
+        (&["--env-file", "missing.env"], &["missing.env"]),
+        (&["--env-file", "other.env"], &["other.env", "QDRANT_COLLECTION_NAME="]),
+        (&["--alias", "mem0_v3"], &["`mem0_v3` is a collection"]),
+        (&["--alias", SOURCE], &["`mem0` is a collection"]),
+    ] {
+        refused(&[&["cutover", "--no-smoke", "--then", "touch restarted"], fault].concat(), words);
+    }
+    for url in ["nonsense", "ftp://127.0.0.1", "http://"] {
+        refused(&["cutover", "--env-file", ".env", "--smoke-url", url], &["URL"]);
+    }
+    assert_eq!(std::fs::read_to_string(stack.path(".env")).unwrap(), "QDRANT_COLLECTION_NAME=mem0\n");
+    stack.run(&["verify", "--report", "report.md"]).ok();
+    assert!(stack.path("report.md").exists() && stack.path("report.json").exists());
+}
+
+/// A backup that can't be deleted is found before the collection is; other files in its folder stay.
+pub(crate) fn retire_deletes_the_backup_only(random: &mut StdRng) {
+    let stack = Stack::of(50, random);
+    std::fs::write(stack.path(".env"), "QDRANT_COLLECTION_NAME=mem0\n").unwrap();
+    stack.run(&["rebuild", "--target", "mem0_v3"]).ok();
+    stack.run(&["backup", "--into", "saved", "--retention-days", "0"]).ok();
+    stack.run(&["verify"]).ok();
+    stack.run(&["cutover", "--env-file", ".env", "--no-smoke"]).ok();
+    let source = stack.points(SOURCE);
+    let (saved, kept) = (stack.path("saved"), stack.path("kept"));
+    let retire = || stack.run(&["retire", "--yes"]);
+    std::fs::rename(&saved, &kept).unwrap();
+    for fault in ["a file", "no manifest"] {
+        if fault == "a file" {
+            std::fs::write(&saved, "x").unwrap()
+        } else {
+            std::fs::create_dir(&saved).unwrap()
+        }
+        let result = retire();
+        assert!(result.code != 0 && result.error().1.contains("saved"), "{fault}: {result:?}");
+        assert_eq!(stack.points(SOURCE), source, "{fault}");
+        if fault == "a file" { std::fs::remove_file(&saved).unwrap() } else { std::fs::remove_dir(&saved).unwrap() }
+    }
+    std::fs::rename(&kept, &saved).unwrap();
+    std::fs::write(stack.path("saved/notes.txt"), "mine").unwrap();
+    retire().ok();
+    let left: Vec<_> = std::fs::read_dir(&saved).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["notes.txt"]);
+    assert!(stack.points(SOURCE).is_empty());
+}

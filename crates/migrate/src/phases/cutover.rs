@@ -75,6 +75,7 @@ pub fn cutover(
     let is_first_try = started.is_none();
     let switch = started.unwrap_or(switch);
     let rest = route.rest(context)?;
+    switch.check(rest.as_ref())?;
     let target = route.target(context, dims)?;
     let copy = Copy { source: &*source, target: &*target, carried: migration.carried_points()?, context, embedder };
     let without_entities = embedder.is_none();

@@ -40,7 +40,7 @@ pub struct PreflightReport {
     pub version: Option<String>,
     /// The counts and anomalies of the source.
     pub survey: Survey,
-    /// The names to embed.
+    /// The names to embed. They are not measured if the caller accepts a target without entities.
     pub names: NameForecast,
     /// What makes the migration impossible until it is fixed.
     pub obstacles: Vec<Obstacle>,
@@ -172,7 +172,7 @@ pub fn inspect(
     }
     let counted = names.counted();
     // An embedder that fails should be found now, not when the first entities are written.
-    let names = names.finish(embedder).unwrap_or_else(|error| {
+    let names = names.finish(embedder.filter(|_| !context.without_entities)).unwrap_or_else(|error| {
         obstacles.push(Obstacle::Embedder(error));
         counted
     });

@@ -1,14 +1,16 @@
 //! Retire: deletes the old collection and the backup.
 
+use super::backup::{check_removal, remove_backup};
 use crate::endpoints::MigrationContext;
-use crate::error::{MigrateError, Refusal, Result};
+use crate::error::{Refusal, Result};
 use crate::state::{Migration, Phase, SourceSpec, TargetSpec};
 
-/// Deletes the old collection and the backup after the backup's retention date. Returns the deleted things, or with
+/// Deletes the old collection and the files of the backup after the backup's retention date. Returns the deleted things, or with
 /// `dry_run` those that would be deleted.
 ///
 /// # Errors
-/// [`MigrateError::Refused`] before the retention date, before a cutover, or without a successful verify.
+/// [`crate::MigrateError::Refused`] before the retention date, before a cutover, or without a successful verify;
+/// [`crate::MigrateError::Io`] or [`crate::MigrateError::Invalid`] if the folder of the backup can't be written or has no manifest.
 pub fn retire(
     migration: &mut Migration,
     context: &MigrationContext<'_>,
@@ -35,6 +37,8 @@ pub fn retire(
     if today < until {
         return Err(Refusal::Retention { until, today }.into());
     }
+    // Nothing is deleted if the backup can't be.
+    check_removal(&backup)?;
     let mut deleted = Vec::new();
     if let (SourceSpec::Collection { name, .. }, false, Some(server)) =
         (&route.source, matches!(route.target, TargetSpec::InPlace), route.server(context)?)
@@ -48,10 +52,7 @@ pub fn retire(
     if dry_run {
         return Ok(deleted);
     }
-    std::fs::remove_dir_all(&backup).or_else(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Ok(()),
-        _ => Err(MigrateError::Io { path: backup.clone(), source: error }),
-    })?;
+    remove_backup(&backup)?;
     migration.record_result(Phase::Retire, true, deleted.join(", "))?;
     Ok(deleted)
 }

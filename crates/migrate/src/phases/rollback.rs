@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use replaced::ReplacedPoints;
 
+use crate::addresses::check_addresses;
 use crate::endpoints::MigrationContext;
 use crate::error::{MigrateError, Refusal, Result};
 use crate::progress::Progress;
@@ -50,6 +51,11 @@ pub fn rollback(
         return Err(Refusal::SourceDeleted.into());
     }
     let rest = route.rest(context)?;
+    let in_place = matches!(route.target, TargetSpec::InPlace);
+    if in_place || !drop_writes {
+        check_addresses(&route, context, true)?;
+    }
+    switch.check(rest.as_ref())?;
     let switch_back = || {
         switch.revert(rest.as_ref())?;
         restart().map_err(|reason| {
@@ -57,7 +63,7 @@ pub fn rollback(
         })
     };
     let mut report = RollbackReport { switch: switch.describe_rollback(), ..RollbackReport::default() };
-    if matches!(route.target, TargetSpec::InPlace) {
+    if in_place {
         // The writes are in the collection itself. The slot is removed, so that old readers find what they knew.
         switch_back()?;
         if let (Some(server), SourceSpec::Collection { name, .. }) = (route.server(context)?, &route.source) {

@@ -6,7 +6,8 @@ use super::backup::check_history_source;
 use crate::addresses::check_addresses;
 use crate::endpoints::MigrationContext;
 use crate::error::{MigrateError, Refusal, Result};
-use crate::files::{free_bytes, io_error, with_suffix};
+use crate::files::free_bytes;
+use crate::outputs::{check_folder, parent};
 use crate::state::{Route, SourceSpec, TargetSpec};
 
 /// What a phase is going to use.
@@ -50,14 +51,25 @@ pub fn check_start(route: &Route, context: &MigrationContext<'_>, checks: &Start
         return Err(Refusal::NoEmbedder { dims, given: context.embedder.map(|embedder| embedder.dims()) }.into());
     }
     if let Some(folder) = checks.backup.as_ref().filter(|_| matches!(route.source, SourceSpec::Collection { .. })) {
-        // The vectors alone; payloads and indexes come on top.
-        let needs = points * dims as u64 * 4;
-        if let Some(free) = free_bytes(folder).filter(|free| *free < needs) {
-            return Err(MigrateError::NoSpace { path: folder.clone(), needs: Some(needs), free: Some(free) });
-        }
+        check_space(folder, points, dims as u64)?;
+    }
+    if let (TargetSpec::Sqlite { file }, Some(Started(false))) = (&route.target, checks.target) {
+        check_space(parent(file), points, dims as u64)?;
     }
     match checks.target {
         Some(Started(started)) => check_target(route, context, dims, started),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a disk that has no space for the vectors alone; payloads and indexes come on top.
+///
+/// # Errors
+/// [`MigrateError::NoSpace`].
+pub fn check_space(folder: &Path, points: u64, dims: u64) -> Result<()> {
+    let needs = points * dims * 4;
+    match free_bytes(folder).filter(|free| *free < needs) {
+        Some(free) => Err(MigrateError::NoSpace { path: folder.to_owned(), needs: Some(needs), free: Some(free) }),
         None => Ok(()),
     }
 }
@@ -68,7 +80,7 @@ pub(super) fn check_target(route: &Route, context: &MigrationContext<'_>, dims: 
         if !started && file.exists() {
             return Err(Refusal::TargetFileExists(file.clone()).into());
         }
-        return check_folder(file.parent().unwrap_or(Path::new("")));
+        return check_folder(parent(file));
     }
     if let TargetSpec::Collection { name } = &route.target {
         check_collection_name(name)?;
@@ -108,17 +120,4 @@ fn source_size(route: &Route, context: &MigrationContext<'_>) -> Result<(usize, 
     }
     let source = route.source(context)?;
     Ok((source.info().dims, source.info().points))
-}
-
-/// Checks that files can be written to a folder, or to the folder in which it will be created.
-fn check_folder(folder: &Path) -> Result<()> {
-    let folder = std::path::absolute(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
-        .map_err(io_error(folder))?;
-    let Some(existing) = folder.ancestors().find(|folder| folder.exists()) else { return Ok(()) };
-    if !existing.is_dir() {
-        let source = std::io::Error::from(std::io::ErrorKind::NotADirectory);
-        return Err(MigrateError::Io { path: existing.to_owned(), source });
-    }
-    let probe = with_suffix(&existing.join(".mnemon-write-test"), &std::process::id().to_string());
-    std::fs::File::create_new(&probe).and_then(|_| std::fs::remove_file(&probe)).map_err(io_error(existing))
 }

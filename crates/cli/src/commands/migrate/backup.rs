@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use mnemon_migrate::{
-    BackupEvent, BackupOptions, BackupPlan, BackupReport, Manifest, Migration, Part, PartResult, PartState, Phase,
+    BackupEvent, BackupOptions, BackupPlan, BackupReport, MANIFEST_FILE, Manifest, Migration, Part, PartResult,
+    PartState, Phase,
 };
 use serde_json::{Value, json};
 
@@ -68,9 +69,11 @@ pub(super) fn run(args: &BackupArgs, settings: &Settings, out: &Output) -> anyho
         return Ok(if report.is_green() { Exit::Ok } else { Exit::Differences });
     }
     let options = options(args, settings)?;
-    check_backup_start(&options, &args.route.dir, settings)?;
+    let plan = check_backup_start(&options, &args.route.dir, settings)?;
+    if !options.folder.join(MANIFEST_FILE).exists() {
+        plan.check_space(&options.folder)?;
+    }
     if args.dry_run {
-        let plan = mnemon_migrate::plan_backup(&options)?;
         out.value(&plan_to_json(&plan, &options), |_| plan_to_text(&plan, &options))?;
         return Ok(Exit::Ok);
     }

@@ -55,8 +55,13 @@ pub(super) struct CutoverArgs {
 }
 
 pub(super) fn run(args: &CutoverArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
+    let server = args
+        .smoke_url
+        .as_deref()
+        .map(|url| Target::new(url, args.api_key.clone().map(ApiKey::from), None))
+        .transpose()?;
     let embedder = wiring::embedder(settings)?;
-    let mut migration = open_checked(&args.route, settings)?;
+    let mut migration = open_checked(&args.route, &[], settings)?;
     let folder = migration.folder().to_owned();
     let mut context = migration_context(settings, &embedder, &folder);
     let open = target_opener(settings);
@@ -92,7 +97,7 @@ pub(super) fn run(args: &CutoverArgs, settings: &Settings, out: &Output) -> anyh
         drop(guard.take());
         run_then(args.then.as_deref(), out)
     };
-    let hooks = ServerHooks { restart: &restart, smoke: &|| test_server(args) };
+    let hooks = ServerHooks { restart: &restart, smoke: &|| test_server(server.as_ref(), args.patience) };
     let done =
         with_progress(out, |progress| mnemon_migrate::cutover(&mut migration, &context, switch, &hooks, progress))?;
     out.value(&report::cutover_to_json(&done), |_| report::cutover_to_text(&done))?;
@@ -100,13 +105,11 @@ pub(super) fn run(args: &CutoverArgs, settings: &Settings, out: &Output) -> anyh
 }
 
 /// Runs the smoke test; the error says which checks failed.
-fn test_server(args: &CutoverArgs) -> Result<(), String> {
-    let Some(url) = &args.smoke_url else { return Ok(()) };
-    let key = args.api_key.clone().map(ApiKey::from);
-    let target = Target::new(url, key, None).map_err(|error| error.to_string())?;
+fn test_server(server: Option<&Target>, patience: u64) -> Result<(), String> {
+    let Some(server) = server else { return Ok(()) };
     let start = Instant::now();
     loop {
-        match smoke::check(&target) {
+        match smoke::check(server) {
             Ok(report) if report.ok => return Ok(()),
             Ok(report) => {
                 let failed = report.checks.iter().filter(|check| check.status == Status::Failed);
@@ -115,9 +118,7 @@ fn test_server(args: &CutoverArgs) -> Result<(), String> {
                 return Err(failed.collect::<Vec<_>>().join("; "));
             }
             // The server may still be starting.
-            Err(_) if start.elapsed() < Duration::from_secs(args.patience) => {
-                std::thread::sleep(Duration::from_millis(500))
-            }
+            Err(_) if start.elapsed() < Duration::from_secs(patience) => std::thread::sleep(Duration::from_millis(500)),
             Err(error) => return Err(error.to_string()),
         }
     }

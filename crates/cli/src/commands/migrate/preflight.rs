@@ -33,12 +33,13 @@ pub(super) struct PreflightArgs {
 
 pub(super) fn run(args: &PreflightArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let embedder = wiring::embedder(settings)?;
-    let mut migration = open_checked(&args.route, settings)?;
-    let context = migration_context(settings, &embedder, migration.folder());
     let mut expected = args.counts.as_deref().map(mnemon_migrate::read_counts).transpose()?.unwrap_or_default();
     if let Some(url) = &args.legacy_url {
         expected.extend(legacy_counts::read(url)?);
     }
+    let mut migration = open_checked(&args.route, &[], settings)?;
+    let mut context = migration_context(settings, &embedder, migration.folder());
+    context.without_entities = migration.state.without_entities;
     let found =
         with_progress(out, |progress| mnemon_migrate::preflight(&mut migration, &context, &expected, progress))?;
     let mut value = report::preflight_to_json(&found);

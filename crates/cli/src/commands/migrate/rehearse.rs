@@ -10,6 +10,7 @@ use mnemon_store::sqlite::{SqliteOptions, SqliteStore, UNKNOWN_EMBEDDER};
 
 use super::context::{migration_context, with_progress};
 use super::report;
+use super::start::files_of;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::settings::Settings;
@@ -44,19 +45,18 @@ pub(super) struct RehearseArgs {
 
 pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let scratch = args.scratch.clone().unwrap_or_else(std::env::temp_dir);
+    let (snapshot, expect, mut migration) = snapshot_to_rehearse(args)?;
+    if let Some(file) = args.keep.as_ref().filter(|file| file.exists()) {
+        let message = format!("{} exists: give a file that does not", file.display());
+        return Err(CliError::refused(message).into());
+    }
+    let outputs: Vec<PathBuf> = args.report.iter().chain(&args.keep).cloned().collect();
+    mnemon_migrate::check_outputs(&outputs, &[files_of(&args.dir)?, vec![snapshot.clone()]].concat())?;
     let folder = tempfile::Builder::new()
         .prefix("mnemon-rehearsal-")
         .tempdir_in(&scratch)
         .with_context(|| scratch.display().to_string())?;
-    let file = match &args.keep {
-        Some(file) if file.exists() => {
-            let message = format!("{} exists: give a file that does not", file.display());
-            return Err(CliError::refused(message).into());
-        }
-        Some(file) => file.clone(),
-        None => folder.path().join("rehearsal.db"),
-    };
-    let (snapshot, expect, mut migration) = snapshot_to_rehearse(args)?;
+    let file = args.keep.clone().unwrap_or_else(|| folder.path().join("rehearsal.db"));
     let expect = args.expect.or(expect);
     let embedder = wiring::embedder(settings)?;
     let route =
@@ -71,7 +71,9 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
         );
         return Err(CliError::failed(ErrorCode::PointsMissing, message).into());
     }
-    let embedder = (embedder.dims() == info.dims).then_some(&*embedder);
+    mnemon_migrate::check_space(file.parent().unwrap_or(Path::new("")), info.points, info.dims as u64)?;
+    let is_asked_for = migration.as_ref().is_none_or(|migration| !migration.state.without_entities);
+    let embedder = (is_asked_for && embedder.dims() == info.dims).then_some(&*embedder);
     let store = open_store(&file, info.dims, embedder)?;
     let carried = CarriedPoints::open(&folder.path().join("carried.db"))?;
     let rehearsal =

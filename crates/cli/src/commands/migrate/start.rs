@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use mnemon_migrate::{BackupOptions, Migration, Route, SourceSpec, StartChecks, Started, TargetSpec, check_start};
+use mnemon_migrate::{
+    BackupOptions, BackupPlan, CARRIED_FILE, COUNTS_FILE, LOCK_FILE, Migration, Route, STATE_FILE, SourceSpec,
+    StartChecks, Started, TargetSpec, check_outputs, check_start, plan_backup,
+};
 
 use super::context::migration_context;
 use super::part_args::PartArgs;
@@ -10,9 +13,23 @@ use super::route_args::RouteArgs;
 use crate::settings::Settings;
 use crate::wiring;
 
-/// Opens the migration for a phase that only reads source and target.
-pub(super) fn open_checked(route: &RouteArgs, settings: &Settings) -> anyhow::Result<Migration> {
+/// Opens the migration for a phase that only reads source and target, and writes these files.
+pub(super) fn open_checked(route: &RouteArgs, outputs: &[PathBuf], settings: &Settings) -> anyhow::Result<Migration> {
+    check_outputs(outputs, &files_of(&route.dir)?)?;
     open_with(route, settings, StartChecks::default())
+}
+
+/// The files that a migration reads, or keeps in its folder.
+pub(super) fn files_of(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> =
+        [STATE_FILE, CARRIED_FILE, LOCK_FILE, COUNTS_FILE].iter().map(|file| dir.join(file)).collect();
+    let Some(known) = Migration::read(dir)? else { return Ok(files) };
+    files.extend(known.snapshot().map(Path::to_owned));
+    if let Some(Route { target: TargetSpec::Sqlite { file }, .. }) = &known.route {
+        files.push(file.clone());
+    }
+    files.extend(known.history);
+    Ok(files)
 }
 
 /// Opens the migration for phases that fill the target, and records the parts to carry over.
@@ -35,8 +52,12 @@ pub(super) fn open_to_fill(
     Ok(migration)
 }
 
-/// Checks what a backup needs. It uses only Qdrant's REST address.
-pub(super) fn check_backup_start(options: &BackupOptions, dir: &Path, settings: &Settings) -> anyhow::Result<()> {
+/// Checks what a backup needs, and plans it. It uses only Qdrant's REST address.
+pub(super) fn check_backup_start(
+    options: &BackupOptions,
+    dir: &Path,
+    settings: &Settings,
+) -> anyhow::Result<BackupPlan> {
     let (rest, name) = (options.url.clone(), options.source.clone());
     let source = SourceSpec::Collection { grpc: Vec::new(), rest, name };
     let checks = StartChecks {
@@ -48,7 +69,8 @@ pub(super) fn check_backup_start(options: &BackupOptions, dir: &Path, settings: 
     };
     let embedder = wiring::embedder(settings)?;
     let route = Route { source, target: TargetSpec::InPlace };
-    Ok(check_start(&route, &migration_context(settings, &embedder, dir), &checks)?)
+    check_start(&route, &migration_context(settings, &embedder, dir), &checks)?;
+    Ok(plan_backup(options)?)
 }
 
 fn open_with(route: &RouteArgs, settings: &Settings, mut checks: StartChecks) -> anyhow::Result<Migration> {

@@ -27,7 +27,8 @@ pub(super) struct VerifyArgs {
 
 pub(super) fn run(args: &VerifyArgs, settings: &Settings, out: &Output) -> anyhow::Result<Exit> {
     let embedder = wiring::embedder(settings)?;
-    let mut migration = open_checked(&args.route, settings)?;
+    let outputs: Vec<PathBuf> = args.report.iter().flat_map(|file| [file.clone(), json_beside(file)]).collect();
+    let mut migration = open_checked(&args.route, &outputs, settings)?;
     let folder = migration.folder().to_owned();
     let mut context = migration_context(settings, &embedder, &folder);
     let open = target_opener(settings);
@@ -45,6 +46,11 @@ pub(super) fn run(args: &VerifyArgs, settings: &Settings, out: &Output) -> anyho
 
 fn write_report(file: &Path, text: &str, value: &Value) -> anyhow::Result<()> {
     std::fs::write(file, text).with_context(|| file.display().to_string())?;
-    let json = file.with_extension("json");
+    let json = json_beside(file);
     std::fs::write(&json, format!("{value:#}\n")).with_context(|| json.display().to_string())
+}
+
+/// The file of the same report as JSON.
+fn json_beside(file: &Path) -> PathBuf {
+    file.with_extension("json")
 }

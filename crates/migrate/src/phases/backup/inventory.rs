@@ -35,6 +35,15 @@ pub(super) struct CollectionState {
     pub(super) info: Value,
 }
 
+impl CollectionState {
+    /// The number of bytes of its dense vectors.
+    pub(super) fn vector_bytes(&self) -> u64 {
+        let vectors = &self.info["config"]["params"]["vectors"];
+        let size = vectors["size"].as_u64().or_else(|| vectors[""]["size"].as_u64()).unwrap_or(0);
+        self.points.saturating_mul(size).saturating_mul(4)
+    }
+}
+
 /// Checks that the files to copy can be read, before anything is done.
 pub(super) fn check_input_files(options: &BackupOptions) -> Result<()> {
     if let Some(history) = &options.history {

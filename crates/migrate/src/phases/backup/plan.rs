@@ -1,10 +1,12 @@
 //! The plan of a backup, for a dry run.
 
-use super::inventory::{check_input_files, take_inventory};
+use std::path::Path;
+
+use super::inventory::{CollectionState, check_input_files, take_inventory};
 use super::layout::{extra_files, snapshot_file};
 use super::manifest::MANIFEST_FILE;
 use super::options::BackupOptions;
-use crate::error::Result;
+use crate::error::{MigrateError, Result};
 use crate::files;
 
 /// What a backup would contain.
@@ -23,8 +25,26 @@ pub struct BackupPlan {
     pub aliases: usize,
     /// The files that would be written.
     pub files: Vec<String>,
+    /// The number of bytes of the vectors of all collections. A backup needs more.
+    pub vector_bytes: u64,
     /// The number of free bytes on the disk of the folder.
     pub free: Option<u64>,
+}
+
+impl BackupPlan {
+    /// Refuses a folder whose disk has no space even for the vectors.
+    ///
+    /// # Errors
+    /// [`MigrateError::NoSpace`](crate::MigrateError::NoSpace).
+    pub fn check_space(&self, folder: &Path) -> Result<()> {
+        match self.free.filter(|free| *free < self.vector_bytes) {
+            Some(free) => {
+                let needs = Some(self.vector_bytes);
+                Err(MigrateError::NoSpace { path: folder.to_owned(), needs, free: Some(free) })
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// Reads what there is to back up. Writes nothing, neither locally nor on the server.
@@ -32,10 +52,6 @@ pub struct BackupPlan {
 /// # Errors
 /// [`MigrateError::Server`] if Qdrant is unavailable; [`MigrateError::Invalid`] if it has no such collection or not all
 /// of its shards; [`MigrateError::Io`] if a file can't be read.
-///
-/// [`MigrateError::Server`]: crate::MigrateError::Server
-/// [`MigrateError::Invalid`]: crate::MigrateError::Invalid
-/// [`MigrateError::Io`]: crate::MigrateError::Io
 pub fn plan_backup(options: &BackupOptions) -> Result<BackupPlan> {
     check_input_files(options)?;
     let server = options.rest()?;
@@ -45,6 +61,7 @@ pub fn plan_backup(options: &BackupOptions) -> Result<BackupPlan> {
     files.extend(extra_files(options).into_iter().map(str::to_owned));
     files.push(MANIFEST_FILE.to_owned());
     Ok(BackupPlan {
+        vector_bytes: inventory.collections.iter().map(CollectionState::vector_bytes).sum(),
         aliases: inventory.alias_count(),
         qdrant: inventory.version,
         server: server.url().to_owned(),
