@@ -6,6 +6,7 @@ mod environment;
 mod file;
 mod llm;
 mod location;
+mod mem0_qdrant;
 #[cfg(feature = "minilm")]
 mod minilm;
 pub(crate) mod names;
@@ -31,7 +32,8 @@ use declared::Values;
 use embedder::EmbedderSettings;
 pub(crate) use environment::Environment;
 use llm::LlmSettings;
-pub(crate) use location::{LedgerLocation, StoreLocation, without_secrets};
+pub(crate) use location::{LedgerLocation, StoreLocation};
+pub(crate) use mem0_qdrant::Mem0Qdrant;
 pub use qdrant::CollectionAddress;
 pub(crate) use qdrant::QdrantSettings;
 pub(crate) use server::ServerSettings;

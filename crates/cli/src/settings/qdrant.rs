@@ -8,6 +8,7 @@ use mnemon_store::qdrant::{NewCollection, Quantization};
 use super::declared::Values;
 use super::environment::Environment;
 use super::location::{LedgerLocation, StoreLocation, parse_ledger};
+use super::mem0_qdrant::Mem0Qdrant;
 use super::paths::data_file;
 use crate::error::CliError;
 
@@ -36,25 +37,18 @@ impl std::fmt::Debug for QdrantSettings {
     }
 }
 
-/// The store in the variables of mem0's server: `QDRANT_HOST`, `QDRANT_PORT`, `QDRANT_COLLECTION_NAME`.
-///
-/// mem0 uses REST, mnemon gRPC. Qdrant's gRPC port is the REST port + 1 unless `QDRANT_GRPC_PORT` says otherwise.
+/// The store in the variables of mem0's server; `None` without `QDRANT_HOST`.
 pub(super) fn from_mem0_variables(environment: &Environment) -> Result<Option<StoreLocation>, CliError> {
-    let variable = |name: &str| environment.non_blank(name);
-    let Some(host) = variable("QDRANT_HOST") else { return Ok(None) };
-    let port = |name: &str| -> Result<Option<u16>, CliError> {
-        let parse =
-            |text: String| text.parse().map_err(|_| CliError::usage(format!("{name} is `{text}`; give a port number")));
-        variable(name).map(parse).transpose()
-    };
-    let port = match (port("QDRANT_GRPC_PORT")?, port("QDRANT_PORT")?) {
-        (Some(grpc), _) => grpc,
-        (None, Some(6334) | None) => 6334,
-        (None, Some(rest)) => rest.saturating_add(1),
-    };
-    let host = if host.contains("://") { host } else { format!("http://{host}") };
-    let collection = variable("QDRANT_COLLECTION_NAME").unwrap_or_else(|| "mem0".into());
-    super::location::parse(&format!("qdrant:{host}:{port}/{collection}")).map(Some)
+    if environment.non_blank("QDRANT_HOST").is_none() {
+        return Ok(None);
+    }
+    let mut given = Mem0Qdrant::read(environment)?;
+    // Someone who gives only this one means the gRPC port.
+    if given.rest_port == Some(6334) {
+        given.grpc_port.get_or_insert(6334);
+    }
+    let collection = given.collection()?;
+    super::location::parse(&format!("qdrant:{}/{}", collection.grpc, collection.name)).map(Some)
 }
 
 /// The ledger of a store for which none is configured.

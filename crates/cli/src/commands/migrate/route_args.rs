@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mnemon_migrate::{Migration, Route, SourceSpec, TargetSpec};
 
 use crate::error::CliError;
-use crate::settings::{Environment, without_secrets};
+use crate::settings::{Environment, Mem0Qdrant};
 
 const ROUTE: &str = "Source and target (by default, those in the migration's folder)";
 
@@ -82,36 +82,14 @@ impl RouteArgs {
     }
 
     fn collection_with(&self, environment: &Environment) -> Result<SourceSpec, CliError> {
-        let variable = |name: &str| environment.non_blank(name);
-        let port = |flag: Option<u16>, name: &str| -> Result<Option<u16>, CliError> {
-            let parse = |text: String| {
-                text.parse().map_err(|_| CliError::usage(format!("{name} is `{text}`; give a port number")))
-            };
-            flag.map_or_else(|| variable(name).map(parse).transpose(), |port| Ok(Some(port)))
+        let flags = Mem0Qdrant {
+            host: self.qdrant_host.clone(),
+            rest_port: self.qdrant_port,
+            grpc_port: self.qdrant_grpc_port,
+            collection: self.source.clone(),
         };
-        let host = self.qdrant_host.clone().or_else(|| variable("QDRANT_HOST")).unwrap_or_else(|| "localhost".into());
-        let (scheme, name) = host.split_once("://").unwrap_or(("http", &host));
-        let name = name.trim_end_matches('/');
-        let name = match name.matches(':').count() {
-            0 => name.to_owned(),
-            _ if name.starts_with('[') && name.ends_with(']') => name.to_owned(),
-            1 => {
-                return Err(CliError::usage(format!(
-                    "`{}` contains a port: give it with --qdrant-port",
-                    without_secrets(&host)
-                )));
-            }
-            _ => format!("[{name}]"),
-        };
-        let rest = port(self.qdrant_port, "QDRANT_PORT")?.unwrap_or(6333);
-        let grpc = port(self.qdrant_grpc_port, "QDRANT_GRPC_PORT")?.unwrap_or_else(|| rest.saturating_add(1));
-        let source =
-            self.source.clone().or_else(|| variable("QDRANT_COLLECTION_NAME")).unwrap_or_else(|| "mem0".into());
-        Ok(SourceSpec::Collection {
-            grpc: vec![format!("{scheme}://{name}:{grpc}")],
-            rest: format!("{scheme}://{name}:{rest}"),
-            name: source,
-        })
+        let collection = flags.or(Mem0Qdrant::read(environment)?).collection()?;
+        Ok(SourceSpec::Collection { grpc: vec![collection.grpc], rest: collection.rest, name: collection.name })
     }
 
     /// REST address and name of the source collection, from the flags, otherwise from `known`.
