@@ -5,12 +5,13 @@ use std::io::{self, IsTerminal};
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use mnemon_engine::ErrorCode;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::GlobalArgs;
 use crate::commands::{self, Command};
 use crate::error::{CliError, ErrorReport, Exit, StdoutClosed};
-use crate::output::Output;
+use crate::output::{Output, lost_output};
 use crate::settings::Settings;
 
 /// Long-term memory for AI agents: stores conversations and facts, and finds the relevant ones
@@ -45,7 +46,15 @@ pub fn main() -> Exit {
         commands::run(&cli.command, &settings, &out)
     };
     match run() {
-        Ok(exit) => exit,
+        Ok(exit) => match lost_output() {
+            // A server is not run for its output.
+            Some(reason) if !matches!(cli.command, Command::Serve(_)) => {
+                let message = format!("the work is done, but its result can't be written to stdout: {reason}");
+                out.error(&ErrorReport { code: ErrorCode::Io, message });
+                if exit == Exit::Ok { Exit::Failed } else { exit }
+            }
+            _ => exit,
+        },
         Err(error) => {
             tracing::debug!(?error, "command failed");
             if let Some(StdoutClosed(exit)) = StdoutClosed::of(&error) {

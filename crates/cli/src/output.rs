@@ -4,6 +4,7 @@ mod memory;
 mod text;
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use console::{Style, Term};
 use serde_json::Value;
@@ -16,10 +17,19 @@ use crate::error::{ErrorReport, Exit, StdoutClosed};
 /// Columns of a terminal of unknown width.
 const WIDTH: usize = 100;
 
+/// Why stdout could not be written, for example because its disk is full: the first error while the work went on.
+static LOST: OnceLock<String> = OnceLock::new();
+
+/// Why a part of the output was lost; `None` if all was written, or if its reader did not want it.
+pub(crate) fn lost_output() -> Option<&'static str> {
+    LOST.get().map(String::as_str)
+}
+
 /// What a command does once the reader of its stdout has closed the pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnClosed {
-    /// It works on to its end; further output is dropped, and the exit code is that of the work.
+    /// It works on to its end; further output is dropped, and the exit code is that of the work. It also works on if stdout
+    /// can't be written for another reason; see [`lost_output`].
     GoOn,
     /// It ends at once with this exit code and without an error message.
     Stop(Exit),
@@ -120,6 +130,13 @@ impl Stdout {
             (Err(error), OnClosed::GoOn) if error.kind() == io::ErrorKind::BrokenPipe => Ok(dropped),
             (Err(error), OnClosed::Stop(exit)) if error.kind() == io::ErrorKind::BrokenPipe => {
                 Err(io::Error::new(io::ErrorKind::BrokenPipe, StdoutClosed(exit)))
+            }
+            (Err(error), OnClosed::GoOn) if error.kind() != io::ErrorKind::Interrupted => {
+                LOST.get_or_init(|| error.to_string());
+                Ok(dropped)
+            }
+            (Err(error), OnClosed::Stop(_)) if error.kind() != io::ErrorKind::Interrupted => {
+                Err(io::Error::new(error.kind(), format!("writing to stdout: {error}")))
             }
             (done, _) => done,
         }

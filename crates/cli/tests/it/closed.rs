@@ -1,5 +1,6 @@
 //! A stdout whose reader closes the pipe (`mnemon … | head -1`): what writes goes on to its end.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use mnemon_testbed::EmbeddingsEndpoint;
 use rusqlite::Connection;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::embedder::hashed;
 use crate::sandbox::Sandbox;
@@ -154,6 +155,36 @@ fn what_writes_goes_on_to_its_end() {
             assert_eq!(ended.code, *code, "{args:?} {json:?}: {}", ended.stderr);
             assert!(!ended.stderr.contains("pipe"), "{args:?} {json:?}: {}", ended.stderr);
             assert!(done(&sandbox), "{args:?} {json:?}: not done");
+        }
+    }
+}
+
+/// A disk that is full: the work is done as well, and the exit code and the message say that its result is lost.
+#[test]
+fn a_full_stdout_is_reported_after_the_work() {
+    let Ok(full) = File::options().write(true).open("/dev/full") else { return };
+    let run = |sandbox: &Sandbox, args: &[&str], json: &[&str], stdin: &str| {
+        let mut command = sandbox.std_command();
+        command.args(args).args(json).stdin(Stdio::piped()).stdout(full.try_clone().unwrap()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?} {json:?}: {stderr}");
+        assert!(stderr.contains("stdout") && stderr.contains("No space left"), "{args:?} {json:?}: {stderr}");
+        assert!(json.is_empty() || stderr.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{stderr}");
+    };
+    for json in [&[][..], &["--json"]] {
+        for Case { args, stdin, done, .. } in CASES {
+            let sandbox = prepared();
+            run(&sandbox, args, json, stdin);
+            assert!(done(&sandbox), "{args:?} {json:?}: not done");
+        }
+        let sandbox = prepared();
+        for args in
+            [&["list", "--all"][..], &["search", "tea", "--user", "ana"], &["get", ID], &["export"], &["doctor"]]
+        {
+            run(&sandbox, args, json, "");
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::io::{self, BufRead, Read};
 
-use mnemon_engine::{AddRequest, Engine, MAX_TEXT_BYTES, Message, is_json, read_json};
+use mnemon_engine::{AddRequest, Engine, MAX_TEXT_BYTES, Message, is_cut_json, is_json, read_json};
 use serde_json::{Value, json};
 
 use super::messages::from_json;
 use crate::error::{CliError, ErrorReport, Exit};
-use crate::output::{Output, added_to_json};
+use crate::output::{Output, added_to_json, pluralize};
 use crate::settings::Settings;
 use crate::wiring;
 
@@ -20,7 +20,7 @@ pub(super) fn run(request: AddRequest, defaults: &Message, settings: &Settings, 
     let engine = wiring::open_or_create_engine(settings)?;
     let mut stdin = io::stdin().lock();
     let mut bytes = Vec::new();
-    let mut exit = Exit::Ok;
+    let (mut stored, mut refused) = (0, 0);
     for number in 1.. {
         bytes.clear();
         if stdin.by_ref().take(MAX_LINE).read_until(b'\n', &mut bytes)? == 0 {
@@ -32,18 +32,26 @@ pub(super) fn run(request: AddRequest, defaults: &Message, settings: &Settings, 
             );
         }
         match store_line(&bytes, number, &request, defaults, &engine) {
-            Ok(results) => results.iter().try_for_each(|result| print_result(result, out))?,
+            Ok(results) => {
+                stored += results.iter().filter(|result| !result["id"].is_null()).count();
+                results.iter().try_for_each(|result| print_result(result, out))?;
+            }
             Err(error) => {
                 let report = ErrorReport::of(&error);
                 if report.code.exit() != Exit::Usage {
                     return Err(error.context(format!("line {number}")));
                 }
                 out.error(&ErrorReport { message: format!("line {number}: {}", report.message), ..report });
-                exit = Exit::Failed;
+                refused += 1;
             }
         }
     }
-    Ok(exit)
+    if refused == 0 {
+        return Ok(Exit::Ok);
+    }
+    let (stored, refused) = (pluralize(stored, "memory", "memories"), pluralize(refused, "line", "lines"));
+    out.note(&format!("{stored} stored, {refused} refused"));
+    Ok(Exit::Failed)
 }
 
 /// Stores the messages of a line; none for a blank line.
@@ -83,9 +91,21 @@ fn parse(line: &str, defaults: &Message) -> Result<Vec<Message>, String> {
                 r#"the line begins with a brace but is not valid JSON ({error}); send such a text as {{"content": "…"}}"#
             ));
         }
+        Err(_) if is_cut_list(line) => {
+            return Err(
+                r#"the line is a part of a JSON list; give a list in one line, or its file with --messages, and such a text as {"content": "…"}"#
+                    .to_owned(),
+            );
+        }
         _ => return Ok(vec![Message { content: line.to_owned(), ..defaults.clone() }]),
     };
     from_json(&value, defaults)
+}
+
+/// Whether a line is a JSON list without its end, or the end of one.
+fn is_cut_list(line: &str) -> bool {
+    let begins = line.starts_with('[') && is_cut_json(line);
+    begins || line.chars().all(|c| "[]{},".contains(c) || c.is_whitespace())
 }
 
 fn print_result(result: &Value, out: &Output) -> anyhow::Result<()> {
@@ -114,7 +134,9 @@ mod tests {
     fn a_line_is_text_or_messages() {
         let defaults = Message::default();
         let read = |line| parse(line, &defaults);
-        for text in ["[ok] plain", "7", "\"quoted\"", "null"] {
+        for text in
+            ["[ok] plain", "[1] a source", "[ ] to do", "[x] done", "[\"quoted\"] text", "7", "\"quoted\"", "null"]
+        {
             assert_eq!(read(text).unwrap(), [Message { content: text.into(), ..defaults.clone() }]);
         }
         let message = read(r#"{"role": "assistant", "content": "hi", "name": "Bot"}"#).unwrap().remove(0);
@@ -125,6 +147,13 @@ mod tests {
         }
         for (line, fault) in [
             ("{name} is a placeholder", "content"),
+            ("[", "part of a JSON list"),
+            ("]", "part of a JSON list"),
+            ("}, ]", "part of a JSON list"),
+            (r#"[{"content": "a"}, {"content": "b"#, "part of a JSON list"),
+            (r#"[{"content": "a"},"#, "part of a JSON list"),
+            (r#"["a", "b""#, "part of a JSON list"),
+            (r#"[{"content": "a"}"#, "part of a JSON list"),
             (r#"["a", 1]"#, "messages[1]: "),
             (r#"{"role": "user"}"#, "messages.content: "),
             (r#"{"content": "x", "timestamp": 18446744073709551616}"#, "timestamp: the number"),
