@@ -14,12 +14,12 @@ use crate::files::{io_error, with_suffix};
 pub fn check_outputs(outputs: &[PathBuf], inputs: &[PathBuf]) -> Result<()> {
     let mut used: Vec<PathBuf> = inputs.iter().map(|file| real_path(file)).collect();
     for output in outputs {
-        check_output(output)?;
         let real = real_path(output);
         if used.contains(&real) {
             let message = format!("{} can't be written: it is another file of this command", output.display());
             return Err(MigrateError::Invalid(message));
         }
+        check_output(output)?;
         used.push(real);
     }
     Ok(())
