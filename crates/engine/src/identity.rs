@@ -1,7 +1,7 @@
 //! Ids as the store has them: an id is the same in every Unicode form.
 
 use mnemon_store::filter::ScopeKey;
-use mnemon_store::{Filter, Scope, nfc};
+use mnemon_store::{Filter, Scope, id_forms, nfc};
 
 use crate::engine::Engine;
 use crate::error::Result;
@@ -21,6 +21,22 @@ impl Engine {
         }
         let known = self.store.known_form(key, id)?;
         Ok(known.unwrap_or_else(|| nfc(id).into_owned()))
+    }
+
+    /// The forms of an id that are the same owner in the store, the stored one first. Forms that a store of an older version
+    /// keeps as owners of their own are not among them.
+    ///
+    /// # Errors
+    /// Only if the store fails.
+    pub fn owner_forms(&self, key: ScopeKey, id: &str) -> Result<Vec<String>> {
+        let stored = self.stored_id(key, id)?;
+        let mut forms = vec![stored];
+        for form in id_forms(id) {
+            if !forms.contains(&form) && self.stored_id(key, &form)? == forms[0] {
+                forms.push(form);
+            }
+        }
+        Ok(forms)
     }
 
     /// A scope with ids in the form in which the store has them.

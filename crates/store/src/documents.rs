@@ -70,9 +70,10 @@ pub trait DocumentStore: Send + Sync {
     /// A document by its id.
     fn document(&self, kind: &'static str, id: &str) -> Result<Option<Document>>;
 
-    /// Documents of a kind, newest first; of one owner, or of all. The total counts all pages. A document that can't be
-    /// read is an error in its place.
-    fn scan(&self, kind: &'static str, owner: Option<&str>, page: &PageRequest) -> Result<Page<Result<Document>>>;
+    /// Documents of a kind, newest first; of these owners (several forms of one id), or of all. The total counts all pages. A
+    /// document that can't be read is an error in its place.
+    fn scan(&self, kind: &'static str, owners: Option<&[String]>, page: &PageRequest)
+    -> Result<Page<Result<Document>>>;
 
     /// Documents that are due at `now`, the longest due first. A document that can't be read is an error in its place.
     fn due(&self, kind: &'static str, now: Timestamp, limit: usize) -> Result<Vec<Result<Document>>>;

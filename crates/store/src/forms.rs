@@ -17,7 +17,7 @@ pub fn is_same_text(a: &str, b: &str) -> bool {
 }
 
 /// The forms in which an id may be stored, each once: as given, composed (NFC), decomposed (NFD).
-pub(crate) fn id_forms(id: &str) -> Vec<String> {
+pub fn id_forms(id: &str) -> Vec<String> {
     let mut forms = vec![id.to_owned()];
     if !id.is_ascii() {
         for form in [nfc(id).into_owned(), id.nfd().collect()] {

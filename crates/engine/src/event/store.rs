@@ -34,12 +34,12 @@ impl Events {
         Ok(self.stored.get(id)?)
     }
 
-    /// A page of events, newest first, and the number of all: of one user, or of all. An event that can't be read is
-    /// logged and left out.
+    /// A page of events, newest first, and the number of all: of one user, given in all forms of the id, or of all. An
+    /// event that can't be read is logged and left out.
     ///
     /// # Errors
     /// If the document store fails.
-    pub fn list(&self, user: Option<&str>, page: &PageRequest) -> Result<(usize, Vec<Event>)> {
+    pub fn list(&self, user: Option<&[String]>, page: &PageRequest) -> Result<(usize, Vec<Event>)> {
         let found = self.stored.readable(user, page)?;
         Ok((found.total, found.items.into_iter().map(|document| document.body).collect()))
     }

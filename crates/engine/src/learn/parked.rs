@@ -2,6 +2,7 @@
 //! with their messages until somebody tries them again, edits or drops them.
 
 use jiff::Timestamp;
+use mnemon_store::filter::ScopeKey;
 use mnemon_store::{Document, Scope};
 
 use super::job::Job;
@@ -57,13 +58,17 @@ impl Engine {
     /// The parked requests of a user, or of all owners; the longest queued first.
     ///
     /// # Errors
-    /// Only if the store of jobs fails.
+    /// Only if the store of memories or of jobs fails.
     pub fn parked_requests(&self, user: Option<&str>) -> Result<Vec<ParkedRequest>> {
         let jobs = Jobs::new(&self.model_services);
         let Some(queue) = jobs.queue() else { return Ok(Vec::new()) };
+        let owners = user.map(|user| self.owner_forms(ScopeKey::User, user)).transpose()?;
+        let is_of = |event: &Document<Event>| {
+            owners.as_ref().is_none_or(|owners| event.owner.as_ref().is_some_and(|owner| owners.contains(owner)))
+        };
         let parked = queue.parked()?.into_iter().filter_map(|event| {
             let event = event.inspect_err(|error| tracing::error!(%error, "a parked request is left out")).ok()?;
-            user.is_none_or(|user| event.owner.as_deref() == Some(user)).then(|| ParkedRequest::of(event)).flatten()
+            is_of(&event).then(|| ParkedRequest::of(event)).flatten()
         });
         Ok(parked.collect())
     }

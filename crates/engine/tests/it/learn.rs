@@ -280,10 +280,10 @@ impl DocumentStore for Faulty {
     fn scan(
         &self,
         kind: &'static str,
-        owner: Option<&str>,
+        owners: Option<&[String]>,
         page: &PageRequest,
     ) -> mnemon_store::Result<Page<mnemon_store::Result<Document>>> {
-        self.documents.scan(kind, owner, page)
+        self.documents.scan(kind, owners, page)
     }
 
     fn due(

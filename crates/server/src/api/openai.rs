@@ -163,7 +163,7 @@ impl CompletionBody {
         };
         // OpenAI clients may send any string as `user`, so the user of the key takes precedence.
         let user = match (&caller.user, self.user.as_deref()) {
-            (Some(own), Some(user)) if own != user => {
+            (Some(_), Some(user)) if !caller.is_named(user) => {
                 answer::ignore("user");
                 None
             }

@@ -60,8 +60,11 @@ impl AuthKind {
 pub struct Caller {
     /// How the caller was authenticated.
     pub kind: AuthKind,
-    /// The user whose memories the caller may access; `None` for an admin, who may access all.
+    /// The user whose memories the caller may access, in the form in which the store has the id; `None` for an admin, who
+    /// may access all.
     pub user: Option<String>,
+    /// Other Unicode forms of that id that are the same owner.
+    pub(crate) other_forms: Vec<String>,
     /// What the caller may do with these memories.
     pub access: Access,
     /// The account, if the caller has a token.
@@ -73,7 +76,7 @@ pub struct Caller {
 impl Caller {
     /// A caller who may do everything.
     pub(crate) fn admin(kind: AuthKind, name: impl Into<String>) -> Self {
-        Self { kind, user: None, access: Access::FULL, account: None, name: name.into() }
+        Self { kind, user: None, other_forms: Vec::new(), access: Access::FULL, account: None, name: name.into() }
     }
 
     /// Whether the caller may access the memories of all users.
@@ -92,7 +95,7 @@ impl Caller {
             Scope::new(user, agent, run).map_err(EngineError::from)?
         };
         if let Some(own) = &self.user {
-            if scope.user_id.as_ref().is_some_and(|named| !is_same_text(named, own)) {
+            if scope.user_id.as_ref().is_some_and(|named| !self.is_named(named)) {
                 return Err(Problem::wrong_user());
             }
             scope.user_id = Some(own.clone());
@@ -109,10 +112,10 @@ impl Caller {
     /// # Errors
     /// 403 if the filter requires users other than the caller's own.
     pub(crate) fn filter(&self, requested: Option<Filter>) -> Result<Option<Filter>, Problem> {
-        if let (Some(own), Some(requested)) = (&self.user, &requested) {
+        if let (Some(_), Some(requested)) = (&self.user, &requested) {
             match requested.scope().term(ScopeKey::User) {
-                ScopeTerm::Pinned(named) if !is_same_text(named, own) => return Err(Problem::wrong_user()),
-                ScopeTerm::AnyOf(named) if !named.iter().any(|named| is_same_text(named, own)) => {
+                ScopeTerm::Pinned(named) if !self.is_named(named) => return Err(Problem::wrong_user()),
+                ScopeTerm::AnyOf(named) if !named.iter().any(|named| self.is_named(named)) => {
                     return Err(Problem::wrong_user());
                 }
                 _ => {}
@@ -124,11 +127,22 @@ impl Caller {
 
     /// Whether the caller may access memories with this scope.
     pub(crate) fn owns(&self, scope: &Scope) -> bool {
-        match (&self.user, &scope.user_id) {
-            (None, _) => true,
-            (Some(own), Some(user)) => is_same_text(own, user),
-            (Some(_), None) => false,
-        }
+        self.is_user(scope.user_id.as_deref())
+    }
+
+    /// Whether the caller may access what this user owns.
+    pub(crate) fn is_user(&self, user: Option<&str>) -> bool {
+        self.forms().is_none_or(|forms| user.is_some_and(|user| forms.iter().any(|form| form == user)))
+    }
+
+    /// The id of the user whose data the caller may access, in all forms that are the same owner; `None` for an admin.
+    pub(crate) fn forms(&self) -> Option<Vec<String>> {
+        self.user.as_ref().map(|user| [user].into_iter().chain(&self.other_forms).cloned().collect())
+    }
+
+    /// Whether the caller's user is meant by this id, in whatever form.
+    pub(crate) fn is_named(&self, id: &str) -> bool {
+        self.user.as_deref().is_some_and(|own| is_same_text(own, id))
     }
 
     /// Returns the memory if the caller may access it.

@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
+use mnemon_store::filter::ScopeKey;
 use subtle::ConstantTimeEq;
 
 use super::keys::digest;
@@ -29,7 +30,8 @@ pub(crate) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let caller = identify(&app, request.headers(), request.extensions()).await?;
+    let mut caller = identify(&app, request.headers(), request.extensions()).await?;
+    find_forms(&app, &mut caller).await?;
     // Counted by user where possible: a user may create more keys, which must not raise the limit.
     let limits = app.limits.request(caller.user.as_deref().unwrap_or(&caller.name))?;
     if let Some(authenticated) = request.extensions().get::<AuthenticatedCaller>() {
@@ -40,6 +42,17 @@ pub(crate) async fn authenticate(
     let mut response = admin_request::scope(is_admin, next.run(request)).await;
     response.headers_mut().extend(limits);
     Ok(response)
+}
+
+/// Gives the caller's user the form in which the store has the id: events, exports and parked requests are owned by that
+/// form. The only place where the id of a key is converted.
+async fn find_forms(app: &AppState, caller: &mut Caller) -> Result<(), Problem> {
+    if let Some(user) = caller.user.take_if(|user| !user.is_ascii()) {
+        let mut forms = app.with_engine(move |engine| Ok(engine.owner_forms(ScopeKey::User, &user)?)).await?;
+        caller.user = Some(forms.remove(0));
+        caller.other_forms = forms;
+    }
+    Ok(())
 }
 
 /// The caller who sends these headers. A wrong token or key is refused, even if another header has a valid one.
@@ -151,6 +164,7 @@ fn configured_caller(app: &App, secret: &str) -> Option<Caller> {
             found = Some(Caller {
                 kind: AuthKind::ApiKey,
                 user: key.user.clone(),
+                other_forms: Vec::new(),
                 access: key.access,
                 account: None,
                 name: hex::encode(&key.digest[..8]),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use mnemon_store::{Collection, DocumentStore, StoreError};
+use mnemon_store::{Collection, DocumentStore, StoreError, is_same_text};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -123,7 +123,10 @@ impl Keys {
     /// # Errors
     /// If the document store fails.
     pub fn revoke(&self, id: &str, user: Option<&str>) -> Result<Option<bool>, StoreError> {
-        let matches = |key: &ApiKey| key.id == id && (user.is_none() || key.user.as_deref() == user);
+        let matches = |key: &ApiKey| {
+            let is_own = |user| key.user.as_deref().is_some_and(|of| is_same_text(of, user));
+            key.id == id && user.is_none_or(is_own)
+        };
         let Some((digest, _)) = self.all()?.into_iter().find(|(_, key)| matches(key)) else { return Ok(None) };
         let mut was_valid = false;
         self.stored.change(&digest, &mut |document| {
@@ -145,6 +148,7 @@ impl Keys {
         Ok(Some(Caller {
             kind: AuthKind::ApiKey,
             user: key.user,
+            other_forms: Vec::new(),
             access: Access { read: key.read, write: key.write },
             account: None,
             name: key.id,
@@ -213,8 +217,13 @@ mod tests {
         fn document(&self, kind: &'static str, id: &str) -> Result<Option<Document>> {
             self.documents.document(kind, id)
         }
-        fn scan(&self, kind: &'static str, owner: Option<&str>, page: &PageRequest) -> Result<Page<Result<Document>>> {
-            self.documents.scan(kind, owner, page)
+        fn scan(
+            &self,
+            kind: &'static str,
+            owners: Option<&[String]>,
+            page: &PageRequest,
+        ) -> Result<Page<Result<Document>>> {
+            self.documents.scan(kind, owners, page)
         }
         fn due(&self, kind: &'static str, now: Timestamp, limit: usize) -> Result<Vec<Result<Document>>> {
             self.documents.due(kind, now, limit)

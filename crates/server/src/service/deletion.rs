@@ -25,8 +25,9 @@ impl App {
         user: Option<String>,
     ) -> Result<usize, Problem> {
         self.with_webhooks(move |app| {
+            let forms = app.forms_of(user.as_deref())?;
             let (events, deleted) = app.delete_matching(filter.as_ref())?;
-            Ok((events, deleted + app.delete_documents_of(user.as_deref())?))
+            Ok((events, deleted + app.delete_documents(&forms)?))
         })
         .await
     }
@@ -40,16 +41,26 @@ impl App {
         event: Event,
     ) -> Result<(usize, String), Problem> {
         self.with_webhooks(move |app| {
+            let forms = app.forms_of(user.as_deref())?;
             let (events, deleted) = app.delete_matching(filter.as_ref())?;
-            app.delete_documents_of(user.as_deref())?;
+            app.delete_documents(&forms)?;
+            // After it: the event gets the form in which later requests of the user are looked up.
+            let owner = owner.map(|owner| app.engine.stored_id(ScopeKey::User, &owner)).transpose()?;
             Ok((events, (deleted, app.events.save(event.succeeded(Vec::new()), owner.as_deref()))))
         })
         .await
     }
 
-    fn delete_documents_of(&self, user: Option<&str>) -> Result<usize, Problem> {
-        let Some(user) = user else { return Ok(0) };
-        Ok(self.documents.delete_owned_by(&self.engine.stored_id(ScopeKey::User, user)?)?)
+    /// The forms in which the store may have the id of a user. Read before a deletion: without memories, the stored form
+    /// is not known.
+    fn forms_of(&self, user: Option<&str>) -> Result<Vec<String>, Problem> {
+        let Some(user) = user else { return Ok(Vec::new()) };
+        Ok(self.engine.owner_forms(ScopeKey::User, user)?)
+    }
+
+    /// Deletes the documents of a user, whose id may occur in these forms; returns their number.
+    fn delete_documents(&self, forms: &[String]) -> Result<usize, Problem> {
+        forms.iter().try_fold(0, |deleted, form| Ok(deleted + self.documents.delete_owned_by(form)?))
     }
 
     fn delete_matching(&self, filter: Option<&Filter>) -> Result<(Vec<MemoryEvent>, usize), Problem> {

@@ -1,7 +1,10 @@
 //! An id is the same in every Unicode form, on every route that takes one.
 
+use mnemon_engine::{ForeignPoint, enrich};
 use mnemon_server::Config;
 use mnemon_server::auth::ConfiguredKey;
+use mnemon_store::{Change, ChangeSet, DocumentStore as _, MemoryId, Payload};
+use mnemon_testbed::{FakeService as Endpoint, Reply};
 use serde_json::{Value, json};
 
 use crate::server::{ADMIN, TestServer, config};
@@ -57,5 +60,118 @@ async fn forms_of_an_id_are_one_owner_on_every_route() {
         server.call("kz", "DELETE", &format!("/memories?user_id={}", IN_URL[1]), Value::Null).await.expect(200);
         let left = server.get(ADMIN, "/memories").await.expect(200);
         assert!(left["results"].as_array().unwrap().is_empty(), "{left}");
+    }
+}
+
+/// Stores a memory as an older version did: with the id of the user as it was given.
+fn store_as_given(server: &TestServer, user: &str) -> String {
+    let mut payload = Payload::default();
+    payload.set("data", format!("A zebra of {}.", user.chars().count()));
+    payload.set("user_id", user);
+    let id = MemoryId::random();
+    let mut record = enrich(vec![ForeignPoint { id, payload, vector: vec![0.1; 256] }]).remove(0);
+    record.mentions.clear();
+    let changes = vec![Change::Insert(Box::new(record))];
+    server.engine.store().apply(&ChangeSet { expected: Vec::new(), changes }).unwrap();
+    id.to_string()
+}
+
+/// A language model that refuses every request.
+fn refusing() -> Endpoint {
+    let error = json!({"error": {"message": "blocked", "code": "content_filter"}});
+    Endpoint::start(move |_, _| Reply::new("400 Bad Request", &error))
+}
+
+/// The documents of a user that a key lists: events, parked requests, exports.
+async fn documents(server: &TestServer, key: &str) -> [Value; 3] {
+    let [events, parked, exports] = ["/v1/events", "/v1/parked", "/v1/exports"];
+    [
+        server.get(key, events).await.expect(200)["count"].clone(),
+        server.get(key, parked).await.expect(200)["count"].clone(),
+        server.get(key, exports).await.expect(200)["count"].clone(),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_of_an_owner_in_any_form_are_its_own_and_are_deleted_with_it() {
+    let endpoint = refusing();
+    for (stored, key_form) in FORMS.iter().flat_map(|stored| FORMS.map(|key| (*stored, key))) {
+        for (deleted_by, route) in [
+            ("kz", "/v2/entities/user/ID/"),
+            (ADMIN, "/v2/entities/user/ID/"),
+            ("kz", "/entities/user/ID"),
+            (ADMIN, "/entities/user/ID"),
+        ] {
+            for (in_url, deleted_before) in IN_URL.iter().flat_map(|form| [(form, false), (form, true)]) {
+                let case = format!("{stored:?} {key_form:?} {deleted_by} {route} {in_url} {deleted_before}");
+                let keys = ConfiguredKey::parse_all(&json!({"kz": key_form, "kb": "bob"}).to_string()).unwrap();
+                let server = TestServer::with_llm(&endpoint, Config { keys, ..config() }).await;
+                let memory = store_as_given(&server, stored);
+                let added = server.post("kz", "/memories", json!({"messages": "I like tea"})).await.expect(202);
+                let event = format!("/v1/event/{}", added["event_id"].as_str().unwrap());
+                for (key, form) in [("kz", FORMS[0]), (ADMIN, FORMS[0]), (ADMIN, FORMS[1])] {
+                    let body = json!({"schema": {}, "filters": {"user_id": form}});
+                    server.post(key, "/v1/exports", body).await.expect(201);
+                }
+                let feedback = json!({"memory_id": memory, "feedback": "POSITIVE"});
+                server.post("kz", "/v1/feedback", feedback).await.expect(200);
+                let before = documents(&server, "kz").await;
+                assert_eq!(before, [json!(1), json!(1), json!(3)], "{case}");
+                if deleted_before {
+                    server.call(ADMIN, "DELETE", &format!("/memories/{memory}"), Value::Null).await.expect(200);
+                    server.get("kz", &format!("/memories/{memory}/history")).await.expect(200);
+                }
+                assert_eq!(documents(&server, "kz").await, before, "{case}");
+                server.get("kz", &event).await.expect(200);
+                server.get("kb", &event).await.expect(404);
+                for key in ["kz", ADMIN] {
+                    let stats = server.get(key, &format!("/stats/{in_url}")).await.expect(200);
+                    assert_eq!(stats["parked_requests"], 1, "{case} {stats}");
+                }
+                let path = route.replace("ID", in_url);
+                server.call(deleted_by, "DELETE", &path, Value::Null).await.expect(200);
+                // The platform's route saves an event of the deletion.
+                let events = json!(usize::from(route.starts_with("/v2")));
+                assert_eq!(documents(&server, "kz").await, [events, json!(0), json!(0)], "{case}");
+                for (kind, left) in [("event", route.starts_with("/v2")), ("export", false), ("feedback", false)] {
+                    let page = mnemon_store::PageRequest::default();
+                    let found = server.documents.scan(kind, None, &page).unwrap();
+                    assert_eq!(found.total, usize::from(left), "{case} {kind}");
+                }
+                server.get("kz", &event).await.expect(404);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn owners_that_a_store_keeps_apart_do_not_see_each_other_until_they_are_joined() {
+    let endpoint = refusing();
+    let keys = json!({"k0": FORMS[0], "k1": FORMS[1]});
+    let keys = ConfiguredKey::parse_all(&keys.to_string()).unwrap();
+    let server = TestServer::with_llm(&endpoint, Config { keys, ..config() }).await;
+    let memories = FORMS.map(|form| store_as_given(&server, form));
+    let mut events = Vec::new();
+    for key in ["k0", "k1"] {
+        let added = server.post(key, "/memories", json!({"messages": "I like tea"})).await.expect(202);
+        events.push(format!("/v1/event/{}", added["event_id"].as_str().unwrap()));
+    }
+    for (own, other, key) in [(0, 1, "k0"), (1, 0, "k1")] {
+        server.get(key, &format!("/memories/{}", memories[own])).await.expect(200);
+        server.get(key, &format!("/memories/{}", memories[other])).await.expect(404);
+        server.call(key, "DELETE", &format!("/memories/{}", memories[other]), Value::Null).await.expect(404);
+        server.get(key, &events[own]).await.expect(200);
+        server.get(key, &events[other]).await.expect(404);
+        assert_eq!(documents(&server, key).await, [json!(1), json!(1), json!(0)]);
+    }
+    assert_eq!(server.engine.join_owners().unwrap(), 1);
+    for key in ["k0", "k1"] {
+        for path in [format!("/memories/{}", memories[0]), format!("/memories/{}", memories[1])] {
+            server.get(key, &path).await.expect(200);
+        }
+        for path in &events {
+            server.get(key, path).await.expect(200);
+        }
+        assert_eq!(documents(&server, key).await, [json!(2), json!(2), json!(0)]);
     }
 }

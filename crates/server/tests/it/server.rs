@@ -31,6 +31,7 @@ pub(crate) fn documents(path: &Path) -> SqliteStore {
 pub(crate) struct TestServer {
     pub(crate) url: String,
     pub(crate) engine: Arc<Engine>,
+    pub(crate) documents: Arc<SqliteStore>,
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<()>>,
@@ -109,14 +110,14 @@ impl TestServer {
         let engine = Engine::new(store.clone(), embedder, EngineConfig::default()).with_model_services(model_services);
         let engine = Arc::new(engine);
         let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let server = Server::bind(loopback, engine.clone(), store, config).await.unwrap();
+        let server = Server::bind(loopback, engine.clone(), store.clone(), config).await.unwrap();
         let url = format!("http://{}", server.address());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { url, engine, client, stop: Some(stop), running: Some(running), folder: None }
+        Self { url, engine, documents: store, client, stop: Some(stop), running: Some(running), folder: None }
     }
 
     /// Stops the server as a signal does, and waits until it has stopped.

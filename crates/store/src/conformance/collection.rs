@@ -52,7 +52,7 @@ pub(super) fn values_of_a_collection_round_trip(open: OpenDocumentStore<'_>) {
     notes.put(std::slice::from_ref(&second), Durability::Synced).unwrap();
     assert_eq!((notes.get("1").unwrap(), notes.get("3").unwrap()), (Some(first.clone()), None));
     assert_eq!(notes.list(None, &page()).unwrap().items, [second, first.clone()]);
-    assert_eq!(notes.list(Some("ana"), &page()).unwrap().items, [first]);
+    assert_eq!(notes.list(Some(&["ana".to_owned()]), &page()).unwrap().items, [first]);
     assert_eq!((notes.count().unwrap(), notes.unreadable().unwrap()), (2, vec![]));
     assert!(notes.remove("2").unwrap() && !notes.remove("2").unwrap());
     assert_eq!((notes.trim(0).unwrap(), notes.count().unwrap()), (1, 0));
@@ -77,7 +77,7 @@ pub(super) fn an_unreadable_document_is_an_error(open: OpenDocumentStore<'_>) {
         notes.put_new(&notes.document("newer", note("newer"))).unwrap();
         assert_unreadable(notes.get("bad"), "bad");
         assert_unreadable(notes.list(None, &page()), "bad");
-        assert_unreadable(notes.list(Some("ana"), &page()), "bad");
+        assert_unreadable(notes.list(Some(&["ana".to_owned()]), &page()), "bad");
         let mut called = false;
         let changed = notes.change("bad", &mut |_| {
             called = true;

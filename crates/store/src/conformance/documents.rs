@@ -25,16 +25,18 @@ fn put(store: &dyn DocumentStore, documents: &[Document]) {
 fn page_of(
     store: &dyn DocumentStore,
     kind: &'static str,
-    owner: Option<&str>,
+    owners: Option<&[String]>,
     page: &PageRequest,
 ) -> Result<Page<Document>> {
-    let Page { items, total, next } = store.scan(kind, owner, page)?;
+    let Page { items, total, next } = store.scan(kind, owners, page)?;
     Ok(Page { items: items.into_iter().collect::<Result<_>>()?, total, next })
 }
 
 /// The ids of a kind, newest first.
 fn list_ids(store: &dyn DocumentStore, kind: &'static str, owner: Option<&str>) -> Vec<String> {
-    let page = page_of(store, kind, owner, &PageRequest { limit: 1000, ..PageRequest::default() }).unwrap();
+    let owners = owner.map(|owner| [owner.to_owned()]);
+    let owners = owners.as_ref().map(<[_; 1]>::as_slice);
+    let page = page_of(store, kind, owners, &PageRequest { limit: 1000, ..PageRequest::default() }).unwrap();
     assert_eq!((page.total, page.next), (page.items.len(), None));
     page.items.into_iter().map(|document| document.id).collect()
 }
@@ -290,14 +292,17 @@ pub(super) fn paged_newest_first(open: OpenDocumentStore<'_>) {
         (0..25).map(|number| note(number.to_string()).owned_by(["ana", "ben"].get(number % 3).copied())).collect();
     put(&*store, &documents);
     put(&*store, &[Document::new("other", "1", json!(1)).owned_by(Some("ana"))]);
-    for owner in [None, Some("ana"), Some("ben"), Some("nobody")] {
-        let of = |document: &&Document| owner.is_none() || document.owner.as_deref() == owner;
+    let owners = |names: &[&str]| Some(names.iter().map(ToString::to_string).collect::<Vec<_>>());
+    for owners in [None, owners(&["ana"]), owners(&["ben"]), owners(&["nobody"]), owners(&["ben", "nobody", "ana"])] {
+        let owners = owners.as_deref();
+        let of =
+            |document: &&Document| owners.is_none_or(|owners| document.owner.iter().any(|own| owners.contains(own)));
         let expected: Vec<&Document> = documents.iter().rev().filter(of).collect();
         for limit in [1, 4, 9, 100] {
             let mut found = Vec::new();
             let mut page = PageRequest { limit, ..PageRequest::default() };
             loop {
-                let answer = page_of(&*store, "note", owner, &page).unwrap();
+                let answer = page_of(&*store, "note", owners, &page).unwrap();
                 assert_eq!(answer.total, expected.len());
                 assert!(answer.items.len() <= limit);
                 found.extend(answer.items);
@@ -306,13 +311,13 @@ pub(super) fn paged_newest_first(open: OpenDocumentStore<'_>) {
                     break;
                 }
             }
-            assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{owner:?}, {limit} a page");
+            assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{owners:?}, {limit} a page");
         }
-        let first = page_of(&*store, "note", owner, &PageRequest { limit: 2, ..PageRequest::default() }).unwrap();
+        let first = page_of(&*store, "note", owners, &PageRequest { limit: 2, ..PageRequest::default() }).unwrap();
         for (cursor, start) in [(None, 0), (first.next, 2)] {
             for offset in [0, 1, 3, 100] {
                 let page = PageRequest { cursor: cursor.clone(), offset, limit: 3 };
-                let answer = page_of(&*store, "note", owner, &page).unwrap();
+                let answer = page_of(&*store, "note", owners, &page).unwrap();
                 let start = (if cursor.is_some() { start } else { 0 } + offset).min(expected.len());
                 let end = (start + 3).min(expected.len());
                 assert_eq!(answer.items.iter().collect::<Vec<_>>(), expected[start..end]);

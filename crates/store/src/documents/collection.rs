@@ -74,12 +74,12 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
         self.documents.put_new(&encode(document)?)
     }
 
-    /// A page of documents, newest first; of one owner, or of all.
+    /// A page of documents, newest first; of these owners, or of all.
     ///
     /// # Errors
     /// [`StoreError::UnreadableDocument`] if one of them can't be read; others if the document store fails.
-    pub fn list(&self, owner: Option<&str>, page: &PageRequest) -> Result<Page<Document<T>>> {
-        let Page { items, total, next } = self.scan(owner, page)?;
+    pub fn list(&self, owners: Option<&[String]>, page: &PageRequest) -> Result<Page<Document<T>>> {
+        let Page { items, total, next } = self.scan(owners, page)?;
         Ok(Page { items: items.into_iter().collect::<Result<_>>()?, total, next })
     }
 
@@ -87,8 +87,8 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
     ///
     /// # Errors
     /// If the document store fails.
-    pub fn readable(&self, owner: Option<&str>, page: &PageRequest) -> Result<Page<Document<T>>> {
-        let Page { items, total, next } = self.scan(owner, page)?;
+    pub fn readable(&self, owners: Option<&[String]>, page: &PageRequest) -> Result<Page<Document<T>>> {
+        let Page { items, total, next } = self.scan(owners, page)?;
         Ok(Page { items: items.into_iter().filter_map(read_or_log).collect(), total, next })
     }
 
@@ -109,8 +109,8 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
     ///
     /// # Errors
     /// If the document store fails.
-    pub fn scan(&self, owner: Option<&str>, page: &PageRequest) -> Result<Page<Result<Document<T>>>> {
-        let Page { items, total, next } = self.documents.scan(self.kind, owner, page)?;
+    pub fn scan(&self, owners: Option<&[String]>, page: &PageRequest) -> Result<Page<Result<Document<T>>>> {
+        let Page { items, total, next } = self.documents.scan(self.kind, owners, page)?;
         Ok(Page { items: items.into_iter().map(|document| decode(document?)).collect(), total, next })
     }
 

@@ -1,5 +1,7 @@
 //! The document store as a table in any database.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
@@ -55,16 +57,22 @@ impl<T: Tables + ?Sized> DocumentStore for T {
         snapshot(self, |sql| query_one(sql, &query, kind, id))
     }
 
-    fn scan(&self, kind: &'static str, owner: Option<&str>, page: &PageRequest) -> Result<Page<Result<Document>>> {
+    fn scan(
+        &self,
+        kind: &'static str,
+        owners: Option<&[String]>,
+        page: &PageRequest,
+    ) -> Result<Page<Result<Document>>> {
         let before = match &page.cursor {
             Some(cursor) => cursor::decode(cursor)?,
             None => i64::MAX,
         };
         let mut condition = "kind = $1".to_owned();
         let mut count_values: Vec<Value> = vec![kind.into()];
-        if let Some(owner) = owner {
-            condition.push_str(" AND owner = $2");
-            count_values.push(owner.into());
+        if let Some(owners) = owners {
+            let numbers: Vec<String> = (2..owners.len() + 2).map(|number| format!("${number}")).collect();
+            let _ = write!(condition, " AND owner IN ({})", numbers.join(", "));
+            count_values.extend(owners.iter().map(|owner| owner.as_str().into()));
         }
         let next = count_values.len() + 1;
         let (limit, offset) = (next + 1, next + 2);

@@ -116,6 +116,11 @@ fn the_work_grows_with_the_length_of_a_text_only() {
         let start = std::time::Instant::now();
         index_terms(text);
         query_words(text, &Language::all().collect::<Vec<_>>());
-        assert!(start.elapsed().as_secs() < 60, "{:?}: {:?}", text.chars().take(5).collect::<String>(), start.elapsed());
+        assert!(
+            start.elapsed().as_secs() < 60,
+            "{:?}: {:?}",
+            text.chars().take(5).collect::<String>(),
+            start.elapsed()
+        );
     }
 }

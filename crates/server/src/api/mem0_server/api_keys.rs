@@ -175,7 +175,9 @@ pub(crate) async fn create(
 pub(crate) async fn list(State(app): State<AppState>, Reader(caller): Reader) -> Result<Json<Vec<KeyItem>>, Problem> {
     let keys = app.keys.clone();
     let mut found = app.blocking(move || keys.list()).await??;
-    found.retain(|key| key.revoked_at.is_none() && (caller.is_admin() || key.user == caller.user));
+    found.retain(|key| {
+        key.revoked_at.is_none() && (caller.is_admin() || key.user.as_deref().is_some_and(|user| caller.is_named(user)))
+    });
     Ok(Json(found.into_iter().map(KeyItem::from).collect()))
 }
 

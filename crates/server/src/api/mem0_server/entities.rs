@@ -85,9 +85,7 @@ pub(crate) async fn delete(
 fn owner_filter(caller: &Caller, kind: OwnerKind, id: &str) -> Result<Filter, Problem> {
     let mut scope = Scope::default();
     match kind {
-        OwnerKind::User if caller.user.as_deref().is_some_and(|own| !is_same_text(own, id)) => {
-            return Err(Problem::wrong_user());
-        }
+        OwnerKind::User if !caller.is_admin() && !caller.is_named(id) => return Err(Problem::wrong_user()),
         OwnerKind::User => scope.user_id = Some(id.to_owned()),
         OwnerKind::Agent => scope.agent_id = Some(id.to_owned()),
         _ => scope.run_id = Some(id.to_owned()),

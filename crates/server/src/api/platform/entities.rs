@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use mnemon_engine::{Event, RequestKind};
-use mnemon_store::filter::{ScopeKey, check_id};
+use mnemon_store::filter::check_id;
 use mnemon_store::{Filter, Owner, OwnerKind, is_same_text};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -72,13 +72,8 @@ pub(super) struct Entities {
 /// the list; with users last, each entity still exists when it is deleted.
 async fn owners(app: &AppState, caller: &Caller) -> Result<Vec<Owner>, Problem> {
     let user = caller.user.clone();
-    let (mut owners, own) = app
-        .with_engine(move |engine| {
-            let own = user.map(|user| engine.stored_id(ScopeKey::User, &user)).transpose()?;
-            Ok((engine.owners(own.as_deref())?, own))
-        })
-        .await?;
-    if let Some(own) = &own {
+    let mut owners = app.with_engine(move |engine| Ok(engine.owners(user.as_deref())?)).await?;
+    if let Some(own) = &caller.user {
         owners.retain(|owner| owner.kind != OwnerKind::User || owner.id == *own);
     }
     owners.sort_by(|a, b| b.kind.cmp(&a.kind).then_with(|| a.id.cmp(&b.id)));

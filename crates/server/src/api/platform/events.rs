@@ -117,8 +117,8 @@ pub(super) async fn list(
     let page = PageNumber::new(query.page, query.page_size, DEFAULT_PAGE_SIZE)?;
     let request = PageRequest { offset: page.offset(), limit: page.size, ..PageRequest::default() };
     let stored = app.events.clone();
-    let user = caller.user.clone();
-    let (count, events) = app.blocking(move || stored.list(user.as_deref(), &request)).await??;
+    let owners = caller.forms();
+    let (count, events) = app.blocking(move || stored.list(owners.as_deref(), &request)).await??;
     Ok(Json(url.page(page, count, events.into_iter().map(|event| Event::of(event, &caller)).collect())))
 }
 
@@ -132,7 +132,7 @@ pub(super) async fn get(
 ) -> Result<Json<Event>, Problem> {
     let stored = app.events.clone();
     let found = app.blocking(move || stored.find(&id)).await??;
-    let own = found.filter(|document| caller.is_admin() || document.owner == caller.user);
+    let own = found.filter(|document| caller.is_user(document.owner.as_deref()));
     own.map(|document| Json(Event::of(document.body, &caller)))
         .ok_or_else(|| Problem::not_found("This event does not exist."))
 }

@@ -146,11 +146,12 @@ pub(super) async fn create(
             created_at: Timestamp::now(),
         };
         let made = ExportMade { message: "Memory export made", memories: export.memories.len(), id: export.id.clone() };
+        let owner = owner.map(|owner| exporting.engine.stored_id(ScopeKey::User, &owner)).transpose()?;
         let exports = exports(exporting.documents.clone());
         let document = exports.document(export.id.clone(), export).owned_by(owner.as_deref());
         exports.put(&[document], Durability::Synced)?;
         // The export is stored. Old ones that could not be removed are removed with the next one.
-        if let Err(error) = remove_oldest(&exports, owner.as_deref()) {
+        if let Err(error) = remove_oldest(&exports, owner.as_ref()) {
             tracing::warn!(%error, "old exports were not removed");
         }
         Ok::<_, Problem>(made)
@@ -223,6 +224,7 @@ pub(super) async fn get(
             return Err(problem);
         }
     }
+    let owners = caller.forms();
     let found = app.with_documents(move |documents| {
         let exports = exports(documents);
         if let Some(id) = body.memory_export_id {
@@ -230,7 +232,7 @@ pub(super) async fn get(
         }
         let mut request = PageRequest { limit: EXPORT_BATCH, ..PageRequest::default() };
         loop {
-            let page = exports.readable(caller.user.as_deref(), &request)?;
+            let page = exports.readable(owners.as_deref(), &request)?;
             let matches = |found: &Document<Export>| filters.is_empty() || found.body.filters == filters;
             if let Some(found) = page.items.into_iter().find(matches) {
                 return Ok(Some(found));
@@ -246,11 +248,11 @@ pub(super) async fn get(
 }
 
 /// Removes the oldest exports of an owner, above [`MAX_EXPORTS`]. Exports of other owners stay.
-fn remove_oldest(exports: &Collection<Export>, owner: Option<&str>) -> Result<(), StoreError> {
+fn remove_oldest(exports: &Collection<Export>, owner: Option<&String>) -> Result<(), StoreError> {
     let page = PageRequest { offset: MAX_EXPORTS, limit: MAX_EXPORTS, ..PageRequest::default() };
-    for document in exports.readable(owner, &page)?.items {
+    for document in exports.readable(owner.map(std::slice::from_ref), &page)?.items {
         // Without an owner the page contains the exports of all owners.
-        if document.owner.as_deref() == owner {
+        if document.owner.as_ref() == owner {
             exports.remove(&document.id)?;
         }
     }
@@ -258,7 +260,7 @@ fn remove_oldest(exports: &Collection<Export>, owner: Option<&str>) -> Result<()
 }
 
 fn may_read(caller: &Caller, document: &Document<Export>) -> bool {
-    caller.is_admin() || document.owner == caller.user
+    caller.is_user(document.owner.as_deref())
 }
 
 /// List exports, newest first, without their memories
@@ -274,7 +276,8 @@ pub(super) async fn list(
 ) -> Result<Json<Paged<ExportRow>>, Problem> {
     let page = PageNumber::new(query.page, query.page_size, MAX_EXPORTS)?;
     let request = PageRequest { offset: page.offset(), limit: page.size, ..PageRequest::default() };
-    let found = app.with_documents(move |documents| exports(documents).list(caller.user.as_deref(), &request)).await?;
+    let found =
+        app.with_documents(move |documents| exports(documents).list(caller.forms().as_deref(), &request)).await?;
     let row = |Document { body: export, .. }: Document<Export>| ExportRow {
         id: export.id,
         filters: export.filters,
