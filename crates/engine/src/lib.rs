@@ -26,6 +26,7 @@ mod versions;
 mod chat;
 mod event;
 mod extract;
+mod fields;
 mod joined_owners;
 mod learn;
 mod prompts;
@@ -44,6 +45,7 @@ pub use engine::Engine;
 pub use error::{EngineError, ErrorCode, Exit, Result};
 pub use event::{Event, EventData, EventResult, EventStatus, Events, NotLearnt, RequestKind};
 pub use extract::Extractor;
+pub use fields::PlatformFields;
 pub use foreign::{ForeignPoint, embed_entities, embed_mentions, enrich, mentions_in};
 pub use json::{OversizedNumber, check_numbers, is_cut_json, is_json, read_json};
 pub use learn::{

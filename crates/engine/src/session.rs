@@ -4,12 +4,11 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
 use jiff::{Span, Timestamp};
-use mnemon_store::{Change, Memory, MemoryId, Provenance, Scope, SessionWindow, Store, Terms};
+use mnemon_store::{Change, Memory, MemoryId, Provenance, Scope, SessionWindow, Store, Terms, time_text};
 use mnemon_text::IndexTerms;
 
 use crate::error::Result;
 use crate::terms::{CONTEXT_MEMORIES, count_terms};
-use crate::time::time_text;
 
 /// The sessions that a change set adds memories to. Counts memories that are added but not yet committed.
 pub(crate) struct Sessions<'e> {

@@ -2,16 +2,12 @@
 
 use jiff::civil::Date;
 use jiff::{Timestamp, Zoned};
-use mnemon_store::parse_time;
+use mnemon_store::filter::Instant;
+use mnemon_store::{parse_time, time_text};
 
 /// The current time in mem0's notation: RFC 3339 in UTC with microseconds and a numeric offset.
 pub(crate) fn now_text() -> String {
     time_text(Timestamp::now())
-}
-
-/// A time in mem0's notation.
-pub(crate) fn time_text(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string()
 }
 
 /// The current date in UTC. Memories whose expiration date is earlier are hidden.
@@ -24,13 +20,9 @@ pub(crate) fn in_microseconds(time: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
 }
 
-/// Parses a caller's time: RFC 3339, a date, or seconds since 1970.
+/// Parses a caller's time: RFC 3339, a date, or seconds (or milliseconds) since 1970.
 pub fn read_time(text: &str) -> Option<Timestamp> {
-    let from_seconds = || {
-        let seconds = text.trim().parse::<f64>().ok().filter(|seconds| seconds.is_finite())?;
-        Timestamp::from_microsecond((seconds * 1e6) as i64).ok()
-    };
-    parse_time(text).or_else(from_seconds)
+    parse_time(text).or_else(|| Instant::from_number_text(text)?.timestamp())
 }
 
 #[cfg(test)]
@@ -40,7 +32,8 @@ mod tests {
     #[test]
     fn read_time_accepts_three_formats() {
         let noon: Timestamp = "2024-05-01T12:00:00Z".parse().unwrap();
-        for text in ["2024-05-01T12:00:00Z", "2024-05-01 14:00:00+02:00", "1714564800"] {
+        for text in ["2024-05-01T12:00:00Z", "2024-05-01 14:00:00+02:00", "1714564800", "1714564800.0", "1714564800000"]
+        {
             assert_eq!(read_time(text), Some(noon), "{text}");
         }
         assert!(read_time("2024-05-01").is_some());

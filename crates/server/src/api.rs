@@ -1,6 +1,7 @@
 //! The routes of all surfaces.
 
 mod dto;
+mod ids;
 mod legacy;
 mod mem0_server;
 mod openai;

@@ -23,6 +23,9 @@
 //!   day as a bound is the whole day: `{"lte": "2024-05-31"}` includes all of that day, `{"gt": "2024-05-31"}` begins with
 //!   the next one. A stored day is its first instant. A stored value that is not a date never matches a range of dates, and one that is not a number never matches a range of
 //!   numbers.
+//! * `created_at`, `updated_at`, `expiration_date` and the memory's `event_time` are times in any notation, also where another
+//!   program stored a number: seconds since 1970, or milli-, micro- or nanoseconds by their size. They equal every notation of
+//!   their instant, and their day; their bounds may be numbers too.
 //! * `{"k": "*"}` matches any value except null and the empty list. With an operator (`{"k": {"eq": "*"}}`) or in a list,
 //!   `*` is a normal string.
 //! * `contains` matches a part of a string, or an equal element of a list; `icontains` does the same and ignores case.

@@ -37,7 +37,7 @@ pub use forms::{id_forms, is_same_text, nfc};
 pub use history::{EventKind, EventName, HistoryEvent, SessionMessage};
 pub use id::{InvalidId, MemoryId};
 pub use memory::{Entity, Link, Memory, Mention, Provenance, Record, Sparse, TermCount, Terms};
-pub use payload::{Payload, PayloadParts, is_reserved_key, keys, parse_day, parse_time, reserved_keys};
+pub use payload::{Payload, PayloadParts, is_reserved_key, keys, parse_day, parse_time, reserved_keys, time_text};
 #[cfg(feature = "qdrant")]
 pub use qdrant::QdrantStore;
 pub use query::*;

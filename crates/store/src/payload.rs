@@ -33,6 +33,12 @@ pub mod keys {
     pub const EXPIRATION_DATE: &str = "expiration_date";
     /// True if surfaces refuse changes of the memory. A key of the caller's named `immutable` is metadata.
     pub const IMMUTABLE: &str = "mnemon_immutable";
+    /// The app, a field of mem0's hosted API. A key of the caller's named `app_id` is metadata; so are those of the next two.
+    pub const APP_ID: &str = "mnemon_app_id";
+    /// The categories, a list of texts, a field of mem0's hosted API.
+    pub const CATEGORIES: &str = "mnemon_categories";
+    /// Attributes, an object, a field of mem0's hosted API.
+    pub const STRUCTURED_ATTRIBUTES: &str = "mnemon_structured_attributes";
     /// Ids of the messages that a fact was extracted from.
     pub const SOURCE_MESSAGES: &str = "source_messages";
     /// The number of pieces whose mean the vector is; 0 if no part of the text was embedded. Absent if the text was embedded
@@ -43,7 +49,7 @@ pub mod keys {
 }
 
 /// Reserved keys that are shown beside the metadata, in this order.
-const PROMOTED_KEYS: [&str; 11] = [
+const PROMOTED_KEYS: [&str; 14] = [
     "user_id",
     "agent_id",
     "run_id",
@@ -55,7 +61,12 @@ const PROMOTED_KEYS: [&str; 11] = [
     keys::MEMORY_TYPE,
     keys::VECTOR_PIECES,
     keys::VECTOR_LEFT_OUT,
+    keys::APP_ID,
+    keys::CATEGORIES,
+    keys::STRUCTURED_ATTRIBUTES,
 ];
+/// The start of keys whose field has the rest as its name.
+const PREFIX: &str = "mnemon_";
 /// Reserved keys that every format shows in its own way, or not at all.
 const INTERNAL_KEYS: [&str; 7] =
     [keys::DATA, keys::HASH, keys::CREATED_AT, keys::UPDATED_AT, keys::ID, keys::TEXT_LEMMATIZED, keys::IMMUTABLE];
@@ -75,12 +86,13 @@ pub fn is_reserved_key(key: &str) -> bool {
 pub struct PayloadParts {
     /// The stored hash of the text.
     pub hash: Option<Value>,
-    /// When the memory was stored.
+    /// When the memory was stored; a number in the payload is shown as a time.
     pub created_at: Option<Value>,
-    /// When it was last changed.
+    /// When it was last changed; a number in the payload is shown as a time.
     pub updated_at: Option<Value>,
     /// Reserved keys that are shown beside the metadata, if the payload has them: owner, speaker, `attributed_to`,
-    /// `expiration_date`, `source_messages`, `memory_type`. Values of legacy writers are unchanged.
+    /// `expiration_date`, `source_messages`, `memory_type`, and `app_id`, `categories` and `structured_attributes` under these
+    /// names. Values of legacy writers are unchanged.
     pub promoted: Map<String, Value>,
     /// The caller's metadata. An update accepts it as it is.
     pub metadata: Map<String, Value>,
@@ -149,7 +161,19 @@ impl Payload {
 
     /// When the memory was stored; `None` if the value is missing or invalid.
     pub fn created_at(&self) -> Option<Timestamp> {
-        self.str(keys::CREATED_AT).and_then(parse_time)
+        match self.0.get(keys::CREATED_AT)? {
+            Value::String(text) if parse_time(text).is_some() => parse_time(text),
+            value => Instant::of_stored(value)?.timestamp(),
+        }
+    }
+
+    /// The time under a key as it is shown: numbers since 1970, which some programs write, as RFC 3339, other values
+    /// unchanged.
+    pub fn shown_time(&self, key: &str) -> Option<Value> {
+        let value = self.0.get(key)?;
+        let is_number = value.is_number() || value.as_str().is_some_and(|text| Instant::parse(text).is_none());
+        let time = Instant::of_stored(value).filter(|_| is_number).and_then(Instant::timestamp);
+        Some(time.map_or_else(|| value.clone(), |time| time_text(time).into()))
     }
 
     /// The last day on which the memory is visible; `None` if the value is missing or invalid.
@@ -214,12 +238,22 @@ impl Payload {
         let value = |key: &str| self.0.get(key).cloned();
         PayloadParts {
             hash: value(keys::HASH),
-            created_at: value(keys::CREATED_AT),
-            updated_at: value(keys::UPDATED_AT),
-            promoted: PROMOTED_KEYS.iter().filter_map(|key| Some(((*key).to_owned(), value(key)?))).collect(),
+            created_at: self.shown_time(keys::CREATED_AT),
+            updated_at: self.shown_time(keys::UPDATED_AT),
+            promoted: PROMOTED_KEYS.iter().filter_map(|key| Some((field_name(key).to_owned(), value(key)?))).collect(),
             metadata: self.metadata().map(|(key, value)| (key.clone(), value.clone())).collect(),
         }
     }
+}
+
+/// The name under which a promoted key is shown.
+fn field_name(key: &str) -> &str {
+    key.strip_prefix(PREFIX).unwrap_or(key)
+}
+
+/// A time in mem0's notation: RFC 3339 in UTC with microseconds and a numeric offset.
+pub fn time_text(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string()
 }
 
 /// Reads an RFC 3339 time, with a space or a `T` before the time of day. A time without an offset is UTC; a date without a
@@ -302,6 +336,35 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_shown_as_times_and_other_values_unchanged() {
+        use serde_json::json;
+        let shown = "2024-07-21T15:33:20.000000+00:00";
+        for (value, expected) in [
+            (json!(1_721_576_000), json!(shown)),
+            (json!(1_721_576_000.0), json!(shown)),
+            (json!(1_721_576_000_000_u64), json!(shown)),
+            (json!(1_721_576_000_000_000_u64), json!(shown)),
+            (json!("1721576000"), json!(shown)),
+            (json!(" 1721576000000 "), json!(shown)),
+            (json!(1_721_576_000.25), json!("2024-07-21T15:33:20.250000+00:00")),
+            (json!("2024-07-21T15:33:20Z"), json!("2024-07-21T15:33:20Z")),
+            (json!("2024-07-21"), json!("2024-07-21")),
+            (json!("yesterday"), json!("yesterday")),
+            (json!("20240721"), json!("20240721")),
+            (json!(1e300), json!(1e300)),
+            (json!(null), json!(null)),
+            (json!([1_721_576_000]), json!([1_721_576_000])),
+        ] {
+            let mut payload = Payload::default();
+            payload.set(keys::CREATED_AT, value.clone());
+            assert_eq!(payload.split().created_at, Some(expected.clone()), "{value}");
+            let is_time = expected.as_str().is_some_and(|text| text.starts_with("2024-"));
+            assert_eq!(payload.created_at().is_some(), is_time, "{value}");
+            assert_eq!(payload.as_map()[keys::CREATED_AT], value, "reading changes nothing");
+        }
+    }
+
+    #[test]
     fn values_of_other_types_read_as_absent_and_are_kept() {
         let Value::Object(map) = serde_json::json!({"data": null, "user_id": 42, "x": {"a": 1}}) else { panic!() };
         let payload = Payload::new(map.clone());
@@ -321,9 +384,9 @@ mod tests {
         payload.set("metadata", serde_json::json!({"data": 1}));
         let parts = payload.split();
         assert_eq!(parts.metadata.keys().collect::<Vec<_>>(), ["colour", "metadata"]);
-        assert_eq!(parts.promoted.keys().collect::<Vec<_>>(), PROMOTED_KEYS);
-        let seven = Some(Value::from(7));
-        assert_eq!((&parts.hash, &parts.created_at, &parts.updated_at), (&seven, &seven, &seven));
+        assert_eq!(parts.promoted.keys().collect::<Vec<_>>(), PROMOTED_KEYS.map(field_name));
+        let time = Some(Value::from("1970-01-01T00:00:07.000000+00:00"));
+        assert_eq!((&parts.hash, &parts.created_at, &parts.updated_at), (&Some(Value::from(7)), &time, &time));
         assert_eq!(Payload::default().split(), PayloadParts::default());
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::civil::Date;
 
-use crate::{Entity, Filter, HistoryEvent, Link, Memory, MemoryId, SessionMessage, Sparse};
+use crate::{Entity, Filter, HistoryEvent, Link, Memory, MemoryId, SessionMessage, Sparse, keys};
 
 /// Which memories a read may see.
 #[derive(Clone, Copy, Debug)]
@@ -276,7 +276,7 @@ pub enum OwnerKind {
     User,
     /// An agent.
     Agent,
-    /// An app. It is not part of the scope; its id is the payload key `app_id`.
+    /// An app. It is not part of the scope; its id is the payload key [`keys::APP_ID`].
     App,
     /// A run or conversation.
     Run,
@@ -301,7 +301,7 @@ impl OwnerKind {
         match self {
             Self::User => "user_id",
             Self::Agent => "agent_id",
-            Self::App => "app_id",
+            Self::App => keys::APP_ID,
             Self::Run => "run_id",
         }
     }

@@ -203,7 +203,7 @@ fn request(args: &AddArgs, settings: &Settings) -> anyhow::Result<AddRequest> {
         expiration_date: args.expires,
         skip_duplicates: args.skip_duplicates,
         links,
-        immutable: false,
+        ..AddRequest::default()
     })
 }
 

@@ -12,6 +12,7 @@ use super::request::{AddRequest, AddedMemory};
 use crate::analyse::{Analysis, analyse, mentions};
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::fields::PlatformFields;
 use crate::message::{Message, without_bom};
 use crate::session::Sessions;
 use crate::terms::count_terms;
@@ -226,6 +227,16 @@ pub(crate) fn build_payload(
     }
     if request.immutable {
         payload.set(keys::IMMUTABLE, true);
+    }
+    let PlatformFields { app_id, categories, structured_attributes } = &request.fields;
+    if let Some(app) = app_id {
+        payload.set(keys::APP_ID, app.as_str());
+    }
+    if !categories.is_empty() {
+        payload.set(keys::CATEGORIES, categories.as_slice());
+    }
+    if let Some(attributes) = structured_attributes {
+        payload.set(keys::STRUCTURED_ATTRIBUTES, attributes.clone());
     }
     for (key, value) in &request.metadata {
         payload.set(key, value.clone());

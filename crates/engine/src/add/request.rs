@@ -6,8 +6,9 @@ use mnemon_store::{MemoryId, Role, Scope, Store, StoreError};
 use serde_json::{Map, Value};
 
 use crate::error::{EngineError, Result};
+use crate::fields::PlatformFields;
 use crate::message::Message;
-use crate::validate::{check_filterable, check_metadata, check_text};
+use crate::validate::{check_depth, check_filterable, check_metadata, check_metadata_size, check_text};
 
 /// Messages to store as memories, and their owner.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub struct AddRequest {
     pub messages: Vec<Message>,
     /// The caller's own keys, stored with each memory. Reserved keys are rejected.
     pub metadata: Map<String, Value>,
+    /// Fields beside the metadata.
+    pub fields: PlatformFields,
     /// The time of the messages; the current time if absent.
     pub timestamp: Option<Timestamp>,
     /// The session of the messages. If absent: the scope's latest session, unless the pause since then is longer than
@@ -49,6 +52,10 @@ impl AddRequest {
         }
         check_metadata(&self.metadata)?;
         check_filterable(&self.metadata, None)?;
+        if let Some(attributes) = &self.fields.structured_attributes {
+            check_depth(attributes).map_err(|fault| EngineError::invalid(format!("structured_attributes {fault}")))?;
+            check_metadata_size(attributes)?;
+        }
         for (target, _) in &self.links {
             self.check_link(store, *target)?;
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::extract::{Extractor, Fact};
+use crate::fields::PlatformFields;
 
 /// A learning request and how far it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,8 @@ pub(crate) struct JobState {
     pub(crate) run_id: Option<String>,
     pub(crate) messages: Vec<StoredMessage>,
     pub(crate) metadata: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "PlatformFields::is_empty")]
+    pub(crate) fields: PlatformFields,
     pub(crate) timestamp: Option<Timestamp>,
     pub(crate) session: Option<String>,
     pub(crate) unordered: bool,

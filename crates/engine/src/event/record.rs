@@ -125,11 +125,11 @@ impl Event {
     }
 
     /// The payload of a request to add memories.
-    pub fn describe_add(scope: &Scope, metadata: &Map<String, Value>, infer: bool) -> Value {
+    pub fn describe_add(scope: &Scope, app_id: Option<&str>, infer: bool) -> Value {
         json!({
             "user_id": scope.user_id,
             "agent_id": scope.agent_id,
-            "app_id": metadata.get("app_id"),
+            "app_id": app_id,
             "run_id": scope.run_id,
             "infer": infer,
         })

@@ -74,6 +74,7 @@ impl Job {
             run_id,
             messages: add.messages.iter().map(message).collect(),
             metadata: add.metadata.clone(),
+            fields: add.fields.clone(),
             timestamp: add.timestamp,
             session: add.session.clone(),
             unordered: add.unordered,
@@ -105,6 +106,7 @@ impl Job {
             scope: state.scope(),
             messages: state.messages.into_iter().map(message).collect(),
             metadata: state.metadata,
+            fields: state.fields,
             timestamp: state.timestamp,
             session: state.session,
             unordered: state.unordered,
@@ -130,7 +132,7 @@ impl Job {
 
 /// The event of a learning request that is pending for this reason.
 pub(super) fn event_of_add(id: String, state: JobState, reason: &str) -> Event {
-    let payload = Event::describe_add(&state.scope(), &state.metadata, true);
+    let payload = Event::describe_add(&state.scope(), state.fields.app_id.as_deref(), true);
     let mut event = Event::of_request(id, RequestKind::Add, payload, state.received);
     event.error = Some(reason.to_owned());
     event.job = Some(state);
@@ -140,10 +142,11 @@ pub(super) fn event_of_add(id: String, state: JobState, reason: &str) -> Event {
 #[cfg(test)]
 mod tests {
     use mnemon_store::{MemoryId, Role, Scope};
-    use serde_json::{Value, json};
+    use serde_json::{Map, Value, json};
 
     use super::*;
     use crate::extract::Fact;
+    use crate::fields::PlatformFields;
 
     #[test]
     fn a_job_survives_a_round_trip_through_json() {
@@ -155,7 +158,12 @@ mod tests {
                 name: Some("Ana".into()),
                 ..Message::default()
             }],
-            metadata: [("k".to_owned(), Value::from(0.1)), ("app_id".to_owned(), "diary".into())].into_iter().collect(),
+            metadata: [("k".to_owned(), Value::from(0.1)), ("app_id".to_owned(), "mine".into())].into_iter().collect(),
+            fields: PlatformFields {
+                app_id: Some("diary".into()),
+                categories: vec!["a".into()],
+                structured_attributes: Some(Map::new()),
+            },
             timestamp: Some("2024-05-01T12:00:00.000001Z".parse().unwrap()),
             session: Some("s".into()),
             immutable: true,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use mnemon_models::ChatModel;
-use mnemon_store::{Filter, Link, MemoryId, SessionMessage, View, keys, run_search};
+use mnemon_store::{Filter, Link, MemoryId, SessionMessage, View, keys, run_search, time_text};
 
 use super::job::Job;
 use super::jobs::Jobs;
@@ -18,7 +18,7 @@ use crate::error::{EngineError, Result};
 use crate::event::{NotLearnt, PlannedFact};
 use crate::extract::{Extraction, ExtractionInput, Extractor, Fact, extract_by_rules, extract_facts, record_procedure};
 use crate::message::{Message, without_bom};
-use crate::time::{in_microseconds, time_text, today};
+use crate::time::{in_microseconds, today};
 
 /// Number of earlier messages in the prompt.
 const EARLIER_MESSAGES: usize = 10;

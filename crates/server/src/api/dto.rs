@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use jiff::Timestamp;
 use mnemon_engine::{ChatContext, Message, read_time};
+use mnemon_store::filter::{Instant, Number};
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -149,7 +150,7 @@ impl Done {
 /// A time as clients write it: unix seconds, or RFC 3339.
 pub(crate) fn timestamp(value: &Value) -> Result<Timestamp, Problem> {
     let timestamp = match value {
-        Value::Number(number) => number.as_f64().and_then(from_unix_seconds),
+        Value::Number(_) => Number::of(value).and_then(Instant::from_number).and_then(Instant::timestamp),
         Value::String(text) => read_time(text),
         _ => None,
     };
@@ -161,14 +162,4 @@ pub(crate) fn timestamp(value: &Value) -> Result<Timestamp, Problem> {
 /// The same for an optional field, where null counts as absent.
 pub(crate) fn optional_timestamp(value: Option<&Value>) -> Result<Option<Timestamp>, Problem> {
     value.filter(|value| !value.is_null()).map(timestamp).transpose()
-}
-
-/// Unix seconds as a timestamp; `None` if out of range.
-pub(crate) fn from_unix_seconds(seconds: f64) -> Option<Timestamp> {
-    let micros = seconds * 1e6;
-    // Within the range of i64; jiff checks its own range.
-    if !micros.is_finite() || micros.abs() >= 9.2e18 {
-        return None;
-    }
-    Timestamp::from_microsecond(micros as i64).ok()
 }

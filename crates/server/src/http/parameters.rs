@@ -26,7 +26,7 @@ pub(super) const IGNORED: HeaderName = HeaderName::from_static("x-mnemon-ignored
 const REFUSES_UNKNOWN: &str = "x-refuses-unknown";
 
 /// Parameters that mem0's clients add to every request. No route refuses them.
-pub(crate) const OF_EVERY_REQUEST: [&str; 7] =
+const OF_EVERY_REQUEST: [&str; 7] =
     ["org_id", "project_id", "org_name", "project_name", "source", "output_format", "version"];
 
 /// Keys of a body that choose memories. In the query of a route that has them in its body they are refused: the request
@@ -83,6 +83,7 @@ impl Parameters {
             return Err(Problem::bad_request(format!(
                 "the parameter `{name}` is not supported; nothing was deleted. The parameters of this route are: {all}"
             ))
+            .hint("A deletion refuses parameters that it does not have: they may be meant as conditions.")
             .param(&name));
         }
         answer::ignore(name);

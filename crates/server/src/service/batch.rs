@@ -13,26 +13,20 @@ use crate::auth::Caller;
 use crate::error::Problem;
 
 impl App {
-    /// Changes memories of the caller, and saves the event; `request` makes each change from the memory as it was.
-    /// Returns the number of changed memories, and the id of the event.
-    pub(crate) async fn update_batch<C: Send + 'static>(
+    /// Changes memories of the caller, and saves the event. Returns the number of changed memories, and the id of the event.
+    pub(crate) async fn update_batch(
         self: &Arc<Self>,
         caller: Caller,
-        changes: Vec<(MemoryId, C)>,
-        request: fn(C, &Memory) -> Result<UpdateRequest, Problem>,
+        changes: Vec<(MemoryId, UpdateRequest)>,
     ) -> Result<(usize, String), Problem> {
         let event = Event::new(RequestKind::Update, json!({"memories": changes.len()}));
         self.with_webhooks(move |app| {
-            let (ids, changes): (Vec<MemoryId>, Vec<C>) = changes.into_iter().unzip();
+            let ids: Vec<MemoryId> = changes.iter().map(|(id, _)| *id).collect();
             let memories = app.own_memories(&caller, &ids)?;
-            let mut requests = Vec::with_capacity(ids.len());
-            for (change, memory) in changes.into_iter().zip(&memories) {
+            for ((_, request), memory) in changes.iter().zip(&memories) {
                 check_mutable(memory)?;
-                let request = request(change, memory)?;
                 request.check().map_err(|error| refused(memory.id, &error))?;
-                requests.push(request);
             }
-            let changes: Vec<(MemoryId, UpdateRequest)> = ids.iter().copied().zip(requests).collect();
             let updated = app.engine.update_batch(&changes)?;
             let results = updated.iter().map(|memory| EventResult::new(EventKind::Update, memory)).collect();
             let event_id = app.events.save(event.succeeded(results), common_user(&memories).as_deref());

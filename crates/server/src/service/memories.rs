@@ -27,7 +27,8 @@ impl App {
         self: &Arc<Self>,
         request: AddRequest,
     ) -> Result<(String, Vec<AddedMemory>), Problem> {
-        let event = Event::new(RequestKind::Add, Event::describe_add(&request.scope, &request.metadata, false));
+        let event =
+            Event::new(RequestKind::Add, Event::describe_add(&request.scope, request.fields.app_id.as_deref(), false));
         self.with_webhooks(move |app| {
             let owner = request.scope.user_id.clone();
             let owner = owner.as_deref();
@@ -60,19 +61,18 @@ impl App {
         .await
     }
 
-    /// Changes a memory of the caller, saves the event, and returns the memory as it is now. `request` makes the change
-    /// from the memory as it was.
+    /// Changes a memory of the caller, saves the event, and returns the memory as it is now.
     pub(crate) async fn update_with_event(
         self: &Arc<Self>,
         caller: Caller,
         id: MemoryId,
-        request: impl FnOnce(&Memory) -> Result<UpdateRequest, Problem> + Send + 'static,
+        request: UpdateRequest,
     ) -> Result<Memory, Problem> {
         let event = Event::new(RequestKind::Update, json!({"memory_id": id.to_string()}));
         self.with_webhooks(move |app| {
             let old = app.own_memory(&caller, id)?;
             check_mutable(&old)?;
-            let memory = app.engine.update(id, &request(&old)?)?;
+            let memory = app.engine.update(id, &request)?;
             let result = EventResult::new(EventKind::Update, &memory);
             app.events.save(event.succeeded(vec![result]), memory.payload.scope().user_id.as_deref());
             Ok((vec![MemoryEvent::new(EventKind::Update, &memory)], memory))

@@ -229,7 +229,44 @@ async fn memories_named_by_id_are_found_at_any_rank() {
         ids(if answer.is_array() { &answer } else { &answer["results"] })
     };
     let (wanted, other) = (wanted.as_str().unwrap(), other.as_str().unwrap());
+    for path in ["/search", "/memories/search"] {
+        for key in ["memory_ids", "id"] {
+            for value in [json!(wanted), json!([wanted]), json!({"in": [wanted]}), json!({"eq": wanted})] {
+                for filters in [
+                    json!({"user_id": "ana", key: value}),
+                    json!({"AND": [{"user_id": "ana"}, {key: value}]}),
+                    json!({"user_id": "ana", "AND": {key: value}}),
+                    json!({"$and": [{"AND": [{key: value}]}, {"user_id": "ana", key: [wanted, other]}]}),
+                ] {
+                    assert_eq!(find(path, json!({}), filters.clone()).await, [wanted], "{path} {filters}");
+                }
+            }
+            let both = json!({"user_id": "ana", key: [wanted, other, "no id", wanted.to_uppercase()]});
+            assert_eq!(find(path, json!({}), both).await, [other, wanted]);
+            let none: [&str; 0] = [];
+            for unknown in [json!("no id"), json!(["6f0e0000-0000-4000-8000-000000000000"]), json!(7)] {
+                assert_eq!(find(path, json!({}), json!({"user_id": "ana", key: unknown})).await, none);
+            }
+            let others = json!({"user_id": "ana", "AND": [{"memory_ids": wanted}, {"id": other}]});
+            assert_eq!(find(path, json!({}), others).await, none);
+            for refused in [
+                json!({"user_id": "ana", key: []}),
+                json!({"user_id": "ana", key: null}),
+                json!({"user_id": "ana", key: {"ne": wanted}}),
+                json!({"user_id": "ana", "OR": [{key: wanted}, {"x": 1}]}),
+                json!({"user_id": "ana", "NOT": {key: wanted}}),
+                json!({"user_id": "ana", "NOT": [{"AND": [{key: wanted}]}]}),
+                json!({key: wanted}),
+            ] {
+                let key_of = if refused.get("user_id").is_some() { ANA } else { ADMIN };
+                let answer = server.post(key_of, path, json!({"query": "tea", "filters": refused})).await;
+                assert_eq!(answer.status, 400, "{path} {refused}: {}", answer.body);
+            }
+        }
+        assert_eq!(find(path, json!({"threshold": 0.9}), json!({"user_id": "ana", "id": wanted})).await.len(), 0);
+    }
     for path in ["/v3/memories/search", "/v2/memories/search", "/v1/memories/search"] {
+        assert_eq!(find(path, json!({}), json!({"user_id": "ana", "id": wanted})).await, [wanted]);
         let only = || json!({"user_id": "ana", "memory_ids": [wanted]});
         let both = || json!({"AND": [{"user_id": "ana"}, {"memory_ids": {"in": [wanted, other]}}]});
         assert_eq!(find(path, json!({}), only()).await, [wanted]);
@@ -289,4 +326,38 @@ async fn days_and_times_are_read_alike_everywhere() {
             server.post(ANA, path, body).await.expect(200);
         }
     }
+}
+
+#[tokio::test]
+async fn unknown_names_of_fields_are_named() {
+    let server = TestServer::start().await;
+    server.remember(ANA, "likes tea").await;
+    let filters = || json!({"user_id": "ana"});
+    for (fields, unknown) in [
+        (json!(["memory", "colour"]), vec!["fields.colour"]),
+        (json!(["Memory", "", "metadata.k"]), vec!["fields.Memory", "fields.", "fields.metadata.k"]),
+        (json!(["id", "memory", "score", "score_breakdown", "created_at", "categories", "replaces"]), vec![]),
+        (json!([]), vec![]),
+    ] {
+        for path in
+            ["/v3/memories/search", "/v2/memories/search", "/v1/memories/search", "/v3/memories", "/v2/memories"]
+        {
+            let mut body = json!({"filters": filters(), "fields": fields});
+            if path.ends_with("/search") {
+                body["query"] = json!("tea");
+            }
+            let answer = server.post(ANA, path, body).await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+            let header = answer.headers.get("x-mnemon-ignored").map_or("", |names| names.to_str().unwrap());
+            assert_eq!(header, unknown.join(", "), "{path} {fields}");
+            if answer.body.is_object() && !unknown.is_empty() {
+                assert_eq!(answer.body["ignored"], json!(unknown), "{path} {fields}");
+            }
+        }
+    }
+    let answer = server.get(ANA, "/v1/memories/?fields=memory,colour,size").await;
+    assert_eq!(answer.headers["x-mnemon-ignored"], "fields.colour, fields.size");
+    // Also when nothing is found.
+    let body = json!({"query": "tea", "filters": {"user_id": "bob"}, "fields": ["colour"]});
+    assert_eq!(server.post(ADMIN, "/v3/memories/search", body).await.body["ignored"], json!(["fields.colour"]));
 }

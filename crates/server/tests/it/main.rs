@@ -31,6 +31,7 @@ mod read_only;
 mod redact;
 mod reserved_metadata;
 mod server;
+mod times;
 mod transport;
 mod unreadable;
 mod webhooks;

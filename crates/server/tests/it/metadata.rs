@@ -130,7 +130,8 @@ async fn known_keys_are_shown_beside_the_metadata() {
     let same = all["results"].as_array().unwrap().iter().find(|item| item["id"] == "1000001").unwrap();
     for key in mnemon_store::reserved_keys().filter(|key| !["id", "data"].contains(key) && !key.starts_with("vector_"))
     {
-        assert_eq!(same[key], payload_value(&server, key), "{key}");
+        let name = if key == "mnemon_immutable" { key } else { key.strip_prefix("mnemon_").unwrap_or(key) };
+        assert_eq!(same[name], payload_value(&server, key), "{key}");
     }
 }
 
@@ -139,21 +140,90 @@ fn payload_value(server: &TestServer, key: &str) -> Value {
     memory.payload.as_map()[key].clone()
 }
 
+/// Metadata with the names of the platform's fields.
+fn names_of_fields() -> Value {
+    json!({
+        "app_id": "mine", "categories": ["own"], "immutable": true, "structured_attributes": {"own": 1}, "timestamp": "own",
+        "custom_categories": [{"a": "b"}], "fields": ["x"], "filters": {"user_id": "bob"}, "name": "n", "owner": "o",
+        "session_id": "s", "replaced_by": "r", "synthesized": true, "score": 1, "memory": "m", "input": [1],
+    })
+}
+
 #[tokio::test]
-async fn keys_of_the_platform_are_refused_as_new_metadata() {
+async fn names_of_fields_in_metadata_are_metadata() {
     let server = server().await;
-    for (id, metadata) in [
-        // Fields of the memory, although they are unchanged.
-        ("1000004", json!({"app_id": "shop"})),
-        ("1000004", json!({"categories": ["a"]})),
-        // Other values than those that are shown as metadata.
-        ("1000003", json!({"app_id": 43})),
-        ("1000003", json!({"immutable": true})),
-    ] {
-        let body = json!({"metadata": metadata});
-        let refused = server.call(ADMIN, "PUT", &format!("/v1/memories/{id}/"), body).await.expect(400);
-        assert!(refused["detail"].as_str().unwrap().contains("beside"), "{refused}");
-        let batch = json!({"memories": [{"memory_id": id, "metadata": metadata}]});
-        server.call(ADMIN, "PUT", "/v1/batch/", batch).await.expect(400);
+    let metadata = names_of_fields();
+    let fields = json!({
+        "app_id": "shop", "categories": ["a"], "structured_attributes": {"a": 1}, "timestamp": "2024-05-01T12:00:00Z",
+    });
+    let none = json!({"app_id": null, "categories": [], "structured_attributes": null, "timestamp": null});
+    let mut stored = Vec::new();
+    for path in ["/v3/memories/add/", "/v1/memories/", "/memories"] {
+        for infer in [false, true] {
+            for given in [&none, &fields] {
+                let mut body = json!({"messages": format!("I like tea a lot. {}", stored.len()), "user_id": "ana"});
+                let map = body.as_object_mut().unwrap();
+                map.insert("infer".into(), json!(infer));
+                map.insert("metadata".into(), metadata.clone());
+                map.insert("output_format".into(), json!("v1.1"));
+                let given = if path == "/memories" { &none } else { given };
+                map.extend(given.as_object().unwrap().clone().into_iter().filter(|(_, value)| !value.is_null()));
+                let added = server.post(ADMIN, path, body).await.expect(200);
+                stored.push((added["results"][0]["id"].as_str().unwrap().to_owned(), given));
+            }
+        }
     }
+    let payload = json!({"data": "I like tea", "user_id": "ana", "created_at": "2024-05-01T12:00:00Z"});
+    let mut point = json!({"id": 77, "payload": payload});
+    point["payload"].as_object_mut().unwrap().extend(metadata.as_object().unwrap().clone());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), point.to_string()).unwrap();
+    server.engine.import(file.path(), &ImportOptions::default(), &mut |_| {}).unwrap();
+    stored.push(("77".to_owned(), &none));
+    for (id, given) in &stored {
+        let shown = server.get(ADMIN, &format!("/v1/memories/{id}/")).await.expect(200);
+        let on_mem0_server = server.get(ADMIN, &format!("/memories/{id}")).await.expect(200);
+        assert_eq!((&shown["metadata"], &on_mem0_server["metadata"]), (&metadata, &metadata), "{id}");
+        assert_eq!(shown["immutable"], false, "{id}");
+        for (key, value) in given.as_object().unwrap() {
+            assert_eq!(&shown[key], value, "{id} {key}");
+            if key != "timestamp" {
+                let absent = value.is_null() || *value == json!([]);
+                assert_eq!(on_mem0_server[key], if absent { Value::Null } else { value.clone() }, "{id} {key}");
+            }
+        }
+        let history = server.get(ADMIN, &format!("/v1/memories/{id}/history/")).await.expect(200);
+        for row in history.as_array().unwrap() {
+            assert_eq!((&row["app_id"], &row["metadata"]), (&given["app_id"], &metadata), "{id}");
+        }
+        // New metadata with these names, alone and in a batch, leaves the fields alone.
+        let changed = json!({"app_id": "new", "categories": "none", "immutable": false});
+        let batch = json!({"memories": [{"memory_id": id, "metadata": changed}]});
+        for (path, body) in
+            [(format!("/v1/memories/{id}/"), json!({"metadata": changed})), ("/v1/batch/".to_owned(), batch)]
+        {
+            server.call(ADMIN, "PUT", &path, body).await.expect(200);
+            let shown = server.get(ADMIN, &format!("/v1/memories/{id}/")).await.expect(200);
+            assert_eq!((&shown["metadata"], &shown["app_id"]), (&changed, &given["app_id"]), "{id}");
+        }
+    }
+    let count = async |filters: Value| {
+        server.post(ADMIN, "/v3/memories/", json!({"filters": filters})).await.expect(200)["count"].clone()
+    };
+    assert_eq!(count(json!({"user_id": "ana", "app_id": "shop"})).await, 4);
+    assert_eq!(count(json!({"user_id": "ana", "categories": ["a"]})).await, 4);
+    assert_eq!(count(json!({"user_id": "ana", "app_id": "new"})).await, 0);
+    assert_eq!(
+        count(json!({"user_id": "ana", "metadata": {"app_id": "new", "categories": "none"}})).await,
+        stored.len()
+    );
+    let entities = server.get(ADMIN, "/v1/entities/").await.expect(200);
+    let rows = entities["results"].as_array().unwrap();
+    let apps: Vec<&Value> = rows.iter().filter(|row| row["type"] == "app").map(|row| &row["id"]).collect();
+    assert_eq!(apps, ["shop"]);
+    server.call(ADMIN, "DELETE", "/v2/entities/app/new/", Value::Null).await.expect(200);
+    server.call(ADMIN, "DELETE", "/v1/memories/?app_id=new", Value::Null).await.expect(200);
+    assert_eq!(count(json!({"user_id": "ana"})).await, stored.len());
+    server.call(ADMIN, "DELETE", "/v2/entities/app/shop/", Value::Null).await.expect(200);
+    assert_eq!(count(json!({"user_id": "ana"})).await, stored.len() - 4);
 }

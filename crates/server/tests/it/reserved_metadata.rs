@@ -28,9 +28,6 @@ fn metadata() -> Vec<Value> {
     ]
 }
 
-/// Keys of metadata that routes show as fields, because the platform's adds store them there.
-const SHARED: [&str; 2] = ["app_id", "categories"];
-
 async fn check(server: &TestServer, id: &str, metadata: &Value, what: &str) {
     let shown = server.get(ANA, &format!("/v1/memories/{id}/")).await.expect(200);
     let stored = server.get(ANA, &format!("/memories/{id}")).await.expect(200);
@@ -38,9 +35,7 @@ async fn check(server: &TestServer, id: &str, metadata: &Value, what: &str) {
     assert_eq!((&shown["timestamp"], &shown["immutable"]), (&Value::Null, &json!(false)), "{what}: {shown}");
     for (key, value) in metadata.as_object().unwrap() {
         assert_eq!(&stored["metadata"][key], value, "{what}: {stored}");
-        if !SHARED.contains(&key.as_str()) {
-            assert_eq!(&shown["metadata"][key], value, "{what}: {shown}");
-        }
+        assert_eq!(&shown["metadata"][key], value, "{what}: {shown}");
     }
     let filters = |from: &str, to: &str| json!({"AND": [{"user_id": "ana"}, {"created_at": {"gte": from, "lte": to}}]});
     for path in ["/v2/memories/", "/v3/memories/", "/v3/memories/search/", "/v2/memories/search/"] {
@@ -68,15 +63,7 @@ async fn metadata_of_adds_is_only_metadata() {
         for path in ["/memories", "/v1/memories/", "/v3/memories/add/"] {
             for infer in [false, true] {
                 let body = json!({"messages": "I like coffee a lot.", "infer": infer, "metadata": metadata, "output_format": "v1.1"});
-                let added = server.post(ANA, path, body).await;
-                let field = metadata.get("immutable").or(metadata.get("app_id")).is_some();
-                if path != "/memories" && field {
-                    // On the platform these are fields beside the metadata.
-                    let refused = added.expect(400);
-                    assert!(refused["detail"].as_str().unwrap().contains("beside"), "{refused}");
-                    continue;
-                }
-                let added = added.expect(200);
+                let added = server.post(ANA, path, body).await.expect(200);
                 let id = added["results"][0]["id"].as_str().unwrap();
                 check(&server, id, &metadata, &format!("{path} {infer} {metadata}")).await;
             }

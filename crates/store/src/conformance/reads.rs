@@ -393,7 +393,7 @@ pub(super) fn owners_are_counted(open: Open<'_>) {
         let mut record = plain(number, scope, "text");
         record.memory.payload.set("created_at", created_at);
         record.memory.payload.set("updated_at", updated_at);
-        record.memory.payload.set("app_id", app);
+        record.memory.payload.set(crate::keys::APP_ID, app);
         record.memory.payload.set("expiration_date", "2001-01-01");
         insert(&*store, record);
     }

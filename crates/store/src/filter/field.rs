@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::{Instant, Number};
-use crate::nfc;
+use crate::{keys, nfc};
 
 /// A condition on one payload key that is not a scope key.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,10 +21,20 @@ impl FieldFilter {
         &self.key
     }
 
+    /// Whether its value is a time that Mnemon wrote, or that another program wrote in its place.
+    pub fn is_time(&self) -> bool {
+        is_time_key(&self.key)
+    }
+
     /// The test on the value.
     pub fn test(&self) -> &Test {
         &self.test
     }
+}
+
+/// Whether the values of a payload key are times.
+pub(super) fn is_time_key(key: &str) -> bool {
+    [keys::CREATED_AT, keys::UPDATED_AT, keys::EXPIRATION_DATE].contains(&key)
 }
 
 /// A test on the value of one field.
@@ -169,6 +179,11 @@ impl<T: Copy + PartialOrd> Bounds<T> {
     /// Upper bound, included.
     pub fn lte(&self) -> Option<T> {
         self.lte
+    }
+
+    /// The bounds in another unit.
+    pub(super) fn map<U>(&self, map: impl Fn(T) -> U) -> Bounds<U> {
+        Bounds { gt: self.gt.map(&map), gte: self.gte.map(&map), lt: self.lt.map(&map), lte: self.lte.map(&map) }
     }
 
     /// Whether the value satisfies all bounds.

@@ -64,12 +64,15 @@ impl FieldFilter {
         let value = lookup(payload, &self.key);
         if value.is_none() && self.reads_origin() {
             let is_session = self.key.ends_with(&SESSION[1..]);
-            return match origin.event_time.filter(|_| !is_session) {
-                Some(time) => self.test.matches_time(time),
+            return match origin.event_time.filter(|_| !is_session).map(|time| Value::from(time.to_string())) {
+                Some(time) => self.test.matches_time(&time),
                 None => self.test.matches(origin.session.filter(|_| is_session).map(Value::from).as_ref()),
             };
         }
-        self.test.matches(value)
+        match value {
+            Some(time) if self.is_time() => self.test.matches_time(time),
+            value => self.test.matches(value),
+        }
     }
 }
 
@@ -100,22 +103,27 @@ impl Test {
 }
 
 impl Test {
-    /// Whether a time passes. It equals every notation of its instant, and the number of its seconds since 1970.
-    fn matches_time(&self, time: Timestamp) -> bool {
-        let text = Value::from(time.to_string());
-        let seconds = Value::from(time.as_microsecond() as f64 / 1e6);
-        let instant = Instant::parse(&time.to_string());
-        let equals = |scalar: &Scalar| match scalar {
-            Scalar::Text(other) => instant.is_some() && Instant::parse(other) == instant,
-            other => other.compare(&seconds).is_some_and(|order| order.is_eq()),
+    /// Whether a time in any notation passes. It equals every notation of its instant, and its day. Other values are compared as
+    /// they are.
+    fn matches_time(&self, value: &Value) -> bool {
+        let Some(instant) = Instant::of_stored(value) else { return self.matches(Some(value)) };
+        let equals = |scalar: &Scalar| {
+            let span = Instant::span_of_stored(&scalar.to_value());
+            span.is_some_and(|(first, last)| (first..=last).contains(&instant))
+                || scalar.compare(value).is_some_and(|order| order.is_eq())
+        };
+        let (earliest, latest) = Instant::LIMITS;
+        let as_instant = |number: Number| {
+            Instant::from_number(number).unwrap_or(if number.as_f64() < 0.0 { earliest } else { latest })
         };
         match self {
             Self::Eq(scalar) => equals(scalar),
             Self::Ne(scalar) => !equals(scalar),
             Self::In(list) => list.iter().any(equals),
             Self::NotIn(list) => !list.iter().any(equals),
-            Self::Range(range) => range.has(&text) || range.has(&seconds),
-            Self::Contains(_) | Self::IContains(_) | Self::Exists => self.matches(Some(&text)),
+            Self::Range(Range::Number(bounds)) => bounds.map(as_instant).contains(instant),
+            Self::Range(Range::Time(bounds)) => bounds.contains(instant),
+            Self::Contains(_) | Self::IContains(_) | Self::Exists => self.matches(Some(value)),
         }
     }
 }

@@ -52,6 +52,14 @@ impl Number {
         }
     }
 
+    /// The nearest `f64`.
+    pub fn as_f64(self) -> f64 {
+        match self.0 {
+            Repr::Int(int) => int as f64,
+            Repr::Float(float) => float,
+        }
+    }
+
     /// Converts the number to JSON. An integral value becomes an integer.
     pub fn to_value(self) -> Value {
         match self.0 {

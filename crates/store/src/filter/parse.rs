@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value};
 
+use super::field::is_time_key;
 use super::limits::{MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_ITEMS};
 use super::path::Path;
 use super::{
-    Bounds, FieldFilter, Filter, FilterError, Ids, Instant, InvalidScopeId, List, Needle, Number, Range, Scalar,
-    ScopeFilter, ScopeKey, ScopeTest, Test, check_id,
+    Bounds, EVENT_TIME, FieldFilter, Filter, FilterError, Ids, Instant, InvalidScopeId, List, Needle, Number, Range,
+    Scalar, ScopeFilter, ScopeKey, ScopeTest, Test, check_id,
 };
 
 use crate::nfc;
@@ -125,7 +126,7 @@ impl Parser {
                 tests.push(self.test(operator, operand, path.key(operator))?);
             }
         }
-        if let Some(range) = range(operators, path)? {
+        if let Some(range) = range(key, operators, path)? {
             self.count(path)?;
             tests.push(Test::Range(range));
         }
@@ -246,9 +247,14 @@ fn join(before: Option<Filter>, next: Filter, operator: impl Fn(Filter, Filter) 
     }
 }
 
+/// Whether bounds under this key may be times in any notation.
+fn has_time_bounds(key: &str) -> bool {
+    is_time_key(key) || [EVENT_TIME, &EVENT_TIME[1..]].contains(&key)
+}
+
 /// Combines the range operators of one key to one interval. A day as a bound is the whole day: `lte` includes it, and `gt`
-/// begins after it.
-fn range(operators: &Map<String, Value>, path: Path<'_>) -> Result<Option<Range>> {
+/// begins after it. Under the key of a time, numbers are times since 1970 as well.
+fn range(key: &str, operators: &Map<String, Value>, path: Path<'_>) -> Result<Option<Range>> {
     let mut numbers = [None; 4];
     let mut instants = [None; 4];
     for (slot, operator) in RANGE_OPERATORS.into_iter().enumerate() {
@@ -258,10 +264,22 @@ fn range(operators: &Map<String, Value>, path: Path<'_>) -> Result<Option<Range>
         match operand {
             Value::Null => return Err(FilterError::Null { path: path.render() }),
             Value::String(text) => {
-                let (first, last) = Instant::parse_span(text).ok_or_else(|| invalid("a string that is not a date"))?;
+                let span =
+                    if has_time_bounds(key) { Instant::span_of_stored(operand) } else { Instant::parse_span(text) };
+                let (first, last) = span.ok_or_else(|| invalid("a string that is not a date"))?;
                 instants[slot] = Some(if matches!(operator, "gt" | "lte") { last } else { first });
             }
             other => numbers[slot] = Some(Number::of(other).ok_or_else(|| invalid(kind(other)))?),
+        }
+    }
+    if has_time_bounds(key) && instants.iter().any(Option::is_some) {
+        for (number, instant) in numbers.iter_mut().zip(&mut instants) {
+            if let Some(number) = number.take() {
+                *instant = Some(Instant::from_number(number).ok_or_else(|| FilterError::RangeBound {
+                    path: path.render(),
+                    found: "a number that is not a time since 1970",
+                })?);
+            }
         }
     }
     let [gt, gte, lt, lte] = numbers;

@@ -5,6 +5,9 @@ use std::fmt;
 use jiff::civil::{Date, DateTime, Time, date};
 use jiff::fmt::temporal::{DateTimeParser, PiecesOffset};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::Number;
 
 static PARSER: DateTimeParser = DateTimeParser::new();
 
@@ -14,6 +17,10 @@ static PARSER: DateTimeParser = DateTimeParser::new();
 pub struct Instant(DateTime);
 
 impl Instant {
+    /// The first and the last instant there is.
+    pub(super) const LIMITS: (Self, Self) =
+        (Self(date(0, 1, 1).to_datetime(Time::midnight())), Self(date(9999, 12, 31).to_datetime(Time::MAX)));
+
     /// Reads `YYYY-MM-DD`, alone or with a time (`T` or a space before it), fraction and offset (`Z`, `+02:00`).
     /// Without an offset it is UTC, without a time the first instant of the day. Leading and trailing white space is
     /// ignored. `None` for other formats, such as compact dates (`20240501`, usually a number) and named time zones.
@@ -37,9 +44,54 @@ impl Instant {
         };
         let at = |time: Time| {
             let utc = pieces.date().to_datetime(time).saturating_sub(SignedDuration::from_secs(offset.into()));
-            Self(utc.max(date(0, 1, 1).to_datetime(Time::midnight())))
+            Self(utc).max(Self::LIMITS.0)
         };
         Some((at(first), at(last)))
+    }
+
+    /// Reads a number as seconds since 1970; a number from 10^11 on (the year 5138) as milli-, from 10^14 on as micro-, from
+    /// 10^17 on as nanoseconds. Microseconds are the precision. `None` outside of the years 0 to 9999.
+    pub fn from_number(number: Number) -> Option<Self> {
+        let units = match number.as_f64().abs() {
+            n if n < 1e11 => 1,
+            n if n < 1e14 => 1_000,
+            n if n < 1e17 => 1_000_000,
+            _ => 1_000_000_000_i64,
+        };
+        let micros = match number.as_i64() {
+            Some(int) => i64::try_from(i128::from(int) * 1_000_000 / i128::from(units)).ok()?,
+            None => Some((number.as_f64() * 1e6 / units as f64).round()).filter(|n| n.abs() < 9e18)? as i64,
+        };
+        let time = Timestamp::from_microsecond(micros).ok()?;
+        Some(Self(time.to_zoned(jiff::tz::TimeZone::UTC).datetime())).filter(|instant| *instant >= Self::LIMITS.0)
+    }
+
+    /// The same for a number in a text.
+    pub fn from_number_text(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let number = text.parse::<i64>().map(Number::from).ok().or_else(|| Number::from_f64(text.parse().ok()?));
+        number.and_then(Self::from_number)
+    }
+
+    /// Reads a time as programs store it: in the formats of [`Instant::parse`], as a number, or as a text of at least nine
+    /// digits (fewer may be a compact date).
+    pub fn of_stored(value: &Value) -> Option<Self> {
+        Self::span_of_stored(value).map(|(first, _)| first)
+    }
+
+    /// The same with the last instant, as [`Instant::parse_span`].
+    pub(super) fn span_of_stored(value: &Value) -> Option<(Self, Self)> {
+        let twice = |instant| (instant, instant);
+        let is_number = |text: &str| {
+            let digits = text.trim_start_matches('-').split('.').next().unwrap_or_default();
+            digits.len() >= 9 && text.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        };
+        match value {
+            Value::Number(_) => Self::from_number(Number::of(value)?).map(twice),
+            Value::String(text) if is_number(text.trim()) => Self::from_number_text(text).map(twice),
+            Value::String(text) => Self::parse_span(text),
+            _ => None,
+        }
     }
 
     /// The day in UTC.
@@ -100,6 +152,36 @@ mod tests {
         let (first, last) = Instant::parse_span("2024-03-01T01:00:00+02:00").unwrap();
         assert_eq!((first, first.day()), (last, date(2024, 2, 29)));
         assert!(Instant::parse_span("9999-12-31").is_some());
+    }
+
+    #[test]
+    fn numbers_are_read_by_their_size() {
+        let noon = Instant::parse("2024-05-01T12:00:00Z").unwrap();
+        let of = |value: Value| Instant::of_stored(&value);
+        for value in [
+            Value::from(1_714_564_800_i64),
+            1_714_564_800.0.into(),
+            1_714_564_800_000_i64.into(),
+            1_714_564_800_000.0.into(),
+            1_714_564_800_000_000_i64.into(),
+            1_714_564_800_000_000_000_i64.into(),
+            "1714564800".into(),
+            "1714564800.0".into(),
+            " 1714564800000\n".into(),
+        ] {
+            assert_eq!(of(value.clone()), Some(noon), "{value}");
+        }
+        assert_eq!(of(0.into()), Instant::parse("1970-01-01"));
+        assert_eq!(of((-1).into()), Instant::parse("1969-12-31T23:59:59Z"));
+        assert_eq!(of(0.5.into()), Instant::parse("1970-01-01T00:00:00.5Z"));
+        assert_eq!(of("-100000000".into()), Instant::parse("1966-10-31T14:13:20Z"));
+        for value in
+            ["20240501".into(), "1e9".into(), "NaN".into(), Value::Null, true.into(), 1e300.into(), u64::MAX.into()]
+        {
+            assert_eq!(of(value.clone()), None, "{value}");
+        }
+        assert_eq!(Instant::from_number_text("7"), of(7.into()));
+        assert_eq!(Instant::from_number_text("inf"), None);
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn scope_part(filter: &ScopeFilter) -> Part {
 /// Supports tests for equality with texts, under keys that have no special meaning in Qdrant.
 fn field_part(field: &FieldFilter) -> Option<Part> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if !field.key().chars().all(plain) || field.reads_origin() {
+    if !field.key().chars().all(plain) || field.reads_origin() || field.is_time() {
         return None;
     }
     let text = |value: &Scalar| match value {

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::dto::Item;
 use crate::api::dto::{one_value, tag};
+use crate::api::ids::take_ids;
 use crate::auth::{Caller, Reader};
 use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json, usize_or_text};
@@ -23,7 +24,7 @@ const THRESHOLD: f32 = 0.1;
 pub(crate) struct SearchBody {
     /// The question or keywords to search for.
     query: String,
-    /// Which memories to search; must contain a user_id, agent_id or run_id.
+    /// Which memories to search; must contain a user_id, agent_id or run_id. `memory_ids` and `id` name memories by their ids.
     #[schema(value_type = Option<Object>)]
     filters: Option<Map<String, Value>>,
     /// Most results, 1 to 1000; default 20.
@@ -65,7 +66,12 @@ pub(crate) struct SearchAnswer {
 impl SearchBody {
     fn request(self, caller: &Caller) -> Result<SearchRequest, Problem> {
         let mut conditions = Vec::new();
-        if let Some(filters) = self.filters.filter(|filters| !filters.is_empty()) {
+        let mut ids = None;
+        let mut filters = self.filters;
+        if let Some(filters) = &mut filters {
+            take_ids(filters, "filters", &mut ids)?;
+        }
+        if let Some(filters) = filters.filter(|filters| !filters.is_empty()) {
             conditions.push(Filter::parse(&Value::Object(filters)).map_err(EngineError::from)?);
         }
         for (key, id) in [("user_id", self.user_id), ("agent_id", self.agent_id), ("run_id", self.run_id)] {
@@ -75,6 +81,7 @@ impl SearchBody {
         }
         let Some(filter) = caller.filter(Filter::all(conditions))? else { return Err(Problem::no_scope()) };
         Ok(SearchRequest {
+            ids,
             top_k: one_value(&[("top_k", self.top_k), ("limit", self.limit)])?.unwrap_or(DEFAULT_TOP_K),
             threshold: self.threshold,
             explain: self.explain.unwrap_or(false),

@@ -3,15 +3,13 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::civil::Date;
-use mnemon_engine::{AddOutcome, AddRequest, AddedMemory, Extractor, LearnRequest, LearnResult};
+use mnemon_engine::{AddOutcome, AddRequest, AddedMemory, Extractor, LearnRequest, LearnResult, PlatformFields};
 use mnemon_store::filter::check_id;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::dto::{
-    APP_ID, CATEGORIES, ENTITY_KEYS, OneOrMany, STRUCTURED_ATTRIBUTES, check_length, check_metadata, wants_object,
-};
+use super::dto::{ENTITY_KEYS, OneOrMany, check_length, wants_object};
 use super::projects;
 use crate::answer;
 use crate::api::dto::{Messages, MessagesDoc, NotLearnt, is_procedural, optional_timestamp, tag};
@@ -125,7 +123,7 @@ pub(super) enum OldAddAnswer {
 pub(super) fn checked_app_id(id: &str) -> Result<String, Problem> {
     check_id(id)
         .map(|id| mnemon_store::nfc(id).into_owned())
-        .map_err(|reason| Problem::bad_request(format!("{APP_ID}: {reason}")))
+        .map_err(|reason| Problem::bad_request(format!("app_id: {reason}")))
 }
 
 /// The ids of a request, from its fields and its `filters`, in the order of [`ENTITY_KEYS`].
@@ -170,22 +168,17 @@ impl AddBody {
             ids.read_filters(filters)?;
         }
         let Ids([user, agent, app, run]) = ids;
-        let mut metadata = self.metadata.unwrap_or_default();
-        check_metadata(&metadata, None)?;
-        if let Some(app) = &app {
-            metadata.insert(APP_ID.into(), checked_app_id(app)?.into());
-        }
-        if let Some(categories) = self.categories.map(OneOrMany::into_list).filter(|list| !list.is_empty()) {
-            check_length(CATEGORIES, &categories)?;
-            metadata.insert(CATEGORIES.into(), json!(categories));
-        }
-        if let Some(attributes) = self.structured_attributes {
-            metadata.insert(STRUCTURED_ATTRIBUTES.into(), Value::Object(attributes));
-        }
+        let categories = self.categories.map(OneOrMany::into_list).unwrap_or_default();
+        check_length("categories", &categories)?;
         Ok(AddRequest {
             scope: caller.scope(user.as_deref(), agent.as_deref(), run.as_deref())?,
             messages: self.messages.0,
-            metadata,
+            metadata: self.metadata.unwrap_or_default(),
+            fields: PlatformFields {
+                app_id: app.as_deref().map(checked_app_id).transpose()?,
+                categories,
+                structured_attributes: self.structured_attributes,
+            },
             timestamp: optional_timestamp(self.timestamp.as_ref())?,
             immutable: self.immutable == Some(true),
             expiration_date: self.expiration_date,

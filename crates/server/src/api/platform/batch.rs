@@ -110,13 +110,11 @@ pub(super) async fn update(
     Body(body): Body<UpdateBody>,
 ) -> Result<Json<Updated>, Problem> {
     let ids = read_ids(body.memories.iter().map(|Object(update)| &update.memory_id))?;
-    let change = |Object(update): Object<OneUpdate>| Change {
-        text: update.text,
-        metadata: update.metadata,
-        ..Change::default()
+    let change = |Object(update): Object<OneUpdate>| {
+        Change { text: update.text, metadata: update.metadata, ..Change::default() }.into_request()
     };
     let changes = ids.into_iter().zip(body.memories.into_iter().map(change)).collect();
-    let (updated, event_id) = app.update_batch(caller, changes, Change::into_request).await?;
+    let (updated, event_id) = app.update_batch(caller, changes).await?;
     Ok(Json(Updated { message: format!("Successfully updated {updated} memories"), updated, event_id }))
 }
 

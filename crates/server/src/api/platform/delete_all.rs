@@ -2,20 +2,19 @@
 
 use axum::extract::State;
 use mnemon_engine::{Event, RequestKind, read_json};
-use mnemon_store::Filter;
 use mnemon_store::filter::ScopeKey;
+use mnemon_store::{Filter, keys};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::add::checked_app_id;
-use super::dto::{APP_ID, ENTITY_KEYS};
+use super::dto::ENTITY_KEYS;
 use super::filters::metadata_filter;
 use crate::api::dto::tag;
 use crate::auth::{Caller, Writer};
 use crate::error::Problem;
 use crate::http::extract::{Json, Query};
-use crate::http::parameters::OF_EVERY_REQUEST;
 use crate::service::AppState;
 
 /// Query of `DELETE /v1/memories`. Unknown parameters are refused.
@@ -59,14 +58,9 @@ impl Selection {
     fn parse(query: Vec<(String, String)>, caller: &Caller) -> Result<Self, Problem> {
         let mut given: Map<String, Value> = Map::new();
         for (key, value) in query {
-            if OF_EVERY_REQUEST.contains(&key.as_str()) {
-                continue;
-            }
+            // Others were refused before, except those of every request of mem0's clients.
             if !ENTITY_KEYS.contains(&key.as_str()) && key != "metadata" {
-                return Err(Problem::bad_request(format!(
-                    "the parameter `{key}` is not supported; nothing was deleted"
-                ))
-                .hint("Use the query parameters user_id, agent_id, app_id and run_id."));
+                continue;
             }
             if given.insert(key.clone(), value.into()).is_some() {
                 return Err(Problem::bad_request(format!("{key} is given twice; nothing was deleted")));
@@ -91,8 +85,8 @@ impl Selection {
                 // `Caller::filter` adds the caller's own user.
                 ("user_id", _) if !caller.is_admin() => {}
                 (_, Some(scope)) if id == "*" => filters.push(Filter::has_scope(scope)),
-                (APP_ID, _) if id == "*" => filters.push(checked(Filter::exists(APP_ID))?),
-                (APP_ID, _) => filters.push(checked(Filter::eq(APP_ID, checked_app_id(id)?))?),
+                ("app_id", _) if id == "*" => filters.push(checked(Filter::exists(keys::APP_ID))?),
+                ("app_id", _) => filters.push(checked(Filter::eq(keys::APP_ID, checked_app_id(id)?))?),
                 _ => filters.push(checked(Filter::eq(key, id))?),
             }
         }
@@ -162,7 +156,6 @@ mod tests {
             "org_id=default&project_id=default",
             "source=CLI",
             "user_id=",
-            "user_id=a&filters={'user_id': 'alice'}",
             "filters=[object Object]",
             "user_id=a&user_id=b",
             "user_id=a&metadata={'x': 1}",
@@ -171,7 +164,6 @@ mod tests {
             "metadata={\"x\":1}",
             "user_id=a b",
             "app_id=",
-            "user_id=a&run=x",
         ] {
             assert_eq!(parse(query, &admin()), Err(400), "{query}");
             assert_eq!(parse(query, &ana()).map_err(|status| status / 100), Err(4), "{query}");

@@ -1,5 +1,7 @@
 //! Memories and pages in the format of the hosted platform.
 
+use std::sync::LazyLock;
+
 use axum::extract::FromRequestParts;
 use axum::http::Uri;
 use axum::http::request::Parts;
@@ -8,29 +10,17 @@ use mnemon_engine::{Explanation, SearchHit};
 use mnemon_store::{Memory, keys};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::answer;
 use crate::error::Problem;
 use crate::forwarded::Client;
 use crate::http::extract::usize_or_text;
 
-/// The app of a memory; not part of its scope.
-pub(super) const APP_ID: &str = "app_id";
-/// The categories of a memory.
-pub(super) const CATEGORIES: &str = "categories";
-/// Whether changes are refused.
-const IMMUTABLE: &str = "immutable";
 /// The time of the message, RFC 3339. It is the event time of the memory; older versions stored it among the metadata, too.
 pub(super) const TIMESTAMP: &str = "timestamp";
-/// Attributes that the caller stored with a memory.
-pub(super) const STRUCTURED_ATTRIBUTES: &str = "structured_attributes";
-
 /// The keys that a memory's owner is named by.
-pub(super) const ENTITY_KEYS: [&str; 4] = ["user_id", "agent_id", APP_ID, "run_id"];
-
-/// Keys that are fields beside `metadata`, and can't be given inside it.
-const PLATFORM_KEYS: [&str; 4] = [APP_ID, CATEGORIES, IMMUTABLE, STRUCTURED_ATTRIBUTES];
+pub(super) const ENTITY_KEYS: [&str; 4] = ["user_id", "agent_id", "app_id", "run_id"];
 
 /// Most items in a list of a request.
 pub(super) const MAX_ITEMS: usize = 1000;
@@ -101,32 +91,32 @@ pub(super) fn memory_json(memory: &Memory) -> Map<String, Value> {
     let metadata: Map<String, Value> = memory
         .payload
         .metadata()
-        .filter(|(key, value)| !is_platform_value(memory, key, value))
+        .filter(|(key, value)| !is_old_timestamp(memory, key, value))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let promoted = |key: &str| map.get(key).filter(|value| is_platform_value(memory, key, value)).cloned();
+    let time = |key: &str| memory.payload.shown_time(key).unwrap_or_default();
     let said = memory.provenance.event_time.map(|time| Value::from(time.to_string()));
     let fields = json!({
         "id": memory.id.to_string(),
         "memory": memory.payload.text(),
         "user_id": value("user_id"),
         "agent_id": value("agent_id"),
-        "app_id": promoted(APP_ID),
+        "app_id": value(keys::APP_ID),
         "run_id": value("run_id"),
         "session_id": value("run_id"),
         "actor_id": value(keys::ACTOR_ID),
         "role": value(keys::ROLE),
         "hash": value(keys::HASH),
         "metadata": metadata,
-        "categories": promoted(CATEGORIES).unwrap_or_else(|| json!([])),
+        "categories": map.get(keys::CATEGORIES).cloned().unwrap_or_else(|| json!([])),
         "immutable": memory.payload.is_immutable(),
-        "structured_attributes": promoted(STRUCTURED_ATTRIBUTES),
+        "structured_attributes": value(keys::STRUCTURED_ATTRIBUTES),
         "replaced_by": null,
         "synthesized": false,
         "expiration_date": value(keys::EXPIRATION_DATE),
         "timestamp": said.clone(),
-        "created_at": said.unwrap_or_else(|| value(keys::CREATED_AT)),
-        "updated_at": value(keys::UPDATED_AT),
+        "created_at": said.unwrap_or_else(|| time(keys::CREATED_AT)),
+        "updated_at": time(keys::UPDATED_AT),
     });
     match fields {
         Value::Object(fields) => fields,
@@ -134,40 +124,14 @@ pub(super) fn memory_json(memory: &Memory) -> Map<String, Value> {
     }
 }
 
-/// Whether a value of a memory's payload is shown as a field of the platform. Values of other types are metadata. A
-/// timestamp is one that an older version stored beside the same event time.
-pub(super) fn is_platform_value(memory: &Memory, key: &str, value: &Value) -> bool {
-    match key {
-        APP_ID => value.is_string(),
-        TIMESTAMP => {
-            let time: Option<Timestamp> = value.as_str().and_then(|text| text.parse().ok());
-            time.is_some() && time.map(Timestamp::as_microsecond) == event_micros(memory)
-        }
-        CATEGORIES => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
-        STRUCTURED_ATTRIBUTES => value.is_object(),
-        _ => false,
+/// Whether a key of a memory's metadata is a timestamp that an older version stored beside the same event time.
+pub(super) fn is_old_timestamp(memory: &Memory, key: &str, value: &Value) -> bool {
+    if key != TIMESTAMP {
+        return false;
     }
-}
-
-fn event_micros(memory: &Memory) -> Option<i64> {
-    memory.provenance.event_time.map(Timestamp::as_microsecond)
-}
-
-/// Refuses metadata with keys that are fields of the platform. Another program or route may have stored metadata under
-/// such a key: of the `stored` memory, a value that is shown as metadata may be sent again.
-pub(super) fn check_metadata(metadata: &Map<String, Value>, stored: Option<&Memory>) -> Result<(), Problem> {
-    let is_stored = |key: &str, value: &Value| {
-        stored.is_some_and(|memory| {
-            !is_platform_value(memory, key, value) && memory.payload.as_map().get(key) == Some(value)
-        })
-    };
-    let field = |key: &&str| metadata.get(*key).is_some_and(|value| !is_stored(key, value));
-    match PLATFORM_KEYS.into_iter().find(field) {
-        Some(key) => {
-            Err(Problem::bad_request(format!("metadata must not contain `{key}`: it is a field beside `metadata`")))
-        }
-        None => Ok(()),
-    }
+    let time: Option<Timestamp> = value.as_str().and_then(|text| text.parse().ok());
+    let event_time = memory.provenance.event_time.map(Timestamp::as_microsecond);
+    time.is_some() && time.map(Timestamp::as_microsecond) == event_time
 }
 
 /// A search result, as JSON.
@@ -188,6 +152,14 @@ pub(super) fn hit_json(hit: &SearchHit) -> Map<String, Value> {
 
 fn breakdown(explanation: &Explanation) -> ScoreBreakdown {
     ScoreBreakdown { semantic: explanation.closeness(), bm25: explanation.bm25(), entity: explanation.entity_boost() }
+}
+
+/// Notes the names of `fields` that no memory has.
+pub(super) fn note_unknown_fields(fields: Option<&[String]>) {
+    static KNOWN: LazyLock<Value> = LazyLock::new(|| json!(MemoryDoc::schema())["properties"].clone());
+    for field in fields.unwrap_or_default().iter().filter(|field| KNOWN.get(field.as_str()).is_none()) {
+        answer::ignore(&format!("fields.{field}"));
+    }
 }
 
 /// Only these fields and the id; all fields if none are named.

@@ -1,21 +1,17 @@
 //! The filters of the hosted platform: a fixed list of keys, `*` for any value, and `metadata` for the caller's own
 //! keys.
 
-use jiff::ToSpan;
-use jiff::civil::Date;
 use mnemon_engine::EngineError;
 use mnemon_store::filter::{EVENT_TIME, Instant, MAX_CONDITIONS, SESSION, ScopeKey, check_id};
 use mnemon_store::{Filter, MemoryId, is_reserved_key, keys};
 use serde_json::{Map, Value};
 
-use super::dto::{APP_ID, CATEGORIES, ENTITY_KEYS, TIMESTAMP};
-use crate::api::dto::from_unix_seconds;
+use super::dto::{ENTITY_KEYS, TIMESTAMP};
+use crate::api::ids::{IDS_ONLY_AT_TOP, narrow_ids, read_ids};
 use crate::error::Problem;
 
 /// Most levels of nested groups.
 const MAX_DEPTH: usize = 16;
-/// Most ids in one `memory_ids`.
-const MAX_IDS: usize = 1000;
 
 /// The filters of a request.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,7 +57,7 @@ pub(super) fn entity_filter(key: &str, value: &Value) -> Result<Filter, Problem>
 
 /// The condition on `categories`.
 pub(super) fn categories_filter(value: &Value) -> Result<Filter, Problem> {
-    categories(value, CATEGORIES)
+    categories(value, "categories")
 }
 
 /// The condition on words in the text.
@@ -111,13 +107,11 @@ impl Parser {
             let path = format!("{path}.{key}");
             let part = match key.as_str() {
                 "AND" | "OR" | "NOT" => self.logical(key, value, &path, depth, top)?,
-                "memory_ids" if top => {
-                    self.memory_ids(value, &path)?;
+                "memory_ids" | "id" if top => {
+                    narrow_ids(&mut self.ids, read_ids(value, &path)?);
                     None
                 }
-                "memory_ids" => {
-                    return Err(refused(&path, "is allowed only at the top level, or in an AND at the top level"));
-                }
+                "memory_ids" | "id" => return Err(refused(&path, IDS_ONLY_AT_TOP)),
                 _ => Some(self.condition(key, value, &path)?),
             };
             all = combine(all, part, Filter::and);
@@ -166,7 +160,7 @@ impl Parser {
             keys::CREATED_AT | keys::UPDATED_AT | keys::EXPIRATION_DATE => time(key, value, path),
             TIMESTAMP | "event_time" => time(EVENT_TIME, value, path),
             "session" => checked(Filter::parse_condition(SESSION, value)),
-            CATEGORIES => categories(value, path),
+            "categories" => categories(value, path),
             "text" | "keywords" | "keywords_search" => keywords(value, path),
             "metadata" => metadata(value, path),
             _ => Err(Problem::bad_request(format!(
@@ -177,40 +171,6 @@ impl Parser {
                  event_time, expiration_date, session, text, keywords, categories, metadata, memory_ids.",
             )),
         }
-    }
-
-    fn memory_ids(&mut self, value: &Value, path: &str) -> Result<(), Problem> {
-        let list = match value {
-            Value::Object(map) if map.len() == 1 => {
-                map.get("in").ok_or_else(|| refused(path, "must be a list of ids, or {\"in\": [ids]}"))?
-            }
-            other => other,
-        };
-        let single;
-        let items = match list {
-            Value::Array(items) => items,
-            Value::String(_) | Value::Number(_) => {
-                single = vec![list.clone()];
-                &single
-            }
-            _ => return Err(refused(path, "must be a list of ids, or {\"in\": [ids]}")),
-        };
-        if items.is_empty() || items.len() > MAX_IDS {
-            return Err(refused(path, "must have 1 to 1000 ids"));
-        }
-        let mut ids = Vec::with_capacity(items.len());
-        for item in items {
-            if !item.is_string() && !item.is_u64() {
-                return Err(refused(path, "an id must be a string"));
-            }
-            // An invalid id matches no memory, like an unknown one.
-            ids.extend(MemoryId::from_value(item).ok().filter(|id| !ids.contains(id)));
-        }
-        match &mut self.ids {
-            Some(existing) => existing.retain(|id| ids.contains(id)),
-            none => *none = Some(ids),
-        }
-        Ok(())
     }
 }
 
@@ -237,13 +197,13 @@ fn app_filter(value: &Value, path: &str) -> Result<Filter, Problem> {
         items.iter().map(id).collect::<Result<Value, _>>()
     };
     match value {
-        Value::String(text) if text.trim() == "*" => checked(Filter::exists(APP_ID)),
+        Value::String(text) if text.trim() == "*" => checked(Filter::exists(keys::APP_ID)),
         Value::Object(operators) => all_operators(operators, path, &["eq", "ne", "in"], |operator, operand| {
             let operand = if operator == "in" { ids(operand)? } else { id(operand)? };
-            checked(Filter::operator(APP_ID, operator, operand))
+            checked(Filter::operator(keys::APP_ID, operator, operand))
         }),
-        Value::Array(_) => checked(Filter::operator(APP_ID, "in", ids(value)?)),
-        _ => checked(Filter::operator(APP_ID, "eq", id(value)?)),
+        Value::Array(_) => checked(Filter::operator(keys::APP_ID, "in", ids(value)?)),
+        _ => checked(Filter::operator(keys::APP_ID, "eq", id(value)?)),
     }
 }
 
@@ -258,18 +218,18 @@ fn categories(value: &Value, path: &str) -> Result<Filter, Problem> {
         single => Ok(Value::Array(vec![text(single)?])),
     };
     match value {
-        Value::String(star) if star == "*" => checked(Filter::exists(CATEGORIES)),
+        Value::String(star) if star == "*" => checked(Filter::exists(keys::CATEGORIES)),
         Value::Object(operators) => {
             all_operators(operators, path, &["eq", "ne", "in", "contains", "icontains"], |operator, operand| {
                 match (operator, operand) {
                     ("in", _) | ("contains", Value::Array(_)) => {
-                        checked(Filter::operator(CATEGORIES, "in", list(operand)?))
+                        checked(Filter::operator(keys::CATEGORIES, "in", list(operand)?))
                     }
-                    _ => checked(Filter::operator(CATEGORIES, operator, text(operand)?)),
+                    _ => checked(Filter::operator(keys::CATEGORIES, operator, text(operand)?)),
                 }
             })
         }
-        other => checked(Filter::operator(CATEGORIES, "in", list(other)?)),
+        other => checked(Filter::operator(keys::CATEGORIES, "in", list(other)?)),
     }
 }
 
@@ -300,7 +260,7 @@ fn metadata(value: &Value, path: &str) -> Result<Filter, Problem> {
     let mut all = None;
     for (key, value) in map {
         let path = format!("{path}.{key}");
-        if is_reserved_key(key) || [APP_ID, CATEGORIES].contains(&key.as_str()) {
+        if is_reserved_key(key) {
             return Err(refused(&path, "is not metadata; use it beside `metadata`"));
         }
         all = combine(all, Some(checked(Filter::parse_condition(key, value))?), Filter::and);
@@ -308,64 +268,36 @@ fn metadata(value: &Value, path: &str) -> Result<Filter, Problem> {
     all.ok_or_else(|| refused(path, "must not be empty"))
 }
 
-/// A day, a time, `*` for any, or `{gt, gte, lt, lte, eq}`. An interval includes the whole day at its end.
+/// A day, a time, `*` for any, or `{gt, gte, lt, lte, eq}`. A day is the whole day.
 fn time(key: &str, value: &Value, path: &str) -> Result<Filter, Problem> {
-    let mut bounds = Map::new();
-    let mut bound = |operator: &str, time: &Value| {
-        let (text, day) = parse_time(time).ok_or_else(|| {
-            refused(path, "must be a date such as 2024-05-01, RFC 3339 such as 2024-05-01T12:00:00Z, or unix seconds")
-        })?;
-        let next_day = || day.and_then(|day| day.checked_add(1.day()).ok()).map(|day| day.to_string());
-        let (operator, text) = match (operator, next_day()) {
-            ("lte", Some(next_day)) => ("lt", next_day),
-            ("gt", Some(next_day)) => ("gte", next_day),
-            _ => (operator, text),
-        };
-        if bounds.insert(operator.to_owned(), text.into()).is_some() {
-            return Err(refused(path, "has two bounds for the same end"));
-        }
-        Ok(())
+    let time = |time: &Value| match Instant::of_stored(time) {
+        Some(_) if time.as_str().is_some_and(|text| Instant::parse(text).is_some()) => Ok(time.clone()),
+        Some(instant) => Ok(Value::from(instant.to_string())),
+        None => Err(refused(
+            path,
+            "must be a date such as 2024-05-01, RFC 3339 such as 2024-05-01T12:00:00Z, or seconds since 1970",
+        )),
     };
-    match value {
+    let condition = match value {
         Value::String(star) if star == "*" => return checked(Filter::exists(key)),
-        Value::Object(operators) if !operators.is_empty() => {
-            for (operator, operand) in operators {
-                match operator.as_str() {
-                    "gt" | "gte" | "lt" | "lte" => bound(operator, operand)?,
-                    "eq" => {
-                        bound("gte", operand)?;
-                        bound("lte", operand)?;
-                    }
-                    _ => return Err(unknown_operator(path, operator, &["gt", "gte", "lt", "lte", "eq"])),
-                }
-            }
+        Value::Object(operators) if operators.is_empty() => return Err(refused(path, "must not be empty")),
+        Value::Object(operators) => {
+            const KNOWN: [&str; 5] = ["gt", "gte", "lt", "lte", "eq"];
+            let checked = |(operator, operand): (&String, &Value)| match KNOWN.contains(&operator.as_str()) {
+                true => Ok((operator.clone(), time(operand)?)),
+                false => Err(unknown_operator(path, operator, &KNOWN)),
+            };
+            Value::Object(operators.iter().map(checked).collect::<Result<_, _>>()?)
         }
-        Value::Object(_) => return Err(refused(path, "must not be empty")),
-        time => {
-            bound("gte", time)?;
-            bound("lte", time)?;
-        }
-    }
-    let within = |key: &str| checked(Filter::parse_condition(key, &Value::Object(bounds.clone())));
+        one => time(one)?,
+    };
+    let within = |key: &str| checked(Filter::parse_condition(key, &condition));
     if key != keys::CREATED_AT {
         return within(key);
     }
     // A memory with an event time counts as created at that time, as answers show it.
     let stored_then = within(key)?.and(!checked(Filter::exists(EVENT_TIME))?);
     Ok(within(EVENT_TIME)?.or(stored_then))
-}
-
-/// A time as text that can be compared, and the date if it is a whole day.
-fn parse_time(value: &Value) -> Option<(String, Option<Date>)> {
-    match value {
-        Value::String(text) => {
-            Instant::parse(text)?;
-            let text = text.trim();
-            Some((text.to_owned(), text.parse().ok().filter(|_| text.len() == 10)))
-        }
-        Value::Number(number) => Some((from_unix_seconds(number.as_f64()?)?.to_string(), None)),
-        _ => None,
-    }
 }
 
 /// The conditions of all operators of one key; all must hold.
@@ -431,7 +363,8 @@ mod tests {
     #[test]
     fn filters_match_memories() {
         let memory = json!({
-            "data": "Likes green Tea", "user_id": "ana", "app_id": "shop", "categories": ["food", "home"], "k": 1,
+            "data": "Likes green Tea", "user_id": "ana", "mnemon_app_id": "shop", "mnemon_categories": ["food", "home"],
+            "app_id": "mine", "categories": "foo", "k": 1,
             "created_at": "2024-05-31T23:59:00Z", "updated_at": "2024-05-31T23:59:00Z",
             "$event_time": "2023-11-14T22:13:20Z", "$session": "monday", "expiration_date": "2030-01-01",
             "timestamp": "yesterday", "event_time": 7, "session": "mine", "immutable": true, "$price": 5,
@@ -451,6 +384,9 @@ mod tests {
             (json!({"categories": "foo"}), false),
             (json!({"keywords": "green tea"}), true),
             (json!({"text": {"contains": "green tea"}}), false),
+            (json!({"metadata": {"app_id": "mine", "categories": "foo"}}), true),
+            (json!({"metadata": {"app_id": "shop"}}), false),
+            (json!({"app_id": "mine"}), false),
             (json!({"metadata": {"k": 1}}), true),
             (json!({"metadata": {"k": {"gt": 1}}}), false),
             (json!({"updated_at": {"gte": "2024-05-01", "lte": "2024-05-31"}}), true),
@@ -470,6 +406,10 @@ mod tests {
             ),
             (json!({"metadata": {"$price": {"gt": 4}}}), true),
             (json!({"expiration_date": {"lte": "2030-01-01"}}), true),
+            (json!({"expiration_date": {"eq": "2030-01-01"}}), true),
+            (json!({"updated_at": {"gt": 1_717_199_939, "lte": 1_717_199_940_000_u64}}), true),
+            (json!({"updated_at": {"gt": "1717199940"}}), false),
+            (json!({"created_at": {"eq": "2023-11-14", "lt": "1700000001"}}), true),
         ] {
             assert_eq!(matches(filter.clone(), memory.clone()), expected, "{filter}");
         }
@@ -512,7 +452,7 @@ mod tests {
             json!({"color": "red"}),
             json!({"metadata": {}}),
             json!({"metadata": {"user_id": "bob"}}),
-            json!({"metadata": {"app_id": "x"}}),
+            json!({"metadata": {"mnemon_app_id": "x"}}),
             json!({"metadata": {"OR": [{"user_id": "bob"}]}}),
             json!({"metadata": {"$or": [{"user_id": "bob"}]}}),
             json!({"memory_ids": []}),

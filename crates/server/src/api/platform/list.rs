@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::dto::{
-    MAX_ITEMS, MemoryDoc, OneOrMany, PageNumber, PageQuery, Paged, RequestUrl, check_length, memory_json, select_fields,
+    MAX_ITEMS, MemoryDoc, OneOrMany, PageNumber, PageQuery, Paged, RequestUrl, check_length, memory_json,
+    note_unknown_fields, select_fields,
 };
 use super::queries::MemoryQuery;
 use crate::answer;
@@ -76,6 +77,7 @@ async fn list_page(
     let page = PageNumber::new(query.page.or(body.page), query.page_size.or(body.page_size), DEFAULT_PAGE_SIZE)?;
     let fields = body.fields;
     check_length("fields", fields.as_deref().unwrap_or_default())?;
+    note_unknown_fields(fields.as_deref());
     let query = MemoryQuery {
         filters: body.filters,
         ids: [body.user_id, body.agent_id, body.app_id, body.run_id],

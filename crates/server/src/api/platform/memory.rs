@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::dto::{CATEGORIES, MemoryDoc, TIMESTAMP, check_metadata, is_platform_value, memory_json, select_fields};
+use super::dto::{MemoryDoc, is_old_timestamp, memory_json, select_fields};
 use crate::api::dto::{optional_timestamp, tag};
 use crate::auth::{Reader, Writer};
 use crate::error::{ErrorBody, Problem};
@@ -65,29 +65,20 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// The change for the engine. The platform's values, which are stored among the metadata, are kept.
-    pub(super) fn into_request(self, old: &Memory) -> Result<UpdateRequest, Problem> {
-        if let Some(metadata) = &self.metadata {
-            check_metadata(metadata, Some(old))?;
-        }
-        // A timestamp that an older version stored among the metadata ends with a new one.
+    /// The change for the engine. A timestamp that an older version stored among the metadata stays until there is a new one.
+    pub(super) fn into_request(self) -> UpdateRequest {
         let (metadata, stays): (_, fn(&Memory, &str, &Value) -> bool) = match (self.metadata, self.timestamp) {
-            (Some(metadata), None) => (Some(metadata), is_platform_value),
-            (Some(metadata), Some(_)) => {
-                (Some(metadata), |memory, key, value| key != TIMESTAMP && is_platform_value(memory, key, value))
-            }
-            (None, Some(_)) => {
-                (Some(Map::new()), |memory, key, value| key != TIMESTAMP || !is_platform_value(memory, key, value))
-            }
-            (None, None) => (None, is_platform_value),
+            (None, Some(_)) => (Some(Map::new()), |memory, key, value| !is_old_timestamp(memory, key, value)),
+            (metadata, Some(_)) => (metadata, |_, _, _| false),
+            (metadata, None) => (metadata, is_old_timestamp),
         };
-        Ok(UpdateRequest {
+        UpdateRequest {
             text: self.text,
             metadata,
             metadata_mode: MetadataMode::Replace(stays),
             event_time: self.timestamp,
             expiration_date: self.expiration_date,
-        })
+        }
     }
 }
 
@@ -105,7 +96,7 @@ pub(super) async fn update(
     let id = memory_id(&id)?;
     let change = body.change()?;
     let id_only = (!caller.access.read).then(|| ["id".to_owned()]);
-    let updated = app.update_with_event(caller, id, move |old| change.into_request(old)).await?;
+    let updated = app.update_with_event(caller, id, change.into_request()).await?;
     Ok(Json(select_fields(memory_json(&updated), id_only.as_ref().map(<[String; 1]>::as_slice))))
 }
 
@@ -190,7 +181,7 @@ impl HistoryRow {
             agent_id: event.scope.agent_id,
             app_id: field("app_id").as_str().map(str::to_owned),
             session_id: event.scope.run_id,
-            categories: serde_json::from_value(field(CATEGORIES)).unwrap_or_default(),
+            categories: serde_json::from_value(field("categories")).unwrap_or_default(),
             event: event.event.into(),
             metadata: match field("metadata") {
                 Value::Object(metadata) => metadata,

@@ -43,9 +43,8 @@ const MAX_SETTINGS: usize = 1 << 20;
 const MAX_MEMBERS: usize = 1000;
 
 /// The settings of the project. If `fields` were requested, only these.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = PlatformProject)]
-#[expect(dead_code, reason = "only describes the wire format")]
 pub(super) struct ProjectDoc {
     /// `default`
     id: Option<String>,
@@ -53,28 +52,15 @@ pub(super) struct ProjectDoc {
     name: Option<String>,
     /// `default`
     org_id: Option<String>,
-    /// Sent to the language model with every add without instructions. At most 64 KiB; null or an empty text
-    /// clears it.
-    custom_instructions: Option<String>,
-    /// The same, used instead for memories with an agent_id and no user_id.
-    agent_custom_instructions: Option<String>,
-    custom_categories: Option<Value>,
-    multilingual: Option<Value>,
-    decay: Option<Value>,
-    memory_depth: Option<Value>,
-    usecase_setting: Option<Value>,
-    version: Option<Value>,
-    retrieval_criteria: Option<Value>,
-    enable_graph: Option<Value>,
-    inclusion_prompt: Option<Value>,
-    exclusion_prompt: Option<Value>,
+    #[schema(inline)]
+    #[serde(flatten)]
+    settings: SettingsDoc,
 }
 
-/// The settings to change; absent ones stay.
-#[derive(ToSchema)]
+/// The settings; those that a change does not name stay.
+#[derive(Serialize, ToSchema)]
 #[schema(as = PlatformProjectChange)]
-#[expect(dead_code, reason = "only describes the wire format")]
-pub(super) struct ChangeDoc {
+pub(super) struct SettingsDoc {
     /// Sent to the language model with every add without instructions. At most 64 KiB; null or an empty text
     /// clears it.
     custom_instructions: Option<String>,
@@ -146,7 +132,7 @@ pub(super) async fn get(
 /// and returned, and have no effect; the `message` of the response names those.
 #[utoipa::path(patch, path = "/api/v1/orgs/organizations/{org_id}/projects/{project_id}", tag = tag::PLATFORM,
     params(("org_id" = String, Path), ("project_id" = String, Path)),
-    request_body = ChangeDoc, responses((status = 200, body = Done)))]
+    request_body = SettingsDoc, responses((status = 200, body = Done)))]
 pub(super) async fn update(
     State(app): State<AppState>,
     _: Admin,

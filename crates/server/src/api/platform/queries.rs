@@ -1,9 +1,9 @@
 //! Which memories a request asks for: filters, the ids that older clients send beside them, and other conditions.
 
-use mnemon_store::{Filter, MemoryId};
+use mnemon_store::{Filter, MemoryId, keys};
 use serde_json::Value;
 
-use super::dto::{APP_ID, ENTITY_KEYS, OneOrMany};
+use super::dto::{ENTITY_KEYS, OneOrMany};
 use super::filters::{
     ParsedFilters, categories_filter, created_filter, entity_filter, keywords_filter, metadata_filter,
 };
@@ -72,8 +72,8 @@ impl MemoryQuery {
             query.and(created);
         }
         // The engine checks the ids of the scope.
-        if let Some([first, second]) = query.filter.as_ref().and_then(|filter| filter.conflict(APP_ID)) {
-            let message = format!("{APP_ID} is required to be `{first}` and `{second}` at once; name one of them");
+        if let Some([first, second]) = query.filter.as_ref().and_then(|filter| filter.conflict(keys::APP_ID)) {
+            let message = format!("app_id is required to be `{first}` and `{second}` at once; name one of them");
             return Err(Problem::bad_request(message));
         }
         Ok(AuthorizedQuery { filter: caller.filter(query.filter)?, ids: query.ids })

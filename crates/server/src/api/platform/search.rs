@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::dto::{MemoryDoc, OneOrMany, check_length, hit_json, select_fields, wants_object};
+use super::dto::{MemoryDoc, OneOrMany, check_length, hit_json, note_unknown_fields, select_fields, wants_object};
 use super::queries::MemoryQuery;
 use crate::api::dto::{one_value, tag};
 use crate::auth::{Caller, Reader};
@@ -103,6 +103,7 @@ async fn find(
     }
     let fields = body.fields;
     check_length("fields", fields.as_deref().unwrap_or_default())?;
+    note_unknown_fields(fields.as_deref());
     let query = query.authorize(&caller)?;
     let Some(filter) = query.filter else { return Err(Problem::no_scope()) };
     let request = SearchRequest {
