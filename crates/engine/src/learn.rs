@@ -15,7 +15,7 @@ mod request;
 mod retry;
 
 use mnemon_store::filter::Origin;
-use mnemon_store::{DocumentKind, Filter, RetryPolicy, Scope};
+use mnemon_store::{DocumentKind, Filter, RetryPolicy, Scope, time_text};
 
 pub use learner::MAX_INSTRUCTIONS;
 pub use outcome::{AddOutcome, JobResult, LearnResult, PendingJobs};
@@ -26,7 +26,6 @@ use crate::add::{AddRequest, build_payload};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::event::{Event, JobState};
-use crate::time::time_text;
 use job::Job;
 use jobs::Jobs;
 use learner::Learner;

@@ -34,6 +34,14 @@ impl Events {
         Ok(self.stored.get(id)?)
     }
 
+    /// The same, if its owner passes. Others count as absent, even if they can't be read.
+    ///
+    /// # Errors
+    /// As [`Events::find`].
+    pub fn find_visible(&self, id: &str, is_visible: impl FnOnce(Option<&str>) -> bool) -> Result<Option<Event>> {
+        Ok(self.stored.get_visible(id, is_visible)?.map(|document| document.body))
+    }
+
     /// A page of events, newest first, and the number of all: of one user, given in all forms of the id, or of all. An
     /// event that can't be read is logged and left out.
     ///

@@ -54,9 +54,10 @@ pub(crate) fn router(app: AppState, routes: Routes) -> Router {
 }
 
 /// Headers of answers that clients read, besides those that browsers show to every page.
-const EXPOSED: [HeaderName; 7] = [
+const EXPOSED: [HeaderName; 8] = [
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("x-mnemon-ignored"),
+    HeaderName::from_static("x-mnemon-note"),
     header::RETRY_AFTER,
     HeaderName::from_static("x-ratelimit-limit"),
     HeaderName::from_static("x-ratelimit-remaining"),

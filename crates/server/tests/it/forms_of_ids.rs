@@ -175,3 +175,32 @@ async fn owners_that_a_store_keeps_apart_do_not_see_each_other_until_they_are_jo
         assert_eq!(documents(&server, key).await, [json!(2), json!(2), json!(0)]);
     }
 }
+
+#[tokio::test]
+async fn keys_of_metadata_are_found_in_every_form() {
+    let server = TestServer::start().await;
+    for (stored, form) in [("composed", FORMS[0]), ("decomposed", FORMS[1])] {
+        let metadata = json!({form: FORMS[0], "in": {form: 1}});
+        let body = json!({"messages": stored, "user_id": stored, "metadata": metadata, "infer": false});
+        server.post(ADMIN, "/memories", body).await.expect(200);
+        for asked in FORMS {
+            let nested = format!("in.{asked}");
+            for (condition, expected) in [
+                (json!({asked: FORMS[1]}), 1),
+                (json!({asked: "*"}), 1),
+                (json!({asked: {"ne": FORMS[0]}}), 0),
+                (json!({nested.as_str(): 1}), 1),
+                (json!({nested.as_str(): {"gt": 1}}), 0),
+            ] {
+                let mut filters = condition.clone();
+                filters["user_id"] = json!(stored);
+                let body = json!({"query": stored, "filters": filters});
+                let found = server.post(ADMIN, "/search", body).await.expect(200);
+                assert_eq!(found["results"].as_array().unwrap().len(), expected, "{stored} {condition}");
+                let filters = json!({"user_id": stored, "metadata": condition});
+                let listed = server.post(ADMIN, "/v3/memories/", json!({"filters": filters})).await.expect(200);
+                assert_eq!(listed["count"], expected, "{stored} {condition}");
+            }
+        }
+    }
+}

@@ -25,6 +25,8 @@ async fn pages_of_configured_origins_may_send_the_headers_of_all_clients() {
     for header in [
         "authorization",
         "content-type",
+        "content-encoding",
+        "Content-Encoding",
         "x-api-key",
         "x-request-id",
         "mem0-user-id",

@@ -56,6 +56,15 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
         self.documents.document(self.kind, id)?.map(decode).transpose()
     }
 
+    /// A document by its id, if its owner passes. Others count as absent, even if they can't be read.
+    ///
+    /// # Errors
+    /// As [`Collection::get`].
+    pub fn get_visible(&self, id: &str, is_visible: impl FnOnce(Option<&str>) -> bool) -> Result<Option<Document<T>>> {
+        let found = self.documents.document(self.kind, id)?;
+        found.filter(|document| is_visible(document.owner.as_deref())).map(decode).transpose()
+    }
+
     /// Writes documents in one commit. A document with the same id is replaced, even one that can't be read, and keeps
     /// its position in lists.
     ///

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{FieldFilter, Filter, Instant, Number, Range, Scalar, Test};
-use crate::nfc;
+use crate::{is_same_text, nfc};
 
 /// The key of a memory's session, even if its metadata has a key `session`.
 pub const SESSION: &str = "$session";
@@ -144,11 +144,17 @@ fn lookup<'a>(payload: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     if [SESSION, EVENT_TIME].contains(&key) {
         return None;
     }
-    if let Some(value) = payload.get(key) {
+    if let Some(value) = get(payload, key) {
         return Some(value);
     }
     let (first, rest) = key.split_once('.')?;
-    rest.split('.').try_fold(payload.get(first)?, |value, step| value.as_object()?.get(step))
+    rest.split('.').try_fold(get(payload, first)?, |value, step| get(value.as_object()?, step))
+}
+
+/// The value under a key in any Unicode form.
+fn get<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    let other_form = || map.iter().find(|(own, _)| is_same_text(own, key)).map(|(_, value)| value);
+    map.get(key).or_else(|| if key.is_ascii() { None } else { other_form() })
 }
 
 fn text_or_element(value: Option<&Value>, in_text: impl Fn(&str) -> bool, is_text: impl Fn(&str) -> bool) -> bool {

@@ -1,7 +1,7 @@
 //! `/entities` of mem0's server: the owners of memories.
 
 use axum::extract::State;
-use mnemon_store::{Filter, Owner, OwnerKind, Scope, is_same_text};
+use mnemon_store::{Filter, Owner, OwnerKind, Scope};
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -131,10 +131,9 @@ pub(super) async fn get(
     Path(id): Path<String>,
 ) -> Result<Json<Event>, Problem> {
     let stored = app.events.clone();
-    let found = app.blocking(move || stored.find(&id)).await??;
-    let own = found.filter(|document| caller.is_user(document.owner.as_deref()));
-    own.map(|document| Json(Event::of(document.body, &caller)))
-        .ok_or_else(|| Problem::not_found("This event does not exist."))
+    let of_caller = caller.clone();
+    let found = app.blocking(move || stored.find_visible(&id, |owner| of_caller.is_user(owner))).await??;
+    found.map(|event| Json(Event::of(event, &caller))).ok_or_else(|| Problem::not_found("This event does not exist."))
 }
 
 /// Get an event (alternative path)

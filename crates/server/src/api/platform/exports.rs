@@ -16,7 +16,7 @@ use super::dto::{ENTITY_KEYS, MemoryDoc, PageNumber, PageQuery, Paged, RequestUr
 use super::queries::{AuthorizedQuery, MemoryQuery};
 use crate::answer;
 use crate::api::dto::tag;
-use crate::auth::{Caller, Reader, Writer};
+use crate::auth::{Reader, Writer};
 use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json, Query, double_option};
 use crate::service::{App, AppState};
@@ -228,7 +228,7 @@ pub(super) async fn get(
     let found = app.with_documents(move |documents| {
         let exports = exports(documents);
         if let Some(id) = body.memory_export_id {
-            return Ok(exports.get(&id)?.filter(|found| may_read(&caller, found)));
+            return exports.get_visible(&id, |owner| caller.is_user(owner));
         }
         let mut request = PageRequest { limit: EXPORT_BATCH, ..PageRequest::default() };
         loop {
@@ -259,10 +259,6 @@ fn remove_oldest(exports: &Collection<Export>, owner: Option<&String>) -> Result
     Ok(())
 }
 
-fn may_read(caller: &Caller, document: &Document<Export>) -> bool {
-    caller.is_user(document.owner.as_deref())
-}
-
 /// List exports, newest first, without their memories
 ///
 /// The last 100 exports of each owner are kept.
@@ -277,7 +273,7 @@ pub(super) async fn list(
     let page = PageNumber::new(query.page, query.page_size, MAX_EXPORTS)?;
     let request = PageRequest { offset: page.offset(), limit: page.size, ..PageRequest::default() };
     let found =
-        app.with_documents(move |documents| exports(documents).list(caller.forms().as_deref(), &request)).await?;
+        app.with_documents(move |documents| exports(documents).readable(caller.forms().as_deref(), &request)).await?;
     let row = |Document { body: export, .. }: Document<Export>| ExportRow {
         id: export.id,
         filters: export.filters,

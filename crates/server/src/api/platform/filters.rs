@@ -268,7 +268,7 @@ fn metadata(value: &Value, path: &str) -> Result<Filter, Problem> {
     all.ok_or_else(|| refused(path, "must not be empty"))
 }
 
-/// A day, a time, `*` for any, or `{gt, gte, lt, lte, eq}`. A day is the whole day.
+/// A day, a time, `*` for any, a list, or `{gt, gte, lt, lte, eq, in}`. A day is the whole day.
 fn time(key: &str, value: &Value, path: &str) -> Result<Filter, Problem> {
     let time = |time: &Value| match Instant::of_stored(time) {
         Some(_) if time.as_str().is_some_and(|text| Instant::parse(text).is_some()) => Ok(time.clone()),
@@ -278,17 +278,21 @@ fn time(key: &str, value: &Value, path: &str) -> Result<Filter, Problem> {
             "must be a date such as 2024-05-01, RFC 3339 such as 2024-05-01T12:00:00Z, or seconds since 1970",
         )),
     };
+    let times = |items: &[Value]| items.iter().map(time).collect::<Result<Value, _>>();
     let condition = match value {
         Value::String(star) if star == "*" => return checked(Filter::exists(key)),
         Value::Object(operators) if operators.is_empty() => return Err(refused(path, "must not be empty")),
         Value::Object(operators) => {
-            const KNOWN: [&str; 5] = ["gt", "gte", "lt", "lte", "eq"];
-            let checked = |(operator, operand): (&String, &Value)| match KNOWN.contains(&operator.as_str()) {
-                true => Ok((operator.clone(), time(operand)?)),
-                false => Err(unknown_operator(path, operator, &KNOWN)),
+            const KNOWN: [&str; 6] = ["gt", "gte", "lt", "lte", "eq", "in"];
+            let checked = |(operator, operand): (&String, &Value)| match operand {
+                _ if !KNOWN.contains(&operator.as_str()) => Err(unknown_operator(path, operator, &KNOWN)),
+                Value::Array(items) if operator == "in" => Ok((operator.clone(), times(items)?)),
+                _ if operator == "in" => Err(refused(path, "`in` must be a list of days or times")),
+                operand => Ok((operator.clone(), time(operand)?)),
             };
             Value::Object(operators.iter().map(checked).collect::<Result<_, _>>()?)
         }
+        Value::Array(items) => times(items)?,
         one => time(one)?,
     };
     let within = |key: &str| checked(Filter::parse_condition(key, &condition));
@@ -410,6 +414,8 @@ mod tests {
             (json!({"updated_at": {"gt": 1_717_199_939, "lte": 1_717_199_940_000_u64}}), true),
             (json!({"updated_at": {"gt": "1717199940"}}), false),
             (json!({"created_at": {"eq": "2023-11-14", "lt": "1700000001"}}), true),
+            (json!({"created_at": {"in": ["2023-11-14", 0]}}), true),
+            (json!({"updated_at": ["2023-11-14", "2024-05-30"]}), false),
         ] {
             assert_eq!(matches(filter.clone(), memory.clone()), expected, "{filter}");
         }
@@ -459,6 +465,10 @@ mod tests {
             json!({"memory_ids": [null]}),
             json!({"created_at": "soon"}),
             json!({"created_at": {"gte": null}}),
+            json!({"created_at": {"in": "2024-05-31"}}),
+            json!({"created_at": {"in": []}}),
+            json!({"created_at": ["soon"]}),
+            json!({"created_at": {"gte": ["2024-05-31"]}}),
             json!({"categories": [1]}),
             json!({"keywords": ""}),
         ] {

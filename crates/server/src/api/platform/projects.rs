@@ -289,7 +289,7 @@ pub(super) async fn members(
 ) -> Result<Json<Members>, Problem> {
     check_project(&org, &project)?;
     let page = PageRequest { limit: MAX_MEMBERS, ..PageRequest::default() };
-    let found = app.with_documents(move |documents| project_members(documents).list(None, &page)).await?;
+    let found = app.with_documents(move |documents| project_members(documents).readable(None, &page)).await?;
     Ok(Json(Members { members: found.items.into_iter().rev().map(|document| document.body).collect() }))
 }
 
