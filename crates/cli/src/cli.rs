@@ -90,8 +90,8 @@ fn log_to_stderr(cli: &Cli, settings: &Settings) {
     let serving = matches!(cli.command, Command::Serve(_));
     let verbose = usize::from(cli.global.verbose) + usize::from(serving);
     let level = ["warn", "info", "debug"].get(verbose).unwrap_or(&"trace");
-    let filter =
-        EnvFilter::try_from_env("MNEMON_LOG").unwrap_or_else(|_| EnvFilter::new(format!("{level},qdrant_edge=error")));
+    let default = || format!("{level},qdrant_edge=error");
+    let filter = EnvFilter::new(settings.log_filter.clone().unwrap_or_else(default));
     let ansi = io::stderr().is_terminal();
     // A line that can't be written is lost. Reporting that on stderr, where it could not be written, would panic.
     let log = tracing_subscriber::fmt().log_internal_errors(false);

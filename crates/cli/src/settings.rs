@@ -25,6 +25,8 @@ use anyhow::Context;
 use jiff::Span;
 use mnemon_engine::EngineError;
 use mnemon_store::Scope;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{GlobalArgs, ScopeArgs, SettingFlag};
 use crate::error::CliError;
@@ -59,8 +61,25 @@ pub struct Settings {
     pub(crate) file: Option<PathBuf>,
     /// Settings of `mnemon serve`.
     pub(crate) server: ServerSettings,
-    /// A warning about variables that have no effect.
+    /// A warning about settings and variables that have no effect.
     pub(crate) warning: Option<String>,
+    /// The filter of the log, if it is given.
+    pub(crate) log_filter: Option<String>,
+}
+
+/// Checks a filter of the log. A word that is no level would be the name of a module, and nothing else would be logged.
+fn log_filter(filter: Option<String>) -> Result<Option<String>, CliError> {
+    let Some(text) = filter else { return Ok(None) };
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let is_known =
+        |part: &str| part.is_empty() || is_level(part) || part.contains(['=', '[', ':']) || part.starts_with("mnemon");
+    if !text.split(',').all(|part| is_known(part.trim())) || text.parse::<EnvFilter>().is_err() {
+        let message = format!(
+            "MNEMON_LOG is `{text}`; give a level such as `debug`, or levels of modules such as `warn,mnemon_server=debug`"
+        );
+        return Err(CliError::usage(message));
+    }
+    Ok(Some(text))
 }
 
 impl Settings {
@@ -88,6 +107,7 @@ impl Settings {
         };
         let cache_bytes = usize::try_from(u64::from(values.cache_mb) << 20)
             .map_err(|_| values.invalid("cache_mb", "a number of MiB that this machine has"))?;
+        let warnings: Vec<String> = [environment.warning(), llm::unused(&values)].into_iter().flatten().collect();
         Ok(Self {
             qdrant: qdrant::resolve(&values, &store, &environment)?,
             embedder: embedder::resolve(&values, &environment)?,
@@ -101,7 +121,8 @@ impl Settings {
             embedder_timeout: values.embedder_timeout,
             models_url: values.models_url,
             file,
-            warning: environment.warning(),
+            warning: (!warnings.is_empty()).then(|| warnings.join("; ")),
+            log_filter: log_filter(environment.non_blank("MNEMON_LOG"))?,
         })
     }
 

@@ -1,6 +1,7 @@
 //! Chat: the language model answers a conversation with the help of memories.
 
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use mnemon_models::{ChatAnswer, ChatMessage, ChatRequest, ChatRole, RefusalCause};
@@ -20,6 +21,8 @@ const TOP_K: usize = 20;
 const MEMORY_TOKENS: usize = 2000;
 /// Maximum size of the conversation in the prompt, in tokens; the oldest messages are left out first.
 const CONVERSATION_TOKENS: usize = 12_000;
+/// After this time a prompt that is too long is not shortened any more.
+const MAX_SHORTENING: Duration = Duration::from_secs(60);
 /// Assumed number of characters of a token; a low estimate for languages with an alphabet.
 const CHARS_PER_TOKEN: usize = 4;
 
@@ -45,6 +48,8 @@ pub struct ChatContext {
     pub memories: Vec<SearchHit>,
     /// The request to the model.
     pub request: ChatRequest,
+    /// The memories as the prompt has them.
+    lines: Vec<String>,
 }
 
 impl ChatTurn {
@@ -58,6 +63,24 @@ impl ChatTurn {
 }
 
 impl ChatContext {
+    /// Leaves out the older half of the messages before the last one, or the second half of the memories, whichever are longer;
+    /// returns whether there were any.
+    fn shorten(&mut self) -> bool {
+        let last = self.request.messages.len().saturating_sub(1);
+        let old = self.request.messages[..last].iter().filter(|message| message.role != ChatRole::System);
+        let old_bytes: usize = old.map(|message| message.content.len()).sum();
+        let memory_bytes: usize = self.lines.iter().map(String::len).sum();
+        if memory_bytes <= old_bytes {
+            return shorten(&mut self.request.messages);
+        }
+        let kept = self.lines.len() / 2;
+        tracing::warn!(kept, "the prompt of a chat is too long for the model, so memories are left out");
+        self.lines.truncate(kept);
+        self.memories.truncate(kept);
+        self.request.messages[0] = system_message(&self.lines);
+        true
+    }
+
     /// Whether the answer cites the memory at this index.
     pub fn cites(&self, answer: &str, index: usize) -> bool {
         let label = label(index);
@@ -99,32 +122,32 @@ impl Engine {
             lines.push(line);
             memories.push(hit);
         }
-        let today = Timestamp::now().strftime("%A, %-d %B %Y");
-        let system = format!("{CHAT}\nToday is {today}.\n\n<memories>\n[{}]\n</memories>", lines.join(",\n"));
-        let mut messages = vec![ChatMessage::new(ChatRole::System, system)];
+        let mut messages = vec![system_message(&lines)];
         messages.extend(conversation(&turn.messages, last));
-        Ok(ChatContext { memories, request: ChatRequest { messages, json: None, max_tokens: turn.max_tokens } })
+        Ok(ChatContext { memories, request: ChatRequest { messages, json: None, max_tokens: turn.max_tokens }, lines })
     }
 
-    /// The model's answer. With `stream` it is also handed over in parts as it is generated. If the conversation is too
-    /// long for the model, its oldest messages are left out, but never the last one.
+    /// The model's answer. With `stream` it is also handed over in parts as it is generated. If the prompt is too long for the
+    /// model, the oldest messages and the last memories are left out, also of `context`, but never the last message.
     ///
     /// # Errors
     /// [`EngineError::NoLanguageModel`], or the model's failure.
-    pub fn reply(&self, context: &ChatContext, mut stream: Option<OnDelta<'_>>) -> Result<ChatAnswer> {
+    pub fn reply(&self, context: &mut ChatContext, mut stream: Option<OnDelta<'_>>) -> Result<ChatAnswer> {
         let llm = self.require_language_model()?;
-        let mut request = context.request.clone();
+        let start = Instant::now();
         loop {
             let answer = match &mut stream {
-                Some(on_part) => llm.chat_stream(&request, on_part),
-                None => llm.chat(&request),
+                Some(on_part) => llm.chat_stream(&context.request, on_part),
+                None => llm.chat(&context.request),
             };
             let error = match answer {
                 Ok(answer) => return Ok(answer),
                 Err(error) => EngineError::from(error),
             };
-            let is_too_long = error.llm_refusal() == Some(RefusalCause::TooLong);
-            if !is_too_long || !shorten(&mut request.messages) {
+            // A refusal that the model's service does not explain may be one of a text that is too long.
+            let may_be_too_long =
+                matches!(error.llm_refusal(), Some(RefusalCause::TooLong | RefusalCause::ThisRequest));
+            if !may_be_too_long || start.elapsed() > MAX_SHORTENING || !context.shorten() {
                 return Err(error);
             }
         }
@@ -133,6 +156,13 @@ impl Engine {
     fn require_language_model(&self) -> Result<&dyn mnemon_models::ChatModel> {
         self.language_model().ok_or(EngineError::NoLanguageModel("chat"))
     }
+}
+
+/// The instruction with the memories.
+fn system_message(lines: &[String]) -> ChatMessage {
+    let today = Timestamp::now().strftime("%A, %-d %B %Y");
+    let memories = lines.join(",\n");
+    ChatMessage::new(ChatRole::System, format!("{CHAT}\nToday is {today}.\n\n<memories>\n[{memories}]\n</memories>"))
 }
 
 /// Leaves out the older half of the messages between the instructions and the last message; returns whether there were
@@ -219,7 +249,7 @@ mod tests {
 
     #[test]
     fn only_whole_labels_are_citations() {
-        let context = ChatContext { memories: Vec::new(), request: ChatRequest::default() };
+        let context = ChatContext { memories: Vec::new(), request: ChatRequest::default(), lines: Vec::new() };
         let answer = "You live in Lisbon [m1], near [m12].";
         assert!(context.cites(answer, 0) && context.cites(answer, 11));
         assert!(!context.cites(answer, 1) && !context.cites("item1", 0));

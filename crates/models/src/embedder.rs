@@ -10,7 +10,7 @@ pub struct Embedding {
     pub vector: Vec<f32>,
     /// The number of pieces whose mean the vector is; 1 if the text was embedded as a whole, 0 if no part of it was.
     pub pieces: usize,
-    /// The number of pieces that the model refused; they have no influence on the vector.
+    /// The number of pieces that the model refused or does not read; they have no influence on the vector.
     pub left_out: usize,
 }
 
@@ -18,6 +18,11 @@ impl Embedding {
     /// The vector of a text that was embedded as a whole.
     pub fn whole(vector: Vec<f32>) -> Self {
         Self { vector, pieces: 1, left_out: 0 }
+    }
+
+    /// The vector of the beginning of a text, of a model that reads no more of it.
+    pub fn of_beginning(vector: Vec<f32>) -> Self {
+        Self { vector, pieces: 1, left_out: 1 }
     }
 
     /// Whether the vector is that of the whole text.
@@ -36,8 +41,9 @@ pub trait Embedder: Send + Sync {
 
     /// Returns one embedding with a vector of [`dims`](Self::dims) numbers for each text, in order.
     ///
-    /// A text that is too long for the model is cut into pieces, and its vector is the normalised mean of their vectors. A
-    /// text, or a piece, that the model refuses for its content is left out; it is not an error.
+    /// A text that is too long for the model is cut into pieces, and its vector is the normalised mean of their vectors; a
+    /// local model reads its beginning only. A text, or a piece, that the model refuses for its content is left out; it is not
+    /// an error.
     ///
     /// # Errors
     /// If the model is not available, or refuses every text.

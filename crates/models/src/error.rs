@@ -52,6 +52,8 @@ pub enum RefusalCause {
     TooLong,
     /// A filter refuses the content of the input or of the answer.
     Filtered,
+    /// Something in this request, in words that are not known or without words: the service answers other requests.
+    ThisRequest,
     /// Another reason.
     Other,
 }

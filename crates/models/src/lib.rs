@@ -26,4 +26,5 @@ pub use llm::{
 pub use minilm::MiniLmEmbedder;
 pub use openai::{OpenAiConfig, OpenAiEmbedder};
 pub use rerank::{HttpReranker, RerankConfig, Reranker};
+pub use service::is_base_url;
 pub use static_embedder::StaticEmbedder;

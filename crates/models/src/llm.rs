@@ -1,10 +1,12 @@
 //! Language models behind an HTTP endpoint: they answer a conversation with a text.
 
+mod adapt;
 mod chat;
 mod client;
 mod config;
 mod headers;
 pub mod json;
+mod probe;
 mod quirks;
 mod reasoning;
 mod stream;

@@ -50,16 +50,16 @@ impl MiniLmEmbedder {
         }
     }
 
-    /// The word pieces of a text between `[CLS]` and `[SEP]`; none for a text without pieces.
-    fn pieces(&self, text: &str) -> Vec<u16> {
+    /// The word pieces of a text between `[CLS]` and `[SEP]`, none for a text without pieces; and whether it has more.
+    fn pieces(&self, text: &str) -> (Vec<u16>, bool) {
         let mut pieces = vec![CLS];
-        self.tokenizer.encode(text, MAX_PIECES - 2, &mut pieces);
+        let has_more = self.tokenizer.encode_beginning(text, MAX_PIECES - 2, &mut pieces);
         if pieces.len() == 1 {
             pieces.clear();
         } else {
             pieces.push(SEP);
         }
-        pieces
+        (pieces, has_more)
     }
 
     /// Embeds a batch, in its order.
@@ -93,7 +93,7 @@ impl Embedder for MiniLmEmbedder {
     }
 
     fn embed_texts(&self, texts: &[&str]) -> std::result::Result<Vec<Embedding>, ModelError> {
-        let pieces: Vec<Vec<u16>> = texts.iter().map(|text| self.pieces(text)).collect();
+        let (pieces, have_more): (Vec<Vec<u16>>, Vec<bool>) = texts.iter().map(|text| self.pieces(text)).unzip();
         let mut vectors = vec![vec![0.0; DIMS]; texts.len()];
         for batch in batches::batches(&pieces) {
             let found = self.embed_batch(&batch).map_err(|error| ModelError::Compute(Box::new(error)))?;
@@ -101,7 +101,11 @@ impl Embedder for MiniLmEmbedder {
                 vectors[at] = vector;
             }
         }
-        Ok(vectors.into_iter().map(Embedding::whole).collect())
+        let embedding = |(vector, has_more)| match has_more {
+            true => Embedding::of_beginning(vector),
+            false => Embedding::whole(vector),
+        };
+        Ok(vectors.into_iter().zip(have_more).map(embedding).collect())
     }
 
     fn known_share(&self, text: &str) -> f32 {

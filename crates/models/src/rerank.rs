@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
 use crate::error::{ModelError, ModelKind};
-use crate::service::{self, Address, Failure, RetryPolicy, Root, Service, clean_key};
+use crate::service::{self, Address, Failure, NoProbe, RetryPolicy, Root, Service, clean_key};
 
 /// Scores how well texts answer a question. Calls block; shared between threads.
 pub trait Reranker: Send + Sync {
@@ -126,14 +126,14 @@ impl Reranker for HttpReranker {
     fn rerank(&self, question: &str, texts: &[&str]) -> Result<Vec<f32>, ModelError> {
         let body = Body { model: &self.model, query: question, documents: texts, top_n: texts.len() };
         let result = match &self.runtime {
-            Some(runtime) => runtime.block_on(self.service.post("/rerank", &body, 1 << 20)),
+            Some(runtime) => runtime.block_on(self.service.post("/rerank", &body, 1 << 20, &NoProbe)),
             None => unreachable!("the runtime exists until the reranker is dropped"),
         };
         match result {
             Ok(body) => self.read(&body, texts.len()),
             Err(Failure::Unavailable { reason, wait, .. }) => Err(self.service.unavailable(reason, wait)),
             Err(Failure::Configuration(error)) => Err(error),
-            Err(Failure::Refused { status, refusal }) => {
+            Err(Failure::Refused { status, refusal, .. }) => {
                 Err(self.service.refused(status, &refusal, &self.model, self.has_key))
             }
         }

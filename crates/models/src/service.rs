@@ -2,57 +2,38 @@
 
 mod address;
 mod breaker;
+mod doubt;
 mod privacy;
 mod reason;
 mod refusal;
+mod retries;
 mod words;
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Client, Response, Url};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use crate::error::{ModelError, ModelKind};
+pub use address::is_base_url;
 pub(crate) use address::{Address, Root, add_headers, clean_key, header_of_key, without_credentials};
 use breaker::Breaker;
+pub(crate) use doubt::{Doubt, NoProbe, Probe, Verdict};
 pub(crate) use reason::message_of;
 pub(crate) use refusal::Refusal;
+pub(crate) use retries::RetryPolicy;
 
 /// Timeout for making a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pause before the first retry; doubled for each further retry.
-const BACKOFF: Duration = Duration::from_millis(250);
-/// Maximum wait for an open circuit breaker; if it stays open for longer, the call fails at once.
-const MAX_BREAKER_WAIT: Duration = Duration::from_secs(2);
+/// Maximum number of redirects of one request.
+const MAX_REDIRECTS: usize = 3;
 /// Maximum number of bytes that are read of an error response.
 const MAX_REFUSAL: usize = 64 << 10;
-
-/// How long to wait for a service, and how often to retry.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RetryPolicy {
-    /// Timeout of one attempt.
-    pub(crate) timeout: Duration,
-    /// Maximum time for all attempts and the pauses between them.
-    pub(crate) deadline: Duration,
-    /// Number of retries if there is no answer, or if its status is 408, 425, 429 or 5xx.
-    pub(crate) retries: u32,
-}
-
-/// How a failure is judged that has no stated reason: the service may be unavailable, or unable to process this request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Retry {
-    /// The service is unavailable: the failure counts for the circuit breaker.
-    Always,
-    /// The caller finds out which, by another request. A request that can be cut is retried once only.
-    InDoubt { can_be_cut: bool },
-    /// The same, without a retry.
-    Never,
-}
 
 /// Why a call failed.
 pub(crate) enum Failure {
@@ -62,12 +43,17 @@ pub(crate) enum Failure {
         wait: Option<Duration>,
         /// The status of its answer; 0 if there was none.
         status: u16,
-        /// Failed attempts that are not counted for the circuit breaker, because the request may be the reason; 0 if the
-        /// service is the reason. See [`Service::count_failures`].
-        in_doubt: u32,
+        /// Whether the service may be unable to process this request only.
+        in_doubt: bool,
     },
     /// The service rejects the request; a retry would be rejected too.
-    Refused { status: u16, refusal: Refusal },
+    Refused {
+        /// 0 if there was no answer in time.
+        status: u16,
+        refusal: Refusal,
+        /// What a probe found out about a failure that was in doubt.
+        verdict: Option<Verdict>,
+    },
     /// The configuration can't work; no request was sent.
     Configuration(ModelError),
 }
@@ -113,8 +99,7 @@ impl Service {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
             .default_headers(self.headers.clone())
-            // A redirect would turn a POST into a GET.
-            .redirect(reqwest::redirect::Policy::none())
+            .redirect(Policy::custom(redirect))
             .connect_timeout(CONNECT_TIMEOUT.min(self.policy.timeout))
             .user_agent(concat!("mnemon/", env!("CARGO_PKG_VERSION")));
         if self.address.base.scheme() == "http" {
@@ -128,84 +113,50 @@ impl Service {
     }
 
     /// Posts JSON to a path below the base URL and returns the body of the answer, at most `max_bytes` of it.
-    pub(crate) async fn post(&self, path: &str, body: &impl Serialize, max_bytes: usize) -> Result<Vec<u8>, Failure> {
-        self.post_with(path, body, max_bytes, Retry::Always).await
-    }
-
-    /// The same for a request that may itself be the reason of a failure.
-    pub(crate) async fn post_with(
+    pub(crate) async fn post(
         &self,
         path: &str,
         body: &impl Serialize,
         max_bytes: usize,
-        retry: Retry,
+        probe: &impl Probe,
     ) -> Result<Vec<u8>, Failure> {
-        let attempt = async |timeout| {
-            let mut response = self.send(path, body, timeout, true).await?;
-            let answer = read(&mut response, max_bytes).await.map_err(|error| transport_failure(&error, timeout))?;
-            match self.failure_in(&answer, body) {
-                Some(failure) => Err(failure),
-                None => Ok(answer),
-            }
-        };
-        self.with_retries(retry, attempt).await
+        self.with_retries(probe, async |timeout| self.attempt(path, body, max_bytes, timeout).await).await
+    }
+
+    /// The same in one attempt.
+    pub(crate) async fn post_once(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        max_bytes: usize,
+    ) -> Result<Vec<u8>, Failure> {
+        self.once(async |timeout| self.attempt(path, body, max_bytes, timeout).await).await
     }
 
     /// Posts JSON and returns the answer as soon as its headers have arrived, for the caller to stream the body.
-    pub(crate) async fn open(&self, path: &str, body: &impl Serialize) -> Result<Response, Failure> {
-        self.with_retries(Retry::Always, async |timeout| self.send(path, body, timeout, false).await).await
-    }
-
-    /// Makes attempts until one succeeds, is rejected, or no retries or time are left.
-    async fn with_retries<T>(
+    pub(crate) async fn open(
         &self,
-        retry: Retry,
-        attempt: impl AsyncFn(Duration) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        let deadline = Instant::now() + self.policy.deadline;
-        let mut pause = BACKOFF;
-        let (mut retries, mut uncounted) = (0, 0);
-        loop {
-            if let Err(open) = self.breaker.check() {
-                if open.wait > MAX_BREAKER_WAIT || Instant::now() + open.wait >= deadline {
-                    let (reason, wait) = (open.reason, Some(open.wait));
-                    return Err(Failure::Unavailable { reason, wait, status: 0, in_doubt: 0 });
-                }
-                tokio::time::sleep(open.wait.mul_f64(1.0 + jitter())).await;
-                continue;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            let result = attempt(left.min(self.policy.timeout)).await;
-            let Err(Failure::Unavailable { reason, wait: requested, status, in_doubt }) = result else {
-                self.breaker.record_answer();
-                return result;
-            };
-            let is_in_doubt = in_doubt > 0 && retry != Retry::Always;
-            if is_in_doubt {
-                uncounted += 1;
-            } else {
-                self.count_failures(&reason, uncounted + 1);
-                uncounted = 0;
-            }
-            // The jitter keeps calls that failed together from being repeated together.
-            let wait = requested.unwrap_or_default().max(pause.mul_f64(jitter()));
-            let max_retries = match retry {
-                Retry::Never => 0,
-                Retry::InDoubt { can_be_cut: true } if is_in_doubt => self.policy.retries.min(1),
-                _ => self.policy.retries,
-            };
-            if retries >= max_retries || Instant::now() + wait >= deadline {
-                return Err(Failure::Unavailable { reason, wait: requested, status, in_doubt: uncounted });
-            }
-            retries += 1;
-            tokio::time::sleep(wait).await;
-            pause *= 2;
-        }
+        path: &str,
+        body: &impl Serialize,
+        probe: &impl Probe,
+    ) -> Result<Response, Failure> {
+        self.with_retries(probe, async |timeout| self.send(path, body, timeout, false).await).await
     }
 
-    /// Counts failures for the circuit breaker: the service, not the request, was the reason of failures in doubt.
-    pub(crate) fn count_failures(&self, reason: &str, failures: u32) {
-        (0..failures).for_each(|_| self.breaker.record_failure(reason));
+    /// One attempt. An error with a successful status is a failure.
+    async fn attempt(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        max_bytes: usize,
+        timeout: Duration,
+    ) -> Result<Vec<u8>, Failure> {
+        let mut response = self.send(path, body, timeout, true).await?;
+        let answer = read(&mut response, max_bytes).await.map_err(|error| transport_failure(&error, timeout))?;
+        match self.failure_in(&answer, body) {
+            Some(failure) => Err(failure),
+            None => Ok(answer),
+        }
     }
 
     /// Sends one request; returns only successful responses. The timeout is for the whole response, or for its headers.
@@ -247,7 +198,12 @@ impl Service {
             request = request.timeout(timeout);
         }
         let Ok(sent) = tokio::time::timeout(timeout, request.send()).await else {
-            return Err(Failure::Unavailable { reason: timeout_reason(timeout), wait: None, status: 0, in_doubt: 1 });
+            return Err(Failure::Unavailable {
+                reason: timeout_reason(timeout),
+                wait: None,
+                status: 0,
+                in_doubt: true,
+            });
         };
         let mut response = sent.map_err(|error| transport_failure(&error, timeout))?;
         let status = response.status();
@@ -276,10 +232,10 @@ impl Service {
                 Some(wait) => format!("{described} (retry after {} s)", wait.as_secs()),
                 None => described,
             };
-            let in_doubt = u32::from((500..600).contains(&status) && wait.is_none());
+            let in_doubt = (500..600).contains(&status) && wait.is_none();
             return Failure::Unavailable { reason, wait, status, in_doubt };
         }
-        Failure::Refused { status, refusal }
+        Failure::Refused { status, refusal, verdict: None }
     }
 
     /// A service's text without keys and quotations of the request.
@@ -347,6 +303,20 @@ async fn read(response: &mut Response, max_bytes: usize) -> Result<Vec<u8>, reqw
     Ok(body)
 }
 
+/// Follows redirects that keep the request as it is, on the same host: to https, or to a path with or without a slash at its
+/// end. Another one would turn a POST into a GET, or send the key elsewhere; the response says so.
+fn redirect(attempt: Attempt<'_>) -> Action {
+    let is_kept = matches!(attempt.status().as_u16(), 307 | 308);
+    let first = attempt.previous().first().and_then(Url::host_str);
+    let is_same_host = first.is_some() && first == attempt.url().host_str();
+    let is_encrypted = attempt.url().scheme() == "https" || attempt.previous().iter().all(|url| url.scheme() == "http");
+    if is_kept && is_same_host && is_encrypted && attempt.previous().len() <= MAX_REDIRECTS {
+        attempt.follow()
+    } else {
+        attempt.stop()
+    }
+}
+
 /// The header `Retry-After`: seconds, or a date.
 fn retry_after(response: &Response) -> Option<Duration> {
     let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
@@ -354,11 +324,6 @@ fn retry_after(response: &Response) -> Option<Duration> {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
         Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok(),
     }
-}
-
-/// A random factor from 0.5 to 1.5. The seed of hash maps is random enough for that.
-fn jitter() -> f64 {
-    0.5 + (RandomState::new().hash_one(()) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// The failure of a request without a response. The reason leaves out the URL, which may contain a password.
@@ -371,7 +336,7 @@ fn transport_failure(error: &reqwest::Error, timeout: Duration) -> Failure {
         None => cause,
     };
     // A service that was reached may have failed because of the request.
-    let in_doubt = u32::from(!error.is_connect());
+    let in_doubt = !error.is_connect();
     Failure::Unavailable { reason, wait: None, status: 0, in_doubt }
 }
 

@@ -53,7 +53,7 @@ impl StaticEmbedder {
     /// Embeds one text; `pieces` is a buffer for its word pieces.
     fn embed_one(&self, text: &str, pieces: &mut Vec<u16>) -> Embedding {
         pieces.clear();
-        self.tokenizer.encode(text, MAX_PIECES, pieces);
+        let has_more = self.tokenizer.encode_beginning(text, MAX_PIECES, pieces);
         let mut sum = vec![0.0; DIMS];
         for &piece in pieces.iter() {
             let piece = usize::from(piece);
@@ -62,7 +62,7 @@ impl StaticEmbedder {
         }
         // The mean and the sum differ by a factor only, so they have the same normalised vector.
         normalise(&mut sum);
-        Embedding::whole(sum)
+        if has_more { Embedding::of_beginning(sum) } else { Embedding::whole(sum) }
     }
 }
 

@@ -77,6 +77,15 @@ impl WordPiece {
         self.len() == 0
     }
 
+    /// Appends the ids of the first `limit` pieces of a text, and returns whether it has more.
+    pub fn encode_beginning(&self, text: &str, limit: usize, ids: &mut Vec<u16>) -> bool {
+        let end = ids.len() + limit;
+        self.encode(text, limit + 1, ids);
+        let has_more = ids.len() > end;
+        ids.truncate(end);
+        has_more
+    }
+
     /// Appends the ids of the first `limit` pieces of a text, without `[CLS]` and `[SEP]`.
     pub fn encode(&self, text: &str, limit: usize, ids: &mut Vec<u16>) {
         let end = ids.len() + limit;

@@ -1,16 +1,22 @@
 //! One double for all endpoints of models: it speaks OpenAI's `/embeddings` and `/chat/completions`, and each peculiarity
 //! of a real service is a [`Behaviour`] that a test switches on.
 
+mod answers;
 mod behaviour;
 mod catalogue;
 mod facts;
 mod vectors;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use serde_json::json;
 
 use crate::service::{FakeService, ReceivedRequest, Reply};
+pub use answers::{filters, forms_of_facts, forms_of_vectors, unusable_facts};
 pub use behaviour::Behaviour;
-pub use catalogue::{Case, batch_limits, content_refusals, refused_keys, text_limits, vague};
+pub use catalogue::{
+    Case, batch_limits, content_refusals, gibberish, refused_keys, refused_roles, silent, text_limits, vague,
+};
 pub use facts::echo_facts;
 pub use vectors::{DIMS, vector};
 
@@ -20,18 +26,27 @@ pub use vectors::{DIMS, vector};
 #[derive(Debug)]
 pub struct FakeEndpoint {
     service: FakeService,
+    behaviours: Arc<Mutex<Vec<Behaviour>>>,
 }
 
 impl FakeEndpoint {
     /// Starts an endpoint on a free port. The first behaviour that refuses a request answers it; an answer goes through
     /// all behaviours.
     pub fn start(behaviours: Vec<Behaviour>) -> Self {
+        let behaviours = Arc::new(Mutex::new(behaviours));
+        let current = Arc::clone(&behaviours);
         let service = FakeService::start(move |_, request| {
+            let behaviours = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let refusal = behaviours.iter().find_map(|behaviour| behaviour.refuse(request));
             let reply = refusal.unwrap_or_else(|| answer(request));
             behaviours.iter().fold(reply, |reply, behaviour| behaviour.change(request, reply))
         });
-        Self { service }
+        Self { service, behaviours }
+    }
+
+    /// Behaves otherwise from now on.
+    pub fn switch(&self, behaviours: Vec<Behaviour>) {
+        *self.behaviours.lock().unwrap_or_else(PoisonError::into_inner) = behaviours;
     }
 
     /// The base URL, which ends with `/v1`.
@@ -62,7 +77,17 @@ mod tests {
 
     #[test]
     fn the_catalogue_can_be_read() {
-        for cases in [text_limits(9), vague(9), batch_limits(9), refused_keys("k"), content_refusals("w")] {
+        for cases in [
+            text_limits(9),
+            vague(9),
+            batch_limits(9),
+            refused_keys("k"),
+            content_refusals("w"),
+            refused_roles(),
+            gibberish(9),
+            filters("w"),
+            forms_of_facts(),
+        ] {
             assert!(cases.len() > 5);
         }
     }

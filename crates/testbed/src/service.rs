@@ -50,9 +50,10 @@ impl ReceivedRequest {
 /// An answer: status, header lines, and body.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// Such as `200 OK`.
+    /// Such as `200 OK`. Without a status the connection is closed instead of an answer.
     pub status: &'static str,
-    /// Header lines, each with its line break.
+    /// Header lines, each with its line break. With a `Connection: close` the connection is closed after the body, which may
+    /// be shorter than a length among the headers.
     pub headers: &'static str,
     /// The body.
     pub body: String,
@@ -176,7 +177,18 @@ fn serve(stream: &TcpStream, answer: &Answer, log: &Mutex<Vec<ReceivedRequest>>)
             log.len() - 1
         };
         let Reply { status, headers, body } = answer(before, &request);
-        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
+        if status.is_empty() {
+            return Ok(());
+        }
+        let has = |name: &str| headers.to_lowercase().contains(name);
+        let length = match has("content-length") || has("transfer-encoding") {
+            true => String::new(),
+            false => format!("Content-Length: {}\r\n", body.len()),
+        };
+        let head = format!("HTTP/1.1 {status}\r\n{length}{headers}\r\n");
         (&mut &*stream).write_all((head + &body).as_bytes())?;
+        if has("connection: close") {
+            return Ok(());
+        }
     }
 }

@@ -103,7 +103,7 @@ fn to_text(answer: &Value, fixed: bool, warning: &str) -> String {
     }
     for (key, what) in [
         ("in_pieces", "long: its vector is the mean of its pieces' vectors"),
-        ("incomplete", "with a part that the embedder refuses: `mnemon get` shows how many"),
+        ("incomplete", "with a part that the embedder refuses or does not read: `mnemon get` shows how many"),
         ("without_vector", "that the embedder refuses: only its words are searched"),
     ] {
         if let Some(count) = answer["embedded"][key].as_u64().filter(|count| *count > 0) {

@@ -78,7 +78,7 @@ pub(super) fn resolve(values: &Values, environment: &Environment) -> anyhow::Res
     if ollama {
         config.base_url = LlmProvider::Ollama.default_url().to_owned();
     }
-    if let Some(url) = values.embedder_url.clone().or_else(|| environment.non_blank(url)) {
+    if let Some(url) = super::llm::base_url(values, "embedder_url", values.embedder_url.as_deref(), environment, url)? {
         config.base_url = url;
     }
     if ollama {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mnemon_engine::{EngineError, LlmReranker, ModelServices};
-use mnemon_models::{ChatModel, HttpReranker, LlmClient, LlmConfig, LlmProvider, RerankConfig, Reranker};
+use mnemon_models::{ChatModel, HttpReranker, LlmClient, LlmConfig, LlmProvider, RerankConfig, Reranker, is_base_url};
 use mnemon_store::DocumentStore;
 use serde_json::{Map, Value};
 
@@ -53,6 +53,11 @@ pub(super) fn resolve(values: &Values, environment: &Environment) -> anyhow::Res
                     with_variable("reranker_url")
                 ))
             })?;
+            if !is_base_url(&url) {
+                return Err(values
+                    .invalid("reranker_url", "the base URL of a service, such as http://localhost:8001")
+                    .into());
+            }
             let mut config = RerankConfig::new(url, model);
             config.api_key = environment.non_blank("RERANKER_API_KEY");
             RerankerSettings::Http(Box::new(config))
@@ -79,7 +84,7 @@ fn config(name: &str, values: &Values, environment: &Environment) -> anyhow::Res
     }
     let mut config = LlmConfig::new(provider, model.trim());
     config.api_key = environment.non_blank("LLM_API_KEY").or_else(|| environment.non_blank(key));
-    if let Some(url) = values.llm_url.clone().or_else(|| environment.non_blank(url)) {
+    if let Some(url) = base_url(values, "llm_url", values.llm_url.as_deref(), environment, url)? {
         config.base_url = url;
     }
     for (key, value, max) in [("llm_temperature", values.llm_temperature, 2.0), ("llm_top_p", values.llm_top_p, 1.0)] {
@@ -96,6 +101,48 @@ fn config(name: &str, values: &Values, environment: &Environment) -> anyhow::Res
     config.extra = object(values, "llm_extra", &values.llm_extra)?;
     config.headers = headers(values, "llm_headers", &values.llm_headers)?;
     Ok(config)
+}
+
+/// The base URL of a model: that of the setting, or else that of the variable.
+pub(super) fn base_url(
+    values: &Values,
+    key: &str,
+    value: Option<&str>,
+    environment: &Environment,
+    variable: &str,
+) -> Result<Option<String>, CliError> {
+    let (origin, url) = match value {
+        Some(url) => (values.origin(key), url.to_owned()),
+        None => match environment.non_blank(variable) {
+            Some(url) => (variable.to_owned(), url),
+            None => return Ok(None),
+        },
+    };
+    if !is_base_url(&url) {
+        let shown = if url.contains('@') { "not valid".to_owned() } else { format!("`{url}`") };
+        let message = format!("{origin} is {shown}; give the base URL of a service, such as https://api.openai.com/v1");
+        return Err(CliError::usage(message));
+    }
+    Ok(Some(url))
+}
+
+/// A warning about settings that have no effect without a language model, or with a local embedder.
+pub(super) fn unused(values: &Values) -> Option<String> {
+    let has_llm = values.llm.trim() != "none";
+    let name = values.embedder.trim();
+    let is_local = name == "builtin" || name == "minilm" || name.starts_with("minilm:");
+    let warning = |prefix: &str, expected: &str| {
+        let set: Vec<String> = values.given(prefix).map(with_variable).collect();
+        (!set.is_empty()).then(|| format!("{} without effect: {expected}", set.join(", ")))
+    };
+    let llm = || warning("llm_", &format!("set {}, such as openai:gpt-4o-mini", with_variable("llm")));
+    let embedder = || {
+        let expected = format!("set {} to a model behind an endpoint, such as openai:MODEL", with_variable("embedder"));
+        warning("embedder_", &expected)
+    };
+    let warnings = [(!has_llm).then(llm).flatten(), is_local.then(embedder).flatten()];
+    let warnings: Vec<String> = warnings.into_iter().flatten().collect();
+    (!warnings.is_empty()).then(|| warnings.join("; "))
 }
 
 /// Headers as a JSON object.
@@ -173,6 +220,58 @@ mod tests {
         );
         let ollama = config("ollama:qwen3:4b", &[("LLM_API_KEY", "l")]);
         assert_eq!((ollama.model.as_str(), ollama.api_key.as_deref()), ("qwen3:4b", Some("l")));
+    }
+
+    #[test]
+    fn a_base_url_that_is_none_is_a_usage_error_with_its_origin() {
+        for url in ["xx", "localhost:4000/v1", "ftp://h/v1", "http://", "/v1", "api.openai.com/v1"] {
+            let with = |values: &mut Values| {
+                values.llm = "openai:x".into();
+                values.llm_url = Some(url.into());
+            };
+            let error = resolved(with, &[]).unwrap_err().to_string();
+            assert!(error.starts_with("llm_url is `") && error.contains("https://api.openai.com/v1"), "{error}");
+            let error = resolved(|values| values.llm = "openai:x".into(), &[("OPENAI_BASE_URL", url)]).unwrap_err();
+            assert!(error.to_string().starts_with("OPENAI_BASE_URL is `"), "{error}");
+            let error =
+                resolved(|values| (values.reranker, values.reranker_url) = ("http:m".into(), Some(url.into())), &[]);
+            assert!(error.unwrap_err().to_string().starts_with("reranker_url is `"));
+        }
+        let secret = |values: &mut Values| (values.llm, values.llm_url) = ("openai:x".into(), Some("me:hush@h".into()));
+        assert!(!resolved(secret, &[]).unwrap_err().to_string().contains("hush"));
+    }
+
+    #[test]
+    fn settings_without_their_model_are_named() {
+        let values = |pairs: &[(&str, &str)]| {
+            let environment = Environment::of(pairs.iter().copied()).unwrap();
+            unused(&Values::read(None, &environment, &[]).unwrap())
+        };
+        for (name, value) in [
+            ("MNEMON_LLM_URL", "http://h/v1"),
+            ("MNEMON_LLM_TEMPERATURE", "0.1"),
+            ("MNEMON_LLM_TOP_P", "0.1"),
+            ("MNEMON_LLM_MAX_TOKENS", "9"),
+            ("MNEMON_LLM_TIMEOUT", "9s"),
+            ("MNEMON_LLM_EXTRA", "{}"),
+            ("MNEMON_LLM_HEADERS", "{}"),
+            ("MNEMON_LLM_INSTRUCTIONS", "x"),
+        ] {
+            let warning = values(&[(name, value)]).unwrap_or_default();
+            assert!(warning.contains(name) && warning.contains("MNEMON_LLM"), "{name}: {warning}");
+            assert_eq!(values(&[(name, value), ("MNEMON_LLM", "openai:x")]), None, "{name}");
+        }
+        for (name, value) in [
+            ("MNEMON_EMBEDDER_BATCH_TEXTS", "9"),
+            ("MNEMON_EMBEDDER_MAX_CHARS", "900"),
+            ("MNEMON_EMBEDDER_TIMEOUT", "9s"),
+        ] {
+            for embedder in ["builtin", "minilm", "minilm:x"] {
+                assert!(values(&[(name, value), ("MNEMON_EMBEDDER", embedder)]).unwrap().contains(name), "{name}");
+            }
+            assert_eq!(values(&[(name, value), ("MNEMON_EMBEDDER", "ollama:x")]), None, "{name}");
+        }
+        assert_eq!(values(&[]), None);
     }
 
     #[test]

@@ -68,6 +68,11 @@ impl Values {
         self.origins.get(key).cloned().unwrap_or_else(|| key.to_owned())
     }
 
+    /// The keys with this prefix that were given a value.
+    pub(super) fn given(&self, prefix: &str) -> impl Iterator<Item = &'static str> {
+        self.origins.keys().copied().filter(move |key| key.starts_with(prefix))
+    }
+
     /// The error of a setting with a value that is not valid.
     pub(super) fn invalid(&self, key: &str, expected: &str) -> CliError {
         let Some(setting) = find(key) else { return CliError::usage(format!("{key} is not valid; give {expected}")) };

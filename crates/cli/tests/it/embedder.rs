@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::Stdio;
 
 use mnemon_testbed::endpoint::{self, Case};
-use mnemon_testbed::{Behaviour, EmbeddingsEndpoint, FakeEndpoint};
+use mnemon_testbed::{Behaviour, EmbeddingsEndpoint, FakeEndpoint, Reply};
 use serde_json::{Value, json};
 
 use crate::listening;
@@ -104,8 +104,8 @@ fn errors_of_the_embedder_have_codes_and_say_what_to_change() {
     assert_eq!((exit, code(&output).as_str()), (1, "embedder_failed"), "{output}");
     assert!(message(&output).contains("embedder_url (MNEMON_EMBEDDER_URL) has the right ending"), "{output}");
     let (exit, output) = run(&sandbox, "localhost:1/v1", "8", &add);
-    assert_eq!((exit, code(&output).as_str()), (1, "embedder_failed"), "{output}");
-    assert!(message(&output).contains("embedder_url"), "{output}");
+    assert_eq!((exit, code(&output).as_str()), (2, "usage"), "{output}");
+    assert!(message(&output).starts_with("MNEMON_EMBEDDER_URL is `localhost:1/v1`; give the base URL"), "{output}");
     // None of them created a store, which would keep the wrong dims.
     assert!(!sandbox.path("store.db").exists() && !sandbox.path("nine.db").exists());
 
@@ -146,16 +146,27 @@ fn a_server_reports_an_unavailable_embedder() {
 fn a_server_starts_at_every_kind_of_endpoint() {
     let few = |cases: Vec<Case>| cases.into_iter().step_by(6);
     let base64 = Case { name: "base64".into(), behaviour: Behaviour::Base64 };
+    let models = few(endpoint::vague(500))
+        .chain(few(endpoint::text_limits(500)))
+        .chain(few(endpoint::unusable_facts()))
+        .chain(few(endpoint::refused_roles()))
+        .chain(["401 Unauthorized", "503 Service Unavailable", "307 Temporary Redirect"].map(|status| Case {
+            name: status.into(),
+            behaviour: Behaviour::Always(Reply::refusal(status, "not now")),
+        }))
+        .map(|case| (case, true));
     let cases = endpoint::refused_keys("encoding_format")
         .into_iter()
         .chain(few(endpoint::text_limits(500)))
         .chain(few(endpoint::vague(500)))
         .chain(few(endpoint::batch_limits(1)))
-        .chain([base64]);
+        .chain([base64])
+        .map(|case| (case, false));
     let folder = tempfile::tempdir().unwrap();
-    for (number, case) in cases.enumerate() {
-        let name = &case.name;
-        let endpoint = FakeEndpoint::start(vec![case.behaviour.clone()]);
+    for (number, (case, is_llm)) in cases.chain(models).enumerate() {
+        let name = &format!("{}, language model: {is_llm}", case.name);
+        let [plain, odd] = [Vec::new(), vec![case.behaviour.clone()]].map(FakeEndpoint::start);
+        let (endpoint, llm) = if is_llm { (plain, odd) } else { (odd, plain) };
         // As in a file of variables whose quotes were kept, without the path.
         let url = format!("\"{}/\"", endpoint.url().trim_end_matches("/v1"));
         let variables = [
@@ -163,6 +174,8 @@ fn a_server_starts_at_every_kind_of_endpoint() {
             ("MNEMON_EMBEDDER_DIMS", "16"),
             ("OPENAI_BASE_URL", url.as_str()),
             ("OPENAI_API_KEY", "'Bearer hush'"),
+            ("MNEMON_LLM", "openai:some-model"),
+            ("MNEMON_LLM_URL", llm.url()),
         ];
         let server = ServerProcess::start_with(&folder.path().join(format!("{number}.db")), &variables);
         let mut http = Connection::open(&server.address).unwrap();
@@ -178,6 +191,10 @@ fn a_server_starts_at_every_kind_of_endpoint() {
         let question = json!({"query": "gardens", "filters": {"user_id": "bob"}});
         let (status, found) = http.call("POST", "/search", "kb", &question).unwrap();
         assert_eq!((status, found["results"].as_array().map(Vec::len)), (200, Some(2)), "{name}: {found}");
+        // A request for facts is learnt from, or kept.
+        let facts = json!({"messages": "Bob has a cat.", "user_id": "bob"});
+        let status = http.call("POST", "/memories", "kb", &facts).unwrap().0;
+        assert!([200, 202].contains(&status), "{name}: {status}");
         let sent = endpoint.requests();
         let key = "authorization: Bearer hush".to_owned();
         assert!(sent.iter().all(|request| request.headers.contains(&key)), "{name}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use mnemon_testbed::EmbeddingsEndpoint;
+use mnemon_testbed::{Behaviour, EmbeddingsEndpoint, FakeEndpoint, Reply};
 use serde_json::{Value, json};
 
 use crate::embedder::hashed;
@@ -188,4 +188,42 @@ fn failed_runs_leave_the_store_unchanged() {
     check_refused(&sandbox, &reembed_to(&endpoint, &[]), 1, "--restart");
     assert_eq!(sandbox.json(&[&other[..], &["--restart"]].concat())["resumed"], json!(0));
     assert_eq!(embedder_with_dims(&sandbox), json!("openai:other:8"));
+}
+
+/// The record of a text's pieces is that of the new embedder, whose limits are others.
+#[test]
+fn the_record_of_the_pieces_is_that_of_the_new_embedder() {
+    let refusal = Reply::refusal("400 Bad Request", "the input length exceeds the context length");
+    let limit = |chars| FakeEndpoint::start(vec![Behaviour::TextLimit(chars, refusal.clone())]);
+    let refusing = FakeEndpoint::start(vec![Behaviour::RefusedWord("amaryllis", refusal.clone())]);
+    let sandbox = Sandbox::new();
+    let long = "We walked along the river in the evening. ".repeat(60);
+    for text in [long.as_str(), "an amaryllis in a pot"] {
+        sandbox.json(&["add", text, "--user", "ana"]);
+    }
+    // The built-in embedder reads the beginning of the long text.
+    let mut records = vec![embedded(&sandbox)];
+    for (number, endpoint) in [limit(1300), limit(400), refusing, limit(100_000)].iter().enumerate() {
+        let to = format!("openai:model-{number}");
+        let target = ["reembed", "--to", &to, "--to-url", endpoint.url(), "--to-dims", "16"];
+        assert_eq!(sandbox.run(&target).code, 0);
+        records.push(embedded(&sandbox));
+    }
+    // Each of the long and of the short text: pieces, and parts that were left out.
+    let whole = (None, None);
+    assert_eq!(records[0], [(Some(1), Some(1)), whole]);
+    let [fewer, more] = [&records[1], &records[2]].map(|record| record[0].0.unwrap());
+    assert!(1 < fewer && fewer < more, "{records:?}");
+    assert_eq!((records[1][1], records[2][1]), (whole, whole));
+    assert_eq!(records[3], [whole, (Some(0), Some(1))]);
+    assert_eq!(records[4], [whole, whole]);
+}
+
+/// The record of the pieces of each text, the longest text first.
+fn embedded(sandbox: &Sandbox) -> Vec<(Option<u64>, Option<u64>)> {
+    let list = sandbox.json(&["list", "--user", "ana"]);
+    let mut memories = list["results"].as_array().unwrap().clone();
+    memories.sort_by_key(|memory| std::cmp::Reverse(memory["memory"].as_str().unwrap().len()));
+    let number = |memory: &Value, key: &str| memory[key].as_u64();
+    memories.iter().map(|memory| (number(memory, "vector_pieces"), number(memory, "vector_left_out"))).collect()
 }

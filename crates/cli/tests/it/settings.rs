@@ -177,3 +177,38 @@ fn logs_go_to_stderr_when_asked_for() {
     assert_eq!(output.stdout, quiet.stdout);
     assert!(output.stderr.contains("DEBUG") && output.stderr.contains("store.db"), "{}", output.stderr);
 }
+
+#[test]
+fn models_and_the_log_have_usable_settings() {
+    let sandbox = Sandbox::new();
+    let run = |variables: &[(&str, &str)]| {
+        let mut command = sandbox.command(&["add", "x", "--user", "ana", "--infer", "--json"]);
+        CommandResult::of(command.envs(variables.iter().copied()))
+    };
+    let llm = ("MNEMON_LLM", "openai:x");
+    for variables in [
+        &[llm, ("MNEMON_LLM_URL", "xx")][..],
+        &[llm, ("OPENAI_BASE_URL", "localhost:4000/v1")],
+        &[("MNEMON_LLM", "ollama:x"), ("OLLAMA_BASE_URL", "127.0.0.1:11434")],
+        &[("MNEMON_EMBEDDER", "ollama:bge-m3"), ("OLLAMA_BASE_URL", "//h")],
+        &[("MNEMON_RERANKER", "http:x"), ("MNEMON_RERANKER_URL", "h:1")],
+        &[("MNEMON_LOG", "loud")],
+        &[("MNEMON_LOG", "info,verbose")],
+        &[("MNEMON_LOG", "mnemon_server=loud")],
+        &[("MNEMON_LOG", "warn;debug")],
+    ] {
+        let result = run(variables);
+        let (name, value) = variables.last().unwrap();
+        assert_eq!(result.code, 2, "{variables:?}: {}", result.stderr);
+        assert!(result.stderr.contains(name) && result.stderr.contains(value), "{variables:?}: {}", result.stderr);
+    }
+    for filter in
+        ["debug", "WARN", "off", "3", "warn,mnemon_server=debug", "info,hyper=off", "mnemon", " info ", "[span]=info"]
+    {
+        let result = sandbox.command(&["list"]).env("MNEMON_LOG", filter).output().unwrap();
+        assert_eq!(result.status.code(), sandbox.run(&["list"]).code.into(), "{filter}");
+    }
+    let warned = sandbox.command(&["list"]).env("MNEMON_LLM_TEMPERATURE", "0.1").output().unwrap();
+    let stderr = String::from_utf8_lossy(&warned.stderr).into_owned();
+    assert!(stderr.contains("MNEMON_LLM_TEMPERATURE") && stderr.contains("without effect"), "{stderr}");
+}

@@ -72,6 +72,10 @@ fn refusal_hint(kind: ModelKind, model: &str, cause: RefusalCause, name: &dyn Fn
         RefusalCause::Filtered => {
             "a filter refuses the content: send other text, or change the filter at the service".to_owned()
         }
+        RefusalCause::ThisRequest => {
+            "the service answers other requests: send other or less text, and look into its log for the reason"
+                .to_owned()
+        }
         RefusalCause::Other => match kind {
             ModelKind::Embedder => format!("check that {}, now `{model}`, names an embedding model", name(setting)),
             ModelKind::LanguageModel => format!("check {}, now `{model}`, and the other llm_ settings", name(setting)),
@@ -85,7 +89,7 @@ mod tests {
     use super::*;
 
     const KINDS: [ModelKind; 3] = [ModelKind::Embedder, ModelKind::LanguageModel, ModelKind::Reranker];
-    const CAUSES: [RefusalCause; 9] = [
+    const CAUSES: [RefusalCause; 10] = [
         RefusalCause::NoKey,
         RefusalCause::InvalidKey,
         RefusalCause::KeyNotAllowed,
@@ -94,6 +98,7 @@ mod tests {
         RefusalCause::Quota,
         RefusalCause::TooLong,
         RefusalCause::Filtered,
+        RefusalCause::ThisRequest,
         RefusalCause::Other,
     ];
 
@@ -115,7 +120,8 @@ mod tests {
                 let named: Vec<&str> = text.split('<').skip(1).filter_map(|rest| rest.split('>').next()).collect();
                 assert!(named.iter().all(|key| key.starts_with(own)), "{kind}, {cause:?}: {text}");
                 let names_key = text.contains("_API_KEY");
-                let is_about_text = matches!(cause, RefusalCause::TooLong | RefusalCause::Filtered);
+                let is_about_text =
+                    matches!(cause, RefusalCause::TooLong | RefusalCause::Filtered | RefusalCause::ThisRequest);
                 assert_eq!(named.is_empty(), names_key || is_about_text, "{kind}, {cause:?}: {text}");
             }
         }

@@ -18,6 +18,8 @@ use crate::prompts;
 const MAX_CALLS: usize = 12;
 /// Maximum number of calls whose answers bring nothing usable.
 const MAX_FAILED_CALLS: usize = 2;
+/// After so many refusals without an answer in between, windows are not divided any more: size is not the reason.
+const MAX_REFUSALS: usize = 16;
 
 /// What an extraction found.
 #[derive(Debug, Default)]
@@ -47,23 +49,27 @@ pub(crate) fn extract_facts(
     before_call: &mut dyn FnMut(),
 ) -> Result<Extraction> {
     let mut found = Extraction::default();
-    let mut has_answer = false;
+    let (mut has_answer, mut refusals) = (false, 0);
     let task = |window| Task { window, is_alone: false };
     let mut tasks: VecDeque<Task<'_>> = windows(input.messages).into_iter().map(task).collect();
     while let Some(task) = tasks.pop_front() {
         let error = match ask(model, input, &task, &found.facts, before_call) {
             Ok(facts) => {
-                has_answer = true;
+                (has_answer, refusals) = (true, 0);
                 found.facts.extend(facts.into_iter().map(|fact| attribute(fact, &task.window)));
                 continue;
             }
             Err(error) => error,
         };
-        let refusal = error.llm_refusal();
+        refusals += 1;
         // What the model answers otherwise is not refused because of its settings.
-        let is_content = matches!(refusal, Some(RefusalCause::TooLong | RefusalCause::Other)) && has_answer
-            || refusal == Some(RefusalCause::Filtered) && (has_answer || !tasks.is_empty());
-        if let Some(smaller) = smaller(&error, &task, context_chars(input, &found.facts)) {
+        let is_content = match error.llm_refusal() {
+            Some(RefusalCause::TooLong) => has_answer,
+            Some(RefusalCause::Filtered | RefusalCause::ThisRequest) => has_answer || !tasks.is_empty(),
+            _ => false,
+        };
+        let context = context_chars(input, &found.facts);
+        if let Some(smaller) = smaller(&error, &task, context).filter(|_| refusals < MAX_REFUSALS) {
             smaller.into_iter().rev().for_each(|task| tasks.push_front(task));
         } else if is_content {
             tracing::warn!(%error, "the model refuses a message, so nothing is learnt from it");
@@ -83,8 +89,8 @@ fn smaller<'q>(error: &EngineError, task: &Task<'q>, context: usize) -> Option<V
     let chars: usize = window.iter().map(|part| part.text.chars().count()).sum();
     let windows = match (error.llm_refusal(), error) {
         (Some(RefusalCause::Filtered), _) => single_messages(window),
-        // A refusal without a reason may be one of a text that is too long.
-        (Some(RefusalCause::TooLong | RefusalCause::Other), _) => {
+        // A refusal that is not explained may be one of a text that is too long.
+        (Some(RefusalCause::TooLong | RefusalCause::ThisRequest), _) => {
             halves(window).filter(|_| *is_alone || context < chars).map(Vec::from)
         }
         (_, EngineError::Extraction { is_truncated: true, .. }) => {
@@ -138,7 +144,9 @@ pub(crate) fn record_procedure(model: &dyn ChatModel, input: &ExtractionInput<'_
         match model.chat(&ChatRequest { messages, ..ChatRequest::default() }).map_err(EngineError::from) {
             Ok(answer) => records.push(answer.text),
             Err(error) => {
-                let halves = halves(&window).filter(|_| error.llm_refusal() == Some(RefusalCause::TooLong));
+                let may_be_too_long =
+                    matches!(error.llm_refusal(), Some(RefusalCause::TooLong | RefusalCause::ThisRequest));
+                let halves = halves(&window).filter(|_| may_be_too_long);
                 let [first, second] = halves.ok_or(error)?;
                 windows.push_front(second);
                 windows.push_front(first);

@@ -15,8 +15,8 @@ const FAILED_PAUSES: [u64; 6] = [2, 10, 60, 5 * 60, 15 * 60, 60 * 60];
 const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// Attempts in which a model answers, but refuses the request or answers unusably, after which a job is parked.
 const MAX_REFUSALS: usize = 8;
-/// The same if the model says that the messages are too long: another attempt helps only if its settings change.
-const MAX_TOO_LONG: usize = 2;
+/// The same if the reason is known to be in the messages: another attempt helps only if the model's settings change.
+const MAX_REFUSALS_OF_MESSAGES: usize = 2;
 /// How often an idle worker reads the queue.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -39,7 +39,7 @@ pub(super) fn pause(policy: &RetryPolicy, failed: usize, refusals: usize, error:
         _ if !is_about_request(error) => Some(last(&policy.backoff)),
         _ => match error.llm_refusal() {
             Some(RefusalCause::Filtered) => None,
-            Some(RefusalCause::TooLong) if refusals >= MAX_TOO_LONG => None,
+            Some(RefusalCause::TooLong | RefusalCause::ThisRequest) if refusals >= MAX_REFUSALS_OF_MESSAGES => None,
             _ => policy.pause(refusals),
         },
     }
@@ -50,7 +50,10 @@ pub(super) fn pause(policy: &RetryPolicy, failed: usize, refusals: usize, error:
 pub(super) fn is_about_request(error: &EngineError) -> bool {
     match error {
         EngineError::Model(ModelError::Refused { cause, .. }) => {
-            matches!(cause, RefusalCause::TooLong | RefusalCause::Filtered | RefusalCause::Other)
+            matches!(
+                cause,
+                RefusalCause::TooLong | RefusalCause::Filtered | RefusalCause::ThisRequest | RefusalCause::Other
+            )
         }
         EngineError::Model(ModelError::Answer { .. }) | EngineError::Extraction { .. } | EngineError::Invalid(_) => {
             true
@@ -76,6 +79,11 @@ pub(super) fn public_reason(error: &EngineError) -> &'static str {
             cause: RefusalCause::TooLong,
             ..
         }) => "the messages are too long for the language model",
+        EngineError::Model(ModelError::Refused {
+            kind: ModelKind::LanguageModel,
+            cause: RefusalCause::ThisRequest,
+            ..
+        }) => "the language model fails at these messages and answers others; see the server's log for the reason",
         EngineError::Model(ModelError::Refused { kind: ModelKind::LanguageModel, .. }) => {
             "the language model rejects the request; see the server's log for the reason"
         }
@@ -128,6 +136,7 @@ mod tests {
         for (error, end) in [
             (llm(RefusalCause::Filtered), Some(1)),
             (llm(RefusalCause::TooLong), Some(2)),
+            (llm(RefusalCause::ThisRequest), Some(2)),
             (llm(RefusalCause::Other), Some(8)),
             (refused(ModelKind::Embedder, RefusalCause::Other), Some(8)),
             (answer.into(), Some(8)),

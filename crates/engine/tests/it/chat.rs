@@ -30,10 +30,10 @@ fn memories_are_data_in_the_prompt() {
     add(&world, note("ben", "I live in Lisbon too, says Ben."));
     let endpoint = FakeService::start(|_, request| Reply::chat(request, "In Lisbon [m1]."));
     let engine = engine_with_llm(&world, &endpoint);
-    let context =
+    let mut context =
         engine.chat_context(&turn(&[("system", "Be brief."), ("user", "Where do I live in Lisbon?")])).unwrap();
     assert_eq!(context.memories.len(), 2);
-    let answer = engine.reply(&context, None).unwrap();
+    let answer = engine.reply(&mut context, None).unwrap();
     assert_eq!(answer.text, "In Lisbon [m1].");
     assert!(context.cites(&answer.text, 0) && !context.cites(&answer.text, 1));
     let now = jiff::Timestamp::now();
@@ -65,13 +65,13 @@ fn an_answer_is_streamed() {
     let world = world();
     let endpoint = FakeService::start(|_, request| Reply::chat(request, "You live in Lisbon."));
     let engine = engine_with_llm(&world, &endpoint);
-    let context = engine.chat_context(&turn(&[("user", "Where do I live?")])).unwrap();
+    let mut context = engine.chat_context(&turn(&[("user", "Where do I live?")])).unwrap();
     let mut deltas = Vec::new();
     let mut on_delta = |text: &str| {
         deltas.push(text.to_owned());
         ControlFlow::Continue(())
     };
-    let answer = engine.reply(&context, Some(&mut on_delta)).unwrap();
+    let answer = engine.reply(&mut context, Some(&mut on_delta)).unwrap();
     assert_eq!((deltas.len(), deltas.concat()), (4, answer.text));
 }
 

@@ -10,8 +10,9 @@ use mnemon_store::sqlite::SqliteOptions;
 use mnemon_store::{
     Document, DocumentStore, Durability, Filter, MemoryId, Page, PageRequest, Scope, SqliteStore, StoreError, keys,
 };
+use mnemon_testbed::endpoint;
 use mnemon_testbed::{FakeService, ReceivedRequest, Reply};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::fixture::{
     World, add, by_user, check_store, engine_with_documents, engine_with_llm, note, search, user, user_message, world,
@@ -58,6 +59,10 @@ fn stored(learned: LearnResult) -> Vec<String> {
 }
 
 pub(crate) fn texts(world: &World, id: &str) -> Vec<String> {
+    texts_of(world, id)
+}
+
+pub(crate) fn texts_of(world: &mnemon_engine::Engine, id: &str) -> Vec<String> {
     let request = mnemon_engine::ListRequest { filter: Some(by_user(id)), limit: 1000, ..Default::default() };
     let mut texts: Vec<String> =
         world.list(&request).unwrap().items.iter().map(|memory| memory.payload.text().to_owned()).collect();
@@ -72,11 +77,7 @@ fn prompt(request: &ReceivedRequest) -> &str {
 
 /// Answers with the new messages of the prompt as facts.
 pub(crate) fn echo(request: &ReceivedRequest) -> Reply {
-    let section =
-        prompt(request).split("## New Messages\n").nth(1).unwrap().split("\n\n## ").next().unwrap().to_owned();
-    let messages: Vec<Value> = serde_json::from_str(&section).unwrap();
-    let texts: Vec<&str> = messages.iter().map(|message| message["content"].as_str().unwrap()).collect();
-    Reply::chat(request, &facts(&texts))
+    endpoint::echo_facts(request).unwrap_or_else(|| Reply::chat(request, "{}"))
 }
 
 fn the_extraction_prompt_matches_the_snapshot() {

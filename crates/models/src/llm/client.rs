@@ -1,15 +1,13 @@
 //! A client of one model at one endpoint.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use reqwest::Response;
-use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, Semaphore};
 
@@ -28,8 +26,6 @@ use crate::service::{self, Address, Failure, Refusal, RetryPolicy, Root, Service
 const MAX_ANSWER: usize = 16 << 20;
 /// Maximum duration of a streamed answer.
 const MAX_STREAM_TIME: Duration = Duration::from_secs(10 * 60);
-/// Maximum number of refusals of one request after which the request is changed and sent again.
-const MAX_LESSONS: usize = 8;
 
 /// Calls a language model over HTTP, with the API of OpenAI and compatible services, of Anthropic, or of Ollama.
 ///
@@ -40,25 +36,16 @@ const MAX_LESSONS: usize = 8;
 /// Calls block, so they must not be made from async code. The client may be dropped anywhere.
 #[derive(Debug)]
 pub struct LlmClient {
-    config: LlmConfig,
-    service: Service,
-    quirks: RwLock<Quirks>,
+    pub(super) config: LlmConfig,
+    pub(super) service: Service,
+    pub(super) quirks: RwLock<Quirks>,
     /// Held by the first request of each kind (plain, JSON), so that each unsupported parameter is learned once.
-    first: Mutex<()>,
+    pub(super) first: Mutex<()>,
     /// Whether a request of each kind was answered.
-    is_settled: [AtomicBool; 2],
+    pub(super) is_settled: [AtomicBool; 2],
     permits: Semaphore,
     /// `None` only while the client is dropped.
     runtime: Option<Runtime>,
-}
-
-/// Attempts after a refusal without a reason.
-struct Guesses {
-    left: VecDeque<(Quirks, String)>,
-    /// The lessons before them.
-    lessons: Vec<String>,
-    /// The refusal.
-    first: (u16, Refusal),
 }
 
 impl LlmClient {
@@ -93,89 +80,16 @@ impl LlmClient {
         }
     }
 
-    /// Sends a request. If the endpoint rejects a parameter, sends the request again without it.
-    async fn send_adapted<T>(
-        &self,
-        request: &ChatRequest,
-        stream: bool,
-        send: impl AsyncFn(&Map<String, Value>) -> Result<T, Failure>,
-    ) -> Result<T, ModelError> {
-        let is_settled = &self.is_settled[usize::from(request.json.is_some())];
-        let first = if is_settled.load(Ordering::Acquire) { None } else { Some(self.first.lock().await) };
-        // The request before this one may have been answered in the meantime.
-        let _first = first.filter(|_| !is_settled.load(Ordering::Acquire));
-        let mut quirks = self.quirks().clone();
-        let mut lessons: Vec<String> = Vec::new();
-        // Attempts after a refusal without a reason.
-        let mut guesses: Option<Guesses> = None;
-        loop {
-            let body = wire::body(&self.config, request, &quirks, stream);
-            let (status, refusal) = match send(&body).await {
-                Ok(answer) => {
-                    self.remember(quirks, &lessons);
-                    is_settled.store(true, Ordering::Release);
-                    return Ok(answer);
-                }
-                Err(Failure::Unavailable { reason, wait, .. }) => {
-                    // Guesses have not helped yet.
-                    if guesses.is_none() {
-                        self.remember(quirks, &lessons);
-                    }
-                    return Err(self.service.unavailable(reason, wait));
-                }
-                Err(Failure::Configuration(error)) => return Err(error),
-                Err(Failure::Refused { status, refusal }) => (status, refusal),
-            };
-            // A refusal may quote any parameter. If leaving it out does not help, it was not the reason, and the changed quirks
-            // are not kept.
-            let mut next = quirks.clone();
-            let lesson = next.learn(status, &refusal, &body).filter(|_| lessons.len() < MAX_LESSONS);
-            if let Some(lesson) = lesson.filter(|_| wire::body(&self.config, request, &next, stream) != body) {
-                lessons.push(lesson);
-                quirks = next;
-                continue;
-            }
-            // An endpoint that has answered such a request refuses something else.
-            if is_settled.load(Ordering::Acquire) || !is_vague(status, &refusal) {
-                return Err(self.refused(status, &refusal));
-            }
-            let guesses = guesses.get_or_insert_with(|| Guesses {
-                left: quirks.guesses(&body).into(),
-                lessons: lessons.clone(),
-                first: (status, refusal),
-            });
-            let Some((guess, lesson)) = guesses.left.pop_front() else {
-                let (status, refusal) = &guesses.first;
-                return Err(self.refused(*status, refusal));
-            };
-            lessons = guesses.lessons.iter().cloned().chain([lesson]).collect();
-            quirks = guess;
-        }
-    }
-
-    /// Keeps the changed quirks for the following requests.
-    fn remember(&self, quirks: Quirks, lessons: &[String]) {
-        if lessons.is_empty() {
-            return;
-        }
-        for lesson in lessons {
-            let (endpoint, model) = (&self.service.server, &self.config.model);
-            tracing::info!(%endpoint, %model, "the language model {lesson}");
-        }
-        *self.quirks.write().unwrap_or_else(PoisonError::into_inner) = quirks;
-    }
-
-    fn quirks(&self) -> RwLockReadGuard<'_, Quirks> {
+    pub(super) fn quirks(&self) -> RwLockReadGuard<'_, Quirks> {
         self.quirks.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn refused(&self, status: u16, refusal: &Refusal) -> ModelError {
-        self.service.refused(
-            status,
-            refusal,
-            &self.config.model,
-            self.config.api_key.as_deref().and_then(clean_key).is_some(),
-        )
+    pub(super) fn has_key(&self) -> bool {
+        self.config.api_key.as_deref().and_then(clean_key).is_some()
+    }
+
+    pub(super) fn refused(&self, status: u16, refusal: &Refusal) -> ModelError {
+        self.service.refused(status, refusal, &self.config.model, self.has_key())
     }
 
     fn wrong_answer(&self, fault: String) -> ModelError {
@@ -192,7 +106,7 @@ impl LlmClient {
     fn error_of(&self, failure: Failure) -> ModelError {
         match failure {
             Failure::Unavailable { reason, wait, .. } => self.service.unavailable(reason, wait),
-            Failure::Refused { status, refusal } => self.refused(status, &refusal),
+            Failure::Refused { status, refusal, .. } => self.refused(status, &refusal),
             Failure::Configuration(error) => error,
         }
     }
@@ -216,12 +130,15 @@ impl LlmClient {
         self.service.empty_answer(answer)
     }
 
-    /// The answer that a complete text contains.
-    fn answer(&self, part: AnswerPart) -> Result<ChatAnswer, ModelError> {
+    /// The answer that a complete text contains. If JSON is requested, it may be in the arguments of a tool's call.
+    fn answer(&self, part: AnswerPart, request: &ChatRequest) -> Result<ChatAnswer, ModelError> {
         if let Some(reason) = part.refused {
             return Err(self.refused_with_success(reason, RefusalCause::Filtered));
         }
         let mut text = clean_answer(&part.text);
+        if text.is_empty() && request.json.is_some() {
+            text = clean_answer(&part.arguments);
+        }
         if text.is_empty() && part.text.trim().is_empty() {
             // Some services return the answer as reasoning.
             text = clean_answer(&part.reasoning);
@@ -236,17 +153,19 @@ impl LlmClient {
     async fn read_stream(
         &self,
         response: Response,
+        request: &ChatRequest,
         on_delta: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<ChatAnswer, ModelError> {
         match stream::events(response, MAX_ANSWER) {
-            Ok(events) => self.read_events(events, on_delta).await,
+            Ok(events) => self.read_events(events, request, on_delta).await,
             Err(response) => {
-                let body = response.bytes().await.map_err(|error| self.wrong_answer(error.to_string()))?;
+                let broke_off = |_| self.service.unavailable("its answer broke off".to_owned(), None);
+                let body = response.bytes().await.map_err(broke_off)?;
                 if let Some(failure) = self.service.failure_in(&body, &()) {
                     return Err(self.error_of(failure));
                 }
                 let part = wire::answer(self.config.provider, &body).map_err(|fault| self.wrong_answer(fault))?;
-                let answer = self.answer(part)?;
+                let answer = self.answer(part, request)?;
                 let _ = on_delta(&answer.text);
                 Ok(answer)
             }
@@ -256,6 +175,7 @@ impl LlmClient {
     async fn read_events(
         &self,
         mut events: Events,
+        request: &ChatRequest,
         on_delta: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<ChatAnswer, ModelError> {
         let deadline = Instant::now() + MAX_STREAM_TIME;
@@ -283,6 +203,7 @@ impl LlmClient {
             let delta = filter.push(&part.text);
             whole.text.push_str(&part.text);
             whole.reasoning.push_str(&part.reasoning);
+            whole.arguments.push_str(&part.arguments);
             whole.finish = part.finish.or(whole.finish);
             whole.refused = part.refused.or(whole.refused);
             whole.usage = part.usage.or(whole.usage);
@@ -304,7 +225,7 @@ impl LlmClient {
             let _ = on_delta(&rest);
         }
         if answer.trim().is_empty() || whole.refused.is_some() {
-            let answer = self.answer(whole)?;
+            let answer = self.answer(whole, request)?;
             let _ = on_delta(&answer.text);
             return Ok(answer);
         }
@@ -320,12 +241,12 @@ impl ChatModel for LlmClient {
     fn chat(&self, request: &ChatRequest) -> Result<ChatAnswer, ModelError> {
         let answer = self.block_on(async {
             let path = wire::path(self.config.provider);
-            let body = self.send_adapted(request, false, async |body| {
+            let body = self.send_adapted(request, false, async |body, probe| {
                 let _permit = self.permits.acquire().await;
-                self.service.post(path, body, MAX_ANSWER).await
+                self.service.post(path, body, MAX_ANSWER, probe).await
             });
             let part = wire::answer(self.config.provider, &body.await?);
-            self.answer(part.map_err(|fault| self.wrong_answer(fault))?)
+            self.answer(part.map_err(|fault| self.wrong_answer(fault))?, request)
         });
         let answer = answer.map_err(|error| self.without_quotes(error, request))?;
         // A chat goes on with the end of a conversation; facts would be missing.
@@ -346,8 +267,9 @@ impl ChatModel for LlmClient {
         let answer = self.block_on(async {
             let path = wire::path(self.config.provider);
             let _permit = self.permits.acquire().await;
-            let response = self.send_adapted(request, true, async |body| self.service.open(path, body).await).await?;
-            self.read_stream(response, on_delta).await
+            let response =
+                self.send_adapted(request, true, async |body, probe| self.service.open(path, body, probe).await);
+            self.read_stream(response.await?, request, on_delta).await
         });
         answer.map_err(|error| self.without_quotes(error, request))
     }
@@ -360,13 +282,4 @@ impl Drop for LlmClient {
             runtime.shutdown_background();
         }
     }
-}
-
-/// Whether a refusal has no reason, so that any parameter may be at fault.
-fn is_vague(status: u16, refusal: &Refusal) -> bool {
-    matches!(status, 400 | 422)
-        && refusal.param.is_none()
-        && !refusal.is_about_length()
-        && !refusal.is_about_content()
-        && !refusal.is_about_quota()
 }

@@ -10,7 +10,7 @@ use super::outcome::{Outcome, Refused};
 use crate::embedder::Parts;
 use crate::error::{ModelError, ModelKind};
 use crate::pieces::{cut, halves, size};
-use crate::service::{Address, Refusal, Retry, RetryPolicy, Root, Service, add_headers, clean_key};
+use crate::service::{self, Address, Refusal, RetryPolicy, Root, Service, add_headers, clean_key};
 
 /// A refused text of less than twice this size is not cut any more: its content is the reason, not its length.
 const MIN_PIECE: usize = 64;
@@ -80,15 +80,23 @@ impl Endpoint {
                 }
                 _ => {}
             }
-            let can_be_cut = texts.len() > 1 || texts.iter().any(|text| size(text) >= 2 * MIN_PIECE);
-            let refused = match self.send(texts, &[], Retry::InDoubt { can_be_cut }).await? {
-                Outcome::Refused(refused) => refused,
-                Outcome::Vectors(vectors) => return self.collect(texts, vectors, content_halvings).await,
+            let (verdict, is_timeout) = match self.send(texts).await {
+                Ok(Outcome::Vectors(vectors)) => return self.collect(texts, vectors, content_halvings).await,
+                Ok(Outcome::Refused(refused)) => {
+                    let is_timeout = refused.status == 0;
+                    (self.judge(texts, refused).await?, is_timeout)
+                }
+                // The answer to these texts only is not usable.
+                Err(ModelError::Dims { .. } | ModelError::Answer { .. })
+                    if self.probe(200, &[]).await == Some(service::Verdict::Content) =>
+                {
+                    (Verdict::Unknown, false)
+                }
+                Err(error) => return Err(error),
             };
-            let verdict = self.judge(texts, refused).await?;
             match (verdict, texts) {
                 (Verdict::Feature, _) => self.embed_part(texts, content_halvings).await,
-                (_, [text]) => self.embed_refused(text, verdict, content_halvings).await,
+                (_, [text]) => self.embed_refused(text, verdict, is_timeout, content_halvings).await,
                 _ => {
                     if verdict == Verdict::TooMany && self.learned.limit_texts(texts.len() / 2) {
                         self.log(&format!("accepts fewer than {} texts in a request", texts.len()));
@@ -99,7 +107,9 @@ impl Endpoint {
                         let total: usize = texts.iter().map(|text| size(text)).sum();
                         match verdict {
                             Verdict::TooLong => self.learned.limit_total(total / 2),
-                            Verdict::Unknown => self.learned.limit_texts(texts.len() / 2),
+                            Verdict::Unknown if is_timeout || self.retry(texts).await?.is_none() => {
+                                self.learned.limit_texts(texts.len() / 2)
+                            }
                             _ => false,
                         };
                     }
@@ -114,6 +124,7 @@ impl Endpoint {
         &self,
         text: &str,
         verdict: Verdict,
+        is_timeout: bool,
         content_halvings: u32,
     ) -> Result<Vec<Parts>, ModelError> {
         let size = size(text);
@@ -121,13 +132,9 @@ impl Endpoint {
         let halves = halves(text).filter(|_| size >= 2 * MIN_PIECE);
         let (Some((first, rest)), Some(left)) = (halves, left) else {
             if verdict == Verdict::Unknown
-                // An overloaded service fails now and then: one more try, after another text was embedded.
-                && let Outcome::Vectors(vectors) = self.send(&[text], &[], Retry::Never).await?
-                && let Some(vector) = vectors.into_iter().flatten().next()
+                && let Some(whole) = self.retry(&[text]).await?
             {
-                let mut parts = Parts::default();
-                parts.add(vector);
-                return Ok(vec![parts]);
+                return Ok(whole);
             }
             self.log(&format!("refuses a text of {} characters, which is left out", text.chars().count()));
             let mut parts = Parts::default();
@@ -141,10 +148,32 @@ impl Endpoint {
         let mut parts = self.embed_pieces(&[first], left).await?;
         let others = self.embed_pieces(&[rest], left).await?;
         if verdict == Verdict::Unknown && parts.iter().chain(&others).all(Parts::is_whole) {
+            if !is_timeout && let Some(whole) = self.retry(&[text]).await? {
+                return Ok(whole);
+            }
             self.learned.limit_size(size / 2);
         }
         parts[0].join(&others[0]);
         Ok(parts)
+    }
+
+    /// Sends texts again that were refused without a reason, before something is concluded from it: a service may fail for
+    /// a moment. `None` if they are refused again.
+    async fn retry(&self, texts: &[&str]) -> Result<Option<Vec<Parts>>, ModelError> {
+        let vectors = match self.send_once(texts, &[]).await {
+            Ok(Outcome::Vectors(vectors)) => vectors,
+            Ok(Outcome::Refused(_))
+            | Err(ModelError::Unavailable { .. } | ModelError::Dims { .. } | ModelError::Answer { .. }) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let part = |vector: Option<Vec<f32>>| {
+            let mut parts = Parts::default();
+            parts.add(vector?);
+            Some(parts)
+        };
+        Ok(vectors.into_iter().map(part).collect())
     }
 
     /// Embeds the pieces of one text. Returns its one entry.
@@ -172,7 +201,7 @@ impl Endpoint {
             match vector {
                 Some(vector) => parts.add(vector),
                 None if texts.len() > 1 => parts.join(&self.embed_part(&[text], content_halvings).await?[0]),
-                None => parts.join(&self.embed_refused(text, Verdict::Content, content_halvings).await?[0]),
+                None => parts.join(&self.embed_refused(text, Verdict::Content, false, content_halvings).await?[0]),
             }
             all.push(parts);
         }
@@ -184,56 +213,60 @@ impl Endpoint {
     /// # Errors
     /// If the reason is not these texts: [`ModelError::Refused`], or [`ModelError::Unavailable`].
     async fn judge(&self, texts: &[&str], refused: Refused) -> Result<Verdict, ModelError> {
-        let Refused { status, refusal, in_doubt, mut used } = refused;
-        let is_about_settings = matches!(status, 300..=399 | 401 | 404) || refusal.is_about_quota();
-        if in_doubt == 0 && is_about_settings {
-            return Err(self.refused(status, &refusal));
-        }
-        let can_be_cut = texts.len() > 1 || texts.iter().any(|text| size(text) >= 2 * MIN_PIECE);
-        if texts.len() > 1 && refusal.is_about_count() {
-            return Ok(Verdict::TooMany);
-        }
-        if texts.len() > 1 && status == 413 && !refusal.is_about_length() {
-            return Ok(Verdict::Unknown);
-        }
-        if can_be_cut && (status == 413 || refusal.is_about_length()) {
-            return Ok(Verdict::TooLong);
+        let Refused { status, refusal, verdict, mut used } = refused;
+        if verdict.is_none() {
+            if !refusal.may_be_about_this_request(status) {
+                return Err(self.refused(status, &refusal));
+            }
+            if texts.len() > 1 && refusal.is_about_count() {
+                return Ok(Verdict::TooMany);
+            }
+            if texts.len() > 1 && status == 413 && !refusal.is_about_length() {
+                return Ok(Verdict::Unknown);
+            }
+            let can_be_cut = texts.len() > 1 || texts.iter().any(|text| size(text) >= 2 * MIN_PIECE);
+            if can_be_cut && (status == 413 || refusal.is_about_length()) {
+                return Ok(Verdict::TooLong);
+            }
         }
         // The words may quote the texts, so a feature is only given up if that helps.
         used.sort_by_key(|feature| !refusal.names(feature.key()));
-        match self.probe(status, &used).await? {
-            Some(given_up) if given_up => Ok(Verdict::Feature),
-            Some(_) if refusal.is_about_content() => Ok(Verdict::Content),
-            Some(_) => Ok(Verdict::Unknown),
-            None if in_doubt > 0 => {
-                self.service.count_failures(&refusal.message, in_doubt);
-                Err(self.service.unavailable(refusal.message, None))
-            }
+        let verdict = match verdict {
+            None => self.probe(status, &used).await,
+            verdict => verdict,
+        };
+        match verdict {
+            Some(service::Verdict::Parameters) => Ok(Verdict::Feature),
+            Some(service::Verdict::Content) if refusal.is_about_content() => Ok(Verdict::Content),
+            Some(service::Verdict::Content) => Ok(Verdict::Unknown),
             None => Err(self.refused(status, &refusal)),
         }
     }
 
-    /// Sends a text that every embedder can embed, then without features that the endpoint may not support. `None` if all
-    /// are refused; otherwise whether a feature was given up.
-    async fn probe(&self, status: u16, used: &[Feature]) -> Result<Option<bool>, ModelError> {
+    /// Sends a text that every embedder can embed, then without features that the endpoint may not support. Features without
+    /// which it is embedded are given up.
+    pub(super) async fn probe(&self, status: u16, used: &[Feature]) -> Option<service::Verdict> {
         let mut omitted = Vec::new();
         // A service that does not answer in time, or does not allow the request, has not looked at features.
         let features = used.iter().filter(|_| !matches!(status, 0 | 403)).map(Some);
         for feature in std::iter::once(None).chain(features) {
             omitted.extend(feature.copied());
-            match self.send(&[PROBE], &omitted, Retry::Never).await {
-                Ok(Outcome::Vectors(_)) => {
+            match self.send_once(&[PROBE], &omitted).await {
+                Ok(Outcome::Vectors(vectors)) if omitted.is_empty() => {
+                    return vectors.iter().all(Option::is_some).then_some(service::Verdict::Content);
+                }
+                // Vectors of another length show their length when the texts are sent.
+                Ok(Outcome::Vectors(_)) | Err(ModelError::Dims { .. }) if !omitted.is_empty() => {
                     omitted.iter().for_each(|feature| self.give_up(*feature));
-                    return Ok(Some(!omitted.is_empty()));
+                    return Some(service::Verdict::Parameters);
                 }
-                Ok(Outcome::Refused(Refused { in_doubt, refusal, .. })) => {
-                    self.service.count_failures(&refusal.message, in_doubt);
-                }
-                Err(ModelError::Unavailable { .. }) => return Ok(None),
-                Err(error) => return Err(error),
+                Ok(_) => {}
+                // It may fail because of a feature.
+                Err(ModelError::Unavailable { .. }) if !used.is_empty() => {}
+                Err(_) => return None,
             }
         }
-        Ok(None)
+        None
     }
 
     fn give_up(&self, feature: Feature) {

@@ -2,7 +2,7 @@
 
 use super::answer::Vectors;
 use super::learned::Feature;
-use crate::service::Refusal;
+use crate::service::{Refusal, Verdict};
 
 /// The outcome of a request that the service answered.
 pub(super) enum Outcome {
@@ -17,9 +17,8 @@ pub(super) struct Refused {
     /// 0 if there was no answer in time.
     pub(super) status: u16,
     pub(super) refusal: Refusal,
-    /// The attempts that failed without a reason, so that the service may be unavailable; 0 if the service refuses the
-    /// request.
-    pub(super) in_doubt: u32,
+    /// What a probe found out, if one was sent.
+    pub(super) verdict: Option<Verdict>,
     /// The features that the request used.
     pub(super) used: Vec<Feature>,
 }

@@ -7,7 +7,7 @@ use super::endpoint::Endpoint;
 use super::learned::Feature;
 use super::outcome::{Outcome, Refused};
 use crate::error::ModelError;
-use crate::service::{Failure, Refusal, Retry};
+use crate::service::{Doubt, Failure, Probe, Refusal, Verdict};
 
 /// Assumed maximum length of one vector element in JSON, in bytes; limits the size of the response.
 const NUMBER_BYTES: usize = 40;
@@ -30,9 +30,44 @@ enum Input<'a> {
     List(&'a [&'a str]),
 }
 
+/// A request for texts.
+struct Request<'a> {
+    body: Body<'a>,
+    used: Vec<Feature>,
+    max_bytes: usize,
+    texts: usize,
+}
+
+/// Finds out whether the texts of a request are the reason of its failure.
+struct TextProbe<'a> {
+    endpoint: &'a Endpoint,
+    used: &'a [Feature],
+}
+
+impl Probe for TextProbe<'_> {
+    async fn probe(&self, doubt: Doubt) -> Option<Verdict> {
+        // The service may be down for a moment only, so features are not given up before the last retry has failed.
+        self.endpoint.probe(doubt.status, if doubt.is_last { self.used } else { &[] }).await
+    }
+}
+
 impl Endpoint {
-    /// Sends texts without the features that the endpoint does not support, and without those in `omitted`.
-    pub(super) async fn send(&self, texts: &[&str], omitted: &[Feature], retry: Retry) -> Result<Outcome, ModelError> {
+    /// Sends texts without the features that the endpoint does not support.
+    pub(super) async fn send(&self, texts: &[&str]) -> Result<Outcome, ModelError> {
+        let request = self.request(texts, &[]);
+        let probe = TextProbe { endpoint: self, used: &request.used };
+        let result = self.service.post("/embeddings", &request.body, request.max_bytes, &probe).await;
+        self.outcome(result, request)
+    }
+
+    /// The same in one attempt, also without the features in `omitted`.
+    pub(super) async fn send_once(&self, texts: &[&str], omitted: &[Feature]) -> Result<Outcome, ModelError> {
+        let request = self.request(texts, omitted);
+        let result = self.service.post_once("/embeddings", &request.body, request.max_bytes).await;
+        self.outcome(result, request)
+    }
+
+    fn request<'a>(&'a self, texts: &'a [&'a str], omitted: &[Feature]) -> Request<'a> {
         let uses = |feature: &Feature| self.learned.supports(*feature) && !omitted.contains(feature);
         let is_possible = |feature: &Feature| match feature {
             Feature::EncodingFormat => true,
@@ -51,21 +86,20 @@ impl Endpoint {
         };
         // Enough for vectors that are eight times as long as expected, so that the error can name their length.
         let max_bytes = (1 << 20) + texts.len() * self.config.dims * NUMBER_BYTES * 8;
-        let (status, refusal, in_doubt) = match self.service.post_with("/embeddings", &body, max_bytes, retry).await {
-            Ok(body) => match self.read(&body, texts.len())? {
+        Request { body, used, max_bytes, texts: texts.len() }
+    }
+
+    fn outcome(&self, result: Result<Vec<u8>, Failure>, request: Request<'_>) -> Result<Outcome, ModelError> {
+        let (status, refusal, verdict) = match result {
+            Ok(body) => match self.read(&body, request.texts)? {
                 Ok(vectors) => return Ok(Outcome::Vectors(vectors)),
-                Err(refusal) => (200, refusal, 0),
+                Err(refusal) => (200, refusal, None),
             },
-            Err(Failure::Refused { status, refusal }) => (status, refusal, 0),
-            Err(Failure::Unavailable { reason, wait, in_doubt: 0, .. }) => {
-                return Err(self.service.unavailable(reason, wait));
-            }
-            Err(Failure::Unavailable { reason, status, in_doubt, .. }) => {
-                (status, Refusal::of_failure(reason), in_doubt)
-            }
+            Err(Failure::Refused { status, refusal, verdict }) => (status, refusal, verdict),
+            Err(Failure::Unavailable { reason, wait, .. }) => return Err(self.service.unavailable(reason, wait)),
             Err(Failure::Configuration(error)) => return Err(error),
         };
-        Ok(Outcome::Refused(Refused { status, refusal, in_doubt, used }))
+        Ok(Outcome::Refused(Refused { status, refusal, verdict, used: request.used }))
     }
 
     /// Reads the vectors, or the error that some services send with status 200.

@@ -23,6 +23,11 @@ const ROUTES: [&str; 10] = [
 /// Hosts of Azure, which expects a key in the header `api-key`.
 const AZURE_HOSTS: [&str; 3] = [".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com"];
 const AZURE_KEY: HeaderName = HeaderName::from_static("api-key");
+/// In the paths of Azure's deployments, also behind gateways.
+const AZURE_DEPLOYMENTS: &str = "/openai/deployments/";
+const AZURE_VERSION: &str = "api-version";
+/// The version of the API that deployments are called with if the base URL names none: they refuse requests without one.
+const DEFAULT_AZURE_VERSION: &str = "2024-10-21";
 
 /// Where the routes of an API are if the base URL has no path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +57,8 @@ impl Address {
     /// # Errors
     /// [`ModelError::Settings`] if it is not the URL of a service.
     pub(crate) fn new(kind: ModelKind, setting: &'static str, url: &str, root: Root) -> Result<Self, ModelError> {
-        let url = unquoted(url);
-        let server = without_credentials(url);
-        let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let mut base = parsed.ok_or_else(|| {
+        let server = without_credentials(unquoted(url));
+        let mut base = parse(url).ok_or_else(|| {
             let reason =
                 format!("is `{server}`; it must be the base URL of a service, such as https://api.openai.com/v1");
             ModelError::Settings { kind, setting, reason }
@@ -70,6 +73,10 @@ impl Address {
         }
         let path = path.to_owned();
         base.set_path(&path);
+        let has_version = base.query_pairs().any(|(key, _)| key.eq_ignore_ascii_case(AZURE_VERSION));
+        if path.contains(AZURE_DEPLOYMENTS) && !has_version {
+            base.query_pairs_mut().append_pair(AZURE_VERSION, DEFAULT_AZURE_VERSION);
+        }
         let prefixes: &[&str] = match root {
             _ if !path.is_empty() => &[""],
             Root::Versioned if is_azure(&base) => &["/openai/v1"],
@@ -96,9 +103,10 @@ impl Address {
         self.prefix.fetch_max(at, Ordering::Relaxed);
     }
 
-    /// The values of the query, which may be keys.
+    /// The values of the query that may be keys.
     pub(super) fn query_values(&self) -> impl Iterator<Item = String> {
-        self.base.query_pairs().map(|(_, value)| value.into_owned())
+        let is_secret = |key: &str| !key.eq_ignore_ascii_case(AZURE_VERSION);
+        self.base.query_pairs().filter(move |(key, _)| is_secret(key)).map(|(_, value)| value.into_owned())
     }
 
     /// The header of a key, which is the value of `setting`: a bearer token, or the header that Azure expects.
@@ -122,8 +130,18 @@ impl Address {
     }
 }
 
+fn parse(url: &str) -> Option<Url> {
+    Url::parse(unquoted(url)).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+/// Whether a text is the base URL of a service, such as `https://api.openai.com/v1`.
+pub fn is_base_url(url: &str) -> bool {
+    parse(url).is_some()
+}
+
 fn is_azure(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| AZURE_HOSTS.iter().any(|azure| host.ends_with(azure)))
+    url.path().contains(AZURE_DEPLOYMENTS)
+        || url.host_str().is_some_and(|host| AZURE_HOSTS.iter().any(|azure| host.ends_with(azure)))
 }
 
 /// A header with a key, which is never shown.
@@ -239,6 +257,19 @@ mod tests {
                 &format!("{azure}/openai/deployments/D?api-version=2024-02-01"),
                 &format!("{azure}/openai/deployments/D/embeddings?api-version=2024-02-01"),
             ),
+            (
+                &format!("{azure}/openai/deployments/D/"),
+                &format!("{azure}/openai/deployments/D/embeddings?api-version=2024-10-21"),
+            ),
+            (
+                "https://gateway.example.com/team/openai/deployments/D/embeddings?x=1",
+                "https://gateway.example.com/team/openai/deployments/D/embeddings?x=1&api-version=2024-10-21",
+            ),
+            (
+                &format!("{azure}/openai/deployments/D?API-Version=2023-05-15"),
+                &format!("{azure}/openai/deployments/D/embeddings?API-Version=2023-05-15"),
+            ),
+            (&format!("{azure}/openai/v1/"), &format!("{azure}/openai/v1/embeddings")),
             (azure, &format!("{azure}/openai/v1/embeddings")),
         ] {
             let urls = address(url, Root::Versioned).urls("/embeddings");
@@ -293,6 +324,7 @@ mod tests {
         let azure = "https://x.openai.azure.com/openai/deployments/D/embeddings?api-version=2024-02-01";
         assert_eq!(header(azure, "'k'"), "api-key: k");
         assert_eq!(header(azure, "eyJhbGciOi.x"), "authorization: Bearer eyJhbGciOi.x");
+        assert_eq!(header("https://gateway.example.com/openai/deployments/D", "k"), "api-key: k");
         assert_eq!(header("http://h:1/v1", "k"), "authorization: Bearer k");
     }
 }

@@ -233,8 +233,25 @@ impl Refusal {
         let words = self.words();
         has(&words, &LENGTHS)
             && has(&words, &EXCESSES)
-            && (!has(&words, &BUSY) || words.contains("request too large"))
+            && (!has(&words, &BUSY) || words.contains("request too large") || self.requests_more_than_the_limit())
             && !words.contains("auth")
+    }
+
+    /// Whether it names a limit and a larger number that the request needs alone, so that waiting does not help.
+    fn requests_more_than_the_limit(&self) -> bool {
+        let words = self.words();
+        let number_after = |word: &str| {
+            let rest = &words[words.find(word)? + word.len()..];
+            let rest = rest.trim_start_matches(|char: char| !char.is_ascii_alphanumeric());
+            let digits: String = rest
+                .chars()
+                .take_while(|char| char.is_ascii_digit() || *char == ',')
+                .filter(|char| *char != ',')
+                .collect();
+            digits.parse::<u64>().ok()
+        };
+        let limit = ["limit: ", "limit "].iter().find_map(|word| number_after(word));
+        limit.zip(number_after("requested")).is_some_and(|(limit, requested)| requested > limit)
     }
 
     /// Whether the request has too many texts.
@@ -322,7 +339,7 @@ impl Refusal {
     pub(crate) fn is_about_the_request(&self, status: u16) -> bool {
         match status {
             408 | 425 => false,
-            429 => self.words().contains("request too large"),
+            429 => self.words().contains("request too large") || self.requests_more_than_the_limit(),
             500 => {
                 self.is_about_parameters()
                     || self.is_about_length()
@@ -372,6 +389,8 @@ mod tests {
         for (status, message, expected) in [
             (429, "Rate limit reached: maximum of 30000 tokens per min", false),
             (429, "Request too large for the model: limit 6000 tokens per min, requested 9000", true),
+            (429, "Rate limit reached for tokens per min. Limit: 30,000, Used: 0, Requested: 45,000.", true),
+            (429, "Rate limit reached for tokens per min. Limit: 30000, Used: 20000, Requested: 25000.", false),
             (503, "the server is overloaded with too many requests", false),
             (500, "Internal Server Error", false),
             (500, "input length exceeds maximum context length", true),

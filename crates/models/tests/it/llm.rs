@@ -127,21 +127,22 @@ fn refusals_that_no_parameter_explains_are_errors() {
     let formats: Vec<Value> =
         service.requests().iter().map(|request| request.body["response_format"]["type"].clone()).collect();
     let (schema, object) = (json!("json_schema"), json!("json_object"));
-    // Each JSON mode, then the instruction in the user's message, then both.
-    let round = [schema.clone(), object.clone(), object, Value::Null, schema, Value::Null];
+    // A small conversation as a probe, then each JSON mode, then the instruction in the user's message, then both.
+    let round = [schema.clone(), schema.clone(), object.clone(), object, Value::Null, schema, Value::Null];
     assert_eq!(formats, [round.clone(), round].concat());
 }
 
 #[test]
 fn failed_requests_are_retried_after_the_requested_time() {
+    // The second request is a probe.
     let service = FakeService::start(|before, request| match before {
-        0 => Reply::refusal("500 Internal Server Error", "injected"),
-        1 => Reply { headers: "Retry-After: 1\r\n", ..Reply::refusal("429 Too Many Requests", "slowly") },
+        0 | 1 => Reply::refusal("500 Internal Server Error", "injected"),
+        2 => Reply { headers: "Retry-After: 1\r\n", ..Reply::refusal("429 Too Many Requests", "slowly") },
         _ => Reply::chat(request, "At last."),
     });
     assert_eq!(client(&service, unchanged).chat(&question()).unwrap().text, "At last.");
     let request = service.requests();
-    assert!(request[2].at - request[1].at >= Duration::from_secs(1));
+    assert!(request[3].at - request[2].at >= Duration::from_secs(1));
 }
 
 #[test]
@@ -152,13 +153,14 @@ fn a_circuit_breaker_stops_calls_to_a_failing_endpoint() {
         // Too short to wait until the circuit breaker closes.
         config.deadline = Duration::from_millis(500);
     });
-    for _ in 0..8 {
+    // Each call sends the question, and a probe with and without optional parameters.
+    for _ in 0..3 {
         assert!(client.chat(&question()).unwrap_err().to_string().contains("HTTP 503"));
     }
     let start = Instant::now();
     let error = client.chat(&question()).unwrap_err().to_string();
-    assert!(error.contains("failed 8 times in a row") && start.elapsed() < Duration::from_secs(1), "{error}");
-    assert_eq!(service.requests().len(), 8);
+    assert!(error.contains("failed 9 times in a row") && start.elapsed() < Duration::from_secs(1), "{error}");
+    assert_eq!(service.requests().len(), 9);
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! What language models' endpoints refuse, and what the client learns from it.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
-use mnemon_models::{ChatMessage, ChatModel, ChatRequest, ChatRole, JsonShape, LlmProvider, ModelError, RefusalCause};
-use mnemon_testbed::{FakeService, ReceivedRequest, Reply};
+use mnemon_models::{
+    ChatMessage, ChatModel, ChatRequest, ChatRole, JsonShape, LlmClient, LlmConfig, LlmProvider, ModelError,
+    RefusalCause,
+};
+use mnemon_testbed::endpoint::{self, Case};
+use mnemon_testbed::{FakeEndpoint, FakeService, ReceivedRequest, Reply};
 use serde_json::{Value, json};
 
 use crate::llm::client;
@@ -81,12 +86,103 @@ fn several_parameters_may_be_refused_without_a_reason() {
 }
 
 #[test]
-fn a_vague_refusal_after_an_answer_is_about_the_content() {
+fn a_vague_refusal_of_everything_after_an_answer_is_about_the_settings() {
     let service = FakeService::start(|before, request| if before == 0 { Reply::chat(request, "{}") } else { vague() });
     let client = client(&service, |config| config.temperature = Some(0.0));
     client.chat(&for_json()).unwrap();
     assert!(matches!(client.chat(&for_json()), Err(ModelError::Refused { cause: RefusalCause::Other, .. })));
-    assert_eq!(service.requests().len(), 2);
+    // The refused request and a probe.
+    assert_eq!(service.requests().len(), 3);
+}
+
+/// The cause of a refusal; `None` for another error.
+fn cause(error: &ModelError) -> Option<RefusalCause> {
+    match error {
+        ModelError::Refused { cause, .. } => Some(*cause),
+        _ => None,
+    }
+}
+
+fn chats(request: &ReceivedRequest, word: &str) -> bool {
+    request.all_texts().iter().any(|text| text.contains(word))
+}
+
+#[test]
+fn a_request_that_fails_alone_costs_two_tries_and_harms_nobody() {
+    let unexplained = [endpoint::vague(2000), endpoint::content_refusals("zebra")].concat();
+    let others = [endpoint::text_limits(2000), endpoint::silent(2000)].concat();
+    let check = |case: &Case, expected: &[RefusalCause]| {
+        let name = &case.name;
+        for is_first in [true, false] {
+            let endpoint = FakeEndpoint::start(vec![case.behaviour.clone()]);
+            let mut config = LlmConfig::new(LlmProvider::OpenAi, "some-model");
+            config.base_url = endpoint.url().to_owned();
+            config.timeout = Duration::from_millis(500);
+            let client = LlmClient::new(config).expect("a valid configuration");
+            if !is_first {
+                client.chat(&for_json()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            }
+            let mut long = for_json();
+            long.messages[1].content = format!("zebra {}", "and a long story ".repeat(200));
+            for round in 1..=4 {
+                let error = client.chat(&long).expect_err(name);
+                let cause = cause(&error).unwrap_or_else(|| panic!("{name}: {error}"));
+                assert!(expected.contains(&cause), "{name}: {error}");
+                let tries = endpoint.requests().iter().filter(|request| chats(request, "zebra")).count();
+                assert!(tries <= 2 * round, "{name}: {tries} tries");
+                client.chat(&for_json()).unwrap_or_else(|error| panic!("{name}: {error}"));
+                let mut go_on = |_: &str| ControlFlow::Continue(());
+                let streamed = client.chat_stream(&ChatRequest { json: None, ..for_json() }, &mut go_on);
+                streamed.unwrap_or_else(|error| panic!("{name}: {error}"));
+            }
+            let streamed = client.chat_stream(&long, &mut |_| ControlFlow::Continue(())).expect_err(name);
+            // A stream may also break off.
+            assert!(cause(&streamed).is_none_or(|cause| expected.contains(&cause)), "{name}: {streamed}");
+            // Nothing that works was given up.
+            let last = endpoint.requests().into_iter().rfind(|request| request.body.get("response_format").is_some());
+            assert_eq!(last.expect(name).body["response_format"]["type"], "json_schema", "{name}");
+        }
+    };
+    std::thread::scope(|scope| {
+        for case in &unexplained {
+            scope.spawn(|| check(case, &[RefusalCause::ThisRequest, RefusalCause::Filtered]));
+        }
+        for case in &others {
+            scope.spawn(|| check(case, &[RefusalCause::TooLong, RefusalCause::ThisRequest]));
+        }
+    });
+}
+
+#[test]
+fn a_failure_of_a_moment_is_no_refusal() {
+    for before_failure in 0..4 {
+        let service = FakeService::start(move |before, request| match before == before_failure {
+            true => Reply::refusal("500 Internal Server Error", "Internal Server Error"),
+            false => Reply::chat(request, "{}"),
+        });
+        let client = client(&service, |_| {});
+        for _ in 0..5 {
+            assert_eq!(client.chat(&for_json()).unwrap().text, "{}");
+        }
+    }
+}
+
+#[test]
+fn a_parameter_that_is_refused_without_words_and_with_status_500_is_left_out() {
+    for key in ["response_format", "temperature"] {
+        for case in endpoint::refused_keys(key) {
+            let endpoint = FakeEndpoint::start(vec![case.behaviour.clone()]);
+            let mut config = LlmConfig::new(LlmProvider::OpenAi, "some-model");
+            config.base_url = endpoint.url().to_owned();
+            config.temperature = Some(0.0);
+            config.retries = 1;
+            let client = LlmClient::new(config).expect("a valid configuration");
+            client.chat(&for_json()).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+            let before = endpoint.requests().len();
+            client.chat(&for_json()).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+            assert_eq!(endpoint.requests().len(), before + 1, "{}", case.name);
+        }
+    }
 }
 
 #[test]

@@ -62,6 +62,31 @@ fn long_texts_are_truncated_at_256_pieces() {
 }
 
 #[test]
+fn a_text_that_is_read_in_part_is_recorded() {
+    let embedder = embedder();
+    let cases = [
+        (String::new(), true),
+        ("tea".into(), true),
+        ("tea ".repeat(255), true),
+        ("tea ".repeat(256), true),
+        (format!("{}\n \u{200b}", "tea ".repeat(256)), true),
+        ("tea ".repeat(257), false),
+        (format!("{}!", "tea ".repeat(256)), false),
+        (format!("{}猫", "tea ".repeat(256)), false),
+        ("猫".repeat(300), false),
+        ("tea ".repeat(9000), false),
+    ];
+    // Alone, and many together, which are embedded by several threads.
+    for copies in [1, 40] {
+        for (text, is_whole) in &cases {
+            for found in embedder.embed_texts(&vec![text.as_str(); copies]).expect("vectors") {
+                assert_eq!((found.is_whole(), found.left_out), (*is_whole, usize::from(!is_whole)), "{text:.20}");
+            }
+        }
+    }
+}
+
+#[test]
 fn similar_texts_have_similar_vectors() {
     let vectors = embed(&["My dog loves the beach", "Our puppy enjoys the seaside", "The invoice is overdue"]);
     assert!(dot(&vectors[0], &vectors[1]) > dot(&vectors[0], &vectors[2]) + 0.2);

@@ -76,6 +76,9 @@ fn long_texts_are_truncated_at_256_pieces(folder: &Path) {
     let found = embed(folder, &[&format!("{at_the_limit} {}", "submarine ".repeat(500)), &at_the_limit, &start]);
     assert_eq!(found[0], found[1]);
     assert_ne!(found[1], found[2]);
+    let texts = [format!("{at_the_limit} jam"), at_the_limit];
+    let found = embedder(folder).embed_texts(&[&texts[0], &texts[1]]).expect("vectors");
+    assert_eq!((found[0].left_out, found[1].left_out), (1, 0));
 }
 
 fn similar_texts_have_similar_vectors(folder: &Path) {

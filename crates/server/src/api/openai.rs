@@ -198,18 +198,18 @@ pub(super) async fn complete(
     let streamed = body.stream.unwrap_or(false);
     let with_usage = body.stream_options.as_ref().is_some_and(|options| options["include_usage"] == true);
     let turn = body.turn(&caller)?;
-    let (turn, context) = app.chat_context(turn).await?;
+    let (turn, mut context) = app.chat_context(turn).await?;
     let (answering, header) = (app.clone(), StreamHeader::new(&app));
     if streamed {
         return Ok(stream(&app, move |events| {
             let memories = UsedMemory::list(&context, None);
-            if let Some(answer) = stream_answer(&answering, &context, &header, &memories, with_usage, events) {
+            if let Some(answer) = stream_answer(&answering, &mut context, &header, &memories, with_usage, events) {
                 learn_later(&answering, &turn, &answer.text);
             }
         }));
     }
     let answered = app.blocking_on_model(move || {
-        let answer = answering.engine.reply(&context, None)?;
+        let answer = answering.engine.reply(&mut context, None)?;
         learn_later(&answering, &turn, &answer.text);
         let memories = UsedMemory::list(&context, Some(&answer.text));
         Ok::<_, Problem>((answer, memories))
@@ -227,7 +227,7 @@ pub(super) async fn complete(
 /// Streams the answer, and returns it when it is complete. `None` after an error, or if the client has disconnected.
 fn stream_answer(
     app: &App,
-    context: &ChatContext,
+    context: &mut ChatContext,
     header: &StreamHeader,
     memories: &[UsedMemory],
     with_usage: bool,

@@ -8,7 +8,6 @@ mod deletion;
 mod forms_of_ids;
 mod isolation;
 mod learning;
-mod llm_endpoints;
 mod mem0_accounts;
 mod mem0_configure;
 mod mem0_entities;

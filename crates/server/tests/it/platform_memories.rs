@@ -299,3 +299,22 @@ async fn linked_memories_are_deleted_on_request() {
     assert_eq!(deleted["cascade_count"], 1);
     assert_eq!(server.get(ANA, &format!("/v1/memories/{target}/")).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_text_that_was_not_embedded_as_a_whole_is_shown_on_both_surfaces() {
+    let server = TestServer::start().await;
+    let long = "We walked along the river in the evening. ".repeat(60);
+    for (text, record) in [(long.as_str(), [json!(1), json!(1)]), ("We walked.", [Value::Null, Value::Null])] {
+        let body = json!({"messages": [{"role": "user", "content": text}], "user_id": "ana", "infer": false});
+        let id = add(&server, ANA, body).await;
+        let search = json!({"query": text, "filters": {"user_id": "ana"}, "top_k": 1});
+        let found = server.post(ANA, "/v3/memories/search/", search.clone()).await.expect(200);
+        for memory in [
+            server.get(ANA, &format!("/v1/memories/{id}/")).await.expect(200),
+            server.get(ANA, &format!("/memories/{id}")).await.expect(200),
+            found["results"].get(0).unwrap_or(&found[0]).clone(),
+        ] {
+            assert_eq!([&memory["vector_pieces"], &memory["vector_left_out"]], [&record[0], &record[1]], "{memory}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::part::{AnswerPart, finish, refused, set, text_at, usage};
+use super::part::{AnswerPart, arguments, finish, refused, set, text_at, usage};
 use crate::llm::chat::{ChatRequest, ChatRole};
 use crate::llm::config::LlmConfig;
 
@@ -35,6 +35,7 @@ pub(super) fn answer(json: &Value) -> Result<AnswerPart, String> {
     Ok(AnswerPart {
         text: blocks.iter().map(|block| text_at(block, &["text"])).collect(),
         reasoning: blocks.iter().map(|block| text_at(block, &["thinking"])).collect(),
+        arguments: blocks.iter().map(|block| arguments(&block["input"])).collect(),
         finish: finish(json["stop_reason"].as_str()),
         refused: refused(json["stop_reason"].as_str()),
         usage: usage(&json["usage"], "input_tokens", "output_tokens"),
@@ -46,6 +47,7 @@ pub(super) fn event(json: &Value) -> AnswerPart {
     AnswerPart {
         text: text_at(delta, &["text"]).to_owned(),
         reasoning: text_at(delta, &["thinking"]).to_owned(),
+        arguments: String::new(),
         finish: finish(delta["stop_reason"].as_str()),
         refused: refused(delta["stop_reason"].as_str()),
         usage: None,

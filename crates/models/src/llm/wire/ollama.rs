@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::messages::messages;
-use super::part::{AnswerPart, finish, set, text_at, usage};
+use super::part::{AnswerPart, arguments, finish, set, text_at, usage};
 use crate::llm::chat::ChatRequest;
 use crate::llm::config::LlmConfig;
 use crate::llm::quirks::{JsonMode, Quirks};
@@ -35,6 +35,12 @@ pub(super) fn answer(json: &Value) -> Result<AnswerPart, String> {
     Ok(AnswerPart {
         text: text_at(message, &["content"]).to_owned(),
         reasoning: text_at(message, &["thinking"]).to_owned(),
+        arguments: message["tool_calls"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|call| arguments(&call["function"]["arguments"]))
+            .collect(),
         finish: if json["done"] == true { finish(Some(json["done_reason"].as_str().unwrap_or("stop"))) } else { None },
         refused: None,
         usage: usage(json, "prompt_eval_count", "eval_count"),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::messages::messages;
-use super::part::{AnswerPart, finish, refused, set, text_at, usage};
+use super::part::{AnswerPart, arguments, content, finish, refused, set, text_at, usage};
 use crate::llm::chat::ChatRequest;
 use crate::llm::config::LlmConfig;
 use crate::llm::quirks::{JsonMode, Quirks, TokensKey};
@@ -66,11 +66,13 @@ pub(super) fn event(json: &Value) -> AnswerPart {
 }
 
 fn part(choice: &Value, message: &Value) -> AnswerPart {
-    // Some services return `content` as a list of parts.
-    let parts = message["content"].as_array().map(|parts| parts.iter().map(|part| text_at(part, &["text"])).collect());
+    let calls = message["tool_calls"].as_array().into_iter().flatten().map(|call| &call["function"]);
+    let calls = calls.chain(message.get("function_call"));
     AnswerPart {
-        text: parts.unwrap_or_else(|| text_at(message, &["content"]).to_owned()),
+        // Services of the older API put the text beside the place of the message.
+        text: content(message.get("content").unwrap_or(&choice["text"])),
         reasoning: text_at(message, &["reasoning_content", "reasoning"]).to_owned(),
+        arguments: calls.map(|call| arguments(&call["arguments"])).collect(),
         finish: finish(choice["finish_reason"].as_str()),
         refused: match text_at(message, &["refusal"]) {
             "" => refused(choice["finish_reason"].as_str()),

@@ -11,6 +11,8 @@ pub(crate) struct AnswerPart {
     pub(crate) text: String,
     /// The model's reasoning, if the provider separates it from the text.
     pub(crate) reasoning: String,
+    /// The arguments of calls of tools, which some models write in place of a text.
+    pub(crate) arguments: String,
     /// Why the answer ended, in the last part.
     pub(crate) finish: Option<Finish>,
     /// What a filter or the model says if it refuses the content.
@@ -21,6 +23,27 @@ pub(crate) struct AnswerPart {
 /// The first text under one of the keys that is not empty.
 pub(super) fn text_at<'v>(value: &'v Value, keys: &[&str]) -> &'v str {
     keys.iter().find_map(|key| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())).unwrap_or("")
+}
+
+/// A content as text: a text, a list of texts and parts, or JSON that is not in a string.
+pub(super) fn content(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => {
+            parts.iter().map(|part| part.as_str().unwrap_or_else(|| text_at(part, &["text"]))).collect()
+        }
+        object @ Value::Object(_) => object.to_string(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => String::new(),
+    }
+}
+
+/// Arguments of a call of a tool: a text, or JSON that is not in a string.
+pub(super) fn arguments(arguments: &Value) -> String {
+    match arguments {
+        Value::String(text) => text.clone(),
+        object @ Value::Object(_) => object.to_string(),
+        _ => String::new(),
+    }
 }
 
 /// Reads why an answer ended.

@@ -86,13 +86,13 @@ pub(super) async fn chat(
     messages.extend(body.message.map(|content| Message { content, ..Message::default() }));
     let scope = caller.scope(body.user_id.as_deref(), body.agent_id.as_deref(), body.run_id.as_deref())?;
     let turn = Turn::new(&caller, scope, messages, body.max_tokens, body.remember)?;
-    let (turn, context) = app.chat_context(turn).await?;
+    let (turn, mut context) = app.chat_context(turn).await?;
     let answering = app.clone();
     if body.stream.unwrap_or(false) {
-        return Ok(stream(&app, move |events| stream_answer(&answering, &turn, &context, events)));
+        return Ok(stream(&app, move |events| stream_answer(&answering, &turn, &mut context, events)));
     }
     let reply = app.blocking_on_model(move || {
-        let answer = answering.engine.reply(&context, None)?;
+        let answer = answering.engine.reply(&mut context, None)?;
         Ok::<_, Problem>(reply(&answering, &turn, &context, answer.text))
     });
     Ok(Json(reply.await??).into_response())
@@ -126,7 +126,7 @@ fn reply(app: &App, turn: &Turn, context: &ChatContext, response: String) -> Cha
     reply
 }
 
-fn stream_answer(app: &App, turn: &Turn, context: &ChatContext, events: &Events) {
+fn stream_answer(app: &App, turn: &Turn, context: &mut ChatContext, events: &Events) {
     if !events.send(Some("memories"), &json!({"memories_used": UsedMemory::list(context, None)})) {
         return;
     }

@@ -35,8 +35,8 @@ pub(crate) struct Item {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     supersedes: Vec<String>,
     /// Those of user_id, agent_id, run_id, actor_id, role, attributed_to, expiration_date, source_messages, memory_type,
-    /// vector_pieces (the pieces whose mean the vector is) and vector_left_out (pieces that the embedder refused) that the
-    /// memory has.
+    /// vector_pieces (the pieces whose mean the vector is) and vector_left_out (pieces that the embedder refused or did not
+    /// read) that the memory has.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     promoted: Map<String, Value>,

@@ -67,6 +67,10 @@ pub(crate) struct MemoryDoc {
     /// The same as `timestamp`, or when the memory was stored if it has none.
     created_at: Option<Value>,
     updated_at: Option<Value>,
+    /// The pieces whose mean the vector is; only of a memory whose text was not embedded as a whole.
+    vector_pieces: Option<u64>,
+    /// The pieces that the embedder refused or did not read; only if there are any.
+    vector_left_out: Option<u64>,
     /// From 0 to 1; of searches only.
     score: Option<f32>,
     /// The components of the score; of searches only.
@@ -118,10 +122,13 @@ pub(super) fn memory_json(memory: &Memory) -> Map<String, Value> {
         "created_at": said.unwrap_or_else(|| time(keys::CREATED_AT)),
         "updated_at": time(keys::UPDATED_AT),
     });
-    match fields {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
+    let Value::Object(mut fields) = fields else { return Map::new() };
+    for key in [keys::VECTOR_PIECES, keys::VECTOR_LEFT_OUT] {
+        if let Some(value) = map.get(key) {
+            fields.insert(key.to_owned(), value.clone());
+        }
     }
+    fields
 }
 
 /// Whether a key of a memory's metadata is a timestamp that an older version stored beside the same event time.
