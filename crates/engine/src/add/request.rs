@@ -54,7 +54,7 @@ impl AddRequest {
         check_filterable(&self.metadata, None)?;
         if let Some(attributes) = &self.fields.structured_attributes {
             check_depth(attributes).map_err(|fault| EngineError::invalid(format!("structured_attributes {fault}")))?;
-            check_metadata_size(attributes)?;
+            check_metadata_size(attributes, 0)?;
         }
         for (target, _) in &self.links {
             self.check_link(store, *target)?;
