@@ -3,6 +3,7 @@
 mod address;
 mod breaker;
 mod doubt;
+mod failure;
 mod privacy;
 mod reason;
 mod refusal;
@@ -22,10 +23,11 @@ use tokio::runtime::Runtime;
 use crate::error::{ModelError, ModelKind};
 pub use address::is_base_url;
 pub(crate) use address::{Address, Root, add_headers, clean_key, header_of_key, without_credentials};
-use breaker::Breaker;
 pub(crate) use doubt::{Doubt, NoProbe, Probe, Verdict};
+pub(crate) use failure::Failure;
 pub(crate) use reason::message_of;
 pub(crate) use refusal::Refusal;
+use retries::Retries;
 pub(crate) use retries::RetryPolicy;
 
 /// Timeout for making a connection.
@@ -34,29 +36,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_REDIRECTS: usize = 3;
 /// Maximum number of bytes that are read of an error response.
 const MAX_REFUSAL: usize = 64 << 10;
-
-/// Why a call failed.
-pub(crate) enum Failure {
-    /// The service is not available. A retry may succeed, after the time that the service asks to wait.
-    Unavailable {
-        reason: String,
-        wait: Option<Duration>,
-        /// The status of its answer; 0 if there was none.
-        status: u16,
-        /// Whether the service may be unable to process this request only.
-        in_doubt: bool,
-    },
-    /// The service rejects the request; a retry would be rejected too.
-    Refused {
-        /// 0 if there was no answer in time.
-        status: u16,
-        refusal: Refusal,
-        /// What a probe found out about a failure that was in doubt.
-        verdict: Option<Verdict>,
-    },
-    /// The configuration can't work; no request was sent.
-    Configuration(ModelError),
-}
 
 /// A service that runs a model.
 pub(crate) struct Service {
@@ -69,8 +48,7 @@ pub(crate) struct Service {
     secrets: Vec<String>,
     /// Created for the first request: reading the system's certificates takes longer than most commands.
     client: OnceLock<Client>,
-    policy: RetryPolicy,
-    breaker: Breaker,
+    retries: Retries,
 }
 
 impl fmt::Debug for Service {
@@ -88,7 +66,7 @@ impl Service {
         let secrets = headers.values().filter(|value| value.is_sensitive()).filter_map(secret);
         let secrets = secrets.chain(address.query_values()).filter(|secret| secret.len() > 3).collect();
         let (server, client) = (address.server.clone(), OnceLock::new());
-        Self { kind, server, address, headers, secrets, client, policy, breaker: Breaker::default() }
+        Self { kind, server, address, headers, secrets, client, retries: Retries::new(policy) }
     }
 
     fn client(&self) -> Result<&Client, Failure> {
@@ -100,7 +78,7 @@ impl Service {
         let mut builder = Client::builder()
             .default_headers(self.headers.clone())
             .redirect(Policy::custom(redirect))
-            .connect_timeout(CONNECT_TIMEOUT.min(self.policy.timeout))
+            .connect_timeout(CONNECT_TIMEOUT.min(self.retries.policy.timeout))
             .user_agent(concat!("mnemon/", env!("CARGO_PKG_VERSION")));
         if self.address.base.scheme() == "http" {
             // The system may have no certificates.
@@ -120,7 +98,7 @@ impl Service {
         max_bytes: usize,
         probe: &impl Probe,
     ) -> Result<Vec<u8>, Failure> {
-        self.with_retries(probe, async |timeout| self.attempt(path, body, max_bytes, timeout).await).await
+        self.retries.run(probe, async |timeout| self.attempt(path, body, max_bytes, timeout).await).await
     }
 
     /// The same in one attempt.
@@ -130,7 +108,7 @@ impl Service {
         body: &impl Serialize,
         max_bytes: usize,
     ) -> Result<Vec<u8>, Failure> {
-        self.once(async |timeout| self.attempt(path, body, max_bytes, timeout).await).await
+        self.retries.once(async |timeout| self.attempt(path, body, max_bytes, timeout).await).await
     }
 
     /// Posts JSON and returns the answer as soon as its headers have arrived, for the caller to stream the body.
@@ -140,7 +118,7 @@ impl Service {
         body: &impl Serialize,
         probe: &impl Probe,
     ) -> Result<Response, Failure> {
-        self.with_retries(probe, async |timeout| self.send(path, body, timeout, false).await).await
+        self.retries.run(probe, async |timeout| self.send(path, body, timeout, false).await).await
     }
 
     /// One attempt. An error with a successful status is a failure.

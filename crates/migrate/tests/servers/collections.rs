@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use mnemon_engine::{Engine, EngineConfig, Profile, SearchRequest, describe_terms};
 use mnemon_migrate::{
-    MigrateError, Migration, MigrationContext, Phase, Refusal, Route, ServerHooks, SourceSpec, Switch, TargetSpec,
-    cutover, preflight, rebuild, retire, rollback, verify_migration,
+    BackupOptions, MigrateError, Migration, MigrationContext, Phase, Refusal, Route, ServerHooks, SourceSpec, Switch,
+    TargetSpec, backup as make_backup, cutover, preflight, rebuild, retire, rollback, verify_migration,
 };
 use mnemon_models::{Embedder, Embedding, ModelError};
 use mnemon_store::database::SqliteDatabase;
@@ -559,7 +559,8 @@ fn nothing_is_retired_too_early() {
     cutover(&mut migration, &stack.context(), switch, &HOOKS, &|_, _, _| {}).unwrap();
     refused(&mut migration, until, "no backup");
     let backup = stack.folder.path().join("backup");
-    std::fs::create_dir(&backup).unwrap();
+    let options = BackupOptions::new(stack.server.http_url(), &stack.source, backup.clone());
+    make_backup(&options, &|_| {}).unwrap();
     migration.state.backup = Some((backup.clone(), until));
     refused(&mut migration, until.yesterday().unwrap(), "kept until 2030-01-31");
     assert_eq!(retire(&mut migration, &stack.context(), until, true).unwrap().len(), 2);

@@ -109,7 +109,7 @@ impl LlmClient {
         verdict: Option<Verdict>,
     ) -> Option<Verdict> {
         let cause = refusal.cause(status, self.has_key());
-        let is_unexplained = matches!(cause, RefusalCause::Other | RefusalCause::KeyNotAllowed);
+        let is_unexplained = matches!(cause, RefusalCause::Other | RefusalCause::KeyNotAllowed | RefusalCause::Quota);
         if verdict.is_some() || !is_unexplained || !refusal.may_be_about_this_request(status) {
             return verdict;
         }
@@ -119,8 +119,8 @@ impl LlmClient {
     /// The error of a request that is refused while others are answered.
     fn refused_content(&self, status: u16, refusal: &Refusal) -> ModelError {
         let mut error = self.refused(status, refusal);
-        if let ModelError::Refused { cause: cause @ (RefusalCause::Other | RefusalCause::KeyNotAllowed), .. } =
-            &mut error
+        if let ModelError::Refused { cause, .. } = &mut error
+            && matches!(cause, RefusalCause::Other | RefusalCause::KeyNotAllowed | RefusalCause::Quota)
         {
             *cause = RefusalCause::ThisRequest;
         }

@@ -3,7 +3,8 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use super::{Doubt, Failure, Probe, Refusal, Service};
+use super::breaker::Breaker;
+use super::{Doubt, Failure, Probe, Refusal};
 
 /// Pause before the first retry; doubled for each further retry.
 const BACKOFF: Duration = Duration::from_millis(250);
@@ -23,10 +24,20 @@ pub(crate) struct RetryPolicy {
     pub(crate) retries: u32,
 }
 
-impl Service {
+/// The attempts of all calls to one service.
+pub(super) struct Retries {
+    pub(super) policy: RetryPolicy,
+    breaker: Breaker,
+}
+
+impl Retries {
+    pub(super) fn new(policy: RetryPolicy) -> Self {
+        Self { policy, breaker: Breaker::default() }
+    }
+
     /// Makes attempts until one succeeds, is rejected, or no retries or time are left. A failure in doubt is judged by the
     /// probe when it first occurs and again after the last retry; see [`super::doubt`].
-    pub(super) async fn with_retries<T>(
+    pub(super) async fn run<T>(
         &self,
         probe: &impl Probe,
         attempt: impl AsyncFn(Duration) -> Result<T, Failure>,

@@ -251,7 +251,7 @@ pub(super) fn summary(inner: &Arc<Inner>, scope: &Scope) -> Result<ScopeSummary>
         let links = first_count(&sql.query(&links, &values)?)?;
         let mut first_created = |order: &str| -> Result<Option<String>> {
             let query = format!(
-                "SELECT created_at FROM memories WHERE {condition} AND created IS NOT NULL
+                "SELECT created_at FROM memories WHERE {condition} AND created IS NOT NULL AND created_at IS NOT NULL
                  ORDER BY created {order} LIMIT 1"
             );
             let rows = sql.query(&query, &values)?;

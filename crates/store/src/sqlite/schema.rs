@@ -1,11 +1,12 @@
 //! The schema of a store's file, and the migration of older files.
 
 use rusqlite::{Connection, Transaction, params};
+use serde_json::Value;
 
-use super::row::{id_at, payload_at};
+use super::row::{id_at, payload_at, payload_text};
 use crate::database::file::FileKind;
 use crate::owners::OwnerFields;
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, keys};
 
 /// The difference between a schema version and the previous one.
 struct Step {
@@ -15,10 +16,11 @@ struct Step {
 }
 
 /// Applied in order in one transaction. Released steps never change.
-const STEPS: [Step; 3] = [
+const STEPS: [Step; 4] = [
     Step { sql: FIRST, fill: |_| Ok(()) },
     Step { sql: DOCUMENTS_AND_OWNERS, fill: fill_owners },
     Step { sql: REEMBEDDED, fill: |_| Ok(()) },
+    Step { sql: "", fill: move_fields },
 ];
 
 const FIRST: &str = r#"
@@ -121,7 +123,8 @@ fn fill_owners(tx: &Transaction<'_>) -> Result<()> {
             batch.push((row.get::<_, i64>(0)?, id_at(row, 1)?, payload_at(row, 2)?));
         }
         for (slot, id, payload) in &batch {
-            let owner_fields = OwnerFields::of(payload);
+            // A later step moves the value to the key that is read today.
+            let owner_fields = OwnerFields { app: payload.str("app_id"), ..OwnerFields::of(payload) };
             tx.prepare_cached("UPDATE memories SET app = ?, created_at = ?, updated_at = ? WHERE slot = ?")?
                 .execute(params![owner_fields.app, owner_fields.created_at, owner_fields.updated_at, slot])?;
             let scope = payload.scope();
@@ -134,6 +137,40 @@ fn fill_owners(tx: &Transaction<'_>) -> Result<()> {
             None => return Ok(()),
         }
     }
+}
+
+/// Moves the fields of mem0's hosted API to keys of their own. Until then their names were keys of the caller's metadata,
+/// and whatever stood there was shown as the field.
+fn move_fields(tx: &Transaction<'_>) -> Result<()> {
+    let is_field = |name: &str, value: &Value| match name {
+        "app_id" => value.is_string(),
+        "categories" => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
+        _ => value.is_object(),
+    };
+    let mut changed = Vec::new();
+    let mut statement = tx.prepare(
+        "SELECT slot, payload FROM memories WHERE instr(payload, '\"app_id\"') OR instr(payload, '\"categories\"')
+         OR instr(payload, '\"structured_attributes\"')",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let mut payload = payload_at(row, 1)?;
+        for (name, key) in [
+            ("app_id", keys::APP_ID),
+            ("categories", keys::CATEGORIES),
+            ("structured_attributes", keys::STRUCTURED_ATTRIBUTES),
+        ] {
+            if let Some(value) = payload.as_map().get(name).filter(|value| is_field(name, value)).cloned() {
+                payload.remove(name);
+                payload.set(key, value);
+            }
+        }
+        changed.push((row.get::<_, i64>(0)?, payload_text(&payload)?));
+    }
+    for (slot, payload) in changed {
+        tx.prepare_cached("UPDATE memories SET payload = ? WHERE slot = ?")?.execute(params![payload, slot])?;
+    }
+    Ok(())
 }
 
 /// The newest schema version.

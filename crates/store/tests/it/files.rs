@@ -1,5 +1,6 @@
 //! Which files are opened and which are refused. A refused file does not change.
 
+use std::collections::HashSet;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -10,9 +11,10 @@ use jiff::Timestamp;
 use mnemon_store::sqlite::{SqliteOptions, UNKNOWN_EMBEDDER};
 use mnemon_store::{
     Collection, Document, DocumentStore, Durability, ExportRecord, PageRequest, Queue, RetryPolicy, Scope, SqliteStore,
-    Store, StoreError, View, run_search,
+    Store, StoreError, View, keys, run_search,
 };
 use rusqlite::Connection;
+use serde_json::json;
 
 use crate::fixture::{add, by_user, open, options, record};
 
@@ -155,10 +157,10 @@ fn any_path_is_the_name_of_a_file() {
     }
 }
 
-/// The first file was written by the last version with schema 1, and updated by the last version with schema 2.
+/// The first file was written by the last version with schema 1, and updated by the last versions with schemas 2 and 3.
 #[test]
 fn stores_with_older_schemas_are_migrated_completely() {
-    for fixture in ["schema_1.db", "schema_2.db"] {
+    for fixture in ["schema_1.db", "schema_2.db", "schema_3.db"] {
         check_migrated(fixture);
     }
 }
@@ -171,7 +173,7 @@ fn check_migrated(fixture: &str) {
     for _ in 0..2 {
         let store = SqliteStore::open(SqliteOptions::new(&path, &embedder, dims)).unwrap();
         let info = store.info().unwrap();
-        assert_eq!((info.schema, info.memories, info.entities, info.history), (3, 4, 3, 6));
+        assert_eq!((info.schema, info.memories, info.entities, info.history), (4, 4, 3, 6));
         let page = PageRequest { limit: 9, ..PageRequest::default() };
         let listed = store.list(Some(&by_user("ana")), None, &page).unwrap();
         let texts: Vec<&str> = listed.items.iter().map(|memory| memory.payload.text()).collect();
@@ -185,6 +187,10 @@ fn check_migrated(fixture: &str) {
         assert_eq!(counts, ["agent coach 2", "app app-1 2", "run r1 2", "user ana 2", "user ben 2"]);
         assert_eq!(owners[3].first.as_deref(), Some("2024-05-01T01:00:00+02:00"));
         assert!(owners[3].last.as_ref().unwrap().starts_with("2026-11-22T18:23:15"), "{:?}", owners[3]);
+        let payloads: Vec<_> =
+            store.list(None, None, &page).unwrap().items.into_iter().map(|memory| memory.payload).collect();
+        let apps = payloads.iter().map(|payload| (payload.str(keys::APP_ID), payload.as_map().get("app_id")));
+        assert_eq!(apps.collect::<HashSet<_>>(), [(None, None), (Some("app-1"), None), (None, Some(&json!(7)))].into());
         let history = store.history(&listed.items[1].id.to_string()).unwrap();
         assert_eq!(history.len(), 2);
         assert!(history.iter().all(|event| event.scope == Scope::user("ana").unwrap()));
