@@ -67,7 +67,7 @@ pub struct Settings {
     pub(crate) log_filter: Option<String>,
 }
 
-/// Checks a filter of the log. A word that is no level would be the name of a module, and nothing else would be logged.
+/// Checks a filter of the log. A word that names no level would be the name of a module, and nothing else would be logged.
 fn log_filter(filter: Option<String>) -> Result<Option<String>, CliError> {
     let Some(text) = filter else { return Ok(None) };
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();

@@ -63,7 +63,7 @@ impl ChatTurn {
 }
 
 impl ChatContext {
-    /// Leaves out the older half of the messages before the last one, or the second half of the memories, whichever are longer;
+    /// Leaves out the older half of the messages before the last one, or the second half of the memories, the longer of the two;
     /// returns whether there were any.
     fn shorten(&mut self) -> bool {
         let last = self.request.messages.len().saturating_sub(1);

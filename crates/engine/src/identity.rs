@@ -24,7 +24,7 @@ impl Engine {
     }
 
     /// The forms of an id that are the same owner in the store, the stored one first. Forms that a store of an older version
-    /// keeps as owners of their own are not among them.
+    /// keeps as separate owners are not among them.
     ///
     /// # Errors
     /// Only if the store fails.

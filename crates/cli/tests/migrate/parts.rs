@@ -288,7 +288,7 @@ fn without_additions(stack: &Stack, name: &str) -> Points {
 }
 
 /// Without a fitting embedder a rehearsal says what it lacks; if no entities are wanted, an embedder that does not answer
-/// is no obstacle.
+/// is not an obstacle.
 pub(crate) fn entities_that_are_not_wanted_need_no_embedder(random: &mut StdRng) {
     let (stack, _) = stack_with_history(random);
     stack.run(&["backup"]).ok();

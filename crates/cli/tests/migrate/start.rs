@@ -206,7 +206,7 @@ pub(crate) fn files_that_are_no_snapshots_are_refused_at_the_start(random: &mut 
     }
 }
 
-/// Files that are read or written, addresses and names: whatever is wrong with them is found before anything is written.
+/// Files that are read or written, addresses and names: a fault of one is found before anything is written.
 pub(crate) fn files_and_names_of_every_phase_are_checked_at_the_start(random: &mut StdRng) {
     let stack = Stack::of(50, random);
     for (file, text) in [(".env", "QDRANT_COLLECTION_NAME=mem0\n"), ("other.env", "A=1\n"), ("counts.txt", "ana\n")] {

@@ -41,7 +41,7 @@ impl LlmClient {
         let mut quirks = self.quirks().clone();
         let mut lessons: Vec<String> = Vec::new();
         let mut guesses: Option<Guesses> = None;
-        // What is known about a failure in doubt.
+        // The verdict about a failure in doubt.
         let mut known = None;
         loop {
             let body = wire::body(&self.config, request, &quirks, stream);

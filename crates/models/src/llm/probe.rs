@@ -18,7 +18,7 @@ pub(super) struct ChatProbe<'c> {
     body: Map<String, Value>,
     /// Without optional parameters, if the request has some and no request with them was answered yet.
     bare: Option<Map<String, Value>>,
-    /// What is known without a probe.
+    /// The verdict of an earlier probe.
     known: Option<Verdict>,
 }
 

@@ -93,7 +93,7 @@ pub(super) fn vectors(body: &[u8], texts: usize) -> Result<Vectors, Fault> {
     Ok(vectors.into_iter().flatten().collect())
 }
 
-/// The vectors of an answer in the form of another API: under another key, or each in a list of its own. Numbers that are out
+/// The vectors of an answer in the form of another API: under another key, or each in a separate list. Numbers that are out
 /// of range or no numbers make a vector unusable.
 fn other_form(body: &[u8]) -> Option<Vec<Row>> {
     let json: Value = serde_json::from_slice(body).ok().or_else(|| {

@@ -140,7 +140,7 @@ impl Caller {
         self.user.as_ref().map(|user| [user].into_iter().chain(&self.other_forms).cloned().collect())
     }
 
-    /// Whether the caller's user is meant by this id, in whatever form.
+    /// Whether the caller's user is meant by this id, in any form.
     pub(crate) fn is_named(&self, id: &str) -> bool {
         self.user.as_deref().is_some_and(|own| is_same_text(own, id))
     }

@@ -139,8 +139,8 @@ fn fill_owners(tx: &Transaction<'_>) -> Result<()> {
     }
 }
 
-/// Moves the fields of mem0's hosted API to keys of their own. Until then their names were keys of the caller's metadata,
-/// and whatever stood there was shown as the field.
+/// Moves the fields of mem0's hosted API to separate keys. Until then their names were keys of the caller's metadata,
+/// and their values were shown as the fields.
 fn move_fields(tx: &Transaction<'_>) -> Result<()> {
     let is_field = |name: &str, value: &Value| match name {
         "app_id" => value.is_string(),

@@ -205,7 +205,7 @@ fn calls(world: &World, sick: &FakeEndpoint) -> [String; 5] {
     [added, inferred, searched, chat, imported]
 }
 
-/// What is wrong with a row.
+/// The faults of a row.
 fn faults(row: &Row) -> Vec<String> {
     let [start, add, infer, search, chat, import] = row.cells.each_ref().map(String::as_str);
     let is_llm = row.model == Model::LanguageModel;

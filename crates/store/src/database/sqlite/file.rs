@@ -281,7 +281,7 @@ pub(super) fn make_logs_writable(path: &Path) -> bool {
     let logs = ["-wal", "-shm"].map(|suffix| with_suffix(&path, suffix));
     let broken: Vec<&PathBuf> = logs.iter().filter(|log| write_error(log).is_some()).collect();
     let (None, Ok(found)) = (write_error(&path), std::fs::metadata(&path)) else { return false };
-    // Only their owner may do this. For others the write says what is wrong.
+    // Only their owner may do this. For others the write names the fault.
     broken.into_iter().filter(|log| std::fs::set_permissions(log, found.permissions()).is_ok()).count() > 0
 }
 
