@@ -44,7 +44,7 @@ impl fmt::Display for CliError {
 
 impl std::error::Error for CliError {}
 
-/// What is reported of an error: the code, and a message in one line.
+/// The report of an error: the code, and a message in one line.
 pub(crate) struct ErrorReport {
     pub(crate) code: ErrorCode,
     pub(crate) message: String,

@@ -1,4 +1,4 @@
-//! Sends requests as an endpoint accepts them: what it refuses is learned.
+//! Sends requests as an endpoint accepts them: its refusals are learned.
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;

@@ -24,7 +24,7 @@ pub(crate) enum Verdict {
 
 /// Sends a small request after another one failed.
 pub(crate) trait Probe {
-    /// What it shows; `None` if it is not answered either, so that the service is the reason, or if none was sent.
+    /// Its result; `None` if it is not answered either, so that the service is the reason, or if none was sent.
     async fn probe(&self, doubt: Doubt) -> Option<Verdict>;
 }
 

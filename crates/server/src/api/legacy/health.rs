@@ -98,7 +98,7 @@ impl Health {
 
 /// Server health
 ///
-/// Checks that the store answers, and lists what is degraded.
+/// Checks that the store answers, and lists the degraded parts.
 #[utoipa::path(get, path = "/health", tag = tag::LEGACY, security(()), responses((status = 200, body = Health)))]
 pub(super) async fn health(
     State(app): State<AppState>,
