@@ -5,6 +5,7 @@
 //! worker claims the job. It does not call the model again if the facts are already there, and it stores no fact twice.
 //! One write ends the job and records its results.
 
+mod failures;
 mod job;
 mod jobs;
 mod learner;
@@ -34,8 +35,11 @@ use learner::Learner;
 const CANCELLED: &str = "the memories of its owner were deleted while it was pending";
 
 /// The kinds of documents that learning requests and other events are stored in.
-pub const DOCUMENT_KINDS: &[DocumentKind] =
-    &[DocumentKind::of::<Event>(crate::event::KIND), DocumentKind::of::<JobState>(old_jobs::KIND)];
+pub const DOCUMENT_KINDS: &[DocumentKind] = &[
+    DocumentKind::of::<Event>(crate::event::KIND),
+    DocumentKind::of::<JobState>(old_jobs::KIND),
+    DocumentKind::of::<failures::Failure>(failures::KIND),
+];
 
 impl Engine {
     /// Learns from messages: extracts facts and stores them.

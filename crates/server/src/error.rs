@@ -15,7 +15,7 @@ use crate::answer::{ErrorFormat, error_format};
 use crate::request_id;
 
 /// An error answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     pub(crate) code: ErrorCode,

@@ -9,6 +9,7 @@ mod chat;
 mod deletion;
 mod learning;
 mod memories;
+mod probes;
 mod request_log;
 mod search;
 mod webhooks;

@@ -78,6 +78,16 @@ pub trait DocumentStore: Send + Sync {
     /// Documents that are due at `now`, the longest due first. A document that can't be read is an error in its place.
     fn due(&self, kind: &'static str, now: Timestamp, limit: usize) -> Result<Vec<Result<Document>>>;
 
+    /// The ids of documents that are due after `after` (all, if it is `None`) and at `until` or earlier, the longest due
+    /// first. Bodies are not read.
+    fn due_ids(
+        &self,
+        kind: &'static str,
+        after: Option<Timestamp>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<String>>;
+
     /// The number of documents of a kind that are due at `now`.
     fn count_due(&self, kind: &'static str, now: Timestamp) -> Result<usize>;
 

@@ -74,7 +74,7 @@ pub(crate) fn run(args: &ParkedArgs, settings: &Settings, out: &Output) -> anyho
     let engine = wiring::open_engine_any_embedder(settings)?;
     match &args.action {
         Action::List => {
-            let parked = engine.parked_requests(None)?;
+            let parked = engine.parked_requests(None, usize::MAX)?;
             let answer = json!({"parked": parked.iter().map(to_json).collect::<Vec<_>>()});
             out.value(&answer, |_| to_text(&parked, out.width()))?;
         }
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &ParkedArgs, settings: &Settings, out: &Output) -> anyho
         }
         Action::Retry(RetryArgs { id: None, .. }) => {
             let mut retried = 0;
-            for request in engine.parked_requests(None)? {
+            for request in engine.parked_requests(None, usize::MAX)? {
                 retried += usize::from(engine.resume_parked(&request.event_id, None)?);
             }
             let requests = pluralize(retried, "request", "requests");

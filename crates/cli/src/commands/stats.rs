@@ -22,7 +22,7 @@ pub(crate) fn run(args: &StatsArgs, settings: &Settings, out: &Output) -> anyhow
         Some(scope) => {
             let engine = wiring::open_engine_any_embedder(settings)?;
             let summary = engine.stats(&scope)?;
-            let parked = engine.parked_requests(None)?;
+            let parked = engine.parked_requests(None, usize::MAX)?;
             let own = parked.iter().filter(|request| {
                 scope.ids().iter().zip(request.scope.ids()).all(|(id, own)| id.is_none() || *id == own)
             });

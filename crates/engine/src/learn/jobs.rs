@@ -2,6 +2,7 @@
 
 use mnemon_store::Queue;
 
+use super::failures::{Failure, Failures};
 use super::job::Job;
 use super::old_jobs::OldJobs;
 use super::outcome::PendingJobs;
@@ -9,9 +10,9 @@ use super::retry::{is_about_request, pause, policy, public_reason};
 use crate::add::AddedMemory;
 use crate::config::ModelServices;
 use crate::error::{EngineError, Result};
-use crate::event::{Event, EventResult, EventStatus, Events, JobFailure, KIND, NotLearnt, PlannedFact};
+use crate::event::{Event, EventResult, Events, JobFailure, KIND, NotLearnt, PlannedFact};
 
-/// Jobs that are read to find out why one failed.
+/// Jobs of an older version that are moved into their events together.
 const BATCH: usize = 32;
 
 /// The pending jobs. Without a document store there are none, and nothing is stored.
@@ -23,6 +24,7 @@ struct StoredJobs {
     queue: Queue<Event>,
     events: Events,
     old: OldJobs,
+    failures: Failures,
 }
 
 impl Jobs {
@@ -30,7 +32,8 @@ impl Jobs {
         let stored = model_services.documents.clone().map(|documents| StoredJobs {
             queue: Queue::new(documents.clone(), KIND, policy(model_services.lease)),
             events: Events::new(documents.clone()),
-            old: OldJobs::new(documents, policy(model_services.lease)),
+            old: OldJobs::new(documents.clone(), policy(model_services.lease)),
+            failures: Failures::new(documents),
         });
         Self { stored }
     }
@@ -114,12 +117,13 @@ impl Jobs {
         let refusals = job.refusals + usize::from(is_about_request(error));
         let pause = pause(stored.queue.policy(), attempts, refusals, error);
         let (reason, id) = (public_reason(error), job.id.as_str());
+        let failure = JobFailure { code: error.code().as_str().to_owned(), detail: error.to_string() };
         let mut change = |event: &mut Event| {
             event.error = Some(reason.to_owned());
             event.updated_at = jiff::Timestamp::now();
             if let Some(state) = &mut event.job {
                 (state.attempts, state.refusals) = (attempts, Some(refusals));
-                state.failure = Some(JobFailure { code: error.code().as_str().to_owned(), detail: error.to_string() });
+                state.failure = Some(failure.clone());
             }
             if pause.is_none() {
                 event.park(reason);
@@ -128,11 +132,14 @@ impl Jobs {
         let hint = error.log_hint();
         let Some(pause) = pause else {
             stored.queue.park(id, &mut change)?;
+            stored.failures.remove(id);
             tracing::error!(event_id = id, %error, hint, attempts, "a job failed and is parked");
             metrics::counter!("mnemon_extractions_parked_total").increment(1);
             return Ok(false);
         };
-        stored.queue.retry_later(id, pause, &mut change)?;
+        if stored.queue.retry_later(id, pause, &mut change)? {
+            stored.failures.save(id, job.owner(), Failure { reason: reason.to_owned(), error: failure.clone() });
+        }
         tracing::warn!(event_id = id, %error, hint, "a job failed and will be tried again");
         metrics::counter!("mnemon_extractions_postponed_total").increment(1);
         Ok(true)
@@ -179,31 +186,21 @@ impl Jobs {
         Ok(jobs.collect())
     }
 
-    /// The number of jobs, and why one of them failed.
+    /// The number of jobs, and why one of them failed. Messages are not read.
     pub(super) fn summary(&self) -> Result<PendingJobs> {
         let Some(stored) = &self.stored else { return Ok(PendingJobs::default()) };
         let requests = stored.queue.count()? + stored.old.count()?;
-        let failed = |event: Event| {
-            let job = event.job.filter(|job| job.attempts > 0 && event.status == EventStatus::Pending)?;
-            Some((event.error?, job.failure))
-        };
-        let events = stored.queue.queued(BATCH)?.into_iter().flatten();
-        let (reason, failure) = events.map(|event| event.body).find_map(failed).unzip();
-        let JobFailure { code, detail } = failure.flatten().unwrap_or_default();
-        let some = |text: String| Some(text).filter(|text| !text.is_empty());
-        Ok(PendingJobs {
-            requests,
-            reason: reason.or(stored.old.reason()?),
-            code: some(code),
-            detail: some(detail),
-            parked: stored.queue.count_parked()?,
-        })
+        let failure = if requests > 0 { stored.failures.any()? } else { None };
+        let (reason, error) = failure.map(|failure| (failure.reason, failure.error)).unzip();
+        let (code, detail) = error.map(|error| (error.code, error.detail)).unzip();
+        Ok(PendingJobs { requests, reason, code, detail, parked: stored.queue.count_parked()? })
     }
 }
 
 impl StoredJobs {
     fn finish(&self, id: &str, end: &mut dyn FnMut(&mut Event)) -> Result<bool> {
         let was_pending = self.queue.finish_with(id, end)?.is_some();
+        self.failures.remove(id);
         self.events.trim_sometimes();
         Ok(was_pending)
     }

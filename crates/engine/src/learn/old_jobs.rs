@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use mnemon_store::{Collection, Document, DocumentStore, Queue, RetryPolicy, StoreError};
-use serde_json::Value;
 
 use super::job::event_of_add;
 use crate::error::Result;
@@ -14,8 +13,6 @@ use crate::event::{Event, EventStatus, JobState};
 pub(crate) const KIND: &str = "extraction";
 /// How long a new event is kept from other workers while its job is removed.
 const CREATION_LEASE: SignedDuration = SignedDuration::from_secs(60);
-/// Jobs that are read to find out why one failed.
-const BATCH: usize = 32;
 
 /// The jobs of an older version. A job moves into its event before it is claimed.
 pub(super) struct OldJobs {
@@ -76,18 +73,8 @@ impl OldJobs {
         Ok(self.queue.count()?)
     }
 
-    /// Why one of them failed.
-    pub(super) fn reason(&self) -> Result<Option<String>> {
-        let jobs = self.documents.due(KIND, Timestamp::MAX, BATCH)?;
-        Ok(jobs.into_iter().flatten().find_map(|job| reason_in(&job.body)))
-    }
-
     fn reason_of(&self, id: &str) -> Result<Option<String>, StoreError> {
-        Ok(self.documents.document(KIND, id)?.and_then(|job| reason_in(&job.body)))
+        // An older version stored it in the job.
+        Ok(self.documents.document(KIND, id)?.and_then(|job| job.body["error"].as_str().map(str::to_owned)))
     }
-}
-
-/// Why a job failed. An older version stored it in the job.
-fn reason_in(body: &Value) -> Option<String> {
-    body["error"].as_str().map(str::to_owned)
 }

@@ -55,22 +55,22 @@ impl ParkedRequest {
 }
 
 impl Engine {
-    /// The parked requests of a user, or of all owners; the longest queued first.
+    /// The first `limit` parked requests of a user, or of all owners; the longest queued first. They are read one by one.
     ///
     /// # Errors
     /// Only if the store of memories or of jobs fails.
-    pub fn parked_requests(&self, user: Option<&str>) -> Result<Vec<ParkedRequest>> {
+    pub fn parked_requests(&self, user: Option<&str>, limit: usize) -> Result<Vec<ParkedRequest>> {
         let jobs = Jobs::new(&self.model_services);
         let Some(queue) = jobs.queue() else { return Ok(Vec::new()) };
         let owners = user.map(|user| self.owner_forms(ScopeKey::User, user)).transpose()?;
         let is_of = |event: &Document<Event>| {
             owners.as_ref().is_none_or(|owners| event.owner.as_ref().is_some_and(|owner| owners.contains(owner)))
         };
-        let parked = queue.parked()?.into_iter().filter_map(|event| {
+        let parked = queue.parked()?.filter_map(|event| {
             let event = event.inspect_err(|error| tracing::error!(%error, "a parked request is left out")).ok()?;
             is_of(&event).then(|| ParkedRequest::of(event)).flatten()
         });
-        Ok(parked.collect())
+        Ok(parked.take(limit).collect())
     }
 
     /// A parked request by the id of its event.

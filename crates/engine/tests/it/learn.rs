@@ -296,6 +296,16 @@ impl DocumentStore for Faulty {
         self.documents.due(kind, now, limit)
     }
 
+    fn due_ids(
+        &self,
+        kind: &'static str,
+        after: Option<jiff::Timestamp>,
+        until: jiff::Timestamp,
+        limit: usize,
+    ) -> mnemon_store::Result<Vec<String>> {
+        self.documents.due_ids(kind, after, until, limit)
+    }
+
     fn count_due(&self, kind: &'static str, now: jiff::Timestamp) -> mnemon_store::Result<usize> {
         self.documents.count_due(kind, now)
     }

@@ -143,11 +143,11 @@ fn a_request_that_is_refused_as_a_whole_is_parked_at_once() {
     assert!(event.failure_detail().unwrap().contains("please"), "{event:?}");
     let pending = engine.pending_jobs().unwrap();
     assert_eq!((pending.requests, pending.parked), (0, 1));
-    let parked = engine.parked_requests(Some("ana")).unwrap();
+    let parked = engine.parked_requests(Some("ana"), usize::MAX).unwrap();
     assert_eq!((parked.len(), parked[0].messages.len(), parked[0].attempts), (1, 2, 1));
-    assert!(engine.parked_requests(Some("ben")).unwrap().is_empty());
+    assert!(engine.parked_requests(Some("ben"), usize::MAX).unwrap().is_empty());
     assert_eq!(engine.cancel_pending(Some(&by_user("ana"))).unwrap().len(), 1, "it goes with its owner's memories");
-    assert!(engine.parked_requests(None).unwrap().is_empty());
+    assert!(engine.parked_requests(None, usize::MAX).unwrap().is_empty());
 }
 
 fn an_unusable_answer_is_tried_a_few_times_and_then_parked() {
@@ -276,7 +276,7 @@ fn a_parked_request_is_tried_again_edited_or_dropped() {
     assert!(event(&world, &again).is_parked());
     let document = documents(&world).document("event", &again).unwrap().unwrap();
     documents(&world).put(&[document], Durability::Synced).unwrap();
-    assert_eq!(engine.parked_requests(None).unwrap().len(), 1);
+    assert_eq!(engine.parked_requests(None, usize::MAX).unwrap().len(), 1);
 }
 
 fn answers_without_closing_brackets_end() {

@@ -20,6 +20,9 @@ use crate::error::Problem;
 use crate::forwarded::Client;
 use crate::service::{App, AppState};
 
+/// Most credentials of a request. No client needs more than one in each header, and each costs a look-up.
+const MAX_CREDENTIALS: usize = 4;
+
 /// A place in a request's extensions where [`authenticate`] stores the caller, for the log.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AuthenticatedCaller(pub(crate) Arc<OnceLock<Caller>>);
@@ -64,6 +67,9 @@ async fn identify(app: &AppState, headers: &HeaderMap, extensions: &Extensions) 
         return Ok(Caller::admin(AuthKind::Off, "auth-off"));
     }
     let credentials = credentials(headers)?;
+    if credentials.len() > MAX_CREDENTIALS {
+        return Err(Problem::bad_credentials());
+    }
     let mut callers = Vec::with_capacity(credentials.len());
     for credential in credentials {
         callers.push(verify(app, credential).await?);

@@ -228,6 +228,15 @@ mod tests {
         fn due(&self, kind: &'static str, now: Timestamp, limit: usize) -> Result<Vec<Result<Document>>> {
             self.documents.due(kind, now, limit)
         }
+        fn due_ids(
+            &self,
+            kind: &'static str,
+            after: Option<Timestamp>,
+            until: Timestamp,
+            limit: usize,
+        ) -> Result<Vec<String>> {
+            self.documents.due_ids(kind, after, until, limit)
+        }
         fn count_due(&self, kind: &'static str, now: jiff::Timestamp) -> Result<usize> {
             self.documents.count_due(kind, now)
         }

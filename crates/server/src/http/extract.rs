@@ -23,6 +23,10 @@ use crate::answer;
 use crate::error::Problem;
 use crate::service::AppState;
 
+/// The largest body of a request to this route, in bytes, if it is smaller than that of others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MaxBody(pub(super) usize);
+
 /// A JSON body, which must be an object. An empty body counts as an empty one.
 pub(crate) struct Body<T>(pub(crate) T);
 
@@ -32,7 +36,8 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Body<T> {
     async fn from_request(request: Request, app: &AppState) -> Result<Self, Problem> {
         let path = original_path(request.extensions(), request.uri().path());
         let parameters = request.extensions().get::<Arc<Parameters>>().cloned();
-        let bytes = read_body(request, app.config.max_body).await?;
+        let limit = request.extensions().get::<MaxBody>().map_or(usize::MAX, |limit| limit.0);
+        let bytes = read_body(request, limit.min(app.config.max_body)).await?;
         let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
         let value = parse(text, &path)?;
         if let Some(parameters) = parameters {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -60,7 +60,7 @@ pub(crate) async fn observe(State(app): State<AppState>, mut request: Request, n
     let mut response = request_id::scope(id.clone(), answer::scope(format, answer)).await;
     let elapsed = started.elapsed();
     let status = response.status().as_u16();
-    let labels = [("method", method.to_string()), ("route", route), ("status", status.to_string())];
+    let labels = [("method", method_label(&method).to_owned()), ("route", route), ("status", status.to_string())];
     metrics::counter!("mnemon_http_requests_total", &labels).increment(1);
     metrics::histogram!("mnemon_http_request_seconds", &labels).record(elapsed.as_secs_f64());
     let latency_ms = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
@@ -101,6 +101,13 @@ pub(crate) async fn observe(State(app): State<AppState>, mut request: Request, n
     // Answers contain memories, which a shared cache must not store.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// The label of a method in the metrics. A client can invent methods, and a label stays for good.
+fn method_label(method: &Method) -> &str {
+    const KNOWN: [Method; 7] =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    if KNOWN.contains(method) { method.as_str() } else { "other" }
 }
 
 /// The format in which the client expects errors: OpenAI's on the paths of its API, and under `/v1` if the path is unknown
@@ -150,4 +157,19 @@ fn client_request_id(request: &Request) -> Option<String> {
 
 fn new_request_id() -> String {
     format!("{:08x}", rand::random::<u32>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_of_the_metrics_are_a_closed_set() {
+        for known in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            assert_eq!(method_label(&known.parse().unwrap()), known);
+        }
+        for invented in ["A1", "GETS", "get", "TRACE", "CONNECT", "PROPFIND", "X-1", "!", &"M".repeat(4000)] {
+            assert_eq!(method_label(&invented.parse().unwrap()), "other", "{invented}");
+        }
+    }
 }

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use mnemon_engine::ErrorCode;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
+use super::extract::MaxBody;
 use super::observe::{limit_time, observe};
 use super::openapi::describe;
 use super::parameters::{check_parameters, operations};
@@ -29,18 +31,24 @@ pub(crate) struct Routes {
     pub(crate) public: OpenApiRouter<AppState>,
 }
 
+/// The largest body of a request to a route that requires no authentication, in bytes.
+const PUBLIC_BODY: usize = 64 << 10;
+
 /// The router of a server. It expects paths without a slash at the end.
 pub(crate) fn router(app: AppState, routes: Routes) -> Router {
     let authentication = middleware::from_fn_with_state(app.clone(), authenticate);
     let mut api = routes.guarded.get_openapi().clone();
     api.merge(routes.public.get_openapi().clone());
     describe(&mut api);
+    // Written once: everybody may read it.
+    let document = Bytes::from(api.to_json().unwrap_or_default());
     let parameters = middleware::from_fn_with_state(Arc::new(operations(&api)), check_parameters);
     let (guarded, _) = routes.guarded.layer(parameters.clone()).layer(authentication).split_for_parts();
-    let (public, _) = routes.public.layer(parameters).split_for_parts();
+    let (public, _) = routes.public.layer(parameters).layer(Extension(MaxBody(PUBLIC_BODY))).split_for_parts();
     let mut router = guarded
         .merge(public)
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", api))
+        .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")))
+        .route("/openapi.json", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], document) }))
         .route("/", get(|| async { Redirect::temporary("/docs/") }))
         .route("/redoc", get(|| async { Redirect::temporary("/docs/") }))
         .fallback(|| async { Problem::not_found("This route does not exist.").hint("GET /docs lists all routes.") })

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use mnemon_engine::{Engine, EngineError, Events, PendingJobs};
-use mnemon_store::{DocumentStore, MemoryId, StoreError};
+use mnemon_engine::{Engine, Events};
+use mnemon_store::{DocumentStore, StoreError};
 use tokio::sync::Notify;
 
 use super::accounts::Accounts;
 use super::blocking::BlockingPool;
+use super::probes::{Found, Probes};
 use super::request_log::RequestLog;
 use super::webhooks::Webhooks;
 use crate::auth::{Keys, Limits};
@@ -40,6 +41,7 @@ pub(crate) struct App {
     /// `sqlite` or `qdrant`.
     pub(crate) store_kind: String,
     pub(crate) pool: BlockingPool,
+    probes: Probes,
     /// For calls that wait for a model, so that they do not block searches.
     model_pool: BlockingPool,
 }
@@ -68,6 +70,7 @@ impl App {
             job_finished: Notify::new(),
             started: Instant::now(),
             pool: BlockingPool::new(config.workers),
+            probes: Probes::default(),
             model_pool: BlockingPool::new(MAX_MODEL_CALLS),
             engine,
             documents,
@@ -92,16 +95,9 @@ impl App {
         self.model_pool.run(work).await
     }
 
-    /// Checks that the store answers, by reading a memory that need not exist. Returns the store's warnings and the
-    /// requests that wait for a model. Runs outside the pool, so that a probe is answered however busy the server is.
-    pub(crate) async fn probe(&self) -> Result<(Vec<String>, PendingJobs), Problem> {
-        let (engine, describe) = (self.engine.clone(), self.config.describe_warning);
-        let probe = tokio::task::spawn_blocking(move || {
-            engine.store().get(&[MemoryId::Number(0)])?;
-            let warnings = engine.store().warnings().iter().map(describe).collect();
-            Ok::<_, EngineError>((warnings, engine.pending_jobs()?))
-        });
-        Ok(probe.await.map_err(|_| Problem::internal())??)
+    /// Checks that the store answers. Returns its warnings and the requests that wait for a model.
+    pub(crate) async fn probe(&self) -> Result<Arc<Found>, Problem> {
+        self.probes.look(&self.engine, self.config.describe_warning).await
     }
 
     /// Why a feature that needs a language model is refused: none is configured, or the feature is not implemented.

@@ -30,6 +30,7 @@ mod read_only;
 mod redact;
 mod reserved_metadata;
 mod server;
+mod strangers;
 mod times;
 mod transport;
 mod unreadable;

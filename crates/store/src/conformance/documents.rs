@@ -43,7 +43,10 @@ fn list_ids(store: &dyn DocumentStore, kind: &'static str, owner: Option<&str>) 
 
 /// The ids of the notes that are due, the longest due first.
 fn due_ids(store: &dyn DocumentStore, now: Timestamp, limit: usize) -> Vec<String> {
-    store.due("note", now, limit).unwrap().into_iter().map(|document| document.unwrap().id).collect()
+    let ids: Vec<String> =
+        store.due("note", now, limit).unwrap().into_iter().map(|document| document.unwrap().id).collect();
+    assert_eq!(store.due_ids("note", None, now, limit).unwrap(), ids);
+    ids
 }
 
 /// The number of threads for which `act` returns true. Some of the threads share a store.
@@ -218,6 +221,8 @@ pub(super) fn the_longest_due_is_first(open: OpenDocumentStore<'_>) {
     store.change("note", "10", &mut { later }).unwrap().unwrap();
     store.change("note", "20", &mut { later }).unwrap().unwrap();
     assert_eq!(due(99, usize::MAX), ["30", "40", "50", "10"]);
+    let between = |after, until| store.due_ids("note", Some(at(after)), at(until), 9).unwrap();
+    assert_eq!((between(30, 50), between(60, 99)), (vec!["40".to_owned(), "50".to_owned()], Vec::new()));
 }
 
 pub(super) fn one_caller_reschedules_a_due_document(open: OpenDocumentStore<'_>) {

@@ -94,7 +94,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         let now = Timestamp::now();
         // More than one is needed only if others claim at the same time, or if the first can't be read.
         for limit in [1, BATCH] {
-            let ids = self.ids(now, limit)?;
+            let ids = self.documents.due_ids(self.jobs.kind(), None, now, limit)?;
             for id in &ids {
                 if let Some(job) = self.claim_one(id, now)? {
                     return Ok(Some(job));
@@ -260,14 +260,15 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         Ok(all.saturating_sub(self.count()?))
     }
 
-    /// The parked jobs, the longest queued first. A job that can't be read is an error in its place.
+    /// The parked jobs, the longest queued first, each read when it is asked for. A job that can't be read is an error in its
+    /// place.
     ///
     /// # Errors
     /// If the document store fails.
-    pub fn parked(&self) -> Result<Vec<Result<Document<T>>>> {
-        let mut jobs = self.queued(usize::MAX)?;
-        jobs.retain(|job| job.as_ref().map_or(true, |job| is_parked(job.due)));
-        Ok(jobs)
+    pub fn parked(&self) -> Result<impl Iterator<Item = Result<Document<T>>>> {
+        let ids = self.documents.due_ids(self.jobs.kind(), Some(last_due()), Timestamp::MAX, usize::MAX)?;
+        let is_still = |job: &Result<Document<T>>| job.as_ref().map_or(true, |job| is_parked(job.due));
+        Ok(ids.into_iter().filter_map(|id| self.jobs.get(&id).transpose()).filter(is_still))
     }
 
     /// The first queued jobs, whether they are claimed or not, in the order of their due times; parked ones come last. A
@@ -277,17 +278,6 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// If the document store fails.
     pub fn queued(&self, limit: usize) -> Result<Vec<Result<Document<T>>>> {
         self.jobs.due(Timestamp::MAX, limit)
-    }
-
-    fn ids(&self, now: Timestamp, limit: usize) -> Result<Vec<String>> {
-        let due = self.documents.due(self.jobs.kind(), now, limit)?;
-        due.into_iter()
-            .map(|document| match document {
-                Ok(document) => Ok(document.id),
-                Err(StoreError::UnreadableDocument { id, .. }) => Ok(id),
-                Err(error) => Err(error),
-            })
-            .collect()
     }
 
     fn set_due(&self, id: &str, due: Timestamp) -> Result<bool> {

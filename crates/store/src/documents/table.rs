@@ -100,6 +100,20 @@ impl<T: Tables + ?Sized> DocumentStore for T {
         Ok(rows.iter().map(|row| document_at(row, kind)).collect())
     }
 
+    fn due_ids(
+        &self,
+        kind: &'static str,
+        after: Option<Timestamp>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<String>> {
+        let query = "SELECT id FROM documents WHERE kind = $1 AND due > $2 AND due <= $3 ORDER BY due, seq LIMIT $4";
+        let after = after.map_or(i64::MIN, Timestamp::as_microsecond);
+        let values = [kind.into(), Value::Int(after), until.as_microsecond().into(), to_i64(limit).into()];
+        let rows = snapshot(self, |sql| sql.query(query, &values))?;
+        rows.iter().map(|row| row.text(0).map(str::to_owned)).collect()
+    }
+
     fn count_due(&self, kind: &'static str, now: Timestamp) -> Result<usize> {
         let query = "SELECT count(*) FROM documents WHERE kind = $1 AND due <= $2";
         let rows = snapshot(self, |sql| sql.query(query, &[kind.into(), now.as_microsecond().into()]))?;

@@ -104,7 +104,8 @@ pub(super) async fn health(
     State(app): State<AppState>,
     caller: Result<MaybeCaller, Problem>,
 ) -> Result<Json<Health>, Problem> {
-    let (mut warnings, pending) = app.probe().await?;
+    let found = app.probe().await?;
+    let (mut warnings, pending) = (found.warnings.clone(), &found.pending);
     if let Some(reason) = &pending.reason {
         warnings.push(format!("messages are queued for extraction: {reason}"));
     }
@@ -113,16 +114,16 @@ pub(super) async fn health(
             .push(format!("nothing could be learnt from {} requests, which are kept: see /v1/parked", pending.parked));
     }
     let llm = app.engine.language_model().map(|llm| llm.name().to_owned());
-    let mut health = Health::new(app.store_kind.clone(), llm, &pending, app.started.elapsed().as_secs(), warnings);
+    let mut health = Health::new(app.store_kind.clone(), llm, pending, app.started.elapsed().as_secs(), warnings);
     // A probe with a wrong key is answered like one without.
     if let Ok(MaybeCaller(Some(caller))) = caller
         && caller.is_admin()
         && caller.kind != AuthKind::Off
     {
-        health.waiting_detail = pending.detail;
+        health.waiting_detail.clone_from(&pending.detail);
         if pending.parked > 0 {
-            let parked = app.with_engine(|engine| Ok(engine.parked_requests(None)?)).await?;
-            health.parked_requests = parked.into_iter().take(MAX_NAMED).map(ParkedName::from).collect();
+            let parked = app.with_engine(|engine| Ok(engine.parked_requests(None, MAX_NAMED)?)).await?;
+            health.parked_requests = parked.into_iter().map(ParkedName::from).collect();
         }
     }
     Ok(Json(health))

@@ -40,8 +40,10 @@ pub(super) async fn stats(
 ) -> Result<Json<Stats>, Problem> {
     let scope = caller.scope(Some(&user), None, None)?;
     let user_id = scope.user_id.clone().unwrap_or_default();
-    let work =
-        move |engine: &Engine| Ok((engine.stats(&scope)?, engine.parked_requests(scope.user_id.as_deref())?.len()));
+    let work = move |engine: &Engine| {
+        let parked = engine.parked_requests(scope.user_id.as_deref(), usize::MAX)?;
+        Ok((engine.stats(&scope)?, parked.len()))
+    };
     let (summary, parked_requests) = app.with_engine(work).await?;
     let ScopeSummary { memories, entities, links, first, last } = summary;
     Ok(Json(Stats {

@@ -88,7 +88,7 @@ pub(super) struct EditBody {
 #[utoipa::path(get, path = "/v1/parked", tag = tag::PLATFORM, responses((status = 200, body = ParkedList)))]
 pub(super) async fn list(State(app): State<AppState>, Reader(caller): Reader) -> Result<Json<ParkedList>, Problem> {
     let user = caller.user.clone();
-    let parked = app.with_engine(move |engine| Ok(engine.parked_requests(user.as_deref())?)).await?;
+    let parked = app.with_engine(move |engine| Ok(engine.parked_requests(user.as_deref(), usize::MAX)?)).await?;
     let results: Vec<Parked> = parked.into_iter().map(|request| Parked::of(request, &caller)).collect();
     Ok(Json(ParkedList { count: results.len(), results }))
 }

@@ -1,0 +1,71 @@
+//! What probes of the server find. Anybody may probe, so the cost is bounded: callers at the same time share one look, and a
+//! look is shared for longer, the longer it took.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mnemon_engine::{Engine, EngineError, PendingJobs};
+use mnemon_store::{MemoryId, StoreWarning};
+use tokio::sync::Mutex;
+
+use crate::error::Problem;
+
+/// A look is shared for this many times as long as it took: probes take at most this part of one core.
+const SHARE: u32 = 20;
+/// It is shared for at most this time.
+const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// What a look found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The warnings of the store.
+    pub(crate) warnings: Vec<String>,
+    /// The requests that wait for a model.
+    pub(crate) pending: PendingJobs,
+}
+
+/// The last look at the store.
+#[derive(Clone, Default)]
+pub(crate) struct Probes {
+    last: Arc<Mutex<Option<Look>>>,
+}
+
+struct Look {
+    found: Result<Arc<Found>, Problem>,
+    until: Instant,
+}
+
+impl Probes {
+    /// Checks that the store answers, by reading a memory that need not exist. Runs outside of all pools, so that a probe is
+    /// answered however busy the server is.
+    pub(crate) async fn look(
+        &self,
+        engine: &Arc<Engine>,
+        describe: fn(&StoreWarning) -> String,
+    ) -> Result<Arc<Found>, Problem> {
+        let (last, engine) = (self.last.clone(), engine.clone());
+        // A task of its own: a caller who leaves must not let the next one look again.
+        let shared = tokio::spawn(async move {
+            let mut last = last.lock().await;
+            if let Some(look) = last.as_ref().filter(|look| look.until > Instant::now()) {
+                return look.found.clone();
+            }
+            let started = Instant::now();
+            let looked = tokio::task::spawn_blocking(move || look(&engine, describe)).await;
+            let found = match looked {
+                Ok(found) => found.map(Arc::new).map_err(Problem::from),
+                Err(_) => Err(Problem::internal()),
+            };
+            let until = Instant::now() + (started.elapsed() * SHARE).min(MAX_AGE);
+            *last = Some(Look { found: found.clone(), until });
+            found
+        });
+        shared.await.map_err(|_| Problem::internal())?
+    }
+}
+
+fn look(engine: &Engine, describe: fn(&StoreWarning) -> String) -> Result<Found, EngineError> {
+    engine.store().get(&[MemoryId::Number(0)])?;
+    let warnings = engine.store().warnings().iter().map(describe).collect();
+    Ok(Found { warnings, pending: engine.pending_jobs()? })
+}
