@@ -134,7 +134,7 @@ fn jobs_of_an_older_version_move_into_their_events() {
     put(&[damaged.clone(), older_event("damaged", "ana", "PENDING")]);
     put(&[older_job("damaged event", "ana", "I like gin."), Document::new("event", "damaged event", json!({}))]);
     let before = engine.pending_jobs().unwrap();
-    assert_eq!((before.requests, before.reason.as_deref()), (7, Some("the language model is not available")));
+    assert_eq!((before.requests, before.reason), (7, None), "they are counted without being read");
     let mut finished = Vec::new();
     while let Some(result) = engine.run_due_job().unwrap() {
         finished.push(result.event_id);

@@ -1,19 +1,14 @@
-//! What probes of the server find. Anybody may probe, so the cost is bounded: callers at the same time share one look, and a
-//! look is shared for longer, the longer it took.
+//! What probes of the server find. Anybody may probe, so the cost is bounded: there is one look at a time, and all who waited
+//! for it share it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mnemon_engine::{Engine, EngineError, PendingJobs};
 use mnemon_store::{MemoryId, StoreWarning};
 use tokio::sync::Mutex;
 
 use crate::error::Problem;
-
-/// A look is shared for this many times as long as it took: probes take at most this part of one core.
-const SHARE: u32 = 20;
-/// It is shared for at most this time.
-const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// What a look found.
 #[derive(Debug)]
@@ -32,7 +27,7 @@ pub(crate) struct Probes {
 
 struct Look {
     found: Result<Arc<Found>, Problem>,
-    until: Instant,
+    started: Instant,
 }
 
 impl Probes {
@@ -43,11 +38,11 @@ impl Probes {
         engine: &Arc<Engine>,
         describe: fn(&StoreWarning) -> String,
     ) -> Result<Arc<Found>, Problem> {
-        let (last, engine) = (self.last.clone(), engine.clone());
+        let (last, engine, arrived) = (self.last.clone(), engine.clone(), Instant::now());
         // A task of its own: a caller who leaves must not let the next one look again.
         let shared = tokio::spawn(async move {
             let mut last = last.lock().await;
-            if let Some(look) = last.as_ref().filter(|look| look.until > Instant::now()) {
+            if let Some(look) = last.as_ref().filter(|look| look.started >= arrived) {
                 return look.found.clone();
             }
             let started = Instant::now();
@@ -56,8 +51,7 @@ impl Probes {
                 Ok(found) => found.map(Arc::new).map_err(Problem::from),
                 Err(_) => Err(Problem::internal()),
             };
-            let until = Instant::now() + (started.elapsed() * SHARE).min(MAX_AGE);
-            *last = Some(Look { found: found.clone(), until });
+            *last = Some(Look { found: found.clone(), started });
             found
         });
         shared.await.map_err(|_| Problem::internal())?

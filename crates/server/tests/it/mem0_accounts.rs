@@ -148,7 +148,7 @@ async fn a_login_requires_the_right_password() {
     let unknown = json!({"email": "eve@example.org", "password": PASSWORD});
     let unknown = server.post("", "/auth/login", unknown).await.expect(401);
     assert_eq!(redact(wrong), redact(unknown), "an answer does not reveal whether the address is known");
-    login(&server, &"x".repeat(100_000)).await.expect(401);
+    login(&server, &"x".repeat(10_000)).await.expect(401);
     server.post("", "/auth/login", json!({"email": "ana@example.org"})).await.expect(422);
     let shouted = json!({"email": " ANA@example.org ", "password": PASSWORD});
     let tokens = server.post("", "/auth/login/", shouted).await.expect(200);

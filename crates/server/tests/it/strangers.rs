@@ -54,7 +54,8 @@ async fn a_request_without_a_key_is_small() {
     }
     // Each credential costs a look-up.
     for (number, status) in [(1, 200), (4, 200), (5, 401), (60, 401)] {
-        let request = (0..number).fold(server.request("GET", "/memories"), |request, _| request.header("x-api-key", "ka"));
+        let request =
+            (0..number).fold(server.request("GET", "/memories"), |request, _| request.header("x-api-key", "ka"));
         TestServer::answer(request).await.expect(status);
     }
     let open = TestServer::with(Config::default()).await;
