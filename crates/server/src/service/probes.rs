@@ -39,7 +39,7 @@ impl Probes {
         describe: fn(&StoreWarning) -> String,
     ) -> Result<Arc<Found>, Problem> {
         let (last, engine, arrived) = (self.last.clone(), engine.clone(), Instant::now());
-        // A task of its own: a caller who leaves must not let the next one look again.
+        // A separate task: a caller who leaves must not let the next one look again.
         let shared = tokio::spawn(async move {
             let mut last = last.lock().await;
             if let Some(look) = last.as_ref().filter(|look| look.started >= arrived) {
