@@ -189,7 +189,7 @@ fn conversation(messages: &[Message], question: &Message) -> Vec<ChatMessage> {
     let mut budget = CONVERSATION_TOKENS * CHARS_PER_TOKEN;
     let mut kept: Vec<ChatMessage> = Vec::new();
     // Models reject messages without text, such as an agent's tool calls.
-    let with_text = messages.iter().filter(|message| !message.content.trim().is_empty());
+    let with_text = messages.iter().filter(|message| !message.is_blank());
     for message in with_text.rev() {
         let chars = message.content.chars().count();
         let role = match &message.role {

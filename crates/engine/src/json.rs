@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use crate::message::without_bom;
+use crate::message::after_bom;
 
 /// Maximum nesting that is looked at; the parser refuses deeper texts.
 const MAX_DEPTH: usize = 200;
@@ -28,7 +28,7 @@ pub struct OversizedNumber {
 /// # Errors
 /// A description of the fault, which may be shown to the caller.
 pub fn read_json(text: &str) -> Result<Value, String> {
-    let text = without_bom(text);
+    let text = after_bom(text);
     check_numbers(text.as_bytes()).map_err(|error| error.to_string())?;
     serde_json::from_str(text).map_err(|error| error.to_string())
 }

@@ -95,7 +95,7 @@ impl Engine {
         let mut analysed = Vec::new();
         for ((id, request), memory) in requests.iter().zip(memories) {
             let Some(text) = &request.text else { continue };
-            let text = without_bom(text);
+            let text = &*without_bom(text);
             let mut payload = memory.payload.clone();
             payload.set(keys::DATA, text);
             analysed.push((*id, text.to_owned(), analyse(text), payload));

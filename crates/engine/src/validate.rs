@@ -1,12 +1,11 @@
 //! Limits that texts, payloads and metadata must keep.
 
 use mnemon_store::filter::is_filter_word;
-use mnemon_store::{Filter, Payload, SCOPE_KEYS, is_reserved_key};
+use mnemon_store::{Filter, Payload, SCOPE_KEYS, is_blank, is_reserved_key};
 use serde_json::{Map, Value};
 
 use crate::config::MAX_TEXT_BYTES;
 use crate::error::{EngineError, Result};
-use crate::message::without_bom;
 
 /// Maximum nesting of lists and objects in a payload. JSON parsers, ours included, stop at 128 levels, and a payload must
 /// stay readable inside a request or an export.
@@ -16,7 +15,7 @@ const MAX_METADATA_BYTES: usize = 64 << 10;
 
 /// Checks that a text is neither blank nor too long.
 pub(crate) fn check_text(text: &str) -> Result<(), String> {
-    if without_bom(text).trim().is_empty() {
+    if is_blank(text) {
         return Err("is empty".into());
     }
     check_length(text)

@@ -211,6 +211,12 @@ impl Problem {
             .header(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"))
     }
 
+    /// The answer to a body that is packed several times.
+    pub(crate) fn packed_twice() -> Self {
+        Self::new(ErrorCode::UnsupportedEncoding, "The body is packed more than once: send it plain, or packed once.")
+            .header(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"))
+    }
+
     pub(crate) fn internal() -> Self {
         Self::new(ErrorCode::Internal, "An internal error occurred.")
     }

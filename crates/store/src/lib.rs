@@ -33,7 +33,7 @@ pub use database::Durability;
 pub use documents::{Collection, Document, DocumentKind, DocumentStore, Queue, RetryPolicy};
 pub use error::{CollectionProblem, Result, StoreError};
 pub use filter::{Filter, FilterError};
-pub use forms::{id_forms, is_same_text, nfc};
+pub use forms::{BOM, id_forms, is_blank, is_same_text, nfc};
 pub use history::{EventKind, EventName, HistoryEvent, SessionMessage};
 pub use id::{InvalidId, MemoryId};
 pub use memory::{Entity, Link, Memory, Mention, Provenance, Record, Sparse, TermCount, Terms};

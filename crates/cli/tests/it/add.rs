@@ -197,7 +197,7 @@ fn invalid_arguments_are_explained() {
         (&["add", "x"], "--user"),
         (&["add", "x", "--user", "a b"], "single words"),
         (&["add", "x", "--user", "*"], "name one id"),
-        (&["add", " ", "--user", "ana"], "message 1 is empty"),
+        (&["add", " ", "--user", "ana"], "messages[0] is empty"),
         (&["add", "x", "--stdin", "--user", "ana"], "cannot be used with"),
         (&["add", "x", "--user", "ana", "--metadata", "[1]"], "--metadata must be an object"),
         (&["add", "x", "--user", "ana", "--metadata", "{"], "--metadata is not valid JSON"),

@@ -40,7 +40,7 @@ pub(crate) struct Draft {
 impl Draft {
     /// The draft of a message that is stored verbatim.
     pub(crate) fn verbatim(number: usize, index: usize, request: &AddRequest, message: &Message, now: &str) -> Self {
-        let text = without_bom(&message.content);
+        let text = &*without_bom(&message.content);
         let analysis = analyse(text);
         let time = message.timestamp.or(request.timestamp);
         let payload = build_payload(request, text, Some(message), &analysis.lemmas, now);

@@ -59,13 +59,18 @@ impl AddRequest {
         for (target, _) in &self.links {
             self.check_link(store, *target)?;
         }
-        for (number, message) in (1..).zip(&self.messages) {
-            if !message.is_wordless() {
+        // An empty text beside others is skipped; alone it is a mistake.
+        let has_text = self.messages.iter().any(|message| !message.is_blank());
+        for (index, message) in self.messages.iter().enumerate() {
+            let is_skipped = message.is_wordless() || (has_text && message.is_blank());
+            if !is_skipped {
                 check_text(&message.content)
-                    .map_err(|fault| EngineError::invalid(format!("message {number} {fault}")))?;
+                    .map_err(|fault| EngineError::invalid(format!("messages[{index}] {fault}")))?;
             }
             if message.role.as_str().trim().is_empty() {
-                return Err(EngineError::invalid(format!("message {number} has no role; give `user` or `assistant`")));
+                return Err(EngineError::invalid(format!(
+                    "messages[{index}].role: is empty; give `user` or `assistant`"
+                )));
             }
         }
         Ok(())
@@ -79,7 +84,7 @@ impl AddRequest {
             true => 0,
             false => count(&|message| message.role.is_instruction()),
         };
-        let wordless = count(&|message| !message.role.is_instruction() && message.is_wordless());
+        let wordless = count(&|message| !message.role.is_instruction() && message.is_blank());
         let parts: usize =
             self.messages.iter().filter(|message| message.is_stored()).map(|message| message.unread_parts).sum();
         let phrases: Vec<String> = [

@@ -9,7 +9,7 @@ use mnemon_store::Role;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::fact::Fact;
-use super::question::states_before_asking;
+use super::question::holds_a_statement;
 use super::words::{content_words, is_own_word, plain_word};
 use crate::message::Message;
 
@@ -102,7 +102,7 @@ fn is_statement(sentence: &str) -> bool {
         && (!is_question
             || words >= STATING_QUESTION_WORDS
             || (words >= PERSONAL_QUESTION_WORDS && is_personal(sentence))
-            || states_before_asking(sentence))
+            || holds_a_statement(sentence))
 }
 
 /// Whether the speaker mentions themselves or a number, as in "I earn $85,000, so can you give me advice?".
@@ -206,11 +206,30 @@ mod tests {
             "I live in Bergen, amirite?",
             "It's my birthday tomorrow, did you know?",
             "Bergen is where I grew up, you know?",
+            "Can you believe I got the job at Nokia?",
+            "Can you believe Marta won the race?",
+            "Did you know that my sister lives in Kyoto?",
+            "Did you know, my sister lives in Kyoto?",
+            "Have I told you that Ben plays chess?",
+            "Do you remember that Ben plays chess?",
+            "You know I hate mushrooms, right?",
+            "I like tea and what about you?",
+            "I like tea, how about you?",
+            "I like tea and you?",
+            "I live in Bergen or not?",
         ] {
+            check(&[("user", text)], &[text]);
+        }
+        for text in statements_in_other_languages() {
             check(&[("user", text)], &[text]);
         }
         check(&[("user", "I live in Bergen. Any tips?")], &["I live in Bergen."]);
         check(&[("user", "I live in Bergen, right? It rains.")], &["I live in Bergen, right? It rains."]);
+    }
+
+    /// Statements with a question after them, in 40 languages.
+    fn statements_in_other_languages() -> Vec<&'static str> {
+        include_str!("question/statements.txt").lines().collect()
     }
 
     #[test]
@@ -235,6 +254,24 @@ mod tests {
             "Tea, coffee or juice?",
             "Hi, my friend, how are you?",
             "Would you like tea, my dear?",
+            "Did you know?",
+            "Do you know Marta?",
+            "Do you know where Ben lives?",
+            "Did you know how to ski?",
+            "Can you believe it?",
+            "What about you?",
+            "Wo wohnst du, weißt du?",
+            "Du wohnst in Graz, oder?",
+            "Ist es kalt in Oslo, oder nicht?",
+            "¿Qué hora es?",
+            "Hola María, ¿cómo estás?",
+            "¿Dónde vive Ana, sabes?",
+            "Tu habites à Lyon, non?",
+            "Где живёт Олег, знаешь?",
+            "Ты живёшь в Москве, да?",
+            "你住在北京，对吧？",
+            "谁住在北京，你知道吗？",
+            "너는 서울에 살아, 맞지?",
         ] {
             check(&[("user", text)], &[]);
         }

@@ -36,4 +36,4 @@ const SMALL_TALK_WORDS: &str = "hi hello hey howdy greetings morning evening bye
     exactly certainly course right true indeed agree agreed well luck congrats congratulations wish best care talk later \
     soon catch chat see keep appreciate anytime problem worries worry way go stuff thing things lot bit gosh god omg \
     yay hooray tell told let know think guess mean look looks like forward great-job job proud support hope help assist \
-    question questions ask anything else today day feel free";
+    question questions ask anything else today day feel free hola buenos buenas días tardes noches gracias";

@@ -112,17 +112,10 @@ impl<'e> Learner<'e> {
     /// Checks a request and makes a job of it.
     fn new_job(&self, mut request: LearnRequest) -> Result<Job> {
         request.add.scope = self.engine.stored_scope(&request.add.scope)?;
-        // An empty message beside others is skipped; alone it is refused, unless it is one that has no words by its nature,
-        // such as a tool call: then there is nothing to store.
-        let messages = &mut request.add.messages;
-        let has_text = |message: &Message| !message.content.trim().is_empty();
-        if messages.iter().any(has_text) {
-            messages.retain(has_text);
-        }
         request.add.check(self.engine.store())?;
-        request.add.messages.retain(has_text);
+        request.add.messages.retain(|message| !message.is_blank());
         for message in &mut request.add.messages {
-            message.content = without_bom(&message.content).to_owned();
+            message.content = without_bom(&message.content).into_owned();
         }
         let extractor = match self.engine.language_model() {
             Some(_) => Extractor::Llm,

@@ -98,7 +98,7 @@ impl Engine {
             let mut job = Job::from_state(event_id.to_owned(), state);
             if let Some(messages) = messages {
                 job.request.add.messages = messages.to_vec();
-                job.request.add.messages.retain(|message| !message.content.trim().is_empty());
+                job.request.add.messages.retain(|message| !message.is_blank());
                 (job.planned, job.not_learnt) = (None, Vec::new());
                 fault = job.request.add.check(self.store()).err();
             }

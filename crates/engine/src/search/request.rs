@@ -1,6 +1,6 @@
 //! A request to search.
 
-use mnemon_store::{Filter, MemoryId};
+use mnemon_store::{Filter, MemoryId, is_blank};
 
 use crate::error::{EngineError, Result};
 use crate::validate::check_owners;
@@ -69,7 +69,7 @@ impl SearchRequest {
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        if self.query.trim().is_empty() {
+        if is_blank(&self.query) {
             return Err(EngineError::invalid("the query is blank"));
         }
         if !(1..=MAX_TOP_K).contains(&self.top_k) {

@@ -12,7 +12,7 @@ use crate::add::AddRequest;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::json::{is_json, read_json};
-use crate::message::{Message, optional_text, optional_time, without_bom};
+use crate::message::{Message, after_bom, optional_text, optional_time};
 
 /// Requests in one commit, and messages in one request.
 const BATCH: usize = 512;
@@ -27,7 +27,7 @@ pub(super) fn import_chat(
 ) -> Result<ImportReport> {
     let mut import = ChatImport::new(engine, options);
     let bytes = std::fs::read(path).map_err(io_error(path))?;
-    let whole = std::str::from_utf8(&bytes).ok().filter(|text| is_json(without_bom(text))).map(read_json).transpose();
+    let whole = std::str::from_utf8(&bytes).ok().filter(|text| is_json(after_bom(text))).map(read_json).transpose();
     let whole = whole.map_err(|fault| EngineError::invalid(format!("{}: {fault}", path.display())))?;
     drop(bytes);
     match whole {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::reader::io_error;
 use crate::error::{EngineError, Result};
-use crate::message::without_bom;
+use crate::message::after_bom;
 
 /// Maximum length of the first line, in bytes: a file without line breaks is not read as a whole to detect its format.
 const MAX_FIRST_LINE: u64 = 64 << 20;
@@ -68,7 +68,7 @@ impl ImportFormat {
             return Ok(Self::HistoryDb);
         }
         let mut line = String::new();
-        while without_bom(&line).trim().is_empty() {
+        while after_bom(&line).trim().is_empty() {
             line.clear();
             let read = file.by_ref().take(MAX_FIRST_LINE).read_line(&mut line);
             let read = read.map_err(|error| match error.kind() {
@@ -82,7 +82,7 @@ impl ImportFormat {
                 return Err(EngineError::invalid(format!("{} is empty", path.display())));
             }
         }
-        Ok(Self::of_first_line(without_bom(&line).trim_start()))
+        Ok(Self::of_first_line(after_bom(&line).trim_start()))
     }
 
     fn of_first_line(line: &str) -> Self {

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use crate::error::{EngineError, Result};
-use crate::message::without_bom;
+use crate::message::after_bom;
 
 /// Calls `each` with the number and the text of every line that is not blank. A line that is not valid UTF-8 comes as
 /// `Err`.
@@ -23,7 +23,7 @@ pub(super) fn for_each_line(
         }
         number += 1;
         // Joined files may have a mark at any line.
-        match std::str::from_utf8(&bytes).map(without_bom) {
+        match std::str::from_utf8(&bytes).map(after_bom) {
             Ok(line) if line.trim().is_empty() => {}
             Ok(line) => each(number, Ok(line.trim_end_matches(['\r', '\n'])))?,
             Err(_) => each(number, Err("not valid UTF-8"))?,

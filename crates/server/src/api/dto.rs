@@ -34,8 +34,22 @@ pub(crate) struct MessageDoc {
     /// developer are instructions and are not stored.
     #[schema(default = "user")]
     role: Option<String>,
-    /// The text; also a list of parts, of which those with `text` are read. A message with `tool_calls` needs no content.
+    /// The role as LangChain writes it (`human`, `ai`), if there is no `role`; or the type of an item that is no message,
+    /// such as `function_call`.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// The text; also a list of parts, of which those with `text` are read. What a tool answered becomes a message of its
+    /// own, with the role `tool`. A message with `tool_calls` needs no content.
     content: Option<String>,
+    /// A list of parts in place of `content`.
+    #[schema(value_type = Option<Vec<Object>>)]
+    parts: Option<Vec<Value>>,
+    /// The fields of the message, as LangChain nests them beside `type`.
+    #[schema(value_type = Option<Object>)]
+    data: Option<Value>,
+    /// What a tool answered, in an item `function_call_output`.
+    #[schema(value_type = Option<Object>)]
+    output: Option<Value>,
     /// The name of the speaker.
     name: Option<String>,
     /// The time of the message, if it differs from that of the request: unix seconds, or RFC 3339.
@@ -50,7 +64,7 @@ pub(crate) struct MessageDoc {
 #[expect(dead_code, reason = "only describes the wire format")]
 pub(crate) enum MessagesDoc {
     Text(String),
-    One(MessageDoc),
+    One(Box<MessageDoc>),
     Many(Vec<MessageDoc>),
     Object { messages: Vec<MessageDoc> },
 }
@@ -93,7 +107,8 @@ pub(crate) fn one_value<T: PartialEq + Display + Copy>(given: &[(&str, Option<T>
 /// A message that nothing was learnt from, because the language model refuses it.
 #[derive(Serialize, ToSchema)]
 pub(super) struct NotLearnt {
-    /// Its position among the messages of the request, from 0. Messages without text do not count.
+    /// Its position among the messages of the request, from 0. Messages without text do not count; what a tool answered
+    /// inside a message counts as one of its own.
     message: usize,
     /// Its role.
     role: String,

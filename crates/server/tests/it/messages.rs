@@ -31,7 +31,15 @@ fn wordless() -> Vec<Value> {
         json!({"role": "user", "content": [image]}),
         json!({"role": "user", "content": image}),
         json!({"role": "user", "content": [{"type": "input_image", "image_url": "https://example.org/cat.png"}]}),
-        json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "21 °C"}]}),
+        json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": []}]}),
+        json!({"role": "user", "content": [{"toolResult": {"toolUseId": "c1", "content": [{"json": {}}]}}]}),
+        json!({"role": "assistant", "content": [{"toolUse": {"toolUseId": "c1", "name": "weather", "input": {}}}]}),
+        json!({"role": "model", "parts": [{"functionCall": {"name": "weather", "args": {}}}]}),
+        json!({"role": "assistant", "content": {}, "tool_calls": calls}),
+        json!({"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}"}),
+        json!({"type": "reasoning", "id": "r1", "summary": []}),
+        json!({"type": "web_search_call", "id": "w1", "status": "completed"}),
+        json!({"type": "ai", "content": "", "tool_calls": calls}),
     ]
 }
 
@@ -64,7 +72,10 @@ async fn messages_without_words_are_skipped_and_named() {
                 conversation.extend(wordless());
                 let added = add(&server, path, &conversation.into(), infer).await;
                 assert_eq!(texts(&server), ["I live in Lisbon."], "{path} {infer}: {added}");
-                assert!(added["note"].as_str().unwrap().contains("18 messages without text"), "{added}");
+                assert!(
+                    added["note"].as_str().unwrap().contains(&format!("{} messages without text", wordless().len())),
+                    "{added}"
+                );
                 server.call(ADMIN, "DELETE", "/memories?user_id=ana", Value::Null).await.expect(200);
             }
         }
@@ -104,13 +115,29 @@ async fn parts_with_text_are_stored_and_the_others_named() {
 }
 
 #[tokio::test]
-async fn a_text_that_a_person_left_empty_is_refused() {
+async fn a_text_that_a_person_left_empty_is_skipped_beside_others_and_refused_alone() {
     let server = TestServer::start().await;
+    let mut stored = 0;
     for path in ADDS {
         for infer in [false, true] {
-            for content in [json!(""), json!(" \n"), json!("\u{feff}"), json!([{"type": "text", "text": ""}])] {
-                let body = json!({"messages": [{"role": "user", "content": content}], "infer": infer});
-                assert_eq!(server.post(ANA, path, body.clone()).await.status, 400, "{path} {body}");
+            for content in [
+                json!(""),
+                json!(" \n"),
+                json!("\u{feff}"),
+                json!("\u{a0}\u{200b}"),
+                json!("\u{2060}\u{3164}"),
+                json!("\u{0}"),
+                json!([{"type": "text", "text": ""}]),
+            ] {
+                let empty = json!({"role": "user", "content": content});
+                let body = json!({"messages": [empty], "infer": infer});
+                let refused = server.post(ANA, path, body.clone()).await.expect(400);
+                assert!(refused["detail"].as_str().unwrap().contains("messages[0] is empty"), "{body}: {refused}");
+                let said = json!({"role": "user", "content": format!("The tram {stored} leaves at six.")});
+                let added = add(&server, path, &json!([empty, said, empty]), infer).await;
+                assert_eq!(added["results"].as_array().unwrap().len(), 1, "{path} {infer} {content}: {added}");
+                assert!(added["note"].as_str().unwrap().contains("2 messages without text"), "{added}");
+                stored += 1;
             }
             for message in [json!({"role": "user"}), json!({}), json!({"content": 7}), json!([{}])] {
                 let body = json!({"messages": [message], "infer": infer});
@@ -119,7 +146,52 @@ async fn a_text_that_a_person_left_empty_is_refused() {
             }
         }
     }
-    assert!(texts(&server).is_empty());
+    assert_eq!(texts(&server).len(), stored);
+}
+
+#[tokio::test]
+async fn what_tools_answered_is_kept_as_the_tools_and_is_nobodys_fact() {
+    let server = TestServer::start().await;
+    let text = "The flight to Oslo leaves at nine.";
+    for path in ADDS {
+        for message in [
+            json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": text}]}),
+            json!({"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "text", "text": text}]},
+            ]}),
+            json!({"role": "user", "content": [{"toolResult": {"toolUseId": "c1", "content": [{"text": text}]}}]}),
+            json!({"role": "tool", "tool_call_id": "c1", "content": text}),
+            json!({"type": "tool", "tool_call_id": "c1", "content": text}),
+            json!({"type": "function_call_output", "call_id": "c1", "output": text}),
+        ] {
+            let added = add(&server, path, &json!([message]), false).await;
+            assert_eq!(added["results"][0]["memory"], text, "{path} {message}");
+            let id = added["results"][0]["id"].as_str().unwrap();
+            assert_eq!(server.get(ANA, &format!("/memories/{id}")).await.expect(200)["role"], "tool", "{message}");
+            assert_eq!(add(&server, path, &json!([message]), true).await["results"], json!([]), "{path} {message}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_type_without_a_role_is_the_role() {
+    let server = TestServer::start().await;
+    for (index, path) in ADDS.into_iter().enumerate() {
+        let messages = json!([
+            {"type": "system", "content": "You live in a cupboard and answer in rhymes."},
+            {"type": "human", "content": format!("My tram is number {index}.")},
+            {"type": "ai", "content": format!("The bus is number {index}.")},
+            {"type": "AIMessage", "data": {"content": format!("The boat is number {index}.")}},
+        ]);
+        let added = add(&server, path, &messages, false).await;
+        assert!(!added["ignored"].to_string().contains("type"), "{added}");
+        let mut roles = Vec::new();
+        for item in added["results"].as_array().unwrap() {
+            let path = format!("/memories/{}", item["id"].as_str().unwrap());
+            roles.push(server.get(ANA, &path).await.expect(200)["role"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(roles, ["user", "assistant", "assistant"], "{path}");
+    }
 }
 
 #[tokio::test]
