@@ -16,7 +16,7 @@ use crate::time::read_time;
 pub struct Message {
     /// The role of its author; instructions are not stored.
     pub role: Role,
-    /// The text; at most [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES). Byte order marks are no part of it.
+    /// The text; at most [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES). Byte order marks do not belong to it.
     pub content: String,
     /// Number of its parts that hold no text, such as an image or a tool call; a null or empty list as content counts as
     /// one. They are not stored.
@@ -46,7 +46,7 @@ impl Message {
 
     /// Reads messages: a text, a message, a list of both, or an object with one of these under `messages`. A message is
     /// `{"role", "content", "name"?, "timestamp"?}`; absent values are taken from `defaults`. `content` is a text or a
-    /// list of parts, of which those with a text are read; a tool's answer among them becomes a message of its own, whose
+    /// list of parts, of which those with a text are read; a tool's answer among them becomes another message, whose
     /// role is `tool`. A message of a tool, or with tool calls, needs no `content`. `type` counts as the role where that is
     /// missing (`human`, `ai`), and an item of another type, such as `function_call`, is a message without text.
     ///
@@ -108,7 +108,7 @@ impl Message {
     }
 }
 
-/// A text without byte order marks. They are no part of a text, wherever a program has left them.
+/// A text without byte order marks, wherever a program has left them.
 pub(crate) fn without_bom(text: &str) -> Cow<'_, str> {
     if text.contains(BOM) { Cow::Owned(text.replace(BOM, "")) } else { Cow::Borrowed(text) }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-/// The byte order mark. Some programs write it before or into a text; it is no part of it.
+/// The byte order mark. Some programs write it before or into a text, to which it does not belong.
 pub const BOM: char = '\u{feff}';
 
 /// Whether a text has nothing that can be seen: it is empty, or has only white space, controls and characters without a

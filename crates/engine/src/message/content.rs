@@ -15,7 +15,7 @@ pub(super) struct Content {
     pub(super) unread: usize,
     /// Whether the first tool's answer comes before the first text.
     pub(super) results_first: bool,
-    /// Whether it is an item that is no message, such as the call of a tool, which is the assistant's.
+    /// Whether it is an item and not a message, such as the call of a tool, which is the assistant's.
     pub(super) is_item: bool,
 }
 

@@ -34,12 +34,12 @@ pub(crate) struct MessageDoc {
     /// developer are instructions and are not stored.
     #[schema(default = "user")]
     role: Option<String>,
-    /// The role as LangChain writes it (`human`, `ai`), if there is no `role`; or the type of an item that is no message,
+    /// The role as LangChain writes it (`human`, `ai`), if there is no `role`; or the type of another item,
     /// such as `function_call`.
     #[serde(rename = "type")]
     kind: Option<String>,
-    /// The text; also a list of parts, of which those with `text` are read. What a tool answered becomes a message of its
-    /// own, with the role `tool`. A message with `tool_calls` needs no content.
+    /// The text; also a list of parts, of which those with `text` are read. What a tool answered becomes another
+    /// message, with the role `tool`. A message with `tool_calls` needs no content.
     content: Option<String>,
     /// A list of parts in place of `content`.
     #[schema(value_type = Option<Vec<Object>>)]
@@ -108,7 +108,7 @@ pub(crate) fn one_value<T: PartialEq + Display + Copy>(given: &[(&str, Option<T>
 #[derive(Serialize, ToSchema)]
 pub(super) struct NotLearnt {
     /// Its position among the messages of the request, from 0. Messages without text do not count; what a tool answered
-    /// inside a message counts as one of its own.
+    /// inside a message counts as another one.
     message: usize,
     /// Its role.
     role: String,

@@ -169,11 +169,9 @@ pub(super) const ASKING_BEGINNINGS: &[&str] = &[
     "อะไร",
 ];
 
-/// What comes before a statement in a question that takes it as given: "Can you believe that …?".
+/// The words before a statement in a question that takes it as given: "Can you believe that …?".
 pub(super) const OPENINGS: &[&str] = &[
-    "can you believe; could you believe; would you believe; did you know; did i tell you; did i mention; have i told you; have i mentioned; \
-     didn't i tell you; haven't i told you; isn't it great; isn't it nice; isn't it funny; isn't it amazing; isn't it sad; isn't it crazy; \
-     were you aware; are you aware; can you imagine",
+    include_str!("openings.txt"),
     "wusstest du; wussten sie; habe ich dir erzählt; hab ich dir erzählt; kannst du glauben; wist je; kun je geloven; savais-tu; tu savais; \
      saviez-vous; est-ce que tu savais; je t'ai dit; sabías; sabía usted; puedes creer; te conté; te dije; te he dicho; te he contado; \
      você sabia; sabias; te contei; você acredita; sapevi; lo sapevi; ti ho detto; puoi credere",
@@ -181,7 +179,7 @@ pub(super) const OPENINGS: &[&str] = &[
      你敢相信; 你相信",
 ];
 
-/// The same where only the words that join the statement, or its subject, tell it from a question: "Do you know that …?".
+/// The same where only the words that join the statement, or its subject, distinguish it from a question: "Do you know that …?".
 pub(super) const WEAK_OPENINGS: &[&str] = &[
     "do you know; do you remember; don't you remember; have you heard; did you hear; did you see; do you realise; do you realize; you know; \
      remember; guess what; weißt du; hast du gehört; erinnerst du dich; weet je; tu sais; te souviens-tu; tu te souviens; sabes; recuerdas; \
