@@ -210,7 +210,7 @@ mod tests {
             "Can you believe Marta won the race?",
             "Did you know that my sister lives in Kyoto?",
             "Did you know, my sister lives in Kyoto?",
-            "Have I told you that Ben plays chess?",
+            "Did I mention that Ben plays chess?",
             "Do you remember that Ben plays chess?",
             "You know I hate mushrooms, right?",
             "I like tea and what about you?",
