@@ -63,6 +63,11 @@ impl Output {
         self.json
     }
 
+    /// Whether people read stdout on a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.terminal && !self.json
+    }
+
     /// Columns per line.
     pub(crate) fn width(&self) -> usize {
         self.width

@@ -134,6 +134,17 @@ impl Settings {
         }
     }
 
+    /// The file for the first admin's key: the configured one, or one beside the store.
+    pub(crate) fn first_key_file(&self) -> anyhow::Result<PathBuf> {
+        if let Some(file) = &self.server.first_key_file {
+            return Ok(file.clone());
+        }
+        let Some(store) = self.file_of_store() else { return paths::data_file("first-key") };
+        let mut file = store.to_owned().into_os_string();
+        file.push(".first-key");
+        Ok(file.into())
+    }
+
     /// The scope: each id from its flag, otherwise from its setting. `None` if there is none.
     pub(crate) fn scope(&self, flags: &ScopeArgs) -> anyhow::Result<Option<Scope>> {
         let or = |flag: &Option<String>, setting: &Option<String>| flag.clone().or_else(|| setting.clone());

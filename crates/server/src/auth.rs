@@ -12,9 +12,9 @@ pub use caller::{Access, AuthKind, Caller, Role};
 pub use configured::ConfiguredKey;
 pub use keys::{ApiKey, Keys, NewKey};
 
-pub(crate) use guard::{Admin, AuthenticatedCaller, MaybeCaller, Reader, Writer, authenticate};
+pub(crate) use guard::{Admin, AuthenticatedCaller, MaybeCaller, Reader, Writer, authenticate, refuse_pages};
 pub(crate) use keys::digest;
-pub(crate) use limit::{ClientAddress, FromLoopback, Limits, LoginRoute};
+pub(crate) use limit::{ClientAddress, Limits, LoginRoute};
 
 /// The kinds of documents that keys are stored in.
 pub(crate) const DOCUMENT_KINDS: &[DocumentKind] = &[DocumentKind::of::<ApiKey>(keys::KIND)];

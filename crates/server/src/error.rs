@@ -166,7 +166,13 @@ impl Problem {
     }
 
     pub(crate) fn cross_site() -> Self {
-        Self::new(ErrorCode::CrossSite, "With authentication off, requests from pages of other sites are refused.")
+        Self::new(ErrorCode::CrossSite, "Requests from pages of other sites are refused unless they have a key.")
+    }
+
+    /// The answer to a body in a type that a page of another site may send.
+    pub(crate) fn content_type() -> Self {
+        Self::new(ErrorCode::CrossSite, "Without a key, the body must be sent as JSON.")
+            .hint("Send the header Content-Type: application/json.")
     }
 
     pub(crate) fn no_scope() -> Self {

@@ -82,8 +82,6 @@ pub(crate) struct Client {
     /// The address of the client, or of the last proxy that is known if the one before it does not say; `None` if the
     /// connection has no address.
     pub(crate) address: Option<IpAddr>,
-    /// Whether the client is on the server's own machine.
-    pub(crate) is_local: bool,
     /// Whether a proxy reported the address.
     pub(crate) is_forwarded: bool,
     /// Scheme, host and path before the server's own paths, as in `https://example.com/mem`; `None` if the request has no
@@ -108,31 +106,29 @@ impl Client {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).or(authority);
         let own = Forwarded { host: host.and_then(valid_host), ..Forwarded::default() };
         let Some(proxy) = peer.filter(|peer| trusted.trusts(*peer)) else {
-            let is_local = peer.is_some_and(|peer| peer.is_loopback());
-            return Self { address: peer, is_local, is_forwarded: false, base_url: own.url() };
+            return Self { address: peer, is_forwarded: false, base_url: own.url() };
         };
         let forwarded = Forwarded::of(headers);
-        let (address, is_complete) = client_address(proxy, &forwarded.hops, trusted);
+        let address = client_address(proxy, &forwarded.hops, trusted);
         Self {
             address: Some(address),
-            is_local: proxy.is_loopback() && address.is_loopback() && is_complete,
             is_forwarded: address != proxy,
             base_url: Forwarded { host: forwarded.host.clone().or(own.host), ..forwarded }.url(),
         }
     }
 }
 
-/// The address before the first hop from the server that is not a trusted proxy; and whether all hops are known.
-fn client_address(proxy: IpAddr, hops: &[Option<IpAddr>], trusted: &TrustedProxies) -> (IpAddr, bool) {
+/// The address before the first hop from the server that is not a trusted proxy, as far as the hops are known.
+fn client_address(proxy: IpAddr, hops: &[Option<IpAddr>], trusted: &TrustedProxies) -> IpAddr {
     let mut client = proxy;
     for hop in hops.iter().rev() {
         match hop {
             _ if !trusted.trusts(client) => break,
             Some(hop) => client = *hop,
-            None => return (client, false),
+            None => break,
         }
     }
-    (client, true)
+    client
 }
 
 /// What proxies report.

@@ -14,11 +14,13 @@ mod service;
 mod admin_request;
 mod api;
 mod documents;
+mod first_key;
 mod http;
 mod server;
 
 pub use api::openapi;
 pub use config::{AuthMode, Config, RateLimit, Secret};
 pub use documents::check_documents;
+pub use first_key::create_first_key;
 pub use forwarded::TrustedProxies;
 pub use server::{ServeError, Server, service};

@@ -16,7 +16,7 @@ mod webhooks;
 
 use mnemon_store::DocumentKind;
 
-pub(crate) use accounts::{Account, Accounts, MAX_PASSWORD, MIN_PASSWORD, Tokens};
+pub(crate) use accounts::{Account, Accounts, MAX_PASSWORD, MIN_PASSWORD, Tokens, has_account};
 pub(crate) use app::{App, AppState};
 pub(crate) use chat::Turn;
 pub(crate) use learning::run_jobs;

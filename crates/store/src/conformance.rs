@@ -71,6 +71,7 @@ pub const DOCUMENT_STORIES: &[(&str, DocumentStory)] = &[
     ("documents_round_trip", documents::documents_round_trip),
     ("a_replaced_document_keeps_its_position", documents::a_replaced_document_keeps_its_position),
     ("put_new_succeeds_once", documents::put_new_succeeds_once),
+    ("the_first_of_a_kind_is_written_once", documents::the_first_of_a_kind_is_written_once),
     ("remove_succeeds_once", documents::remove_succeeds_once),
     ("no_change_is_lost", documents::no_change_is_lost),
     ("a_refused_change_writes_nothing", documents::a_refused_change_writes_nothing),

@@ -1,5 +1,7 @@
 //! `mnemon serve`: the HTTP server.
 
+mod first_key;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,8 @@ use crate::wiring;
 /// Where to listen, and who has access.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-API keys: API_KEYS='{\"KEY\": \"USER\"}' and ADMIN_API_KEY in the environment, or `mnemon keys create`.
+API keys: API_KEYS='{\"KEY\": \"USER\"}' and ADMIN_API_KEY in the environment, or `mnemon keys create`. If there is no key
+yet, the first start creates one of an admin.
 The server describes all routes at /docs.")]
 pub(crate) struct ServeArgs {
     /// Address to listen on [env: MNEMON_BIND] [default: 127.0.0.1:8000]
@@ -64,10 +67,7 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
     for warning in engine.store().warnings() {
         tracing::warn!("{}", hint::warning(&warning));
     }
-    let no_keys = config.auth == AuthMode::On
-        && config.keys.is_empty()
-        && config.admin_key.is_none()
-        && !mnemon_server::auth::Keys::new(ledger.clone()).any()?;
+    first_key::create(settings, &ledger, out)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
         let server = Server::bind(bind, Arc::new(engine), ledger, config).await?;
@@ -78,12 +78,6 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, out: &Output) -> anyhow
             out.value(&json!({"listening": url}), |_| format!("Listening on {url}, routes at {url}/docs\n"))
         {
             tracing::warn!(%error, url, "the address could not be written to stdout");
-        }
-        if no_keys {
-            tracing::warn!(
-                "no API key exists yet: create one with `mnemon keys create`. Until then, anyone on this machine can register \
-                 the first account at /auth/register"
-            );
         }
         server.run(stop_signal()?).await;
         Ok::<_, anyhow::Error>(Exit::Ok)

@@ -174,6 +174,9 @@ settings! {
         /// Authentication, `on` or `off`. `off` gives everyone full access.
         auth: String = "on".into(), flag: "--auth";
 
+        /// File for the first admin's key, which `mnemon serve` creates if there is no key. A terminal shows the key instead.
+        first_key_file: Option<String> = None, example: "/run/mnemon/first-key", unset: "beside the store";
+
         /// Requests per minute for a user (all keys together) or an admin's key, and the size of a burst; 0 for no limit.
         rate_limit: u32 = 0, unit: "requests per minute";
 

@@ -2,12 +2,14 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use mnemon_server::auth::ConfiguredKey;
 use mnemon_server::{AuthMode, Config, RateLimit, Secret};
 
 use super::declared::Values;
 use super::environment::Environment;
+use super::paths::absolute;
 use crate::error::CliError;
 
 /// Address, log format and configuration of the server.
@@ -17,6 +19,8 @@ pub(crate) struct ServerSettings {
     pub(crate) bind: SocketAddr,
     /// Whether logs are JSON.
     pub(crate) log_json: bool,
+    /// The file for the first admin's key, if it is configured.
+    pub(crate) first_key_file: Option<PathBuf>,
     /// The server's configuration.
     pub(crate) config: Config,
 }
@@ -57,7 +61,8 @@ pub(super) fn resolve(values: &Values, environment: &Environment) -> anyhow::Res
     };
     let bind = values.bind.trim().to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
     let bind = bind.ok_or_else(|| values.invalid("bind", "HOST:PORT, such as 127.0.0.1:8000 or 0.0.0.0:8000"))?;
-    Ok(ServerSettings { bind, log_json, config })
+    let first_key_file = values.first_key_file.as_deref().map(absolute).transpose()?;
+    Ok(ServerSettings { bind, log_json, first_key_file, config })
 }
 
 fn origins(values: &Values) -> Result<Vec<String>, CliError> {

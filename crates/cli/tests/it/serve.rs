@@ -228,3 +228,39 @@ fn a_server_without_authentication_is_local_only() {
     assert_eq!(run(&["--bind", "nowhere"]).status.code(), Some(2));
     assert!(!folder.path().join("m.db").exists());
 }
+
+#[test]
+fn a_server_without_keys_makes_one_that_only_its_user_can_read() {
+    let (sandbox, settings) = (Sandbox::new(), ["beside the store", "elsewhere"]);
+    for place in settings {
+        let store = sandbox.path(&format!("{place}.db"));
+        let file = match place {
+            "elsewhere" => sandbox.path("keys/first"),
+            _ => sandbox.path("beside the store.db.first-key"),
+        };
+        let variables = [("API_KEYS", ""), ("MNEMON_FIRST_KEY_FILE", file.to_str().unwrap()), ("MNEMON_LOG", "warn")];
+        let variables = if place == "elsewhere" { &variables[..] } else { &variables[..1] };
+        let account = json!({"name": "Ana", "email": "ana@example.org", "password": "correct horse"});
+        let server = ServerProcess::start_with(&store, variables);
+        let secret = std::fs::read_to_string(&file).unwrap();
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions()) & 0o777, 0o600);
+        let register = |key: &str| {
+            let mut stream = TcpStream::connect(&server.address).unwrap();
+            let body = account.to_string();
+            let head = format!("POST /auth/register HTTP/1.1\r\nhost: localhost\r\n{key}connection: close\r\n");
+            write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer[9..12].to_owned()
+        };
+        assert_eq!(register(""), "403");
+        assert_eq!(register(&format!("x-api-key: {}\r\n", secret.trim())), "200");
+        drop(server);
+        std::fs::remove_file(&file).unwrap();
+        drop(ServerProcess::start_with(&store, variables));
+        let left: Vec<_> =
+            std::fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(!left.iter().any(|name| name.to_str().unwrap().contains("first")), "{left:?}");
+    }
+}

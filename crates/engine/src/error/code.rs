@@ -93,7 +93,7 @@ error_codes! {
     MissingScope "missing_scope" 403 Failed;
     /// An account exists already, and only one can be registered.
     RegistrationClosed "registration_closed" 403 Failed;
-    /// Authentication is off, and the request comes from a page of another site.
+    /// The request has no key, and comes from a page of another site or in the content type of a form.
     CrossSite "cross_site" 403 Failed
         "Call the server at 127.0.0.1 or localhost and add the page's origin to cors_origins, or turn on \
          authentication and send an API key.";

@@ -274,6 +274,10 @@ impl DocumentStore for Faulty {
         self.documents.put_new(document)
     }
 
+    fn put_first(&self, document: &Document) -> mnemon_store::Result<bool> {
+        self.documents.put_first(document)
+    }
+
     fn document(&self, kind: &'static str, id: &str) -> mnemon_store::Result<Option<Document>> {
         self.documents.document(kind, id)
     }

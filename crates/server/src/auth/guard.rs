@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, HeaderValue};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use mnemon_store::filter::ScopeKey;
@@ -61,9 +61,7 @@ async fn find_forms(app: &AppState, caller: &mut Caller) -> Result<(), Problem> 
 /// The caller who sends these headers. A wrong token or key is refused, even if another header has a valid one.
 async fn identify(app: &AppState, headers: &HeaderMap, extensions: &Extensions) -> Result<Caller, Problem> {
     if app.config.auth == AuthMode::Off {
-        let from_loopback = extensions.get::<SocketAddr>().is_none_or(|from| from.ip().to_canonical().is_loopback());
-        let client_host = extensions.get::<Client>().and_then(Client::host);
-        refuse_cross_site(&app.config.cors_origins, headers, from_loopback, client_host)?;
+        check_page(app, headers, extensions)?;
         return Ok(Caller::admin(AuthKind::Off, "auth-off"));
     }
     let credentials = credentials(headers)?;
@@ -77,6 +75,38 @@ async fn identify(app: &AppState, headers: &HeaderMap, extensions: &Extensions) 
     let first = callers.pop().ok_or_else(Problem::no_credentials)?;
     // Several credentials must belong to the same caller: there is no rule which of them would count.
     if callers.iter().any(|other| *other != first) { Err(Problem::bad_credentials()) } else { Ok(first) }
+}
+
+/// The middleware around all routes: refuses changes that a page of another site lets a browser send without a key: such a
+/// page may not read the answer, but the request would be done. A request with credentials is not checked again: no page
+/// of another site has them.
+pub(crate) async fn refuse_pages(
+    State(app): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    if !is_safe && (app.config.auth == AuthMode::Off || !has_credentials(request.headers())) {
+        check_page(&app, request.headers(), request.extensions())?;
+        // A page may send these three types to any site without asking it.
+        const OF_FORMS: [&str; 3] = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"];
+        let content_type = request.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+        let essence = content_type.map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+        if essence.is_some_and(|essence| OF_FORMS.contains(&essence.as_str())) {
+            return Err(Problem::content_type());
+        }
+    }
+    Ok(next.run(request).await)
+}
+
+fn check_page(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Result<(), Problem> {
+    let from_loopback = extensions.get::<SocketAddr>().is_none_or(|from| from.ip().to_canonical().is_loopback());
+    let client_host = extensions.get::<Client>().and_then(Client::host);
+    refuse_cross_site(&app.config.cors_origins, headers, from_loopback, client_host)
+}
+
+fn has_credentials(headers: &HeaderMap) -> bool {
+    ["x-api-key", AUTHORIZATION.as_str()].iter().any(|name| headers.contains_key(*name))
 }
 
 /// With authentication off, any page in a browser on this machine could call the server. Refuses requests that come
@@ -96,8 +126,13 @@ fn refuse_cross_site(
         _ => host,
     };
     let is_address = host_name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
-    let is_own_name =
-        !from_loopback || is_address || host_name.is_empty() || host_name.eq_ignore_ascii_case("localhost");
+    let is_allowed =
+        |host: &str| allowed.iter().any(|allowed| allowed.split_once("://").is_some_and(|(_, own)| own == host));
+    let is_own_name = !from_loopback
+        || is_address
+        || host_name.is_empty()
+        || host_name.eq_ignore_ascii_case("localhost")
+        || is_allowed(host);
     let is_same_site = match header("origin") {
         Some(origin) => {
             let origin_host = origin.split_once("://").map_or(origin, |(_, host)| host);
@@ -198,9 +233,7 @@ impl FromRequestParts<AppState> for MaybeCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Problem> {
-        let has_credentials =
-            ["x-api-key", AUTHORIZATION.as_str()].iter().any(|name| parts.headers.contains_key(*name));
-        if !has_credentials && app.config.auth == AuthMode::On {
+        if !has_credentials(&parts.headers) && app.config.auth == AuthMode::On {
             return Ok(Self(None));
         }
         identify(app, &parts.headers, &parts.extensions).await.map(|caller| Self(Some(caller)))
@@ -238,7 +271,7 @@ impl<S: Sync> FromRequestParts<S> for Admin {
         if !caller.is_admin() {
             return Err(Problem::admin_only());
         }
-        if !caller.access.write && parts.method != axum::http::Method::GET {
+        if !caller.access.write && parts.method != Method::GET {
             return Err(Problem::missing_scope("write"));
         }
         Ok(Self(caller))

@@ -59,6 +59,25 @@ pub struct NewKey {
     pub access: Access,
 }
 
+impl NewKey {
+    fn with_secret(self) -> (ApiKey, String) {
+        let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
+        let key = ApiKey {
+            id: uuid::Uuid::new_v4().to_string(),
+            label: self.label,
+            key_prefix: secret[..12].to_owned(),
+            role: if self.user.is_some() { Role::User } else { Role::Admin },
+            user: self.user,
+            read: self.access.read,
+            write: self.access.write,
+            created_at: Timestamp::now(),
+            last_used_at: None,
+            revoked_at: None,
+        };
+        (key, secret)
+    }
+}
+
 /// The keys in a document store.
 #[derive(Clone)]
 pub struct Keys {
@@ -83,21 +102,28 @@ impl Keys {
     /// # Errors
     /// If the document store fails.
     pub fn create(&self, new: NewKey) -> Result<(ApiKey, String), StoreError> {
-        let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
-        let key = ApiKey {
-            id: uuid::Uuid::new_v4().to_string(),
-            label: new.label,
-            key_prefix: secret[..12].to_owned(),
-            role: if new.user.is_some() { Role::User } else { Role::Admin },
-            user: new.user,
-            read: new.access.read,
-            write: new.access.write,
-            created_at: Timestamp::now(),
-            last_used_at: None,
-            revoked_at: None,
-        };
+        let (key, secret) = new.with_secret();
         self.stored.put_new(&self.stored.document(hex::encode(digest(&secret)), key.clone()))?;
         Ok((key, secret))
+    }
+
+    /// Creates an admin's key if no key was ever created, and returns its secret. Of several callers, in whatever processes,
+    /// only one succeeds. `keep` gets the secret before the key exists, so that it can't be lost; if the result is `None`, it
+    /// is of no use.
+    ///
+    /// # Errors
+    /// Those of `keep`, and no key is created; others if the document store fails.
+    pub fn create_first<E: From<StoreError>>(
+        &self,
+        keep: impl FnOnce(&str) -> Result<(), E>,
+    ) -> Result<Option<String>, E> {
+        if self.any()? {
+            return Ok(None);
+        }
+        let (key, secret) = NewKey { label: "first key".into(), user: None, access: Access::FULL }.with_secret();
+        keep(&secret)?;
+        let is_first = self.stored.put_first(&self.stored.document(hex::encode(digest(&secret)), key))?;
+        Ok(is_first.then_some(secret))
     }
 
     /// Whether a key was ever created, including revoked ones: some routes are public until the first key exists, and
@@ -212,6 +238,9 @@ mod tests {
             Err(StoreError::Full)
         }
         fn put_new(&self, _: &Document) -> Result<bool> {
+            Err(StoreError::Full)
+        }
+        fn put_first(&self, _: &Document) -> Result<bool> {
             Err(StoreError::Full)
         }
         fn document(&self, kind: &'static str, id: &str) -> Result<Option<Document>> {

@@ -71,17 +71,6 @@ impl<S: Sync> FromRequestParts<S> for ClientAddress {
     }
 }
 
-/// Whether a request comes from the server's own machine.
-pub(crate) struct FromLoopback(pub(crate) bool);
-
-impl<S: Sync> FromRequestParts<S> for FromLoopback {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(parts.extensions.get::<Client>().is_some_and(|client| client.is_local)))
-    }
-}
-
 impl Limits {
     pub(crate) fn new(requests: Option<RateLimit>) -> Self {
         let by_address = |route: LoginRoute| keyed(route.per_minute());

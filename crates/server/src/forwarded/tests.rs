@@ -161,20 +161,6 @@ fn the_client_is_the_last_hop_that_is_not_trusted() {
 }
 
 #[test]
-fn a_client_is_local_only_without_a_stranger_before_it() {
-    let is_local = |peer: &str, list: &[(&str, &str)]| client(peer, "loopback, 10.0.0.0/8", list).is_local;
-    assert!(is_local("127.0.0.1", &[]) && is_local("::1", &[]) && is_local("::ffff:127.0.0.1", &[]));
-    assert!(is_local("127.0.0.1", &[("x-forwarded-for", "127.0.0.1")]));
-    assert!(!is_local("192.0.2.1", &[]) && !is_local("10.0.0.1", &[("x-forwarded-for", "127.0.0.1")]));
-    for value in ["192.0.2.1", "unknown", "127.0.0.1, 192.0.2.1", "127.0.0.1, _x"] {
-        assert!(!is_local("127.0.0.1", &[("x-forwarded-for", value)]), "{value}");
-    }
-    let without_address = Client::of(None, &headers(&[("host", "a")]), None, &TrustedProxies::loopback());
-    assert_eq!((without_address.address, without_address.is_local), (None, false));
-    assert_eq!(without_address.base_url.as_deref(), Some("http://a"));
-}
-
-#[test]
 fn an_invalid_host_is_not_copied_into_urls() {
     let of = |host: &str| Client::of(None, &headers(&[("host", host)]), None, &TrustedProxies::default()).base_url;
     assert_eq!(of("memory.example:8000").as_deref(), Some("http://memory.example:8000"));

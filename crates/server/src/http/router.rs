@@ -19,7 +19,7 @@ use super::extract::MaxBody;
 use super::observe::{limit_time, observe};
 use super::openapi::describe;
 use super::parameters::{check_parameters, operations};
-use crate::auth::authenticate;
+use crate::auth::{authenticate, refuse_pages};
 use crate::error::Problem;
 use crate::service::AppState;
 
@@ -53,6 +53,7 @@ pub(crate) fn router(app: AppState, routes: Routes) -> Router {
         .route("/redoc", get(|| async { Redirect::temporary("/docs/") }))
         .fallback(|| async { Problem::not_found("This route does not exist.").hint("GET /docs lists all routes.") })
         .method_not_allowed_fallback(|| async { Problem::new(ErrorCode::MethodNotAllowed, "Method Not Allowed") })
+        .layer(middleware::from_fn_with_state(app.clone(), refuse_pages))
         .layer(CatchPanicLayer::custom(|_| -> Response { Problem::internal().into_response() }))
         .layer(middleware::from_fn_with_state(app.clone(), limit_time));
     if !app.config.cors_origins.is_empty() {

@@ -44,6 +44,11 @@ pub(crate) struct Account {
     password: String,
 }
 
+/// Whether an account is registered, even if it can't be read.
+pub(crate) fn has_account(documents: &Arc<dyn DocumentStore>) -> Result<bool, StoreError> {
+    Ok(Collection::<Account>::new(documents.clone(), ACCOUNT).count()? > 0)
+}
+
 /// The tokens that a login returns.
 pub(crate) struct Tokens {
     pub(crate) access: String,

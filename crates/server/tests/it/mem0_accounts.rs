@@ -13,6 +13,10 @@ use crate::server::{ADMIN, ANA, Answer, TestServer, config, documents};
 
 const PASSWORD: &str = "correct horse";
 
+fn admin_only() -> Config {
+    Config { admin_key: Some(Secret::new(ADMIN)), ..Config::default() }
+}
+
 fn account() -> Value {
     json!({"name": "Ana", "email": "ana@example.org", "password": PASSWORD})
 }
@@ -36,9 +40,9 @@ fn text(value: &Value, key: &str) -> String {
 
 #[tokio::test]
 async fn only_the_first_account_can_be_registered() {
-    let server = TestServer::with(Config::default()).await;
+    let server = TestServer::with(admin_only()).await;
     assert_eq!(server.get("", "/auth/setup-status/").await.expect(200), json!({"needsSetup": true}));
-    let tokens = server.post("", "/auth/register/", account()).await.expect(200);
+    let tokens = server.post(ADMIN, "/auth/register/", account()).await.expect(200);
     assert_eq!(server.get("", "/auth/setup-status").await.expect(200), json!({"needsSetup": false}));
     let access = text(&tokens, "access_token");
     assert_json_snapshot!("tokens", redact(tokens));
@@ -47,16 +51,16 @@ async fn only_the_first_account_can_be_registered() {
     // The caller is an admin.
     bearer(&server, &access, "GET", "/requests", Value::Null).await.expect(200);
     let again = json!({"name": "Eve", "email": "eve@example.org", "password": "long enough"});
-    assert_eq!(server.post("", "/auth/register", again).await.expect(403)["code"], "registration_closed");
+    assert_eq!(server.post(ADMIN, "/auth/register", again).await.expect(403)["code"], "registration_closed");
     login(&server, PASSWORD).await.expect(200);
 }
 
 #[tokio::test]
 async fn one_of_two_concurrent_registrations_succeeds() {
-    let server = TestServer::with(Config::default()).await;
+    let server = TestServer::with(admin_only()).await;
     let both = tokio::join!(
-        server.post("", "/auth/register", account()),
-        server.post("", "/auth/register", json!({"name": "Eve", "email": "eve@example.org", "password": PASSWORD}))
+        server.post(ADMIN, "/auth/register", account()),
+        server.post(ADMIN, "/auth/register", json!({"name": "Eve", "email": "eve@example.org", "password": PASSWORD}))
     );
     let mut statuses = [both.0.status, both.1.status];
     statuses.sort_unstable();
@@ -72,9 +76,9 @@ async fn registration_requires_an_admin_key_if_there_are_keys() {
     assert_eq!(server.get("", "/auth/setup-status").await.body["needsSetup"], true);
     server.post(ADMIN, "/auth/register", account()).await.expect(200);
 
-    let only_admin = Config { admin_key: Some(Secret::new(ADMIN)), ..Config::default() };
-    let server = TestServer::with(only_admin).await;
-    server.post("", "/auth/register", account()).await.expect(403);
+    for config in [admin_only(), Config::default()] {
+        TestServer::with(config).await.post("", "/auth/register", account()).await.expect(403);
+    }
 
     let off = TestServer::with(Config { auth: AuthMode::Off, ..config() }).await;
     off.post("", "/auth/register", account()).await.expect(200);
@@ -142,8 +146,8 @@ async fn login_routes_have_rate_limits() {
 
 #[tokio::test]
 async fn a_login_requires_the_right_password() {
-    let server = TestServer::with(Config::default()).await;
-    server.post("", "/auth/register", account()).await.expect(200);
+    let server = TestServer::with(admin_only()).await;
+    server.post(ADMIN, "/auth/register", account()).await.expect(200);
     let wrong = login(&server, "wrong horse").await.expect(401);
     let unknown = json!({"email": "eve@example.org", "password": PASSWORD});
     let unknown = server.post("", "/auth/login", unknown).await.expect(401);
@@ -180,8 +184,8 @@ async fn only_admins_may_access_the_account() {
 
 #[tokio::test]
 async fn a_refresh_token_can_be_used_once() {
-    let server = TestServer::with(Config::default()).await;
-    let first = server.post("", "/auth/register", account()).await.expect(200);
+    let server = TestServer::with(admin_only()).await;
+    let first = server.post(ADMIN, "/auth/register", account()).await.expect(200);
     let body = json!({"refresh_token": first["refresh_token"]});
     let second = server.post("", "/auth/refresh/", body.clone()).await.expect(200);
     assert_eq!(me(&server, &text(&second, "access_token")).await, 200);
@@ -195,8 +199,8 @@ async fn a_refresh_token_can_be_used_once() {
 
 #[tokio::test]
 async fn a_new_password_invalidates_all_tokens() {
-    let server = TestServer::with(Config::default()).await;
-    let old = server.post("", "/auth/register", account()).await.expect(200);
+    let server = TestServer::with(admin_only()).await;
+    let old = server.post(ADMIN, "/auth/register", account()).await.expect(200);
     let token = text(&old, "access_token");
     let change = |current: &str, new: &str| json!({"current_password": current, "new_password": new});
     let to = "/auth/change-password";
@@ -216,8 +220,8 @@ async fn a_new_password_invalidates_all_tokens() {
 async fn only_tokens_of_this_server_are_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.db");
-    let server = TestServer::over(&path, Config::default()).await;
-    let tokens = server.post("", "/auth/register", account()).await.expect(200);
+    let server = TestServer::over(&path, admin_only()).await;
+    let tokens = server.post(ADMIN, "/auth/register", account()).await.expect(200);
     let token = text(&tokens, "access_token");
     let parts: Vec<&str> = token.split('.').collect();
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();

@@ -76,24 +76,6 @@ async fn logins_are_counted_by_client() {
 }
 
 #[tokio::test]
-async fn the_first_account_is_registered_on_the_servers_machine() {
-    let open = Config { keys: Vec::new(), admin_key: None, ..config() };
-    let server = TestServer::with(open).await;
-    let register = |headers: &'static [(&str, &str)]| {
-        let account = json!({"name": "Ana", "email": "ana@example.org", "password": "correct horse"});
-        let mut request = server.request("POST", "/auth/register").header("content-type", "application/json");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        TestServer::answer(request.body(account.to_string()))
-    };
-    for remote in [&[("x-forwarded-for", "192.0.2.1")][..], &[("forwarded", "for=unknown")]] {
-        assert_eq!(register(remote).await.status, 403, "{remote:?}");
-    }
-    assert_eq!(register(&[]).await.status, 200);
-}
-
-#[tokio::test]
 async fn with_auth_off_a_page_of_the_site_that_the_proxy_serves_may_call() {
     let search = |server: &TestServer, headers: &[(&str, &str)]| {
         let request = server.request("POST", "/search").body(r#"{"query": "tea", "user_id": "ana"}"#);

@@ -136,6 +136,16 @@ pub(super) fn put_new_succeeds_once(open: OpenDocumentStore<'_>) {
     }
 }
 
+pub(super) fn the_first_of_a_kind_is_written_once(open: OpenDocumentStore<'_>) {
+    let store = open();
+    put(&*store, &[Document::new("other", "0", json!(1))]);
+    for _ in 0..5 {
+        assert_eq!(count_threads(open, |store, number| store.put_first(&note(number.to_string())).unwrap()), 1);
+        assert_eq!(list_ids(&*store, "note", None).len(), 1);
+        assert_eq!(store.trim("note", 0).unwrap(), 1);
+    }
+}
+
 pub(super) fn remove_succeeds_once(open: OpenDocumentStore<'_>) {
     let store = open();
     for round in 0..5 {

@@ -83,6 +83,15 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
         self.documents.put_new(&encode(document)?)
     }
 
+    /// Writes a document if there is none of its kind; returns whether it was written: of several callers at the same time
+    /// only one succeeds. Synced.
+    ///
+    /// # Errors
+    /// If the document store fails.
+    pub fn put_first(&self, document: &Document<T>) -> Result<bool> {
+        self.documents.put_first(&encode(document)?)
+    }
+
     /// A page of documents, newest first; of these owners, or of all.
     ///
     /// # Errors

@@ -52,6 +52,15 @@ impl<T: Tables + ?Sized> DocumentStore for T {
         transact(self, Durability::Synced, |sql| Ok(insert(sql, document, "DO NOTHING")? == 1))
     }
 
+    fn put_first(&self, document: &Document) -> Result<bool> {
+        let any = "SELECT count(*) FROM documents WHERE kind = $1";
+        transact(self, Durability::Synced, |sql| {
+            sql.lock(&[document_lock(document.kind, "")])?;
+            let is_first = first_int(&sql.query(any, &[document.kind.into()])?)? == 0;
+            Ok(is_first && insert(sql, document, "DO NOTHING")? == 1)
+        })
+    }
+
     fn document(&self, kind: &'static str, id: &str) -> Result<Option<Document>> {
         let query = format!("SELECT {COLUMNS} FROM documents WHERE kind = $1 AND id = $2");
         snapshot(self, |sql| query_one(sql, &query, kind, id))

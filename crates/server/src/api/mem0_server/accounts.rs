@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::dto::{Done, tag};
-use crate::auth::{Admin, ClientAddress, FromLoopback, LoginRoute, MaybeCaller};
+use crate::auth::{Admin, ClientAddress, LoginRoute, MaybeCaller};
 use crate::error::{ErrorBody, Problem};
 use crate::http::extract::{Body, Json};
 use crate::service::{Account, Accounts, AppState, MAX_PASSWORD, MIN_PASSWORD, Tokens};
@@ -61,17 +61,15 @@ pub(crate) struct TokensAnswer {
 
 /// Register the first account
 ///
-/// The account is an administrator's. Without any account or key the route is public; with keys it requires an admin
-/// key; after the first account it is closed.
+/// The account is an administrator's. It requires an admin's key; after the first account it is closed.
 #[utoipa::path(post, path = "/auth/register", tag = tag::MEM0_SERVER, security(()),
     request_body = RegisterBody, responses((status = 200, body = TokensAnswer),
     (status = 401, body = ErrorBody, description = "A wrong key"),
-    (status = 403, body = ErrorBody, description = "An account exists, or an admin key is required"),
+    (status = 403, body = ErrorBody, description = "An account exists, or the key is not an admin's"),
     (status = 429, body = ErrorBody, description = "More than 5 attempts per minute")))]
 pub(crate) async fn register(
     State(app): State<AppState>,
     from: ClientAddress,
-    FromLoopback(from_loopback): FromLoopback,
     MaybeCaller(caller): MaybeCaller,
     Body(body): Body<RegisterBody>,
 ) -> Result<Json<TokensAnswer>, Problem> {
@@ -80,25 +78,10 @@ pub(crate) async fn register(
     if with_accounts(&app, |accounts| accounts.account()).await?.is_some() {
         return Err(closed());
     }
-    let allowed = match caller {
-        Some(caller) => caller.is_admin() && caller.access.write,
-        None => {
-            let keys = app.keys.clone();
-            let has_configured_keys = !app.config.keys.is_empty() || app.config.admin_key.is_some();
-            let has_no_keys = !has_configured_keys && !app.blocking(move || keys.any()).await??;
-            if has_no_keys && !from_loopback {
-                return Err(Problem::new(
-                    ErrorCode::AdminRequired,
-                    "Without a key, the first account can be registered only from the server's own machine.",
-                )
-                .hint("Or create an admin key on that machine, and send it as X-API-Key."));
-            }
-            has_no_keys
-        }
-    };
-    if !allowed {
-        return Err(Problem::new(ErrorCode::AdminRequired, "The server has keys: registration requires an admin key.")
-            .hint("Send a key of role admin as X-API-Key."));
+    if !caller.is_some_and(|caller| caller.is_admin() && caller.access.write) {
+        return Err(Problem::new(ErrorCode::AdminRequired, "Registration requires an admin's key.").hint(
+            "Send a key of role admin as X-API-Key. The log of the first start names the file of the first one.",
+        ));
     }
     let (name, email) = (checked_name(&body.name)?, checked_email(&body.email)?);
     check_password(&body.password)?;
