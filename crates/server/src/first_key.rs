@@ -1,4 +1,4 @@
-//! The first key of a server that has none: without it, the first account would be that of whoever connects first.
+//! The first key of a server that has none: without it, the first account would be that of the first who connects.
 
 use std::sync::Arc;
 

@@ -67,7 +67,7 @@ pub trait DocumentStore: Send + Sync {
     /// Writes a document if no document has its kind and id; returns whether it was written. Synced.
     fn put_new(&self, document: &Document) -> Result<bool>;
 
-    /// Writes a document if there is none of its kind; returns whether it was written. If several callers, in whatever
+    /// Writes a document if there is none of its kind; returns whether it was written. If several callers, in all
     /// processes, write the first one at the same time, only one succeeds. Synced.
     fn put_first(&self, document: &Document) -> Result<bool>;
 

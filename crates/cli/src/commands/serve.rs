@@ -18,8 +18,8 @@ use crate::wiring;
 /// Where to listen, and who has access.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-API keys: API_KEYS='{\"KEY\": \"USER\"}' and ADMIN_API_KEY in the environment, or `mnemon keys create`. If there is no key
-yet, the first start creates one of an admin.
+API keys: API_KEYS='{\"KEY\": \"USER\"}' and ADMIN_API_KEY in the environment, or `mnemon keys create`.
+If there is none yet, the server creates one for an admin.
 The server describes all routes at /docs.")]
 pub(crate) struct ServeArgs {
     /// Address to listen on [env: MNEMON_BIND] [default: 127.0.0.1:8000]

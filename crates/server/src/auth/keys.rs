@@ -107,7 +107,7 @@ impl Keys {
         Ok((key, secret))
     }
 
-    /// Creates an admin's key if no key was ever created, and returns its secret. Of several callers, in whatever processes,
+    /// Creates an admin's key if no key was ever created, and returns its secret. Of several callers, in all processes,
     /// only one succeeds. `keep` gets the secret before the key exists, so that it can't be lost; if the result is `None`, it
     /// is of no use.
     ///
