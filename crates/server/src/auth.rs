@@ -9,7 +9,7 @@ mod limit;
 use mnemon_store::DocumentKind;
 
 pub use caller::{Access, AuthKind, Caller, Role};
-pub use configured::ConfiguredKey;
+pub use configured::{ConfiguredKey, MIN_KEY};
 pub use keys::{ApiKey, Keys, NewKey};
 
 pub(crate) use guard::{Admin, AuthenticatedCaller, MaybeCaller, Reader, Writer, authenticate, refuse_pages};

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use mnemon_server::auth::ConfiguredKey;
+use mnemon_server::auth::{ConfiguredKey, MIN_KEY};
 use mnemon_server::{AuthMode, Config, RateLimit, Secret};
 
 use super::declared::Values;
@@ -33,6 +33,9 @@ pub(super) fn resolve(values: &Values, environment: &Environment) -> anyhow::Res
     let admin_key = environment.non_blank("ADMIN_API_KEY");
     if admin_key.as_ref().is_some_and(|admin| keys.iter().any(|key| key.is(admin))) {
         return Err(CliError::usage("ADMIN_API_KEY is also one of API_KEYS: use different keys").into());
+    }
+    if admin_key.as_ref().is_some_and(|admin| admin.len() < MIN_KEY) {
+        return Err(CliError::usage(format!("ADMIN_API_KEY must have at least {MIN_KEY} characters")).into());
     }
     let config = Config {
         auth: match values.auth.as_str() {
@@ -102,5 +105,8 @@ mod tests {
         let keys = [("API_KEYS", r#"{"hush-hush": "ana"}"#), ("ADMIN_API_KEY", "hush")];
         let shown = resolve(&Values::default(), &Environment::of(keys).unwrap());
         assert!(!format!("{:?}", shown.unwrap()).contains("hush"));
+        for short in [("ADMIN_API_KEY", "x"), ("API_KEYS", r#"{"x": "ana"}"#)] {
+            assert!(resolve(&Values::default(), &Environment::of([short]).unwrap()).is_err(), "{short:?}");
+        }
     }
 }

@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::{Access, Role};
 use crate::auth::keys::digest;
 
+/// The shortest key that the settings may have, in characters.
+pub const MIN_KEY: usize = 2;
+
 /// A key of `API_KEYS`. Only its digest is kept.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfiguredKey {
@@ -59,6 +62,11 @@ impl ConfiguredKey {
             return Err(
                 "a key must be one word of visible ASCII characters, because it is sent in an HTTP header".into()
             );
+        }
+        if key.len() < MIN_KEY {
+            return Err(format!(
+                "a key must have at least {MIN_KEY} characters; random ones of 32 or more can't be guessed"
+            ));
         }
         let (user, role, access) = match value {
             Value::String(user) => (Some(user.as_str()), Role::User, Access::FULL),
@@ -170,6 +178,8 @@ mod tests {
             r#"{"secret": {"user": "a", "scopes": []}}"#,
             r#"{"secret": {"user": "a", "scope": ["read"]}}"#,
             r#"{" ": "a"}"#,
+            r#"{"s": "a"}"#,
+            r#"{" s ": {"role": "admin"}}"#,
             r#"{"secret": "a", "secret": "b"}"#,
             r#"{"secret": "a", "other": "b", " secret ": {"role": "admin"}}"#,
         ];

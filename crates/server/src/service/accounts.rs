@@ -18,7 +18,8 @@ pub(super) const ACCOUNT: &str = "account";
 const FIRST: &str = "first";
 /// The kind of the document that holds the secret that signs tokens.
 pub(super) const SECRET: &str = "secret";
-/// The kind of the documents that hold the id of a refresh token's account.
+/// The kind of the documents that hold the valid refresh token of a family: the tokens that followed one login. Of an older
+/// version the id is that of the token, and the body that of the account.
 pub(super) const REFRESH_TOKEN: &str = "refresh_token";
 /// Refresh tokens that are kept; the oldest are removed first.
 const MAX_REFRESH_TOKENS: usize = 1000;
@@ -64,13 +65,16 @@ struct Claims {
     kind: String,
     jti: String,
     generation: u32,
+    /// The login that the token goes back to; `None` in tokens of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    family: Option<String>,
 }
 
 /// The accounts in a document store. All methods block; hashing a password is slow on purpose.
 #[derive(Clone)]
 pub(crate) struct Accounts {
     accounts: Collection<Account>,
-    /// The ids of their accounts.
+    /// The id of the valid token, by family.
     refresh_tokens: Collection<String>,
     secret: Arc<[u8]>,
 }
@@ -173,27 +177,51 @@ impl Accounts {
 
     /// New tokens for an account.
     pub(crate) fn tokens(&self, account: &Account) -> Result<Tokens, StoreError> {
-        let refresh_id = uuid::Uuid::new_v4().to_string();
-        self.refresh_tokens.put_new(&self.refresh_tokens.document(refresh_id.as_str(), account.id.clone()))?;
+        let [family, refresh_id] = [(); 2].map(|()| uuid::Uuid::new_v4().to_string());
+        self.refresh_tokens.put_new(&self.refresh_tokens.document(family.as_str(), refresh_id.clone()))?;
         self.refresh_tokens.trim(MAX_REFRESH_TOKENS)?;
-        Ok(Tokens {
-            access: self.token(account, "access", uuid::Uuid::new_v4().to_string(), ACCESS_TOKEN_TTL),
-            refresh: self.token(account, "refresh", refresh_id, REFRESH_TOKEN_TTL),
-        })
+        Ok(self.tokens_of(account, &family, refresh_id))
     }
 
-    /// The account of a refresh token. The token can be used once.
-    pub(crate) fn refresh(&self, token: &str) -> Result<Option<Account>, StoreError> {
+    fn tokens_of(&self, account: &Account, family: &str, refresh_id: String) -> Tokens {
+        Tokens {
+            access: self.token(account, "access", family, uuid::Uuid::new_v4().to_string(), ACCESS_TOKEN_TTL),
+            refresh: self.token(account, "refresh", family, refresh_id, REFRESH_TOKEN_TTL),
+        }
+    }
+
+    /// New tokens for a refresh token, which can be used once. If it is shown again, somebody else has it as well: all tokens
+    /// of its family become invalid.
+    pub(crate) fn refresh(&self, token: &str) -> Result<Option<Tokens>, StoreError> {
         let Some(claims) = self.decode(token, "refresh") else { return Ok(None) };
-        if !self.refresh_tokens.remove(&claims.jti)? {
+        let Some(account) = self.account_of(&claims)? else { return Ok(None) };
+        let Some(family) = &claims.family else {
+            return if self.refresh_tokens.remove(&claims.jti)? { self.tokens(&account).map(Some) } else { Ok(None) };
+        };
+        let next = uuid::Uuid::new_v4().to_string();
+        let changed = self.refresh_tokens.change(family, &mut |document| {
+            let is_valid = document.body == claims.jti;
+            if is_valid {
+                document.body.clone_from(&next);
+            }
+            is_valid
+        })?;
+        if changed.is_none() {
+            if self.refresh_tokens.remove(family)? {
+                tracing::warn!("a refresh token was shown twice: the login that it goes back to has ended");
+            }
             return Ok(None);
         }
-        self.account_of(&claims)
+        Ok(Some(self.tokens_of(&account, family, next)))
     }
 
     /// The caller with this access token.
     pub(crate) fn caller(&self, token: &str) -> Result<Option<Caller>, StoreError> {
         let Some(claims) = self.decode(token, "access") else { return Ok(None) };
+        let has_ended = |family: &String| Ok::<_, StoreError>(self.refresh_tokens.get(family)?.is_none());
+        if claims.family.as_ref().map(has_ended).transpose()?.unwrap_or(false) {
+            return Ok(None);
+        }
         let account = self.account_of(&claims)?;
         Ok(account
             .map(|account| Caller { account: Some(account.id.clone()), ..Caller::admin(AuthKind::Jwt, account.id) }))
@@ -204,7 +232,7 @@ impl Accounts {
         Ok(account.filter(|account| account.id == claims.sub && account.generation == claims.generation))
     }
 
-    fn token(&self, account: &Account, kind: &str, jti: String, ttl: SignedDuration) -> String {
+    fn token(&self, account: &Account, kind: &str, family: &str, jti: String, ttl: SignedDuration) -> String {
         let claims = Claims {
             sub: account.id.clone(),
             role: account.role.clone(),
@@ -212,6 +240,7 @@ impl Accounts {
             kind: kind.to_owned(),
             jti,
             generation: account.generation,
+            family: Some(family.to_owned()),
         };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(&self.secret))
             .unwrap_or_default()

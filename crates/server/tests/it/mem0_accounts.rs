@@ -183,18 +183,40 @@ async fn only_admins_may_access_the_account() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_can_be_used_once() {
+async fn a_refresh_token_that_is_shown_twice_ends_its_login_only() {
     let server = TestServer::with(admin_only()).await;
     let first = server.post(ADMIN, "/auth/register", account()).await.expect(200);
-    let body = json!({"refresh_token": first["refresh_token"]});
-    let second = server.post("", "/auth/refresh/", body.clone()).await.expect(200);
-    assert_eq!(me(&server, &text(&second, "access_token")).await, 200);
-    server.post("", "/auth/refresh", body).await.expect(401);
+    let other = login(&server, PASSWORD).await.expect(200);
+    let refresh = async |tokens: &Value| {
+        server.post("", "/auth/refresh/", json!({"refresh_token": tokens["refresh_token"]})).await
+    };
+    let second = refresh(&first).await.expect(200);
+    let third = refresh(&second).await.expect(200);
+    assert_eq!(me(&server, &text(&third, "access_token")).await, 200);
     // Neither kind of token is accepted as the other.
-    let access = json!({"refresh_token": second["access_token"]});
-    server.post("", "/auth/refresh", access).await.expect(401);
-    assert_eq!(me(&server, &text(&second, "refresh_token")).await, 401);
-    server.post("", "/auth/refresh", json!({"refresh_token": second["refresh_token"]})).await.expect(200);
+    server.post("", "/auth/refresh", json!({"refresh_token": third["access_token"]})).await.expect(401);
+    assert_eq!(me(&server, &text(&third, "refresh_token")).await, 401);
+    assert_eq!(me(&server, &text(&third, "access_token")).await, 200);
+    // Somebody else has an old one.
+    refresh(&second).await.expect(401);
+    for tokens in [&first, &second, &third] {
+        refresh(tokens).await.expect(401);
+        assert_eq!(me(&server, &text(tokens, "access_token")).await, 401);
+    }
+    assert_eq!(me(&server, &text(&other, "access_token")).await, 200);
+    refresh(&other).await.expect(200);
+    login(&server, PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
+async fn of_concurrent_uses_of_a_refresh_token_none_leaves_a_login() {
+    let server = TestServer::with(admin_only()).await;
+    let first = server.post(ADMIN, "/auth/register", account()).await.expect(200);
+    let body = || json!({"refresh_token": first["refresh_token"]});
+    let uses = futures_util::future::join_all((0..6).map(|_| server.post("", "/auth/refresh", body()))).await;
+    let won: Vec<_> = uses.iter().filter(|answer| answer.status == 200).collect();
+    assert_eq!(won.len(), 1);
+    assert_eq!(me(&server, &text(&won[0].body, "access_token")).await, 401);
 }
 
 #[tokio::test]

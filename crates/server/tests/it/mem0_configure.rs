@@ -91,5 +91,6 @@ async fn concurrent_changes_are_all_saved() {
     for change in changes.collect::<Vec<_>>() {
         assert_eq!(change.await.unwrap().unwrap().status(), 200);
     }
-    assert_eq!(server.get(ADMIN, "/configure").await.body["map"].as_object().unwrap().len(), 10);
+    let stored = server.documents.document("config", "overrides").unwrap().unwrap().body;
+    assert_eq!(stored["map"].as_object().unwrap().len(), 10);
 }

@@ -120,3 +120,28 @@ async fn a_key_cannot_create_a_key_with_more_permissions() {
     assert_eq!(revoke(&server, "admin-ro", id).await, 403);
     assert_eq!(labels(&server, "admin-ro").await, ["x"]);
 }
+
+#[tokio::test]
+async fn a_key_has_the_role_that_was_asked_for_or_is_not_made() {
+    let server = TestServer::start().await;
+    for (key, body, status, user) in [
+        (ADMIN, json!({"role": "user"}), 400, Value::Null),
+        (ADMIN, json!({"role": "user", "user_id": null}), 400, Value::Null),
+        (ADMIN, json!({"role": "admin", "user_id": "cleo"}), 400, Value::Null),
+        (ADMIN, json!({"role": "owner"}), 422, Value::Null),
+        (ADMIN, json!({"role": ["user"]}), 422, Value::Null),
+        (ANA, json!({"role": "admin"}), 403, Value::Null),
+        (ANA, json!({"role": "admin", "user_id": "ana"}), 403, Value::Null),
+        (ADMIN, json!({"role": "user", "user_id": "cleo"}), 201, json!("cleo")),
+        (ADMIN, json!({"role": "admin"}), 201, Value::Null),
+        (ADMIN, json!({"role": null, "user_id": "cleo"}), 201, json!("cleo")),
+        (ANA, json!({"role": "user"}), 201, json!("ana")),
+        (ANA, json!({}), 201, json!("ana")),
+    ] {
+        let mut body = body;
+        body["label"] = json!("x");
+        let made = server.post(key, "/api-keys", body.clone()).await;
+        assert_eq!((made.status, &made.body["user_id"]), (status, &user), "{body}");
+    }
+    assert_eq!(server.get(ADMIN, "/api-keys").await.expect(200).as_array().unwrap().len(), 5);
+}

@@ -125,7 +125,7 @@ pub(crate) struct RefreshBody {
 
 /// Get new tokens for a refresh token
 ///
-/// Each refresh token can be used once.
+/// Each refresh token can be used once. If one is used again, all tokens of its login become invalid.
 #[utoipa::path(post, path = "/auth/refresh", tag = tag::MEM0_SERVER, security(()), request_body = RefreshBody,
     responses((status = 200, body = TokensAnswer),
     (status = 401, body = ErrorBody, description = "The token is wrong, expired, or already used"),
@@ -136,10 +136,7 @@ pub(crate) async fn refresh(
     Body(body): Body<RefreshBody>,
 ) -> Result<Json<TokensAnswer>, Problem> {
     app.limits.login_attempt(LoginRoute::Refresh, from)?;
-    let tokens = with_accounts(&app, move |accounts| {
-        let Some(account) = accounts.refresh(&body.refresh_token)? else { return Ok(None) };
-        accounts.tokens(&account).map(Some)
-    });
+    let tokens = with_accounts(&app, move |accounts| accounts.refresh(&body.refresh_token));
     Ok(Json(tokens.await?.ok_or_else(|| Problem::wrong_login("Invalid refresh token."))?.into()))
 }
 

@@ -34,6 +34,9 @@ pub(crate) struct CreateBody {
     /// The user whose memories the key gives access to. Without it, an admin creates an admin key and a user creates a
     /// personal key.
     user_id: Option<String>,
+    /// `admin` or `user`; it must fit `user_id`.
+    #[schema(value_type = Option<String>)]
+    role: Option<Role>,
     /// The permissions of the key: `read`, `write` or both. By default those of the key that creates it.
     #[schema(min_items = 1)]
     scopes: Option<Vec<Right>>,
@@ -147,7 +150,12 @@ impl CreateBody {
             (None, Some(user)) => Scope::user(&user).map_err(EngineError::from)?.user_id,
             (Some(_), user) => caller.scope(user.as_deref(), None, None)?.user_id,
         };
-        Ok(NewKey { label: label.to_owned(), user, access })
+        match (self.role, &user) {
+            (Some(Role::User), None) => Err(Problem::bad_request("A key of role `user` must have a user_id.")),
+            (Some(Role::Admin), Some(_)) if !caller.is_admin() => Err(Problem::admin_only()),
+            (Some(Role::Admin), Some(_)) => Err(Problem::bad_request("A key of role `admin` must not have a user_id.")),
+            _ => Ok(NewKey { label: label.to_owned(), user, access }),
+        }
     }
 }
 

@@ -161,27 +161,58 @@ fn check(all: &Object, base: &Object) -> Result<(), Problem> {
     }
 }
 
+/// Settings that hold others.
+const GROUPS: [&str; 6] = ["vector_store", "llm", "embedder", "graph_store", "reranker", "config"];
+/// Settings whose values are no secrets. All others are shown as redacted: nobody knows what they hold.
+const SHOWN: [&str; 22] = [
+    "version",
+    "provider",
+    "model",
+    "embedding_model_dims",
+    "embedding_dims",
+    "temperature",
+    "max_tokens",
+    "top_p",
+    "top_k",
+    "enable_vision",
+    "vision_details",
+    "is_reasoning_model",
+    "reasoning_effort",
+    "collection_name",
+    "on_disk",
+    "host",
+    "port",
+    "threshold",
+    "custom_instructions",
+    "custom_prompt",
+    "custom_fact_extraction_prompt",
+    "custom_update_memory_prompt",
+];
+/// Settings that are URLs. They are shown if they have no place for a secret.
+const URLS: [&str; 6] = ["url", "base_url", "openai_base_url", "anthropic_base_url", "ollama_base_url", "api_base"];
+
 fn redact_object(fields: &Object) -> Object {
     let field = |(key, value): (&String, &Value)| {
-        let is_secret = is_secret(key) && !value.is_null();
-        (key.clone(), if is_secret { REDACTED.into() } else { redact(value) })
+        let shown = match value {
+            Value::Null => Value::Null,
+            Value::Object(inner) if GROUPS.contains(&key.as_str()) => redact_object(inner).into(),
+            Value::String(text) if URLS.contains(&key.as_str()) && is_plain_url(text) => value.clone(),
+            Value::String(text) if SHOWN.contains(&key.as_str()) && !text.contains("://") => value.clone(),
+            Value::Number(_) | Value::Bool(_) if SHOWN.contains(&key.as_str()) => value.clone(),
+            _ => REDACTED.into(),
+        };
+        (key.clone(), shown)
     };
     fields.iter().map(field).collect()
 }
 
-fn redact(value: &Value) -> Value {
-    match value {
-        Value::Array(items) => items.iter().map(redact).collect(),
-        Value::Object(fields) => redact_object(fields).into(),
-        plain => plain.clone(),
-    }
-}
-
-/// Whether a setting with this name is a secret, in any spelling: `api_key`, `X-Api-Key`, `authToken`, ….
-fn is_secret(key: &str) -> bool {
-    let key: String = key.chars().filter(|char| char.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-    let ends = ["apikey", "accesskey", "privatekey", "token", "authorization", "credentials", "passwordhash", "passwd"];
-    ends.iter().any(|end| key.ends_with(end)) || ["secret", "password"].iter().any(|part| key.contains(part))
+/// Whether a URL is a host with a path of usual names: a user, a query or a further step of the path may be a secret.
+fn is_plain_url(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once("://") else { return false };
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_host = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
+    is_host
+        && path.split('/').all(|step| ["", "v1", "v1beta", "v2", "v3", "api", "openai", "anthropic"].contains(&step))
 }
 
 fn depth(value: &Value) -> usize {
@@ -222,7 +253,7 @@ mod tests {
         let shown = redacted(&settings(), &object(&stored));
         let text = Value::Object(shown.clone()).to_string();
         assert!((1..=4).all(|n| !text.contains(&format!("k{n}"))), "{text}");
-        assert_eq!(text.matches(REDACTED).count(), 4);
+        assert_eq!(text.matches(REDACTED).count(), 3);
         assert_eq!(change(&stored, shown.into()).unwrap(), stored);
     }
 
@@ -275,24 +306,29 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_recognized_by_their_names() {
-        let secret = [
-            "api_key",
-            "ADMIN_API_KEY",
-            "openai_api_key",
-            "X-Api-Key",
-            "apiKey",
-            "authorization",
-            "jwt_secret",
-            "secret",
-            "aws_secret_access_key",
-            "password",
-            "password_hash",
-            "token",
-            "session_token",
-        ];
-        let open = ["model", "max_tokens", "temperature", "provider", "tokenizer", "keywords", "top_k", "base_url"];
-        assert_eq!(secret.iter().find(|key| !is_secret(key)), None);
-        assert_eq!(open.iter().find(|key| is_secret(key)), None);
+    fn only_what_is_known_to_be_no_secret_is_shown() {
+        let secrets = json!({
+            "llm": {"provider": "openai", "config": {
+                "api_key": "hush", "openai_api_key": "hush", "X-Api-Key": "hush", "jwt": "hush", "pat": "hush", "pin": 71_717,
+                "bearer": "hush", "dsn": "postgres://u:hush@h/d", "cookie": "hush", "private_key_pem": "hush", "sas": "hush",
+                "headers": {"x": "hush"}, "http_client_proxies": ["http://u:hush@h"], "kEy": "hush", "aws": {"id": "hush"},
+                "openai_base_url": "https://user:hush@h/v1", "base_url": "https://h/v1?key=hush", "url": "https://h/hooks/hush",
+                "ollama_base_url": "http://hush@h", "model": "https://u:hush@h/m", "api_base": "hush", "host": ["hush"],
+            }},
+            "hush": {"hush": "hush"},
+            "vector_store": {"config": {"password": "hush", "connection_string": "hush"}},
+            "webhooks": [{"url": "https://h", "hmac": "hush"}],
+        });
+        let shown = Value::Object(redact_object(&object(&secrets))).to_string().replace("\"hush\":", "");
+        assert!(!shown.contains("hush") && !shown.contains("71717"), "{shown}");
+        let open = json!({
+            "version": "v1.1",
+            "llm": {"provider": "openai", "config": {
+                "model": "gpt-x", "temperature": 0.5, "max_tokens": 7, "openai_base_url": "http://[::1]:4000/api/v1/", "top_k": null,
+            }},
+            "embedder": {"provider": "static", "config": {"embedding_dims": 256}},
+            "custom_instructions": "Be brief.",
+        });
+        assert_eq!(Value::Object(redact_object(&object(&open))), open);
     }
 }
