@@ -83,9 +83,12 @@ async fn a_user_may_create_keys_only_for_themselves() {
         let status = server.post(ANA, "/api-keys", json!({"label": "x", "user_id": user})).await.status;
         assert!([400, 403].contains(&status), "{user}");
     }
-    // Neither a null user nor an unknown field creates an admin key.
-    let body = json!({"label": "sly", "user_id": null, "role": "admin"});
-    let (sly, sly_key) = create(&server, ANA, body).await;
+    // A null user does not create an admin key, and the role is refused.
+    let body = json!({"label": "sly", "user_id": null});
+    let (sly, sly_key) = create(&server, ANA, body.clone()).await;
+    let mut admin = body;
+    admin["role"] = json!("admin");
+    server.post(ANA, "/api-keys", admin).await.expect(403);
     server.get(&sly_key, "/requests").await.expect(403);
     server.get(&key, "/requests").await.expect(403);
     assert_eq!(labels(&server, &key).await, ["sly", "ana's"]);

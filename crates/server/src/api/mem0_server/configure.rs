@@ -43,7 +43,7 @@ pub(crate) struct Configured {
 
 /// Get the current settings
 ///
-/// Whatever is not known to be no secret is shown as `[redacted]`.
+/// Values of an allow-list are shown, all others as `[redacted]`.
 #[utoipa::path(get, path = "/configure", tag = tag::MEM0_SERVER, responses((status = 200, body = Configuration)))]
 pub(crate) async fn show(State(app): State<AppState>, _: Reader) -> Result<Json<Configuration>, Problem> {
     let base = app.with_engine(current).await?;
