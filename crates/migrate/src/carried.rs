@@ -32,6 +32,10 @@ CREATE INDEX mentions_memory ON mentions(memory);
 ALTER TABLE carried ADD COLUMN entities BIGINT NOT NULL DEFAULT 0;
 UPDATE carried SET entities = 1 WHERE id IN (SELECT memory FROM mentions);
 ",
+    // The rows that were imported from mem0's history database.
+    "
+CREATE TABLE history_rows(id {text} PRIMARY KEY) WITHOUT ROWID;
+",
 ];
 
 /// The digest of a memory without the lemmas that a migration adds. The order of the payload keys does not matter.
@@ -247,6 +251,32 @@ impl CarriedPoints {
                 sql.execute(&format!("DELETE FROM {table}"), &[])?;
             }
             Ok(())
+        })?)
+    }
+
+    /// Records the ids of all rows of mem0's history, which have been imported.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file can't be read or written.
+    pub fn record_history(&self, ids: &[&str]) -> Result<()> {
+        Ok(transact(&self.file, Durability::Synced, |sql| {
+            sql.execute("DELETE FROM history_rows", &[])?;
+            for id in ids {
+                let insert = "INSERT INTO history_rows(id) VALUES($1) ON CONFLICT(id) DO NOTHING";
+                sql.execute(insert, &[Value::Text((*id).to_owned())])?;
+            }
+            Ok(())
+        })?)
+    }
+
+    /// The ids of the imported rows of mem0's history.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file can't be read or written.
+    pub fn history(&self) -> Result<Vec<String>> {
+        Ok(snapshot(&self.file, |sql| {
+            let rows = sql.query("SELECT id FROM history_rows ORDER BY id", &[])?;
+            rows.iter().map(|row| Ok(row.text(0)?.to_owned())).collect()
         })?)
     }
 

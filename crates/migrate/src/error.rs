@@ -94,8 +94,8 @@ pub enum MigrateError {
         /// The SHA-256 of the download.
         found: String,
     },
-    /// mem0's history database can't be copied.
-    #[error("{} can't be copied as mem0's history.db: {reason}", path.display())]
+    /// mem0's history database can't be read.
+    #[error("{} can't be read as mem0's history.db: {reason}", path.display())]
     History {
         /// The database.
         path: PathBuf,

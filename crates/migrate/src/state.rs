@@ -170,10 +170,12 @@ impl MigrationState {
     /// Whether a verify after the last rebuild found no differences in any part that the migration asks for.
     pub fn is_verified(&self) -> bool {
         let (rebuilt, verified) = (self.ended.get(&Phase::Rebuild), self.ended.get(&Phase::Verify));
-        // A cutover that an older version has started is completed.
-        let is_proved = self.is_done(Phase::Verify) || self.switch.is_some();
-        verified
-            .is_some_and(|verified| verified.ok && is_proved && rebuilt.is_none_or(|rebuilt| rebuilt.at <= verified.at))
+        verified.is_some_and(|verified| {
+            // A cutover that an older version has started is completed.
+            let is_of_older = self.switch.is_some() && verified.parts.is_empty();
+            let is_proved = self.is_done(Phase::Verify) || verified.ok && is_of_older;
+            is_proved && rebuilt.is_none_or(|rebuilt| rebuilt.at <= verified.at)
+        })
     }
 }
 

@@ -14,6 +14,11 @@ pub(super) fn migrate_hint(error: &MigrateError) -> Option<String> {
         MigrateError::WrongAddress(_) => {
             Some("give the REST port with --qdrant-port, the gRPC port with --qdrant-grpc-port, and https:// in --qdrant-host".to_owned())
         }
+        MigrateError::History { .. } => Some(
+            "put the file that mem0's history_db_path names there, or give its place with --history FILE; `mnemon migrate \
+             rebuild --without-history` leaves the history out"
+                .to_owned(),
+        ),
         MigrateError::Store(error) => store_hint(error),
         MigrateError::Engine(error) => engine_hint(error),
         _ => None,
@@ -54,6 +59,10 @@ fn refusal_hint(refusal: &Refusal) -> Option<String> {
         Refusal::NothingCopied => "run `mnemon migrate rebuild` first",
         Refusal::MassRemoval { .. } => {
             "check it first; if they were deleted on purpose, run again with --allow-removals"
+        }
+        Refusal::HistoryLost { .. } => {
+            "put the file of mem0 back, or give its place (`mnemon migrate rebuild --history FILE`); if the rows were deleted on \
+             purpose, run again with --allow-removals; `rebuild --without-history` leaves the history out"
         }
         Refusal::TargetInUse => "`mnemon doctor` checks the new store",
         Refusal::WouldOverwrite => "run `mnemon migrate rollback` first",

@@ -10,6 +10,7 @@ mod full_disk;
 mod kills;
 #[path = "../shared/listening.rs"]
 mod listening;
+mod lost_sources;
 mod parts;
 mod refusals;
 mod resumption;
@@ -61,6 +62,8 @@ fn main() {
         parts::what_the_target_lacks_is_found_and_repaired,
         parts::a_store_without_entities_says_so_until_it_has_them,
         parts::entities_that_are_not_wanted_need_no_embedder,
+        lost_sources::a_history_that_is_lost_is_never_green,
+        lost_sources::a_collection_that_is_lost_is_never_green,
         resumption::a_kill_in_each_part_is_resumed,
         resumption::damaged_and_foreign_files_of_a_migration_are_refused_and_repaired,
     ];

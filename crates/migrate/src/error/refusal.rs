@@ -118,6 +118,14 @@ pub enum Refusal {
         /// The number of copied points.
         copied: u64,
     },
+    /// mem0's history database has lost rows that were imported from it, so newer ones may be lost as well.
+    #[error("{} no longer has {gone} rows of the history that were imported from it: it was emptied or replaced", file.display())]
+    HistoryLost {
+        /// The database.
+        file: PathBuf,
+        /// The number of rows that it no longer has.
+        gone: usize,
+    },
     /// The target is in use, so it can't be compared with the source.
     #[error("the new store is in use and changes, so it can't be compared with the source")]
     TargetInUse,

@@ -25,7 +25,6 @@ mod verify;
 
 pub use events::BackupEvent;
 pub(super) use history::check_history_source;
-pub(super) use layout::HISTORY as HISTORY_FILE;
 pub use manifest::{Artifact, ArtifactKind, CollectionBackup, MANIFEST_FILE, Manifest};
 pub use options::BackupOptions;
 pub use plan::{BackupPlan, plan_backup};

@@ -1,7 +1,7 @@
 //! Cutover: copies the last writes, switches traffic to the new store and checks it.
 
 use super::embedder::entity_embedder;
-use super::history::import_history;
+use super::history::{check_history, import_history};
 use super::rebuild::Copy;
 use super::rollback::sync_back;
 use crate::endpoints::MigrationContext;
@@ -78,6 +78,9 @@ pub fn cutover(
     switch.check(rest.as_ref())?;
     let target = route.target(context, dims)?;
     let copy = Copy { source: &*source, target: &*target, carried: migration.carried_points()?, context, embedder };
+    if let Some(history) = &migration.state.history {
+        check_history(history, context, &copy.carried)?;
+    }
     let without_entities = embedder.is_none();
     let mut report = CutoverReport { switch: switch.describe(), without_entities, ..CutoverReport::default() };
     report.last = copy.pass(progress)?;
@@ -114,8 +117,8 @@ pub fn cutover(
         return Err(MigrateError::SwitchFailed(message));
     }
     report.late = copy.pass(progress)?;
-    if let Some(history) = migration.state.history.as_deref().filter(|history| history.exists()) {
-        report.late_history = Some(import_history(&route, context, dims, history)?);
+    if let Some(history) = &migration.state.history {
+        report.late_history = Some(import_history(&route, context, dims, history, &copy.carried)?);
     }
     migration.state.switched = true;
     migration.state.ended.remove(&Phase::Rollback);

@@ -1,16 +1,17 @@
 //! The history of mem0: its import into the target, and the comparison with it.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use mnemon_engine::ImportOptions;
 use mnemon_store::sqlite::read_mem0_history;
-use mnemon_store::{HistoryEvent, Scope, Store};
+use mnemon_store::{HistoryEvent, Scope, SessionMessage, Store};
 
-use super::backup::HISTORY_FILE;
+use super::backup::check_history_source;
+use crate::carried::CarriedPoints;
 use crate::endpoints::MigrationContext;
-use crate::error::{MigrateError, Result};
-use crate::state::{MigrationState, Route};
+use crate::error::{MigrateError, Refusal, Result};
+use crate::state::Route;
 
 /// The number of rows that are reported; all are counted.
 const MAX_DIFFERENCES: usize = 5;
@@ -28,39 +29,82 @@ pub struct HistoryComparison {
     pub differ: usize,
     /// Messages of sessions that the target lacks.
     pub messages: usize,
+    /// Rows that were imported from the database, and that it no longer has.
+    pub gone: usize,
+    /// Why the database can't be read, with its name; nothing was compared then.
+    pub unreadable: Option<String>,
     /// The first differences.
     pub differences: Vec<String>,
 }
 
 impl HistoryComparison {
-    /// Whether the target has all rows.
+    /// Whether the database was read, still has what was imported from it, and the target has all of its rows.
     pub fn is_green(&self) -> bool {
-        self.missing + self.differ + self.messages == 0
+        self.missing + self.differ + self.messages + self.gone == 0 && self.unreadable.is_none()
     }
 }
 
 /// Imports mem0's history into the target; existing rows stay. Returns the number of new rows.
-pub(super) fn import_history(route: &Route, context: &MigrationContext<'_>, dims: usize, file: &Path) -> Result<usize> {
-    let engine = context.open_target(route, dims)?;
-    let unreadable =
-        |error: mnemon_engine::EngineError| MigrateError::History { path: file.to_owned(), reason: error.to_string() };
+pub(super) fn import_history(
+    route: &Route,
+    context: &MigrationContext<'_>,
+    dims: usize,
+    file: &Path,
+    carried: &CarriedPoints,
+) -> Result<usize> {
     // The file is not to blame for a store that fails.
-    read_mem0_history(file).map_err(|error| unreadable(error.into()))?;
-    Ok(engine.import(file, &ImportOptions::default(), &mut |_| ())?.stored.history)
+    let (history, _) = read(file)?;
+    check_rows(file, &history, carried, context.allow_removals)?;
+    let engine = context.open_target(route, dims)?;
+    let imported = engine.import(file, &ImportOptions::default(), &mut |_| ())?.stored.history;
+    carried.record_history(&history.iter().map(|event| event.id.as_str()).collect::<Vec<_>>())?;
+    Ok(imported)
 }
 
-/// The history database to compare with: that of the migration, or its copy in the backup if it no longer exists.
-pub(super) fn history_to_compare(state: &MigrationState) -> Option<PathBuf> {
-    let file = state.history.clone()?;
-    let copy = state.backup.as_ref().map(|(folder, _)| folder.join(HISTORY_FILE));
-    Some(if file.exists() { file } else { copy.filter(|copy| copy.exists()).unwrap_or(file) })
+/// Checks that mem0's history can be read and still has the rows that were imported from it.
+///
+/// # Errors
+/// [`MigrateError::History`]; [`MigrateError::Refused`] if it lacks rows, unless the context allows removals.
+pub(super) fn check_history(file: &Path, context: &MigrationContext<'_>, carried: &CarriedPoints) -> Result<()> {
+    check_rows(file, &read(file)?.0, carried, context.allow_removals)
 }
 
-/// Compares every row of mem0's history with the target's history of the same memory.
-pub(super) fn compare_history(file: &Path, store: &dyn Store) -> Result<HistoryComparison> {
-    let (history, messages) = read_mem0_history(file)
-        .map_err(|error| MigrateError::History { path: file.to_owned(), reason: error.to_string() })?;
+fn check_rows(file: &Path, history: &[HistoryEvent], carried: &CarriedPoints, allow_removals: bool) -> Result<()> {
+    match gone(history, carried)?.len() {
+        gone if gone > 0 && !allow_removals => Err(Refusal::HistoryLost { file: file.to_owned(), gone }.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The ids of the rows that were imported, and that the database no longer has.
+fn gone(history: &[HistoryEvent], carried: &CarriedPoints) -> Result<Vec<String>> {
+    let existing: HashSet<&str> = history.iter().map(|event| event.id.as_str()).collect();
+    let mut imported = carried.history()?;
+    imported.retain(|id| !existing.contains(id.as_str()));
+    Ok(imported)
+}
+
+fn read(file: &Path) -> Result<(Vec<HistoryEvent>, Vec<SessionMessage>)> {
+    check_history_source(file)?;
+    read_mem0_history(file)
+        .map_err(|error| MigrateError::History { path: file.to_owned(), reason: error.to_string() })
+}
+
+/// Compares every row of mem0's history with the target's history of the same memory. A database that can't be read is
+/// part of the result, and not green.
+pub(super) fn compare_history(file: &Path, store: &dyn Store, carried: &CarriedPoints) -> Result<HistoryComparison> {
+    let (history, messages) = match read(file) {
+        Ok(found) => found,
+        Err(error) => {
+            let unreadable = Some(error.to_string());
+            return Ok(HistoryComparison { unreadable, ..HistoryComparison::default() });
+        }
+    };
     let mut compared = HistoryComparison { rows: history.len(), ..HistoryComparison::default() };
+    let gone = gone(&history, carried)?;
+    compared.gone = gone.len();
+    let describe = |id| format!("history: row {id} was imported, and {} no longer has it", file.display());
+    compared.differences.extend(gone.iter().take(MAX_DIFFERENCES).map(describe));
     let mut by_memory: HashMap<&str, Vec<&HistoryEvent>> = HashMap::new();
     for event in &history {
         by_memory.entry(&event.memory_id).or_default().push(event);

@@ -59,7 +59,7 @@ pub fn rebuild(
     let copy = Copy { source: &*source, target: &*target, carried: migration.carried_points()?, context, embedder };
     copy.run(again, progress, &mut report, &mut run);
     if let Some(file) = migration.state.history.clone().filter(|_| run.is_done(Part::Points)) {
-        let imported = import_history(&route, context, dims, &file);
+        let imported = import_history(&route, context, dims, &file, &copy.carried);
         report.history = run.note(&[Part::History], imported.map(|rows| (rows, format!("{rows} rows imported"))));
     }
     report.entities = target.entity_count()?;

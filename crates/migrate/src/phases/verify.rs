@@ -15,7 +15,7 @@ use words::WordSamples;
 pub use entities::EntityComparison;
 pub use words::WordSearch;
 
-use super::history::{HistoryComparison, compare_history, history_to_compare};
+use super::history::{HistoryComparison, compare_history};
 
 use crate::carried::{CarriedPoints, digest};
 use crate::endpoints::MigrationContext;
@@ -106,7 +106,10 @@ impl VerificationReport {
             PartResult::new(state(entities.is_green()), detail)
         });
         let history = self.history.as_ref().map(|history| {
-            let detail = format!("{} rows; {} missing, {} differ", history.rows, history.missing, history.differ);
+            let detail = history.unreadable.clone().unwrap_or_else(|| {
+                let (rows, missing, differ, gone) = (history.rows, history.missing, history.differ, history.gone);
+                format!("{rows} rows; {missing} missing, {differ} differ, {gone} gone from the file")
+            });
             PartResult::new(state(history.is_green()), detail)
         });
         BTreeMap::from([
@@ -270,8 +273,8 @@ pub fn verify_migration(
         VerifyOptions { carried: Some(&carried), same_collection, entities: migration.state.asks_for(Part::Entities) };
     let mut verified = verify(&*source, &*target, options, &|done| progress("compared", done, points))?;
     verified.indexes.extend(target.wait_for_index(progress)?);
-    if let Some(file) = history_to_compare(&migration.state) {
-        verified.history = Some(compare_history(&file, context.open_target(&route, dims)?.store())?);
+    if let Some(file) = &migration.state.history {
+        verified.history = Some(compare_history(file, context.open_target(&route, dims)?.store(), &carried)?);
     }
     let is_green = verified.is_green();
     let outcome = if is_green { "no difference" } else { "see the differences" };

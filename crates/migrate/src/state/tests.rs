@@ -32,3 +32,20 @@ fn state_files_of_older_versions_are_read() {
     let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
     assert_eq!(parse(&written), parse(json));
 }
+
+/// A cutover of this version that was interrupted does not make up for a part that was asked for after the verify.
+#[test]
+fn a_part_that_was_asked_for_after_the_verify_is_not_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut migration = Migration::open(folder.path()).unwrap();
+    let parts = Phase::Verify.parts().iter().map(|part| match part {
+        Part::History => (*part, PartResult::new(PartState::LeftOut, "")),
+        _ => (*part, PartResult::new(PartState::Done, "")),
+    });
+    migration.record_parts(Phase::Verify, true, "", parts.collect()).unwrap();
+    let (file, key) = (PathBuf::from(".env"), "NAME".to_owned());
+    migration.state.switch = Some(Switch::EnvFile { file, key, was: None, now: "mem0_v3".into() });
+    assert!(migration.state.is_verified());
+    migration.ask_for(Some(Some("history.db".into())), None).unwrap();
+    assert!(!migration.state.is_verified());
+}

@@ -43,7 +43,7 @@ pub(super) struct CutoverArgs {
     /// Do not test the server
     #[arg(long, conflicts_with = "smoke_url")]
     no_smoke: bool,
-    /// Allow deleting most of the target when the source no longer has those points
+    /// Allow deleting most of the target when the source no longer has those points, and a history that lacks imported rows
     #[arg(long)]
     allow_removals: bool,
     /// Switch to a store without entities, or without those of the last writes

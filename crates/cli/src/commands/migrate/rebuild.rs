@@ -33,7 +33,7 @@ pub(super) struct RebuildArgs {
     /// Also write points that were copied before, for example after they were changed in the target
     #[arg(long)]
     pub(super) again: bool,
-    /// Allow deleting most of the target when the source no longer has those points
+    /// Allow deleting most of the target when the source no longer has those points, and a history that lacks imported rows
     #[arg(long)]
     pub(super) allow_removals: bool,
     #[command(flatten)]

@@ -21,7 +21,7 @@ const NO_HISTORY: &str = "it has no table `history`: give the file that mem0's h
 
 /// Checks that a file is mem0's history database and can be read. Changes nothing.
 pub(in crate::phases) fn check_history_source(file: &Path) -> Result<()> {
-    let metadata = std::fs::metadata(file).map_err(files::io_error(file))?;
+    let metadata = std::fs::metadata(file).map_err(|error| invalid(file, &error.to_string()))?;
     if metadata.is_dir() {
         return Err(invalid(file, "it is a folder: give the file in it"));
     }

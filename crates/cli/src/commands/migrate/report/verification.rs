@@ -32,6 +32,8 @@ pub(crate) fn verification_to_json(verified: &VerificationReport, took: Duration
             "missing": found.missing,
             "differ": found.differ,
             "messages_missing": found.messages,
+            "gone": found.gone,
+            "unreadable": found.unreadable,
             "differences": found.differences,
         })
     });
@@ -75,6 +77,9 @@ fn next_command(verified: &VerificationReport, state: &MigrationState) -> &'stat
     let history = verified.history.as_ref().filter(|history| !history.is_green());
     if verified.is_green() {
         "mnemon migrate cutover"
+    } else if history.is_some_and(|history| history.unreadable.is_some() || history.gone > 0) {
+        "put mem0's history.db back, or give its place (mnemon migrate rebuild --history FILE, or --without-history to leave it \
+         out); then verify again"
     } else if verified.extra > 0
         && !matches!(state.route.as_ref().map(|route| &route.target), Some(TargetSpec::InPlace))
     {
@@ -114,11 +119,14 @@ pub(super) fn write_comparison(verified: &VerificationReport, text: &mut String)
             let _ = writeln!(text, "| {what} | {count} |");
         }
     }
-    if let Some(history) = &verified.history {
+    if let Some(error) = verified.history.as_ref().and_then(|history| history.unreadable.as_ref()) {
+        let _ = writeln!(text, "| history | NOT COMPARED |\n- {error}");
+    } else if let Some(history) = &verified.history {
         for (what, count) in [
             ("missing rows of the history", history.missing),
             ("rows of the history", history.differ),
             ("missing messages of the history", history.messages),
+            ("imported rows that the file no longer has", history.gone),
         ] {
             let _ = writeln!(text, "| {what} | {count} |");
         }
