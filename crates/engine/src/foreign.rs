@@ -1,7 +1,7 @@
 //! Points that another program wrote, and the fields that search needs.
 
 use mnemon_models::Embedder;
-use mnemon_store::{Entity, Memory, MemoryId, Mention, Payload, Provenance, Record, keys};
+use mnemon_store::{Entity, Memory, MemoryId, Mention, Payload, Provenance, Record, StoredMemory, keys};
 use rayon::prelude::*;
 
 use crate::analyse::{analyse, embed_names, mention, sparse_vector};
@@ -43,6 +43,15 @@ fn enrich_point(point: ForeignPoint) -> Record {
         holds_time_word: analysis.holds_time_word,
         mentions: analysis.entities.iter().map(|entity| mention(entity, Vec::new())).collect(),
     }
+}
+
+/// The record of a memory of the store, with new lemmas if it has none. Its terms are those of its text alone, and its mentions
+/// have no vectors.
+pub(crate) fn enrich_stored(stored: StoredMemory) -> Record {
+    let StoredMemory { memory: Memory { id, payload, provenance }, vector, .. } = stored;
+    let mut record = enrich_point(ForeignPoint { id, payload, vector });
+    record.memory.provenance = provenance;
+    record
 }
 
 /// The entities that the text of each point mentions, without vectors. Uses all cores.

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use mnemon_store::{Change, ChangeSet, Filter, MemoryId, Mention, Owner, OwnerKind, PageRequest, StoreError, nfc};
+use mnemon_store::{Change, ChangeSet, Filter, MemoryId, Mention, Owner, OwnerKind, PageRequest, Scope, nfc};
 
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::foreign::{ForeignPoint, enrich};
+use crate::foreign::enrich_stored;
 use crate::session::recount;
 
 /// Memories that are read together.
@@ -48,38 +48,55 @@ impl Engine {
                     break;
                 }
                 for memory in memories.iter().rev() {
-                    self.give_to(memory.id, owner.kind, &target)?;
-                    joined += 1;
+                    joined += usize::from(self.give_to(memory.id, owner.kind, &target)?);
                 }
             }
         }
         Ok(joined)
     }
 
-    /// Gives a memory to another owner of this kind.
-    fn give_to(&self, id: MemoryId, kind: OwnerKind, owner: &str) -> Result<()> {
-        let stored = self.store.get_stored(&[id])?.pop().flatten().ok_or(StoreError::NotFound(id))?;
-        let from = stored.memory.payload.scope();
-        let mut payload = stored.memory.payload.clone();
+    /// Gives a memory to another owner of this kind, as it is when it is written. Returns whether it was given: not if another
+    /// writer has deleted it, or has changed its owners, since it was listed.
+    fn give_to(&self, id: MemoryId, kind: OwnerKind, owner: &str) -> Result<bool> {
+        let Some(listed) = self.store.get(&[id])?.pop().flatten() else { return Ok(false) };
+        let from = listed.payload.scope();
+        let mut payload = listed.payload;
         payload.set(kind.key(), owner);
         let to = payload.scope();
-        let mut record = enrich(vec![ForeignPoint { id, payload, vector: stored.vector }]).remove(0);
-        record.memory.provenance = stored.memory.provenance.clone();
+        let is_given = self.commit(&[&from, &to], || {
+            let changes: Vec<Change> = self.given_record(id, &from, kind, owner)?.into_iter().collect();
+            let is_given = !changes.is_empty();
+            Ok((ChangeSet { expected: Vec::new(), changes }, is_given))
+        })?;
+        if is_given {
+            self.commit(&[&to], || {
+                let memory = self.store.get(&[id])?.pop().flatten();
+                let Some(memory) = memory.filter(|memory| memory.payload.scope() == to) else {
+                    return Ok((ChangeSet::default(), ()));
+                };
+                let (terms, mut changes) =
+                    recount(self.store(), &memory, Some(memory.payload.text()), &HashMap::new())?;
+                changes.push(Change::SetTerms(id, terms));
+                Ok((ChangeSet { expected: Vec::new(), changes }, ()))
+            })?;
+        }
+        Ok(is_given)
+    }
+
+    /// The change that gives a memory of these owners to another one; `None` if it has others now, or is gone.
+    fn given_record(&self, id: MemoryId, from: &Scope, kind: OwnerKind, owner: &str) -> Result<Option<Change>> {
+        let stored = self.store.get_stored(&[id])?.pop().flatten();
+        let Some(mut stored) = stored.filter(|stored| stored.memory.payload.scope() == *from) else {
+            return Ok(None);
+        };
+        stored.memory.payload.set(kind.key(), owner);
+        let mut record = enrich_stored(stored);
         let mention = |entity: mnemon_store::Entity| Mention {
             kind: entity.kind().to_owned(),
             text: entity.text().to_owned(),
             vector: entity.vector,
         };
         record.mentions = self.store.entities_of(id)?.into_iter().map(mention).collect();
-        self.commit(&[&from, &to], || {
-            let changes = vec![Change::Replace(Box::new(record.clone()))];
-            Ok((ChangeSet { expected: Vec::new(), changes }, ()))
-        })?;
-        self.commit(&[&to], || {
-            let memory = record.memory.clone();
-            let (terms, mut changes) = recount(self.store(), &memory, Some(memory.payload.text()), &HashMap::new())?;
-            changes.push(Change::SetTerms(id, terms));
-            Ok((ChangeSet { expected: Vec::new(), changes }, ()))
-        })
+        Ok(Some(Change::Replace(Box::new(record))))
     }
 }

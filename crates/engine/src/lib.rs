@@ -28,6 +28,7 @@ mod event;
 mod extract;
 mod fields;
 mod joined_owners;
+mod late_entities;
 mod learn;
 mod prompts;
 

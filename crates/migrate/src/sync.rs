@@ -127,6 +127,9 @@ pub fn sync(
     options: SyncOptions<'_>,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<SyncReport> {
+    if !options.allow_removals {
+        refuse_another_source(source, carried)?;
+    }
     let started = Instant::now();
     let shared =
         Writers { target, carried, options, progress, done: AtomicUsize::new(0), recording: Mutex::new(()), started };
@@ -159,7 +162,9 @@ pub fn sync(
     let enrich = enriching.map_err(worker_panicked)??;
     let read = reading.map_err(worker_panicked)??;
     if !options.allow_removals {
-        refuse_mass_removal(source, carried, report.seen)?;
+        // All points of the source are recorded, so the source no longer has the others.
+        let recorded = carried.count()?;
+        refuse_mass_removal(source, recorded.saturating_sub(report.seen as u64), recorded)?;
     }
     report.removed = remove_deleted(source, target, carried, options, report.seen)?;
     report.busy = [("read", read), ("enrich", enrich), ("write", write)];
@@ -310,11 +315,26 @@ impl Writers<'_> {
     }
 }
 
+/// Refuses a source that has other points instead of those that were copied, before any of them is copied. A sample shows
+/// whether all have to be asked for.
+fn refuse_another_source(source: &dyn Source, carried: &CarriedPoints) -> Result<()> {
+    let (mut checked, mut missing, mut after) = (0, 0, None);
+    loop {
+        let page: Vec<MemoryId> = carried.page(after, PAGE)?.into_iter().map(|(id, _)| id).collect();
+        after = page.last().copied();
+        if after.is_none() {
+            return refuse_mass_removal(source, missing as u64, checked as u64);
+        }
+        checked += page.len();
+        missing += source.missing(&page)?.len();
+        if missing * 2 <= checked {
+            return Ok(());
+        }
+    }
+}
+
 /// Refuses to remove more than half of the copied points: a source that was emptied by mistake would empty the target.
-fn refuse_mass_removal(source: &dyn Source, carried: &CarriedPoints, seen: usize) -> Result<()> {
-    // All points of the source are recorded, so the source no longer has the others.
-    let (recorded, seen) = (carried.count()?, seen as u64);
-    let deleted = recorded.saturating_sub(seen);
+fn refuse_mass_removal(source: &dyn Source, deleted: u64, recorded: u64) -> Result<()> {
     if deleted <= ALWAYS_ALLOWED_REMOVALS || deleted * 2 <= recorded {
         return Ok(());
     }

@@ -61,6 +61,7 @@ fn main() {
         parts::each_part_fails_and_is_resumed_by_the_same_command,
         parts::what_the_target_lacks_is_found_and_repaired,
         parts::a_store_without_entities_says_so_until_it_has_them,
+        parts::writes_while_entities_are_added_are_kept,
         parts::entities_that_are_not_wanted_need_no_embedder,
         lost_sources::a_history_that_is_lost_is_never_green,
         lost_sources::a_collection_that_is_lost_is_never_green,

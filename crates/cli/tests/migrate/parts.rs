@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use mnemon_testbed::{EmbeddingsEndpoint, rest};
 use rand::rngs::StdRng;
@@ -275,6 +275,45 @@ pub(crate) fn a_store_without_entities_says_so_until_it_has_them(random: &mut St
             stack.assert_whole(&without_additions(&stack, name), name);
         }
     }
+}
+
+/// Between reading a memory and writing its entities, another process changes it or deletes it.
+pub(crate) fn writes_while_entities_are_added_are_kept(random: &mut StdRng) {
+    let (mut stack, _) = stack_with_history(random);
+    std::fs::write(stack.path("mnemon.toml"), "bind = \"127.0.0.1:0\"\n").unwrap();
+    stack.run(&["rebuild", "--without-entities", "--to", "sqlite:new.db"]).ok();
+    stack.run(&["verify"]).ok();
+    stack.run(&["cutover", "--no-smoke", "--settings", "mnemon.toml", "--without-entities"]).ok();
+    let source = stack.points(SOURCE);
+    let ids: Vec<&String> = source.keys().take(3).collect();
+    let of_store = |stack: &Stack, args: &[&str]| {
+        let mut command = stack.command(args);
+        command.env("MNEMON_STORE", "sqlite:new.db");
+        command
+    };
+    let writes = [
+        of_store(&stack, &["delete", ids[0]]),
+        of_store(&stack, &["update", ids[1], "Boris sold the boxes"]),
+        of_store(&stack, &["update", ids[2], "--metadata", "{\"seen\": true}"]),
+    ];
+    let writes = Mutex::new(Some(writes));
+    let endpoint = EmbeddingsEndpoint::start(move |texts| {
+        if let Some(writes) = texts.contains(&"Greta Holm").then(|| writes.lock().unwrap().take()).flatten() {
+            writes.into_iter().for_each(|command| drop(run(command).ok()));
+        }
+        letter_counts(texts)
+    });
+    stack.variables.push(("MNEMON_EMBEDDER_URL", endpoint.url().to_owned()));
+    let added = stack.run(&["rebuild"]).ok();
+    stack.variables.pop();
+    assert!(added["entities"].as_u64().unwrap() > 20, "{added}");
+    assert_ne!(run(of_store(&stack, &["get", ids[0]])).code, 0, "a deleted memory is back");
+    assert_eq!(run(of_store(&stack, &["get", ids[1]])).ok()["memory"], "Boris sold the boxes");
+    assert_eq!(run(of_store(&stack, &["get", ids[2]])).ok()["metadata"]["seen"], true);
+    let store = rusqlite::Connection::open(stack.path("new.db")).unwrap();
+    let count: i64 = store.query_row("SELECT count(*) FROM memories", [], |row| row.get(0)).unwrap();
+    assert_eq!(count, POINTS as i64 - 1);
+    assert_eq!(run(of_store(&stack, &["doctor"])).code, 0);
 }
 
 /// The points of a migrated collection as they were before.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mnemon_engine::{AddRequest, Engine, ForeignPoint, ListRequest, SearchRequest, enrich};
+use mnemon_engine::{AddRequest, Engine, ForeignPoint, ListRequest, SearchRequest, UpdateRequest, enrich};
 use mnemon_store::{Change, ChangeSet, Filter, MemoryId, OwnerKind, Payload, Scope, TERMS_VERSION, TermsState};
 use serde_json::json;
 
@@ -13,6 +13,7 @@ tests!(
     width_forms_are_different_owners,
     forms_of_a_stored_owner_find_it,
     forms_that_are_stored_stay_apart_until_they_are_joined,
+    writes_while_owners_are_joined_are_kept,
     texts_in_filters_are_compared_in_nfc,
     old_terms_are_made_again_in_batches
 );
@@ -123,6 +124,49 @@ fn forms_that_are_stored_stay_apart_until_they_are_joined() {
         assert_eq!(search(&world, id, "zebra").len(), 2, "{id:?}");
     }
     assert_eq!(world.get(second).unwrap().payload.scope(), user(composed));
+    assert_eq!(world.store().check().unwrap(), []);
+}
+
+/// Other writers change and delete memories of the owner while it is joined.
+fn writes_while_owners_are_joined_are_kept() {
+    let [composed, decomposed] = IDS[0];
+    let world = world();
+    store_as_given(&world, composed, "The first text.");
+    let ids: Vec<MemoryId> =
+        (0..60).map(|number| store_as_given(&world, decomposed, &format!("Plum {number} of Anna."))).collect();
+    let other = world.another();
+    let (joined, deleted) = std::thread::scope(|threads| {
+        let write = || {
+            let mut deleted = BTreeSet::new();
+            for (number, id) in ids.iter().enumerate() {
+                if number % 3 == 0 {
+                    other.delete(*id).unwrap();
+                    deleted.insert(*id);
+                } else {
+                    let text = Some(format!("Pear {number} of Boris."));
+                    other.update(*id, &UpdateRequest { text, ..UpdateRequest::default() }).unwrap();
+                }
+            }
+            deleted
+        };
+        let writer = threads.spawn(write);
+        let mut joined = 0;
+        while !writer.is_finished() {
+            joined += world.join_owners().unwrap();
+        }
+        (joined + world.join_owners().unwrap(), writer.join().unwrap())
+    });
+    assert!(joined > 0 && joined <= ids.len(), "{joined}");
+    for (number, id) in ids.iter().enumerate() {
+        match world.store().get(&[*id]).unwrap().pop().flatten() {
+            None => assert!(deleted.contains(id), "{number} is lost"),
+            Some(memory) => {
+                assert!(!deleted.contains(id), "{number} was deleted and is back");
+                assert_eq!(memory.payload.text(), format!("Pear {number} of Boris."));
+                assert_eq!(memory.payload.scope(), user(composed));
+            }
+        }
+    }
     assert_eq!(world.store().check().unwrap(), []);
 }
 

@@ -86,8 +86,7 @@ fn gone(history: &[HistoryEvent], carried: &CarriedPoints) -> Result<Vec<String>
 
 fn read(file: &Path) -> Result<(Vec<HistoryEvent>, Vec<SessionMessage>)> {
     check_history_source(file)?;
-    read_mem0_history(file)
-        .map_err(|error| MigrateError::History { path: file.to_owned(), reason: error.to_string() })
+    read_mem0_history(file).map_err(|error| MigrateError::History { path: file.to_owned(), reason: error.to_string() })
 }
 
 /// Compares every row of mem0's history with the target's history of the same memory. A database that can't be read is

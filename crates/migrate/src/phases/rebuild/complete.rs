@@ -1,8 +1,10 @@
 //! Adds entities to a store that is in use and was filled without them.
 
-use mnemon_engine::{ForeignPoint, embed_mentions, enrich};
+use std::collections::HashMap;
+
+use mnemon_engine::{Engine, ForeignPoint, enrich};
 use mnemon_models::Embedder;
-use mnemon_store::MemoryId;
+use mnemon_store::{MemoryId, StoredMemory};
 
 use super::super::embedder::entity_embedder;
 use super::report::RebuildReport;
@@ -34,6 +36,7 @@ pub(super) fn complete_entities(
     let dims = route.dims(context)?;
     let Some(embedder) = entity_embedder(migration, context, dims)? else { return Ok(RebuildReport::default()) };
     let target = route.target(context, dims)?;
+    let engine = if target.builds_entities() { Some(context.open_target(&route, dims)?) } else { None };
     let (mut after, mut done) = (None, 0);
     loop {
         let page = carried.page(after, PAGE)?;
@@ -42,11 +45,14 @@ pub(super) fn complete_entities(
         let ids: Vec<MemoryId> = page.iter().map(|(id, _)| *id).collect();
         let unknown = carried.with_entities(EntitiesOf::Unknown, &ids)?;
         let page: Vec<(MemoryId, Digest)> = page.into_iter().filter(|(id, _)| unknown.contains(id)).collect();
-        add_entities(&carried, &*target, embedder, &page)?;
+        match &engine {
+            Some(engine) => add_to_store(&carried, engine, embedder, &page)?,
+            None => record_entities(&carried, &*target, &page)?,
+        }
         done += page.len();
         progress("completed", done, left);
     }
-    if !target.builds_entities() {
+    if engine.is_none() {
         let changed = carried.changed_entity_count()?;
         write_entities(&carried, embedder, &*target, &|done| progress(ENTITIES_STEP, done, changed))?;
     }
@@ -59,13 +65,25 @@ pub(super) fn complete_entities(
     Ok(RebuildReport { entities, with_entities: true, ..RebuildReport::default() })
 }
 
-/// Adds the entities of one page of copied points.
-fn add_entities(
+/// Adds the entities of one page of copied points to a store that builds them itself.
+fn add_to_store(
     carried: &CarriedPoints,
-    target: &dyn Target,
+    engine: &Engine,
     embedder: &dyn Embedder,
     page: &[(MemoryId, Digest)],
 ) -> Result<()> {
+    let copied: HashMap<MemoryId, Digest> = page.iter().copied().collect();
+    let is_unchanged =
+        |stored: &StoredMemory| copied.get(&stored.memory.id) == Some(&digest(&stored.memory.payload, &stored.vector));
+    let ids: Vec<MemoryId> = page.iter().map(|(id, _)| *id).collect();
+    let completed = engine.add_entities(&ids, embedder, &is_unchanged)?;
+    let (completed, changed): (Vec<_>, Vec<_>) = page.iter().copied().partition(|(id, _)| completed.contains(id));
+    carried.record(&completed, &[], EntitiesOf::Recorded)?;
+    carried.record(&changed, &[], EntitiesOf::Target)
+}
+
+/// Records the entities of one page of copied points, which are written at the end.
+fn record_entities(carried: &CarriedPoints, target: &dyn Target, page: &[(MemoryId, Digest)]) -> Result<()> {
     let ids: Vec<MemoryId> = page.iter().map(|(id, _)| *id).collect();
     let mut stored = target.get(&ids)?;
     let is_unchanged = |id: &MemoryId, copied: &Digest| {
@@ -78,12 +96,7 @@ fn add_entities(
         payload: stored.memory.payload,
         vector: stored.vector,
     });
-    let mut records = enrich(points.collect());
-    if target.builds_entities() {
-        embed_mentions(&mut records, Some(embedder))?;
-        target.write(records.clone())?;
-        records.clear();
-    }
+    let records = enrich(points.collect());
     carried.record(&unchanged, &records, EntitiesOf::Recorded)?;
     carried.record(&changed, &[], EntitiesOf::Target)
 }
