@@ -55,7 +55,7 @@ impl Engine {
         Ok(joined)
     }
 
-    /// Gives a memory to another owner of this kind, as it is when it is written. Returns whether it was given: not if another
+    /// Gives a memory to another owner of this kind, in the state it has at the commit. Returns whether it was given: not if another
     /// writer has deleted it, or has changed its owners, since it was listed.
     fn give_to(&self, id: MemoryId, kind: OwnerKind, owner: &str) -> Result<bool> {
         let Some(listed) = self.store.get(&[id])?.pop().flatten() else { return Ok(false) };
@@ -83,7 +83,7 @@ impl Engine {
         Ok(is_given)
     }
 
-    /// The change that gives a memory of these owners to another one; `None` if it has others now, or is gone.
+    /// The change that gives a memory of these owners to another one; `None` if it has others now, or was deleted.
     fn given_record(&self, id: MemoryId, from: &Scope, kind: OwnerKind, owner: &str) -> Result<Option<Change>> {
         let stored = self.store.get_stored(&[id])?.pop().flatten();
         let Some(mut stored) = stored.filter(|stored| stored.memory.payload.scope() == *from) else {

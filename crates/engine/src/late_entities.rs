@@ -12,7 +12,7 @@ use crate::session::recount;
 
 impl Engine {
     /// Adds the entities of memories that were stored without them. Those that `is_unchanged` does not accept any more when
-    /// they are written, or that are gone, are left as they are. Returns the ids of those that got their entities.
+    /// they are written, or that were deleted, are left as they are. Returns the ids of those that got their entities.
     ///
     /// # Errors
     /// [`EngineError::Model`](crate::EngineError::Model) if the embedder fails; else only if the store fails.

@@ -1,4 +1,4 @@
-//! What a rebuild has read is gone, replaced or empty afterwards: `verify` and `cutover` say so, and switch nothing.
+//! The source of a rebuild is moved, replaced or emptied afterwards: `verify` and `cutover` say so, and switch nothing.
 
 use std::path::Path;
 

@@ -119,12 +119,12 @@ pub enum Refusal {
         copied: u64,
     },
     /// mem0's history database has lost rows that were imported from it, so newer ones may be lost as well.
-    #[error("{} no longer has {gone} rows of the history that were imported from it: it was emptied or replaced", file.display())]
+    #[error("{} no longer has {lost} rows of the history that were imported from it: it was emptied or replaced", file.display())]
     HistoryLost {
         /// The database.
         file: PathBuf,
         /// The number of rows that it no longer has.
-        gone: usize,
+        lost: usize,
     },
     /// The target is in use, so it can't be compared with the source.
     #[error("the new store is in use and changes, so it can't be compared with the source")]

@@ -30,7 +30,7 @@ pub struct HistoryComparison {
     /// Messages of sessions that the target lacks.
     pub messages: usize,
     /// Rows that were imported from the database, and that it no longer has.
-    pub gone: usize,
+    pub lost: usize,
     /// Why the database can't be read, with its name; nothing was compared then.
     pub unreadable: Option<String>,
     /// The first differences.
@@ -40,7 +40,7 @@ pub struct HistoryComparison {
 impl HistoryComparison {
     /// Whether the database was read, still has what was imported from it, and the target has all of its rows.
     pub fn is_green(&self) -> bool {
-        self.missing + self.differ + self.messages + self.gone == 0 && self.unreadable.is_none()
+        self.missing + self.differ + self.messages + self.lost == 0 && self.unreadable.is_none()
     }
 }
 
@@ -70,14 +70,14 @@ pub(super) fn check_history(file: &Path, context: &MigrationContext<'_>, carried
 }
 
 fn check_rows(file: &Path, history: &[HistoryEvent], carried: &CarriedPoints, allow_removals: bool) -> Result<()> {
-    match gone(history, carried)?.len() {
-        gone if gone > 0 && !allow_removals => Err(Refusal::HistoryLost { file: file.to_owned(), gone }.into()),
+    match lost(history, carried)?.len() {
+        lost if lost > 0 && !allow_removals => Err(Refusal::HistoryLost { file: file.to_owned(), lost }.into()),
         _ => Ok(()),
     }
 }
 
 /// The ids of the rows that were imported, and that the database no longer has.
-fn gone(history: &[HistoryEvent], carried: &CarriedPoints) -> Result<Vec<String>> {
+fn lost(history: &[HistoryEvent], carried: &CarriedPoints) -> Result<Vec<String>> {
     let existing: HashSet<&str> = history.iter().map(|event| event.id.as_str()).collect();
     let mut imported = carried.history()?;
     imported.retain(|id| !existing.contains(id.as_str()));
@@ -100,10 +100,10 @@ pub(super) fn compare_history(file: &Path, store: &dyn Store, carried: &CarriedP
         }
     };
     let mut compared = HistoryComparison { rows: history.len(), ..HistoryComparison::default() };
-    let gone = gone(&history, carried)?;
-    compared.gone = gone.len();
+    let lost = lost(&history, carried)?;
+    compared.lost = lost.len();
     let describe = |id| format!("history: row {id} was imported, and {} no longer has it", file.display());
-    compared.differences.extend(gone.iter().take(MAX_DIFFERENCES).map(describe));
+    compared.differences.extend(lost.iter().take(MAX_DIFFERENCES).map(describe));
     let mut by_memory: HashMap<&str, Vec<&HistoryEvent>> = HashMap::new();
     for event in &history {
         by_memory.entry(&event.memory_id).or_default().push(event);

@@ -107,8 +107,8 @@ impl VerificationReport {
         });
         let history = self.history.as_ref().map(|history| {
             let detail = history.unreadable.clone().unwrap_or_else(|| {
-                let (rows, missing, differ, gone) = (history.rows, history.missing, history.differ, history.gone);
-                format!("{rows} rows; {missing} missing, {differ} differ, {gone} gone from the file")
+                let (rows, missing, differ, lost) = (history.rows, history.missing, history.differ, history.lost);
+                format!("{rows} rows; {missing} missing, {differ} differ, {lost} lost by the file")
             });
             PartResult::new(state(history.is_green()), detail)
         });

@@ -32,7 +32,7 @@ pub(crate) fn verification_to_json(verified: &VerificationReport, took: Duration
             "missing": found.missing,
             "differ": found.differ,
             "messages_missing": found.messages,
-            "gone": found.gone,
+            "lost": found.lost,
             "unreadable": found.unreadable,
             "differences": found.differences,
         })
@@ -77,7 +77,7 @@ fn next_command(verified: &VerificationReport, state: &MigrationState) -> &'stat
     let history = verified.history.as_ref().filter(|history| !history.is_green());
     if verified.is_green() {
         "mnemon migrate cutover"
-    } else if history.is_some_and(|history| history.unreadable.is_some() || history.gone > 0) {
+    } else if history.is_some_and(|history| history.unreadable.is_some() || history.lost > 0) {
         "put mem0's history.db back, or give its place (mnemon migrate rebuild --history FILE, or --without-history to leave it \
          out); then verify again"
     } else if verified.extra > 0
@@ -126,7 +126,7 @@ pub(super) fn write_comparison(verified: &VerificationReport, text: &mut String)
             ("missing rows of the history", history.missing),
             ("rows of the history", history.differ),
             ("missing messages of the history", history.messages),
-            ("imported rows that the file no longer has", history.gone),
+            ("imported rows that the file no longer has", history.lost),
         ] {
             let _ = writeln!(text, "| {what} | {count} |");
         }
