@@ -38,7 +38,7 @@ pub struct HistoryComparison {
 }
 
 impl HistoryComparison {
-    /// Whether the database was read, still has what was imported from it, and the target has all of its rows.
+    /// Whether the database was read, still has the imported rows, and the target has all of its rows.
     pub fn is_green(&self) -> bool {
         self.missing + self.differ + self.messages + self.lost == 0 && self.unreadable.is_none()
     }
