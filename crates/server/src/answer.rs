@@ -23,7 +23,7 @@ pub(crate) enum ErrorFormat {
 }
 
 /// Most names that an answer lists.
-const MAX_NAMES: usize = 100;
+pub(crate) const MAX_NAMES: usize = 100;
 /// The longest name that an answer shows, in characters.
 const MAX_NAME: usize = 80;
 

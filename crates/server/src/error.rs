@@ -11,8 +11,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::answer::{ErrorFormat, error_format};
+use crate::answer::{self, ErrorFormat, error_format};
 use crate::request_id;
+
+/// Most ignored names in the message of an error.
+const MAX_NAMED: usize = 5;
 
 /// An error answer.
 #[derive(Clone, Debug)]
@@ -48,6 +51,9 @@ pub(crate) struct ErrorBody {
     hint: Option<String>,
     /// The id of the request, as in the header `X-Request-ID` and in the server's log.
     request_id: String,
+    /// The names of the parameters and keys that the request gave and that nothing reads.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ignored: Vec<String>,
 }
 
 /// The body of every error answer of the routes of OpenAI's API.
@@ -309,7 +315,13 @@ impl From<StoreError> for Problem {
 }
 
 impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
+        let ignored = answer::ignored();
+        // A misspelt name is the likely reason of such an error.
+        if self.status == StatusCode::BAD_REQUEST && !ignored.is_empty() {
+            let names = ignored.iter().take(MAX_NAMED).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            self.message.push_str(&format!(" (not read: {names})"));
+        }
         if error_format() == ErrorFormat::OpenAi {
             let mut response = (self.status, Json(self.to_openai())).into_response();
             response.headers_mut().extend(*self.headers);
@@ -323,6 +335,7 @@ impl IntoResponse for Problem {
             code: self.code.as_str().to_owned(),
             hint: self.hint.map(str::to_owned),
             request_id: request_id::current(),
+            ignored,
         };
         let mut response = (self.status, Json(body)).into_response();
         response.headers_mut().extend(*self.headers);

@@ -180,7 +180,9 @@ impl Forwarded {
         let scheme = scheme.or_else(|| schemes.iter().find_map(|name| is_https(&first(name)?))).unwrap_or(false);
         let host = of_standard("host").and_then(|host| valid_host(&host));
         let host = host.or_else(|| {
-            let host = first("x-forwarded-host").and_then(|host| valid_host(&host))?;
+            // A line that is not ASCII is not a host, and neither is the word in place of it.
+            let line = headers.get("x-forwarded-host").filter(|line| line.to_str().is_ok());
+            let host = line.and_then(|_| first("x-forwarded-host")).and_then(|host| valid_host(&host))?;
             let port = first("x-forwarded-port").and_then(|port| port.parse::<u16>().ok());
             let port = port.filter(|&port| port != if scheme { 443 } else { 80 });
             Some(match port {
@@ -296,11 +298,14 @@ fn valid_host(host: &str) -> Option<String> {
     is_valid.then(|| host.to_owned())
 }
 
-/// A path that starts with a slash and does not end with one.
+/// A path that starts with a slash and does not end with one, or is empty. Some proxies leave the first slash out.
 fn valid_prefix(prefix: &str) -> Option<String> {
-    let prefix = prefix.trim_end_matches('/');
+    let prefix = prefix.strip_prefix('/').unwrap_or(prefix).trim_end_matches('/');
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.-_~".contains(&byte);
-    (prefix.starts_with('/') && !prefix.contains("//") && prefix.bytes().all(is_plain)).then(|| prefix.to_owned())
+    if prefix.is_empty() {
+        return Some(String::new());
+    }
+    (!prefix.starts_with('/') && !prefix.contains("//") && prefix.bytes().all(is_plain)).then(|| format!("/{prefix}"))
 }
 
 #[cfg(test)]

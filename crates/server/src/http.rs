@@ -2,6 +2,7 @@
 
 mod body;
 pub(crate) mod extract;
+mod fault;
 mod observe;
 mod openapi;
 pub(crate) mod parameters;

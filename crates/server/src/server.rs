@@ -110,7 +110,6 @@ fn app(engine: Arc<Engine>, documents: Arc<dyn DocumentStore>, config: Config) -
     Ok(Arc::new(App::new(engine, documents, config, metrics)?))
 }
 
-/// Once a second: frees memory of rate limits and metrics, and saves the request log.
 /// Makes the terms that an older version stored again, with a pause after each batch, so that requests come first.
 async fn reindex(app: AppState) {
     loop {
@@ -131,6 +130,7 @@ async fn reindex(app: AppState) {
     }
 }
 
+/// Once a second: frees memory of rate limits and metrics, and saves the request log.
 async fn housekeeping(app: AppState) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut failing = false;

@@ -99,7 +99,10 @@ fn hosts_come_from_the_first_proxy() {
     check_url(&port("[2001:db8::1]", "8080"), "http://[2001:db8::1]:8080");
     check_url(&[("x-forwarded-port", "8443")], "http://mem.local:8000");
     check_url(&[("x-forwarded-prefix", "/mem/")], "http://mem.local:8000/mem");
-    for value in ["mem", "//evil.com", "/a b", "/a?b"] {
+    for value in ["mem", "mem/", "/mem"] {
+        check_url(&[("x-forwarded-prefix", value)], "http://mem.local:8000/mem");
+    }
+    for value in ["", "/", "//", "//evil.com", "/a//b", "/a b", "/a?b"] {
         check_url(&[("x-forwarded-prefix", value)], "http://mem.local:8000");
     }
 }

@@ -9,15 +9,18 @@ use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
+use jiff::Timestamp;
 use jiff::civil::Date;
-use mnemon_engine::check_numbers;
-use mnemon_store::{MemoryId, parse_day};
+use jiff::tz::TimeZone;
+use mnemon_engine::{check_numbers, read_time};
+use mnemon_store::{MemoryId, is_blank, parse_day};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::body::read_body;
+use super::fault::{fault_of, in_plain_words};
 use super::parameters::Parameters;
 use crate::answer;
 use crate::error::Problem;
@@ -39,11 +42,13 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Body<T> {
         let limit = request.extensions().get::<MaxBody>().map_or(usize::MAX, |limit| limit.0);
         let bytes = read_body(request, limit.min(app.config.max_body)).await?;
         let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
-        let value = parse(text, &path)?;
+        let value = parse(text, &path);
         if let Some(parameters) = parameters {
-            parameters.check_body(text)?;
+            let checked = parameters.check_body(text);
+            // A body that can't be read is refused for that; its answer names the unknown keys, too.
+            return value.and_then(|value| checked.map(|()| Self(value)));
         }
-        Ok(Self(value))
+        value.map(Self)
     }
 }
 
@@ -54,10 +59,10 @@ fn parse<T: DeserializeOwned>(text: &[u8], path: &str) -> Result<T, Problem> {
     let Object(value) = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let location = error.path().to_string();
         let error = error.into_inner();
-        let kind = if error.is_syntax() || error.is_eof() { "json_invalid" } else { "value_error" };
-        invalid(path, "body", &location, kind, &error.to_string())
+        let kind = if error.is_data() { "value_error" } else { "json_invalid" };
+        invalid(path, "body", &location, kind, &fault_of(&error))
     })?;
-    reader.end().map_err(|error| invalid(path, "body", ".", "json_invalid", &error.to_string()))?;
+    reader.end().map_err(|error| invalid(path, "body", ".", "json_invalid", &fault_of(&error)))?;
     Ok(value)
 }
 
@@ -114,7 +119,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
         let path = original_path(&parts.extensions, parts.uri.path());
         axum::extract::Query::try_from_uri(&parts.uri).map(|axum::extract::Query(value)| Self(value)).map_err(|error| {
             let text = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            invalid(&path, "query", ".", "value_error", &text)
+            invalid(&path, "query", ".", "value_error", &in_plain_words(&text))
         })
     }
 }
@@ -221,11 +226,22 @@ pub(crate) fn double_option<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     T::deserialize(deserializer).map(Some)
 }
 
-/// Deserializes a day: `YYYY-MM-DD`, or a time, of which it is the day in UTC.
+/// Deserializes a day: `YYYY-MM-DD`, or a time, of which it is the day in UTC, also as seconds since 1970. An empty text
+/// counts as null.
 pub(crate) fn day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date>, D::Error> {
-    let invalid = || D::Error::custom("must be a day such as 2024-05-31, or a time such as 2024-05-31T12:00:00Z");
-    let text = Option::<String>::deserialize(deserializer)?;
-    text.map(|text| parse_day(&text).ok_or_else(invalid)).transpose()
+    let of_time = |time: Timestamp| time.to_zoned(TimeZone::UTC).date();
+    let day = match Option::<Value>::deserialize(deserializer)? {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) if is_blank(&text) => return Ok(None),
+        Some(Value::String(text)) => parse_day(&text).or_else(|| read_time(&text).map(of_time)),
+        Some(Value::Number(number)) => read_time(&number.to_string()).map(of_time),
+        Some(_) => None,
+    };
+    day.map(Some).ok_or_else(|| {
+        D::Error::custom(
+            "must be a day such as 2024-05-31, a time such as 2024-05-31T12:00:00Z, or seconds since 1970; null for none",
+        )
+    })
 }
 
 /// The same where null has a meaning different from an absent field: null is `Some(None)`.

@@ -11,7 +11,7 @@ use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use utoipa::openapi::OpenApi;
 
@@ -75,9 +75,9 @@ impl Parameters {
     }
 
     /// Refuses or notes a name that the operation does not have.
-    fn unknown(&self, name: &str, known: impl Iterator<Item = String>) -> Result<(), Problem> {
+    fn unknown(&self, name: &str, known: impl FnOnce() -> Vec<String>) -> Result<(), Problem> {
         if self.refuses_unknown && !OF_EVERY_REQUEST.contains(&name) {
-            let known: Vec<String> = known.collect();
+            let known = known();
             let all = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             let name: String = name.chars().take(80).collect();
             return Err(Problem::bad_request(format!(
@@ -101,23 +101,27 @@ impl Parameters {
                 let message = format!("{name}: belongs into the body of this request, not into its query");
                 return Err(Problem::bad_request(message).param(&name));
             }
-            self.unknown(&name, self.query.iter().cloned())?;
+            self.unknown(&name, || self.names_of_query())?;
         }
         Ok(())
+    }
+
+    fn names_of_query(&self) -> Vec<String> {
+        self.query.iter().cloned().collect()
     }
 
     /// Checks the keys of a body that was read.
     pub(crate) fn check_body(&self, body: &[u8]) -> Result<(), Problem> {
         let Some(shape) = &self.body else { return Ok(()) };
-        let mut unknown = Vec::new();
-        // The body was read already, so this cannot fail.
+        let mut unknown = BTreeSet::new();
+        // This ends early where there are more names than an answer lists, or where the body is not JSON.
         let _ = Walk { shape, path: "", unknown: &mut unknown }
             .deserialize(&mut serde_json::Deserializer::from_slice(body));
         let known = || match shape {
             Shape::Keys(keys) => keys.keys().cloned().collect(),
             _ => Vec::new(),
         };
-        unknown.iter().try_for_each(|name| self.unknown(name, known().into_iter()))
+        unknown.iter().try_for_each(|name| self.unknown(name, known))
     }
 
     /// Checks the body of an operation that has none.
@@ -130,7 +134,7 @@ impl Parameters {
             Ok(Value::Null) => Vec::new(),
             _ => vec!["body".to_owned()],
         };
-        keys.iter().try_for_each(|name| self.unknown(name, self.query.iter().cloned()))
+        keys.iter().try_for_each(|name| self.unknown(name, || self.names_of_query()))
     }
 }
 
@@ -155,7 +159,7 @@ pub(crate) async fn check_parameters(
     if parameters.body.is_none() {
         match axum::body::to_bytes(body, UNREAD_BODY).await {
             Ok(bytes) => parameters.check_unread(&bytes)?,
-            Err(_) => parameters.unknown("body", parameters.query.iter().cloned())?,
+            Err(_) => parameters.unknown("body", || parameters.names_of_query())?,
         }
         body = Body::empty();
     }
@@ -234,7 +238,7 @@ impl Shape {
 struct Walk<'w> {
     shape: &'w Shape,
     path: &'w str,
-    unknown: &'w mut Vec<String>,
+    unknown: &'w mut BTreeSet<String>,
 }
 
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
@@ -267,7 +271,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 _ => Some(&Shape::Any),
             };
             let Some(shape) = child else {
-                self.unknown.push(path);
+                self.unknown.insert(path);
+                if self.unknown.len() > answer::MAX_NAMES {
+                    return Err(A::Error::custom("too many unknown keys"));
+                }
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
@@ -339,11 +346,17 @@ mod tests {
             (json!({"one": null, "metadata": [1.5, true]}), ""),
             (json!([{"a": 1}]), ""),
         ] {
-            let mut unknown = Vec::new();
+            let mut unknown = BTreeSet::new();
             let text = body.to_string();
             let walk = Walk { shape: &shape, path: "", unknown: &mut unknown };
             walk.deserialize(&mut serde_json::Deserializer::from_str(&text)).unwrap();
-            assert_eq!(unknown.join(" "), expected, "{body}");
+            assert_eq!(unknown.into_iter().collect::<Vec<_>>().join(" "), expected, "{body}");
         }
+        let many: Map<String, Value> = (0..100_000).map(|number| (format!("k{number}"), Value::Null)).collect();
+        let mut unknown = BTreeSet::new();
+        let walk = Walk { shape: &shape, path: "", unknown: &mut unknown };
+        let text = Value::from(many).to_string();
+        assert!(walk.deserialize(&mut serde_json::Deserializer::from_str(&text)).is_err());
+        assert_eq!(unknown.len(), answer::MAX_NAMES + 1);
     }
 }

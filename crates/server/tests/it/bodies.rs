@@ -238,7 +238,11 @@ async fn a_body_must_be_an_object() {
                     answer.status,
                     answer.body
                 );
-                assert!(answer.body.to_string().contains("expected a JSON object"), "{method} {path}: {}", answer.body);
+                assert!(
+                    answer.body.to_string().contains("must be a JSON object, not"),
+                    "{method} {path}: {}",
+                    answer.body
+                );
                 tried += 1;
             }
         }

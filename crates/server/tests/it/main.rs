@@ -5,6 +5,7 @@ mod all_routes;
 mod asking;
 mod bodies;
 mod deletion;
+mod faults;
 mod forms_of_ids;
 mod isolation;
 mod learning;
