@@ -53,7 +53,7 @@ pub use learn::{
     AddOutcome, DOCUMENT_KINDS, JobResult, LearnRequest, LearnResult, MAX_INSTRUCTIONS, ParkedRequest, PendingJobs,
 };
 pub use message::Message;
-pub use read::{EmbeddingCounts, ListRequest, MemoryDetail};
+pub use read::{EmbeddingCounts, ListRequest, MemoryDetail, Replacement};
 pub use reembed::{Reembed, ReembedReport};
 pub use search::{
     Explanation, LlmReranker, Mem0Query, Mem0Score, Profile, Ranking, SearchAnswer, SearchHit, SearchRequest, Signal,

@@ -1,5 +1,7 @@
 //! Reads memories by id or as a list, their history, their owners, and statistics.
 
+use std::collections::{HashMap, HashSet};
+
 use jiff::civil::Date;
 use mnemon_store::filter::ScopeKey;
 use mnemon_store::{
@@ -49,6 +51,15 @@ pub struct EmbeddingCounts {
     pub without_vector: usize,
 }
 
+/// The facts before and after a fact.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replacement {
+    /// The newest of the current facts that replace it; `None` if it is current itself.
+    pub superseded_by: Option<MemoryId>,
+    /// The facts that it replaces, the last ones first, if it is current.
+    pub supersedes: Vec<MemoryId>,
+}
+
 /// A memory with its entities and links.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemoryDetail {
@@ -78,6 +89,28 @@ impl Engine {
     pub fn detail(&self, id: MemoryId) -> Result<MemoryDetail> {
         let memory = self.get(id)?;
         Ok(MemoryDetail { memory, entities: self.store.entities_of(id)?, links: self.store.links_of(id)? })
+    }
+
+    /// Of each of these memories, the newest of the current facts that replace it, and the facts that it replaces, the last
+    /// ones first. A fact that is expired or not visible replaces nothing. Memories that have neither are left out.
+    ///
+    /// # Errors
+    /// Only if the store fails.
+    pub fn replacements(
+        &self,
+        ids: &[MemoryId],
+        is_visible: &dyn Fn(&Memory) -> bool,
+    ) -> Result<HashMap<MemoryId, Replacement>> {
+        let links = self.store.versions(ids)?;
+        let linked: HashSet<MemoryId> = links.iter().flat_map(|link| [link.source, link.target]).collect();
+        let today = today();
+        let linked = self.store.get(&linked.into_iter().collect::<Vec<_>>())?.into_iter().flatten();
+        let visible = linked.filter(|memory| is_visible(memory) && !memory.payload.is_expired(today));
+        let versions = Versions::new(&links, &visible.map(|memory| memory.id).collect());
+        let replacement =
+            |id| Replacement { superseded_by: versions.superseded_by(id), supersedes: versions.replaced_by(id) };
+        let found = ids.iter().map(|id| (*id, replacement(*id)));
+        Ok(found.filter(|(_, found)| *found != Replacement::default()).collect())
     }
 
     /// A page of memories, newest first unless `ids` are given, with the total number over all pages.

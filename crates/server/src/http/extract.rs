@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::body::read_body;
-use super::fault::{fault_of, in_plain_words};
+use super::fault::{fault_of, in_plain_words, is_json};
 use super::parameters::Parameters;
 use crate::answer;
 use crate::error::Problem;
@@ -59,10 +59,11 @@ fn parse<T: DeserializeOwned>(text: &[u8], path: &str) -> Result<T, Problem> {
     let Object(value) = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let location = error.path().to_string();
         let error = error.into_inner();
-        let kind = if error.is_data() { "value_error" } else { "json_invalid" };
-        invalid(path, "body", &location, kind, &fault_of(&error))
+        // Some values of a wrong type count as syntax errors for the parser.
+        let kind = if error.is_data() || is_json(text) { "value_error" } else { "json_invalid" };
+        invalid(path, "body", &location, kind, &fault_of(&error, text))
     })?;
-    reader.end().map_err(|error| invalid(path, "body", ".", "json_invalid", &fault_of(&error)))?;
+    reader.end().map_err(|error| invalid(path, "body", ".", "json_invalid", &fault_of(&error, text)))?;
     Ok(value)
 }
 

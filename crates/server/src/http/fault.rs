@@ -1,14 +1,24 @@
 //! The faults of values in plain words: the parsers name types of the program, and places in the text.
 
+use serde::de::IgnoredAny;
+
 /// Most characters of a value that a message shows.
 const MAX_SHOWN: usize = 60;
 
-/// What is wrong with a body. The line and column are shown only for text that is not JSON; other faults have a path.
-pub(super) fn fault_of(error: &serde_json::Error) -> String {
+const OTHER_TYPE: &str = "has another type than this key takes";
+
+/// Whether a body is one JSON value.
+pub(super) fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(body).is_ok()
+}
+
+/// The fault of a body. The line and column are shown only for text that is not JSON; other faults have a path.
+pub(super) fn fault_of(error: &serde_json::Error, body: &[u8]) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     match text.strip_suffix(&place) {
         Some(fault) if error.is_data() => in_plain_words(fault),
+        Some(_) if is_json(body) => OTHER_TYPE.to_owned(),
         Some(fault) => format!("not valid JSON at line {}, column {}: {fault}", error.line(), error.column()),
         None => in_plain_words(&text),
     }
@@ -38,7 +48,7 @@ pub(super) fn in_plain_words(text: &str) -> String {
         | "number too small to fit in target type" => "must be a whole number, 0 or more".to_owned(),
         "invalid float literal" | "cannot parse float from empty string" => "must be a number".to_owned(),
         "provided string was not `true` or `false`" => "must be true or false".to_owned(),
-        text if text.starts_with("data did not match any variant") => "has another type than this key takes".to_owned(),
+        text if text.starts_with("data did not match any variant") => OTHER_TYPE.to_owned(),
         text => text.to_owned(),
     }
 }

@@ -1,8 +1,11 @@
 //! Memories one by one: add, read, list, change and delete, within the caller's scope and with events for webhooks.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use mnemon_engine::{AddRequest, AddedMemory, Engine, EngineError, Event, EventResult, RequestKind, UpdateRequest};
+use mnemon_engine::{
+    AddRequest, AddedMemory, Engine, EngineError, Event, EventResult, Replacement, RequestKind, UpdateRequest,
+};
 use mnemon_store::{EventKind, HistoryEvent, Memory, MemoryId, StoreError};
 use serde_json::json;
 
@@ -43,6 +46,17 @@ impl App {
     pub(crate) async fn get(&self, caller: &Caller, id: MemoryId) -> Result<Memory, Problem> {
         let memory = self.with_engine(move |engine| Ok(engine.get(id)?)).await?;
         caller.check_owner(memory)
+    }
+
+    /// The facts before and after these memories of the caller.
+    pub(crate) async fn replacements(
+        &self,
+        caller: &Caller,
+        ids: Vec<MemoryId>,
+    ) -> Result<HashMap<MemoryId, Replacement>, Problem> {
+        let caller = caller.clone();
+        let is_visible = move |memory: &Memory| caller.owns(&memory.payload.scope());
+        self.with_engine(move |engine| Ok(engine.replacements(&ids, &is_visible)?)).await
     }
 
     /// Changes a memory of the caller.

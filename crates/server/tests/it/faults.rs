@@ -55,7 +55,7 @@ async fn an_error_names_the_keys_that_were_not_read() {
         ("POST", "/memories".to_owned(), json!({"data": "x"})),
         ("POST", "/search".to_owned(), json!({"data": "x"})),
         ("POST", "/v3/memories/add/".to_owned(), json!({"data": "x"})),
-        ("POST", "/v3/memories/search/".to_owned(), json!({"query": "x", "data": "x"})),
+        ("POST", "/v3/memories/search/".to_owned(), json!({"query": "x", "threshold": 7, "data": "x"})),
         ("PUT", "/v1/batch/".to_owned(), json!({"memories": [{"memory_id": id, "data": "x"}]})),
     ] {
         let answer = server.call(ANA, method, &path, body.clone()).await;

@@ -318,3 +318,45 @@ async fn a_text_that_was_not_embedded_as_a_whole_is_shown_on_both_surfaces() {
         }
     }
 }
+
+#[tokio::test]
+async fn lists_and_reads_name_the_fact_after_each() {
+    let server = TestServer::start().await;
+    let mut chain = Vec::new();
+    for city in ["Lisbon", "Porto", "Braga"] {
+        let links = chain.last().map(|id: &mnemon_store::MemoryId| (*id, mnemon_store::Link::SUPERSEDES.to_owned()));
+        let request = mnemon_engine::AddRequest {
+            scope: mnemon_store::Scope { user_id: Some("ana".into()), ..mnemon_store::Scope::default() },
+            messages: vec![mnemon_engine::Message {
+                content: format!("Ana lives in {city}."),
+                ..mnemon_engine::Message::default()
+            }],
+            links: links.into_iter().collect(),
+            ..mnemon_engine::AddRequest::default()
+        };
+        chain.push(server.engine.add(request).unwrap()[0].id);
+    }
+    let alone = server.remember(ANA, "Ana likes tea.").await;
+    let [lisbon, porto, braga] = [0, 1, 2].map(|place: usize| chain[place].to_string());
+    let expected = |id: &str| match id {
+        id if id == braga => (Value::Null, json!([porto, lisbon])),
+        id if id == alone => (Value::Null, Value::Null),
+        _ => (json!(braga), Value::Null),
+    };
+    let mut answers = Vec::new();
+    for key in [ANA, ADMIN] {
+        for path in ["/v3/memories/", "/v2/memories/"] {
+            answers.push(server.post(key, path, json!({"filters": {"user_id": "ana"}})).await.expect(200));
+        }
+        answers.push(server.get(key, "/v1/memories/?user_id=ana").await.expect(200));
+        for id in [&lisbon, &porto, &braga, &alone] {
+            answers.push(json!([server.get(key, &format!("/v1/memories/{id}/")).await.expect(200)]));
+        }
+    }
+    for answer in answers {
+        for item in answer.get("results").unwrap_or(&answer).as_array().unwrap() {
+            let found = (item["replaced_by"].clone(), item["replaces"].clone());
+            assert_eq!(found, expected(item["id"].as_str().unwrap()), "{item}");
+        }
+    }
+}

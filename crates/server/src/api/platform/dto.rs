@@ -1,13 +1,14 @@
 //! Memories and pages in the format of the hosted platform.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use axum::extract::FromRequestParts;
 use axum::http::Uri;
 use axum::http::request::Parts;
 use jiff::Timestamp;
-use mnemon_engine::{Explanation, SearchHit};
-use mnemon_store::{Memory, keys};
+use mnemon_engine::{Explanation, Replacement, SearchHit};
+use mnemon_store::{Memory, MemoryId, keys};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
@@ -54,9 +55,9 @@ pub(crate) struct MemoryDoc {
     immutable: Option<bool>,
     #[schema(value_type = Option<Object>)]
     structured_attributes: Option<Map<String, Value>>,
-    /// The id of the newer memory that supersedes this one; of searches only, otherwise null.
+    /// The id of the newer memory that supersedes this one; null if there is none.
     replaced_by: Option<String>,
-    /// The ids of the older memories that this one supersedes, the last ones first; only of searches, if there are any.
+    /// The ids of the older memories that this one supersedes, the last ones first, if there are any.
     replaces: Option<Vec<String>>,
     /// Always false: the server does not synthesize memories.
     synthesized: Option<bool>,
@@ -145,16 +146,29 @@ pub(super) fn is_old_timestamp(memory: &Memory, key: &str, value: &Value) -> boo
 pub(super) fn hit_json(hit: &SearchHit) -> Map<String, Value> {
     let mut fields = memory_json(&hit.memory);
     fields.insert("score".into(), json!(hit.score));
-    if let Some(by) = hit.superseded_by {
-        fields.insert("replaced_by".into(), by.to_string().into());
-    }
-    if !hit.supersedes.is_empty() {
-        fields.insert("replaces".into(), hit.supersedes.iter().map(ToString::to_string).collect());
-    }
+    insert_replacement(&mut fields, hit.superseded_by, &hit.supersedes);
     if let Some(explanation) = &hit.explanation {
         fields.insert("score_breakdown".into(), json!(breakdown(explanation)));
     }
     fields
+}
+
+/// A memory with the facts before and after it.
+pub(super) fn linked_json(memory: &Memory, replacements: &HashMap<MemoryId, Replacement>) -> Map<String, Value> {
+    let mut fields = memory_json(memory);
+    if let Some(found) = replacements.get(&memory.id) {
+        insert_replacement(&mut fields, found.superseded_by, &found.supersedes);
+    }
+    fields
+}
+
+fn insert_replacement(fields: &mut Map<String, Value>, superseded_by: Option<MemoryId>, supersedes: &[MemoryId]) {
+    if let Some(by) = superseded_by {
+        fields.insert("replaced_by".into(), by.to_string().into());
+    }
+    if !supersedes.is_empty() {
+        fields.insert("replaces".into(), supersedes.iter().map(ToString::to_string).collect());
+    }
 }
 
 fn breakdown(explanation: &Explanation) -> ScoreBreakdown {

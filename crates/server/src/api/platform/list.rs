@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::dto::{
-    MAX_ITEMS, MemoryDoc, OneOrMany, PageNumber, PageQuery, Paged, RequestUrl, check_length, memory_json,
+    MAX_ITEMS, MemoryDoc, OneOrMany, PageNumber, PageQuery, Paged, RequestUrl, check_length, linked_json,
     note_unknown_fields, select_fields,
 };
 use super::queries::MemoryQuery;
@@ -101,7 +101,9 @@ async fn list_page(
         ..ListRequest::default()
     };
     let Page { items, total, .. } = app.with_engine(move |engine| Ok(engine.list(&request)?)).await?;
-    let results = items.iter().map(|memory| select_fields(memory_json(memory), fields.as_deref())).collect();
+    let replacements = app.replacements(&caller, items.iter().map(|memory| memory.id).collect()).await?;
+    let json = |memory| select_fields(linked_json(memory, &replacements), fields.as_deref());
+    let results = items.iter().map(json).collect();
     Ok(url.page(page, total, results))
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::dto::{MemoryDoc, is_old_timestamp, memory_json, select_fields};
+use super::dto::{MemoryDoc, is_old_timestamp, linked_json, memory_json, select_fields};
 use crate::api::dto::{optional_timestamp, tag};
 use crate::auth::{Reader, Writer};
 use crate::error::{ErrorBody, Problem};
@@ -23,7 +23,9 @@ pub(super) async fn get(
     Reader(caller): Reader,
     Path(id): Path<String>,
 ) -> Result<Json<Map<String, Value>>, Problem> {
-    Ok(Json(memory_json(&app.get(&caller, memory_id(&id)?).await?)))
+    let memory = app.get(&caller, memory_id(&id)?).await?;
+    let replacements = app.replacements(&caller, vec![memory.id]).await?;
+    Ok(Json(linked_json(&memory, &replacements)))
 }
 
 /// Request of `PUT /v1/memories/{memory_id}`; absent fields stay.
