@@ -234,8 +234,11 @@ pub(crate) fn day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<D
     let day = match Option::<Value>::deserialize(deserializer)? {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(text)) if is_blank(&text) => return Ok(None),
-        Some(Value::String(text)) => parse_day(&text).or_else(|| read_time(&text).map(of_time)),
-        Some(Value::Number(number)) => read_time(&number.to_string()).map(of_time),
+        Some(Value::String(text)) => parse_day(&text),
+        // A smaller number is a day written as 20240531.
+        Some(Value::Number(number)) if number.as_f64().is_some_and(|seconds| seconds >= 1e8) => {
+            read_time(&number.to_string()).map(of_time)
+        }
         Some(_) => None,
     };
     day.map(Some).ok_or_else(|| {

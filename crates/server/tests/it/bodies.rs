@@ -109,7 +109,7 @@ async fn bodies_that_unpack_to_nothing_stop_nobody() {
         tick();
         let longest = longest.get();
         assert!(statuses.contains(&answer.status), "{encoding}: {} {}", answer.status, answer.body);
-        assert!(longest < Duration::from_millis(500), "{encoding}: {longest:?}");
+        assert!(longest < Duration::from_secs(5), "{encoding}: {longest:?}");
     }
 }
 
