@@ -45,6 +45,10 @@ fn refusal_hint(refusal: &Refusal) -> Option<String> {
                  MNEMON_EMBEDDER_DIMS={dims}), or do without entities with --without-entities"
             ));
         }
+        Refusal::OtherModel { .. } => {
+            "set the embedding model that mem0 used (MNEMON_EMBEDDER, MNEMON_EMBEDDER_URL), or do without entities with \
+             --without-entities"
+        }
         Refusal::WithoutEntities => {
             "add them first (`mnemon migrate rebuild` with the embedding model that mem0 used, then `verify`), or switch \
              without them with --without-entities"

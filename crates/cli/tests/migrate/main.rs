@@ -11,6 +11,7 @@ mod kills;
 #[path = "../shared/listening.rs"]
 mod listening;
 mod lost_sources;
+mod other_models;
 mod parts;
 mod refusals;
 mod resumption;
@@ -63,6 +64,7 @@ fn main() {
         parts::a_store_without_entities_says_so_until_it_has_them,
         parts::writes_while_entities_are_added_are_kept,
         parts::entities_that_are_not_wanted_need_no_embedder,
+        other_models::an_embedder_of_another_model_is_refused_as_none_is,
         lost_sources::a_history_that_is_lost_is_never_green,
         lost_sources::a_collection_that_is_lost_is_never_green,
         resumption::a_kill_in_each_part_is_resumed,

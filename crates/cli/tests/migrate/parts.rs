@@ -136,7 +136,8 @@ pub(crate) fn each_part_fails_and_is_resumed_by_the_same_command(random: &mut St
         let (mut stack, history) = stack_with_history(random);
         let source = stack.points(SOURCE);
         let calls = Arc::new(AtomicUsize::new(0));
-        let (counted, allowed) = (calls.clone(), 1);
+        // One call at the start of the command, one at that of the phase.
+        let (counted, allowed) = (calls.clone(), 2);
         let endpoint = EmbeddingsEndpoint::start(move |texts| {
             let mut vectors = letter_counts(texts);
             if counted.fetch_add(1, Ordering::Relaxed) >= allowed {

@@ -204,14 +204,14 @@ pub(crate) fn run_and_kill(mut command: Command, after: Duration) -> bool {
 
 /// A point as mem0 v1 writes it.
 pub(crate) fn memory(number: usize, random: &mut StdRng) -> Value {
-    let vector: Vec<f32> = (0..DIMS).map(|_| random.random_range(-1.0_f32..1.0)).collect();
     let id = format!("{:08x}-0000-4000-8000-{:012x}", random.random::<u32>(), number);
     let (person, place) = (PEOPLE[number % PEOPLE.len()], PLACES[random.random_range(0..PLACES.len())]);
+    let text = format!("{person} moved to {place} with {number} boxes and likes it there");
     json!({
         "id": id,
-        "vector": vector,
+        "vector": letter_counts(&[&text]).remove(0),
         "payload": {
-            "data": format!("{person} moved to {place} with {number} boxes and likes it there"),
+            "data": text,
             "hash": format!("{number:032x}"),
             "user_id": format!("user-{}", number % 20),
             "created_at": "2025-03-04T05:06:07.123456-08:00",

@@ -83,6 +83,15 @@ pub enum Refusal {
         /// Dims of the embedder, if there is one.
         given: Option<usize>,
     },
+    /// The embedder makes other vectors than those of the source, and entities were asked for.
+    #[error(
+        "for the same texts the embedder makes other vectors than those of the source (cosine at most 0.{percent:02}): it is not the \
+             model that mem0 used, so its vectors of entities do not fit"
+    )]
+    OtherModel {
+        /// The best cosine of some texts, in percent.
+        percent: u8,
+    },
     /// The target was filled without entities.
     #[error("the new store has no entities, so it finds no memory by the names in it")]
     WithoutEntities,

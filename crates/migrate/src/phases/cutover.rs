@@ -68,7 +68,7 @@ pub fn cutover(
     }
     let source = route.source(context)?;
     let dims = source.info().dims;
-    let embedder = if context.without_entities { None } else { entity_embedder(migration, context, dims)? };
+    let embedder = if context.without_entities { None } else { entity_embedder(migration, context, &*source)? };
     if !migration.state.is_verified() {
         return Err(Refusal::NotVerified.into());
     }

@@ -12,6 +12,7 @@ use mnemon_engine::EngineError;
 pub use names::NameForecast;
 use names::NameSurvey;
 
+use super::embedder::other_model;
 use super::start::check_target;
 use crate::endpoints::MigrationContext;
 use crate::error::{MigrateError, Result};
@@ -26,10 +27,6 @@ pub const COUNTS_FILE: &str = "pre-cutover-counts.txt";
 
 /// The room that a memory takes in a SQLite store beside its vector, in bytes; measured.
 const BYTES_PER_MEMORY: u64 = 3_000;
-
-/// The cosine from which two vectors of a text are taken to be of the same model. Rounding and another normalisation
-/// change it little.
-const SAME_MODEL: f64 = 0.9;
 
 /// What a preflight found.
 #[derive(Debug)]
@@ -176,8 +173,8 @@ pub fn inspect(
         obstacles.push(Obstacle::Embedder(error));
         counted
     });
-    if let Some(cosine) = names.cosine.filter(|cosine| *cosine < SAME_MODEL) {
-        notes.push(PreflightNote::OtherModel { percent: (cosine * 100.0).clamp(0.0, 99.0) as u8 });
+    if let Some(percent) = other_model(names.cosine) {
+        notes.push(PreflightNote::OtherModel { percent });
     }
     if survey.points as u64 != info.points {
         notes.push(PreflightNote::SourceChanges { reported: info.points, read: survey.points });

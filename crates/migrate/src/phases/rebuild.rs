@@ -39,7 +39,7 @@ pub fn rebuild(
     }
     let source = route.source(context)?;
     let dims = source.info().dims;
-    let embedder = entity_embedder(migration, context, dims)?;
+    let embedder = entity_embedder(migration, context, &*source)?;
     let target = route.target(context, dims)?;
     target.check(dims)?;
     if !migration.state.started {

@@ -46,10 +46,7 @@ pub fn check_start(route: &Route, context: &MigrationContext<'_>, checks: &Start
     if checks.only_rest {
         return Ok(());
     }
-    let (dims, points) = source_size(route, context)?;
-    if checks.entities && context.embedder_with_dims(dims).is_none() {
-        return Err(Refusal::NoEmbedder { dims, given: context.embedder.map(|embedder| embedder.dims()) }.into());
-    }
+    let (dims, points) = check_source(route, context, checks.entities)?;
     if let Some(folder) = checks.backup.as_ref().filter(|_| matches!(route.source, SourceSpec::Collection { .. })) {
         check_space(folder, points, dims as u64)?;
     }
@@ -112,12 +109,20 @@ fn check_collection_name(name: &str) -> Result<()> {
     Err(MigrateError::Invalid(format!("`{name}` is not a valid name of a collection")))
 }
 
-/// Length of the vectors and number of points of the source. A snapshot file is not unpacked; its number of points is 0.
-fn source_size(route: &Route, context: &MigrationContext<'_>) -> Result<(usize, u64)> {
+/// Length of the vectors and number of points of the source. With `entities`, an embedder that does not fit is refused; one that
+/// does not answer is left to the phase. A snapshot file is not unpacked: its number of points is 0, and only the dims are checked.
+fn check_source(route: &Route, context: &MigrationContext<'_>, entities: bool) -> Result<(usize, u64)> {
     #[cfg(feature = "snapshot")]
     if let SourceSpec::Snapshot { file } = &route.source {
-        return Ok((crate::source::snapshot_dims(file)?, 0));
+        let dims = crate::source::snapshot_dims(file)?;
+        if entities {
+            context.embedder_for(dims)?;
+        }
+        return Ok((dims, 0));
     }
     let source = route.source(context)?;
+    if entities && let Err(refused @ MigrateError::Refused(_)) = context.fitting_embedder(&*source) {
+        return Err(refused);
+    }
     Ok((source.info().dims, source.info().points))
 }

@@ -1,9 +1,9 @@
 //! Migrations of collections written by mem0 before v2, restored on a real Qdrant.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use mnemon_engine::{Engine, EngineConfig, Profile, SearchRequest, describe_terms};
@@ -36,7 +36,10 @@ pub(super) const ALL: &[(&str, fn())] = &[
 const NAMES: [&str; 3] = ["legacy_v0", "legacy_v1", "legacy_quirks"];
 const DIMS: usize = 384;
 
-/// Makes vectors from the words of a text. Texts with common words have similar vectors.
+/// The vectors of the texts in restored collections: the embedder must be the model that made them.
+static RESTORED: LazyLock<Mutex<HashMap<String, Vec<f32>>>> = LazyLock::new(Mutex::default);
+
+/// Makes vectors from the words of a text, unless its vector is known. Texts with common words have similar vectors.
 struct ByWords;
 
 impl Embedder for ByWords {
@@ -49,7 +52,11 @@ impl Embedder for ByWords {
     }
 
     fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>, ModelError> {
+        let restored = RESTORED.lock().unwrap();
         let vector = |text: &&str| {
+            if let Some(vector) = restored.get(*text) {
+                return Embedding::whole(vector.clone());
+            }
             let mut vector = vec![0.0f32; DIMS];
             for word in text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
                 let hash = Sha256::digest(word);
@@ -75,6 +82,11 @@ impl Stack {
         let stack = Self::named();
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(format!("{name}.snapshot"));
         restore_snapshot(stack.server.http_url(), &file, &stack.source);
+        for point in stack.points(&stack.source).into_values() {
+            let text = point["payload"]["data"].as_str().unwrap_or_default().to_owned();
+            let vector = point["vector"].get("").unwrap_or(&point["vector"]);
+            RESTORED.lock().unwrap().insert(text, serde_json::from_value(vector.clone()).unwrap());
+        }
         stack
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use mnemon_engine::ErrorCode;
-use mnemon_migrate::{CarriedPoints, Manifest, Migration, Phase, Route, SourceSpec, TargetSpec};
+use mnemon_migrate::{CarriedPoints, Manifest, MigrateError, Migration, Phase, Route, SourceSpec, TargetSpec};
 use mnemon_models::Embedder;
 use mnemon_store::sqlite::{SqliteOptions, SqliteStore, UNKNOWN_EMBEDDER};
 
@@ -61,7 +61,8 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
     let embedder = wiring::embedder(settings)?;
     let route =
         Route { source: SourceSpec::Snapshot { file: snapshot }, target: TargetSpec::Sqlite { file: file.clone() } };
-    let source = route.source(&migration_context(settings, &embedder, folder.path()))?;
+    let context = migration_context(settings, &embedder, folder.path());
+    let source = route.source(&context)?;
     let info = source.info();
     if let Some(expected) = expect.filter(|expected| *expected != info.points) {
         let message = format!(
@@ -73,7 +74,11 @@ pub(super) fn run(args: &RehearseArgs, settings: &Settings, out: &Output) -> any
     }
     mnemon_migrate::check_space(file.parent().unwrap_or(Path::new("")), info.points, info.dims as u64)?;
     let is_asked_for = migration.as_ref().is_none_or(|migration| !migration.state.without_entities);
-    let embedder = (is_asked_for && embedder.dims() == info.dims).then_some(&*embedder);
+    let fitting = is_asked_for.then(|| context.fitting_embedder(&*source));
+    let embedder = match fitting {
+        None | Some(Err(MigrateError::Refused(_))) => None,
+        Some(fitting) => Some(fitting?),
+    };
     let store = open_store(&file, info.dims, embedder)?;
     let carried = CarriedPoints::open(&folder.path().join("carried.db"))?;
     let rehearsal =

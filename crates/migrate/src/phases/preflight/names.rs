@@ -7,12 +7,10 @@ use std::time::{Duration, Instant};
 use mnemon_engine::{EngineError, ForeignPoint, mentions_in};
 use mnemon_models::Embedder;
 
+use super::super::embedder::TextSample;
+
 /// The number of names that are embedded to measure the embedder.
 const PROBE_NAMES: usize = 32;
-/// The number of texts whose vectors are compared with those of the source.
-const PROBE_TEXTS: usize = 4;
-/// The longest text that is compared, in bytes: an embedder may cut longer ones.
-const MAX_TEXT_BYTES: usize = 500;
 
 /// What there is to embed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,7 +32,7 @@ pub(super) struct NameSurvey {
     entities: HashSet<u64>,
     names: HashSet<u64>,
     probe: Vec<String>,
-    texts: Vec<(String, Vec<f32>)>,
+    texts: TextSample,
 }
 
 impl NameSurvey {
@@ -47,11 +45,8 @@ impl NameSurvey {
                     self.probe.push(mention.text);
                 }
             }
-            let text = point.payload.text();
-            if self.texts.len() < PROBE_TEXTS && (1..=MAX_TEXT_BYTES).contains(&text.len()) {
-                self.texts.push((text.to_owned(), point.vector.clone()));
-            }
         }
+        self.texts.add(points);
     }
 
     /// The forecast without an embedder.
@@ -71,18 +66,7 @@ impl NameSurvey {
             embedder.embed(&self.probe.iter().map(String::as_str).collect::<Vec<_>>())?;
             forecast.takes = Some(started.elapsed().mul_f64(forecast.names as f64 / self.probe.len() as f64));
         }
-        if !self.texts.is_empty() {
-            let texts: Vec<&str> = self.texts.iter().map(|(text, _)| text.as_str()).collect();
-            let cosines = embedder.embed(&texts)?.into_iter().zip(&self.texts).map(|(own, (_, of))| cosine(&own, of));
-            forecast.cosine = cosines.reduce(f64::max);
-        }
+        forecast.cosine = self.texts.best_cosine(embedder)?;
         Ok(forecast)
     }
-}
-
-fn cosine(left: &[f32], right: &[f32]) -> f64 {
-    let dot = |left: &[f32], right: &[f32]| -> f64 {
-        left.iter().zip(right).map(|(left, right)| f64::from(*left) * f64::from(*right)).sum()
-    };
-    dot(left, right) / (dot(left, left) * dot(right, right)).sqrt().max(f64::MIN_POSITIVE)
 }

@@ -33,8 +33,9 @@ pub(super) fn complete_entities(
         return Err(Refusal::WouldOverwrite.into());
     }
     let route = migration.route()?.clone();
-    let dims = route.dims(context)?;
-    let Some(embedder) = entity_embedder(migration, context, dims)? else { return Ok(RebuildReport::default()) };
+    let source = route.source(context)?;
+    let dims = source.info().dims;
+    let Some(embedder) = entity_embedder(migration, context, &*source)? else { return Ok(RebuildReport::default()) };
     let target = route.target(context, dims)?;
     let engine = if target.builds_entities() { Some(context.open_target(&route, dims)?) } else { None };
     let (mut after, mut done) = (None, 0);
