@@ -2,7 +2,12 @@
 //!
 //! Models write facts in many forms. Every complete fact is kept, and nothing that the model did not write.
 
+mod keys;
 mod lines;
+mod markup;
+mod nothing;
+mod table;
+mod yaml;
 
 use std::collections::BTreeSet;
 
@@ -12,21 +17,10 @@ use serde_json::{Map, Value};
 
 use super::fact::Fact;
 use crate::validate::check_text;
+use keys::{ANSWER_KEYS, LIST_KEYS, OWN_TEXT_KEYS, REMARK_KEYS, TEXT_KEYS, with_plain_keys};
 
-/// Keys under which models put the list of facts, although the prompt asks for the first one.
-const LIST_KEYS: [&str; 5] = ["memory", "memories", "facts", "results", "items"];
-/// Keys under which models put the whole answer.
-const ANSWER_KEYS: [&str; 9] =
-    ["result", "data", "output", "response", "answer", "arguments", "parameters", "json", "content"];
-/// Keys under which models put the text of a fact.
-const TEXT_KEYS: [&str; 7] = ["text", "memory", "fact", "content", "data", "statement", "value"];
-/// Those of them that only a fact has.
-const OWN_TEXT_KEYS: [&str; 3] = ["text", "fact", "statement"];
-/// Keys under which models say why there are no facts.
-const REMARK_KEYS: [&str; 10] =
-    ["error", "errors", "reason", "reasons", "note", "notes", "message", "messages", "warning", "explanation"];
 /// Most answers inside of each other, such as JSON in a string in JSON.
-const MAX_DEPTH: usize = 6;
+const MAX_DEPTH: usize = 8;
 
 /// The facts of an answer.
 #[derive(Debug, Default, PartialEq)]
@@ -39,8 +33,8 @@ pub(super) struct ParsedAnswer {
 /// An item of an answer's list.
 enum Item {
     Fact(Fact),
-    /// An operation other than adding, which is ignored.
-    OtherOperation,
+    /// An operation other than adding, which is ignored, or an item without content.
+    Nothing,
     Invalid,
 }
 
@@ -48,7 +42,8 @@ enum Item {
 /// of messages. `is_ended` says that the model ended the answer itself: then closing brackets at its end may be missing.
 ///
 /// # Errors
-/// A description of the fault if the answer has no list of facts, or if no item of the list is a fact.
+/// A description of the fault if the answer has no list of facts and does not say that there are none, or if no item of
+/// the list is a fact.
 pub(super) fn parse_answer(
     text: &str,
     known: &[MemoryId],
@@ -57,14 +52,9 @@ pub(super) fn parse_answer(
 ) -> Result<ParsedAnswer, String> {
     let mut reader = AnswerReader { known, messages, is_ended, ..AnswerReader::default() };
     reader.read_text(text, 0);
-    let AnswerReader { mut answer, lists, invalid, .. } = reader;
+    let AnswerReader { answer, lists, invalid, .. } = reader;
     if lists == 0 {
-        let Some(facts) = lines::facts(text) else { return Err("without a list of facts".into()) };
-        let facts = facts.into_iter().map(|fact| parse_item(&fact.into(), known, messages));
-        answer.facts.extend(facts.filter_map(|item| match item {
-            Item::Fact(fact) => Some(fact),
-            Item::OtherOperation | Item::Invalid => None,
-        }));
+        return Err("without a list of facts".into());
     }
     if invalid > 0 && answer.facts.is_empty() {
         return Err(format!("with {invalid} items that are not facts"));
@@ -97,33 +87,52 @@ impl AnswerReader<'_> {
             return self.read_text(&inner, depth + 1);
         }
         let text = &without_fences(text);
+        // It may have lists in brackets that are no facts.
+        if let Some(items) = yaml::items(text) {
+            return self.read(&items, depth);
+        }
         let found = json::find(text);
         let has_values = !found.is_empty();
         // One object a line, each of them a fact.
-        let are_facts = found.len() > 1 && found.iter().all(|found| fact_text(&found.value).is_some());
+        let are_facts = found.len() > 1 && found.iter().all(|found| keys::fact_text(&found.value).is_some());
         for found in found {
             let before = self.lists;
+            let value = with_plain_keys(found.value);
             match are_facts {
-                true => self.read_item(&found.value, depth),
-                false => self.read(&found.value, depth),
+                true => self.read_item(&value, depth),
+                false => self.read(&value, depth),
             }
             self.lists += usize::from(are_facts);
-            if let Some(tail) = found.tail.as_ref().filter(|_| self.is_ended) {
+            if let Some(tail) = found.tail.filter(|_| self.is_ended) {
                 self.lists += 1;
-                self.read_item(tail, depth);
+                self.read_item(&with_plain_keys(tail), depth);
             }
-            let is_complete = self.is_ended && !found.lost;
-            self.answer.cut |= found.cut && !is_complete && self.lists > before;
+            let is_complete = self.is_ended && !found.lost && !found.after_fault;
+            self.answer.cut |= (found.cut || found.after_fault) && !is_complete && self.lists > before;
         }
-        if has_values {
-            return;
+        if !has_values {
+            self.read_without_json(text, depth);
         }
-        if is_empty(text) {
+    }
+
+    /// Reads an answer in another form than JSON.
+    fn read_without_json(&mut self, text: &str, depth: usize) {
+        if nothing::is_said(text) {
             self.lists += 1;
         } else if let Some((start, end)) = text.find('"').zip(text.rfind('"'))
             && let Some(inner) = json::quoted(&text[start..=end]).filter(|inner| holds_json(inner))
         {
             self.read_text(&inner, depth + 1);
+        } else if let Some(inner) = escaped_json(text) {
+            self.read_text(&inner, depth + 1);
+        } else if let Some(items) = table::items(text) {
+            self.read(&items, depth);
+        } else if let Some(markup) = markup::read(text) {
+            self.answer.cut |= markup.cut;
+            self.read(&with_plain_keys(markup.value), depth);
+        } else if let Some(facts) = lines::facts(text) {
+            self.lists += 1;
+            facts.into_iter().for_each(|fact| self.read_item(&fact.into(), depth));
         }
     }
 
@@ -134,8 +143,7 @@ impl AnswerReader<'_> {
         }
         match value {
             Value::Array(items) if items.is_empty() || items.iter().any(|item| !is_scalar(item)) => {
-                self.lists += 1;
-                items.iter().for_each(|item| self.read_item(item, depth));
+                self.read_items(items, depth);
             }
             Value::Object(map) => self.read_object(map, depth),
             Value::String(text) if holds_json(text) => self.read_text(text, depth + 1),
@@ -143,52 +151,139 @@ impl AnswerReader<'_> {
         }
     }
 
+    fn read_items<'v>(&mut self, items: impl IntoIterator<Item = &'v Value>, depth: usize) {
+        self.lists += 1;
+        items.into_iter().for_each(|item| self.read_item(item, depth));
+    }
+
     fn read_object(&mut self, map: &Map<String, Value>, depth: usize) {
-        let of_list_key = LIST_KEYS.iter().find_map(|key| map.get(*key).filter(|value| is_container(value)));
-        if let Some(list) = of_list_key {
-            match list {
-                Value::Array(items) => {
-                    self.lists += 1;
-                    items.iter().for_each(|item| self.read_item(item, depth));
-                }
-                Value::Null => self.lists += 1,
-                // Facts by their numbers.
-                Value::Object(map) if map.keys().all(|key| key.parse::<usize>().is_ok()) => {
-                    self.lists += 1;
-                    map.values().for_each(|item| self.read_item(item, depth));
-                }
-                other => self.read(other, depth + 1),
-            }
-        } else if OWN_TEXT_KEYS.iter().any(|key| map.get(*key).is_some_and(Value::is_string)) {
-            self.lists += 1;
-            self.read_item(&Value::Object(map.clone()), depth);
+        let is_remark = |key: &str| REMARK_KEYS.contains(&key);
+        let mut lists = LIST_KEYS.iter().filter_map(|key| map.get(*key).filter(|value| is_container(value))).peekable();
+        if lists.peek().is_some() {
+            lists.for_each(|list| self.read_list(list, depth));
+        } else if OWN_TEXT_KEYS.iter().any(|key| map.get(*key).is_some_and(|text| has_text(text))) {
+            self.read_items([&Value::Object(map.clone())], depth);
+        } else if let Some(text) = LIST_KEYS.iter().find_map(|key| map.get(*key)?.as_str()) {
+            self.read_sole_text(map, text, depth);
         } else if let Some(inner) = ANSWER_KEYS.iter().find_map(|key| map.get(*key).filter(|value| is_container(value)))
         {
             self.read(inner, depth + 1);
-        } else if let (1, Some((key, inner))) = (map.len(), map.iter().next())
-            && !REMARK_KEYS.contains(&key.to_lowercase().as_str())
-        {
-            self.read(inner, depth + 1);
+        } else if let (1, Some((key, inner))) = (map.len(), map.iter().next()) {
+            if !is_remark(key) {
+                self.read(inner, depth + 1);
+            }
+        } else {
+            let others = map.iter().filter(|(key, inner)| !is_remark(key) && holds_facts(inner, 0));
+            others.for_each(|(_, inner)| self.read(inner, depth + 1));
+        }
+    }
+
+    /// Reads the value of a key that names a list of facts.
+    fn read_list(&mut self, list: &Value, depth: usize) {
+        match list {
+            Value::Array(items) => self.read_items(items, depth),
+            Value::Null => self.lists += 1,
+            // Facts by their numbers, by their speakers, or by other names that do not belong to them.
+            Value::Object(map) if map.keys().all(|key| key.parse::<usize>().is_ok()) => {
+                self.read_items(map.values(), depth);
+            }
+            Value::Object(map) if map.values().all(is_list_or_statement) => {
+                let items = map.values().flat_map(|value| value.as_array().map_or(std::slice::from_ref(value), |v| v));
+                self.read_items(items, depth);
+            }
+            other => self.read(other, depth + 1),
+        }
+    }
+
+    /// Reads an object with a text, which is no JSON, under a key that names a list.
+    fn read_sole_text(&mut self, map: &Map<String, Value>, text: &str, depth: usize) {
+        if text.trim().is_empty() || nothing::is_said(text) {
+            self.lists += 1;
+        } else if let Some(facts) = lines::facts(text).filter(|facts| !facts.is_empty()) {
+            facts.into_iter().for_each(|fact| self.read_items([&Value::from(fact)], depth));
+        } else if lines::is_statement(text) {
+            self.read_items([&Value::Object(map.clone())], depth);
         }
     }
 
     fn read_item(&mut self, item: &Value, depth: usize) {
+        if depth > MAX_DEPTH {
+            self.invalid += 1;
+            return;
+        }
         let has_list =
             |map: &Map<String, Value>| LIST_KEYS.iter().any(|key| map.get(*key).is_some_and(Value::is_array));
         match item {
             Value::Array(_) => return self.read(item, depth + 1),
-            Value::Object(map) if has_list(map) => return self.read_object(map, depth + 1),
+            Value::Object(map) if !has_own_text(map) && has_list(map) => return self.read_object(map, depth + 1),
+            Value::Object(map) => {
+                if let Some((key, inner)) = keys::inner_texts(map) {
+                    return self.read_inner(map, key, inner, depth);
+                }
+            }
             Value::String(text) if holds_json(text) => return self.read_text(text, depth + 1),
             _ => {}
         }
-        if let Some(text) = fact_text(item).filter(|text| holds_json(text)) {
+        if let Some(text) = keys::fact_text(item).filter(|text| holds_json(text)) {
             return self.read_text(text, depth + 1);
         }
         match parse_item(item, self.known, self.messages) {
             Item::Fact(fact) => self.answer.facts.push(fact),
-            Item::OtherOperation => {}
+            Item::Nothing => {}
             Item::Invalid => self.invalid += 1,
         }
+    }
+
+    /// Reads an item whose text is a list of texts, each of them a fact, or an object.
+    fn read_inner(&mut self, map: &Map<String, Value>, key: &str, inner: &Value, depth: usize) {
+        let texts = match inner {
+            Value::Array(texts) => texts.as_slice(),
+            other => std::slice::from_ref(other),
+        };
+        for text in texts {
+            let mut item = map.clone();
+            match text {
+                Value::Object(inner) => {
+                    item.remove(key);
+                    item.extend(inner.clone());
+                }
+                text => drop(item.insert(key.to_owned(), text.clone())),
+            }
+            self.read_item(&item.into(), depth + 1);
+        }
+    }
+}
+
+fn has_text(value: &Value) -> bool {
+    match value {
+        Value::String(_) => true,
+        Value::Array(texts) => texts.iter().any(Value::is_string),
+        _ => false,
+    }
+}
+
+fn has_own_text(map: &Map<String, Value>) -> bool {
+    OWN_TEXT_KEYS.iter().any(|key| map.get(*key).is_some_and(has_text))
+}
+
+/// Whether a value under a key that is not known contains facts: objects with texts, not just any texts.
+fn holds_facts(value: &Value, depth: usize) -> bool {
+    match value {
+        _ if depth > MAX_DEPTH => false,
+        Value::Array(items) => items.iter().any(|item| holds_facts(item, depth + 1)),
+        Value::Object(map) => {
+            let has_list = LIST_KEYS.iter().any(|key| map.get(*key).is_some_and(Value::is_array));
+            has_list || has_own_text(map) || map.values().any(|inner| holds_facts(inner, depth + 1))
+        }
+        _ => false,
+    }
+}
+
+fn is_list_or_statement(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().all(|item| item.is_string() || keys::fact_text(item).is_some()),
+        Value::String(text) => text.trim().contains(char::is_whitespace) && lines::is_statement(text),
+        _ => false,
     }
 }
 
@@ -225,16 +320,16 @@ fn without_fences(text: &str) -> String {
     text.lines().map(without).collect::<Vec<_>>().join("\n")
 }
 
-/// Whether an answer is JSON without a fact: `[]` or `{}`, alone or in a code fence or in prose.
-fn is_empty(text: &str) -> bool {
-    let text: String = text.chars().filter(|char| !char.is_whitespace()).collect();
-    let alone = text.trim_matches('`').trim_start_matches("json");
-    matches!(alone, "{}" | "null") || text.contains("[]")
-}
-
-/// The text of an item that is an object.
-fn fact_text(item: &Value) -> Option<&str> {
-    TEXT_KEYS.iter().find_map(|key| item.as_object()?.get(*key)?.as_str())
+/// JSON whose quotes are escaped, although it is not in a string.
+fn escaped_json(text: &str) -> Option<String> {
+    let inner = if text.contains("\\\"") {
+        json::quoted(&format!("\"{text}\""))?
+    } else if text.contains("&quot;") {
+        markup::unescaped(text)
+    } else {
+        return None;
+    };
+    (inner != text && inner.contains(['{', '['])).then_some(inner)
 }
 
 fn parse_item(item: &Value, known: &[MemoryId], messages: usize) -> Item {
@@ -244,15 +339,18 @@ fn parse_item(item: &Value, known: &[MemoryId], messages: usize) -> Item {
             let add = EventKind::Add.as_str();
             let event = map.get("event").and_then(Value::as_str).unwrap_or(add);
             if !event.eq_ignore_ascii_case(add) {
-                return Item::OtherOperation;
+                return Item::Nothing;
             }
-            fact_text(item)
+            keys::fact_text(item)
         }
         _ => None,
     };
+    if keys::is_blank(item) {
+        return Item::Nothing;
+    }
     let Some(text) = text.map(str::trim) else { return Item::Invalid };
-    // Small models copy the example of the prompt, with its ellipsis.
-    if check_text(text).is_err() || !text.contains(char::is_alphanumeric) {
+    // Small models copy the example of the prompt, with its ellipsis. Numbers are those of memories.
+    if check_text(text).is_err() || !text.contains(char::is_alphabetic) {
         return Item::Invalid;
     }
     let memories = |key: &str| -> Vec<MemoryId> {

@@ -3,7 +3,7 @@
 mod reader;
 mod string;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use reader::Reader;
 
@@ -22,24 +22,28 @@ pub struct Found {
     pub tail: Option<Value>,
     /// Whether a part is missing, beside closing brackets.
     pub lost: bool,
+    /// Whether an object begins before it in the text that can't be read.
+    pub after_fault: bool,
 }
 
 impl Found {
     /// A value that is not truncated.
     pub fn whole(value: Value) -> Self {
-        Self { value, cut: false, tail: None, lost: false }
+        Self { value, cut: false, tail: None, lost: false, after_fault: false }
     }
 }
 
 /// Finds the objects and lists in a text, in order, with any text between them. Tolerates extra and missing commas,
-/// comments, single and curly quotes, quotes inside strings, unquoted keys, line breaks in strings, missing and wrong
-/// closing brackets, and Python's `True`, `False`, `None`. Of equal keys the last one counts.
+/// comments, quotes and punctuation of other writings, quotes inside strings, unquoted keys, line breaks in strings, missing
+/// and wrong closing brackets, and Python's `True`, `False`, `None`. Values of equal keys are collected, see [`add`].
 pub fn find(text: &str) -> Vec<Found> {
     let mut found = Vec::new();
     let mut at = 0;
     let mut tolerant = 0;
-    while let Some(offset) = text[at..].find(['{', '[']) {
+    let mut after_fault = false;
+    while let Some(offset) = text[at..].find(['{', '[', '\u{ff5b}', '\u{ff3b}']) {
         let start = at + offset;
+        let after = start + text[start..].chars().next().map_or(1, char::len_utf8);
         let mut reader = Reader::new(text, start, false);
         let mut value = reader.value(0);
         if value.is_none() && tolerant < MAX_TOLERANT {
@@ -49,12 +53,15 @@ pub fn find(text: &str) -> Vec<Found> {
         }
         match value {
             Some(value) if !is_prose(&value) || reader.cut => {
-                at = reader.at.max(start + 1);
+                at = reader.at.max(after);
                 if !is_prose(&value) || reader.tail.is_some() {
-                    found.push(Found { value, cut: reader.cut, tail: reader.tail, lost: reader.lost });
+                    found.push(Found { value, cut: reader.cut, tail: reader.tail, lost: reader.lost, after_fault });
                 }
             }
-            _ => at = start + 1,
+            other => {
+                at = after;
+                after_fault |= other.is_none() && text[after..].trim_start().starts_with(string::is_quote);
+            }
         }
     }
     found
@@ -79,6 +86,26 @@ pub(super) fn parse_body(body: &[u8]) -> Result<Value, String> {
         let first = find(&text).into_iter().next().filter(|found| !found.cut && found.value.is_object());
         first.map(|found| found.value).ok_or_else(|| format!("invalid JSON ({error})"))
     })
+}
+
+/// Adds a value to an object. If the key has one already, lists are joined, and other texts, lists and objects become a
+/// list: models write a key for each of several things. Of other values the last one counts.
+pub fn add(map: &mut Map<String, Value>, key: String, value: Value) {
+    let has_content = |value: &Value| value.is_array() || value.is_object() || value.is_string();
+    match map.get_mut(&key) {
+        Some(old) if *old == value => {}
+        Some(Value::Array(items)) => match value {
+            Value::Array(more) => items.extend(more),
+            value if has_content(&value) => items.push(value),
+            _ => {}
+        },
+        Some(old) if has_content(old) && value.is_array() => {
+            let first = std::mem::replace(old, value);
+            old.as_array_mut().into_iter().for_each(|items| items.insert(0, first.clone()));
+        }
+        Some(old) if has_content(old) && has_content(&value) => *old = vec![old.take(), value].into(),
+        _ => drop(map.insert(key, value)),
+    }
 }
 
 /// Whether a value is probably part of the prose: `{}`, `[]`, or a reference such as `[1]`.
@@ -139,6 +166,18 @@ mod tests {
             r#"{“memory”: [{“text”: “a”}, {“text”: “b”}]}"#,
             r#"{„memory“: [{„text“: „a“}, {„text“: „b“}]}"#,
             r#"{‘memory’: [{‘text’: ‘a’}, {‘text’: ‘b’}]}"#,
+            r#"{«memory»: [{«text»: «a»}, {«text»: «b»}]}"#,
+            r#"{»memory«: [{»text«: »a«}, {»text«: »b«}]}"#,
+            r#"{‹memory›: [{‹text›: ‹a›}, {‹text›: ‹b›}]}"#,
+            r#"{「memory」: [{「text」: 「a」}, {『text』: 『b』}]}"#,
+            r#"{《memory》: [{《text》: 《a》}, {《text》: 《b》}]}"#,
+            r#"{″memory″: [{″text″: ″a″}, {＂text＂: ＂b＂}]}"#,
+            "{`memory`: [{`text`: `a`}, {`text´: `b´}]}",
+            "｛\"memory\"：［｛\"text\"：\"a\"｝，｛\"text\"：\"b\"｝］｝",
+            r#"{"memory" => [{"text" => "a"}, {"text" = "b"}]}"#,
+            r#"{"memory": [{"text" "a"}, {"text": "b"}]}"#,
+            r#"{"memory": [{"text": "a"}], "memory": [{"text": "b"}]}"#,
+            r#"{"memory": {"text": "a"}, "memory": {"text": "b"}}"#,
             r#"{"memory”: [{"text": “a"}, {“text": "b”}]}"#,
             r#"{"memory": [{"text": "a"}, {"text": "b"]}"#,
             r#"{"memory": [{"text": "a"}, {"text": "b"}}"#,
@@ -171,7 +210,7 @@ mod tests {
             (r#"{"memory": [{"text": "a"#, json!({"memory": []}), None, true),
             (r#"{"memory": [{"text": "a"}], "no"#, json!({"memory": [{"text": "a"}]}), None, true),
         ] {
-            assert_eq!(find(text), vec![Found { value, cut: true, tail, lost }], "{text}");
+            assert_eq!(find(text), vec![Found { value, cut: true, tail, lost, after_fault: false }], "{text}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! Facts in an answer without JSON: one a line.
 
+use mnemon_models::json;
+
 /// Marks of an item of a list.
 const BULLETS: [char; 5] = ['-', '*', '•', '–', '·'];
 /// How facts begin that are not marked as items.
@@ -61,38 +63,23 @@ const CHATTER: [&str; 54] = [
     "thanks",
     "thank you",
 ];
-/// What models write if there are no facts.
-const NOTHING: [&str; 12] = [
-    "none",
-    "nothing",
-    "no facts",
-    "no new facts",
-    "no facts found",
-    "no memories",
-    "no new memories",
-    "no relevant facts",
-    "no new information",
-    "no information",
-    "n/a",
-    "null",
-];
+/// Words before the number of a fact.
+const NUMBERED: [&str; 4] = ["fact", "memory", "statement", "item"];
 /// Most lines of an answer that are not facts: an introduction and a conclusion.
 const MAX_OTHER_LINES: usize = 3;
 
 /// The facts of an answer that is a list in plain text, perhaps with a sentence before and after it, or lines about the
-/// user. `None` if it is something else, such as a refusal; an empty list if it says that there are no facts.
+/// user. `None` if it is something else, such as a refusal.
 pub(super) fn facts(text: &str) -> Option<Vec<String>> {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     // JSON that can't be read.
-    if text.contains(['{', '[']) {
+    if lines.iter().any(|line| line.starts_with(['{', '[', '}', ']']) || line.contains("\":")) {
         return None;
     }
-    let lines: Vec<&str> =
-        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("```")).collect();
-    let whole = text.trim().trim_matches(|char: char| char.is_ascii_punctuation()).to_lowercase();
-    if NOTHING.contains(&whole.as_str()) {
-        return Some(Vec::new());
-    }
     let mut facts: Vec<String> = lines.iter().filter_map(|line| item(line)).map(plain).collect();
+    if facts.is_empty() {
+        facts = quoted(&lines);
+    }
     if facts.is_empty() {
         facts = lines.iter().map(|line| plain(line)).filter(|line| is_about_a_speaker(line)).collect();
     }
@@ -101,12 +88,24 @@ pub(super) fn facts(text: &str) -> Option<Vec<String>> {
     (is_list && facts.iter().all(|fact| is_statement(fact))).then_some(facts)
 }
 
+/// The texts of an answer in which each line is one in quotes.
+fn quoted(lines: &[&str]) -> Vec<String> {
+    let text = |line: &&str| json::quoted(line.trim_end_matches([',', ';'])).map(|text| text.trim().to_owned());
+    let texts: Option<Vec<String>> = lines.iter().map(text).collect();
+    texts.filter(|texts| texts.len() > 1).unwrap_or_default()
+}
+
 /// The content of a line that is marked as an item of a list.
-fn item(line: &str) -> Option<&str> {
+pub(super) fn item(line: &str) -> Option<&str> {
+    let line = line.strip_prefix("**").unwrap_or(line);
+    let lower = line.to_lowercase();
+    let word = NUMBERED.iter().find(|word| lower.starts_with(*word)).map_or(0, |word| word.len());
     let rest = line.strip_prefix(BULLETS).or_else(|| {
-        let rest = line.trim_start_matches('(').trim_start_matches(|char: char| char.is_ascii_digit());
-        (rest.len() < line.len()).then(|| rest.strip_prefix(['.', ')', ':']))?
+        let numbered = line[word..].trim_start().trim_start_matches(['(', '#']);
+        let rest = numbered.trim_start_matches(|char: char| char.is_ascii_digit());
+        (rest.len() < numbered.len()).then(|| rest.trim_start_matches("**").strip_prefix(['.', ')', ':']))?
     })?;
+    let rest = rest.strip_prefix("**").unwrap_or(rest);
     rest.starts_with(char::is_whitespace).then(|| rest.trim())
 }
 
@@ -125,7 +124,7 @@ fn is_about_a_speaker(line: &str) -> bool {
 }
 
 /// Whether a line can be a fact: it has at least two words, and the model does not speak of itself.
-fn is_statement(line: &str) -> bool {
+pub(super) fn is_statement(line: &str) -> bool {
     let lower = line.to_lowercase();
     let has_words = line.contains(char::is_whitespace) || !line.is_ascii();
     has_words && !line.ends_with(':') && !CHATTER.iter().any(|words| lower.starts_with(words))

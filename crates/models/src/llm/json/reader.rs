@@ -31,8 +31,14 @@ impl<'t> Reader<'t> {
         &self.text[self.at..]
     }
 
+    /// The next character, punctuation in its ASCII form.
     fn peek(&self) -> Option<char> {
-        self.rest().chars().next()
+        self.rest().chars().next().map(string::punctuation)
+    }
+
+    /// Skips the next character.
+    fn skip(&mut self) {
+        self.at += self.rest().chars().next().map_or(0, char::len_utf8);
     }
 
     /// Skips white space and comments.
@@ -68,7 +74,7 @@ impl<'t> Reader<'t> {
     }
 
     fn object(&mut self, depth: usize) -> Option<Value> {
-        self.at += 1;
+        self.skip();
         let mut map = Map::new();
         loop {
             self.skip_space();
@@ -78,13 +84,13 @@ impl<'t> Reader<'t> {
                     break;
                 }
                 Some('}') => {
-                    self.at += 1;
+                    self.skip();
                     break;
                 }
                 // Its own bracket is missing; this one closes the list around it.
                 Some(']') if depth > 0 && !map.is_empty() => break,
                 Some(',') => {
-                    self.at += 1;
+                    self.skip();
                     continue;
                 }
                 Some(quote) if string::is_quote(quote) => self.string(quote),
@@ -97,16 +103,20 @@ impl<'t> Reader<'t> {
             let key = key?;
             self.skip_space();
             match self.peek() {
-                Some(':' | '\u{ff1a}') => self.at += self.peek().map_or(0, char::len_utf8),
+                Some(':') => self.skip(),
+                // Written as in Ruby, or as an assignment.
+                Some('=') => self.at += if self.rest().starts_with("=>") { 2 } else { 1 },
                 None => {
                     (self.cut, self.lost) = (true, true);
                     break;
                 }
+                // The colon is missing.
+                Some(char) if string::is_quote(char) || matches!(char, '{' | '[') => {}
                 Some(_) => return None,
             }
             let value = self.value(depth + 1);
             if let Some(value) = value.filter(|value| !self.cut || value.is_array() || value.is_object()) {
-                map.insert(key, value);
+                super::add(&mut map, key, value);
             } else if !self.cut {
                 return None;
             }
@@ -118,7 +128,7 @@ impl<'t> Reader<'t> {
     }
 
     fn list(&mut self, depth: usize) -> Option<Value> {
-        self.at += 1;
+        self.skip();
         let mut items = Vec::new();
         loop {
             self.skip_space();
@@ -128,13 +138,13 @@ impl<'t> Reader<'t> {
                     break;
                 }
                 Some(']') => {
-                    self.at += 1;
+                    self.skip();
                     break;
                 }
                 // Its own bracket is missing; this one closes the object around it.
                 Some('}') if depth > 0 => break,
                 Some(',') => {
-                    self.at += 1;
+                    self.skip();
                     continue;
                 }
                 Some(_) => {}

@@ -1,24 +1,35 @@
 //! Strings: where they end, and their escapes.
 
-/// Quotes that are not ASCII, which open and close strings in some answers.
-const CURLY: &[char] = &['\u{201c}', '\u{201d}', '\u{201e}', '\u{201f}', '\u{ff02}'];
-const CURLY_SINGLE: &[char] = &['\u{2018}', '\u{2019}', '\u{201a}', '\u{201b}'];
+/// Quotes that open and close strings in some answers although they are not JSON's. Each line is a family: a string that
+/// one of them opens may end at any other of the same family, or at the ASCII quote at its end.
+const FAMILIES: [&str; 6] = [
+    "\u{201c}\u{201d}\u{201e}\u{201f}\u{ff02}\u{301d}\u{301e}\u{301f}\u{2033}\u{2036}\"",
+    "\u{2018}\u{2019}\u{201a}\u{201b}\u{ff07}\u{2032}\u{2035}\u{b4}'",
+    "«»‹›\"",
+    "「」『』\"",
+    "《》〈〉\"",
+    "`\u{b4}'",
+];
 
 /// Whether a character opens a string.
 pub(super) fn is_quote(char: char) -> bool {
-    matches!(char, '"' | '\'') || CURLY.contains(&char) || CURLY_SINGLE.contains(&char)
+    FAMILIES.iter().any(|family| family.contains(char))
+}
+
+/// Whether a string that the first quote opens may end at the second one.
+fn are_related(open: char, close: char) -> bool {
+    FAMILIES.iter().find(|family| family.contains(open)).is_some_and(|family| family.contains(close))
 }
 
 /// Where the content of a string ends, and the position after its closing quote; `None` if the string is not closed. A
-/// string that ASCII quotes open ends at the next such quote. One that curly quotes open, and every one if `tolerant`,
+/// string that ASCII quotes open ends at the next such quote. One that other quotes open, and every one if `tolerant`,
 /// ends only where the JSON around it can go on: there may be quotes in it.
 pub(super) fn end(text: &str, quote: char, tolerant: bool) -> Option<(usize, usize)> {
-    let is_curly = !quote.is_ascii();
+    let is_other = !matches!(quote, '"' | '\'');
     let closes = |char: char| {
         char == quote
-            || CURLY.contains(&quote) && (char == '"' || CURLY.contains(&char))
-            || CURLY_SINGLE.contains(&quote) && (char == '\'' || CURLY_SINGLE.contains(&char))
-            || tolerant && quote == '"' && CURLY.contains(&char)
+            || is_other && are_related(quote, char)
+            || tolerant && quote == '"' && are_related('\u{201c}', char)
     };
     let mut chars = text.char_indices();
     while let Some((at, char)) = chars.next() {
@@ -26,7 +37,7 @@ pub(super) fn end(text: &str, quote: char, tolerant: bool) -> Option<(usize, usi
             chars.next();
         } else if closes(char) {
             let after = at + char.len_utf8();
-            if !(tolerant || is_curly) || goes_on(&text[after..]) {
+            if !(tolerant || is_other) || goes_on(&text[after..]) {
                 return Some((at, after));
             }
         }
@@ -37,11 +48,24 @@ pub(super) fn end(text: &str, quote: char, tolerant: bool) -> Option<(usize, usi
 /// Whether this can follow a string.
 fn goes_on(rest: &str) -> bool {
     let trimmed = rest.trim_start();
-    match trimmed.chars().next() {
+    match trimmed.chars().next().map(punctuation) {
         None => true,
         Some(',' | ':' | '}' | ']' | '/') => true,
         // The comma before the next string is missing.
         Some(char) => is_quote(char) && trimmed.len() < rest.len(),
+    }
+}
+
+/// The ASCII form of punctuation of JSON that is written in full width, as in East Asian texts.
+pub(super) fn punctuation(char: char) -> char {
+    match char {
+        '\u{ff5b}' => '{',
+        '\u{ff5d}' => '}',
+        '\u{ff3b}' => '[',
+        '\u{ff3d}' => ']',
+        '\u{ff1a}' => ':',
+        '\u{ff0c}' => ',',
+        other => other,
     }
 }
 
