@@ -4,6 +4,7 @@ mod address;
 mod breaker;
 mod doubt;
 mod failure;
+mod page;
 mod privacy;
 mod reason;
 mod refusal;

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use super::fact::Fact;
 use crate::validate::check_text;
-use keys::{ANSWER_KEYS, LIST_KEYS, OWN_TEXT_KEYS, REMARK_KEYS, TEXT_KEYS, with_plain_keys};
+use keys::{ANSWER_KEYS, LIST_KEYS, OWN_TEXT_KEYS, REMARK_KEYS, with_plain_keys};
 
 /// Most answers inside of each other, such as JSON in a string in JSON.
 const MAX_DEPTH: usize = 8;
@@ -161,7 +161,7 @@ impl AnswerReader<'_> {
         let mut lists = LIST_KEYS.iter().filter_map(|key| map.get(*key).filter(|value| is_container(value))).peekable();
         if lists.peek().is_some() {
             lists.for_each(|list| self.read_list(list, depth));
-        } else if OWN_TEXT_KEYS.iter().any(|key| map.get(*key).is_some_and(|text| has_text(text))) {
+        } else if OWN_TEXT_KEYS.iter().any(|key| map.get(*key).is_some_and(has_text)) {
             self.read_items([&Value::Object(map.clone())], depth);
         } else if let Some(text) = LIST_KEYS.iter().find_map(|key| map.get(*key)?.as_str()) {
             self.read_sole_text(map, text, depth);
@@ -219,6 +219,13 @@ impl AnswerReader<'_> {
             Value::Object(map) => {
                 if let Some((key, inner)) = keys::inner_texts(map) {
                     return self.read_inner(map, key, inner, depth);
+                }
+                let is_answer = ANSWER_KEYS.iter().any(|key| map.get(*key).is_some_and(is_container));
+                if is_answer && keys::fact_text(item).is_none() {
+                    let before = self.lists;
+                    self.read_object(map, depth + 1);
+                    self.invalid += usize::from(self.lists == before);
+                    return;
                 }
             }
             Value::String(text) if holds_json(text) => return self.read_text(text, depth + 1),

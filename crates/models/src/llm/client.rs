@@ -161,7 +161,8 @@ impl LlmClient {
             Err(response) => {
                 let broke_off = |_| self.service.unavailable("its answer broke off".to_owned(), None);
                 let body = response.bytes().await.map_err(broke_off)?;
-                if let Some(failure) = self.service.failure_in(&body, &()) {
+                let texts: Vec<&str> = request.messages.iter().map(|message| message.content.as_str()).collect();
+                if let Some(failure) = self.service.failure_in(&body, &texts) {
                     return Err(self.error_of(failure));
                 }
                 let part = wire::answer(self.config.provider, &body).map_err(|fault| self.wrong_answer(fault))?;
@@ -201,13 +202,8 @@ impl LlmClient {
             }
             let part = wire::event(self.config.provider, &data).map_err(|fault| self.wrong_answer(fault))?;
             let delta = filter.push(&part.text);
-            whole.text.push_str(&part.text);
-            whole.reasoning.push_str(&part.reasoning);
-            whole.arguments.push_str(&part.arguments);
-            whole.finish = part.finish.or(whole.finish);
-            whole.refused = part.refused.or(whole.refused);
-            whole.usage = part.usage.or(whole.usage);
             is_complete |= part.finish.is_some();
+            whole.join(part);
             if !delta.is_empty() {
                 answer.push_str(&delta);
                 if on_delta(&delta).is_break() {

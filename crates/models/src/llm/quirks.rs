@@ -76,7 +76,7 @@ impl Quirks {
                 });
             }
         }
-        if refusal.is_about_roles() && !self.no_system && has_system_message(sent) {
+        if refusal.is_about_roles(status) && !self.no_system && has_system_message(sent) {
             self.no_system = true;
             return Some("knows no system messages; the instruction is a part of the user's message".into());
         }

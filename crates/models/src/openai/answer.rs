@@ -19,8 +19,8 @@ struct Row {
     embedding: Numbers,
 }
 
-/// A vector as a list of numbers or, although floats were requested, in base64; `None` if it has numbers that are not
-/// finite, which a model gives that overflows.
+/// A vector as a list of numbers or, although floats were requested, in base64; `None` if it has no direction: with numbers
+/// that are not finite, which a model gives that overflows, or with zeros only.
 struct Numbers(Option<Vec<f32>>);
 
 impl<'de> Deserialize<'de> for Numbers {
@@ -67,7 +67,7 @@ pub(super) enum Fault {
     Other(String),
 }
 
-/// The vectors of texts, in their order; `None` for a text whose vector has numbers that are not finite.
+/// The vectors of texts, in their order; `None` for a text whose vector has no direction.
 pub(super) type Vectors = Vec<Option<Vec<f32>>>;
 
 /// Reads the vectors of an answer.
@@ -86,11 +86,16 @@ pub(super) fn vectors(body: &[u8], texts: usize) -> Result<Vectors, Fault> {
     let mut vectors: Vec<Option<Option<Vec<f32>>>> = vec![None; texts];
     for (at, row) in rows.into_iter().enumerate() {
         match vectors.get_mut(row.index.filter(|_| is_ordered).unwrap_or(at)) {
-            Some(slot @ None) => *slot = Some(row.embedding.0),
+            Some(slot @ None) => *slot = Some(row.embedding.0.filter(|numbers| has_direction(numbers))),
             _ => return Err(Fault::Other(format!("indexes that do not match {texts} texts"))),
         }
     }
     Ok(vectors.into_iter().flatten().collect())
+}
+
+/// Whether a vector is not all zeros. An empty one shows its length when it is compared with the others.
+fn has_direction(numbers: &[f32]) -> bool {
+    numbers.is_empty() || numbers.iter().any(|number| *number != 0.0)
 }
 
 /// The vectors of an answer in the form of another API: under another key, or each in a separate list. Numbers that are out
@@ -144,6 +149,9 @@ mod tests {
         }
         let body = br#"{"data": [{"embedding": [1, null]}, {"embedding": "AADAfw=="}]}"#;
         assert_eq!(vectors(body, 2).unwrap(), [None, None]);
+        let body = br#"{"data": [{"embedding": [0, -0.0]}, {"embedding": "AAAAAAAAAAA="}]}"#;
+        assert_eq!(vectors(body, 2).unwrap(), [None, None]);
+        assert_eq!(vectors(br#"{"embeddings": [[0.0, 0], [0, 1e-9]]}"#, 2).unwrap(), [None, Some(vec![0.0, 1e-9])]);
         let body = br#"{"data": [{"embedding": [1, 1e99]}, {"embedding": [NaN, 1]}]}"#;
         assert_eq!(vectors(body, 2).unwrap(), [None, None]);
     }

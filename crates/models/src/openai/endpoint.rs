@@ -141,17 +141,18 @@ impl Endpoint {
             parts.leave_out();
             return Ok(vec![parts]);
         };
-        if verdict == Verdict::TooLong && self.learned.limit_size(size / 2) {
-            self.log(&format!("accepts texts of fewer than {} characters", text.chars().count()));
-        }
-        // One after the other: the first teaches the limit to the second.
+        // One after the other: what is learned from the parts of the first holds for the second.
         let mut parts = self.embed_pieces(&[first], left).await?;
         let others = self.embed_pieces(&[rest], left).await?;
-        if verdict == Verdict::Unknown && parts.iter().chain(&others).all(Parts::is_whole) {
-            if !is_timeout && let Some(whole) = self.retry(&[text]).await? {
+        // The words of a refusal may be misread: its length is the reason only if both halves are accepted.
+        if verdict != Verdict::Content && parts.iter().chain(&others).all(Parts::is_whole) {
+            let is_vague = verdict == Verdict::Unknown && !is_timeout;
+            if is_vague && let Some(whole) = self.retry(&[text]).await? {
                 return Ok(whole);
             }
-            self.learned.limit_size(size / 2);
+            if self.learned.limit_size(size / 2) {
+                self.log(&format!("accepts texts of fewer than {} characters", text.chars().count()));
+            }
         }
         parts[0].join(&others[0]);
         Ok(parts)

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Keys under which services put the reason, the most specific ones first.
-const TEXT_KEYS: [&str; 23] = [
+const TEXT_KEYS: [&str; 27] = [
     "message",
     "msg",
     "error_message",
@@ -26,12 +26,27 @@ const TEXT_KEYS: [&str; 23] = [
     "cause",
     "status_message",
     "statusMessage",
+    "status_msg",
+    "statusMsg",
+    "ErrorMessage",
+    "errorText",
     "info",
 ];
 /// Keys under which services put an object or a list with the reason.
-const ERROR_KEYS: [&str; 7] = ["error", "errors", "fault", "err", "exception", "Error", "failure"];
+const ERROR_KEYS: [&str; 9] =
+    ["error", "errors", "fault", "err", "exception", "Error", "failure", "base_resp", "baseResp"];
 /// Keys inside of an error with the error of the service behind it.
-const INNER_KEYS: [&str; 6] = ["metadata", "raw", "innererror", "inner_error", "cause", "upstream_error"];
+const INNER_KEYS: [&str; 9] = [
+    "metadata",
+    "raw",
+    "innererror",
+    "inner_error",
+    "cause",
+    "upstream_error",
+    "Response",
+    "ResponseMetadata",
+    "response",
+];
 /// Keys that a successful answer has.
 const SUCCESS_KEYS: [&str; 7] = ["choices", "data", "embeddings", "embedding", "content", "results", "candidates"];
 /// Deepest level that is searched.
@@ -61,15 +76,17 @@ pub(super) fn read(body: &[u8]) -> Reason {
     let text = String::from_utf8_lossy(body);
     let text = text.trim().trim_start_matches('\u{feff}');
     let Some(json) = parse(text) else {
-        let plain = if text.starts_with('<') { title(text) } else { text };
-        return Reason { message: in_one_line(plain), ..Reason::default() };
+        let plain = if text.starts_with('<') { super::page::reason(text) } else { text.to_owned() };
+        return Reason { message: in_one_line(&plain), ..Reason::default() };
     };
     read_value(&json)
 }
 
 /// The error in the body of a response whose status says that it succeeded.
 pub(super) fn in_success(body: &[u8]) -> Option<Reason> {
-    let json: Value = serde_json::from_slice(body).ok()?;
+    let text = String::from_utf8_lossy(body);
+    let is_stream = ["data:", "event:"].iter().any(|name| text.trim_start().starts_with(name));
+    let json = if is_stream { parse(text.trim())? } else { serde_json::from_slice(body).ok()? };
     let object = match &json {
         Value::Array(items) => items.first().filter(|_| items.len() == 1)?,
         other => other,
@@ -164,7 +181,15 @@ fn message(value: &Value, depth: usize) -> Option<String> {
         }
         Value::Object(map) => {
             let get = |key: &&str| map.get(*key).and_then(|value| message(value, depth + 1));
-            let own = ERROR_KEYS.iter().chain(&TEXT_KEYS).find_map(get);
+            let error = ERROR_KEYS.iter().find_map(|key| Some((map.get(*key)?.is_string(), get(key)?)));
+            let own = match (error, TEXT_KEYS.iter().find_map(get)) {
+                // Some services put a name there, and the reason beside it.
+                (Some((true, name)), Some(text)) if !text.contains(&name) => {
+                    Some(if name.contains(&text) { name } else { format!("{name}: {text}") })
+                }
+                (Some((true, _)), Some(text)) => Some(text),
+                (error, text) => error.map(|(_, message)| message).or(text),
+            };
             let inner = INNER_KEYS.iter().find_map(get);
             let message = match (own, inner) {
                 (Some(own), Some(inner)) if !own.contains(inner.as_str()) => format!("{own}: {inner}"),
@@ -222,16 +247,6 @@ fn is_nothing(text: &str) -> bool {
     matches!(text.trim().to_lowercase().as_str(), "" | "none" | "null" | "nil" | "undefined")
 }
 
-/// The title of an HTML page.
-fn title(page: &str) -> &str {
-    let content = || {
-        let start = page.to_ascii_lowercase().find("<title>")? + "<title>".len();
-        let rest = page.get(start..)?;
-        rest.split('<').next()
-    };
-    content().unwrap_or("")
-}
-
 fn in_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -275,11 +290,33 @@ mod tests {
             "the\n  reason".into(),
             "\u{feff}{\"error\": \"the reason\"}".into(),
             "<html><head><TITLE>the reason</TITLE></head></html>".into(),
+            "<html><head><style>p {}</style></head><body><h1 class=\"x\">the <b>reason</b></h1><p>y</p></body></html>"
+                .into(),
+            "<html><head><title>the</title></head><body><h1>reason</h1></body></html>".replace("the<", "the reason<"),
+            "<html><head><title></title></head><body><h2>the reason</h2></body></html>".into(),
+            "<html><body>the<br>reason<script>x()</script></body></html>".into(),
+            "<?xml version=\"1.0\"?><Error><Code>X</Code><Message>the reason</Message></Error>".into(),
+            "<error><code>7</code><message><![CDATA[the reason]]></message></error>".into(),
+            "<fault><faultstring>the reason</faultstring></fault>".into(),
+            r#"{"base_resp": {"status_code": 1008, "status_msg": "the reason"}, "choices": null}"#.into(),
+            r#"{"Response": {"Error": {"Code": "X", "Message": "the reason"}, "RequestId": "y"}}"#.into(),
+            r#"{"ResponseMetadata": {"RequestId": "y", "Error": {"Code": "X", "Message": "the reason"}}}"#.into(),
+            r#"{"error": "reason", "error_description": "the reason"}"#.into(),
+            "event: error\ndata: {\"type\": \"error\", \"error\": {\"message\": \"the reason\"}}\n\n".into(),
             format!(r#"{{"error": {{"metadata": {{"raw": "{raw}"}}}}}}"#)
                 .replace("\"error\": {", "\"error\": {\"message\": \"None\", "),
         ] {
             let message = read(body.as_bytes()).message;
             assert!(message.trim_end_matches(": x") == "the reason", "{body}: {message}");
+        }
+        for (body, expected) in [
+            (r#"{"error": "invalid_request", "error_description": "the reason"}"#, "invalid_request: the reason"),
+            (r#"{"error": "Unauthorized", "message": "the reason", "statusCode": 401}"#, "Unauthorized: the reason"),
+            (r#"{"error": "Bad Request", "message": ["the", "reason"]}"#, "Bad Request: the; reason"),
+            (r#"{"error": "invalid_token", "detail": {"msg": "the reason"}}"#, "invalid_token: the reason"),
+            ("<title>Attention!</title><h1>Sorry, you are blocked</h1>", "Attention! Sorry, you are blocked"),
+        ] {
+            assert_eq!(read(body.as_bytes()).message, expected);
         }
         let body = format!(r#"{{"error": {{"message": "Provider returned error", "metadata": {{"raw": "{raw}"}}}}}}"#);
         assert_eq!(read(body.as_bytes()).message, "Provider returned error: the reason");
@@ -288,7 +325,7 @@ mod tests {
         for (body, expected) in [
             ("", ""),
             ("{}", ""),
-            ("<p>no</p>", ""),
+            ("<p></p>", ""),
             (r#"{"status": 7}"#, r#"{"status":7}"#),
             (r#"{"detail": [{"loc": ["body", "store"]}]}"#, r#"[{"loc":["body","store"]}]"#),
         ] {
@@ -319,6 +356,9 @@ mod tests {
             r#"{"code": 1301, "msg": "x", "data": null}"#,
             r#"{"detail": "x"}"#,
             r#"{"type": "error", "error": {"type": "overloaded_error", "message": "x"}}"#,
+            r#"{"base_resp": {"status_code": 1008, "status_msg": "x"}, "choices": null}"#,
+            "event: error\ndata: {\"message\": \"x\"}\n\n",
+            "data: {\"error\": {\"message\": \"x\"}}\n\ndata: [DONE]\n\n",
         ] {
             let found = in_success(body.as_bytes()).unwrap_or_else(|| panic!("{body}"));
             assert_eq!(found.message, "x", "{body}");
@@ -330,6 +370,8 @@ mod tests {
             r#"{"data": [{"embedding": [1.0]}]}"#,
             r#"{"message": {"role": "assistant", "content": "x"}, "done": true}"#,
             r#"{"type": "message", "content": [{"type": "text", "text": "x"}]}"#,
+            r#"{"choices": [{"message": {"content": "x"}}], "base_resp": {"status_code": 0, "status_msg": "success"}}"#,
+            "data: {\"choices\": [{\"delta\": {\"content\": \"x\"}}]}\n\ndata: [DONE]\n\n",
             r#"[0.1]"#,
             "x",
         ] {

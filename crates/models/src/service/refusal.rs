@@ -89,7 +89,7 @@ mod tests {
             (r#"{"detail": "Not Found"}"#, "Not Found"),
             (r#"{"detail": [{"loc": ["body", "store"]}]}"#, r#"[{"loc":["body","store"]}]"#),
             ("upstream connect error", "upstream connect error"),
-            ("<html><body>502</body></html>", ""),
+            ("<html><body></body></html>", ""),
             (r#"[{"error": {"message": "API key not valid"}}]"#, "API key not valid"),
             ("", ""),
         ] {

@@ -296,11 +296,14 @@ impl Refusal {
             || self.param.as_deref().is_some_and(|param| param.starts_with("response_format"))
     }
 
-    /// Whether the model knows no system messages, or requires that user and assistant take turns.
-    pub(crate) fn is_about_roles(&self) -> bool {
+    /// Whether the model knows no system messages, or requires that user and assistant take turns. A server that fails (5xx)
+    /// may speak of messages and of its system.
+    pub(crate) fn is_about_roles(&self, status: u16) -> bool {
         let message = self.message.to_lowercase();
+        let words = ["role", "instruction", "message", "prompt"];
+        let words = if status >= 500 { &words[..2] } else { &words[..] };
         let names_role = ["system", "developer"].iter().any(|role| message.contains(role))
-            && ["role", "instruction", "message", "prompt"].iter().any(|word| message.contains(word));
+            && words.iter().any(|word| message.contains(word));
         let is_refused = [
             "not enabled",
             "not support",
@@ -346,7 +349,7 @@ impl Refusal {
                     || self.is_about_count()
                     || self.is_about_content()
                     || self.is_about_json()
-                    || self.is_about_roles()
+                    || self.is_about_roles(status)
             }
             501..=599 => self.is_about_length() || self.is_about_content() || self.is_about_json(),
             _ => true,
@@ -393,6 +396,14 @@ mod tests {
             (429, "Rate limit reached for tokens per min. Limit: 30000, Used: 20000, Requested: 25000.", false),
             (503, "the server is overloaded with too many requests", false),
             (500, "Internal Server Error", false),
+            (500, "An unexpected error occurred in our system, message id 7", false),
+            (500, "The system is in an invalid state; the prompt was not processed", false),
+            (500, "Unknown error of the system prompt cache", false),
+            (500, "Developer message: unexpected end of stream", false),
+            (500, "unexpected failure in the message queue of the system", false),
+            (500, "System role not supported", true),
+            (500, "Conversation roles must alternate user/assistant", true),
+            (500, "Developer instruction is not enabled", true),
             (500, "input length exceeds maximum context length", true),
             (502, "", false),
             (400, "", true),

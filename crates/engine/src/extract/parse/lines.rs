@@ -88,11 +88,11 @@ pub(super) fn facts(text: &str) -> Option<Vec<String>> {
     (is_list && facts.iter().all(|fact| is_statement(fact))).then_some(facts)
 }
 
-/// The texts of an answer in which each line is one in quotes.
+/// The lines that are a text in quotes, if there are several.
 fn quoted(lines: &[&str]) -> Vec<String> {
     let text = |line: &&str| json::quoted(line.trim_end_matches([',', ';'])).map(|text| text.trim().to_owned());
-    let texts: Option<Vec<String>> = lines.iter().map(text).collect();
-    texts.filter(|texts| texts.len() > 1).unwrap_or_default()
+    let texts: Vec<String> = lines.iter().filter_map(text).collect();
+    if texts.len() > 1 { texts } else { Vec::new() }
 }
 
 /// The content of a line that is marked as an item of a list.

@@ -82,7 +82,7 @@ fn is_empty_json(text: &str) -> bool {
     let (before, after) = (text[..start].trim(), text[end + 1..].trim());
     let is_empty = text[start + 1..end].trim().is_empty();
     let is_prose = |text: &str| {
-        let has_syntax = text.contains(['{', '}', '[', ']', '"', '“', '«', '「', '|', '<', '=', ';', '\t']);
+        let has_syntax = text.contains(['{', '}', '[', ']', '"', '“', '«', '「', '|', '<', '=', ';', '(', '\t']);
         let is_short = text.lines().count() <= MAX_LINES;
         is_short && !has_syntax && lines::facts(text).is_none_or(|facts| facts.is_empty())
     };

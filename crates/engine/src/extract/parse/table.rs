@@ -35,27 +35,33 @@ fn cells(line: &str) -> Vec<String> {
 
 /// A table whose first line names its columns, one of them the text.
 fn separated(lines: &[&str], separator: char) -> Option<Value> {
-    let (first, rows) = lines.split_first().filter(|(_, rows)| !rows.is_empty())?;
-    let names = values(first, separator, usize::MAX);
-    let are_names = names.len() > 1 && names.iter().all(|name| is_known(&plain_key(name)));
-    let has_text = names.iter().any(|name| TEXT_KEYS.contains(&plain_key(name).as_str()));
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| values(row, separator, names.len())).collect();
-    let are_rows = rows.iter().all(|row| row.len() == names.len());
-    (are_names && has_text && are_rows).then(|| objects(&names, rows))
+    let names_in = |line: &&str| -> Option<Vec<String>> {
+        let names = values(line, separator, usize::MAX);
+        let are_names = names.len() > 1 && names.iter().all(|name| is_known(&plain_key(name)));
+        let has_text = names.iter().any(|name| TEXT_KEYS.contains(&plain_key(name).as_str()));
+        (are_names && has_text).then_some(names)
+    };
+    let (at, names) =
+        lines.iter().take(MAX_OTHER_LINES).enumerate().find_map(|(at, line)| Some((at, names_in(line)?)))?;
+    let rows: Vec<Vec<String>> = lines[at + 1..].iter().map(|row| values(row, separator, names.len())).collect();
+    let are_rows = !rows.is_empty() && rows.iter().all(|row| row.len() == names.len());
+    are_rows.then(|| objects(&names, rows))
 }
 
 /// The values of a line, at most so many; quotes keep separators in a value.
 fn values(line: &str, separator: char, max: usize) -> Vec<String> {
-    let mut values = vec![String::new()];
+    let (mut values, mut value) = (Vec::new(), String::new());
     let mut is_quoted = false;
     for char in line.chars() {
-        match (char, values.last_mut()) {
-            ('"', _) => is_quoted = !is_quoted,
-            (char, _) if char == separator && !is_quoted && values.len() < max => values.push(String::new()),
-            (char, Some(value)) => value.push(char),
-            (_, None) => {}
+        match char {
+            '"' => is_quoted = !is_quoted,
+            char if char == separator && !is_quoted && values.len() + 1 < max => {
+                values.push(std::mem::take(&mut value))
+            }
+            char => value.push(char),
         }
     }
+    values.push(value);
     values.iter().map(|value| value.trim().to_owned()).collect()
 }
 

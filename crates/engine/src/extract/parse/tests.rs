@@ -11,7 +11,7 @@ fn known() -> Vec<MemoryId> {
 
 /// Checks the texts of the facts, and whether the answer is truncated.
 fn check(text: &str, expected: &[&str], cut: bool) {
-    let answer = parse_answer(text, &known(), 3, true).unwrap();
+    let answer = parse_answer(text, &known(), 3, true).unwrap_or_else(|fault| panic!("{text}: {fault}"));
     let texts: Vec<&str> = answer.facts.iter().map(|fact| fact.text.as_str()).collect();
     assert_eq!((texts.as_slice(), answer.cut), (expected, cut), "{text}");
 }

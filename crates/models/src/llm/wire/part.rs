@@ -20,6 +20,18 @@ pub(crate) struct AnswerPart {
     pub(crate) usage: Option<Usage>,
 }
 
+impl AnswerPart {
+    /// Adds the next part of a streamed answer.
+    pub(crate) fn join(&mut self, part: Self) {
+        self.text.push_str(&part.text);
+        self.reasoning.push_str(&part.reasoning);
+        self.arguments.push_str(&part.arguments);
+        self.finish = part.finish.or(self.finish);
+        self.refused = part.refused.or(self.refused.take());
+        self.usage = part.usage.or(self.usage);
+    }
+}
+
 /// The first text under one of the keys that is not empty.
 pub(super) fn text_at<'v>(value: &'v Value, keys: &[&str]) -> &'v str {
     keys.iter().find_map(|key| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())).unwrap_or("")
