@@ -175,7 +175,7 @@ mod tests {
             "{`memory`: [{`text`: `a`}, {`text´: `b´}]}",
             "｛\"memory\"：［｛\"text\"：\"a\"｝，｛\"text\"：\"b\"｝］｝",
             r#"{"memory" => [{"text" => "a"}, {"text" = "b"}]}"#,
-            r#"{"memory": [{"text" "a"}, {"text": "b"}]}"#,
+            r#"{"memory" [{"text": "a"}, {"text": "b"}]}"#,
             r#"{"memory": [{"text": "a"}], "memory": [{"text": "b"}]}"#,
             r#"{"memory": {"text": "a"}, "memory": {"text": "b"}}"#,
             r#"{"memory”: [{"text": “a"}, {“text": "b”}]}"#,

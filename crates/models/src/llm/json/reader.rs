@@ -111,7 +111,7 @@ impl<'t> Reader<'t> {
                     break;
                 }
                 // The colon is missing.
-                Some(char) if string::is_quote(char) || matches!(char, '{' | '[') => {}
+                Some('{' | '[') => {}
                 Some(_) => return None,
             }
             let value = self.value(depth + 1);
