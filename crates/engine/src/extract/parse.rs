@@ -87,7 +87,7 @@ impl AnswerReader<'_> {
             return self.read_text(&inner, depth + 1);
         }
         let text = &without_fences(text);
-        // It may have lists in brackets that are no facts.
+        // It may have lists in brackets without facts.
         if let Some(items) = yaml::items(text) {
             return self.read(&items, depth);
         }
@@ -195,7 +195,7 @@ impl AnswerReader<'_> {
         }
     }
 
-    /// Reads an object with a text, which is no JSON, under a key that names a list.
+    /// Reads an object with a plain text under a key that names a list.
     fn read_sole_text(&mut self, map: &Map<String, Value>, text: &str, depth: usize) {
         if text.trim().is_empty() || nothing::is_said(text) {
             self.lists += 1;

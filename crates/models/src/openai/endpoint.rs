@@ -141,7 +141,7 @@ impl Endpoint {
             parts.leave_out();
             return Ok(vec![parts]);
         };
-        // One after the other: what is learned from the parts of the first holds for the second.
+        // One after the other: limits learned from the first hold for the second.
         let mut parts = self.embed_pieces(&[first], left).await?;
         let others = self.embed_pieces(&[rest], left).await?;
         // The words of a refusal may be misread: its length is the reason only if both halves are accepted.

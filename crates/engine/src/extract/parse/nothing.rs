@@ -1,6 +1,6 @@
 //! Answers that say that there are no facts.
 //!
-//! Only what is understood as such is one: an answer that can't be read may hold facts.
+//! An unreadable answer is not among them: it may hold facts.
 
 use super::keys::{is_known, plain_key};
 use super::lines;
@@ -51,7 +51,7 @@ const BEGINNINGS: [&str; 14] = [
     "i didn't find any",
     "the conversation contains no",
 ];
-/// What they are about.
+/// Words for their subject.
 const SUBJECTS: [&str; 6] = ["fact", "memor", "information", "remember", "extract", "details"];
 /// Most characters of such a sentence.
 const MAX_SENTENCE: usize = 160;

@@ -279,7 +279,7 @@ fn chatter_is_not_a_fact() {
 
 /// An answer that is not understood is never taken as one without facts, also if it has empty lists.
 #[test]
-fn what_is_not_understood_is_not_nothing() {
+fn an_unreadable_answer_is_not_nothing() {
     let whole = r#"{"memory": [{"id": "0", "text": "User likes tea.", "sources": [0], "linked_memory_ids": [], "supersedes": []}]}"#;
     for [open, close] in [["¿", "?"], ["<<", ">>"], ["¬", "¬"], ["|", "|"], ["⟦", "⟧"], ["''", "''"], ["~", "~"]]
     {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::keys::{LIST_KEYS, TEXT_KEYS, is_known, plain_key};
 use super::lines;
 
-/// Most lines that are no YAML: an introduction and a conclusion.
+/// Most other lines: an introduction and a conclusion.
 const MAX_OTHER_LINES: usize = 3;
 /// Most characters of a key.
 const MAX_KEY: usize = 30;

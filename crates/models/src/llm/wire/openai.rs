@@ -72,7 +72,7 @@ fn part(choice: &Value, message: &Value) -> AnswerPart {
         // Services of the older API put the text beside the place of the message.
         text: content(message.get("content").unwrap_or(&choice["text"])),
         reasoning: text_at(message, &["reasoning_content", "reasoning"]).to_owned(),
-        // Services with a schema of their own put the object there.
+        // Some services put the object there.
         arguments: match calls.map(|call| arguments(&call["arguments"])).collect::<String>() {
             none if none.is_empty() => arguments(&message["parsed"]),
             arguments => arguments,
