@@ -2,12 +2,11 @@
 
 mod content;
 
-use std::borrow::Cow;
-
 use jiff::Timestamp;
 use mnemon_store::{BOM, Role, is_blank};
 use serde_json::{Map, Value};
 
+pub(crate) use self::content::without_bom;
 use self::content::{Content, role_of_kind, unwrapped};
 use crate::time::read_time;
 
@@ -106,11 +105,6 @@ impl Message {
         messages.insert(if content.results_first { place } else { messages.len() }, result);
         Ok(())
     }
-}
-
-/// A text without byte order marks, wherever a program has left them.
-pub(crate) fn without_bom(text: &str) -> Cow<'_, str> {
-    if text.contains(BOM) { Cow::Owned(text.replace(BOM, "")) } else { Cow::Borrowed(text) }
 }
 
 /// A text without the byte order marks before it.

@@ -66,9 +66,9 @@ fn a_conversation_is_added_completely_or_not_at_all() {
     assert_eq!(sandbox.texts(&["list", "--user", "ana"]), ["Two bottles.", "Do we have milk?"]);
 
     let result =
-        sandbox.run_with(&["add", "--messages", "-", "--user", "bea"], "{\"content\": \"a\"}\n{\"content\": \" \"}\n");
+        sandbox.run_with(&["add", "--messages", "-", "--user", "bea"], "{\"content\": \"a\"}\n{\"content\": 7}\n");
     assert_eq!(result.code, 2, "{}", result.stderr);
-    assert!(result.stderr.contains("message 2"), "{}", result.stderr);
+    assert!(result.stderr.contains("line 2"), "{}", result.stderr);
     assert_eq!(sandbox.texts(&["list", "--user", "bea"]), [] as [&str; 0]);
 }
 
@@ -208,7 +208,7 @@ fn invalid_arguments_are_explained() {
         (&["add", "x", "--user", "ana", "--link", "nothing"], "UUID"),
         (&["add", "x", "--user", "ana", "--link", "7"], "not found"),
         (&["add", "x", "--user", "ana", "--session", " "], "session"),
-        (&["add", "x", "--user", "ana", "--role", ""], "has no role"),
+        (&["add", "x", "--user", "ana", "--role", ""], "messages[0].role: is empty"),
     ] {
         check_refused(&sandbox, args, 2, hint);
     }

@@ -1,8 +1,14 @@
 //! The content of a message in the forms of other programs: a text, parts, tool calls and their results.
 
+use std::borrow::Cow;
+
+use mnemon_store::{BOM, is_blank};
 use serde_json::{Map, Value};
 
-use super::{is_blank, without_bom};
+/// A text without byte order marks, wherever a program has left them.
+pub(crate) fn without_bom(text: &str) -> Cow<'_, str> {
+    if text.contains(BOM) { Cow::Owned(text.replace(BOM, "")) } else { Cow::Borrowed(text) }
+}
 
 /// What a message says.
 #[derive(Debug, Default)]
