@@ -95,7 +95,7 @@ async fn bodies_that_unpack_to_nothing_stop_nobody() {
         ("deflate, gzip", pack("gzip", &pack("deflate", b"{}")), [415, 415]),
         ("gzip, identity, gzip", pack("gzip", &pack("gzip", b"{}")), [415, 415]),
     ] {
-        let answer = send(&server, "POST", "/auth/login", encoding, body);
+        let answer = send(&server, "POST", "/memories", encoding, body);
         // The server shares the thread of this test: whoever blocks it delays these ticks.
         let (last, longest) = (Cell::new(Instant::now()), Cell::new(Duration::ZERO));
         let tick = || longest.set(longest.get().max(last.replace(Instant::now()).elapsed()));
