@@ -286,6 +286,7 @@ fn words_and_names_find_memories_after_the_migration() {
             _ => format!("Something about day {id} of the journey"),
         };
         let vector: Vec<f32> = (0..DIMS as u64).map(|at| ((at * 7919 + id * 104_729) % 211) as f32).collect();
+        RESTORED.lock().unwrap().insert(text.clone(), vector.clone());
         let payload = json!({"data": text, "user_id": "ana", "created_at": "2026-01-01T00:00:00Z"});
         let points = json!({"points": [{"id": id, "vector": vector, "payload": payload}]});
         rest::put(&stack.url(&stack.source, "points?wait=true"), &points).unwrap();
