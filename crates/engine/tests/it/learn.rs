@@ -391,7 +391,7 @@ fn an_unusable_answer_is_retried_then_reported() {
     let world = world();
     for (answer, stored_texts) in [
         ("I would rather not.", None),
-        (r#"{"memory": "none"}"#, None),
+        (r#"{"memory": 7}"#, None),
         (r#"{"memory": [{"text": 7}]}"#, None),
         ("", None),
         ("<think>hm, {\"memory\": [\"no\"]}", None),

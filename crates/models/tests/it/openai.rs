@@ -42,12 +42,12 @@ fn vectors_are_in_the_order_of_the_texts_and_have_length_one() {
     let embedder = embedder(&service, |config| config.api_key = Some("the-key".into()));
     assert_eq!((embedder.dims(), embedder.fingerprint()), (2, "openai:some-model:2"));
     // The service returns the vectors in reverse order.
-    let vectors = embedder.embed(&["3 4", "0 2", "0 0"]).expect("it answers");
-    assert_eq!(vectors, [[0.6, 0.8], [0.0, 1.0], [0.0, 0.0]]);
+    let vectors = embedder.embed(&["3 4", "0 2", "5 0"]).expect("it answers");
+    assert_eq!(vectors, [[0.6, 0.8], [0.0, 1.0], [1.0, 0.0]]);
     let request = service.requests();
     assert_eq!(request.len(), 1);
     assert_eq!(request[0].line, "POST /v1/embeddings HTTP/1.1");
-    let expected = json!({"model": "some-model", "input": ["3 4", "0 2", "0 0"], "encoding_format": "float"});
+    let expected = json!({"model": "some-model", "input": ["3 4", "0 2", "5 0"], "encoding_format": "float"});
     assert_eq!(request[0].body, expected);
     assert!(
         request[0].headers.iter().any(|header| header == "authorization: Bearer the-key"),
