@@ -10,7 +10,7 @@ impl CarriedPoints {
     /// Records the ids of all rows of mem0's history, which have been imported.
     ///
     /// # Errors
-    /// [`StoreError`] if the file can't be read or written.
+    /// [`StoreError`](mnemon_store::StoreError) if the file can't be read or written.
     pub fn record_history(&self, ids: &[&str]) -> Result<()> {
         Ok(transact(&self.file, Durability::Synced, |sql| {
             sql.execute("DELETE FROM history_rows", &[])?;
@@ -25,7 +25,7 @@ impl CarriedPoints {
     /// The ids of the imported rows of mem0's history.
     ///
     /// # Errors
-    /// [`StoreError`] if the file can't be read or written.
+    /// [`StoreError`](mnemon_store::StoreError) if the file can't be read or written.
     pub fn history(&self) -> Result<Vec<String>> {
         Ok(snapshot(&self.file, |sql| {
             let rows = sql.query("SELECT id FROM history_rows ORDER BY id", &[])?;
