@@ -27,6 +27,10 @@ fn vector_of_length(text: &str, dims: usize) -> Vec<f32> {
             *number += (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0;
         }
     }
+    if sum.iter().all(|number| *number == 0.0) {
+        // A text without words has a direction too, as with a real model.
+        sum[0] = 1.0;
+    }
     let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
     sum.iter().map(|x| x / length).collect()
 }
