@@ -3,9 +3,10 @@
 mod reader;
 mod string;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use reader::Reader;
+pub use reader::add;
 
 /// Most values in one text that are read again with tolerance for quotes inside strings, which takes longer.
 const MAX_TOLERANT: usize = 64;
@@ -86,26 +87,6 @@ pub(super) fn parse_body(body: &[u8]) -> Result<Value, String> {
         let first = find(&text).into_iter().next().filter(|found| !found.cut && found.value.is_object());
         first.map(|found| found.value).ok_or_else(|| format!("invalid JSON ({error})"))
     })
-}
-
-/// Adds a value to an object. If the key has one already, lists are joined, and other texts, lists and objects become a
-/// list: models write a key for each of several things. Of other values the last one counts.
-pub fn add(map: &mut Map<String, Value>, key: String, value: Value) {
-    let has_content = |value: &Value| value.is_array() || value.is_object() || value.is_string();
-    match map.get_mut(&key) {
-        Some(old) if *old == value => {}
-        Some(Value::Array(items)) => match value {
-            Value::Array(more) => items.extend(more),
-            value if has_content(&value) => items.push(value),
-            _ => {}
-        },
-        Some(old) if has_content(old) && value.is_array() => {
-            let first = std::mem::replace(old, value);
-            old.as_array_mut().into_iter().for_each(|items| items.insert(0, first.clone()));
-        }
-        Some(old) if has_content(old) && has_content(&value) => *old = vec![old.take(), value].into(),
-        _ => drop(map.insert(key, value)),
-    }
 }
 
 /// Whether a value is probably part of the prose: `{}`, `[]`, or a reference such as `[1]`.

@@ -7,6 +7,26 @@ use super::string;
 /// Maximum nesting of values.
 const MAX_DEPTH: usize = 64;
 
+/// Adds a value to an object. If the key has one already, lists are joined, and other texts, lists and objects become a
+/// list: models write a key for each of several things. Of other values the last one counts.
+pub fn add(map: &mut Map<String, Value>, key: String, value: Value) {
+    let has_content = |value: &Value| value.is_array() || value.is_object() || value.is_string();
+    match map.get_mut(&key) {
+        Some(old) if *old == value => {}
+        Some(Value::Array(items)) => match value {
+            Value::Array(more) => items.extend(more),
+            value if has_content(&value) => items.push(value),
+            _ => {}
+        },
+        Some(old) if has_content(old) && value.is_array() => {
+            let first = std::mem::replace(old, value);
+            old.as_array_mut().into_iter().for_each(|items| items.insert(0, first.clone()));
+        }
+        Some(old) if has_content(old) && has_content(&value) => *old = vec![old.take(), value].into(),
+        _ => drop(map.insert(key, value)),
+    }
+}
+
 /// Reads a value from a position of a text.
 pub(super) struct Reader<'t> {
     text: &'t str,
@@ -116,7 +136,7 @@ impl<'t> Reader<'t> {
             }
             let value = self.value(depth + 1);
             if let Some(value) = value.filter(|value| !self.cut || value.is_array() || value.is_object()) {
-                super::add(&mut map, key, value);
+                add(&mut map, key, value);
             } else if !self.cut {
                 return None;
             }
