@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use mnemon_models::{ChatAnswer, ChatMessage, ChatRequest, ChatRole, RefusalCause};
+use mnemon_models::{ChatAnswer, ChatMessage, ChatRequest, ChatRole};
 use mnemon_store::{Filter, Role, Scope};
 use serde_json::json;
 
@@ -144,10 +144,7 @@ impl Engine {
                 Ok(answer) => return Ok(answer),
                 Err(error) => EngineError::from(error),
             };
-            // A refusal that the model's service does not explain may be one of a text that is too long.
-            let may_be_too_long =
-                matches!(error.llm_refusal(), Some(RefusalCause::TooLong | RefusalCause::ThisRequest));
-            if !may_be_too_long || start.elapsed() > MAX_SHORTENING || !context.shorten() {
+            if !error.may_be_too_long() || start.elapsed() > MAX_SHORTENING || !context.shorten() {
                 return Err(error);
             }
         }

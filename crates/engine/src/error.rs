@@ -135,6 +135,12 @@ impl EngineError {
         }
     }
 
+    /// Whether the language model's service may refuse a request because it is too long: it says so, or it does not explain
+    /// why it refuses only this one.
+    pub(crate) fn may_be_too_long(&self) -> bool {
+        matches!(self.llm_refusal(), Some(RefusalCause::TooLong | RefusalCause::ThisRequest))
+    }
+
     /// Whether the request is at fault, so that a changed request may succeed.
     pub fn is_callers_error(&self) -> bool {
         matches!(self.code().status(), Some(400..500))

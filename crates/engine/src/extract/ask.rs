@@ -144,9 +144,7 @@ pub(crate) fn record_procedure(model: &dyn ChatModel, input: &ExtractionInput<'_
         match model.chat(&ChatRequest { messages, ..ChatRequest::default() }).map_err(EngineError::from) {
             Ok(answer) => records.push(answer.text),
             Err(error) => {
-                let may_be_too_long =
-                    matches!(error.llm_refusal(), Some(RefusalCause::TooLong | RefusalCause::ThisRequest));
-                let halves = halves(&window).filter(|_| may_be_too_long);
+                let halves = halves(&window).filter(|_| error.may_be_too_long());
                 let [first, second] = halves.ok_or(error)?;
                 windows.push_front(second);
                 windows.push_front(first);

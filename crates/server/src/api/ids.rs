@@ -116,6 +116,7 @@ fn refuse_ids(value: &Value, path: &str) -> Result<(), Problem> {
     }
 }
 
-fn refused(path: &str, reason: &str) -> Problem {
+/// The refusal of a part of a filter.
+pub(super) fn refused(path: &str, reason: &str) -> Problem {
     Problem::bad_request(format!("{path}: {reason}"))
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::row::{id_at, payload_at, payload_text};
 use crate::database::file::FileKind;
 use crate::owners::OwnerFields;
-use crate::{Result, StoreError, keys};
+use crate::{MemoryId, Payload, Result, StoreError, keys};
 
 /// The difference between a schema version and the previous one.
 struct Step {
@@ -110,9 +110,8 @@ CREATE TABLE reembedded_entities(slot INTEGER PRIMARY KEY, digest BLOB NOT NULL,
 /// Memories in one query.
 const BATCH: usize = 1000;
 
-/// Fills the columns that [`DOCUMENTS_AND_OWNERS`] adds: of memories, from their payloads, and of the history of existing
-/// memories.
-fn fill_owners(tx: &Transaction<'_>) -> Result<()> {
+/// Calls `change` with every memory: its slot, id and payload.
+fn each_memory(tx: &Transaction<'_>, change: impl Fn(i64, MemoryId, Payload) -> Result<()>) -> Result<()> {
     let mut last = i64::MIN;
     loop {
         let mut statement =
@@ -122,21 +121,28 @@ fn fill_owners(tx: &Transaction<'_>) -> Result<()> {
         while let Some(row) = rows.next()? {
             batch.push((row.get::<_, i64>(0)?, id_at(row, 1)?, payload_at(row, 2)?));
         }
-        for (slot, id, payload) in &batch {
-            // A later step moves the value to the key that is read today.
-            let owner_fields = OwnerFields { app: payload.str("app_id"), ..OwnerFields::of(payload) };
-            tx.prepare_cached("UPDATE memories SET app = ?, created_at = ?, updated_at = ? WHERE slot = ?")?
-                .execute(params![owner_fields.app, owner_fields.created_at, owner_fields.updated_at, slot])?;
-            let scope = payload.scope();
-            let [user, agent, run] = scope.ids();
-            tx.prepare_cached("UPDATE history SET user_id = ?, agent_id = ?, run_id = ? WHERE memory_id = ?")?
-                .execute(params![user, agent, run, id.to_string()])?;
-        }
         match batch.last() {
             Some((slot, ..)) => last = *slot,
             None => return Ok(()),
         }
+        batch.into_iter().try_for_each(|(slot, id, payload)| change(slot, id, payload))?;
     }
+}
+
+/// Fills the columns that [`DOCUMENTS_AND_OWNERS`] adds: of memories, from their payloads, and of the history of existing
+/// memories.
+fn fill_owners(tx: &Transaction<'_>) -> Result<()> {
+    each_memory(tx, |slot, id, payload| {
+        // A later step moves the value to the key that is read today.
+        let owner_fields = OwnerFields { app: payload.str("app_id"), ..OwnerFields::of(&payload) };
+        tx.prepare_cached("UPDATE memories SET app = ?, created_at = ?, updated_at = ? WHERE slot = ?")?
+            .execute(params![owner_fields.app, owner_fields.created_at, owner_fields.updated_at, slot])?;
+        let scope = payload.scope();
+        let [user, agent, run] = scope.ids();
+        tx.prepare_cached("UPDATE history SET user_id = ?, agent_id = ?, run_id = ? WHERE memory_id = ?")?
+            .execute(params![user, agent, run, id.to_string()])?;
+        Ok(())
+    })
 }
 
 /// Moves the fields of mem0's hosted API to separate keys. Until then their names were keys of the caller's metadata,
@@ -147,14 +153,8 @@ fn move_fields(tx: &Transaction<'_>) -> Result<()> {
         "categories" => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
         _ => value.is_object(),
     };
-    let mut changed = Vec::new();
-    let mut statement = tx.prepare(
-        "SELECT slot, payload FROM memories WHERE instr(payload, '\"app_id\"') OR instr(payload, '\"categories\"')
-         OR instr(payload, '\"structured_attributes\"')",
-    )?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let mut payload = payload_at(row, 1)?;
+    each_memory(tx, |slot, _, mut payload| {
+        let mut is_changed = false;
         for (name, key) in [
             ("app_id", keys::APP_ID),
             ("categories", keys::CATEGORIES),
@@ -163,14 +163,15 @@ fn move_fields(tx: &Transaction<'_>) -> Result<()> {
             if let Some(value) = payload.as_map().get(name).filter(|value| is_field(name, value)).cloned() {
                 payload.remove(name);
                 payload.set(key, value);
+                is_changed = true;
             }
         }
-        changed.push((row.get::<_, i64>(0)?, payload_text(&payload)?));
-    }
-    for (slot, payload) in changed {
-        tx.prepare_cached("UPDATE memories SET payload = ? WHERE slot = ?")?.execute(params![payload, slot])?;
-    }
-    Ok(())
+        if is_changed {
+            tx.prepare_cached("UPDATE memories SET payload = ? WHERE slot = ?")?
+                .execute(params![payload_text(&payload)?, slot])?;
+        }
+        Ok(())
+    })
 }
 
 /// The newest schema version.

@@ -7,7 +7,7 @@ use mnemon_store::{Filter, MemoryId, is_reserved_key, keys};
 use serde_json::{Map, Value};
 
 use super::dto::{ENTITY_KEYS, TIMESTAMP};
-use crate::api::ids::{IDS_ONLY_AT_TOP, narrow_ids, read_ids};
+use crate::api::ids::{IDS_ONLY_AT_TOP, narrow_ids, read_ids, refused};
 use crate::error::Problem;
 
 /// Most levels of nested groups.
@@ -330,10 +330,6 @@ fn combine(left: Option<Filter>, right: Option<Filter>, join: impl Fn(Filter, Fi
 
 fn checked(filter: Result<Filter, mnemon_store::FilterError>) -> Result<Filter, Problem> {
     filter.map_err(|error| EngineError::from(error).into())
-}
-
-fn refused(path: &str, reason: &str) -> Problem {
-    Problem::bad_request(format!("{path}: {reason}"))
 }
 
 fn unknown_operator(path: &str, operator: &str, known: &[&str]) -> Problem {
